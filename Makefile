@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all a newcomer needs: Python 3.11 or 3.12 with venv, git and make.
+# Both install into .venv the first time and work offline from then on.
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+BIN    := .venv/bin
+# One process a core is fastest for the tests; each then uses one thread.
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test install lint pictures clean
+
+demo: install
+	@$(BIN)/python -m harness.preflight
+	@$(BIN)/fedcross demo --out build/demo --scene-script Testing/harness/demo_scene.py
+
+test: install lint
+	@$(BIN)/python -m harness.preflight
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+lint: install
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+install: .venv/.installed
+
+.venv/.installed: training/pyproject.toml training/constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v[:2] in ((3, 11), (3, 12)) or sys.exit("FedCross needs Python 3.11 or 3.12 and found %d.%d as $(PYTHON): make PYTHON=/path/to/python3.12." % v[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (once; a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c training/constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c training/constraints.txt -e 'training[dev]'
+	@touch $@
+
+export PYTHONPATH := Testing
+
+clean:
+	rm -rf build .venv

@@ -1,0 +1,229 @@
+"""Synthetic hospitals: a federation of phantoms whose sites differ on purpose.
+
+Each case shows one organ, a bright neighbour that touches it and a dark one below, inside a body.
+The organ fades into its neighbour at one pole, as the apex and base of a prostate do: that border is
+hard for everybody, which is what an uncertainty map is for. Sites differ in contrast, noise, bias
+field, spacing, orientation, anatomy and annotation style; `shift` dials those differences from none
+(0, iid) over the sites as defined (1) to exaggerated (above 1).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Triple = tuple[float, float, float]
+
+FIELD_OF_VIEW_MM: Triple = (96.0, 96.0, 72.0)
+
+
+@dataclass(frozen=True)
+class SiteStyle:
+    """How one synthetic hospital images and annotates.
+
+    Attributes
+    ----------
+    organ, neighbour
+        Mean intensities relative to the surrounding tissue, which is 1.
+    noise
+        Standard deviation of the additive Gaussian noise, in the same unit.
+    bias
+        Relative amplitude of the smooth multiplicative field.
+    gain
+        Scale of the stored numbers (scanners have no common unit).
+    spacing_mm
+        Voxel size (x, y, z) before reorientation.
+    radius_mm
+        Mean semi-axes of the organ (x, y, z).
+    margin_mm
+        By how much the annotators draw outside (positive) or inside the true border.
+    """
+
+    organ: float
+    neighbour: float
+    noise: float
+    bias: float
+    gain: float
+    spacing_mm: Triple
+    radius_mm: Triple
+    margin_mm: float
+
+
+MEAN_STYLE = SiteStyle(1.6, 1.9, 0.16, 0.2, 400.0, (2.0, 2.0, 3.0), (21.0, 17.0, 17.0), 0.0)
+SITE_STYLES: dict[str, SiteStyle] = {
+    "site-1": SiteStyle(1.70, 2.00, 0.12, 0.10, 300.0, (2.0, 2.0, 3.0), (22.0, 18.0, 18.0), 0.0),
+    "site-2": SiteStyle(1.45, 1.60, 0.20, 0.30, 900.0, (1.8, 1.8, 3.0), (19.0, 16.0, 16.0), 0.5),
+    "site-3": SiteStyle(1.85, 2.30, 0.24, 0.15, 150.0, (2.2, 2.2, 2.5), (23.0, 18.0, 17.0), -0.5),
+    "site-4": SiteStyle(1.55, 1.95, 0.14, 0.40, 60.0, (2.0, 2.0, 3.5), (20.0, 17.0, 19.0), 0.0),
+}
+UNSEEN_STYLE = SiteStyle(1.60, 1.75, 0.22, 0.30, 500.0, (1.9, 1.9, 3.0), (21.0, 17.0, 17.0), 0.0)
+ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
+
+
+def style_at(style: SiteStyle, shift: float) -> SiteStyle:
+    """Move a site's style between the common mean (``shift`` 0) and itself (1), or beyond.
+
+    Noise, bias and intensities are kept positive when ``shift`` exaggerates.
+    """
+
+    def mix(mean: float, own: float) -> float:
+        return mean + shift * (own - mean)
+
+    def mixed(name: str) -> float | Triple:
+        mean, own = getattr(MEAN_STYLE, name), getattr(style, name)
+        if isinstance(mean, tuple):
+            x, y, z = (max(mix(a, b), 0.5) for a, b in zip(mean, own, strict=True))
+            return (x, y, z)
+        return mix(mean, own) if name == "margin_mm" else max(mix(mean, own), 0.02)
+
+    return replace(style, **{field.name: mixed(field.name) for field in fields(SiteStyle)})
+
+
+def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
+    """Draw one patient of a site.
+
+    Parameters
+    ----------
+    style
+        The site's way of imaging and annotating.
+    rng
+        Source of all randomness: the same state gives the same patient.
+
+    Returns
+    -------
+    tuple of SimpleITK.Image
+        Image (int16) and label map (uint8; 1 = organ), in LPS orientation, same geometry.
+    """
+    z, y, x = _millimetre_grid(style.spacing_mm)
+    centre = rng.uniform(-6, 6, 3)
+    radius = np.asarray(style.radius_mm) * rng.uniform(0.85, 1.15, 3)
+    organ_mm = _bumpy_ellipsoid(x - centre[0], y - centre[1], z - centre[2], radius, rng)
+    neighbour_mm = _ellipsoid(
+        x - centre[0], y - centre[1], z - (centre[2] + radius[2] + 10), radius * (1.0, 0.9, 0.75)
+    )
+    rectum_mm = _ellipsoid(
+        x - centre[0], y - (centre[1] + radius[1] + 9), z - centre[2], np.array([10.0, 9.0, 40.0])
+    )
+    body_mm = _ellipsoid(x, y, z * 0.2, np.array([44.0, 40.0, 40.0]))
+
+    # Intensities step over about a millimetre and a half (partial volume); towards the lower pole
+    # the organ's contrast fades, so that its end is a matter of judgement.
+    fade = 1 / (1 + np.exp(-((z - centre[2]) / radius[2] + 0.75) / 0.12))
+    tissue = _soft(body_mm) * np.ones_like(organ_mm)
+    tissue += _soft(neighbour_mm) * (style.neighbour - 1)
+    tissue += _soft(organ_mm) * (1 - _soft(neighbour_mm)) * (style.organ - 1) * (0.15 + 0.85 * fade)
+    tissue -= _soft(rectum_mm) * (1 - _soft(organ_mm)) * 0.6
+    intensity = tissue * _bias_field(tissue.shape, style.bias, rng)
+    intensity += rng.normal(0.0, style.noise, tissue.shape)
+
+    label = (organ_mm < style.margin_mm) & (neighbour_mm > 0)
+    image = sitk.GetImageFromArray(np.round(intensity * style.gain).astype(np.int16))
+    mask = sitk.GetImageFromArray(label.astype(np.uint8))
+    for picture in (image, mask):
+        picture.SetSpacing(style.spacing_mm)
+        picture.SetOrigin([-side / 2 for side in FIELD_OF_VIEW_MM])
+    return image, mask
+
+
+def write_synthetic_federation(
+    folder: Path,
+    *,
+    cases_per_site: int,
+    seed: int,
+    shift: float = 1.0,
+    styles: dict[str, SiteStyle] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Sequence[str]:
+    """Write a federation as NIfTI: ``folder/<site>/images`` and ``folder/<site>/labels``.
+
+    Sites store their volumes in different axis orders, as scanners do.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if absent, files of the same name are replaced.
+    cases_per_site
+        Patients per site.
+    seed
+        Seeds every case by itself: adding cases or sites leaves the others as they were.
+    shift
+        0 = all sites alike, 1 = as defined in `SITE_STYLES`, above 1 = exaggerated.
+    styles
+        Sites by name; `SITE_STYLES` when None.
+    progress
+        Called with (cases written, cases in all).
+
+    Returns
+    -------
+    sequence of str
+        The sites' names.
+    """
+    chosen = SITE_STYLES if styles is None else styles
+    total = cases_per_site * len(chosen)
+    for site_index, (site, style) in enumerate(chosen.items()):
+        for case_index in range(cases_per_site):
+            rng = np.random.default_rng([seed, site_index, case_index])
+            image, mask = make_case(style_at(style, shift), rng)
+            orientation = ORIENTATIONS[site_index % len(ORIENTATIONS)]
+            name = f"case-{case_index + 1:02d}.nii.gz"
+            for kind, picture in (("images", image), ("labels", mask)):
+                (folder / site / kind).mkdir(parents=True, exist_ok=True)
+                stored = sitk.DICOMOrient(picture, orientation)
+                sitk.WriteImage(stored, str(folder / site / kind / name))
+            if progress is not None:
+                progress(site_index * cases_per_site + case_index + 1, total)
+    return tuple(chosen)
+
+
+def _millimetre_grid(spacing_mm: Triple) -> list[NDArray[np.float64]]:
+    """Open grids (z, y, x) of voxel centres in mm, the origin in the middle of the volume."""
+    axes = []
+    for side, spacing in zip(FIELD_OF_VIEW_MM, spacing_mm, strict=True):
+        count = round(side / spacing)
+        axes.append(np.arange(count) * spacing - side / 2)
+    x, y, z = axes
+    return list(np.meshgrid(z, y, x, indexing="ij", sparse=True))
+
+
+def _ellipsoid(
+    x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64], radius: NDArray
+) -> NDArray[np.float64]:
+    """Approximate signed distance in mm to an ellipsoid's surface, negative inside."""
+    level = np.sqrt((x / radius[0]) ** 2 + (y / radius[1]) ** 2 + (z / radius[2]) ** 2)
+    return np.asarray((level - 1) * radius.min())
+
+
+def _bumpy_ellipsoid(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    radius: NDArray,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """An ellipsoid whose radius varies with direction by a few smooth random lobes."""
+    distance = _ellipsoid(x, y, z, radius)
+    length = np.sqrt(x**2 + y**2 + z**2) + 1e-6
+    for _ in range(4):
+        direction = rng.normal(size=3)
+        direction /= np.linalg.norm(direction)
+        cosine = (x * direction[0] + y * direction[1] + z * direction[2]) / length
+        distance = distance - rng.uniform(-2.0, 2.0) * cosine**3
+    return np.asarray(distance)
+
+
+def _soft(distance_mm: NDArray[np.float64], width_mm: float = 1.5) -> NDArray[np.float64]:
+    """1 inside, 0 outside, a smooth step of `width_mm` at the surface."""
+    return np.asarray(1 / (1 + np.exp(np.clip(distance_mm / (width_mm / 3), -40, 40))))
+
+
+def _bias_field(
+    shape: tuple[int, ...], amplitude: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Smooth multiplicative field around 1, at most `amplitude` away from it."""
+    coarse = rng.normal(size=(3, 3, 3))
+    field = ndimage.zoom(coarse, [n / 3 for n in shape], order=3, grid_mode=True, mode="nearest")
+    return np.asarray(1 + amplitude * field / np.abs(field).max())
