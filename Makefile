@@ -1,7 +1,8 @@
 # `make demo` and `make test` are all a newcomer needs: Python 3.11 or 3.12 with venv, git and make.
 # Both install into .venv the first time and work offline from then on.
 
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+# The first of these that is Python 3.11 or 3.12.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c "import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))" 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)

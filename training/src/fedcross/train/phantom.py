@@ -1,9 +1,9 @@
 """Synthetic hospitals: a federation of phantoms whose sites differ on purpose.
 
-Each case shows one organ, a bright neighbour that touches it and a dark one below, inside a body.
-The organ fades into its neighbour at one pole, as the apex and base of a prostate do: that border is
-hard for everybody, which is what an uncertainty map is for. Sites differ in contrast, noise, bias
-field, spacing, orientation, anatomy and annotation style; `shift` dials those differences from none
+Each case shows one organ inside a body, a bright neighbour that touches it above and a dark one
+behind. The organ fades towards its lower pole, as a prostate does at its apex: that border is hard
+for everybody, which is what an uncertainty map is for. Sites differ in contrast, noise, bias field,
+spacing, orientation, anatomy and annotation style; `shift` dials those differences from none
 (0, iid) over the sites as defined (1) to exaggerated (above 1).
 """
 

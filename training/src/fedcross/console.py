@@ -1,0 +1,79 @@
+"""What a person at a terminal sees: stages, progress bars and remaining time.
+
+On a terminal these are live bars; in a log file or a pipe they are plain lines, a few per stage.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_STEP = 0.25  # off a terminal, a line each time this fraction more is done
+
+
+class ConsoleReporter:
+    """Shows stages and progress on stderr, so that stdout stays free for results.
+
+    Use it as a context manager: leaving it puts the terminal back in order, also after an error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._live = self._console.is_terminal
+        self._bars = Progress(
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._title = ""
+        self._next_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def stage(self, name: str, message: str) -> None:
+        """Begin a stage; its bar appears with the first progress."""
+        self._stage, self._title, self._task, self._next_line = name, message, None, PLAIN_STEP
+        if not self._live:
+            self._console.print(message, markup=False)
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        """Move the stage's bar to ``done`` of ``total``."""
+        if stage != self._stage:
+            self.stage(stage, stage.capitalize())
+        if self._live:
+            if self._task is None:
+                self._task = self._bars.add_task(self._title, total=total)
+            self._bars.update(self._task, completed=done, total=total)
+        elif total and done / total >= self._next_line:
+            self._console.print(f"  {done}/{total}", markup=False)
+            self._next_line = (done / total // PLAIN_STEP + 1) * PLAIN_STEP
+
+    def log(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(message, markup=False)
