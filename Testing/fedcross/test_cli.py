@@ -1,0 +1,63 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command as a shell would run it."""
+    return subprocess.run(
+        [sys.executable, "-m", "fedcross.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_names_every_command() -> None:
+    shown = fedcross("--help")
+    assert shown.returncode == 0
+    for command in ("demo", "train", "export", "segment", "bundle"):
+        assert command in shown.stdout
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from fedcross.cli import app;"
+        "CliRunner().invoke(app, ['--help']); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "absent.toml", "--out", "run"), "absent.toml"),
+        (("export", "absent-run", "bundle"), "absent-run"),
+        (("bundle", "verify", "absent-bundle"), "absent-bundle"),
+        (("bundle", "show", "absent-bundle"), "absent-bundle"),
+        (("bundle", "pack", "absent-bundle", "b.zip"), "absent-bundle"),
+        (("bundle", "import-reference", "absent.pth.tar", "bundle"), "absent.pth.tar"),
+        (("segment", "--bundle", "absent", "--image", "i.nrrd", "--out", "o"), "absent"),
+    ],
+)
+def test_what_is_not_there_is_named_in_one_sentence_with_exit_code_2(
+    arguments: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished = fedcross(*arguments)
+    assert finished.returncode == 2
+    assert named in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert len(finished.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_measure_is_refused_with_the_ones_there_are() -> None:
+    finished = fedcross(
+        "segment", "--bundle", "b", "--image", "i", "--out", "o", "--measure", "variance"
+    )
+    assert finished.returncode == 2
+    assert "variance" in finished.stderr
+    assert "mutual_information" in finished.stderr

@@ -1,0 +1,87 @@
+"""The allow-list of networks a bundle may name, each with typed, bounded arguments.
+
+Nothing here imports torch: a manifest can be read where no network can be built.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Norm = Literal["batch", "instance", "group"]
+Channels = Annotated[int, Field(ge=1, le=1024)]
+Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, background included.")]
+
+
+class _Architecture(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    in_channels: Literal[1] = Field(default=1, description="Image channels.")
+    classes: Classes = 2
+
+
+class UNetArchitecture(_Architecture):
+    """The 3D U-Net of the FedCross authors: five levels, two convolutions each."""
+
+    name: Literal["unet"] = "unet"
+    base_channels: Channels = Field(
+        default=32, description="Channels of the first level; doubled at each level below."
+    )
+    norm: Norm = Field(default="batch", description="Normalisation after every convolution.")
+
+    @property
+    def divisor(self) -> int:
+        """Every side of a patch must be a multiple of this."""
+        return 16
+
+
+class SegResNetArchitecture(_Architecture):
+    """MONAI's SegResNet (Myronenko, BrainLes 2018), without its auto-encoder branch."""
+
+    name: Literal["segresnet"] = "segresnet"
+    init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = 8
+    blocks_down: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(max_length=6)] = (
+        1,
+        2,
+        2,
+        4,
+    )
+    norm: Norm = "group"
+
+    @property
+    def divisor(self) -> int:
+        """Every side of a patch must be a multiple of this."""
+        return int(2 ** (len(self.blocks_down) - 1))
+
+
+class DynUNetArchitecture(_Architecture):
+    """MONAI's DynUNet (after nnU-Net, Isensee et al., Nature Methods 2021)."""
+
+    name: Literal["dynunet"] = "dynunet"
+    filters: Annotated[tuple[Channels, ...], Field(min_length=3, max_length=7)] = (16, 32, 64, 128)
+    strides: Annotated[
+        tuple[tuple[Literal[1, 2], Literal[1, 2], Literal[1, 2]], ...],
+        Field(description="Per level, along (x, y, z); the first level is (1, 1, 1)."),
+    ] = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+    residual: bool = False
+    norm: Norm = "instance"
+
+    @model_validator(mode="after")
+    def _one_stride_a_level(self) -> "DynUNetArchitecture":
+        if len(self.strides) != len(self.filters):
+            raise ValueError(
+                f"strides must have one entry per level, got {len(self.strides)} for "
+                f"{len(self.filters)} filters"
+            )
+        if self.strides[0] != (1, 1, 1):
+            raise ValueError(f"the first level's strides must be (1, 1, 1), got {self.strides[0]}")
+        return self
+
+    @property
+    def divisor(self) -> int:
+        """Every side of a patch must be a multiple of this."""
+        return int(2 ** (len(self.strides) - 1))
+
+
+Architecture = Annotated[
+    UNetArchitecture | SegResNetArchitecture | DynUNetArchitecture, Field(discriminator="name")
+]

@@ -1,0 +1,216 @@
+"""Networks built from the allow-list, all from images to logits."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from fedcross.model.architecture import (
+    Architecture,
+    DynUNetArchitecture,
+    Norm,
+    SegResNetArchitecture,
+    UNetArchitecture,
+)
+
+GROUPS = 8
+
+
+def build_network(architecture: Architecture) -> nn.Module:
+    """Build a network with untrained weights.
+
+    Parameters
+    ----------
+    architecture
+        One of the allow-list. Building under ``torch.device("meta")`` allocates nothing.
+
+    Returns
+    -------
+    torch.nn.Module
+        Float32 (N, in_channels, D, H, W) to logits (N, classes, D, H, W), D = z, H = y, W = x. The
+        sides must be multiples of ``architecture.divisor``.
+    """
+    if isinstance(architecture, UNetArchitecture):
+        return UNet(architecture)
+    if isinstance(architecture, SegResNetArchitecture):
+        return _segresnet(architecture)
+    return _dynunet(architecture)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw new weights as the authors do: Xavier normal kernels, zero biases, unit normalisation.
+
+    Transposed convolutions keep PyTorch's scheme (Kaiming uniform), as in the reference, but drawn
+    from `generator` as well: the same seed gives the same network.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.xavier_normal_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.ConvTranspose3d):
+            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm3d | nn.InstanceNorm3d | nn.GroupNorm):
+            if module.weight is not None:
+                nn.init.ones_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class UNet(nn.Module):
+    """The reference 3D U-Net; parameter names are those of DIAL-RPI/FedCross.
+
+    Four encoding blocks (two 3x3x3 convolutions, then 2x2x2 max pooling), four decoding blocks (two
+    convolutions, then a 2x2x2 transposed convolution) and a last pair of convolutions, with skip
+    connections by concatenation. With ``in_channels=1, base_channels=32, classes=2`` it has
+    10.74 million parameters. Unlike the reference it returns logits in training and evaluation.
+    """
+
+    def __init__(self, architecture: UNetArchitecture) -> None:
+        super().__init__()
+        c, norm = architecture.base_channels, architecture.norm
+        self.enc1 = _Encoder(architecture.in_channels, c, norm)
+        self.enc2 = _Encoder(c, 2 * c, norm)
+        self.enc3 = _Encoder(2 * c, 4 * c, norm)
+        self.enc4 = _Encoder(4 * c, 8 * c, norm)
+        self.dec1 = _Decoder(8 * c, 8 * c, norm)
+        self.dec2 = _Decoder(16 * c, 4 * c, norm)
+        self.dec3 = _Decoder(8 * c, 2 * c, norm)
+        self.dec4 = _Decoder(4 * c, c, norm)
+        self.lastconv = _DoubleConvolution(2 * c, c, norm)
+        self.outconv = nn.Conv3d(c, architecture.classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        x, skip1 = self.enc1(x)
+        x, skip2 = self.enc2(x)
+        x, skip3 = self.enc3(x)
+        x, skip4 = self.enc4(x)
+        x = self.dec1(x)
+        x = self.dec2(torch.cat([skip4, x], dim=1))
+        x = self.dec3(torch.cat([skip3, x], dim=1))
+        x = self.dec4(torch.cat([skip2, x], dim=1))
+        x = self.lastconv(torch.cat([skip1, x], dim=1))
+        return cast(Tensor, self.outconv(x))
+
+
+class EnsembleNetwork(nn.Module):
+    """K members as one network: images to the mean of their softmax probabilities.
+
+    This is what a bundle's ``configs/inference.json`` names for MONAI's own runner; FedCross itself
+    runs the members one after another.
+    """
+
+    def __init__(self, architecture: dict[str, Any] | Architecture, members: int) -> None:
+        super().__init__()
+        if isinstance(architecture, dict):
+            from pydantic import TypeAdapter
+
+            architecture = cast(
+                Architecture, TypeAdapter(Architecture).validate_python(architecture)
+            )
+        self.members = nn.ModuleList(build_network(architecture) for _ in range(members))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, D, H, W) to probabilities (N, classes, D, H, W)."""
+        return torch.stack([member(x).softmax(dim=1) for member in self.members]).mean(dim=0)
+
+
+class _DoubleConvolution(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv3d(in_channels, out_channels, 3, padding=1),
+            _normalisation(norm, out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(out_channels, out_channels, 3, padding=1),
+            _normalisation(norm, out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.conv(x))
+
+
+class _Encoder(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = _DoubleConvolution(in_channels, out_channels, norm)
+        self.down = nn.MaxPool3d(2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        skip = self.conv(x)
+        return self.down(skip), skip
+
+
+class _Decoder(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = _DoubleConvolution(in_channels, out_channels, norm)
+        self.up = nn.ConvTranspose3d(out_channels, out_channels, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.up(self.conv(x)))
+
+
+def _normalisation(norm: Norm, channels: int) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm3d(channels)
+    if norm == "instance":
+        return nn.InstanceNorm3d(channels, affine=True)
+    return nn.GroupNorm(_groups(channels), channels)
+
+
+def _groups(channels: int) -> int:
+    """Return the largest number of groups up to `GROUPS` that divides `channels`."""
+    return max(n for n in range(1, GROUPS + 1) if channels % n == 0)
+
+
+def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
+    from monai.networks.nets import SegResNet
+
+    norm: dict[Norm, object] = {
+        "batch": "BATCH",
+        "instance": ("INSTANCE", {"affine": True}),
+        "group": ("GROUP", {"num_groups": GROUPS}),
+    }
+    return cast(
+        nn.Module,
+        SegResNet(
+            spatial_dims=3,
+            init_filters=architecture.init_filters,
+            in_channels=architecture.in_channels,
+            out_channels=architecture.classes,
+            blocks_down=architecture.blocks_down,
+            blocks_up=(1,) * (len(architecture.blocks_down) - 1),
+            norm=norm[architecture.norm],
+        ),
+    )
+
+
+def _dynunet(architecture: DynUNetArchitecture) -> nn.Module:
+    from monai.networks.nets import DynUNet
+
+    norm: dict[Norm, object] = {
+        "batch": "BATCH",
+        "instance": ("INSTANCE", {"affine": True}),
+        "group": ("GROUP", {"num_groups": GROUPS}),
+    }
+    strides: Sequence[tuple[int, ...]] = [stride[::-1] for stride in architecture.strides]
+    return cast(
+        nn.Module,
+        DynUNet(
+            spatial_dims=3,
+            in_channels=architecture.in_channels,
+            out_channels=architecture.classes,
+            kernel_size=[3] * len(architecture.filters),
+            strides=strides,
+            upsample_kernel_size=strides[1:],
+            filters=architecture.filters,
+            norm_name=norm[architecture.norm],
+            res_block=architecture.residual,
+        ),
+    )
