@@ -47,8 +47,8 @@ def make_schedule(
             raise ConfigError(f"{name} must be at least 1, got {value}.")
     if members > sites:
         raise ConfigError(
-            f"There are {members} members but only {sites} sites: in a round every member trains at "
-            f"a site of its own, so members must be at most {sites}."
+            f"There are {members} members but only {sites} sites: in a round every member trains "
+            f"at a site of its own, so members must be at most {sites}."
         )
     rng = random.Random(seed)
     if kind == "rotation":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from fedcross.model.architecture import (
@@ -15,6 +16,11 @@ from fedcross.model.architecture import (
 )
 
 GROUPS = 8
+_MONAI_NORM: dict[Norm, object] = {
+    "batch": "BATCH",
+    "instance": ("INSTANCE", {"affine": True}),
+    "group": ("GROUP", {"num_groups": GROUPS}),
+}
 
 
 def build_network(architecture: Architecture) -> nn.Module:
@@ -107,11 +113,7 @@ class EnsembleNetwork(nn.Module):
     def __init__(self, architecture: dict[str, Any] | Architecture, members: int) -> None:
         super().__init__()
         if isinstance(architecture, dict):
-            from pydantic import TypeAdapter
-
-            architecture = cast(
-                Architecture, TypeAdapter(Architecture).validate_python(architecture)
-            )
+            architecture = TypeAdapter(Architecture).validate_python(architecture)
         self.members = nn.ModuleList(build_network(architecture) for _ in range(members))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -172,11 +174,6 @@ def _groups(channels: int) -> int:
 def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
     from monai.networks.nets import SegResNet
 
-    norm: dict[Norm, object] = {
-        "batch": "BATCH",
-        "instance": ("INSTANCE", {"affine": True}),
-        "group": ("GROUP", {"num_groups": GROUPS}),
-    }
     return cast(
         nn.Module,
         SegResNet(
@@ -186,7 +183,7 @@ def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
             out_channels=architecture.classes,
             blocks_down=architecture.blocks_down,
             blocks_up=(1,) * (len(architecture.blocks_down) - 1),
-            norm=norm[architecture.norm],
+            norm=_MONAI_NORM[architecture.norm],
         ),
     )
 
@@ -194,11 +191,6 @@ def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
 def _dynunet(architecture: DynUNetArchitecture) -> nn.Module:
     from monai.networks.nets import DynUNet
 
-    norm: dict[Norm, object] = {
-        "batch": "BATCH",
-        "instance": ("INSTANCE", {"affine": True}),
-        "group": ("GROUP", {"num_groups": GROUPS}),
-    }
     strides: Sequence[tuple[int, ...]] = [stride[::-1] for stride in architecture.strides]
     return cast(
         nn.Module,
@@ -210,7 +202,7 @@ def _dynunet(architecture: DynUNetArchitecture) -> nn.Module:
             strides=strides,
             upsample_kernel_size=strides[1:],
             filters=architecture.filters,
-            norm_name=norm[architecture.norm],
+            norm_name=_MONAI_NORM[architecture.norm],
             res_block=architecture.residual,
         ),
     )

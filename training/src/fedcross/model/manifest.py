@@ -1,0 +1,131 @@
+"""What a bundle says about itself: the "fedcross" section of ``configs/metadata.json``.
+
+Strict on purpose: unknown keys, out-of-range numbers and unknown networks are refused. Nothing here
+imports torch. Triples are (x, y, z).
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fedcross.model.architecture import Architecture
+
+Text = Annotated[str, Field(max_length=4000)]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
+Millimetres = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=1024)]
+Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# "^" and "~" separate the fields of Slicer's terminology entries.
+CodeText = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\^~|\x00-\x1f]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Code(_Strict):
+    """A coded concept, as in DICOM: scheme, value, meaning."""
+
+    scheme: CodeText = "SCT"
+    value: CodeText
+    meaning: CodeText
+
+
+ANATOMICAL_STRUCTURE = Code(value="123037004", meaning="Anatomical Structure")
+ORGAN = Code(value="113343008", meaning="Organ")
+
+
+class Structure(_Strict):
+    """One segmented structure."""
+
+    name: Name
+    label: Annotated[int, Field(ge=1, le=255, description="Value in label maps; also the channel.")]
+    color: tuple[Unit, Unit, Unit] = (0.9, 0.6, 0.3)
+    category: Code = ANATOMICAL_STRUCTURE
+    type: Code = ORGAN
+
+    @property
+    def slug(self) -> str:
+        """The name as it may stand in a file's name."""
+        return re.sub(r"[^A-Za-z0-9]+", "_", self.name).strip("_").lower() or f"label_{self.label}"
+
+
+class Preprocessing(_Strict):
+    """How a volume is made into what the networks see; (x, y, z)."""
+
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
+    patch_size: tuple[Side, Side, Side]
+    overlap: Annotated[float, Field(ge=0, lt=1, description="Of neighbouring patches.")] = 0.25
+    orientation: Literal["LPS"] = "LPS"
+    intensity: Literal["zscore"] = "zscore"
+    modality: Annotated[str, Field(max_length=40)] = ""
+
+
+class Member(_Strict):
+    """One trained model of the ensemble."""
+
+    file: Annotated[str, Field(pattern=r"^models/member_[0-9]{1,3}\.safetensors$")]
+    sha256: Sha256
+    last_site: Name | None = None
+    rounds: Annotated[int, Field(ge=0)] = 0
+
+
+class Calibration(_Strict):
+    """A post-hoc temperature that divides the logits; 1 changes nothing."""
+
+    temperature: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+
+
+class Provenance(_Strict):
+    """Where a bundle comes from; no paths and no names of people."""
+
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    source: Text = ""
+    packages: dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=60)]] = {}
+    configuration_sha256: Sha256 | None = None
+    validation: dict[Annotated[str, Field(max_length=120)], float] = {}
+
+
+class Manifest(_Strict):
+    """Everything needed to run an ensemble, but the weights."""
+
+    format_version: Literal[1] = 1
+    name: Name
+    description: Text = ""
+    architecture: Architecture
+    preprocessing: Preprocessing
+    structures: Annotated[tuple[Structure, ...], Field(min_length=1, max_length=255)]
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=64)]
+    sites: Annotated[tuple[Name, ...], Field(max_length=1024)] = ()
+    schedule: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
+    calibration: Calibration = Calibration()
+    provenance: Provenance
+
+    @field_validator("members")
+    @classmethod
+    def _files_differ(cls, members: tuple[Member, ...]) -> tuple[Member, ...]:
+        if len({member.file for member in members}) != len(members):
+            raise ValueError("two members name the same file")
+        return members
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        labels = [structure.label for structure in self.structures]
+        if labels != list(range(1, len(labels) + 1)):
+            raise ValueError(f"structures must have labels 1, 2, 3 ... in order, got {labels}")
+        slugs = {structure.slug for structure in self.structures}
+        if len(slugs) != len(self.structures):
+            raise ValueError("two structures have the same name")
+        if self.architecture.classes != len(self.structures) + 1:
+            raise ValueError(
+                f"the network has {self.architecture.classes} classes, but background and "
+                f"{len(self.structures)} structures need {len(self.structures) + 1}"
+            )
+        divisor = self.architecture.divisor
+        if any(side % divisor for side in self.preprocessing.patch_size):
+            raise ValueError(
+                f"patch_size must be multiples of {divisor}, got {self.preprocessing.patch_size}"
+            )
+        return self
