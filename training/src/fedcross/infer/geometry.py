@@ -1,0 +1,116 @@
+"""Where voxels lie: grids in space, and the signed permutations between storage orders.
+
+Triples are (x, y, z); the world is LPS in mm. Arrays are (z, y, x).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxel centres.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Voxels along (x, y, z).
+    spacing_mm : tuple of float
+        Between voxel centres along (x, y, z).
+    origin_mm : tuple of float
+        Centre of voxel (0, 0, 0) in the world.
+    direction : tuple of float
+        Row-major 3 x 3 matrix; its columns are the unit vectors of the axes x, y, z in the world.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: Triple
+    origin_mm: Triple
+    direction: tuple[float, ...]
+
+    @classmethod
+    def of(cls, image: sitk.Image) -> Self:
+        """Return the grid of a SimpleITK image."""
+        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an array on this grid, (z, y, x)."""
+        return self.size[2], self.size[1], self.size[0]
+
+    @property
+    def voxels(self) -> int:
+        """Their number."""
+        return self.size[0] * self.size[1] * self.size[2]
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel."""
+        return self.spacing_mm[0] * self.spacing_mm[1] * self.spacing_mm[2]
+
+    @property
+    def axes(self) -> NDArray[np.float64]:
+        """The direction as a (3, 3) matrix."""
+        return np.array(self.direction, dtype=np.float64).reshape(3, 3)
+
+    @property
+    def index_to_world(self) -> NDArray[np.float64]:
+        """The (4, 4) matrix from voxel index (x, y, z, 1) to LPS mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.axes * np.array(self.spacing_mm)
+        matrix[:3, 3] = self.origin_mm
+        return matrix
+
+    def image(self, array: NDArray[Any]) -> sitk.Image:
+        """Return `array` (z, y, x) as a SimpleITK image on this grid."""
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(self.spacing_mm)
+        image.SetOrigin(self.origin_mm)
+        image.SetDirection(self.direction)
+        return image
+
+    def resampled(self, spacing_mm: Triple) -> "Grid":
+        """Return the grid of another spacing that covers the same box, with the same centre.
+
+        Every side has ``max(1, round(size * spacing / new spacing))`` voxels. Since the centres
+        coincide, a volume stored back to front is sampled at the same places.
+        """
+        size = tuple(
+            max(1, round(count * old / new))
+            for count, old, new in zip(self.size, self.spacing_mm, spacing_mm, strict=True)
+        )
+        # From the centre of the first voxel to the centre of the box, in old and new voxels.
+        old_half = (np.array(self.size) - 1) / 2 * np.array(self.spacing_mm)
+        new_half = (np.array(size) - 1) / 2 * np.array(spacing_mm)
+        origin = np.array(self.origin_mm) + self.axes @ (old_half - new_half)
+        x, y, z = (float(value) for value in origin)
+        return Grid((size[0], size[1], size[2]), spacing_mm, (x, y, z), self.direction)
+
+
+def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[Any]:
+    """Store `array` in the order of axes of another grid over the same voxels.
+
+    Parameters
+    ----------
+    array
+        On `current`, (z, y, x).
+    current, wanted
+        Grids whose axes differ by a permutation and flips only.
+
+    Returns
+    -------
+    NDArray
+        The same voxels on `wanted`, C-contiguous.
+    """
+    # Row: an axis of `current`, column: of `wanted`; entries are -1, 0 or 1.
+    relation = np.rint(current.axes.T @ wanted.axes).astype(int)
+    source_axis = np.abs(relation).argmax(axis=0)  # for x, y, z of `wanted`
+    order = [2 - int(source_axis[2 - axis]) for axis in range(3)]  # array axes run (z, y, x)
+    flipped = [axis for axis in range(3) if relation[:, 2 - axis].sum() < 0]
+    return np.ascontiguousarray(np.flip(array.transpose(order), flipped))
