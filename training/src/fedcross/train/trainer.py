@@ -1,0 +1,236 @@
+"""One visit: a member trains at a site. Every engine uses this and nothing else.
+
+A visit is a pure function of the member's state, the site's cases, the configuration and the
+round's number: repeating it gives the same member, to the bit on a CPU.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from fedcross.errors import ConfigError
+from fedcross.model.networks import build_network
+from fedcross.train.config import OptimisationConfig, TrainingConfig
+from fedcross.train.losses import dice_ce_loss
+from fedcross.train.member import MemberState
+from fedcross.train.sampling import draw_epoch, sample_batch
+from fedcross.train.seeding import torch_generator
+from fedcross.train.volumes import Site, Volume
+
+POLYNOMIAL = 0.9
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class VisitReport:
+    """Figures of one visit.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss over the visit's patches; None when nothing was trained.
+    samples
+        Patches trained.
+    seconds
+        Wall time.
+    """
+
+    loss: float | None
+    samples: int
+    seconds: float
+
+
+def learning_rate(base: float, epoch: int, total: int) -> float:
+    """Polynomial decay, ``base * (1 - epoch / total) ** 0.9``; `epoch` counts from 0.
+
+    `epoch` is the member's own count of local epochs, `total` that of the whole run (rounds x local
+    epochs), so that the rate falls over the run and not within a visit.
+    """
+    return float(base * (1 - epoch / total) ** POLYNOMIAL)
+
+
+def visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[MemberState, VisitReport]:
+    """Train `member` at `site` for the configuration's local epochs.
+
+    Parameters
+    ----------
+    member
+        Its state before; not changed.
+    site
+        Whose training cases are used.
+    round_index
+        Seeds the patches, together with the configuration's seed and the member.
+    config
+        The run's configuration.
+    device
+        Where to compute.
+    progress
+        Called with (epochs done, epochs of this visit) after every epoch.
+
+    Returns
+    -------
+    member : MemberState
+        Its state after, on the CPU.
+    report : VisitReport
+        Loss, samples and time.
+
+    Raises
+    ------
+    ConfigError
+        If the loss or the weights become NaN or infinite; the member before the visit is unharmed.
+    """
+    began = time.perf_counter()
+    network, optimizer = _load(member, config, device)
+    volumes = [volume.to(device) for volume in site.train]
+    generator = torch_generator("patches", config.seed, member.index, round_index)
+    epochs = config.method.local_epochs
+    loss_sum, samples = 0.0, 0
+    for epoch in range(epochs):
+        rate = learning_rate(
+            config.training.learning_rate, member.epochs_done + epoch, config.total_epochs
+        )
+        epoch_loss, epoch_samples = _epoch(
+            network, optimizer, rate, site.train, volumes, config, generator
+        )
+        # The only wait for the device: once an epoch.
+        loss_sum += _finite(float(epoch_loss), "loss", member, site, round_index)
+        samples += epoch_samples
+        if progress is not None:
+            progress(epoch + 1, epochs)
+    _finite(float(_largest(network)), "largest weight", member, site, round_index)
+    after = MemberState(
+        index=member.index,
+        weights=_on_cpu(network.state_dict()),
+        optimizer=_on_cpu(_optimizer_tensors(network, optimizer)),
+        epochs_done=member.epochs_done + epochs,
+        rounds_done=member.rounds_done + 1,
+        last_site=site.name,
+    )
+    loss = loss_sum / samples if samples else None
+    return after, VisitReport(loss, samples, time.perf_counter() - began)
+
+
+def _epoch(
+    network: nn.Module,
+    optimizer: Optimizer,
+    rate: float,
+    cases: tuple[Volume, ...],
+    volumes: list[Volume],
+    config: TrainingConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, int]:
+    """Train one epoch; return the sum of the loss over its patches, on the device, and their count."""
+    settings = config.training
+    x, y, z = config.preprocessing.patch_size
+    draws = draw_epoch(
+        cases,
+        patch=(z, y, x),
+        patches_per_case=settings.patches_per_case,
+        rotation_rad=settings.rotation_rad,
+        foreground_fraction=settings.foreground_fraction,
+        generator=generator,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    device = volumes[0].image.device
+    total = torch.zeros((), device=device)
+    for first in range(0, len(draws), settings.batch_size):
+        batch = draws[first : first + settings.batch_size]
+        images, labels = sample_batch(
+            volumes, batch, patch=(z, y, x), spacing_mm=config.preprocessing.spacing_mm
+        )
+        images = images.to(memory_format=torch.channels_last_3d)
+        with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings, device)):
+            logits = network(images)
+        loss = dice_ce_loss(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.detach() * len(batch)
+    return total, len(draws)
+
+
+def uses_bf16(settings: OptimisationConfig, device: torch.device) -> bool:
+    """Whether the network computes in bfloat16 on `device`."""
+    if settings.precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return settings.precision == "bf16"
+
+
+def _load(
+    member: MemberState, config: TrainingConfig, device: torch.device
+) -> tuple[nn.Module, Optimizer]:
+    """The member's network in training mode and its optimiser, on `device`."""
+    with torch.device("meta"):
+        network = build_network(config.network)
+    weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
+    network.load_state_dict(weights, assign=True)
+    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    optimizer = _optimizer(network.train(), config.training)
+    parameters = dict(network.named_parameters())
+    for key, tensor in member.optimizer.items():
+        slot, name = key.split(".", 1)
+        parameter = parameters[name]
+        place = device if tensor.shape == parameter.shape else torch.device("cpu")
+        optimizer.state[parameter][slot] = _like(parameter, tensor.to(place, copy=True))
+    return network, optimizer
+
+
+def _optimizer(network: nn.Module, settings: OptimisationConfig) -> Optimizer:
+    if settings.optimizer == "adamw":
+        return AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+    return SGD(
+        network.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """`tensor` in the parameter's memory layout, so that a step adds equal layouts."""
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
+def _optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{slot}.{name}": tensor
+        for name, parameter in network.named_parameters()
+        for slot, tensor in optimizer.state[parameter].items()
+        if isinstance(tensor, Tensor)
+    }
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+
+
+def _largest(network: nn.Module) -> Tensor:
+    """Largest absolute value among the weights; NaN if there is one."""
+    return torch.stack([p.detach().abs().max() for p in network.parameters()]).max()
+
+
+def _finite(value: float, what: str, member: MemberState, site: Site, round_index: int) -> float:
+    if not torch.isfinite(torch.tensor(value)):
+        raise ConfigError(
+            f"The {what} of member {member.index} became {value} at {site.name} "
+            f"in round {round_index + 1}.",
+            "Lower training.learning_rate or training.momentum.",
+        )
+    return value
