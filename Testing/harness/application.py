@@ -1,0 +1,134 @@
+"""The part of Slicer's application that a scripted module talks to, around the real MRML libraries.
+
+The PyPI wheel `slicer-core` holds Slicer's MRML nodes, logics and displayable managers and its
+`slicer/util.py`, but no Qt application. `start` builds the scene and its logics and puts the stand-ins
+`slicer.app`, `slicer.modules` and `slicer.mrmlScene` where a module looks for them.
+"""
+
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+import slicer
+import slicer.util  # the real file of Slicer, shipped in the wheel
+import vtk
+
+from harness.files import FileManager
+
+VERSION = (5, 12)
+SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+
+
+class ModuleEntry:
+    """What `slicer.modules.<name>` answers."""
+
+    def __init__(self, name: str, logic: Any = None, path: str = "") -> None:
+        self.name = name
+        self.path = path
+        self._logic = logic
+
+    def logic(self) -> Any:
+        return self._logic
+
+
+class Application:
+    """Scene, application logic and module logics; stands in for `slicer.app`."""
+
+    applicationName = "Slicer"
+    majorVersion, minorVersion = VERSION
+
+    def __init__(self, folder: Path) -> None:
+        self.temporaryPath = str(folder)
+        self.scene = slicer.vtkMRMLScene()
+        self.scene.SetRootDirectory(self.temporaryPath)
+        self.sliceLogics = vtk.vtkCollection()
+        self.viewLogics = vtk.vtkCollection()
+        self._applicationLogic = self._makeApplicationLogic()
+        self._addSingletons()
+        self._addRemoteIO(folder / "cache")
+        slicer.mrmlScene = self.scene
+        slicer.app = self
+        slicer.modules = types.SimpleNamespace()
+        self._addModules()
+        self._files = FileManager(self.scene, slicer.modules.volumes.logic())
+
+    def applicationLogic(self) -> Any:
+        return self._applicationLogic
+
+    def coreIOManager(self) -> FileManager:
+        return self._files
+
+    def layoutManager(self) -> "Application":
+        return self
+
+    def mrmlSliceLogics(self) -> Any:
+        return self.sliceLogics
+
+    def sliceViewNames(self) -> list[str]:
+        logics = (
+            self.sliceLogics.GetItemAsObject(i) for i in range(self.sliceLogics.GetNumberOfItems())
+        )
+        return [logic.GetSliceNode().GetName() for logic in logics]
+
+    def testingEnabled(self) -> bool:
+        return True
+
+    def processEvents(self) -> None:
+        """Overridden by the Qt half of the harness when there is a QApplication."""
+
+    def _makeApplicationLogic(self) -> Any:
+        logic = slicer.vtkSlicerApplicationLogic()
+        logic.SetTemporaryPath(self.temporaryPath)
+        logic.SetHomeDirectory(self.temporaryPath)
+        logic.SetMRMLScene(self.scene)
+        logic.GetColorLogic().SetMRMLScene(self.scene)
+        logic.GetColorLogic().AddDefaultColorNodes()
+        logic.SetSliceLogics(self.sliceLogics)
+        logic.SetViewLogics(self.viewLogics)
+        for factory in (
+            slicer.vtkMRMLThreeDViewDisplayableManagerFactory,
+            slicer.vtkMRMLSliceViewDisplayableManagerFactory,
+        ):
+            factory.GetInstance().SetMRMLApplicationLogic(logic)
+        return logic
+
+    def _addSingletons(self) -> None:
+        crosshair = slicer.vtkMRMLCrosshairNode()
+        crosshair.SetCrosshairName("default")
+        self.scene.AddNode(crosshair)
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
+
+    def _addRemoteIO(self, cache: Path) -> None:
+        """Reading an .mrb unpacks it into this cache."""
+        cache.mkdir(parents=True, exist_ok=True)
+        self._remoteIO = slicer.vtkMRMLRemoteIOLogic()
+        self._remoteIO.GetCacheManager().SetRemoteCacheDirectory(str(cache))
+        self._remoteIO.SetMRMLScene(self.scene)
+        self._remoteIO.AddDataIOToScene()
+
+    def _addModules(self) -> None:
+        # vtkSlicerColorLogic, not vtkMRMLColorLogic: only it registers the colour legend's nodes.
+        for name, logic in {
+            "Colors": slicer.vtkSlicerColorLogic(),
+            "Volumes": slicer.vtkSlicerVolumesLogic(),
+            "Terminologies": slicer.vtkSlicerTerminologiesModuleLogic(),
+            "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
+            "Markups": slicer.vtkSlicerMarkupsLogic(),
+            "Tables": slicer.vtkSlicerTablesLogic(),
+            "SubjectHierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic(),
+        }.items():
+            logic.SetMRMLApplicationLogic(self._applicationLogic)
+            logic.SetMRMLScene(self.scene)
+            self._applicationLogic.SetModuleLogic(name, logic)
+            setattr(slicer.modules, name.lower(), ModuleEntry(name, logic))
+
+
+def start(folder: Path | None = None) -> Application:
+    """Start the one application of this process; later calls return it."""
+    running = getattr(slicer, "app", None)
+    if isinstance(running, Application):
+        return running
+    # The wheel lacks Slicer's terminology files; their absence is reported but harms nothing here.
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    return Application(folder or Path(tempfile.mkdtemp(prefix="slicer-harness-")))

@@ -1,0 +1,143 @@
+"""Slicer's slice and 3D views, drawn offscreen by its own displayable managers, as PNG files."""
+
+from pathlib import Path
+from typing import Any
+
+import slicer
+import vtk
+
+from harness.application import SLICE_VIEWS, Application
+
+_IN_SLICES = (
+    "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLModelSliceDisplayableManager",
+    "vtkMRMLOrientationMarkerDisplayableManager",
+    "vtkMRMLRulerDisplayableManager",
+    "vtkMRMLSegmentationsDisplayableManager2D",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
+)
+_IN_3D = (
+    "vtkMRMLCameraDisplayableManager",
+    "vtkMRMLViewDisplayableManager",
+    "vtkMRMLModelDisplayableManager",
+    "vtkMRMLThreeDReformatDisplayableManager",
+    "vtkMRMLSegmentationsDisplayableManager3D",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLOrientationMarkerDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
+)
+
+
+class _View:
+    """A render window with the displayable managers of one kind of view."""
+
+    def __init__(
+        self, app: Application, size: tuple[int, int], factory: Any, managers: tuple[str, ...]
+    ) -> None:
+        self.renderer = vtk.vtkRenderer()
+        self.window = vtk.vtkRenderWindow()
+        self.window.SetOffScreenRendering(1)
+        self.window.SetSize(*size)
+        self.window.AddRenderer(self.renderer)
+        # Some managers want an interactor, though nobody interacts.
+        self._interactor = vtk.vtkRenderWindowInteractor()
+        self._interactor.SetRenderWindow(self.window)
+        instance = factory.GetInstance()
+        instance.SetMRMLApplicationLogic(app.applicationLogic())
+        for manager in managers:
+            if not instance.IsDisplayableManagerRegistered(manager):
+                instance.RegisterDisplayableManager(manager)
+        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
+        self.managers.Initialize(instance, self.renderer)
+
+    def save(self, path: Path) -> None:
+        """Draw and write a PNG."""
+        self.window.Render()
+        grab = vtk.vtkWindowToImageFilter()
+        grab.SetInput(self.window)
+        grab.ReadFrontBufferOff()
+        grab.SetInputBufferTypeToRGB()
+        writer = vtk.vtkPNGWriter()
+        writer.SetFileName(str(path))
+        writer.SetInputConnection(grab.GetOutputPort())
+        writer.Write()
+
+
+class SliceView(_View):
+    """One slice view, named and oriented as in Slicer's default layout."""
+
+    def __init__(self, app: Application, name: str, size: tuple[int, int] = (800, 800)) -> None:
+        super().__init__(
+            app, size, slicer.vtkMRMLSliceViewDisplayableManagerFactory, _IN_SLICES
+        )
+        self.renderer.GetActiveCamera().ParallelProjectionOn()
+        self.renderer.SetBackground(0, 0, 0)
+        self._addOverlay()
+        self._mapper = vtk.vtkImageMapper()
+        self._mapper.SetColorWindow(255)
+        self._mapper.SetColorLevel(127.5)
+        self._actor = vtk.vtkActor2D()
+        self._actor.SetMapper(self._mapper)
+        self._actor.GetProperty().SetDisplayLocationToBackground()
+        self.logic = slicer.vtkMRMLSliceLogic()
+        self.logic.SetMRMLApplicationLogic(app.applicationLogic())
+        app.sliceLogics.AddItem(self.logic)
+        self.logic.SetMRMLScene(slicer.mrmlScene)
+        self.node = self.logic.AddSliceNode(name)
+        self.managers.SetMRMLDisplayableNode(self.node)
+        self.node.SetOrientation(SLICE_VIEWS[name])
+        self.logic.ResizeSliceNode(*size)
+
+    def zoom(self, factor: float) -> None:
+        """Magnify about the middle of the view."""
+        x, y, z = self.node.GetFieldOfView()
+        self.node.SetFieldOfView(x / factor, y / factor, z)
+
+    def save(self, path: Path) -> None:
+        connection = self.logic.GetImageDataConnection()
+        if connection and not self.renderer.HasViewProp(self._actor):
+            self.renderer.AddViewProp(self._actor)
+        self._mapper.SetInputConnection(connection)
+        _refreshLegends()
+        super().save(path)
+
+    def _addOverlay(self) -> None:
+        overlay = vtk.vtkRenderer()
+        overlay.SetLayer(1)
+        overlay.GetActiveCamera().ParallelProjectionOn()
+        self.window.SetNumberOfLayers(2)
+        self.window.AddRenderer(overlay)
+
+
+class ThreeDView(_View):
+    """The 3D view."""
+
+    def __init__(
+        self, app: Application, name: str = "1", size: tuple[int, int] = (800, 800)
+    ) -> None:
+        super().__init__(app, size, slicer.vtkMRMLThreeDViewDisplayableManagerFactory, _IN_3D)
+        self.logic = slicer.vtkMRMLViewLogic()
+        self.logic.SetMRMLApplicationLogic(app.applicationLogic())
+        app.viewLogics.AddItem(self.logic)
+        self.logic.SetMRMLScene(slicer.mrmlScene)
+        self.node = self.logic.AddViewNode(name)
+        self.managers.SetMRMLDisplayableNode(self.node)
+
+    def lookFrom(self, azimuth: float, elevation: float, zoom: float) -> None:
+        """Turn the camera about what there is to see; degrees."""
+        self.window.Render()
+        self.renderer.ResetCamera()
+        camera = self.renderer.GetActiveCamera()
+        camera.Azimuth(azimuth)
+        camera.Elevation(elevation)
+        camera.Zoom(zoom)
+        self.renderer.ResetCameraClippingRange()
+
+
+def _refreshLegends() -> None:
+    """The legend's manager misses changes of the slice layers in this set-up: tell it."""
+    scene = slicer.mrmlScene
+    kind = "vtkMRMLColorLegendDisplayNode"
+    for index in range(scene.GetNumberOfNodesByClass(kind)):
+        scene.GetNthNodeByClass(index, kind).Modified()
