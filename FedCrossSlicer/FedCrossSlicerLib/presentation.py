@@ -3,21 +3,23 @@
 Only MRML here, no Qt: the module, its tests and the demo's pictures all go through this.
 """
 
+import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import slicer
+
 from FedCrossSlicerLib.colors import heat_colors
 
 COLOR_NODE = "FedCross uncertainty"
 ATTRIBUTE = "FedCross."
 TITLES = {
-    "std": "Disagreement (standard deviation)",
-    "entropy": "Uncertainty (entropy, nats)",
-    "mutual_information": "Disagreement (mutual information, nats)",
-    "variation_ratio": "Disagreement (variation ratio)",
+    "std": "Disagreement\n(std. dev.)",
+    "entropy": "Uncertainty\n(entropy, nats)",
+    "mutual_information": "Disagreement\n(mutual inf., nats)",
+    "variation_ratio": "Disagreement\n(variation ratio)",
 }
 DEFAULT_OPACITY = 0.65
 THRESHOLD_FRACTION = 0.1  # of the window: below, the image shows through
@@ -98,7 +100,7 @@ def _show_segmentation(segmentation: Any, volume: Any) -> None:
     display = segmentation.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetVisibility2DOutline(True)
-    display.SetSliceIntersectionThickness(2)
+    display.SetSliceIntersectionThickness(3)
     display.SetVisibility3D(True)
 
 
@@ -117,14 +119,14 @@ def _show_heat(uncertainty: Any, volume: Any, summary: dict[str, Any]) -> None:
 
 def _show_legend(uncertainty: Any, measure: str) -> Any:
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(uncertainty)
-    legend.SetTitleText(TITLES[measure].replace(" (", "\n("))
+    legend.SetTitleText(TITLES[measure])
     legend.SetLabelFormat("%.2f")
     legend.SetNumberOfLabels(3)
-    legend.GetTitleTextProperty().SetFontSize(14)
-    legend.GetLabelTextProperty().SetFontSize(14)
+    legend.GetTitleTextProperty().SetFontSize(11)
+    legend.GetLabelTextProperty().SetFontSize(11)
     # Low in the right corner, slim: the anatomy is in the middle.
-    legend.SetSize(0.10, 0.32)
-    legend.SetPosition(0.97, 0.04)
+    legend.SetSize(0.08, 0.28)
+    legend.SetPosition(0.98, 0.02)
     legend.SetVisibility(True)
     return legend
 
@@ -144,7 +146,7 @@ def _note_provenance(node: Any, summary: dict[str, Any]) -> None:
         ("BundleSHA256", bundle["sha256"]),
         ("Members", bundle["members"]),
         ("Measure", summary["measure"]),
-        ("Date", summary["created"]),
+        ("Date", datetime.date.today().isoformat()),
         ("Packages", json.dumps(summary["packages"], sort_keys=True)),
     ):
         node.SetAttribute(ATTRIBUTE + name, str(value))

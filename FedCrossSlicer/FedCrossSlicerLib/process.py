@@ -18,7 +18,7 @@ from typing import Any
 LOG_LINES = 200  # of what the child says beside its events
 
 
-class InferenceFailed(Exception):
+class InferenceError(Exception):
     """The child could not do it; `str()` is one sentence for the user.
 
     Attributes
@@ -65,7 +65,7 @@ class InferenceProcess:
                 **_own_process_group(),
             )
         except OSError as error:
-            raise InferenceFailed(
+            raise InferenceError(
                 f"The segmentation process could not be started: {error.strerror}."
             ) from error
         self._readers = [
@@ -118,19 +118,19 @@ class InferenceProcess:
 
         Raises
         ------
-        InferenceFailed
+        InferenceError
             One sentence for the user.
         """
         code = self._child.poll()
         if self._cancelled:
-            raise InferenceFailed("The segmentation was cancelled.", log=self.log)
+            raise InferenceError("The segmentation was cancelled.", log=self.log)
         if self._error is not None:
             parts = (self._error.get("message", ""), self._error.get("hint", ""))
             sentence = " ".join(str(part) for part in parts if part)
-            raise InferenceFailed(sentence, str(self._error.get("type", "")), self.log)
+            raise InferenceError(sentence, str(self._error.get("type", "")), self.log)
         if code != 0:
             how = f"was killed (signal {-code})" if code and code < 0 else f"stopped (code {code})"
-            raise InferenceFailed(
+            raise InferenceError(
                 f"The segmentation process {how} without saying why; see the log.", log=self.log
             )
 

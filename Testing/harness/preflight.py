@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 SENTENCE = (
-    "Drawing the pictures needs two system packages: "
-    "sudo apt-get install libegl1 libgl1-mesa-dri"
+    "Drawing the pictures needs two system packages: sudo apt-get install libegl1 libgl1-mesa-dri"
 )
 _TRIAL = (
     "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(1);"

@@ -68,9 +68,7 @@ class SliceView(_View):
     """One slice view, named and oriented as in Slicer's default layout."""
 
     def __init__(self, app: Application, name: str, size: tuple[int, int] = (800, 800)) -> None:
-        super().__init__(
-            app, size, slicer.vtkMRMLSliceViewDisplayableManagerFactory, _IN_SLICES
-        )
+        super().__init__(app, size, slicer.vtkMRMLSliceViewDisplayableManagerFactory, _IN_SLICES)
         self.renderer.GetActiveCamera().ParallelProjectionOn()
         self.renderer.SetBackground(0, 0, 0)
         self._addOverlay()
@@ -88,6 +86,10 @@ class SliceView(_View):
         self.managers.SetMRMLDisplayableNode(self.node)
         self.node.SetOrientation(SLICE_VIEWS[name])
         self.logic.ResizeSliceNode(*size)
+
+    def fit(self) -> None:
+        """Show all of the background volume."""
+        self.logic.FitSliceToBackground(*self.window.GetSize())
 
     def zoom(self, factor: float) -> None:
         """Magnify about the middle of the view."""

@@ -1,0 +1,120 @@
+"""FedCrossSlicer: segment with a federated ensemble and see where not to trust it."""
+
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from FedCrossSlicerLib.logic import SegmentationLogic
+from FedCrossSlicerLib.parameters import Parameters
+from FedCrossSlicerLib.widget import Panel
+
+
+class FedCrossSlicer(ScriptedLoadableModule):
+    """The module as Slicer lists it."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        parent.title = _("FedCross Segmentation")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["The FedCrossSlicer developers"]
+        parent.helpText = _(
+            "Segments the chosen volume with every member of a FedCross bundle and overlays where "
+            "the members disagree. Research use only; not a medical device."
+        )
+        parent.acknowledgementText = _(
+            "The method: X. Xu et al., Federated Cross Learning for Medical Image Segmentation, "
+            "Medical Imaging with Deep Learning 2023, arXiv 2204.02450."
+        )
+
+
+class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel's life: opened, left, scene closed."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        root = slicer.util.loadUI(self.resourcePath("UI/FedCrossSlicer.ui"))
+        self.layout.addWidget(root)
+        self.ui = slicer.util.childWidgetVariables(root)
+        root.setMRMLScene(slicer.mrmlScene)
+        self.logic = FedCrossSlicerLogic()
+        self.panel = Panel(self.ui, self.logic)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
+        self.panel.open()
+
+    def enter(self):
+        self.panel.open()
+
+    def exit(self):
+        self.panel.close()
+
+    def cleanup(self):
+        self.panel.cancel()
+        self.panel.close()
+        self.removeObservers()
+
+    def _onSceneStartClose(self, caller, event):
+        self.panel.cancel()
+        self.panel.close()
+
+    def _onSceneEndClose(self, caller, event):
+        if self.parent.isEntered:
+            self.panel.open()
+
+
+class FedCrossSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
+    """Segments from Python too: ``FedCrossSlicerLogic().segment(volumeNode, "bundle")``."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        SegmentationLogic.__init__(self)
+
+    def getParameterNode(self):
+        return Parameters(super().getParameterNode())
+
+
+class FedCrossSlicerTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer; the full tests are under Testing/."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_the_exported_volume_is_where_it_is_seen()
+
+    def test_the_exported_volume_is_where_it_is_seen(self):
+        """A translated volume is exported with its translation."""
+        import tempfile
+
+        import numpy as np
+
+        from FedCrossSlicerLib.logic import exportVolume
+
+        volume = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16))
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+        matrix = vtk.vtkMatrix4x4()
+        matrix.SetElement(0, 3, 10.0)
+        transform.SetMatrixTransformToParent(matrix)
+        volume.SetAndObserveTransformNodeID(transform.GetID())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "volume.nrrd"
+            exportVolume(volume, path)
+            exported = slicer.util.loadVolume(str(path), {"show": False})
+        self.assertEqual(exported.GetOrigin()[0], 10.0)

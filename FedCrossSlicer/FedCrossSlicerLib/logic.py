@@ -1,0 +1,250 @@
+"""From a volume node and a bundle to a result in the scene. MRML, but no Qt.
+
+`start` returns at once; whoever called it polls the task (the widget with a timer). `segment` waits.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import slicer
+
+from FedCrossSlicerLib.presentation import Presented, present
+from FedCrossSlicerLib.process import InferenceError, InferenceProcess
+
+Progress = Callable[[int, int, str], None]
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to segment."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    measure: str = "std"
+
+
+class Process(Protocol):
+    """What a task needs of a running child; `InferenceProcess` is the real one."""
+
+    running: bool
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that came since the last call."""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for the end."""
+
+    def cancel(self) -> None:
+        """Kill the child and its children."""
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+
+
+Starter = Callable[[Sequence[str], Mapping[str, str]], Process]
+
+
+class SegmentationTask:
+    """One segmentation under way.
+
+    It ends by `finish`, which brings the result into the scene, or by `cancel`; either removes the
+    temporary files.
+    """
+
+    def __init__(self, volume: Any, folder: Path, process: Process) -> None:
+        self._volumeID = volume.GetID()
+        self._folder = folder
+        self._process = process
+        self.done, self.total, self.stage = 0, 0, "start"
+        self.message = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether the child is still at work."""
+        return self._process.running
+
+    def poll(self) -> None:
+        """Take in what the child said; updates `done`, `total`, `stage` and `message`."""
+        for event in self._process.events():
+            if event["event"] == "stage":
+                self.stage, self.message = str(event.get("stage")), str(event.get("message"))
+            elif event["event"] == "progress":
+                self.done, self.total = int(event.get("done", 0)), int(event.get("total", 0))
+                self.stage = str(event.get("stage"))
+
+    def finish(self) -> Presented:
+        """Show the result; the child must have ended.
+
+        Raises
+        ------
+        InferenceError
+            If there is none; nothing was then added to the scene.
+        """
+        try:
+            self.poll()
+            self._process.check()
+            volume = slicer.mrmlScene.GetNodeByID(self._volumeID)
+            if volume is None:
+                raise InferenceError("The volume was removed while it was being segmented.")
+            return present(self._folder / "result", volume)
+        except OSError as error:
+            raise InferenceError(f"The result cannot be read: {error.strerror}.") from error
+        finally:
+            self._clean()
+
+    def cancel(self) -> None:
+        """Kill the child and leave nothing behind; harmless when it has ended."""
+        self._process.cancel()
+        self._clean()
+
+    def wait(self, progress: Progress | None = None) -> None:
+        """Wait for the child's end, passing on its progress."""
+        while self._process.running:
+            self.poll()
+            if progress is not None and self.total:
+                progress(self.done, self.total, self.stage)
+            slicer.app.processEvents()
+            time.sleep(POLL_S)
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class SegmentationLogic:
+    """Starts segmentations.
+
+    Parameters
+    ----------
+    starter
+        Starts the child; replaced in tests.
+    """
+
+    def __init__(self, starter: Starter = InferenceProcess) -> None:
+        self._starter = starter
+
+    def start(self, volume: Any, bundle: Path, options: Options | None = None) -> SegmentationTask:
+        """Export the volume and start the child.
+
+        Parameters
+        ----------
+        volume
+            Scalar volume node with an image; its parent transform is honoured.
+        bundle
+            Bundle folder or ``.zip``.
+
+        Raises
+        ------
+        InferenceError
+            If the volume has no image or the child cannot be started.
+        """
+        if volume is None or volume.GetImageData() is None:
+            raise InferenceError("Choose a volume that has an image.")
+        chosen = options or Options()
+        folder = Path(tempfile.mkdtemp(prefix="fedcross-"))
+        try:
+            exportVolume(volume, folder / "volume.nrrd")
+            process = self._starter(childCommand(folder, bundle, chosen), childEnvironment())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return SegmentationTask(volume, folder, process)
+
+    def segment(
+        self,
+        volume: Any,
+        bundle: Path,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> Presented:
+        """Segment a volume and wait for the result; the arguments are those of `start`.
+
+        Raises
+        ------
+        InferenceError
+            One sentence; the scene is then as it was.
+        """
+        task = self.start(volume, bundle, options)
+        try:
+            task.wait(progress)
+            return task.finish()
+        except BaseException:
+            task.cancel()
+            raise
+
+
+def exportVolume(volume: Any, path: Path) -> None:
+    """Write a volume node's image where it is seen: with its parent transform applied.
+
+    The transform is hardened on a copy that is removed again; the node itself stays as it is.
+
+    Raises
+    ------
+    InferenceError
+        If the image cannot be written.
+    """
+    copy = None
+    if volume.GetParentTransformNode() is not None:
+        copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, volume, "fedcross-export")
+        copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        copy.HardenTransform()
+    try:
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(str(path))
+        storage.UseCompressionOff()
+        if not storage.WriteData(copy or volume):
+            raise InferenceError(f"{volume.GetName()} could not be exported; is the disk full?")
+    finally:
+        if copy is not None:
+            display = copy.GetDisplayNode()
+            slicer.mrmlScene.RemoveNode(copy)
+            if display is not None:
+                slicer.mrmlScene.RemoveNode(display)
+
+
+def childCommand(folder: Path, bundle: Path, options: Options) -> list[str]:
+    """Return the child's command line."""
+    # In Slicer sys.executable is Slicer itself; its Python with all paths set is PythonSlicer.
+    python = shutil.which("PythonSlicer") or sys.executable
+    return [
+        python,
+        "-m",
+        "fedcross.infer",
+        "--bundle",
+        str(bundle),
+        "--image",
+        str(folder / "volume.nrrd"),
+        "--out",
+        str(folder / "result"),
+        "--measure",
+        options.measure,
+        "--device",
+        options.device,
+        "--precision",
+        options.precision,
+        "--events",
+    ]
+
+
+def childEnvironment() -> dict[str, str]:
+    """Return our environment, with the package's folder found and UTF-8 spoken."""
+    paths = [str(packageFolder()), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUTF8": "1",
+    }
+
+
+def packageFolder() -> Path:
+    """Return the folder that holds `fedcross`: beside the installed module, or in the source tree."""
+    module = Path(__file__).resolve().parent.parent
+    source = module.parent / "training" / "src"
+    return source if source.is_dir() else module
