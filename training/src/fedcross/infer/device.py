@@ -1,60 +1,70 @@
-"""Which processor computes, and in which number format."""
+"""Which processor runs the networks, and with which numbers."""
 
-import platform
-import re
+from typing import Literal, cast, get_args
 
 import torch
 
 from fedcross.errors import ConfigError, DeviceError
 
-PRECISIONS = ("auto", "fp32", "bf16")
+Precision = Literal["fp32", "bf16"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
+PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
+
+_USE_CPU = "Use --device cpu."
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that is there.
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that is there.
+
+    ``auto`` is the first CUDA device, or else the CPU.
 
     Raises
     ------
-    ConfigError
-        If the name is none of these.
     DeviceError
-        If that GPU is absent.
+        If the name is not one of these, or there is no such device.
     """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     if name == "cpu":
         return torch.device("cpu")
-    match = re.fullmatch(r"cuda(?::(\d+))?", name)
-    if match is None:
-        raise ConfigError(f"device must be auto, cpu or cuda:N, got {name!r}.")
-    index, count = int(match[1] or 0), torch.cuda.device_count()
-    if not torch.cuda.is_available() or index >= count:
-        there = f"there are {count} GPUs" if torch.cuda.is_available() else "there is no CUDA GPU"
-        raise DeviceError(f"{name} was asked for, but {there}.", "Use --device cpu or auto.")
-    return torch.device("cuda", index)
+    kind, _, index = name.partition(":")
+    if name != "auto" and (kind != "cuda" or name.endswith(":") or not (index or "0").isdecimal()):
+        raise DeviceError(f"There is no device {name!r}.", "Use auto, cpu, or cuda:0.")
+    if not torch.cuda.is_available():
+        if name == "auto":
+            return torch.device("cpu")
+        raise DeviceError(f"No GPU can be used here, but {name} was asked for.", _USE_CPU)
+    number = int(index or 0)
+    if number >= torch.cuda.device_count():
+        raise DeviceError(
+            f"There is no {name}: this machine has {torch.cuda.device_count()} GPUs.", _USE_CPU
+        )
+    return torch.device("cuda", number)
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Turn ``auto``, ``fp32`` or ``bf16`` into a number format.
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """Turn ``auto``, ``fp32`` or ``bf16`` into the numbers that `device` computes with.
 
-    ``auto`` is bfloat16 on a GPU that computes in it natively and float32 elsewhere.
+    ``auto`` is bf16 on a GPU that has it, and fp32 elsewhere.
 
     Raises
     ------
     ConfigError
-        If the name is none of these.
+        If the name is not one of these.
+    DeviceError
+        If the GPU does not compute with bf16.
     """
-    if name not in PRECISIONS:
-        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got {name!r}.")
-    if name == "bf16":
-        return torch.bfloat16
-    if name == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(False):
-        return torch.bfloat16
-    return torch.float32
+    if name not in PRECISION_CHOICES:
+        raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32 or bf16.")
+    on_gpu = device.type == "cuda"
+    if name == "auto":
+        return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
+    if name == "bf16" and on_gpu and not torch.cuda.is_bf16_supported():
+        raise DeviceError("This GPU does not compute with bf16.", "Use --precision fp32.")
+    return cast(Precision, name)
 
 
-def describe(device: torch.device) -> str:
-    """Name the device in words, for a summary."""
+def describe_device(device: torch.device) -> str:
+    """Return `device` in words, for people."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"

@@ -1,161 +1,171 @@
-"""An ensemble over a volume: one member at a time, whole volume each, spread over the blended maps.
+"""The members of a bundle over one volume: their mean, their spread, and what each says.
 
-The order matters. The spread is that of the members' *blended* probability maps, so each member goes
-over all patches before the next begins, and what it found is folded into running statistics. Only one
-member and one set of maps are in memory, however many members there are.
+Member-outer: one member is alive at a time. Its patches are blended into one map of probabilities,
+which goes into streaming statistics; its label map goes to disk. So the memory does not grow with the
+number K of members: beside the volume it takes float32 maps on the networks' grid, C for the member
+at work, C to 2 C + 1 for the statistics, and one for the weights (C classes).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from fedcross.errors import DeviceError
-from fedcross.infer.patches import gaussian_weight, padding, plan_patches
+from fedcross.infer.events import Reporter
+from fedcross.infer.patches import PatchPredictor, Progress, blend_patches, count_patches
+from fedcross.infer.preprocess import Prepared, to_source_grid
 from fedcross.method.uncertainty import EnsembleStatistics, Measure
 from fedcross.model.manifest import Manifest
 
-Array = NDArray[np.float32]
-PatchDone = Callable[[], None]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from fedcross.infer.device import Precision
+
+STAGE = "ensemble"
+
+
+@dataclass(frozen=True)
+class EnsembleOutcome:
+    """What an ensemble said about a volume.
+
+    Attributes
+    ----------
+    statistics : EnsembleStatistics
+        Over the members' blended probabilities, on the networks' grid.
+    member_labels : NDArray
+        uint8 (K, D, H, W): each member's label map on the input's own grid, memory-mapped.
+    """
+
+    statistics: EnsembleStatistics
+    member_labels: NDArray[np.uint8]
 
 
 def blend(
-    network: nn.Module,
-    volume: Array,
+    network: "nn.Module",
+    volume: "NDArray[np.float32] | torch.Tensor",
     *,
     patch_size: tuple[int, int, int],
     overlap: float,
     classes: int,
-    device: torch.device,
-    precision: torch.dtype = torch.float32,
+    device: "torch.device",
+    precision: "Precision" = "fp32",
     temperature: float = 1.0,
-    patch_done: PatchDone | None = None,
-) -> Array:
-    """Run one member over a volume: softmax in every patch, then the Gaussian-weighted mean.
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return one network's blended probabilities over a whole volume.
 
     Parameters
     ----------
     network
-        In evaluation mode and on `device`: images to logits.
+        Maps (N, 1, D, H, W) to logits (N, C, D, H, W); on `device`, in evaluation mode.
     volume
-        (D, H, W) float32, preprocessed. Sides shorter than the patch are padded with 0, the mean
-        intensity.
+        z-scores, float32 (D, H, W).
     patch_size
         (x, y, z).
-    overlap
-        Fraction by which neighbouring patches overlap.
-    classes
-        C, background included.
-    device, precision
-        Where and in which format the network computes; softmax and blending are float32.
-    temperature
-        Divides the logits.
-    patch_done
-        Called after every patch.
+    overlap, classes, progress
+        As in `fedcross.infer.patches.blend_patches`.
+    device, precision, temperature
+        As in `fedcross.infer.torch_predictor.TorchPredictor`.
 
     Returns
     -------
-    ndarray
-        (C, D, H, W) float32, adding up to 1 over C.
-
-    Raises
-    ------
-    DeviceError
-        If the GPU's memory does not suffice.
+    NDArray
+        float32 (C, D, H, W).
     """
-    patch = patch_size[::-1]
-    margins = padding(volume.shape, patch)
-    padded = torch.from_numpy(np.pad(volume, margins)).to(device)
-    weight = torch.from_numpy(gaussian_weight(patch)).to(device)
-    try:
-        blended = torch.zeros((classes, *padded.shape), device=device)
-        total = torch.zeros(padded.shape, device=device)
-        for start in plan_patches(tuple(padded.shape), patch, overlap):
-            window = tuple(slice(a, a + side) for a, side in zip(start, patch, strict=True))
-            logits = _logits(network, padded[window][None, None], precision)
-            blended[(slice(None), *window)] += (logits / temperature).softmax(dim=1)[0] * weight
-            total[window] += weight
-            if patch_done is not None:
-                patch_done()
-        blended /= total
-        inner = tuple(
-            slice(before, before + side)
-            for (before, _), side in zip(margins, volume.shape, strict=True)
-        )
-        return np.ascontiguousarray(blended[(slice(None), *inner)].cpu().numpy())
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"The GPU's memory does not suffice for patches of {patch_size} voxels.",
-            "Use --device cpu, or close other programs that use the GPU.",
-        ) from error
+    # Here and not above: other back-ends run the ensemble without PyTorch.
+    from fedcross.infer.torch_predictor import TorchPredictor
 
-
-def patch_count(volume: Array, patch_size: tuple[int, int, int], overlap: float) -> int:
-    """Return how many patches `blend` will run."""
-    patch = patch_size[::-1]
-    padded = tuple(
-        side + sum(margin)
-        for side, margin in zip(volume.shape, padding(volume.shape, patch), strict=True)
+    return blend_patches(
+        TorchPredictor(network, device=device, precision=precision, temperature=temperature),
+        np.asarray(volume, dtype=np.float32),
+        patch=patch_size[::-1],
+        overlap=overlap,
+        classes=classes,
+        progress=progress,
     )
-    return len(plan_patches(padded, patch, overlap))
 
 
 def run_ensemble(
     manifest: Manifest,
-    load_member: Callable[[int], nn.Module],
-    volume: Array,
-    measure: Measure,
+    load_member: Callable[[int], PatchPredictor],
+    prepared: Prepared,
+    spool: IO[bytes],
     *,
-    device: torch.device,
-    precision: torch.dtype,
-    member_done: Callable[[int, Array], None],
-    patch_done: PatchDone | None = None,
-) -> EnsembleStatistics:
-    """Run every member and gather mean and spread.
+    measure: Measure,
+    reporter: Reporter,
+) -> EnsembleOutcome:
+    """Run all members, one after another.
 
     Parameters
     ----------
     manifest
         Of the bundle.
     load_member
-        Gives member k, on `device` and in evaluation mode; it is let go before the next is asked for.
-    volume
-        (D, H, W) float32, preprocessed.
+        Brings member k to life; it is let go before the next one comes.
+    prepared
+        The volume.
+    spool
+        An empty file opened for reading and writing, to hold a byte per voxel and member; the
+        outcome lives as long as this file.
     measure
-        The spread that will be asked for.
-    member_done
-        Given k and that member's blended probabilities (C, D, H, W); must not keep them.
+        The measure of spread that will be asked for.
+    reporter
+        Told about every patch.
+    """
+    members = len(manifest.members)
+    classes = manifest.architecture.classes
+    patch = manifest.preprocessing.patch_size[::-1]
+    overlap = manifest.preprocessing.overlap
+    patches = count_patches(prepared.array.shape, patch, overlap)
+    statistics = EnsembleStatistics((classes, *prepared.array.shape), (measure,))
+
+    def take_in(index: int) -> None:  # a function, so that nothing of a member outlives it
+        def told(done: int, _: int) -> None:
+            reporter.progress(index * patches + done, members * patches, STAGE)
+
+        probabilities = blend_patches(
+            load_member(index),
+            prepared.array,
+            patch=patch,
+            overlap=overlap,
+            classes=classes,
+            progress=told,
+        )
+        statistics.update(probabilities)
+        # Written, not mapped: a full disk is then an error and not a crash.
+        spool.write(label_map(probabilities, prepared).tobytes())
+
+    for index in range(members):
+        take_in(index)
+    spool.flush()
+    shape = (members, *prepared.source.shape)
+    return EnsembleOutcome(statistics, np.memmap(spool, np.uint8, mode="r", shape=shape))
+
+
+def label_map(probabilities: NDArray[np.float32], prepared: Prepared) -> NDArray[np.uint8]:
+    """Return the most probable class of every voxel of the input's own grid.
+
+    Parameters
+    ----------
+    probabilities
+        float32 (C, D, H, W) on the networks' grid; class 0 is the background. They are interpolated
+        first and compared then, class by class.
+    prepared
+        The volume.
 
     Returns
     -------
-    EnsembleStatistics
-        Over the members' blended maps.
+    NDArray
+        uint8 (z, y, x) as stored; of equal classes the lowest.
     """
-    classes = manifest.architecture.classes
-    statistics = EnsembleStatistics((classes, *volume.shape), {measure})
-    for k in range(len(manifest.members)):
-        probabilities = blend(
-            load_member(k),
-            volume,
-            patch_size=manifest.preprocessing.patch_size,
-            overlap=manifest.preprocessing.overlap,
-            classes=classes,
-            device=device,
-            precision=precision,
-            temperature=manifest.calibration.temperature,
-            patch_done=patch_done,
-        )
-        statistics.update(probabilities)
-        member_done(k, probabilities)
-    return statistics
-
-
-def _logits(network: nn.Module, patch: Tensor, precision: torch.dtype) -> Tensor:
-    with (
-        torch.inference_mode(),
-        torch.autocast(patch.device.type, precision, enabled=precision != torch.float32),
-    ):
-        logits: Tensor = network(patch)
-    return logits.float()
+    best = to_source_grid(probabilities[0], prepared)
+    labels = np.zeros(best.shape, dtype=np.uint8)
+    for label in range(1, len(probabilities)):
+        candidate = to_source_grid(probabilities[label], prepared)
+        labels[candidate > best] = label
+        np.maximum(best, candidate, out=best)
+    return labels

@@ -1,74 +1,105 @@
-"""How a long job speaks: to a program in JSON lines, to a person through the command line's bars."""
+"""What an inference says while it runs: stages, progress, and in the end a result or an error.
+
+`JsonReporter` is the language of the child process: one JSON object a line, ASCII only::
+
+    {"event": "stage", "stage": "read", "message": "Reading the volume"}
+    {"event": "progress", "done": 12, "total": 96, "stage": "ensemble"}
+    {"event": "log", "message": "..."}
+    {"event": "result", "files": {"segmentation": "segmentation.seg.nrrd"}, "summary": "summary.json"}
+    {"event": "error", "type": "DataError", "message": "...", "hint": "..."}
+
+Exactly one ``result`` or one ``error`` ends the stream.
+"""
 
 import json
-import sys
+from collections.abc import Mapping
 from typing import Protocol, TextIO
 
 
 class Reporter(Protocol):
-    """Hears what a job does."""
+    """Whoever listens to a long job."""
 
     def stage(self, name: str, message: str) -> None:
-        """A stage begins: a short name for programs, a sentence for people."""
+        """Say that a stage begins: a short name for programs, a sentence for people."""
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """``done`` of ``total`` steps of a stage are done."""
+        """Say that `done` of `total` steps of a stage are finished."""
 
     def log(self, message: str) -> None:
-        """A line worth keeping."""
+        """Say something worth keeping."""
 
 
 class NullReporter:
-    """Says nothing."""
+    """Listens to nothing."""
 
     def stage(self, name: str, message: str) -> None:
-        """Say nothing of the stage."""
+        """Ignore it."""
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Say nothing of the progress."""
+        """Ignore it."""
 
     def log(self, message: str) -> None:
-        """Say nothing."""
+        """Ignore it."""
+
+
+class PlainReporter:
+    """Plain lines for people; progress at every tenth part of the way.
+
+    Parameters
+    ----------
+    stream
+        Where the lines go, as a rule ``sys.stderr``.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def stage(self, name: str, message: str) -> None:
+        """Print what begins."""
+        self.log(message)
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        """Print how far it is, whenever another tenth is done."""
+        if done * 10 // total > (done - 1) * 10 // total:
+            self.log(f"  {done}/{total}")
+
+    def log(self, message: str) -> None:
+        """Print it."""
+        print(message, file=self._stream, flush=True)
 
 
 class JsonReporter:
-    """Writes one JSON object a line; `Reporter` and two closing events, ``result`` and ``error``.
+    """One JSON object a line, flushed at once; a `Reporter` with two closing events.
 
-    ========== ============================================================
-    event      fields
-    ========== ============================================================
-    stage      stage, message
-    progress   stage, done, total
-    log        message
-    result     files (names in the output folder), summary (file name)
-    error      type, message, hint
-    ========== ============================================================
+    Parameters
+    ----------
+    stream
+        Where the lines go. If its reader has gone away, the next event raises `BrokenPipeError`.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def stage(self, name: str, message: str) -> None:
-        """Write a ``stage`` event."""
-        self._write(event="stage", stage=name, message=message)
+        """Emit a ``stage`` event."""
+        self._emit(event="stage", stage=name, message=message)
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Write a ``progress`` event."""
-        self._write(event="progress", stage=stage, done=done, total=total)
+        """Emit a ``progress`` event."""
+        self._emit(event="progress", done=done, total=total, stage=stage)
 
     def log(self, message: str) -> None:
-        """Write a ``log`` event."""
-        self._write(event="log", message=message)
+        """Emit a ``log`` event."""
+        self._emit(event="log", message=message)
 
-    def result(self, files: list[str]) -> None:
-        """Write the ``result`` event."""
-        self._write(event="result", files=files, summary="summary.json")
+    def result(self, files: Mapping[str, str], summary: str) -> None:
+        """Say that all is written; names are relative to the output folder."""
+        self._emit(event="result", files=dict(files), summary=summary)
 
     def error(self, kind: str, message: str, hint: str) -> None:
-        """Write the ``error`` event."""
-        self._write(event="error", type=kind, message=message, hint=hint)
+        """Say that it failed: the error's type, one sentence, and what to do."""
+        self._emit(event="error", type=kind, message=message, hint=hint)
 
-    def _write(self, **fields: object) -> None:
-        # ASCII only: no reader's locale can spoil it.
+    def _emit(self, **fields: object) -> None:
         self._stream.write(json.dumps(fields) + "\n")
         self._stream.flush()

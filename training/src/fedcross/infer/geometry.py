@@ -112,5 +112,5 @@ def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[A
     relation = np.rint(current.axes.T @ wanted.axes).astype(int)
     source_axis = np.abs(relation).argmax(axis=0)  # for x, y, z of `wanted`
     order = [2 - int(source_axis[2 - axis]) for axis in range(3)]  # array axes run (z, y, x)
-    flipped = [axis for axis in range(3) if relation[:, 2 - axis].sum() < 0]
+    flipped = tuple(axis for axis in range(3) if relation[:, 2 - axis].sum() < 0)
     return np.ascontiguousarray(np.flip(array.transpose(order), flipped))

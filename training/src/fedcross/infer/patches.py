@@ -1,59 +1,140 @@
-"""Where the patches of a volume lie and how much each of their voxels counts."""
+"""Overlapping patches over a volume, blended with Gaussian weights.
 
-import itertools
+The same positions and weights as MONAI's sliding window inferer with ``mode="gaussian"``, so that
+results can be compared number by number. Shapes here are (D, H, W) = (z, y, x).
+"""
+
+import math
+from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import product
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = tuple[int, ...]
+SIGMA_PER_SIDE = 0.125
+SMALLEST_WEIGHT = 1e-3
+"""Far from the centre weights stop falling, so that a patch's corners never count as nothing."""
 
-SIGMA = 0.125  # of the Gaussian weight, as a fraction of the patch's side
-FLOOR = 1e-3  # of the largest weight: corners seen by one patch only must not vanish
+Start = tuple[int, int, int]
+Progress = Callable[[int, int], None]
 
 
-def plan_patches(shape: Shape, patch: Shape, overlap: float) -> list[Shape]:
-    """Return the start indices of patches that cover a volume.
+class PatchPredictor(Protocol):
+    """One live member on one execution back-end: a patch to probabilities."""
 
-    Neighbours overlap by at least `overlap`; the last patch of each axis ends with the volume.
+    def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map a patch of z-scores (d, h, w) to class probabilities (C, d, h, w), background first.
+
+        Float32 on the host; the result may be overwritten by the next call.
+        """
+
+
+def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[Start]:
+    """Return where patches start so that they cover the volume.
 
     Parameters
     ----------
-    shape, patch
-        (D, H, W); no side of the patch may exceed the volume's.
+    shape
+        Of the volume, (D, H, W), at least one patch along every axis.
+    patch
+        Shape of a patch.
     overlap
-        Fraction of a patch's side, 0 to below 1.
+        Share of a patch, 0 <= overlap < 1, by which neighbours overlap at least. The last patch of
+        an axis ends with the volume and may overlap more.
 
     Returns
     -------
-    list of tuple
-        Starts (z, y, x), x running fastest.
+    list of (int, int, int)
+        Lowest corners in array order.
     """
-    if any(side > whole for side, whole in zip(patch, shape, strict=True)):
-        raise ValueError(f"patch {patch} exceeds the volume {shape}; pad it first.")
-    axes = [
-        _starts(whole, side, max(1, int(side * (1 - overlap))))
-        for whole, side in zip(shape, patch, strict=True)
-    ]
-    return list(itertools.product(*axes))
+    if any(side < part for side, part in zip(shape, patch, strict=True)):
+        raise ValueError(f"volume {tuple(shape)} is smaller than a patch {tuple(patch)}")
+    z, y, x = (
+        _starts(side, part, max(1, int(part * (1 - overlap))))
+        for side, part in zip(shape, patch, strict=True)
+    )
+    return list(product(z, y, x))
 
 
-def gaussian_weight(patch: Shape) -> NDArray[np.float32]:
-    """Return how much each voxel of a patch counts: most in the middle, where it has most context."""
-    profiles = []
+def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
+    """Return how much each voxel of a patch counts: a Gaussian around its centre.
+
+    Per axis ``exp(-(i - centre)^2 / (2 sigma^2))`` with sigma an eighth of the side; the product of
+    the axes, but at least `SMALLEST_WEIGHT`.
+    """
+    bells = []
     for side in patch:
-        offset = np.arange(side) - (side - 1) / 2
-        profiles.append(np.exp(-0.5 * (offset / (SIGMA * side)) ** 2))
-    weight = reduce(np.multiply.outer, profiles)
-    return np.maximum(weight / weight.max(), FLOOR).astype(np.float32)
+        distance = np.arange(side, dtype=np.float64) - (side - 1) / 2
+        bells.append(np.exp(-0.5 * np.square(distance / (SIGMA_PER_SIDE * side))))
+    weight = reduce(np.multiply.outer, bells)
+    return np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32)
 
 
-def padding(shape: Shape, patch: Shape) -> list[tuple[int, int]]:
-    """Return how much to add before and after each axis so that a patch fits."""
-    missing = [max(side - whole, 0) for side, whole in zip(patch, shape, strict=True)]
-    return [(total // 2, total - total // 2) for total in missing]
+def blend_patches(
+    predict: PatchPredictor,
+    volume: NDArray[np.float32],
+    *,
+    patch: Sequence[int],
+    overlap: float,
+    classes: int,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the weighted mean of a member's probabilities over all patches of a volume.
+
+    Parameters
+    ----------
+    predict
+        The member.
+    volume
+        float32 (D, H, W). Where it is smaller than a patch, 0 is put around it.
+    patch
+        Shape of a patch, (d, h, w).
+    overlap
+        As in `plan_patches`.
+    classes
+        C, background included.
+    progress
+        Called with (patches done, patches in all) after each patch.
+
+    Returns
+    -------
+    NDArray
+        float32 (C, D, H, W).
+    """
+    before, padded = _pad(volume, patch)
+    starts = plan_patches(padded.shape, patch, overlap)
+    weight = gaussian_weight(patch)
+    total = np.zeros((classes, *padded.shape), dtype=np.float32)
+    counted = np.zeros(padded.shape, dtype=np.float32)
+    for done, start in enumerate(starts, 1):
+        box = tuple(slice(low, low + side) for low, side in zip(start, patch, strict=True))
+        total[:, *box] += weight * predict(np.ascontiguousarray(padded[box]))
+        counted[box] += weight
+        if progress is not None:
+            progress(done, len(starts))
+    total /= counted
+    inner = tuple(slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
+    return np.ascontiguousarray(total[:, *inner])
 
 
-def _starts(whole: int, side: int, step: int) -> list[int]:
-    regular = list(range(0, whole - side, step))
-    return [*regular, whole - side]
+def count_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> int:
+    """Return how many patches `blend_patches` takes for a volume of `shape`, padding included."""
+    padded = [max(side, part) for side, part in zip(shape, patch, strict=True)]
+    return len(plan_patches(padded, patch, overlap))
+
+
+def _starts(side: int, part: int, interval: int) -> list[int]:
+    steps = math.ceil((side - part) / interval)
+    return [min(step * interval, side - part) for step in range(steps + 1)]
+
+
+def _pad(
+    volume: NDArray[np.float32], patch: Sequence[int]
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Put zeros around a volume smaller than a patch; also return how many lie before it."""
+    lacking = [max(0, part - side) for side, part in zip(volume.shape, patch, strict=True)]
+    before = [lack // 2 for lack in lacking]
+    after = [lack - low for lack, low in zip(lacking, before, strict=True)]
+    return before, np.pad(volume, list(zip(before, after, strict=True)))

@@ -1,58 +1,23 @@
-"""From the volume as stored to what the networks see, and exactly back.
+"""From a volume as it is stored to what the networks see, and back onto its own grid.
 
-The steps are those of the reference: z-score over the whole volume, then linear resampling. Before
-them the axes are brought to the nearest LPS order, so that it does not matter how a volume is stored;
-an oblique remainder is kept, since the networks learned the acquisition's axes.
+In this order: orientation to LPS (the nearest permutation and flips of the axes; an oblique remainder
+stays, since the networks learned the acquisition's axes), z-score over the whole volume, linear
+resampling to the bundle's spacing. Whoever cuts patches puts 0, the mean, around a smaller volume.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from fedcross.errors import DataError
+from fedcross.infer.geometry import Grid, Triple, restore_order
+from fedcross.infer.resample import resample_linear
+from fedcross.infer.volume_io import MAX_VOXELS
 from fedcross.model.manifest import Preprocessing
-
-Triple = tuple[float, float, float]
-
-# NIfTI stores spacing in float32: what differs less is the same.
-_SPACING_TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where voxels lie: sizes and spacing (x, y, z), origin and row-major direction in LPS mm."""
-
-    size: tuple[int, int, int]
-    spacing_mm: Triple
-    origin_mm: Triple
-    direction: tuple[float, ...]
-
-    @classmethod
-    def of(cls, image: sitk.Image) -> "Grid":
-        """Return the grid of a 3D image."""
-        return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-
-    @property
-    def index_to_world(self) -> NDArray[np.float64]:
-        """4x4 affine from (x, y, z) indices to LPS mm."""
-        affine = np.eye(4)
-        affine[:3, :3] = np.reshape(self.direction, (3, 3)) * self.spacing_mm
-        affine[:3, 3] = self.origin_mm
-        return affine
-
-    @property
-    def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel."""
-        return float(np.prod(self.spacing_mm))
-
-    def image(self, array: NDArray[np.generic]) -> sitk.Image:
-        """Put an array (D, H, W) on this grid."""
-        image = sitk.GetImageFromArray(array)
-        image.SetSpacing(self.spacing_mm)
-        image.SetOrigin(self.origin_mm)
-        image.SetDirection(self.direction)
-        return image
 
 
 @dataclass(frozen=True)
@@ -61,14 +26,14 @@ class Prepared:
 
     Attributes
     ----------
-    array
-        (D, H, W) float32, z-score intensities on the model's grid.
-    grid
-        The model's grid: LPS axes at the bundle's spacing.
-    oriented
-        The input's voxels in LPS axis order.
-    source
-        The input as stored.
+    array : NDArray
+        float32 (D, H, W) = (z, y, x): z-scores on `grid`.
+    grid : Grid
+        Where `array` lies: the bundle's spacing, axes near LPS.
+    oriented : Grid
+        The input's own voxels, axes near LPS.
+    source : Grid
+        The input's own voxels in the order they were stored.
     """
 
     array: NDArray[np.float32]
@@ -78,87 +43,101 @@ class Prepared:
 
 
 def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
-    """Orient, normalise and resample a volume.
+    """Make what the networks see of a 3D scalar `image`.
 
-    Parameters
-    ----------
-    image
-        From `volume_io.read_volume`.
-    preprocessing
-        The bundle's.
+    Where the spacing already is the bundle's, nothing is interpolated.
 
-    Returns
-    -------
-    Prepared
-        A constant volume becomes zeros. When the spacing already is the bundle's, voxels are passed
-        on as they are.
+    Raises
+    ------
+    DataError
+        If the volume would be absurdly large at the bundle's spacing, or its intensities are too
+        large to be standardised.
     """
-    oriented = sitk.DICOMOrient(image, preprocessing.orientation)
-    oriented_grid = Grid.of(oriented)
-    grid = model_grid(oriented_grid, preprocessing.spacing_mm)
-    normalised = zscore(sitk.GetArrayViewFromImage(oriented))
-    return Prepared(
-        array=resample(normalised, oriented_grid, grid),
-        grid=grid,
-        oriented=oriented_grid,
-        source=Grid.of(image),
-    )
-
-
-def zscore(array: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Subtract the mean and divide by the population standard deviation; zeros if it is 0."""
-    mean, std = array.mean(dtype=np.float64), array.std(dtype=np.float64)
-    if std == 0:
-        return np.zeros(array.shape, np.float32)
-    return ((array - mean) / std).astype(np.float32)
-
-
-def model_grid(oriented: Grid, spacing_mm: Triple) -> Grid:
-    """Return the grid of the given spacing that shares axes, centre and extent with `oriented`."""
-    if np.allclose(oriented.spacing_mm, spacing_mm, rtol=_SPACING_TOLERANCE, atol=0):
-        return oriented
-    old_size, old_spacing = np.array(oriented.size), np.array(oriented.spacing_mm)
-    new_spacing = np.array(spacing_mm)
-    size = np.maximum(1, np.round(old_size * old_spacing / new_spacing)).astype(int)
-    axes = np.reshape(oriented.direction, (3, 3))
-    corner_shift = (old_spacing * (old_size - 1) - new_spacing * (size - 1)) / 2
-    x, y, z = (float(value) for value in oriented.origin_mm + axes @ corner_shift)
-    nx, ny, nz = (int(side) for side in size)
-    return Grid((nx, ny, nz), spacing_mm, (x, y, z), oriented.direction)
-
-
-def resample(
-    array: NDArray[np.float32], old: Grid, new: Grid, *, nearest: bool = False
-) -> NDArray[np.float32]:
-    """Resample (D, H, W) from one grid to another; beyond the edge the edge's value goes on.
-
-    Linear, or nearest neighbour for label maps. Equal grids pass the array on untouched.
-    """
-    if old == new:
-        return array
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(new.size)
-    resampler.SetOutputSpacing(new.spacing_mm)
-    resampler.SetOutputOrigin(new.origin_mm)
-    resampler.SetOutputDirection(new.direction)
-    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
-    resampler.SetUseNearestNeighborExtrapolator(True)
-    return np.asarray(sitk.GetArrayFromImage(resampler.Execute(old.image(array))))
+    source = Grid.of(image)
+    image = sitk.DICOMOrient(image, preprocessing.orientation)
+    oriented = Grid.of(image)
+    grid = oriented.resampled(_snapped(oriented.spacing_mm, preprocessing.spacing_mm))
+    if grid.voxels > MAX_VOXELS:
+        shape = " x ".join(str(side) for side in grid.size)
+        raise DataError(
+            f"At the bundle's spacing the volume would have {shape} voxels, more than the "
+            f"{MAX_VOXELS} that are accepted.",
+            "Check the volume's spacing, or crop it.",
+        )
+    scores = zscore(sitk.GetArrayViewFromImage(image))
+    array = resample_linear(scores, grid.shape, _scale(oriented, grid))
+    return Prepared(array, grid, oriented, source)
 
 
 def to_source_grid(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
-    """Bring a map from the model's grid onto the input's own grid and storage order.
+    """Bring values from the networks' grid back onto the input's own voxels.
 
     Parameters
     ----------
     array
-        (D, H, W) float32 on ``prepared.grid``.
+        float32 (D, H, W) on ``prepared.grid``.
+    prepared
+        What `prepare` returned.
 
     Returns
     -------
-    ndarray
-        (D, H, W) float32 on ``prepared.source``.
+    NDArray
+        float32 on ``prepared.source``, (z, y, x) as stored. Linear; voxels outside the outermost
+        samples get the nearest one's value. Without resampling the values are the same, bit for bit.
     """
-    oriented = prepared.oriented.image(resample(array, prepared.grid, prepared.oriented))
-    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(prepared.source.direction)
-    return np.asarray(sitk.GetArrayFromImage(sitk.DICOMOrient(oriented, code)))
+    oriented = prepared.oriented
+    values = resample_linear(array, oriented.shape, _scale(prepared.grid, oriented))
+    return restore_order(values, oriented, prepared.source)
+
+
+def zscore(voxels: NDArray[Any]) -> NDArray[np.float32]:
+    """Standardise: ``(v - mean) / std`` with the population's std over the whole volume.
+
+    Parameters
+    ----------
+    voxels
+        (D, H, W), any real type; the statistics are computed in float64, plane by plane.
+
+    Returns
+    -------
+    NDArray
+        float32; zeros where all voxels are equal.
+
+    Raises
+    ------
+    DataError
+        If the variance exceeds what float64 holds.
+    """
+    scores = np.zeros(voxels.shape, dtype=np.float32)
+    # Asked first: the rounded mean of equal voxels need not be their value.
+    if voxels.min() == voxels.max():
+        return scores
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(float(plane.sum(dtype=np.float64)) for plane in voxels) / voxels.size
+        squares = sum(float(np.square(_minus(plane, mean)).sum()) for plane in voxels)
+    deviation = math.sqrt(squares / voxels.size)
+    if not math.isfinite(deviation):
+        raise DataError("The volume's intensities are too large to be standardised.", "Scale it.")
+    if deviation > 0:
+        for index, plane in enumerate(voxels):
+            scores[index] = _minus(plane, mean) / deviation
+    return scores
+
+
+def _minus(plane: NDArray[Any], mean: float) -> NDArray[np.float64]:
+    return np.asarray(np.subtract(plane, mean, dtype=np.float64))
+
+
+def _snapped(spacing_mm: Triple, wanted_mm: Triple) -> Triple:
+    """Keep a spacing that differs from the wanted one in rounding only (headers hold float32)."""
+    x, y, z = (
+        old if math.isclose(old, new, rel_tol=1e-5) else new
+        for old, new in zip(spacing_mm, wanted_mm, strict=True)
+    )
+    return x, y, z
+
+
+def _scale(current: Grid, wanted: Grid) -> Triple:
+    """Return the wanted spacing divided by the current one, in the order of array axes (z, y, x)."""
+    x, y, z = (new / old for old, new in zip(current.spacing_mm, wanted.spacing_mm, strict=True))
+    return z, y, x

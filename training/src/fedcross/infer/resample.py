@@ -29,7 +29,7 @@ def resample_linear(
     Returns
     -------
     NDArray
-        float32 of shape `shape`; every value lies between those of the nearest voxels.
+        float32 of shape `shape`; every value lies between those of the two nearest voxels.
     """
     # Axes that shrink go first: less work for the others.
     for axis in sorted(range(array.ndim), key=lambda axis: shape[axis] / array.shape[axis]):
@@ -55,4 +55,4 @@ def _along_axis(
     step -= values
     step *= weight
     values += step
-    return values
+    return np.asarray(values)

@@ -1,125 +1,131 @@
-"""Volumes in and out of files, through SimpleITK, with the geometry that came in."""
+"""Read and write volumes with SimpleITK: NIfTI, NRRD, MetaImage, or a DICOM series folder.
+
+Whatever cannot be segmented is refused here with one sentence that names the file, never its folder:
+paths often hold patients' names.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from fedcross.errors import DataError, OutputError
-from fedcross.model.manifest import Code, Structure
+from fedcross.infer.nifti import is_complete
 
-MAX_VOXELS = 2048**3
-_EXTENSIONS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+MAX_VOXELS = 2**30
+"""More voxels than any scanner writes; larger volumes are refused before they fill the memory."""
+
+FORMATS = "Give a 3D scalar volume as NIfTI, NRRD, MetaImage or a folder with one DICOM series."
+
+_FLOATS = {sitk.sitkFloat32, sitk.sitkFloat64}
+_SCALARS = _FLOATS | {
+    sitk.sitkUInt8,
+    sitk.sitkInt8,
+    sitk.sitkUInt16,
+    sitk.sitkInt16,
+    sitk.sitkUInt32,
+    sitk.sitkInt32,
+    sitk.sitkUInt64,
+    sitk.sitkInt64,
+}
+_UNEVEN_SLICES = "ITK_non_uniform_sampling_deviation"
 
 
 def read_volume(path: Path) -> sitk.Image:
-    """Read one three-dimensional scalar volume.
+    """Read one 3D scalar volume.
 
     Parameters
     ----------
     path
-        A NIfTI, NRRD or MetaImage file, or a folder with the slices of one DICOM series.
+        A file, or a folder that holds the slices of one DICOM series.
 
     Returns
     -------
     SimpleITK.Image
-        Integer or floating point scalars, three axes (one may have a single voxel), LPS geometry.
+        Three dimensions, one finite number a voxel; axes (x, y, z), world LPS in mm.
 
     Raises
     ------
     DataError
-        If there is no such file, it is no image, not three-dimensional, in colour, has no voxels or
-        absurdly many, or holds NaN or infinity. Only the name is said, not the path.
+        If there is nothing, it is no image, it is not 3D, it has several values a voxel, it holds
+        NaN or infinity, it is cut short, or the folder holds several series or one with gaps.
     """
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    path = Path(os.path.abspath(path))  # "." has no name; links keep theirs
     if not path.exists():
-        raise DataError(f"There is no image {path.name}.", "Check the path.")
-    reader = _series_reader(path) if path.is_dir() else _file_reader(path)
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise DataError(f"{path.name} cannot be read as an image; it may be damaged.") from error
-    return _checked(_without_trivial_axis(image), path.name)
+        raise DataError(f"There is no file or folder named {path.name}.")
+    files = _series_files(path) if path.is_dir() else [path]
+    with _without_warnings():
+        reader = _reader(files)
+        try:
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise DataError(f"{path.name} is damaged or cut short.", "Export it again.") from error
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    _check_slices(image, path.name)
+    _check_size(image.GetSize(), path.name)
+    _check_values(image, path.name)
+    return image
 
 
 def write_volume(image: sitk.Image, path: Path) -> None:
-    """Write an image compressed, to a temporary name first; same image, same bytes.
+    """Write `image` compressed; the file appears whole or not at all, the same bytes every time.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    # The extension must stay at the end: it chooses the format.
-    partial = path.with_name(f".partial-{path.name}")
+    # The suffix picks the format, so the temporary name goes in front of it.
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    with _without_warnings():
+        try:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+            partial.replace(path)
+        except (RuntimeError, OSError) as error:
+            raise OutputError(
+                f"{path.name} cannot be written.", "Check the folder's permissions and free space."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep ITK's warnings, which quote whole paths, off the screen."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        sitk.WriteImage(image, str(partial), useCompression=True)
-        os.replace(partial, path)
-    except (RuntimeError, OSError) as error:
-        raise OutputError(f"{path.name} cannot be written.", "Is the disk full?") from error
+        yield
     finally:
-        partial.unlink(missing_ok=True)
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
-def write_segmentation(labels: sitk.Image, structures: Sequence[Structure], path: Path) -> None:
-    """Write a label map as a Slicer segmentation (``.seg.nrrd``).
-
-    Parameters
-    ----------
-    labels
-        UInt8 label map.
-    structures
-        Their names, colours and codes become those of the segments; a structure that is absent from
-        the label map is an empty segment.
-    path
-        Ends in ``.seg.nrrd``.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    tagged = sitk.Image(labels)
-    everything = " ".join(f"0 {side - 1}" for side in labels.GetSize())
-    for key, value in {
-        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
-        "Segmentation_MasterRepresentation": "Binary labelmap",
-        "Segmentation_SourceRepresentation": "Binary labelmap",
-        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
-    }.items():
-        tagged.SetMetaData(key, value)
-    for index, structure in enumerate(structures):
-        for key, value in {
-            "ID": structure.slug,
-            "Name": structure.name,
-            "NameAutoGenerated": "0",
-            "Color": " ".join(f"{part:g}" for part in structure.color),
-            "ColorAutoGenerated": "0",
-            "LabelValue": str(structure.label),
-            "Layer": "0",
-            "Extent": everything,
-            "Tags": f"TerminologyEntry:{terminology_entry(structure)}|",
-        }.items():
-            tagged.SetMetaData(f"Segment{index}_{key}", value)
-    write_volume(tagged, path)
+def _series_files(folder: Path) -> list[Path]:
+    """Return the slices of the only DICOM series in a folder, in order."""
+    with _without_warnings():
+        series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        if not series:
+            raise DataError(f"The folder {folder.name} holds no DICOM series.", FORMATS)
+        if len(series) > 1:
+            raise DataError(
+                f"The folder {folder.name} holds {len(series)} DICOM series.",
+                "Choose a folder with one series.",
+            )
+        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    return [Path(name) for name in names]
 
 
-def terminology_entry(structure: Structure) -> str:
-    """Slicer's text form of a structure's codes: context, category, type, modifier, region."""
-
-    def triple(code: Code) -> str:
-        return f"{code.scheme}^{code.value}^{code.meaning}"
-
-    return (
-        "Segmentation category and type - 3D Slicer General Anatomy list"
-        f"~{triple(structure.category)}~{triple(structure.type)}~^^"
-        "~Anatomic codes - DICOM master list~^^~^^"
-    )
-
-
-def _file_reader(path: Path) -> sitk.ImageFileReader:
+def _reader(files: list[Path]) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
+    """Return a reader for a series, or for one file whose header has been found fit."""
+    if len(files) > 1:
+        series = sitk.ImageSeriesReader()
+        series.SetFileNames([str(file) for file in files])
+        return series
+    path = files[0]
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty.", "Copy or export it again.")
     reader = sitk.ImageFileReader()
@@ -127,44 +133,61 @@ def _file_reader(path: Path) -> sitk.ImageFileReader:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise DataError(
-            f"{path.name} is not an image that can be read.",
-            f"Give a {', '.join(_EXTENSIONS)} file or a folder with one DICOM series.",
-        ) from error
-    if np.prod(reader.GetSize(), dtype=float) > MAX_VOXELS:
-        raise DataError(f"{path.name} declares {reader.GetSize()} voxels, which is too many.")
+        raise DataError(f"{path.name} is not an image that can be read.", FORMATS) from error
+    _check_header(reader, path.name)
+    if not is_complete(path, _voxels(reader.GetSize())):
+        raise DataError(f"{path.name} is damaged or cut short.", "Copy or export it again.")
     return reader
 
 
-def _series_reader(folder: Path) -> sitk.ImageSeriesReader:
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        found = f"{len(series)} DICOM series" if series else "no DICOM series"
-        raise DataError(f"The folder {folder.name} holds {found}; it must hold exactly one.")
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
-    return reader
-
-
-def _without_trivial_axis(image: sitk.Image) -> sitk.Image:
-    """Drop a fourth axis of length one: some programs write 3D volumes so."""
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        return image[:, :, :, 0]
-    return image
-
-
-def _checked(image: sitk.Image, name: str) -> sitk.Image:
-    if image.GetDimension() != 3:
+def _check_header(reader: sitk.ImageFileReader, name: str) -> None:
+    size = reader.GetSize()
+    if len(size) == 4 and size[3] > 1:
+        raise DataError(f"{name} is a 4D image of {size[3]} volumes.", "Give one 3D volume of it.")
+    if len(size) not in (3, 4):
+        raise DataError(f"{name} is a {len(size)}D image.", "Give a 3D volume.")
+    if reader.GetPixelIDValue() not in _SCALARS:
         raise DataError(
-            f"{name} has {image.GetDimension()} axes of {image.GetSize()} voxels; a volume has 3."
+            f"{name} has {reader.GetNumberOfComponents()} values in every voxel (colour, vectors or "
+            "complex numbers).",
+            "Give a volume with one number a voxel.",
         )
-    if image.GetNumberOfComponentsPerPixel() != 1:
+    _check_size(size, name)
+
+
+def _check_size(size: tuple[int, ...], name: str) -> None:
+    if _voxels(size) > MAX_VOXELS:
+        shape = " x ".join(str(side) for side in size)
         raise DataError(
-            f"{name} has {image.GetNumberOfComponentsPerPixel()} numbers per voxel (colour or "
-            "vectors); one is needed."
+            f"{name} has {shape} voxels, more than the {MAX_VOXELS} that are accepted.", "Crop it."
         )
-    if image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
-        raise DataError(f"{name} holds complex numbers; give its magnitude image.")
-    if not np.isfinite(sitk.GetArrayViewFromImage(image)).all():
-        raise DataError(f"{name} holds NaN or infinite intensities.", "Replace them first.")
-    return image
+
+
+def _voxels(size: tuple[int, ...]) -> int:
+    return int(np.prod(size, dtype=np.float64))
+
+
+def _check_slices(image: sitk.Image, name: str) -> None:
+    """Refuse a series with missing slices: everything behind the gap would be in a wrong place."""
+    if not image.HasMetaDataKey(_UNEVEN_SLICES):
+        return
+    deviation_mm = float(image.GetMetaData(_UNEVEN_SLICES))
+    if deviation_mm > 0.1 * image.GetSpacing()[2]:
+        raise DataError(
+            f"The slices of {name} are unevenly spaced, by {deviation_mm:.2g} mm: some are missing.",
+            "Export the whole series again.",
+        )
+
+
+def _check_values(image: sitk.Image, name: str) -> None:
+    if image.GetPixelID() not in _SCALARS:  # of a series only now known
+        raise DataError(f"{name} has several values in every voxel.", FORMATS)
+    if image.GetPixelID() not in _FLOATS:
+        return
+    planes = sitk.GetArrayViewFromImage(image)
+    bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes)
+    if bad:
+        raise DataError(
+            f"{name} has {bad} voxels that are not finite numbers (NaN or infinity).",
+            "Replace them, for example by 0.",
+        )

@@ -1,0 +1,116 @@
+"""The output folder: checked before the work begins, filled in one go at the end.
+
+While the ensemble runs there are only nameless temporary files, which vanish with the process however
+it ends. At the end everything is written to a hidden folder inside and then renamed file by file;
+``summary.json`` goes first of the old and comes last of the new, so that a folder with a summary is
+complete.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from fedcross.errors import OutputError
+
+SUMMARY = "summary.json"
+SEGMENTATION = "segmentation.seg.nrrd"
+UNCERTAINTY = "uncertainty.nrrd"
+_PRODUCTS = (SUMMARY, SEGMENTATION, UNCERTAINTY, "probability_*.nrrd", "member_*.seg.nrrd")
+
+
+class OutputFolder:
+    """A folder for results, as a context manager.
+
+    Parameters
+    ----------
+    path
+        The folder; made if it is not there. Left again without results, it is removed.
+    source
+        The volume that will be segmented, which must not be overwritten.
+
+    Raises
+    ------
+    OutputError
+        On entry, if nothing can be written there.
+    """
+
+    def __init__(self, path: Path, source: Path) -> None:
+        self._path = path
+        self._source = source
+        self._made = False
+        self._spools = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._made = not self._path.exists()
+            self._path.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._path).close()
+        except OSError as error:
+            raise OutputError(
+                f"Nothing can be written to the folder {self._path.name}: {error.strerror}.",
+                "Choose another one.",
+            ) from error
+        if self._source.resolve() in [product.resolve() for product in self._products()]:
+            raise OutputError(
+                f"The results would replace the input {self._source.name}.",
+                "Choose another output folder.",
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._spools.close()
+        if self._made and not any(self._path.iterdir()):
+            self._path.rmdir()
+
+    def spool(self) -> IO[bytes]:
+        """Return a nameless temporary file on the same disk, closed with the folder."""
+        return self._spools.enter_context(tempfile.TemporaryFile(dir=self._path))
+
+    @contextmanager
+    def publishing(self) -> Iterator[Path]:
+        """Yield a folder to write results to; afterwards they replace those of earlier runs.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be moved into place. After an error inside, nothing is moved.
+        """
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._path))
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            yield staging
+            self._move(staging)
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _move(self, staging: Path) -> None:
+        (self._path / SUMMARY).unlink(missing_ok=True)
+        fresh = sorted(staging.iterdir(), key=lambda file: (file.name == SUMMARY, file.name))
+        names = {file.name for file in fresh}
+        for product in self._products():
+            if product.name not in names:
+                product.unlink()
+        for file in fresh:
+            file.replace(self._path / file.name)
+
+    def _products(self) -> list[Path]:
+        return [path for pattern in _PRODUCTS for path in self._path.glob(pattern)]
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"The results cannot be written to the folder {self._path.name}: {error.strerror}.",
+            "Check its permissions and the free space.",
+        )

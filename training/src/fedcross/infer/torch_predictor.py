@@ -1,0 +1,78 @@
+"""The execution back-end that is always there: a member as a PyTorch module, run as it is."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fedcross.errors import DeviceError
+from fedcross.infer.device import Precision
+
+
+class TorchPredictor:
+    """A network that maps patches to probabilities.
+
+    Parameters
+    ----------
+    network
+        On `device`, in evaluation mode; (N, 1, D, H, W) to logits (N, C, D, H, W).
+    device
+        Where it runs.
+    precision
+        ``bf16`` runs it under autocast. The softmax is float32 in any case.
+    temperature
+        Divides the logits.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: torch.device,
+        precision: Precision = "fp32",
+        temperature: float = 1.0,
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._precision = precision
+        self._temperature = temperature
+
+    def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
+        with self._context():
+            batch = torch.from_numpy(patch)[None, None].to(self._device)  # (1, 1, d, h, w)
+            logits = self._network(batch).float() / self._temperature  # (1, C, d, h, w)
+            probabilities: NDArray[np.float32] = logits.softmax(dim=1)[0].cpu().numpy()
+        return probabilities
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(memory_errors_translated())
+            stack.enter_context(torch.inference_mode())
+            if self._precision == "bf16":
+                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+            elif self._device.type == "cuda":
+                # Convolutions round to 10 bits by default; fp32 was asked for.
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            yield
+
+
+@contextmanager
+def memory_errors_translated() -> Iterator[None]:
+    """Turn PyTorch's ways of saying that memory ran out into a `DeviceError`."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise DeviceError(
+            "The GPU's memory does not suffice for this bundle.", "Use --device cpu."
+        ) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise DeviceError(
+            "The memory does not suffice for this bundle.", "Close other programs."
+        ) from error
