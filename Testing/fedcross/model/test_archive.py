@@ -1,0 +1,101 @@
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fedcross.errors import BundleError, OutputError
+from fedcross.model.archive import unpack_archive
+from fedcross.model.bundle import Bundle, open_bundle, pack_bundle, unpack_bundle
+
+
+def zipped(path: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, data in entries:
+            archive.writestr(entry, data)
+    return path
+
+
+def test_a_packed_bundle_is_opened_in_place_and_cleaned_up(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    with open_bundle(tmp_path / "b.zip") as opened:
+        assert opened.sha256 == bundle.sha256
+        assert opened.member_tensors(1)
+        unpacked = opened.path
+    assert not unpacked.exists()
+
+
+def test_packing_and_unpacking_gives_the_same_files(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    copy = unpack_bundle(tmp_path / "b.zip", tmp_path / "copy").path
+    for path in bundle.path.rglob("*"):
+        if path.is_file():
+            assert (copy / path.relative_to(bundle.path)).read_bytes() == path.read_bytes()
+
+
+def test_the_same_bundle_packs_to_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "a.zip")
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/out", "\\out", "C:/out", "a/..\\out"])
+def test_a_path_that_leads_out_is_refused_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("configs/metadata.json", b"{}"), (name, b"bad"))
+    with pytest.raises(BundleError, match="leads out"):
+        unpack_bundle(archive, tmp_path / "in" / "bundle")
+    assert list((tmp_path / "in").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("models")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive = zipped(tmp_path / "b.zip", (link, b"/etc"))
+    with pytest.raises(BundleError, match="link"):
+        open_bundle(archive)
+
+
+def test_a_name_that_comes_twice_is_refused_whatever_its_case(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("a.txt", b"1"), ("A.TXT", b"2"))
+    with pytest.raises(BundleError, match="twice"):
+        open_bundle(archive)
+
+
+def test_an_entry_that_expands_beyond_reason_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("zeros", bytes(50_000_000)))
+    with pytest.raises(BundleError, match="expands beyond reason"):
+        open_bundle(archive)
+
+
+def test_too_many_entries_are_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", *((f"{i}", b"") for i in range(1001)))
+    with pytest.raises(BundleError, match="1001 entries"):
+        open_bundle(archive)
+
+
+def test_a_truncated_zip_is_refused_and_nothing_is_left(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    data = (tmp_path / "b.zip").read_bytes()
+    (tmp_path / "b.zip").write_bytes(data[: len(data) // 2])
+    with pytest.raises(BundleError, match="not a sound zip"):
+        unpack_bundle(tmp_path / "b.zip", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_damage_inside_an_entry_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    data = bytearray((tmp_path / "b.zip").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    (tmp_path / "b.zip").write_bytes(bytes(data))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(BundleError, match="not a sound zip"):
+        unpack_archive(tmp_path / "b.zip", folder)
+
+
+def test_unpacking_over_something_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    with pytest.raises(OutputError, match="exists"):
+        unpack_bundle(tmp_path / "b.zip", bundle.path)
