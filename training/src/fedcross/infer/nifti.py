@@ -1,65 +1,101 @@
-"""Is a NIfTI file all there? ITK fills what is missing with zeros without saying so.
+"""What ITK's NIfTI reader keeps to itself: it fills missing data, and NaN, with zeros.
 
-Field offsets: the NIfTI-1 and NIfTI-2 headers (https://nifti.nimh.nih.gov).
+Field offsets and type codes: the NIfTI-1 and NIfTI-2 headers (https://nifti.nimh.nih.gov).
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
-_CHUNK = 1 << 22
+import numpy as np
+
+_CHUNK = 1 << 22  # bytes; a multiple of every voxel's size
+_HEADER = 540
+_FLOATS = {16: "f4", 64: "f8"}
 
 
-def is_complete(path: Path, voxels: int) -> bool:
-    """Tell whether a ``.nii`` or ``.nii.gz`` file holds the `voxels` it declares.
+@dataclass(frozen=True)
+class Contents:
+    """What lies in a file.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether all voxels that it declares are there, and its compression is sound.
+    not_finite : int
+        Voxels that are NaN or infinite.
+    """
+
+    complete: bool
+    not_finite: int = 0
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the voxels begin (bytes), how long each is (bits), and their numpy type if floating."""
+
+    offset: int
+    bits: int
+    floating: np.dtype[np.floating] | None
+
+
+def inspect(path: Path, voxels: int) -> Contents:
+    """Look through a ``.nii`` or ``.nii.gz`` file.
 
     Parameters
     ----------
     path
-        Any image; all that is not named ``.nii`` or ``.nii.gz`` counts as complete, since the other
-        readers check for themselves.
+        Any image. One of another name counts as complete and finite: the other readers tell.
     voxels
         Their number, from the header.
-
-    Returns
-    -------
-    bool
-        False if data are missing or the compressed stream is damaged.
     """
-    name = path.name.lower()
-    if not name.endswith((".nii", ".nii.gz")):
-        return True
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return Contents(complete=True)
+    with path.open("rb") as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
     try:
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
-            header = file.read(540)
-            length = len(header)
-            while chunk := file.read(_CHUNK):
-                length += len(chunk)
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            layout = _layout(file.read(_HEADER))
+            file.seek(layout.offset)
+            return _look_through(file, layout, voxels)
     except (EOFError, gzip.BadGzipFile, zlib.error):
-        return False
-    offset, bits = _data_offset_and_bits(header)
-    return length * 8 >= offset * 8 + voxels * bits
+        return Contents(complete=False)
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+def _look_through(
+    file: gzip.GzipFile | io.BufferedReader, layout: _Layout, voxels: int
+) -> Contents:
+    """Read all, also what follows the voxels: the compression's checksum stands at the end."""
+    wanted = voxels * layout.bits // 8
+    length = not_finite = 0
+    while chunk := file.read(_CHUNK):
+        ours = chunk[: max(0, wanted - length)]
+        length += len(chunk)
+        if layout.floating is not None:
+            whole = len(ours) // layout.floating.itemsize
+            values = np.frombuffer(ours, layout.floating, count=whole)
+            not_finite += int(np.count_nonzero(~np.isfinite(values)))
+    return Contents(length >= wanted, not_finite)
 
 
-def _data_offset_and_bits(header: bytes) -> tuple[int, int]:
-    """Return where the voxels begin (bytes) and how long each is (bits); (0, 0) if not NIfTI."""
+def _layout(header: bytes) -> _Layout:
     for order in "<>":
         if len(header) < 348:
             break
         (size,) = struct.unpack_from(f"{order}i", header)
         if size == 348:
-            (bits,) = struct.unpack_from(f"{order}h", header, 72)
-            (offset,) = struct.unpack_from(f"{order}f", header, 108)
-            return int(offset) if math.isfinite(offset) else 0, bits
-        if size == 540 and len(header) == 540:
-            (bits,) = struct.unpack_from(f"{order}h", header, 14)
-            (begin,) = struct.unpack_from(f"{order}q", header, 168)
-            return begin, bits
-    return 0, 0
+            kind, bits = struct.unpack_from(f"{order}hh", header, 70)
+            (begin,) = struct.unpack_from(f"{order}f", header, 108)
+            offset = int(begin) if math.isfinite(begin) and begin > 0 else 0
+        elif size == 540 and len(header) == 540:
+            kind, bits = struct.unpack_from(f"{order}hh", header, 12)
+            (offset,) = struct.unpack_from(f"{order}q", header, 168)
+        else:
+            continue
+        floating = np.dtype(order + _FLOATS[kind]) if kind in _FLOATS else None
+        return _Layout(max(0, offset), bits, floating)
+    return _Layout(0, 0, None)

@@ -6,14 +6,14 @@ paths often hold patients' names.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from fedcross.errors import DataError, OutputError
-from fedcross.infer.nifti import is_complete
+from fedcross.infer.nifti import inspect
 
 MAX_VOXELS = 2**30
 """More voxels than any scanner writes; larger volumes are refused before they fill the memory."""
@@ -65,7 +65,7 @@ def read_volume(path: Path) -> sitk.Image:
             raise DataError(f"{path.name} is damaged or cut short.", "Export it again.") from error
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
-    _check_slices(image, path.name)
+    _check_slices(image, files, path.name)
     _check_size(image.GetSize(), path.name)
     _check_values(image, path.name)
     return image
@@ -73,6 +73,13 @@ def read_volume(path: Path) -> sitk.Image:
 
 def write_volume(image: sitk.Image, path: Path) -> None:
     """Write `image` compressed; the file appears whole or not at all, the same bytes every time.
+
+    Parameters
+    ----------
+    image
+        What to write.
+    path
+        Its suffix picks the format, one that keeps header and voxels in one file.
 
     Raises
     ------
@@ -90,7 +97,8 @@ def write_volume(image: sitk.Image, path: Path) -> None:
                 f"{path.name} cannot be written.", "Check the folder's permissions and free space."
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # nothing to remove, or no way to
+                partial.unlink()
 
 
 @contextmanager
@@ -135,8 +143,10 @@ def _reader(files: list[Path]) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
     except RuntimeError as error:
         raise DataError(f"{path.name} is not an image that can be read.", FORMATS) from error
     _check_header(reader, path.name)
-    if not is_complete(path, _voxels(reader.GetSize())):
+    contents = inspect(path, _voxels(reader.GetSize()))
+    if not contents.complete:
         raise DataError(f"{path.name} is damaged or cut short.", "Copy or export it again.")
+    _check_finite(contents.not_finite, path.name)
     return reader
 
 
@@ -167,14 +177,21 @@ def _voxels(size: tuple[int, ...]) -> int:
     return int(np.prod(size, dtype=np.float64))
 
 
-def _check_slices(image: sitk.Image, name: str) -> None:
+def _check_slices(image: sitk.Image, files: list[Path], name: str) -> None:
     """Refuse a series with missing slices: everything behind the gap would be in a wrong place."""
-    if not image.HasMetaDataKey(_UNEVEN_SLICES):
+    if not image.HasMetaDataKey(_UNEVEN_SLICES):  # also there for mere rounding
         return
-    deviation_mm = float(image.GetMetaData(_UNEVEN_SLICES))
-    if deviation_mm > 0.1 * image.GetSpacing()[2]:
+    reader = sitk.ImageFileReader()
+    positions = []
+    for file in files:
+        reader.SetFileName(str(file))
+        reader.ReadImageInformation()
+        positions.append(reader.GetOrigin())
+    steps_mm = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    if np.ptp(steps_mm) > 0.1 * np.median(steps_mm):
         raise DataError(
-            f"The slices of {name} are unevenly spaced, by {deviation_mm:.2g} mm: some are missing.",
+            f"The slices of {name} lie {steps_mm.min():.3g} to {steps_mm.max():.3g} mm apart: some "
+            "are missing.",
             "Export the whole series again.",
         )
 
@@ -185,7 +202,10 @@ def _check_values(image: sitk.Image, name: str) -> None:
     if image.GetPixelID() not in _FLOATS:
         return
     planes = sitk.GetArrayViewFromImage(image)
-    bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes)
+    _check_finite(sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes), name)
+
+
+def _check_finite(bad: int, name: str) -> None:
     if bad:
         raise DataError(
             f"{name} has {bad} voxels that are not finite numbers (NaN or infinity).",

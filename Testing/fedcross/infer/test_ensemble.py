@@ -1,0 +1,159 @@
+import tempfile
+import weakref
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from fedcross.errors import DeviceError
+from fedcross.infer.ensemble import blend, label_map, run_ensemble
+from fedcross.infer.events import NullReporter
+from fedcross.infer.preprocess import prepare, to_source_grid
+from fedcross.infer.torch_predictor import TorchPredictor
+
+CPU = torch.device("cpu")
+
+
+class Recorder(NullReporter):
+    def __init__(self):
+        self.steps = []
+
+    def progress(self, done, total, stage):
+        self.steps.append((done, total, stage))
+
+
+@pytest.fixture
+def prepared(volume, bundle):
+    return prepare(sitk.DICOMOrient(volume, "SAR"), bundle.manifest.preprocessing)
+
+
+def member(index):
+    """A member that is unsure by its number: foreground 1 where z > 0, the rest shared out."""
+
+    def predict(patch):
+        one = np.clip(patch + 0.1 * index, 0, 1)
+        return np.stack([1 - one, 0.75 * one, 0.25 * one]).astype(np.float32)
+
+    return predict
+
+
+def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
+    recorder = Recorder()
+    with tempfile.TemporaryFile() as spool:
+        outcome = run_ensemble(
+            bundle.manifest, member, prepared, spool, measure="std", reporter=recorder
+        )
+        labels = np.array(outcome.member_labels)
+    # No overlap matters to a member that looks at one voxel only.
+    every = np.stack([member(index)(prepared.array) for index in range(3)]).astype(np.float64)
+    np.testing.assert_allclose(outcome.statistics.mean, every.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        outcome.statistics.std(),
+        np.sqrt(every.var(axis=0).sum(axis=0) / 2),
+        atol=1e-6,
+    )
+    assert labels.shape == (3, *prepared.source.shape)
+    for index in range(3):
+        background, first, _ = every[index].astype(np.float32)
+        expected = to_source_grid(first, prepared) > to_source_grid(background, prepared)
+        assert np.mean(labels[index] == expected) > 0.999
+    total = recorder.steps[-1][1]
+    assert recorder.steps == [(done, total, "ensemble") for done in range(1, total + 1)]
+
+
+def test_one_member_is_alive_at_a_time(bundle, prepared):
+    alive = []
+
+    class Mortal:
+        def __call__(self, patch):
+            return np.stack([patch, patch, patch])
+
+    def load(index):
+        assert all(reference() is None for reference in alive)
+        mortal = Mortal()
+        alive.append(weakref.ref(mortal))
+        return mortal
+
+    with tempfile.TemporaryFile() as spool:
+        run_ensemble(
+            bundle.manifest, load, prepared, spool, measure="entropy", reporter=NullReporter()
+        )
+    assert len(alive) == 3
+
+
+def test_of_equal_classes_the_lowest_wins(prepared):
+    shape = prepared.array.shape
+    even = np.full((3, *shape), 1 / 3, dtype=np.float32)
+    assert not label_map(even, prepared).any()
+    even[0] = 0
+    assert (label_map(even, prepared) == 1).all()
+
+
+def test_labels_are_compared_after_interpolation(volume, bundle):
+    """Comparing first would give the staircase of the coarse grid."""
+    prepared = prepare(volume, bundle.manifest.preprocessing)
+    ramp = np.linspace(0, 1, prepared.array.shape[2], dtype=np.float32)
+    foreground = np.broadcast_to(ramp, prepared.array.shape)
+    labels = label_map(np.stack([1 - foreground, foreground]), prepared)
+    assert (np.diff(labels.astype(int), axis=2) >= 0).all()
+    assert labels.mean() == pytest.approx(0.5, abs=0.02)
+
+
+class Constant(torch.nn.Module):
+    def forward(self, x):
+        return torch.cat([torch.zeros_like(x), torch.full_like(x, 2.0)], dim=1)
+
+
+def run_constant(**options):
+    return blend(
+        Constant(),
+        np.zeros((4, 4, 4), dtype=np.float32),
+        patch_size=(4, 4, 4),
+        overlap=0.25,
+        classes=2,
+        device=CPU,
+        **options,
+    )[1, 0, 0, 0]
+
+
+def test_logits_become_probabilities():
+    assert run_constant() == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_the_temperature_divides_the_logits():
+    assert run_constant(temperature=2.0) == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_bf16_stays_close_to_fp32_and_returns_float32(bundle, blobs):
+    network = bundle.load_member(0)
+    patch = np.ascontiguousarray(blobs[:16, :16, :32] / 500 - 1).astype(np.float32)
+    exact = TorchPredictor(network, device=CPU)(patch)
+    rounded = TorchPredictor(network, device=CPU, precision="bf16")(patch)
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(exact - rounded).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory"), "GPU's memory .* --device cpu"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The memory does not suffice"),
+    ],
+)
+def test_running_out_of_memory_is_told_in_a_sentence(error, message):
+    class Hungry(torch.nn.Module):
+        def forward(self, x):
+            raise error
+
+    with pytest.raises(DeviceError, match=message):
+        TorchPredictor(Hungry(), device=CPU)(np.zeros((2, 2, 2), dtype=np.float32))
+
+
+def test_other_errors_of_a_network_are_not_disguised():
+    class Broken(torch.nn.Module):
+        def forward(self, x):
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        TorchPredictor(Broken(), device=CPU)(np.zeros((2, 2, 2), dtype=np.float32))

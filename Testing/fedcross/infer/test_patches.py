@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedcross.infer.ensemble import blend
+from fedcross.infer.patches import (
+    SMALLEST_WEIGHT,
+    blend_patches,
+    count_patches,
+    gaussian_weight,
+    plan_patches,
+)
+
+
+def test_the_reference_grid_has_27_patches():
+    starts = plan_patches((72, 384, 384), (32, 160, 160), 0.25)
+    assert len(starts) == 27
+    assert sorted({z for z, _, _ in starts}) == [0, 24, 40]
+    assert sorted({x for _, _, x in starts}) == [0, 120, 224]
+
+
+def test_a_volume_of_one_patch_has_one():
+    assert plan_patches((16, 32, 32), (16, 32, 32), 0.25) == [(0, 0, 0)]
+
+
+def test_one_voxel_more_takes_a_second_patch():
+    assert plan_patches((17, 32, 32), (16, 32, 32), 0.25) == [(0, 0, 0), (1, 0, 0)]
+
+
+def test_a_volume_smaller_than_a_patch_must_be_padded_first():
+    with pytest.raises(ValueError, match="smaller than a patch"):
+        plan_patches((15, 32, 32), (16, 32, 32), 0.25)
+    assert count_patches((15, 32, 32), (16, 32, 32), 0.25) == 1
+
+
+@given(side=st.integers(1, 60), part=st.integers(1, 60), overlap=st.floats(0, 0.95))
+def test_patches_cover_every_voxel_and_stay_inside(side, part, overlap):
+    side = max(side, part)
+    starts = [z for z, _, _ in plan_patches((side, 4, 4), (part, 4, 4), overlap)]
+    covered = np.zeros(side, dtype=bool)
+    for start in starts:
+        assert 0 <= start <= side - part
+        covered[start : start + part] = True
+    assert covered.all()
+    assert starts == sorted(set(starts))
+
+
+def test_the_weight_is_a_bell_with_a_floor():
+    weight = gaussian_weight((5, 8, 16))
+    assert weight.dtype == np.float32
+    np.testing.assert_array_equal(weight, weight[::-1, ::-1, ::-1])
+    # Centre voxels lie 0, 1/2 and 1/2 voxel from the centre; sigma is 5/8, 1 and 2.
+    assert weight.max() == pytest.approx(np.exp(-0.5 * (0.5**2 + 0.25**2)))
+    assert weight[0, 0, 0] == np.float32(SMALLEST_WEIGHT)
+
+
+def test_a_member_that_says_the_same_everywhere_is_blended_to_just_that():
+    constant = np.stack([np.full((4, 8, 8), share, dtype=np.float32) for share in (0.25, 0.75)])
+    blended = blend_patches(
+        lambda patch: constant,
+        np.zeros((9, 13, 8), dtype=np.float32),
+        patch=(4, 8, 8),
+        overlap=0.5,
+        classes=2,
+    )
+    np.testing.assert_allclose(blended[1], np.full((9, 13, 8), 0.75), rtol=1e-6)
+
+
+def test_a_small_volume_is_surrounded_by_zeros():
+    seen = []
+
+    def predict(patch):
+        seen.append(patch.copy())
+        return np.stack([1 - patch, patch])
+
+    volume = np.full((2, 4, 5), 0.5, dtype=np.float32)
+    blended = blend_patches(predict, volume, patch=(4, 4, 8), overlap=0.25, classes=2)
+    assert blended.shape == (2, 2, 4, 5)
+    np.testing.assert_array_equal(blended[1], volume)
+    assert seen[0].shape == (4, 4, 8)
+    assert np.count_nonzero(seen[0]) == volume.size
+    np.testing.assert_array_equal(seen[0][1:3, :, 1:6], volume)
+
+
+def test_progress_counts_every_patch():
+    counted = []
+    blend_patches(
+        lambda patch: np.stack([patch, patch]),
+        np.ones((4, 8, 9), dtype=np.float32),
+        patch=(4, 4, 4),
+        overlap=0,
+        classes=2,
+        progress=lambda done, total: counted.append((done, total)),
+    )
+    assert counted == [(done, 6) for done in range(1, 7)]
+
+
+@pytest.mark.parametrize("shape", [(13, 21, 40), (8, 16, 16), (5, 30, 12)])
+@pytest.mark.parametrize("overlap", [0.25, 0.6])
+def test_blending_equals_monais_sliding_window(shape, overlap):
+    from monai.inferers import sliding_window_inference
+
+    torch.manual_seed(0)
+    network = torch.nn.Conv3d(1, 3, 3, padding=1).eval()
+    with torch.no_grad():
+        network.weight *= 5
+    volume = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    ours = blend(
+        network,
+        volume,
+        patch_size=(16, 16, 8),
+        overlap=overlap,
+        classes=3,
+        device=torch.device("cpu"),
+    )
+    with torch.inference_mode():
+        theirs = sliding_window_inference(
+            torch.from_numpy(volume)[None, None],
+            roi_size=(8, 16, 16),
+            sw_batch_size=1,
+            predictor=lambda patch: network(patch).softmax(dim=1),
+            overlap=overlap,
+            mode="gaussian",
+            sigma_scale=0.125,
+        )
+    np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-5)
