@@ -3,7 +3,6 @@
 Only MRML here, no Qt: the module, its tests and the demo's pictures all go through this.
 """
 
-import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +145,7 @@ def _note_provenance(node: Any, summary: dict[str, Any]) -> None:
         ("BundleSHA256", bundle["sha256"]),
         ("Members", bundle["members"]),
         ("Measure", summary["measure"]),
-        ("Date", datetime.date.today().isoformat()),
+        ("Date", summary["created"]),
         ("Packages", json.dumps(summary["packages"], sort_keys=True)),
     ):
         node.SetAttribute(ATTRIBUTE + name, str(value))

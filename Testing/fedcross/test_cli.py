@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fedcross.cli import main
+
 
 def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command as a shell would run it."""
@@ -43,15 +45,49 @@ def test_help_does_not_wait_for_torch() -> None:
     ],
 )
 def test_what_is_not_there_is_named_in_one_sentence_with_exit_code_2(
-    arguments: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    finished = fedcross(*arguments)
-    assert finished.returncode == 2
-    assert named in finished.stderr
-    assert "Traceback" not in finished.stderr
-    assert len(finished.stderr.strip().splitlines()) == 1
+    monkeypatch.setattr(sys, "argv", ["fedcross", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert named in said
+    assert len(said.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unexpected_error_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: Path) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("fedcross.model.bundle.verify_bundle", broken)
+    monkeypatch.setattr(sys, "argv", ["fedcross", "bundle", "verify", "b"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "ZeroDivisionError: a bug" in said
+    assert "FEDCROSS_DEBUG" in said
+    assert "Traceback" not in said
+
+
+def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedcross.model.bundle.verify_bundle", interrupted)
+    monkeypatch.setattr(sys, "argv", ["fedcross", "bundle", "verify", "b"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 def test_an_unknown_measure_is_refused_with_the_ones_there_are() -> None:

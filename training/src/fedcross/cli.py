@@ -102,6 +102,7 @@ def segment(
     ] = False,
 ) -> None:
     """Segment a volume with every member and map where they disagree."""
+    from fedcross.console import ConsoleReporter
     from fedcross.infer.__main__ import run
     from fedcross.infer.segment import SegmentRequest
 
@@ -115,7 +116,11 @@ def segment(
         save_probabilities=save_probabilities,
         save_members=save_members,
     )
-    raise typer.Exit(run(request, events=events))
+    if events:
+        raise typer.Exit(run(request, events=True))
+    with ConsoleReporter() as reporter:
+        code = run(request, reporter=reporter)
+    raise typer.Exit(code)
 
 
 @bundle_app.command("verify")

@@ -21,13 +21,13 @@ PLAIN_STEP = 0.25  # off a terminal, a line each time this fraction more is done
 
 
 class ConsoleReporter:
-    """Shows stages and progress on stderr, so that stdout stays free for results.
+    """Shows stages and progress on stdout, so that stderr holds nothing but what went wrong.
 
     Use it as a context manager: leaving it puts the terminal back in order, also after an error.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = console or Console(highlight=False, soft_wrap=True)
         self._live = self._console.is_terminal
         self._bars = Progress(
             TextColumn("[progress.description]{task.description}"),

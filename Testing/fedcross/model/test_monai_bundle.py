@@ -1,0 +1,60 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from fedcross.model.bundle import Bundle
+
+
+def test_monais_own_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
+    """`python -m monai.bundle run` on a volume that is exactly one patch."""
+    rng = np.random.default_rng(0)
+    voxels = rng.normal(100, 20, (16, 32, 32)).astype(np.float32)
+    image = sitk.GetImageFromArray(voxels)  # LPS, as FedCross wants it: no flips on the way
+    image.SetSpacing((1.0, 1.0, 2.0))
+    (bundle.path / "images").mkdir()
+    sitk.WriteImage(image, str(bundle.path / "images" / "case.nii.gz"))
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "monai.bundle", "run"),
+            *("--config_file", "configs/inference.json", "--meta_file", "configs/metadata.json"),
+        ],
+        cwd=bundle.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    (written,) = (bundle.path / "eval").rglob("*.nii.gz")
+    # MONAI writes the classes as a fourth axis, in (x, y, z, class) order on disk.
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(written)))
+    normal = (voxels - voxels.mean(dtype=np.float64)) / voxels.std(dtype=np.float64)
+    x = torch.from_numpy(normal.astype(np.float32))[None, None]
+    with torch.no_grad():
+        expected = torch.stack([bundle.load_member(k)(x).softmax(1)[0] for k in range(2)]).mean(0)
+    assert found.shape == (2, 16, 32, 32)
+    assert np.allclose(found, expected.numpy(), atol=1e-4)
+
+
+def test_metadata_has_the_fields_that_monai_asks_for(bundle: Bundle) -> None:
+    content = json.loads((bundle.path / "configs" / "metadata.json").read_text())
+    required = {
+        *("version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
+        *("required_packages_version", "task", "description", "authors", "copyright"),
+        "network_data_format",
+    }
+    assert required <= content.keys()
+    outputs = content["network_data_format"]["outputs"]["pred"]
+    assert outputs["num_channels"] == 2
+    assert outputs["channel_def"] == {"0": "background", "1": "Organ A"}
+
+
+def test_nothing_of_what_monai_reads_names_a_path_of_this_machine(bundle: Bundle) -> None:
+    folder = str(Path(bundle.path).resolve().parent)
+    for path in bundle.path.rglob("*"):
+        if path.is_file():
+            assert folder.encode() not in path.read_bytes()

@@ -1,0 +1,216 @@
+"""The whole path on synthetic hospitals, in a few minutes on a laptop.
+
+Write a federation to disk, train FedCrossEns on it, export a bundle, segment a patient of a hospital
+that took no part, build the Slicer scene, and say in figures how well all of that went.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from rich.console import Console
+from rich.table import Table
+from scipy import ndimage
+
+from fedcross.errors import FedCrossError
+from fedcross.federate.local import run_local
+from fedcross.infer.events import Reporter
+from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.summary import Summary
+from fedcross.method.agreement import dice
+from fedcross.method.discrimination import auroc
+from fedcross.train.config import load_config
+from fedcross.train.export import export_run
+from fedcross.train.phantom import UNSEEN_STYLE, make_case, write_synthetic_federation
+
+SEED = 2023
+CASES_PER_SITE = 8
+NEAR_MM = 6.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well the ensemble did on the patient of the hospital that took no part.
+
+    Attributes
+    ----------
+    dice
+        Of the ensemble's segmentation against the true label.
+    auroc
+        Of the uncertainty map against wrong voxels, over the whole volume.
+    auroc_near
+        The same over voxels within `NEAR_MM` of the true border, where it is hardest.
+    wrong_over_right
+        Mean uncertainty at wrong voxels divided by that at right voxels near the border.
+    """
+
+    dice: float
+    auroc: float | None
+    auroc_near: float | None
+    wrong_over_right: float
+
+
+@dataclass(frozen=True)
+class DemoOutcome:
+    """Everything the demo can say about itself."""
+
+    out: Path
+    test: dict[str, dict[str, list[float]]]
+    held_out: HeldOut
+    summary: Summary
+
+    def print(self, console: Console) -> None:
+        """Print the tables and where everything lies."""
+        console.print(_dice_table(self))
+        console.print(_volume_table(self))
+        console.print(_uncertainty_lines(self.held_out), markup=False)
+        console.print(_where(self.out), markup=False)
+
+
+def run_demo(out: Path, reporter: Reporter, *, scene_script: Path | None = None) -> DemoOutcome:
+    """Run every step; what an earlier run left in `out` is replaced.
+
+    Parameters
+    ----------
+    out
+        Folder for everything: federation, run, bundle, heldout, result and scene.
+    reporter
+        Hears of stages and progress.
+    scene_script
+        Script that builds the Slicer scene from the result; left out when None.
+    """
+    for part in ("federation", "run", "bundle", "heldout", "result", "scene"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    config_path = _write_federation(out, reporter)
+    run_local(load_config(config_path), out / "run", resume=False, device="cpu", reporter=reporter)
+    reporter.stage("export", "Exporting the bundle")
+    export_run(out / "run", out / "bundle")
+    summary = segment(
+        SegmentRequest(
+            bundle=out / "bundle", image=out / "heldout" / "image.nii.gz", out=out / "result"
+        ),
+        reporter,
+    )
+    if scene_script is not None:
+        reporter.stage("scene", "Building the Slicer scene and its pictures")
+        _build_scene(out, scene_script)
+    return DemoOutcome(
+        out=out,
+        test=json.loads((out / "run" / "test.json").read_text(encoding="utf-8")),
+        held_out=_judge(out),
+        summary=summary,
+    )
+
+
+def _write_federation(out: Path, reporter: Reporter) -> Path:
+    """Four hospitals that train, and one patient of a fifth that does not."""
+    reporter.stage("federation", "Writing four synthetic hospitals")
+    write_synthetic_federation(
+        out / "federation",
+        cases_per_site=CASES_PER_SITE,
+        seed=SEED,
+        progress=lambda done, total: reporter.progress(done, total, "federation"),
+    )
+    image, label = make_case(UNSEEN_STYLE, np.random.default_rng([SEED, 99]))
+    (out / "heldout").mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(out / "heldout" / "image.nii.gz"))
+    sitk.WriteImage(label, str(out / "heldout" / "label.nii.gz"))
+    config = resources.files("fedcross").joinpath("demo.toml").read_text(encoding="utf-8")
+    path = out / "federation" / "demo.toml"
+    path.write_text(config, encoding="utf-8")
+    return path
+
+
+def _build_scene(out: Path, script: Path) -> None:
+    """Run the scene script in a process of its own: rendering cannot take the demo down with it."""
+    command = [sys.executable, str(script), "--image", str(out / "heldout" / "image.nii.gz")]
+    command += ["--result", str(out / "result"), "--bundle", str(out / "bundle")]
+    finished = subprocess.run(
+        [*command, "--out", str(out / "scene")], capture_output=True, text=True, check=False
+    )
+    if finished.returncode != 0:
+        last = (finished.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise FedCrossError(
+            f"The Slicer scene could not be built (exit code {finished.returncode}): {last}"
+        )
+
+
+def _judge(out: Path) -> HeldOut:
+    """Compare the result with the true label, on the image's own grid."""
+    truth_image = sitk.ReadImage(str(out / "heldout" / "label.nii.gz"))
+    truth = sitk.GetArrayFromImage(truth_image) == 1
+    found = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / "segmentation.seg.nrrd"))) == 1
+    )
+    heat = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / "uncertainty.nrrd")))
+    wrong = truth != found
+    spacing = truth_image.GetSpacing()[::-1]
+    to_border = np.where(
+        truth,
+        ndimage.distance_transform_edt(truth, sampling=spacing),
+        ndimage.distance_transform_edt(~truth, sampling=spacing),
+    )
+    near = to_border <= NEAR_MM
+    return HeldOut(
+        dice=dice(truth, found),
+        auroc=auroc(heat, wrong),
+        auroc_near=auroc(heat[near], wrong[near]),
+        wrong_over_right=float(heat[near & wrong].mean() / max(heat[near & ~wrong].mean(), 1e-9)),
+    )
+
+
+def _dice_table(outcome: DemoOutcome) -> Table:
+    table = Table(title="Dice on cases that nobody trained on", title_justify="left")
+    for heading in ("hospital", "cases", "members", "ensemble"):
+        table.add_column(heading, justify="left" if heading == "hospital" else "right")
+    return table
+
+
+def _volume_table(outcome: DemoOutcome) -> Table:
+    table = Table(
+        title="The held-out patient, of a hospital that took no part", title_justify="left"
+    )
+    for heading in ("structure", "volume", "members' mean", "min..max", "agreement"):
+        table.add_column(heading, justify="left" if heading == "structure" else "right")
+    for structure in outcome.summary.structures:
+        agreed = structure.mean_pairwise_dice
+        table.add_row(
+            structure.name,
+            f"{structure.volume_ml:.1f} mL",
+            f"{structure.mean_ml:.1f} mL",
+            f"{structure.min_ml:.1f}..{structure.max_ml:.1f} mL",
+            "one member" if agreed is None else f"Dice {agreed:.3f}",
+        )
+    return table
+
+
+def _uncertainty_lines(held_out: HeldOut) -> str:
+    def shown(area: float | None) -> str:
+        return "undefined (nothing is wrong)" if area is None else f"{area:.3f}"
+
+    return (
+        f"Dice of the ensemble on the held-out patient: {held_out.dice:.3f}\n"
+        f"AUROC of the uncertainty against wrong voxels: {shown(held_out.auroc)} "
+        f"(within {NEAR_MM:g} mm of the border: {shown(held_out.auroc_near)})\n"
+        f"Uncertainty at wrong voxels: {held_out.wrong_over_right:.1f} times that at right ones "
+        f"within {NEAR_MM:g} mm of the border"
+    )
+
+
+def _where(out: Path) -> str:
+    parts = {
+        "federation": "the hospitals' volumes, and demo.toml",
+        "run": "the training run",
+        "bundle": "the ensemble; try: fedcross bundle show",
+        "heldout": "image.nii.gz and label.nii.gz",
+        "result": "segmentation, uncertainty, summary",
+        "scene": "pictures, and scene.mrb for 3D Slicer",
+    }
+    lines = [f"  {out / part}: {what}" for part, what in parts.items() if (out / part).exists()]
+    return "\n".join(["Everything lies here:", *lines])
