@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from fedcross.errors import ConfigError
+from fedcross.infer.device import resolve_precision
 from fedcross.model.networks import build_network
 from fedcross.train.config import OptimisationConfig, TrainingConfig
 from fedcross.train.losses import dice_ce_loss
@@ -144,6 +145,7 @@ def _epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     device = volumes[0].image.device
+    bf16 = resolve_precision(settings.precision, device) == "bf16"
     total = torch.zeros((), device=device)
     for first in range(0, len(draws), settings.batch_size):
         batch = draws[first : first + settings.batch_size]
@@ -151,7 +153,7 @@ def _epoch(
             volumes, batch, patch=(z, y, x), spacing_mm=config.preprocessing.spacing_mm
         )
         images = images.to(memory_format=torch.channels_last_3d)
-        with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings, device)):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
         loss = dice_ce_loss(logits, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -159,13 +161,6 @@ def _epoch(
         optimizer.step()
         total += loss.detach() * len(batch)
     return total, len(draws)
-
-
-def uses_bf16(settings: OptimisationConfig, device: torch.device) -> bool:
-    """Whether the network computes in bfloat16 on `device`."""
-    if settings.precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return settings.precision == "bf16"
 
 
 def _load(

@@ -3,7 +3,8 @@
 Nothing here imports more than torch, so that a machine that only trains needs nothing else.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -77,4 +78,4 @@ class Site:
     train: tuple[Volume, ...]
     validation: tuple[Volume, ...] = ()
     test: tuple[CaseFiles, ...] = ()
-    label_map: dict[int, int] | None = None
+    label_map: Mapping[int, int] = field(default_factory=dict)

@@ -1,0 +1,179 @@
+"""The members after every round, on disk: safetensors and JSON, whole or not there, no pickle.
+
+::
+
+    checkpoints/round_0003/member_0.safetensors ... state.json
+
+The last two rounds and the best one are kept.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from fedcross.errors import CheckpointError
+from fedcross.train.atomic import sync_folder, write_through
+from fedcross.train.member import MemberState
+
+KEPT = 2
+_PREFIX, _STATE = "round_", "state.json"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The round with the highest validation Dice so far."""
+
+    round: int
+    dice: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run after a finished round.
+
+    Attributes
+    ----------
+    rounds_done
+        Finished rounds, at least 1.
+    members
+        In order.
+    best
+        None while nothing was validated.
+    validation
+        Dice of this round's validation, ``mean`` and by site; empty if it was not validated.
+    """
+
+    rounds_done: int
+    members: tuple[MemberState, ...]
+    best: Best | None
+    validation: dict[str, float]
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Parameters
+    ----------
+    folder
+        ``checkpoints`` in the run folder; made when the first round is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a finished round, then let go of those that are not needed any more.
+
+        Raises
+        ------
+        CheckpointError
+            If it cannot be written, for instance because the disk is full; earlier rounds are
+            unharmed.
+        """
+        final = self._path(checkpoint.rounds_done)
+        partial = final.with_name(f".{final.name}.partial")
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            _write(partial, checkpoint)
+            shutil.rmtree(final, ignore_errors=True)  # only ever a damaged one
+            os.rename(partial, final)
+            sync_folder(self.folder)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise CheckpointError(
+                f"The checkpoint of round {checkpoint.rounds_done} cannot be written: "
+                f"{error.strerror}.",
+                "Earlier rounds are safe: make room and use --resume.",
+            ) from error
+        best = checkpoint.best.round if checkpoint.best else None
+        for number in self.rounds():
+            if number != best and number <= checkpoint.rounds_done - KEPT:
+                shutil.rmtree(self._path(number), ignore_errors=True)
+
+    def rounds(self) -> list[int]:
+        """The rounds that are there, in order; empty before the first one."""
+        if not self.folder.is_dir():
+            return []
+        names = (path.name.removeprefix(_PREFIX) for path in self.folder.glob(f"{_PREFIX}*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def latest(self) -> Checkpoint | None:
+        """The last round that is whole; None when no round was finished.
+
+        Raises
+        ------
+        CheckpointError
+            If there are rounds but all of them are damaged.
+        """
+        rounds = self.rounds()
+        for number in reversed(rounds):
+            try:
+                return self.load(number)
+            except CheckpointError:
+                if number == rounds[0]:
+                    raise
+        return None
+
+    def load(self, rounds_done: int) -> Checkpoint:
+        """Read one round, checked against its hashes.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not there or damaged.
+        """
+        folder = self._path(rounds_done)
+        try:
+            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+            members = tuple(_read_member(folder, entry) for entry in state["members"])
+            best = None if state["best"] is None else Best(**state["best"])
+            return Checkpoint(state["rounds_done"], members, best, state["validation"])
+        except OSError as error:
+            raise CheckpointError(
+                f"The checkpoint of round {rounds_done} cannot be read: {error.strerror}."
+            ) from error
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CheckpointError(f"The checkpoint of round {rounds_done} is damaged.") from error
+
+    def _path(self, rounds_done: int) -> Path:
+        return self.folder / f"{_PREFIX}{rounds_done:04d}"
+
+
+def _write(folder: Path, checkpoint: Checkpoint) -> None:
+    entries = [_write_member(folder, member) for member in checkpoint.members]
+    best = checkpoint.best
+    state = {
+        "rounds_done": checkpoint.rounds_done,
+        "best": None if best is None else {"round": best.round, "dice": best.dice},
+        "validation": checkpoint.validation,
+        "members": entries,
+    }
+    write_through(folder / _STATE, json.dumps(state, indent=2).encode("utf-8"))
+    sync_folder(folder)
+
+
+def _write_member(folder: Path, member: MemberState) -> dict[str, str]:
+    data = safetensors.torch.save(member.to_tensors())
+    name = f"member_{member.index}.safetensors"
+    write_through(folder / name, data)
+    return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _read_member(folder: Path, entry: dict[str, Any]) -> MemberState:
+    data = (folder / Path(entry["file"]).name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise CheckpointError(f"{entry['file']} of {folder.name} is damaged: its hash differs.")
+    return MemberState.from_tensors(safetensors.torch.load(data))
+
+
+def better(best: Best | None, rounds_done: int, dice: float) -> Best:
+    """The best of what was best so far and a newly validated round; the earlier one on a tie."""
+    return Best(rounds_done, dice) if best is None or dice > best.dice else best

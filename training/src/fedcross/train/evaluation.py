@@ -1,0 +1,176 @@
+"""How good an ensemble is: Dice on validation cases between rounds, on test cases at the end.
+
+Validation compares on the model's grid, where the cases are in memory; the test on the image's own
+grid, as a user of the bundle would see it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fedcross.infer.device import resolve_precision
+from fedcross.infer.ensemble import blend, label_map
+from fedcross.infer.preprocess import prepare
+from fedcross.method.agreement import dice
+from fedcross.model.manifest import Structure
+from fedcross.model.networks import build_network
+from fedcross.train.config import TrainingConfig
+from fedcross.train.member import MemberState
+from fedcross.train.sites import read_case
+from fedcross.train.volumes import CaseFiles, Site
+
+Dices = dict[str, float]
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The ensemble's Dice on the validation cases.
+
+    Attributes
+    ----------
+    mean_dice
+        Over all cases of all sites and all structures.
+    by_site
+        Site -> mean over its cases and the structures; a site without cases is absent.
+    """
+
+    mean_dice: float
+    by_site: dict[str, float]
+
+
+def validate(
+    members: Sequence[MemberState],
+    sites: Sequence[Site],
+    config: TrainingConfig,
+    device: torch.device,
+) -> Validation | None:
+    """Validate the mean of the members' probabilities; None when no site has validation cases."""
+    if not any(site.validation for site in sites):
+        return None
+    networks = [loaded(member, config, device) for member in members]
+    by_site: dict[str, list[float]] = {}
+    for site in sites:
+        for volume in site.validation:
+            mean, _ = _probabilities(networks, volume.image.numpy(), config, device)
+            found = mean.argmax(axis=0).astype(np.uint8)
+            scores = dice_by_structure(found, volume.label.numpy(), config.structures)
+            by_site.setdefault(site.name, []).append(fmean(scores.values()))
+    everything = [score for scores in by_site.values() for score in scores]
+    return Validation(fmean(everything), {name: fmean(scores) for name, scores in by_site.items()})
+
+
+def evaluate_test(
+    members: Sequence[MemberState],
+    sites: Sequence[Site],
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Evaluate ensemble and members on the test cases, on each image's own grid.
+
+    Returns
+    -------
+    dict
+        ``{"mean": {"ensemble": d, "members": [d, ...]}, "sites": {site: figures}}`` where figures
+        are ``{"ensemble": {structure: d}, "members": [{structure: d}, ...], "cases": {case: the
+        same two}}``; a site's figures are means over its cases, the overall ones over all cases and
+        structures (None when there are no test cases). A structure that is neither there nor found
+        counts 1.
+    """
+    networks = [loaded(member, config, device) for member in members]
+    total = sum(len(site.test) for site in sites)
+    done = 0
+    by_site: dict[str, Any] = {}
+    for site in sites:
+        cases = {}
+        for case in site.test:
+            cases[case.name] = _test_case(case, site, networks, config, device)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        if cases:
+            by_site[site.name] = {**_mean_figures(list(cases.values())), "cases": cases}
+    everything = [figures for site in by_site.values() for figures in site["cases"].values()]
+    return {"mean": _overall(everything), "sites": by_site}
+
+
+def loaded(member: MemberState, config: TrainingConfig, device: torch.device) -> nn.Module:
+    """A member's network on `device`, in evaluation mode."""
+    with torch.device("meta"):
+        network = build_network(config.network)
+    network.load_state_dict(dict(member.weights), assign=True)
+    network = network.eval().requires_grad_(False).to(device)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+
+
+def dice_by_structure(
+    found: NDArray[np.uint8], truth: NDArray[np.uint8], structures: Sequence[Structure]
+) -> Dices:
+    """Dice of two label maps of the same shape, by the structure's name."""
+    return {s.name: dice(found == s.label, truth == s.label) for s in structures}
+
+
+def _probabilities(
+    networks: Sequence[nn.Module], volume: Array, config: TrainingConfig, device: torch.device
+) -> tuple[Array, list[Array]]:
+    """Blended probabilities (C, D, H, W): the members' mean, and each member's."""
+    precision = resolve_precision(config.training.precision, device)
+    each = [
+        blend(
+            network,
+            volume,
+            patch_size=config.preprocessing.patch_size,
+            overlap=config.preprocessing.overlap,
+            classes=config.network.classes,
+            device=device,
+            precision=precision,
+        )
+        for network in networks
+    ]
+    return np.mean(each, axis=0), each
+
+
+def _test_case(
+    case: CaseFiles,
+    site: Site,
+    networks: Sequence[nn.Module],
+    config: TrainingConfig,
+    device: torch.device,
+) -> dict[str, Any]:
+    image, truth = read_case(case, site.label_map, site.name)
+    prepared = prepare(image, config.preprocessing)
+    mean, each = _probabilities(networks, prepared.array, config, device)
+    ensemble, *members = [
+        dice_by_structure(label_map(probabilities, prepared), truth, config.structures)
+        for probabilities in (mean, *each)
+    ]
+    return {"ensemble": ensemble, "members": members}
+
+
+def _mean_figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    count = len(cases[0]["members"])
+    return {
+        "ensemble": _mean_dices([case["ensemble"] for case in cases]),
+        "members": [_mean_dices([case["members"][k] for case in cases]) for k in range(count)],
+    }
+
+
+def _mean_dices(dices: Sequence[Dices]) -> Dices:
+    return {name: fmean(each[name] for each in dices) for name in dices[0]}
+
+
+def _overall(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    if not cases:
+        return None
+    figures = _mean_figures(cases)
+    return {
+        "ensemble": fmean(figures["ensemble"].values()),
+        "members": [fmean(member.values()) for member in figures["members"]],
+    }

@@ -1,0 +1,65 @@
+"""One run per folder: a lock that the operating system lets go when its process ends, however."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fedcross.errors import CheckpointError
+
+
+@contextmanager
+def folder_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, which names the process for people.
+
+    A file left by a process that was killed is not locked any more and no hindrance.
+
+    Raises
+    ------
+    CheckpointError
+        If another process holds it, or the folder cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CheckpointError(
+            f"The run folder {path.parent.name} cannot be written: {error.strerror}."
+        ) from error
+    try:
+        if not _try_lock(descriptor):
+            holder = path.read_text(encoding="ascii", errors="replace").strip()
+            raise CheckpointError(
+                f"The run folder {path.parent.name} is in use by process {holder or 'unknown'}.",
+                "Wait for it, or choose another folder.",
+            )
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _BEYOND_THE_NUMBER = 1024  # Windows bars others from reading what is locked
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _BEYOND_THE_NUMBER, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
