@@ -6,12 +6,12 @@ goes to stderr. Exit codes: 0 done, 2 something the user can put right, 1 anythi
 """
 
 import argparse
-import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -65,8 +65,8 @@ def _run(
         except KeyboardInterrupt:
             _tell(json_reporter, "Interrupted", "Interrupted.", "")
             return EXIT_INTERRUPTED
-        except Exception as error:
-            logging.getLogger(__name__).exception("Unexpected error")
+        except Exception as error:  # noqa: BLE001 - the last stop: the trace goes to the log
+            traceback.print_exc()
             _tell(json_reporter, type(error).__name__, _short(error), "Please report it.")
             return EXIT_UNEXPECTED
     return EXIT_DONE
@@ -119,9 +119,9 @@ def _json_reporter(events: bool) -> Iterator[JsonReporter | None]:
     os.dup2(2, 1)
     stream: TextIO = open(saved, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
     try:
-        yield JsonReporter(stream)
+        with redirect_stdout(sys.stderr):
+            yield JsonReporter(stream)
     finally:
-        sys.stdout.flush()
         os.dup2(saved, 1)
         _close_quietly(stream)
         os.close(saved)

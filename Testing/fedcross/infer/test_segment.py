@@ -1,0 +1,399 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from fedcross.errors import BundleError, DataError, DeviceError, FedCrossError, OutputError
+from fedcross.infer.events import NullReporter
+from fedcross.infer.geometry import Grid
+from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.summary import Summary
+from fedcross.method.agreement import dice
+from fedcross.method.uncertainty import MEASURES
+from fedcross.model.bundle import Bundle, pack_bundle
+
+
+@dataclass
+class Result:
+    summary: Summary
+    out: Path
+
+    def image(self, name: str = "segmentation.seg.nrrd") -> sitk.Image:
+        return sitk.ReadImage(str(self.out / name))
+
+    def array(self, name: str = "segmentation.seg.nrrd") -> np.ndarray:
+        return sitk.GetArrayFromImage(self.image(name))
+
+
+@pytest.fixture
+def run(bundle, tmp_path):
+    """Segment an image; keyword arguments are those of a request."""
+
+    def run(image: Path, out: str = "out", use: Bundle = bundle, **options) -> Result:
+        request = SegmentRequest(use.path, image, tmp_path / out, device="cpu", **options)
+        return Result(segment(request, NullReporter()), tmp_path / out)
+
+    return run
+
+
+def turned(image: sitk.Image) -> sitk.Image:
+    """The same patient lying obliquely in the scanner: a rigid motion about the world's origin."""
+    rotation = sitk.Euler3DTransform()
+    rotation.SetRotation(0.25, -0.35, 0.3)
+    moved = sitk.Image(image)
+    matrix = np.reshape(rotation.GetMatrix(), (3, 3))
+    moved.SetDirection((matrix @ np.reshape(image.GetDirection(), (3, 3))).ravel().tolist())
+    moved.SetOrigin((matrix @ image.GetOrigin()).tolist())
+    return moved
+
+
+def turned_back(image: sitk.Image, plain: sitk.Image) -> sitk.Image:
+    """Sample a result for the turned patient where the plain one lies."""
+    rotation = sitk.Euler3DTransform()
+    rotation.SetRotation(0.25, -0.35, 0.3)
+    return sitk.Resample(image, plain, rotation, sitk.sitkNearestNeighbor)
+
+
+STORED = {
+    "as int16": (".nrrd", lambda image: sitk.Cast(image * 20, sitk.sitkInt16)),
+    "as float64": (".mha", lambda image: sitk.Cast(image, sitk.sitkFloat64)),
+    "as nifti": (".nii.gz", lambda image: image),
+    "flipped": (".nrrd", lambda image: sitk.DICOMOrient(image, "RAI")),
+    "sagittal": (".nii.gz", lambda image: sitk.DICOMOrient(image, "PIR")),
+    "coronal": (".mha", lambda image: sitk.DICOMOrient(image, "LSA")),
+    "oblique": (".nrrd", turned),
+    "oblique, permuted, flipped": (
+        ".nrrd",
+        lambda image: turned(sitk.DICOMOrient(sitk.Cast(image, sitk.sitkUInt16), "SRP")),
+    ),
+}
+
+
+@pytest.mark.usefixtures("lopsided")
+@pytest.mark.parametrize("way", STORED)
+def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
+    run, volume, image_path, tmp_path, way
+):
+    suffix, store = STORED[way]
+    stored_path = tmp_path / f"stored{suffix}"
+    sitk.WriteImage(store(volume), str(stored_path))
+    plain, stored = run(image_path, "plain"), run(stored_path, "stored")
+
+    found = stored.image()
+    if way.startswith("oblique"):
+        there = turned_back(found, plain.image())
+    else:
+        there = sitk.Resample(found, plain.image(), sitk.Transform(), sitk.sitkNearestNeighbor)
+    labels = sitk.GetArrayFromImage(there)
+    for label in (1, 2):
+        assert 0.02 < np.mean(plain.array() == label) < 0.5
+        assert dice(labels == label, plain.array() == label) > 0.995
+    given = Grid.of(sitk.ReadImage(str(stored_path)))
+    for name in ("segmentation.seg.nrrd", "uncertainty.nrrd"):
+        written = Grid.of(stored.image(name))
+        assert written.size == given.size
+        for field in ("spacing_mm", "origin_mm", "direction"):
+            np.testing.assert_allclose(getattr(written, field), getattr(given, field), atol=1e-6)
+
+
+@pytest.mark.usefixtures("lopsided")
+def test_a_flip_that_is_not_told_changes_the_answer(run, volume, image_path, tmp_path):
+    """What the test above would not notice if the network were symmetric."""
+    lying = sitk.GetImageFromArray(sitk.GetArrayFromImage(volume)[:, :, ::-1])
+    lying.CopyInformation(volume)
+    sitk.WriteImage(lying, str(tmp_path / "lying.nrrd"))
+    plain, false = run(image_path, "plain"), run(tmp_path / "lying.nrrd", "false")
+    assert dice(false.array()[:, :, ::-1] == 1, plain.array() == 1) < 0.95
+
+
+def test_a_volume_of_exactly_one_patch_equals_the_plain_computation(make_bundle, run, tmp_path):
+    bundle = make_bundle(members=4, structures=1, spacing_mm=(0.5, 0.5, 1.0))
+    rng = np.random.default_rng(3)
+    voxels = rng.normal(300, 90, (16, 32, 32)).astype(np.float32)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.5, 0.5, 1.0))
+    sitk.WriteImage(image, str(tmp_path / "patch.nii.gz"))
+
+    result = run(tmp_path / "patch.nii.gz", use=bundle, precision="fp32", save_probabilities=True)
+
+    standardised = (voxels - voxels.mean(dtype=np.float64)) / voxels.std(dtype=np.float64)
+    batch = torch.from_numpy(standardised.astype(np.float32))[None, None]
+    with torch.no_grad():
+        foreground = torch.stack(
+            [bundle.load_member(k)(batch).softmax(dim=1)[0, 1] for k in range(4)]
+        ).numpy()
+    mean, std = foreground.mean(axis=0), foreground.std(axis=0)
+    assert std.max() > 0.05
+    np.testing.assert_allclose(result.array("probability_left_kidney.nrrd"), mean, atol=1e-4)
+    np.testing.assert_allclose(result.array("uncertainty.nrrd"), std, atol=1e-4)
+    assert dice(result.array() == 1, mean > 0.5) > 0.999
+    assert result.summary.precision == "fp32"
+
+
+def test_two_runs_give_the_same_bytes(run, image_path):
+    first = run(image_path, "first", save_members=True, save_probabilities=True)
+    second = run(image_path, "second", save_members=True, save_probabilities=True)
+    names = sorted(path.name for path in first.out.iterdir())
+    assert names == [
+        "member_0.seg.nrrd",
+        "member_1.seg.nrrd",
+        "member_2.seg.nrrd",
+        "probability_left_kidney.nrrd",
+        "probability_tumor_solid.nrrd",
+        "segmentation.seg.nrrd",
+        "summary.json",
+        "uncertainty.nrrd",
+    ]
+    for name in set(names) - {"summary.json"}:
+        assert (first.out / name).read_bytes() == (second.out / name).read_bytes()
+
+
+@pytest.mark.usefixtures("lopsided")
+def test_the_summary_counts_what_the_files_show(run, image_path):
+    result = run(image_path, save_members=True)
+    summary = result.summary
+    on_disk = json.loads((result.out / "summary.json").read_text())
+    assert Summary.model_validate(on_disk) == summary
+    voxel_ml = 1.1 * 0.9 * 2.5 / 1000
+    for structure in summary.structures:
+        assert structure.volume_ml == pytest.approx(
+            np.count_nonzero(result.array() == structure.label) * voxel_ml
+        )
+        for index, volume_ml in enumerate(structure.member_volumes_ml):
+            member = result.array(f"member_{index}.seg.nrrd")
+            assert volume_ml == pytest.approx(
+                np.count_nonzero(member == structure.label) * voxel_ml
+            )
+    heat = result.array("uncertainty.nrrd")
+    assert heat.dtype == np.float32
+    assert summary.uncertainty.max == pytest.approx(float(heat.max()))
+    # Three members, three classes: at most one vote each, sqrt((1 - 1/3) / 2).
+    assert summary.uncertainty.window_max == pytest.approx(3**-0.5)
+    assert summary.hot_spot_threshold == pytest.approx(3**-0.5 / 2)
+    assert summary.bundle.members == 3
+    assert summary.geometry.size == (41, 30, 18)
+    assert list(summary.timings_s) == [
+        "open",
+        "read",
+        "preprocess",
+        "ensemble",
+        "combine",
+        "write",
+    ]
+    assert summary.files == {
+        "segmentation": "segmentation.seg.nrrd",
+        "uncertainty": "uncertainty.nrrd",
+        **{f"member_{k}": f"member_{k}.seg.nrrd" for k in range(3)},
+    }
+
+
+def test_the_summary_tells_no_paths(run, volume, tmp_path):
+    folder = tmp_path / "Doe^Jane"
+    folder.mkdir()
+    sitk.WriteImage(volume, str(folder / "Doe.nrrd"))
+    text = (run(folder / "Doe.nrrd").out / "summary.json").read_text()
+    assert "Doe" not in text
+    assert str(tmp_path) not in text
+
+
+class Split(torch.nn.Module):
+    """Members that agree but in the bright voxels, where they are sure of different things."""
+
+    def __init__(self, member: int) -> None:
+        super().__init__()
+        self.says_yes = member % 2 == 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bright = (x > 1).float()
+        score = bright * (20 if self.says_yes else -20) - 20 * (1 - bright)
+        return torch.cat([torch.zeros_like(x), score], dim=1)
+
+
+def test_where_half_of_the_members_object_is_a_hot_spot(make_bundle, run, tmp_path, monkeypatch):
+    bundle = make_bundle(members=4, structures=1, spacing_mm=(1.0, 1.0, 1.0))
+    monkeypatch.setattr(Bundle, "load_member", lambda self, index, device: Split(index))
+    voxels = np.zeros((16, 32, 32), np.float32)
+    voxels[4:7, 10:14, 20:25] = 1
+    image = sitk.GetImageFromArray(voxels)
+    image.SetOrigin((100, 200, 300))
+    sitk.WriteImage(image, str(tmp_path / "spot.nrrd"))
+
+    summary = run(tmp_path / "spot.nrrd", use=bundle).summary
+
+    assert summary.hot_spot_threshold == 0.25
+    (spot,) = summary.hot_spots
+    assert spot.voxels == 3 * 4 * 5
+    assert spot.volume_ml == pytest.approx(0.06)
+    assert spot.peak == pytest.approx(0.5, abs=1e-6)
+    assert spot.centroid_voxel == pytest.approx((22, 11.5, 5))
+    assert spot.centroid_mm == pytest.approx((122, 211.5, 305))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_can_be_shown(run, image_path, measure):
+    result = run(image_path, measure=measure)
+    heat = result.array("uncertainty.nrrd")
+    assert result.summary.measure == measure
+    assert heat.min() >= 0
+    assert heat.max() <= result.summary.uncertainty.window_max + 1e-5
+
+
+def test_a_single_member_disagrees_with_nobody(make_bundle, run, image_path):
+    result = run(image_path, use=make_bundle(members=1))
+    assert not result.array("uncertainty.nrrd").any()
+    assert result.summary.hot_spots == ()
+    assert result.summary.structures[0].mean_pairwise_dice is None
+
+
+def test_a_zipped_bundle_gives_the_same(bundle, run, image_path, tmp_path):
+    pack_bundle(bundle.path, tmp_path / "tiny.zip")
+    folder = run(image_path, "folder")
+    request = SegmentRequest(tmp_path / "tiny.zip", image_path, tmp_path / "zip", device="cpu")
+    summary = segment(request, NullReporter())
+    assert summary.bundle == folder.summary.bundle
+    assert (tmp_path / "zip" / "uncertainty.nrrd").read_bytes() == (
+        folder.out / "uncertainty.nrrd"
+    ).read_bytes()
+
+
+def test_a_constant_volume_is_segmented(run, tmp_path):
+    image = sitk.GetImageFromArray(np.full((6, 20, 20), 37, np.int16))
+    sitk.WriteImage(image, str(tmp_path / "constant.nii.gz"))
+    result = run(tmp_path / "constant.nii.gz")
+    assert result.array().shape == (6, 20, 20)
+    assert np.isfinite(result.array("uncertainty.nrrd")).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 24), (20, 1, 24), (20, 24, 1)])
+@pytest.mark.usefixtures("lopsided")
+def test_a_volume_one_voxel_thick_is_segmented(run, tmp_path, shape):
+    array = np.random.default_rng(0).random(shape).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "thin.nrrd"))
+    result = run(tmp_path / "thin.nrrd")
+    assert result.array().shape == shape
+    assert set(np.unique(result.array())) > {0}
+
+
+def test_results_of_an_earlier_run_are_replaced_and_other_files_kept(run, image_path, tmp_path):
+    run(image_path, save_members=True, save_probabilities=True)
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    before = (tmp_path / "out" / "summary.json").read_text()
+    run(image_path, measure="entropy")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "notes.txt",
+        "segmentation.seg.nrrd",
+        "summary.json",
+        "uncertainty.nrrd",
+    ]
+    assert (tmp_path / "out" / "summary.json").read_text() != before
+
+
+class Refusing(NullReporter):
+    """Fails when a stage begins, as a full disk or a bug would."""
+
+    def __init__(self, stage: str, error: BaseException) -> None:
+        self._stage, self._error = stage, error
+
+    def stage(self, name: str, message: str) -> None:
+        if name == self._stage:
+            raise self._error
+
+
+@pytest.mark.parametrize("stage", ["read", "preprocess", "ensemble", "combine", "write"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
+def test_an_end_before_the_end_leaves_nothing(bundle, image_path, tmp_path, stage, error):
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    with pytest.raises(type(error)):
+        segment(request, Refusing(stage, error))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [image_path.name]
+
+
+def test_an_end_before_the_end_leaves_the_earlier_results(run, bundle, image_path, tmp_path):
+    earlier = run(image_path)
+    before = {path.name: path.read_bytes() for path in earlier.out.iterdir()}
+    request = SegmentRequest(bundle.path, image_path, earlier.out, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        segment(request, Refusing("write", KeyboardInterrupt()))
+    assert {path.name: path.read_bytes() for path in earlier.out.iterdir()} == before
+
+
+def test_memory_that_does_not_suffice_is_told(bundle, image_path, tmp_path):
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    with pytest.raises(DeviceError, match="memory does not suffice for the volume"):
+        segment(request, Refusing("combine", MemoryError()))
+
+
+class Counting(NullReporter):
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage(self, name: str, message: str) -> None:
+        self.stages.append(name)
+
+
+def refused(request: SegmentRequest, kind: type[FedCrossError], *, before: str) -> str:
+    """The sentence; checked that it came before the stage `before`."""
+    reporter = Counting()
+    with pytest.raises(kind) as caught:
+        segment(request, reporter)
+    assert before not in reporter.stages
+    return str(caught.value)
+
+
+def test_an_output_folder_below_a_file_is_refused_before_reading(bundle, image_path):
+    request = SegmentRequest(bundle.path, image_path, image_path / "out", device="cpu")
+    message = refused(request, OutputError, before="read")
+    assert message.startswith("Nothing can be written to the folder out")
+
+
+def test_a_file_in_place_of_the_output_folder_is_refused(bundle, image_path):
+    request = SegmentRequest(bundle.path, image_path, image_path, device="cpu")
+    refused(request, OutputError, before="read")
+
+
+def test_a_read_only_output_folder_is_refused_before_reading(bundle, image_path, tmp_path):
+    out = tmp_path / "locked"
+    out.mkdir(mode=0o500)
+    try:
+        (out / "probe").touch()
+    except PermissionError:
+        pass
+    else:  # root may write anywhere but where the kernel itself refuses
+        out = Path("/proc/self/fdinfo")
+        if not out.is_dir():
+            pytest.skip("this user may write to every folder")
+    request = SegmentRequest(bundle.path, image_path, out, device="cpu")
+    refused(request, OutputError, before="read")
+
+
+def test_an_input_that_the_results_would_replace_is_refused(run, bundle, image_path, tmp_path):
+    run(image_path)
+    request = SegmentRequest(
+        bundle.path, tmp_path / "out" / "uncertainty.nrrd", tmp_path / "out", device="cpu"
+    )
+    assert "would replace the input uncertainty.nrrd" in refused(
+        request, OutputError, before="read"
+    )
+    assert (tmp_path / "out" / "uncertainty.nrrd").exists()
+
+
+def test_a_changed_member_is_refused_and_leaves_nothing(make_bundle, image_path, tmp_path):
+    bundle = make_bundle()
+    weights = bundle.path / "models" / "member_1.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(bytes(changed))
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    refused(request, BundleError, before="combine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_volume_leaves_no_output_folder(bundle, tmp_path):
+    (tmp_path / "empty.nrrd").touch()
+    request = SegmentRequest(bundle.path, tmp_path / "empty.nrrd", tmp_path / "out", device="cpu")
+    refused(request, DataError, before="preprocess")
+    assert not (tmp_path / "out").exists()
