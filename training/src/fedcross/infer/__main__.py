@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -40,7 +41,8 @@ def run(
     reporter
         Who listens when `events` is off; None prints plain lines on stderr.
     """
-    return _run(lambda: request, events, reporter)
+    with _terminable():
+        return _run(lambda: request, events, reporter)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,6 +144,9 @@ def _terminable() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there can signals be handled
+        return
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
