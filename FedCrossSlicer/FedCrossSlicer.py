@@ -1,7 +1,9 @@
 """FedCrossSlicer: segment with a federated ensemble and see where not to trust it."""
 
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -14,7 +16,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from FedCrossSlicerLib.logic import SegmentationLogic
+from FedCrossSlicerLib.logic import SegmentationLogic, exportVolume
 from FedCrossSlicerLib.parameters import Parameters
 from FedCrossSlicerLib.widget import Panel
 
@@ -23,18 +25,20 @@ class FedCrossSlicer(ScriptedLoadableModule):
     """The module as Slicer lists it."""
 
     def __init__(self, parent):
-        super().__init__(parent)
+        ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("FedCross Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
         parent.contributors = ["The FedCrossSlicer developers"]
         parent.helpText = _(
-            "Segments the chosen volume with every member of a FedCross bundle and overlays where "
-            "the members disagree. Research use only; not a medical device."
+            "Segments a volume with every member of a FedCross bundle, an ensemble that hospitals "
+            "trained together without moving a scan, and overlays where the members disagree. Choose "
+            "a volume and a bundle, then Apply. Research use only: not a medical device."
         )
         parent.acknowledgementText = _(
-            "The method: X. Xu et al., Federated Cross Learning for Medical Image Segmentation, "
-            "Medical Imaging with Deep Learning 2023, arXiv 2204.02450."
+            "The method: X. Xu, H. H. Deng, T. Chen, T. Kuang, J. C. Barber, D. Kim, J. Gateno, "
+            "J. J. Xia, P. Yan. Federated Cross Learning for Medical Image Segmentation. Medical "
+            "Imaging with Deep Learning (MIDL) 2023, arXiv:2204.02450."
         )
 
 
@@ -86,31 +90,25 @@ class FedCrossSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
         SegmentationLogic.__init__(self)
 
     def getParameterNode(self):
-        return Parameters(super().getParameterNode())
+        return Parameters(ScriptedLoadableModuleLogic.getParameterNode(self))
 
 
 class FedCrossSlicerTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer; the full tests are under Testing/."""
+    """A short check inside Slicer; the full tests are under Testing/."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
         self.setUp()
-        self.test_the_exported_volume_is_where_it_is_seen()
+        self.test_a_volume_is_exported_where_it_is_seen()
 
-    def test_the_exported_volume_is_where_it_is_seen(self):
+    def test_a_volume_is_exported_where_it_is_seen(self):
         """A translated volume is exported with its translation."""
-        import tempfile
-
-        import numpy as np
-
-        from FedCrossSlicerLib.logic import exportVolume
-
         volume = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16))
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
         matrix = vtk.vtkMatrix4x4()
         matrix.SetElement(0, 3, 10.0)
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
         transform.SetMatrixTransformToParent(matrix)
         volume.SetAndObserveTransformNodeID(transform.GetID())
         with tempfile.TemporaryDirectory() as folder:

@@ -24,15 +24,15 @@ _XYZ_TO_RGB = np.array(
 )
 
 
-def heat_colors(count: int = 256) -> np.ndarray:
+def heatColors(count: int = 256) -> np.ndarray:
     """Return the table as (count, 3) sRGB, 0 to 1, from certain to uncertain."""
     path = np.array(_PATH)
     position = np.linspace(0, len(path) - 1, count)
     lab = np.stack([np.interp(position, range(len(path)), axis) for axis in path.T], axis=1)
-    return lab_to_srgb(lab)
+    return labToSRGB(lab)
 
 
-def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
+def labToSRGB(lab: np.ndarray) -> np.ndarray:
     """Convert CIELAB (D65) to sRGB (IEC 61966-2-1), clipped to what a screen can show.
 
     Parameters

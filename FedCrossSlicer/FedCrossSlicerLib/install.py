@@ -1,80 +1,147 @@
 """The Python packages that the child process needs, and how they get into Slicer.
 
 Nothing is installed without asking. Torch comes through the SlicerPyTorch extension, which chooses the
-build for the computer's GPU; the others by Slicer's pip. What is needed is told by the package itself.
+build for the computer's GPU; the others by Slicer's pip, always with their version floors.
 """
 
-import importlib.util
-import re
+import json
 import subprocess
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-# Import names of the base requirements in training/pyproject.toml, with their version floors.
-REQUIREMENTS = {
-    "torch": "torch>=2.4",
-    "monai": "monai>=1.4",
-    "scipy": "scipy>=1.11",
-    "SimpleITK": "SimpleITK>=2.3",
-    "safetensors": "safetensors>=0.4.3",
-    "pydantic": "pydantic>=2.7",
-}
-TORCH_FLOOR = ">=2.4"
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.errors import InstallError
+from FedCrossSlicerLib.logic import childEnvironment, childPython
+
+PROBE_TIMEOUT_S = 120
+# Asks the child's own Python, in a process of its own: what Slicer has imported may be outdated after
+# an installation. With "import" it imports in earnest, which finds broken installations too.
+_PROBE = """
+import importlib, importlib.metadata, importlib.util, json, sys
+found = {}
+for module in sys.argv[2:]:
+    if importlib.util.find_spec(module) is None:
+        continue
+    try:
+        version = importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    if sys.argv[1] == "import":
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            print(f"{module}: {error}", file=sys.stderr)
+            continue
+    found[module] = version
+print(json.dumps(found))
+"""
 
 
-class InstallError(Exception):
-    """The packages could not be installed; `str()` is one sentence for the user."""
+@dataclass(frozen=True)
+class Requirement:
+    """A package and the oldest version that serves; the import name is the package's name."""
+
+    name: str
+    floor: str
+
+    def __str__(self) -> str:
+        return f"{self.name}>={self.floor}"
+
+    def metBy(self, versions: Mapping[str, str]) -> bool:
+        """Whether these installed versions contain it; an unknown version (``""``) is trusted."""
+        version = versions.get(self.name)
+        return version is not None and (not version or _number(version) >= _number(self.floor))
+
+
+# Those of the base dependencies in training/pyproject.toml that segmenting imports.
+TORCH = Requirement("torch", "2.4")
+REQUIREMENTS = (
+    TORCH,
+    Requirement("monai", "1.4"),
+    Requirement("numpy", "1.26"),
+    Requirement("scipy", "1.11"),
+    Requirement("SimpleITK", "2.3"),
+    Requirement("safetensors", "0.4.3"),
+    Requirement("pydantic", "2.7"),
+)
+
+Ask = Callable[[str], bool]
+Probe = Callable[[bool], Mapping[str, str]]
 
 
 class Installer(Protocol):
     """Installs packages into Slicer's Python."""
 
-    def installTorch(self, floor: str) -> None:
+    def installTorch(self, requirement: Requirement) -> None:
         """Install torch in the build for this computer."""
 
-    def install(self, requirements: Sequence[str]) -> None:
+    def install(self, requirements: Sequence[Requirement]) -> None:
         """Install other packages."""
 
 
 class SlicerInstaller:
     """The real one; only inside Slicer."""
 
-    def installTorch(self, floor: str) -> None:
+    def installTorch(self, requirement: Requirement) -> None:
         try:
             import PyTorchUtils
         except ImportError as error:
             raise InstallError(
-                "The PyTorch extension is missing; install it in the Extensions Manager and restart."
+                _("Install the PyTorch extension in the Extensions Manager and restart Slicer.")
             ) from error
-        if PyTorchUtils.PyTorchUtilsLogic().installTorch(torchVersionRequirement=floor) is None:
-            raise InstallError("PyTorch could not be installed; see the log.")
+        logic: Any = PyTorchUtils.PyTorchUtilsLogic()
+        if logic.installTorch(torchVersionRequirement=f">={requirement.floor}") is None:
+            raise InstallError(_("PyTorch could not be installed; see the log."))
 
-    def install(self, requirements: Sequence[str]) -> None:
+    def install(self, requirements: Sequence[Requirement]) -> None:
         import slicer
 
         try:
-            slicer.util.pip_install(list(requirements))
+            slicer.util.pip_install([str(requirement) for requirement in requirements])
         except subprocess.CalledProcessError as error:
-            raise InstallError("A package could not be installed; see the log.") from error
+            raise InstallError(_("A package could not be installed; see the log.")) from error
 
 
-def missing() -> list[str]:
-    """Return the requirements whose packages cannot be found, without importing them."""
-    return [
-        requirement
-        for name, requirement in REQUIREMENTS.items()
-        if importlib.util.find_spec(name) is None
-    ]
+def installedVersions(importing: bool = False) -> dict[str, str]:
+    """Return the versions of the packages that the child's Python finds.
+
+    Parameters
+    ----------
+    importing
+        Import each one in earnest (seconds) instead of only looking for it.
+
+    Raises
+    ------
+    InstallError
+        If that Python cannot be asked.
+    """
+    names = [requirement.name for requirement in REQUIREMENTS]
+    command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
+    try:
+        finished = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=childEnvironment(),
+            timeout=PROBE_TIMEOUT_S,
+            check=True,
+        )
+        return dict(json.loads(finished.stdout.splitlines()[-1]))
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        raise InstallError(_("Slicer's Python does not answer; see the log.")) from error
 
 
-def ensure(ask: Callable[[str], bool], installer: Installer | None = None) -> bool:
-    """Install what is missing after asking.
+def ensure(ask: Ask, installer: Installer | None = None, probe: Probe = installedVersions) -> bool:
+    """Install what is missing or too old, after asking.
 
     Parameters
     ----------
     ask
         Shows a question; True = go ahead.
-    installer
+    installer, probe
         Replaced in tests.
 
     Returns
@@ -85,25 +152,39 @@ def ensure(ask: Callable[[str], bool], installer: Installer | None = None) -> bo
     Raises
     ------
     InstallError
-        If an installation failed, or packages are still missing after it.
+        If an installation failed, or something is still missing after it.
     """
-    absent = missing()
+    absent = _unmet(probe(False))
     if not absent:
         return True
-    if not ask(f"These Python packages will be installed into Slicer: {', '.join(absent)}."):
+    listed = ", ".join(str(requirement) for requirement in absent)
+    question = _("These Python packages will be installed into Slicer: {packages}..")
+    if not ask(question.format(packages=listed)):
         return False
     chosen = installer or SlicerInstaller()
-    if any(_name(requirement) == "torch" for requirement in absent):
-        chosen.installTorch(TORCH_FLOOR)
-    others = [requirement for requirement in absent if _name(requirement) != "torch"]
+    if TORCH in absent:
+        chosen.installTorch(TORCH)
+    others = [requirement for requirement in absent if requirement is not TORCH]
     if others:
         chosen.install(others)
-    importlib.invalidate_caches()
-    left = missing()
+    left = _unmet(probe(True))
     if left:
-        raise InstallError(f"Still missing after the installation: {', '.join(left)}.")
+        listed = ", ".join(str(requirement) for requirement in left)
+        raise InstallError(
+            _("Still missing after the installation: {packages}.").format(packages=listed)
+        )
     return True
 
 
-def _name(requirement: str) -> str:
-    return re.split(r"[<>=!~ ]", requirement, maxsplit=1)[0]
+def _unmet(versions: Mapping[str, str]) -> list[Requirement]:
+    return [requirement for requirement in REQUIREMENTS if not requirement.metBy(versions)]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: 2.13.0+cpu becomes (2, 13, 0)."""
+    numbers = []
+    for part in version.split("+")[0].split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)

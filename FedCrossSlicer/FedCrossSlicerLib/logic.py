@@ -1,12 +1,11 @@
 """From a volume node and a bundle to a result in the scene. MRML, but no Qt.
 
-`start` returns at once; whoever called it polls the task (the widget with a timer). `segment` waits.
+`start` returns at once; whoever called it polls the task (the panel with a timer). `segment` waits.
 """
 
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,19 @@ from typing import Any, Protocol
 
 import slicer
 
+from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.presentation import Presented, present
-from FedCrossSlicerLib.process import InferenceError, InferenceProcess
+from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.workspace import temporaryFolder
 
 Progress = Callable[[int, int, str], None]
-POLL_S = 0.1
+POLL_S = 0.05
+VOLUME, RESULT = "volume.nrrd", "result"
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to segment."""
+    """How to segment; the values are those of ``python -m fedcross.infer``."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -34,13 +36,16 @@ class Options:
 class Process(Protocol):
     """What a task needs of a running child; `InferenceProcess` is the real one."""
 
-    running: bool
+    @property
+    def running(self) -> bool:
+        """Whether it is still at work."""
+
+    @property
+    def log(self) -> str:
+        """What it said beside its events."""
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events that came since the last call."""
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end."""
 
     def cancel(self) -> None:
         """Kill the child and its children."""
@@ -57,28 +62,40 @@ class SegmentationTask:
 
     It ends by `finish`, which brings the result into the scene, or by `cancel`; either removes the
     temporary files.
+
+    Attributes
+    ----------
+    done, total
+        Steps of the present stage; `total` is 0 while they cannot be counted.
+    stage, message
+        The present stage, for programs and for people.
     """
 
     def __init__(self, volume: Any, folder: Path, process: Process) -> None:
         self._volumeID = volume.GetID()
         self._folder = folder
         self._process = process
-        self.done, self.total, self.stage = 0, 0, "start"
-        self.message = ""
+        self.done, self.total = 0, 0
+        self.stage, self.message = "start", ""
 
     @property
     def running(self) -> bool:
         """Whether the child is still at work."""
         return self._process.running
 
+    @property
+    def log(self) -> str:
+        """What the child said beside its events."""
+        return self._process.log
+
     def poll(self) -> None:
-        """Take in what the child said; updates `done`, `total`, `stage` and `message`."""
+        """Take in what the child said."""
         for event in self._process.events():
             if event["event"] == "stage":
                 self.stage, self.message = str(event.get("stage")), str(event.get("message"))
+                self.done, self.total = 0, 0
             elif event["event"] == "progress":
-                self.done, self.total = int(event.get("done", 0)), int(event.get("total", 0))
-                self.stage = str(event.get("stage"))
+                self.done, self.total = _count(event.get("done")), _count(event.get("total"))
 
     def finish(self) -> Presented:
         """Show the result; the child must have ended.
@@ -94,9 +111,7 @@ class SegmentationTask:
             volume = slicer.mrmlScene.GetNodeByID(self._volumeID)
             if volume is None:
                 raise InferenceError("The volume was removed while it was being segmented.")
-            return present(self._folder / "result", volume)
-        except OSError as error:
-            raise InferenceError(f"The result cannot be read: {error.strerror}.") from error
+            return present(self._folder / RESULT, volume)
         finally:
             self._clean()
 
@@ -130,7 +145,9 @@ class SegmentationLogic:
     def __init__(self, starter: Starter = InferenceProcess) -> None:
         self._starter = starter
 
-    def start(self, volume: Any, bundle: Path, options: Options | None = None) -> SegmentationTask:
+    def start(
+        self, volume: Any, bundle: str | Path, options: Options | None = None
+    ) -> SegmentationTask:
         """Export the volume and start the child.
 
         Parameters
@@ -147,11 +164,11 @@ class SegmentationLogic:
         """
         if volume is None or volume.GetImageData() is None:
             raise InferenceError("Choose a volume that has an image.")
-        chosen = options or Options()
-        folder = Path(tempfile.mkdtemp(prefix="fedcross-"))
+        folder = temporaryFolder()
         try:
-            exportVolume(volume, folder / "volume.nrrd")
-            process = self._starter(childCommand(folder, bundle, chosen), childEnvironment())
+            exportVolume(volume, folder / VOLUME)
+            command = childCommand(folder, Path(bundle), options or Options())
+            process = self._starter(command, childEnvironment())
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -160,7 +177,7 @@ class SegmentationLogic:
     def segment(
         self,
         volume: Any,
-        bundle: Path,
+        bundle: str | Path,
         options: Options | None = None,
         progress: Progress | None = None,
     ) -> Presented:
@@ -183,22 +200,19 @@ class SegmentationLogic:
 def exportVolume(volume: Any, path: Path) -> None:
     """Write a volume node's image where it is seen: with its parent transform applied.
 
-    The transform is hardened on a copy that is removed again; the node itself stays as it is.
+    The transform is hardened on a copy that is removed again; the node itself stays as it is. The copy
+    shares the voxels, unless the transform bends space: then it is resampled.
 
     Raises
     ------
     InferenceError
         If the image cannot be written.
     """
-    copy = None
-    if volume.GetParentTransformNode() is not None:
-        copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, volume, "fedcross-export")
-        copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-        copy.HardenTransform()
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.UseCompressionOff()
+    copy = _hardenedCopy(volume) if volume.GetParentTransformNode() is not None else None
     try:
-        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        storage.SetFileName(str(path))
-        storage.UseCompressionOff()
         if not storage.WriteData(copy or volume):
             raise InferenceError(f"{volume.GetName()} could not be exported; is the disk full?")
     finally:
@@ -209,28 +223,36 @@ def exportVolume(volume: Any, path: Path) -> None:
                 slicer.mrmlScene.RemoveNode(display)
 
 
+def _hardenedCopy(volume: Any) -> Any:
+    copy = slicer.vtkSlicerVolumesLogic.CloneVolumeWithoutImageData(
+        slicer.mrmlScene, volume, "FedCross export"
+    )
+    copy.SetAndObserveImageData(volume.GetImageData())
+    copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    copy.HardenTransform()
+    return copy
+
+
 def childCommand(folder: Path, bundle: Path, options: Options) -> list[str]:
     """Return the child's command line."""
-    # In Slicer sys.executable is Slicer itself; its Python with all paths set is PythonSlicer.
-    python = shutil.which("PythonSlicer") or sys.executable
-    return [
-        python,
-        "-m",
-        "fedcross.infer",
-        "--bundle",
-        str(bundle),
-        "--image",
-        str(folder / "volume.nrrd"),
-        "--out",
-        str(folder / "result"),
-        "--measure",
-        options.measure,
-        "--device",
-        options.device,
-        "--precision",
-        options.precision,
-        "--events",
-    ]
+    arguments = {
+        "--bundle": str(bundle),
+        "--image": str(folder / VOLUME),
+        "--out": str(folder / RESULT),
+        "--measure": options.measure,
+        "--device": options.device,
+        "--precision": options.precision,
+    }
+    flat = [word for pair in arguments.items() for word in pair]
+    return [childPython(), "-m", "fedcross.infer", *flat, "--events"]
+
+
+def childPython() -> str:
+    """Return the Python that runs the child.
+
+    In Slicer that is PythonSlicer, which sets Slicer's paths; `sys.executable` may be Slicer itself.
+    """
+    return shutil.which("PythonSlicer") or sys.executable
 
 
 def childEnvironment() -> dict[str, str]:
@@ -248,3 +270,8 @@ def packageFolder() -> Path:
     module = Path(__file__).resolve().parent.parent
     source = module.parent / "training" / "src"
     return source if source.is_dir() else module
+
+
+def _count(value: Any) -> int:
+    """A number of steps; 0 for what is none, since a child may say anything."""
+    return value if isinstance(value, int) and value > 0 else 0

@@ -4,24 +4,28 @@ Only MRML here, no Qt: the module, its tests and the demo's pictures all go thro
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.colors import heat_colors
+from FedCrossSlicerLib.colors import heatColors
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.result import Result, readResult
 
 COLOR_NODE = "FedCross uncertainty"
 ATTRIBUTE = "FedCross."
-TITLES = {
-    "std": "Disagreement\n(std. dev.)",
-    "entropy": "Uncertainty\n(entropy, nats)",
-    "mutual_information": "Disagreement\n(mutual inf., nats)",
-    "variation_ratio": "Disagreement\n(variation ratio)",
-}
 DEFAULT_OPACITY = 0.65
 THRESHOLD_FRACTION = 0.1  # of the window: below, the image shows through
+OUTLINE_PIXELS = 3
+# Low in the right corner and slim: the anatomy is in the middle, Slicer's own notes are on the left.
+LEGEND_SIZE = (0.07, 0.26)
+LEGEND_POSITION = (0.98, 0.03)
+LEGEND_FONT = 10
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,7 @@ class Presented:
     segmentation: Any
     uncertainty: Any
     legend: Any
-    summary: dict[str, Any]
-
-    def nodes(self) -> list[Any]:
-        """Return every node that goes when the result goes."""
-        return [self.segmentation, self.uncertainty]
+    result: Result
 
 
 def present(folder: Path, volume: Any) -> Presented:
@@ -46,43 +46,44 @@ def present(folder: Path, volume: Any) -> Presented:
     folder
         With ``segmentation.seg.nrrd``, ``uncertainty.nrrd`` and ``summary.json``, in world space.
     volume
-        The input volume node. Its parent transform may differ from identity: the result already lies
-        where the volume is seen.
+        The input volume node. Under a parent transform it is seen elsewhere than it is stored; the
+        result lies where it is seen, and under no transform itself.
 
     Returns
     -------
     Presented
         The nodes, in the scene and visible.
+
+    Raises
+    ------
+    InferenceError
+        If a part of the result is missing or unreadable; the scene is then as it was.
     """
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    added: list[Any] = []
-    try:
-        segmentation = slicer.util.loadSegmentation(str(folder / "segmentation.seg.nrrd"), {})
-        added.append(segmentation)
-        uncertainty = slicer.util.loadVolume(str(folder / "uncertainty.nrrd"), {"show": False})
-        added.append(uncertainty)
-        _show_segmentation(segmentation, volume)
-        _show_heat(uncertainty, volume, summary)
-        legend = _show_legend(uncertainty, summary["measure"])
-    except BaseException:
-        for node in added:
-            slicer.mrmlScene.RemoveNode(node)
-        raise
-    for node in added:
-        _forget_file(node)
-        _note_provenance(node, summary)
+    result = readResult(folder.resolve())  # MRML takes relative paths as relative to the scene
+    with _allOrNothing():
+        try:
+            segmentation = slicer.util.loadSegmentation(str(result.segmentation), {})
+            uncertainty = slicer.util.loadVolume(str(result.uncertainty), {"show": False})
+        except RuntimeError as error:  # as slicer.util reports an unreadable file
+            raise InferenceError("The result cannot be read; is the disk full?") from error
+        _showSegmentation(segmentation, volume)
+        _showHeat(uncertainty, volume, result)
+        legend = _showLegend(uncertainty, result.measure)
+        for node in (segmentation, uncertainty):
+            _forgetFile(node)
+            _noteProvenance(node, result)
     slicer.util.setSliceViewerLayers(
         background=volume, foreground=uncertainty, foregroundOpacity=DEFAULT_OPACITY
     )
-    return Presented(segmentation, uncertainty, legend, summary)
+    return Presented(segmentation, uncertainty, legend, result)
 
 
-def color_table() -> Any:
+def colorTable() -> Any:
     """Return the scene's table of the heat map's colours; made on first use."""
     existing = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
     if existing is not None and existing.IsA("vtkMRMLColorTableNode"):
         return existing
-    colors = heat_colors()
+    colors = heatColors()
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
     node.SetTypeToUser()
     node.SetNumberOfColors(len(colors))
@@ -92,45 +93,75 @@ def color_table() -> Any:
     return node
 
 
-def _show_segmentation(segmentation: Any, volume: Any) -> None:
-    segmentation.SetName(f"{volume.GetName()} segmentation")
+def legendTitle(measure: str) -> str:
+    """Return the heat map's name, above its legend."""
+    return {
+        "std": _("Disagreement\n(std. dev.)"),
+        "entropy": _("Uncertainty\n(entropy, nats)"),
+        "mutual_information": _("Disagreement\n(mutual inf., nats)"),
+        "variation_ratio": _("Dissent\n(share of members)"),
+    }.get(measure, measure)
+
+
+@contextmanager
+def _allOrNothing() -> Iterator[None]:
+    """Take every node that came into the scene out again when something fails inside."""
+    scene = slicer.mrmlScene
+    before = {node.GetID() for node in _allNodes()}
+    try:
+        yield
+    except BaseException:
+        # Display and storage nodes stay when their node is removed, so each is named.
+        for node in _allNodes():
+            if node.GetID() not in before and not node.GetSingletonTag():
+                scene.RemoveNode(node)
+        raise
+
+
+def _allNodes() -> list[Any]:
+    nodes = slicer.mrmlScene.GetNodes()
+    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+
+
+def _showSegmentation(segmentation: Any, volume: Any) -> None:
+    name = _("{volume} segmentation").format(volume=volume.GetName())
+    segmentation.SetName(slicer.mrmlScene.GenerateUniqueName(name))
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     segmentation.CreateClosedSurfaceRepresentation()
     display = segmentation.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetVisibility2DOutline(True)
-    display.SetSliceIntersectionThickness(3)
+    display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
     display.SetVisibility3D(True)
 
 
-def _show_heat(uncertainty: Any, volume: Any, summary: dict[str, Any]) -> None:
-    uncertainty.SetName(f"{volume.GetName()} uncertainty")
-    top = float(summary["uncertainty"]["window_max"])
+def _showHeat(uncertainty: Any, volume: Any, result: Result) -> None:
+    name = _("{volume} uncertainty").format(volume=volume.GetName())
+    uncertainty.SetName(slicer.mrmlScene.GenerateUniqueName(name))
     display = uncertainty.GetDisplayNode()
-    display.SetAndObserveColorNodeID(color_table().GetID())
+    display.SetAndObserveColorNodeID(colorTable().GetID())
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, top)
+    display.SetWindowLevelMinMax(0.0, result.windowMax)
     display.AutoThresholdOff()
+    display.SetThreshold(THRESHOLD_FRACTION * result.windowMax, max(result.windowMax, result.peak))
     display.ApplyThresholdOn()
-    display.SetThreshold(THRESHOLD_FRACTION * top, max(top, float(summary["uncertainty"]["max"])))
     display.InterpolateOn()
 
 
-def _show_legend(uncertainty: Any, measure: str) -> Any:
+def _showLegend(uncertainty: Any, measure: str) -> Any:
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(uncertainty)
-    legend.SetTitleText(TITLES[measure])
+    legend.SetTitleText(legendTitle(measure))
     legend.SetLabelFormat("%.2f")
     legend.SetNumberOfLabels(3)
-    legend.GetTitleTextProperty().SetFontSize(11)
-    legend.GetLabelTextProperty().SetFontSize(11)
-    # Low in the right corner, slim: the anatomy is in the middle.
-    legend.SetSize(0.08, 0.28)
-    legend.SetPosition(0.98, 0.02)
+    for style in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        style.SetFontSize(LEGEND_FONT)
+    legend.SetSize(*LEGEND_SIZE)
+    legend.SetPosition(*LEGEND_POSITION)
     legend.SetVisibility(True)
     return legend
 
 
-def _forget_file(node: Any) -> None:
+def _forgetFile(node: Any) -> None:
     """Cut the tie to the temporary file: saving the scene must write the data anew."""
     storage = node.GetStorageNode()
     if storage is not None:
@@ -138,14 +169,15 @@ def _forget_file(node: Any) -> None:
         slicer.mrmlScene.RemoveNode(storage)
 
 
-def _note_provenance(node: Any, summary: dict[str, Any]) -> None:
-    bundle = summary["bundle"]
-    for name, value in (
-        ("Bundle", bundle["name"]),
-        ("BundleSHA256", bundle["sha256"]),
-        ("Members", bundle["members"]),
-        ("Measure", summary["measure"]),
-        ("Date", summary["created"]),
-        ("Packages", json.dumps(summary["packages"], sort_keys=True)),
-    ):
-        node.SetAttribute(ATTRIBUTE + name, str(value))
+def _noteProvenance(node: Any, result: Result) -> None:
+    """Note where a node comes from: neither paths nor people."""
+    for name, value in {
+        "Bundle": result.bundleName,
+        "BundleSHA256": result.bundleHash,
+        "Members": str(result.members),
+        "Measure": result.measure,
+        "Date": result.created,
+        "Version": result.packages.get("fedcross", ""),
+        "Packages": json.dumps(result.packages, sort_keys=True),
+    }.items():
+        node.SetAttribute(ATTRIBUTE + name, value)

@@ -12,27 +12,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
+
+from FedCrossSlicerLib.errors import InferenceError
 
 LOG_LINES = 200  # of what the child says beside its events
-
-
-class InferenceError(Exception):
-    """The child could not do it; `str()` is one sentence for the user.
-
-    Attributes
-    ----------
-    kind
-        Class of the child's error, such as ``DeviceError``; ``""`` when it died without saying.
-    log
-        What the child said beside its events, for the details.
-    """
-
-    def __init__(self, message: str, kind: str = "", log: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.log = log
+LAST_WORDS = 200  # characters
+STRAGGLERS_S = 2.0
 
 
 class InferenceProcess:
@@ -44,6 +32,11 @@ class InferenceProcess:
         Program and arguments.
     environment
         The child's whole environment; None inherits ours.
+
+    Raises
+    ------
+    InferenceError
+        If it cannot be started.
     """
 
     def __init__(
@@ -51,8 +44,9 @@ class InferenceProcess:
     ) -> None:
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        self._error: dict[str, Any] | None = None
+        self._last: dict[str, Any] = {}
         self._cancelled = False
+        self._endedAt: float | None = None
         try:
             self._child = subprocess.Popen(
                 list(command),
@@ -62,23 +56,40 @@ class InferenceProcess:
                 encoding="utf-8",
                 errors="replace",
                 env=None if environment is None else dict(environment),
-                **_own_process_group(),
+                **_ownProcessGroup(),
             )
         except OSError as error:
             raise InferenceError(
                 f"The segmentation process could not be started: {error.strerror}."
             ) from error
         self._readers = [
-            threading.Thread(target=target, daemon=True)
-            for target in (self._read_events, self._read_log)
+            threading.Thread(target=target, args=(stream,), daemon=True)
+            for target, stream in (
+                (self._readEvents, self._child.stdout),
+                (self._readLog, self._child.stderr),
+            )
         ]
         for reader in self._readers:
             reader.start()
 
     @property
+    def pid(self) -> int:
+        """The child's process number, which is also its group's."""
+        return self._child.pid
+
+    @property
     def running(self) -> bool:
         """Whether the child, or output of it that was not read yet, is still there."""
-        return self._child.poll() is None or any(reader.is_alive() for reader in self._readers)
+        if self._child.poll() is None:
+            return True
+        if not any(reader.is_alive() for reader in self._readers):
+            return False
+        # The child is gone, but somebody holds its output open: its own children, left alone.
+        self._endedAt = self._endedAt or time.monotonic()
+        if time.monotonic() - self._endedAt < STRAGGLERS_S:
+            return True
+        _killTree(self._child)
+        return False
 
     @property
     def log(self) -> str:
@@ -94,23 +105,11 @@ class InferenceProcess:
             except queue.Empty:
                 return arrived
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Wait for the child's end and all of its output.
-
-        Raises
-        ------
-        subprocess.TimeoutExpired
-            If it has not ended by then.
-        """
-        self._child.wait(timeout)
-        for reader in self._readers:
-            reader.join(timeout)
-
     def cancel(self) -> None:
         """Kill the child and every process it started; harmless when it has ended."""
         self._cancelled = True
-        if self._child.poll() is None:
-            _kill_tree(self._child)
+        if self._child.poll() is None or any(reader.is_alive() for reader in self._readers):
+            _killTree(self._child)
         self._child.wait()
 
     def check(self) -> None:
@@ -124,31 +123,38 @@ class InferenceProcess:
         code = self._child.poll()
         if self._cancelled:
             raise InferenceError("The segmentation was cancelled.", log=self.log)
-        if self._error is not None:
-            parts = (self._error.get("message", ""), self._error.get("hint", ""))
-            sentence = " ".join(str(part) for part in parts if part)
-            raise InferenceError(sentence, str(self._error.get("type", "")), self.log)
+        if self._last.get("event") == "error":
+            raise InferenceError(
+                _sentence(self._last), str(self._last.get("type", "")), log=self.log
+            )
+        if code == 0 and self._last.get("event") != "result":
+            raise InferenceError("The segmentation process ended without a result.", log=self.log)
         if code != 0:
             how = f"was killed (signal {-code})" if code and code < 0 else f"stopped (code {code})"
             raise InferenceError(
-                f"The segmentation process {how} without saying why; see the log.", log=self.log
+                f"The segmentation process {how}{self._lastWords()}.", log=self.log
             )
 
-    def _read_events(self) -> None:
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
-            event = _parse(line)
-            if event is None:
-                self._log.append(line.rstrip())
-                continue
-            if event["event"] == "error":
-                self._error = event
-            self._events.put(event)
+    def _lastWords(self) -> str:
+        """The last line that the child said beside its events, which tends to name the trouble."""
+        said = [line.strip() for line in self._log if line.strip()]
+        return f": {said[-1][:LAST_WORDS].rstrip('.')}" if said else " without saying why"
 
-    def _read_log(self) -> None:
-        assert self._child.stderr is not None
-        for line in self._child.stderr:
-            self._log.append(line.rstrip())
+    def _readEvents(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                event = _parse(line)
+                if event is None:
+                    self._log.append(line.rstrip())
+                    continue
+                if event["event"] in ("error", "result"):
+                    self._last = event
+                self._events.put(event)
+
+    def _readLog(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self._log.append(line.rstrip())
 
 
 def _parse(line: str) -> dict[str, Any] | None:
@@ -160,14 +166,19 @@ def _parse(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-def _own_process_group() -> dict[str, Any]:
+def _sentence(error: Mapping[str, Any]) -> str:
+    said = " ".join(str(error[key]) for key in ("message", "hint") if error.get(key))
+    return said or "The segmentation failed without saying why."
+
+
+def _ownProcessGroup() -> dict[str, Any]:
     """A group of its own, so that the child and its children can be killed together."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
-def _kill_tree(child: "subprocess.Popen[str]") -> None:
+def _killTree(child: "subprocess.Popen[str]") -> None:
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(child.pid), "/T", "/F"]
         subprocess.run(command, capture_output=True, check=False)

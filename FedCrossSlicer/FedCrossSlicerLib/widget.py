@@ -1,7 +1,6 @@
 """The panel: choose, apply, watch, cancel."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -9,9 +8,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
+from FedCrossSlicerLib.errors import InferenceError, InstallError
 from FedCrossSlicerLib.logic import Options, SegmentationTask
 from FedCrossSlicerLib.parameters import Parameters
-from FedCrossSlicerLib.process import InferenceError
+from FedCrossSlicerLib.result import Result
 
 POLL_MS = 100
 
@@ -33,11 +33,12 @@ class Panel:
         self,
         ui: Any,
         logic: Any,
-        ensureInstalled: Callable[[Callable[[str], bool]], bool] = install.ensure,
+        ensureInstalled: Callable[[install.Ask], bool] = install.ensure,
     ) -> None:
         self.ui = ui
         self.logic = logic
         self._ensureInstalled = ensureInstalled
+        self._installed = False
         self._task: SegmentationTask | None = None
         self._parameters: Parameters | None = None
         self._guiTag: Any = None
@@ -46,6 +47,7 @@ class Panel:
         self._timer.connect("timeout()", self._poll)
         ui.applyButton.connect("clicked(bool)", self.apply)
         ui.cancelButton.connect("clicked(bool)", self.cancel)
+        ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._refresh)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._refresh)
 
@@ -55,9 +57,7 @@ class Panel:
         self._parameters = self.logic.getParameterNode()
         self._guiTag = self._parameters.connectGui(self.ui)
         if self._parameters.inputVolume is None:
-            self._parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass(
-                "vtkMRMLScalarVolumeNode"
-            )
+            self._parameters.inputVolume = _volumeOnView()
         self._refresh()
 
     def close(self) -> None:
@@ -71,17 +71,19 @@ class Panel:
         parameters = self._parameters
         if parameters is None or self._task is not None:
             return
+        options = Options(device=parameters.device.value, measure=parameters.measure.value)
         try:
-            if not self._ensureInstalled(self._ask):
+            if not self._ready():
                 self._say(_("Nothing was installed, so nothing can be segmented."))
                 return
-            options = Options(device=parameters.device, measure=parameters.measure)
-            bundle = Path(parameters.bundlePath)
-            self._task = self.logic.start(parameters.inputVolume, bundle, options)
-        except (InferenceError, install.InstallError) as error:
+            path = self.ui.bundleEdit.currentPath
+            self._task = self.logic.start(parameters.inputVolume, path, options)
+        except (InferenceError, InstallError) as error:
             self._say(str(error))
             return
+        self.ui.bundleEdit.addCurrentPathToHistory()
         self._say(_("Starting"))
+        self._showProgress(0, 0)
         self._timer.start()
         self._refresh()
 
@@ -89,40 +91,64 @@ class Panel:
         """Stop, leaving nothing behind."""
         if self._task is None:
             return
-        task, self._task = self._task, None
-        self._timer.stop()
-        task.cancel()
+        self._takeTask().cancel()
         self._say(_("Cancelled."))
         self._refresh()
 
+    def _ready(self) -> bool:
+        """Whether the child's packages are there; asked once, since asking takes a second."""
+        self._installed = self._installed or self._ensureInstalled(self._ask)
+        return self._installed
+
     def _poll(self) -> None:
-        if self._task is None:
+        task = self._task
+        if task is None:
             return
-        self._task.poll()
-        if self._task.total:
-            self.ui.progressBar.setMaximum(self._task.total)
-            self.ui.progressBar.setValue(self._task.done)
-        if self._task.message:
-            self._say(self._task.message)
-        if not self._task.running:
+        task.poll()
+        self._showProgress(task.done, task.total)
+        if task.message:
+            self._say(task.message)
+        if not task.running:
             self._finish()
 
     def _finish(self) -> None:
-        assert self._task is not None
-        task, self._task = self._task, None
-        self._timer.stop()
         try:
-            presented = task.finish()
+            presented = self._takeTask().finish()
         except InferenceError as error:
             self._say(str(error))
         else:
-            self._say(_volumes(presented.summary))
+            self._say(describe(presented.result))
         self._refresh()
+
+    def _takeTask(self) -> SegmentationTask:
+        assert self._task is not None
+        task, self._task = self._task, None
+        self._timer.stop()
+        return task
+
+    def _showProgress(self, done: int, total: int) -> None:
+        """A total of 0 shows a bar that is merely busy."""
+        self.ui.progressBar.setRange(0, total)
+        self.ui.progressBar.setValue(done)
+
+    def _browseFolder(self, *_args: Any) -> None:
+        """The path line's own button chooses files only; a bundle is as often a folder."""
+        edit = self.ui.bundleEdit
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Choose the bundle's folder"), edit.currentPath
+        )
+        if folder:
+            edit.currentPath = folder
 
     def _refresh(self, *_args: Any) -> None:
         busy = self._task is not None
         ready = bool(self.ui.inputSelector.currentNode() and self.ui.bundleEdit.currentPath)
         self.ui.applyButton.enabled = ready and not busy
+        self.ui.applyButton.toolTip = (
+            _("Segment the volume and show where the members disagree.")
+            if ready
+            else _("Choose a volume and a bundle first.")
+        )
         self.ui.cancelButton.enabled = busy
         self.ui.progressBar.visible = busy
 
@@ -133,14 +159,24 @@ class Panel:
         return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
 
 
-def _volumes(summary: dict[str, Any]) -> str:
-    """One line per structure: the ensemble's volume and the members' range."""
+def describe(result: Result) -> str:
+    """Return one line per structure: the ensemble's volume and the members' range."""
     return "\n".join(
         _("{name}: {volume:.1f} mL (members {low:.1f} to {high:.1f} mL)").format(
-            name=structure["name"],
-            volume=structure["volume_ml"],
-            low=structure["min_ml"],
-            high=structure["max_ml"],
+            name=structure.name,
+            volume=structure.volume,
+            low=structure.low,
+            high=structure.high,
         )
-        for structure in summary["structures"]
+        for structure in result.structures
     )
+
+
+def _volumeOnView() -> Any:
+    """The first slice view's background, else the scene's first volume, else None."""
+    scene = slicer.mrmlScene
+    composite = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    shown = composite and scene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+    if shown and shown.GetClassName() == "vtkMRMLScalarVolumeNode":
+        return shown
+    return scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")

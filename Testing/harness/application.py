@@ -5,6 +5,7 @@ The PyPI wheel `slicer-core` holds Slicer's MRML nodes, logics and displayable m
 `slicer.app`, `slicer.modules` and `slicer.mrmlScene` where a module looks for them.
 """
 
+import sys
 import tempfile
 import types
 from pathlib import Path
@@ -74,8 +75,14 @@ class Application:
     def testingEnabled(self) -> bool:
         return True
 
+    def topLevelWidgets(self) -> list[Any]:
+        return []
+
     def processEvents(self) -> None:
-        """Overridden by the Qt half of the harness when there is a QApplication."""
+        """Let Qt work, if it was started: pictures are drawn without it."""
+        widgets = sys.modules.get("PySide6.QtWidgets")
+        if widgets is not None and widgets.QApplication.instance() is not None:
+            widgets.QApplication.processEvents()
 
     def _makeApplicationLogic(self) -> Any:
         logic = slicer.vtkSlicerApplicationLogic()

@@ -91,10 +91,13 @@ class SliceView(_View):
         """Show all of the background volume."""
         self.logic.FitSliceToBackground(*self.window.GetSize())
 
-    def zoom(self, factor: float) -> None:
-        """Magnify about the middle of the view."""
+    def makeRoomAtTheRight(self, fraction: float) -> None:
+        """Shrink what is seen and move it left, so that this part of the width stays free."""
         x, y, z = self.node.GetFieldOfView()
-        self.node.SetFieldOfView(x / factor, y / factor, z)
+        grown = 1 / (1 - fraction)
+        self.node.SetFieldOfView(x * grown, y * grown, z)
+        originX, originY, originZ = self.node.GetXYZOrigin()
+        self.node.SetXYZOrigin(originX + x * (grown - 1) / 2, originY, originZ)
 
     def save(self, path: Path) -> None:
         connection = self.logic.GetImageDataConnection()

@@ -1,0 +1,121 @@
+"""Loads a scripted module and makes its panel, in the order in which Slicer does.
+
+qt = start_qt()
+app = application.start()
+loaded = load(Path("FedCrossSlicer/FedCrossSlicer.py"))
+panel = loaded.widgetRepresentation().self()
+"""
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import slicer
+from PySide6 import QtWidgets
+
+from harness import ctk_widgets, mrml_widgets, parameter_node, pythonqt, scripted_module, services
+from harness.application import ModuleEntry
+from harness.ui_loader import QUiLoader
+
+
+def start_qt() -> QtWidgets.QApplication:
+    """Start Qt with PythonQt's manners and make `qt`, `ctk` and Slicer's Qt classes importable."""
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    if "qt" in sys.modules:
+        return application
+    qt = pythonqt.adopt()
+    qt.QUiLoader = QUiLoader
+    ctk = types.ModuleType("ctk")
+    for kind in ctk_widgets.WIDGETS:
+        setattr(ctk, kind.__name__, kind)
+    for kind in mrml_widgets.WIDGETS:
+        setattr(slicer, kind.__name__, kind)
+    sys.modules.update(qt=qt, ctk=ctk)
+    services.provide()
+    services.provideModule("ScriptedLoadableModule", scripted_module.module())
+    services.provideModule("parameterNodeWrapper", parameter_node.module())
+    return application
+
+
+class ModuleParent:
+    """The C++ side of a module: what its constructor fills in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.title = ""
+        self.categories: list[str] = []
+        self.dependencies: list[str] = []
+        self.contributors: list[str] = []
+        self.helpText = ""
+        self.acknowledgementText = ""
+        self.icon: Any = None
+
+
+class WidgetRepresentation(mrml_widgets.qMRMLWidget):
+    """The C++ side of a panel: entered and left as the user changes modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        QtWidgets.QVBoxLayout(self)
+        self.isEntered = False
+        self._panel: Any = None
+
+    def self(self) -> Any:
+        """Return the Python side."""
+        return self._panel
+
+    def setup(self, widgetClass: type) -> None:
+        self._panel = widgetClass(self)
+        self.setMRMLScene(slicer.mrmlScene)
+        self._panel.setup()
+
+    def enter(self) -> None:
+        self.isEntered = True
+        self._panel.enter()
+
+    def exit(self) -> None:
+        self.isEntered = False
+        self._panel.exit()
+
+
+class LoadedModule(ModuleEntry):
+    """What `slicer.modules.<name>` is for a scripted module."""
+
+    def __init__(self, source: types.ModuleType, path: Path) -> None:
+        name = path.stem
+        super().__init__(name, path=str(path))
+        self.parent = ModuleParent(path)
+        self._source = source
+        self.instance = getattr(source, name)(self.parent)
+        self._representation: WidgetRepresentation | None = None
+
+    def widgetRepresentation(self) -> WidgetRepresentation:
+        """Return the panel; made when first asked for."""
+        if self._representation is None:
+            self._representation = WidgetRepresentation()
+            self._representation.setup(getattr(self._source, f"{self.name}Widget"))
+        return self._representation
+
+    def logicClass(self) -> Any:
+        return getattr(self._source, f"{self.name}Logic")
+
+    def testClass(self) -> Any:
+        return getattr(self._source, f"{self.name}Test")
+
+
+def load(path: Path) -> LoadedModule:
+    """Load a scripted module's file, its folder put on the import path, as Slicer's factory does."""
+    path = path.resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is not a Python file")
+    source = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = source
+    spec.loader.exec_module(source)
+    loaded = LoadedModule(source, path)
+    setattr(slicer.modules, path.stem.lower(), loaded)
+    return loaded
