@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -58,10 +60,10 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """Everything the demo can say about itself."""
+    """Everything the demo can say about itself; `test` is the run's ``test.json``."""
 
     out: Path
-    test: dict[str, dict[str, list[float]]]
+    test: dict[str, Any]
     held_out: HeldOut
     summary: Summary
 
@@ -169,6 +171,22 @@ def _dice_table(outcome: DemoOutcome) -> Table:
     table = Table(title="Dice on cases that nobody trained on", title_justify="left")
     for heading in ("hospital", "cases", "members", "ensemble"):
         table.add_column(heading, justify="left" if heading == "hospital" else "right")
+    for site, figures in outcome.test["sites"].items():
+        members = [fmean(member.values()) for member in figures["members"]]
+        table.add_row(
+            site,
+            str(len(figures["cases"])),
+            f"{min(members):.3f}..{max(members):.3f}",
+            f"{fmean(figures['ensemble'].values()):.3f}",
+        )
+    overall = outcome.test["mean"]
+    table.add_section()
+    table.add_row(
+        "all",
+        str(sum(len(figures["cases"]) for figures in outcome.test["sites"].values())),
+        f"{min(overall['members']):.3f}..{max(overall['members']):.3f}",
+        f"{overall['ensemble']:.3f}",
+    )
     return table
 
 
