@@ -230,6 +230,11 @@ class TrainingConfig(_Section):
                 f"preprocessing.patch_size must be multiples of {self.network.divisor} for the "
                 f"network {self.network.name}, got {list(self.preprocessing.patch_size)}"
             )
+        if all(side == self.network.divisor for side in self.preprocessing.patch_size):
+            raise ValueError(
+                f"preprocessing.patch_size must be larger than {self.network.divisor} along an "
+                "axis, or nothing is left to normalise at the network's lowest level"
+            )
         for site in self.sites:
             wrong = sorted(set(site.label_map.values()) - {0, *labels})
             if wrong or site.label_map.get(0, 0) != 0:

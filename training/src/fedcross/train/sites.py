@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 from fedcross.infer.events import NullReporter, Reporter
+from fedcross.infer.geometry import Grid
 from fedcross.infer.preprocess import prepare
 from fedcross.infer.volume_io import read_volume
 from fedcross.model.manifest import Preprocessing
@@ -85,19 +86,26 @@ def load_volume(
     """Read one case and bring it onto the model's grid, the label by nearest neighbour."""
     image, label = read_case(case, label_map, site)
     prepared = prepare(image, preprocessing)
-    grid = prepared.grid
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(grid.size)
-    resampler.SetOutputSpacing(grid.spacing_mm)
-    resampler.SetOutputOrigin(grid.origin_mm)
-    resampler.SetOutputDirection(grid.direction)
-    resampler.SetInterpolator(sitk.sitkNearestNeighbor)
-    # The grid's rounded size may reach a little over the last voxel, where the edge holds.
-    resampler.SetUseNearestNeighborExtrapolator(True)
     mapped = sitk.GetImageFromArray(label)
     mapped.CopyInformation(image)
-    on_grid = sitk.GetArrayFromImage(resampler.Execute(mapped))
+    oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(mapped, preprocessing.orientation))
+    on_grid = _nearest(oriented, prepared.oriented, prepared.grid)
     return Volume(case.name, torch.from_numpy(prepared.array), torch.from_numpy(on_grid))
+
+
+def _nearest(label: NDArray[np.uint8], old: Grid, new: Grid) -> NDArray[np.uint8]:
+    """Resample between grids of the same axes and centre, as `prepare` does the image.
+
+    A sample half way between two voxels takes the one of the higher index, so that the result does
+    not hang on how a file rounds its geometry.
+    """
+    picks = []
+    for count, size, step, voxel in zip(
+        new.shape, old.shape, new.spacing_mm[::-1], old.spacing_mm[::-1], strict=True
+    ):
+        positions = (np.arange(count) - (count - 1) / 2) * (step / voxel) + (size - 1) / 2
+        picks.append(np.floor(positions + 0.5).astype(np.intp).clip(0, size - 1))
+    return np.ascontiguousarray(label[np.ix_(*picks)])
 
 
 def read_case(

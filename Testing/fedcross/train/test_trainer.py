@@ -1,0 +1,154 @@
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from fedcross.errors import ConfigError
+from fedcross.train.config import TrainingConfig
+from fedcross.train.member import MemberState, new_member
+from fedcross.train.trainer import learning_rate, visit
+from fedcross.train.volumes import Site
+
+
+def changed(config: TrainingConfig, **training: Any) -> TrainingConfig:
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
+
+
+def with_epochs(config: TrainingConfig, epochs: int) -> TrainingConfig:
+    method = config.method.model_copy(update={"local_epochs": epochs})
+    return config.model_copy(update={"method": method})
+
+
+def same(a: MemberState, b: MemberState) -> bool:
+    left, right = a.to_tensors(), b.to_tensors()
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.fixture
+def member(config: TrainingConfig) -> MemberState:
+    return new_member(0, config.network, seed=3)
+
+
+def test_the_rate_decays_with_the_power_nine_tenths() -> None:
+    # The authors' run: 50 rounds of 32 epochs.
+    assert learning_rate(0.01, 0, 1600) == 0.01
+    assert learning_rate(0.01, 800, 1600) == pytest.approx(0.01 * 0.5358867, rel=1e-6)
+    assert learning_rate(0.01, 1599, 1600) == pytest.approx(1.30706e-5, rel=1e-4)
+
+
+def test_a_visit_repeated_gives_the_same_member_to_the_bit(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    before = {key: tensor.clone() for key, tensor in member.to_tensors().items()}
+    first, report = visit(member, sites[0], 0, config, cpu)
+    second, _ = visit(member, sites[0], 0, config, cpu)
+    assert same(first, second)
+    assert report.samples == 2
+    assert all(torch.equal(before[key], tensor) for key, tensor in member.to_tensors().items())
+
+
+def test_another_round_sees_other_patches(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    first, _ = visit(member, sites[0], 0, config, cpu)
+    second, _ = visit(member, sites[0], 1, config, cpu)
+    assert not same(first, second)
+
+
+def test_the_first_step_is_nesterovs(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    # One step from rest: the buffer is the gradient g, and w becomes w - rate * (g + m g).
+    after, _ = visit(member, sites[0], 0, config, cpu)
+    for name, weight in member.weights.items():
+        step = 0.01 * (1 + 0.9) * after.optimizer[f"momentum_buffer.{name}"]
+        assert torch.allclose(after.weights[name], weight - step, atol=1e-7)
+
+
+def test_momentum_travels_with_the_member(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    first, _ = visit(member, sites[0], 0, config, cpu)
+    carried = MemberState.from_tensors(first.to_tensors())
+    robbed = replace(first, optimizer={})
+    after, _ = visit(first, sites[1], 1, config, cpu)
+    assert same(visit(carried, sites[1], 1, config, cpu)[0], after)
+    assert not same(visit(robbed, sites[1], 1, config, cpu)[0], after)
+    # Second step: v = m v + g and w - rate * (g + m v), the rate now half way down.
+    rate, name = 0.01 * 0.5**0.9, "outconv.weight"
+    old = first.optimizer[f"momentum_buffer.{name}"]
+    new = after.optimizer[f"momentum_buffer.{name}"]
+    gradient = new - 0.9 * old
+    expected = first.weights[name] - rate * (gradient + 0.9 * new)
+    assert torch.allclose(after.weights[name], expected, atol=1e-7)
+
+
+def test_progress_and_counts_move_on(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    heard: list[tuple[int, int]] = []
+    after, report = visit(
+        member,
+        sites[1],
+        0,
+        with_epochs(config, 3),
+        cpu,
+        lambda done, total: heard.append((done, total)),
+    )
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert (after.epochs_done, after.rounds_done, after.last_site) == (3, 1, "s1")
+    assert report.samples == 3 * 2
+    assert report.loss is not None
+    assert 0 < report.loss < 3
+
+
+def test_no_local_epochs_change_nothing(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    after, report = visit(member, sites[0], 0, with_epochs(config, 0), cpu)
+    assert all(torch.equal(after.weights[key], weight) for key, weight in member.weights.items())
+    assert report.loss is None
+
+
+def test_adamw_travels_too(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    settings = changed(config, optimizer="adamw", learning_rate=0.001)
+    first, _ = visit(member, sites[0], 0, settings, cpu)
+    carried = MemberState.from_tensors(first.to_tensors())
+    after, _ = visit(carried, sites[1], 1, settings, cpu)
+    assert float(after.optimizer["step.outconv.weight"]) == 2
+    assert same(visit(first, sites[1], 1, settings, cpu)[0], after)
+
+
+def test_bf16_computes_the_network_only(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    exact, told = visit(member, sites[0], 0, config, cpu)
+    rough, told_roughly = visit(member, sites[0], 0, changed(config, precision="bf16"), cpu)
+    assert not same(exact, rough)
+    assert told_roughly.loss == pytest.approx(told.loss, rel=0.02)
+    assert {
+        tensor.dtype for tensor in rough.to_tensors().values() if tensor.is_floating_point()
+    } == {torch.float32}
+
+
+def test_a_loss_that_explodes_is_named(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"member 0 became (nan|inf) at s1 in round 1.*learning_rate"
+    ):
+        visit(member, sites[1], 0, with_epochs(changed(config, learning_rate=1e30), 3), cpu)
+
+
+def test_a_machine_that_only_trains_needs_neither_monai_nor_simpleitk() -> None:
+    code = (
+        "import sys, fedcross.train.trainer as t\n"
+        "print(sorted({'monai', 'SimpleITK', 'scipy'} & sys.modules.keys()))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
