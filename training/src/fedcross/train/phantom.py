@@ -10,6 +10,7 @@ spacing, orientation, anatomy and annotation style; `shift` dials those differen
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -80,7 +81,8 @@ def style_at(style: SiteStyle, shift: float) -> SiteStyle:
             return (x, y, z)
         return mix(mean, own) if name == "margin_mm" else max(mix(mean, own), 0.02)
 
-    return replace(style, **{field.name: mixed(field.name) for field in fields(SiteStyle)})
+    values: dict[str, Any] = {field.name: mixed(field.name) for field in fields(SiteStyle)}
+    return replace(style, **values)
 
 
 def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
@@ -190,7 +192,10 @@ def _millimetre_grid(spacing_mm: Triple) -> list[NDArray[np.float64]]:
 
 
 def _ellipsoid(
-    x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64], radius: NDArray
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    z: NDArray[np.float64],
+    radius: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Approximate signed distance in mm to an ellipsoid's surface, negative inside."""
     level = np.sqrt((x / radius[0]) ** 2 + (y / radius[1]) ** 2 + (z / radius[2]) ** 2)
@@ -201,7 +206,7 @@ def _bumpy_ellipsoid(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     z: NDArray[np.float64],
-    radius: NDArray,
+    radius: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """An ellipsoid whose radius varies with direction by a few smooth random lobes."""
