@@ -5,7 +5,7 @@ import pytest
 
 from fedcross.errors import DataError
 from fedcross.train.cases import find_cases
-from fedcross.train.config import SiteConfig
+from fedcross.train.config_sections import SiteConfig
 
 
 def touch(folder: Path, *names: str) -> None:

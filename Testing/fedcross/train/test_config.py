@@ -62,7 +62,7 @@ def test_every_field_is_documented() -> None:
             kind
             for field in model.model_fields.values()
             for kind in (field.annotation, *getattr(field.annotation, "__args__", ()))
-            if hasattr(kind, "model_fields") and kind.__module__ == "fedcross.train.config"
+            if hasattr(kind, "model_fields") and kind.__module__.startswith("fedcross.train.")
         ]
         return [model, *(found for kind in inner for found in models(kind))]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fedcross.errors import ConfigError
+from fedcross.errors import ConfigError, DeviceError
 from fedcross.train.config import TrainingConfig
 from fedcross.train.member import MemberState, new_member
 from fedcross.train.trainer import learning_rate, visit
@@ -143,6 +143,21 @@ def test_a_loss_that_explodes_is_named(
         ConfigError, match=r"member 0 became (nan|inf) at s1 in round 1.*learning_rate"
     ):
         visit(member, sites[1], 0, with_epochs(changed(config, learning_rate=1e30), 3), cpu)
+
+
+def test_too_little_memory_is_said(
+    config: TrainingConfig,
+    sites: list[Site],
+    member: MemberState,
+    cpu: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr("fedcross.train.trainer.sample_batch", full)
+    with pytest.raises(DeviceError, match=r"memory of cpu.*batch_size"):
+        visit(member, sites[0], 0, config, cpu)
 
 
 def test_a_machine_that_only_trains_needs_neither_monai_nor_simpleitk() -> None:

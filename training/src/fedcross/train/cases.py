@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcross.errors import DataError
-from fedcross.train.config import ExplicitSplit, SiteConfig
+from fedcross.train.config_sections import ExplicitSplit, SiteConfig
 from fedcross.train.seeding import python_generator
 from fedcross.train.volumes import CaseFiles
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from fedcross.errors import ConfigError
+from fedcross.errors import ConfigError, DeviceError
 from fedcross.infer.device import resolve_precision
 from fedcross.model.networks import build_network
-from fedcross.train.config import OptimisationConfig, TrainingConfig
+from fedcross.train.config import TrainingConfig
+from fedcross.train.config_sections import OptimisationConfig
 from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import MemberState
 from fedcross.train.sampling import draw_epoch, sample_batch
@@ -90,7 +91,26 @@ def visit(
     ------
     ConfigError
         If the loss or the weights become NaN or infinite; the member before the visit is unharmed.
+    DeviceError
+        If the GPU's memory does not suffice.
     """
+    try:
+        return _visit(member, site, round_index, config, device, progress)
+    except torch.cuda.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The memory of {device} does not suffice for training.",
+            "Lower training.batch_size, or use --device cpu.",
+        ) from error
+
+
+def _visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[MemberState, VisitReport]:
     began = time.perf_counter()
     network, optimizer = _load(member, config, device)
     volumes = [volume.to(device) for volume in site.train]
