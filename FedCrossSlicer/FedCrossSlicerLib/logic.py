@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import slicer
 
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.nrrd import requireWhole
 from FedCrossSlicerLib.presentation import Presented, present
 from FedCrossSlicerLib.process import InferenceProcess
 from FedCrossSlicerLib.workspace import temporaryFolder
@@ -213,8 +214,10 @@ def exportVolume(volume: Any, path: Path) -> None:
     storage.UseCompressionOff()
     copy = _hardenedCopy(volume) if volume.GetParentTransformNode() is not None else None
     try:
-        if not storage.WriteData(copy or volume):
-            raise InferenceError(f"{volume.GetName()} could not be exported; is the disk full?")
+        storage.WriteData(copy or volume)
+        requireWhole(path)  # the storage node reports success on a full disk
+    except InferenceError as error:
+        raise InferenceError(f"{volume.GetName()} could not be exported: {error}") from error
     finally:
         if copy is not None:
             display = copy.GetDisplayNode()

@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.colors import heatColors
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.nrrd import requireWhole
 from FedCrossSlicerLib.result import Result, readResult
 
 COLOR_NODE = "FedCross uncertainty"
@@ -60,6 +61,8 @@ def present(folder: Path, volume: Any) -> Presented:
         If a part of the result is missing or unreadable; the scene is then as it was.
     """
     result = readResult(folder.resolve())  # MRML takes relative paths as relative to the scene
+    for file in (result.segmentation, result.uncertainty):
+        requireWhole(file)
     with _allOrNothing():
         try:
             segmentation = slicer.util.loadSegmentation(str(result.segmentation), {})

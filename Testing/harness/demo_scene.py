@@ -38,12 +38,14 @@ def build(image: Path, result: Path, out: Path) -> None:
     solid = ThreeDView(app)
     volume = slicer.util.loadVolume(str(image.resolve()), {"name": "Volume", "show": False})
     presented = present(result, volume)
-    spot = _whereToLook(presented.result.hotSpots, volume)
+    spot = _hottestSpot(presented)
     for view in slices:
         view.fit()
         view.node.JumpSliceByOffsetting(*spot)
         view.makeRoomAtTheRight(LEGEND_ROOM)
         view.save(out / SLICES[view.node.GetName()])
+        view.fit()
+        view.node.JumpSliceByOffsetting(*spot)
     slices[0].node.SetSliceVisible(True)
     _arrange(solid)
     solid.save(out / SOLID)
@@ -57,20 +59,30 @@ def _arrange(solid: Any) -> None:
     solid.node.SetBoxVisible(False)
     solid.node.SetAxisLabelsVisible(False)
     solid.node.SetOrientationMarkerType(slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeAxes)
-    solid.lookFrom(azimuth=30, elevation=26, zoom=1.15)
+    solid.lookFrom(azimuth=30, elevation=26, zoom=1.0)
 
 
-def _whereToLook(
-    hotSpots: tuple[tuple[float, float, float], ...], volume: Any
-) -> tuple[float, float, float]:
-    """The first hot spot (LPS) as RAS, or the middle of the volume."""
-    if hotSpots:
-        left, posterior, superior = hotSpots[0]
+def _hottestSpot(presented: Any) -> tuple[float, float, float]:
+    """The first hot spot, or the most uncertain voxel when no region is hot; RAS."""
+    import numpy as np
+    import slicer
+
+    if presented.result.hotSpots:
+        left, posterior, superior = presented.result.hotSpots[0]
         return (-left, -posterior, superior)
-    bounds = [0.0] * 6
-    volume.GetRASBounds(bounds)
-    x, y, z = ((low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True))
-    return (x, y, z)
+    heat = slicer.util.arrayFromVolume(presented.uncertainty)  # (z, y, x)
+    z, y, x = np.unravel_index(heat.argmax(), heat.shape)
+    matrix = slicer.util.arrayFromVTKMatrix(_indexToRAS(presented.uncertainty))
+    right, anterior, superior, _ = matrix @ (x, y, z, 1)
+    return (float(right), float(anterior), float(superior))
+
+
+def _indexToRAS(volume: Any) -> Any:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,7 +104,13 @@ def main() -> int:
     if not preflight.can_render():
         print(preflight.advice(), file=sys.stderr)
         return 2
-    build(arguments.image, arguments.result, arguments.out)
+    from FedCrossSlicerLib.errors import InferenceError
+
+    try:
+        build(arguments.image, arguments.result, arguments.out)
+    except InferenceError as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

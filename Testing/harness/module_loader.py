@@ -7,6 +7,7 @@ panel = loaded.widgetRepresentation().self()
 """
 
 import importlib.util
+import os
 import sys
 import types
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.ui_loader import QUiLoader
 
 def start_qt() -> QtWidgets.QApplication:
     """Start Qt with PythonQt's manners and make `qt`, `ctk` and Slicer's Qt classes importable."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # there may be no screen
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     if "qt" in sys.modules:
         return application

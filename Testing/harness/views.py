@@ -82,10 +82,16 @@ class SliceView(_View):
         self.logic.SetMRMLApplicationLogic(app.applicationLogic())
         app.sliceLogics.AddItem(self.logic)
         self.logic.SetMRMLScene(slicer.mrmlScene)
-        self.node = self.logic.AddSliceNode(name)
+        self.node = self.logic.AddSliceNode(name) if not _present(name) else self._adopt(name)
         self.managers.SetMRMLDisplayableNode(self.node)
         self.node.SetOrientation(SLICE_VIEWS[name])
         self.logic.ResizeSliceNode(*size)
+
+    def _adopt(self, name: str) -> Any:
+        """Take the slice node of a scene that was read before there were views."""
+        node = _present(name)
+        self.logic.SetSliceNode(node)
+        return node
 
     def fit(self) -> None:
         """Show all of the background volume."""
@@ -104,6 +110,8 @@ class SliceView(_View):
         if connection and not self.renderer.HasViewProp(self._actor):
             self.renderer.AddViewProp(self._actor)
         self._mapper.SetInputConnection(connection)
+        # A scene read from a file does not tell the displayable managers where the slice now lies.
+        self.node.Modified()
         _refreshLegends()
         super().save(path)
 
@@ -138,6 +146,10 @@ class ThreeDView(_View):
         camera.Elevation(elevation)
         camera.Zoom(zoom)
         self.renderer.ResetCameraClippingRange()
+
+
+def _present(name: str) -> Any:
+    return slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode")
 
 
 def _refreshLegends() -> None:

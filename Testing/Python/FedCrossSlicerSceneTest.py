@@ -1,0 +1,112 @@
+"""Runs in a real Slicer and, by Testing/module/test_in_slicer.py, on the harness.
+
+Only what both have is used: results are made with MRML, children are one line of Python.
+"""
+
+# ruff: noqa: PT009, PT027 - Slicer runs unittest, and has no pytest
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.logic import childPython, exportVolume
+from FedCrossSlicerLib.presentation import colorTable, present
+from FedCrossSlicerLib.process import InferenceProcess
+
+SUMMARY = {
+    "created": "2026-01-31T12:00:00+00:00",
+    "bundle": {"name": "Prostate T2", "sha256": "ab" * 32, "members": 4},
+    "measure": "std",
+    "uncertainty": {"max": 0.4, "window_max": 0.5},
+    "structures": [{"name": "Prostate", "volume_ml": 1.0, "min_ml": 0.9, "max_ml": 1.1}],
+    "hot_spots": [],
+    "packages": {"fedcross": "0.1.0"},
+}
+
+
+def nodeCount():
+    return slicer.mrmlScene.GetNumberOfNodes()
+
+
+class FedCrossSlicerSceneTest(unittest.TestCase):
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        slicer.modules.colors.logic()
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.folder = Path(made.name)
+        voxels = np.zeros((8, 9, 10), np.int16)
+        voxels[2:6, 3:7, 2:8] = 300
+        self.volume = slicer.util.addVolumeFromArray(voxels, name="T2")
+
+    def move(self):
+        """Put the volume under a transform that moves it 10 mm to the right."""
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = vtk.vtkMatrix4x4()
+        matrix.SetElement(0, 3, 10.0)
+        transform.SetMatrixTransformToParent(matrix)
+        self.volume.SetAndObserveTransformNodeID(transform.GetID())
+
+    def writeResult(self):
+        """Leave a result on the volume's grid, and nothing in the scene."""
+        labels = (slicer.util.arrayFromVolume(self.volume) > 200).astype(np.uint8)
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self.volume)
+        segmentation.GetSegmentation().AddEmptySegment("prostate", "Prostate")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            labels, segmentation, "prostate", self.volume
+        )
+        heat = slicer.util.addVolumeFromArray(labels.astype(np.float32) * 0.4)
+        for node, name in ((segmentation, "segmentation.seg.nrrd"), (heat, "uncertainty.nrrd")):
+            self.assertTrue(slicer.util.saveNode(node, str(self.folder / name)))
+            for owned in (node.GetDisplayNode(), node.GetStorageNode(), node):
+                if owned is not None:
+                    slicer.mrmlScene.RemoveNode(owned)
+        (self.folder / "summary.json").write_text(json.dumps(SUMMARY), encoding="utf-8")
+
+    def test_the_heat_maps_colors_are_made_once(self):
+        self.assertEqual(colorTable().GetID(), colorTable().GetID())
+        self.assertEqual(colorTable().GetNumberOfColors(), 256)
+
+    def test_a_volume_is_exported_where_it_is_seen_and_nothing_is_left_behind(self):
+        self.move()
+        before = nodeCount()
+        exportVolume(self.volume, self.folder / "volume.nrrd")
+        self.assertEqual(nodeCount(), before)
+        path = str(self.folder / "volume.nrrd")
+        exported = slicer.util.loadVolume(path, {"show": False})
+        self.assertEqual(exported.GetOrigin()[0], 10.0)
+        self.assertEqual(self.volume.GetOrigin()[0], 0.0)
+
+    def test_a_result_is_shown_over_the_volume(self):
+        self.writeResult()
+        presented = present(self.folder, self.volume)
+        segmentation = presented.segmentation.GetSegmentation()
+        self.assertEqual(segmentation.GetNthSegment(0).GetName(), "Prostate")
+        self.assertTrue(segmentation.ContainsRepresentation("Closed surface"))
+        display = presented.uncertainty.GetDisplayNode()
+        self.assertEqual((display.GetWindowLevelMin(), display.GetWindowLevelMax()), (0.0, 0.5))
+        self.assertTrue(presented.legend.GetVisibility())
+        self.assertEqual(presented.uncertainty.GetAttribute("FedCross.Bundle"), "Prostate T2")
+
+    def test_a_result_without_its_heat_map_leaves_the_scene_as_it_was(self):
+        self.writeResult()
+        (self.folder / "uncertainty.nrrd").unlink()
+        before = nodeCount()
+        with self.assertRaises(InferenceError):
+            present(self.folder, self.volume)
+        self.assertEqual(nodeCount(), before)
+
+    def test_slicers_python_runs_a_child_whose_events_are_read(self):
+        code = """print('{"event": "result", "files": {}}')"""
+        process = InferenceProcess([childPython(), "-c", code])
+        while process.running:
+            slicer.app.processEvents()
+        process.check()
+        self.assertEqual([event["event"] for event in process.events()], ["result"])

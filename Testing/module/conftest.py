@@ -1,0 +1,128 @@
+"""The harness for a whole session of tests, an empty scene for each, children of all kinds."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import application, module_loader, preflight
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "FedCrossSlicer" / "FedCrossSlicer.py"
+FAKE_CHILD = Path(__file__).with_name("fake_child.py")
+
+
+@pytest.fixture(scope="session")
+def qapp() -> Any:
+    return module_loader.start_qt()
+
+
+@pytest.fixture(scope="session")
+def loaded(qapp: Any) -> module_loader.LoadedModule:
+    """The module, loaded as Slicer does, with the three slice views that a layout has."""
+    from harness.views import SliceView
+
+    app = application.start()
+    app.views = {name: SliceView(app, name, (300, 300)) for name in application.SLICE_VIEWS}
+    return module_loader.load(MODULE)
+
+
+@pytest.fixture
+def scene(loaded: module_loader.LoadedModule) -> Iterator[Any]:
+    import slicer
+
+    yield slicer.mrmlScene
+    slicer.mrmlScene.Clear(False)
+
+
+@pytest.fixture(scope="session")
+def can_draw() -> None:
+    """Asked for by tests that draw; without a driver VTK would take the test process down."""
+    if not preflight.can_render():
+        pytest.skip(preflight.advice())
+
+
+@pytest.fixture
+def volume(scene: Any) -> Any:
+    """A volume with a bright block, obliquely stored: voxels 1 x 2 x 3 mm, turned by 20 degrees."""
+    import slicer
+
+    voxels = np.random.default_rng(3).normal(100, 5, (12, 20, 28)).astype(np.int16)
+    voxels[4:8, 6:14, 8:20] = 300
+    turn = np.radians(20)
+    turned = np.array(
+        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+    )
+    to_ras = np.eye(4)
+    to_ras[:3, :3] = turned @ np.diag([-1.0, -2.0, 3.0])
+    to_ras[:3, 3] = (15, 10, -20)
+    return slicer.util.addVolumeFromArray(voxels, to_ras, "T2 axial")
+
+
+@pytest.fixture
+def transform(scene: Any) -> Any:
+    """A turn of 30 degrees about an oblique axis, and a shift."""
+    import slicer
+    import vtk
+
+    made = vtk.vtkTransform()
+    made.Translate(40, -25, 12)
+    made.RotateWXYZ(30, 1, 2, 3)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+    node.SetMatrixTransformToParent(made.GetMatrix())
+    return node
+
+
+@pytest.fixture
+def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
+    """Makes a logic whose child is `fake_child.py` in one of its moods."""
+    from FedCrossSlicerLib.logic import SegmentationLogic
+    from FedCrossSlicerLib.process import InferenceProcess
+
+    def make(mood: str) -> SegmentationLogic:
+        def start(command: list[str], environment: dict[str, str]) -> InferenceProcess:
+            return InferenceProcess(
+                [sys.executable, str(FAKE_CHILD), mood, *command[3:]], environment
+            )
+
+        return SegmentationLogic(start)
+
+    return make
+
+
+@pytest.fixture
+def node_ids(scene: Any) -> Callable[[], set[str]]:
+    """Tells which nodes are in the scene."""
+
+    def tell() -> set[str]:
+        nodes = scene.GetNodes()
+        return {nodes.GetItemAsObject(i).GetID() for i in range(nodes.GetNumberOfItems())}
+
+    return tell
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the module makes its temporary folders, to see that none is left."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def result_folder(volume: Any, tmp_path: Path) -> Path:
+    """What a child leaves for `volume`."""
+    from FedCrossSlicerLib.logic import exportVolume
+
+    sys.path.insert(0, str(FAKE_CHILD.parent))
+    from fake_child import write_result
+
+    image = tmp_path / "volume.nrrd"
+    exportVolume(volume, image)
+    write_result(image, tmp_path / "result", "std")
+    sys.path.remove(str(FAKE_CHILD.parent))
+    return tmp_path / "result"

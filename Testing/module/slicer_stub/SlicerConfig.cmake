@@ -1,0 +1,6 @@
+# The macros of Slicer and CTK that the extension calls, reduced to what they install.
+set(Slicer_USE_FILE ${CMAKE_CURRENT_LIST_DIR}/Use.cmake)
+set(Slicer_EXTENSION_GENERATE_CONFIG ${CMAKE_CURRENT_LIST_DIR}/Nothing.cmake)
+set(Slicer_EXTENSION_CPACK ${CMAKE_CURRENT_LIST_DIR}/Nothing.cmake)
+set(Slicer_QTSCRIPTEDMODULES_LIB_DIR lib/qt-scripted-modules)
+set(Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR lib/qt-scripted-modules)

@@ -1,0 +1,62 @@
+"""What the extension installs, by the project's own CMake files and a stub of Slicer's macros."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STUB = Path(__file__).with_name("slicer_stub")
+MODULES = Path("lib") / "qt-scripted-modules"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder with all scripted modules of an installation."""
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.skip("there is no cmake")
+    folder = tmp_path_factory.mktemp("extension")
+    build, prefix = folder / "build", folder / "installed"
+    configure = [f"-DSlicer_DIR={STUB}", "-DBUILD_TESTING=ON", "-S", str(ROOT), "-B", str(build)]
+    for step in (configure, ["--install", str(build), "--prefix", str(prefix)]):
+        done = subprocess.run([cmake, *step], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return prefix / MODULES
+
+
+def tracked(folder, pattern):
+    return {
+        path.relative_to(folder)
+        for path in folder.rglob(pattern)
+        if "__pycache__" not in path.parts
+    }
+
+
+def test_every_file_that_the_module_opens_at_run_time_is_installed(installed):
+    module = ROOT / "FedCrossSlicer"
+    needed = set().union(*(tracked(module, kind) for kind in ("*.py", "*.ui", "*.png")))
+    needed |= set().union(
+        *(tracked(ROOT / "training" / "src", kind) for kind in ("*.py", "*.toml"))
+    )
+    missing = {path for path in needed if not (installed / path).is_file()}
+    assert missing == set()
+    assert Path("FedCrossSlicer.py") in needed
+    assert Path("Resources/UI/FedCrossSlicer.ui") in needed
+    assert Path("fedcross/infer/__main__.py") in needed
+
+
+def test_the_child_runs_from_the_installed_files_alone(installed):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "import fedcross.infer.__main__ as child;"
+        "from FedCrossSlicerLib import nrrd;"
+        "print(child.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(installed)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(installed))

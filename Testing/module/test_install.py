@@ -1,0 +1,173 @@
+"""The child's packages: looked for, asked about, installed, looked for again."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL_THERE = {
+    "torch": "2.13.0+cpu",
+    "monai": "1.6.1",
+    "numpy": "2.4.6",
+    "scipy": "1.16.0",
+    "SimpleITK": "2.5.7",
+    "safetensors": "0.8.0",
+    "pydantic": "2.14.3",
+}
+
+
+class Recorder:
+    """An installer that notes what it is told, and makes it so."""
+
+    def __init__(self, versions, works=True):
+        self.versions = versions
+        self.works = works
+        self.calls = []
+
+    def installTorch(self, requirement):
+        self.calls.append(("torch", str(requirement)))
+        self._make([requirement])
+
+    def install(self, requirements):
+        self.calls.append(("pip", [str(requirement) for requirement in requirements]))
+        self._make(requirements)
+
+    def _make(self, requirements):
+        if self.works:
+            self.versions.update({r.name: ALL_THERE[r.name] for r in requirements})
+
+
+@pytest.fixture
+def ensure(loaded):
+    from FedCrossSlicerLib.install import ensure
+
+    def run(versions, answer=True, works=True):
+        recorder, questions, probes = Recorder(versions, works), [], []
+
+        def ask(question):
+            questions.append(question)
+            return answer
+
+        def probe(importing):
+            probes.append(importing)
+            return dict(versions)
+
+        run.recorder, run.questions, run.probes = recorder, questions, probes
+        return ensure(ask, recorder, probe)
+
+    return run
+
+
+def test_nothing_is_asked_when_all_is_there(ensure):
+    assert ensure(dict(ALL_THERE))
+    assert (ensure.questions, ensure.recorder.calls) == ([], [])
+
+
+def test_torch_goes_its_own_way_and_floors_are_always_passed(ensure):
+    versions = {"numpy": "2.4.6", "SimpleITK": "2.5.7"}
+    assert ensure(versions)
+    assert ensure.recorder.calls == [
+        ("torch", "torch>=2.4"),
+        ("pip", ["monai>=1.4", "scipy>=1.11", "safetensors>=0.4.3", "pydantic>=2.7"]),
+    ]
+    assert "torch>=2.4, monai>=1.4" in ensure.questions[0]
+
+
+def test_a_version_below_the_floor_counts_as_missing(ensure):
+    assert ensure({**ALL_THERE, "torch": "2.3.1+cu121", "pydantic": "1.10.2"})
+    assert ensure.recorder.calls == [("torch", "torch>=2.4"), ("pip", ["pydantic>=2.7"])]
+
+
+def test_a_package_of_unknown_version_is_trusted(ensure):
+    assert ensure({**ALL_THERE, "SimpleITK": ""})
+    assert ensure.recorder.calls == []
+
+
+def test_nothing_is_installed_without_consent(ensure):
+    assert not ensure({}, answer=False)
+    assert ensure.recorder.calls == []
+
+
+def test_after_an_installation_everything_is_imported_in_earnest(ensure):
+    ensure({})
+    assert ensure.probes == [False, True]
+
+
+def test_what_is_missing_after_the_installation_is_named(ensure):
+    from FedCrossSlicerLib.errors import InstallError
+
+    with pytest.raises(
+        InstallError, match=r"^Still missing after the installation: monai>=1\.4\.$"
+    ):
+        ensure({name: v for name, v in ALL_THERE.items() if name != "monai"}, works=False)
+
+
+@pytest.fixture
+def two_packages(loaded, monkeypatch):
+    """Only packages that are imported quickly."""
+    from FedCrossSlicerLib import install
+
+    few = [install.Requirement("numpy", "1.26"), install.Requirement("safetensors", "0.4.3")]
+    monkeypatch.setattr(install, "REQUIREMENTS", few)
+
+
+def test_the_childs_own_python_is_asked(loaded):
+    from FedCrossSlicerLib.install import REQUIREMENTS, installedVersions
+
+    assert installedVersions() == {each.name: version(each.name) for each in REQUIREMENTS}
+
+
+def test_importing_in_earnest_finds_the_same(two_packages):
+    from FedCrossSlicerLib.install import installedVersions
+
+    found = installedVersions(importing=True)
+    assert found == {name: version(name) for name in ("numpy", "safetensors")}
+
+
+def test_a_package_that_cannot_be_imported_is_not_there(two_packages, tmp_path, monkeypatch):
+    from FedCrossSlicerLib import install
+
+    (tmp_path / "safetensors.py").write_text("raise OSError('a library is missing')")
+    monkeypatch.setattr(install, "childEnvironment", lambda: {"PYTHONPATH": str(tmp_path)})
+    assert "safetensors" in install.installedVersions(importing=False)
+    assert "safetensors" not in install.installedVersions(importing=True)
+
+
+def test_a_python_that_does_not_answer_is_one_sentence(loaded, monkeypatch):
+    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib.errors import InstallError
+
+    monkeypatch.setattr(install, "childPython", lambda: "/nowhere/python")
+    with pytest.raises(InstallError, match="does not answer"):
+        install.installedVersions()
+
+
+def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
+    from FedCrossSlicerLib.errors import InstallError
+    from FedCrossSlicerLib.install import TORCH, SlicerInstaller
+
+    with pytest.raises(InstallError, match="Extensions Manager"):
+        SlicerInstaller().installTorch(TORCH)
+
+
+def test_slicers_pip_gets_the_floors(loaded):
+    import slicer
+
+    from FedCrossSlicerLib.install import REQUIREMENTS, SlicerInstaller
+
+    slicer.packaging.installed.clear()
+    SlicerInstaller().install(REQUIREMENTS[1:3])
+    assert slicer.packaging.installed == [["monai>=1.4", "numpy>=1.26"]]
+
+
+def test_the_floors_are_the_packages_own(loaded):
+    from FedCrossSlicerLib.install import REQUIREMENTS
+
+    project = tomllib.loads((ROOT / "training" / "pyproject.toml").read_text(encoding="utf-8"))
+    own = {re.split("[>=<]", line)[0]: line for line in project["project"]["dependencies"]}
+    only_for_the_command_line = {"typer", "rich"}
+    ours = {requirement.name: str(requirement) for requirement in REQUIREMENTS}
+    assert ours == {k: v for k, v in own.items() if k not in only_for_the_command_line}

@@ -1,0 +1,104 @@
+"""Reading what the child says in numbers."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def read(loaded, result_folder):
+    """Reads the summary after a change to it."""
+    from FedCrossSlicerLib.result import readResult
+
+    def change_and_read(change=lambda summary: None):
+        path = result_folder / "summary.json"
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        change(summary)
+        path.write_text(json.dumps(summary), encoding="utf-8")
+        return readResult(result_folder)
+
+    return change_and_read
+
+
+def test_the_figures_are_those_of_the_summary(read):
+    result = read(lambda s: s.update(hot_spots=[{"centroid_mm": [1, -2, 3.5]}]))
+    prostate = result.structures[0]
+    assert (prostate.volume, prostate.low, prostate.high) == (31.2, 29.8, 33.0)
+    assert result.hotSpots == ((1.0, -2.0, 3.5),)
+    assert result.windowMax == 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.pop("measure"),
+        lambda s: s.update(structures=[{}]),
+        lambda s: s.update(structures=7),
+        lambda s: s["uncertainty"].update(max="high"),
+        lambda s: s.update(hot_spots=[{"centroid_mm": [1, 2]}]),
+    ],
+    ids=["no measure", "empty structure", "no list", "a word for a number", "a point in 2D"],
+)
+def test_an_incomplete_summary_is_one_sentence(read, change):
+    from FedCrossSlicerLib.errors import InferenceError
+
+    with pytest.raises(InferenceError, match="cannot be understood"):
+        read(change)
+
+
+def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.result import readResult
+
+    with pytest.raises(InferenceError, match="has no summary: No such file"):
+        readResult(tmp_path)
+
+
+def test_the_childs_own_summary_is_understood(loaded, tmp_path):
+    """The schema of the package and the reader here may not drift apart."""
+    from fedcross.infer import summary as child
+    from FedCrossSlicerLib.result import readResult
+
+    said = child.Summary(
+        created="2026-01-31T12:00:00+00:00",
+        bundle=child.BundleIdentity(name="B", sha256="0" * 64, members=2),
+        geometry=child.Geometry(size=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0)),
+        measure="std",
+        uncertainty=child.Uncertainty(max=0.3, window_max=0.5),
+        structures=(
+            child.StructureSummary(
+                name="Prostate",
+                label=1,
+                volume_ml=30.0,
+                member_volumes_ml=(29.0, 31.0),
+                mean_ml=30.0,
+                min_ml=29.0,
+                median_ml=30.0,
+                max_ml=31.0,
+                coefficient_of_variation=0.03,
+                mean_pairwise_dice=0.9,
+            ),
+        ),
+        hot_spot_threshold=0.25,
+        hot_spots=(
+            child.HotSpotSummary(
+                rank=1,
+                centroid_voxel=(1.0, 2.0, 3.0),
+                centroid_mm=(-1.0, -2.0, 3.0),
+                volume_ml=0.1,
+                voxels=100,
+                peak=0.3,
+                mean=0.28,
+                structure="Prostate",
+            ),
+        ),
+        files={},
+        device="CPU",
+        precision="fp32",
+        timings_s={},
+        packages={"torch": "2.13.0"},
+    )
+    (tmp_path / "summary.json").write_text(said.model_dump_json(), encoding="utf-8")
+    read = readResult(tmp_path)
+    assert read.hotSpots == ((-1.0, -2.0, 3.0),)
+    assert (read.structures[0].low, read.structures[0].high, read.peak) == (29.0, 31.0, 0.3)
