@@ -9,7 +9,7 @@ import torch
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.train.config import TrainingConfig
 from fedcross.train.member import MemberState, new_member
-from fedcross.train.trainer import learning_rate, visit
+from fedcross.train.trainer import learning_rate, training_precision, visit
 from fedcross.train.volumes import Site
 
 
@@ -124,16 +124,25 @@ def test_adamw_travels_too(
     assert same(visit(first, sites[1], 1, settings, cpu)[0], after)
 
 
-def test_bf16_computes_the_network_only(
+def test_bf16_on_a_cpu_is_refused_since_its_gradients_cannot_be_trusted(
     config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
 ) -> None:
-    exact, told = visit(member, sites[0], 0, config, cpu)
-    rough, told_roughly = visit(member, sites[0], 0, changed(config, precision="bf16"), cpu)
+    with pytest.raises(ConfigError, match=r"training.precision is bf16.*Use auto or fp32"):
+        visit(member, sites[0], 0, changed(config, precision="bf16"), cpu)
+    assert training_precision(config.training, cpu) == "fp32"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_bf16_computes_the_network_only(
+    config: TrainingConfig, sites: list[Site], member: MemberState
+) -> None:
+    gpu = torch.device("cuda:0")
+    exact, told = visit(member, sites[0], 0, changed(config, precision="fp32"), gpu)
+    rough, told_roughly = visit(member, sites[0], 0, changed(config, precision="bf16"), gpu)
     assert not same(exact, rough)
     assert told_roughly.loss == pytest.approx(told.loss, rel=0.02)
-    assert {
-        tensor.dtype for tensor in rough.to_tensors().values() if tensor.is_floating_point()
-    } == {torch.float32}
+    kinds = {t.dtype for t in rough.to_tensors().values() if t.is_floating_point()}
+    assert kinds == {torch.float32}
 
 
 def test_a_loss_that_explodes_is_named(

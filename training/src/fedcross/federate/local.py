@@ -23,7 +23,7 @@ from fedcross.train.member import MemberState, new_member
 from fedcross.train.run_folder import TEST, RunFolder, open_run
 from fedcross.train.seeding import seed_of
 from fedcross.train.sites import find_all_cases, load_sites
-from fedcross.train.trainer import visit
+from fedcross.train.trainer import training_precision, visit
 from fedcross.train.volumes import Site
 
 
@@ -62,6 +62,7 @@ def run_local(
     """
     hear = reporter or NullReporter()
     target = resolve_device(device)
+    training_precision(config.training, target)  # refused before anything is read
     with _terminable(), open_run(out, config, resume=resume) as run:
         hear.stage("read", "Reading the sites' cases")
         found = find_all_cases(config)

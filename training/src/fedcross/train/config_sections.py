@@ -147,8 +147,8 @@ class OptimisationConfig(Section):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Of the arithmetic inside the network; auto is bf16 on a GPU that has it, fp32 "
-        "elsewhere. Weights, loss and optimiser state are always fp32.",
+        description="Of the arithmetic inside the network; bf16 is for GPUs only, auto is bf16 on a "
+        "GPU that has it and fp32 elsewhere. Weights, loss and optimiser state are always fp32.",
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from fedcross.errors import ConfigError, DeviceError
-from fedcross.infer.device import resolve_precision
+from fedcross.infer.device import Precision, resolve_precision
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.config_sections import OptimisationConfig
@@ -53,6 +53,25 @@ def learning_rate(base: float, epoch: int, total: int) -> float:
     epochs), so that the rate falls over the run and not within a visit.
     """
     return float(base * (1 - epoch / total) ** POLYNOMIAL)
+
+
+def training_precision(settings: OptimisationConfig, device: torch.device) -> Precision:
+    """What the network computes with while it trains on `device`.
+
+    Raises
+    ------
+    ConfigError
+        If bf16 is asked for on a CPU. There PyTorch 2.13 leaves, now and then, memory that nobody
+        wrote in the weight gradients of 3D convolutions over few voxels: other numbers every time,
+        sometimes NaN. Inference in bf16 is not concerned.
+    """
+    precision = resolve_precision(settings.precision, device)
+    if precision == "bf16" and device.type == "cpu":
+        raise ConfigError(
+            "training.precision is bf16, which trains reliably on a GPU only, got the CPU.",
+            "Use auto or fp32.",
+        )
+    return precision
 
 
 def visit(
@@ -165,7 +184,7 @@ def _epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     device = volumes[0].image.device
-    bf16 = resolve_precision(settings.precision, device) == "bf16"
+    bf16 = training_precision(settings, device) == "bf16"
     total = torch.zeros((), device=device)
     for first in range(0, len(draws), settings.batch_size):
         batch = draws[first : first + settings.batch_size]
