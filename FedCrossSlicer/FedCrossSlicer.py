@@ -16,7 +16,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from FedCrossSlicerLib.logic import SegmentationLogic, exportVolume
+from FedCrossSlicerLib.export import exportVolume
+from FedCrossSlicerLib.logic import SegmentationLogic
 from FedCrossSlicerLib.parameters import Parameters
 from FedCrossSlicerLib.widget import Panel
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from slicer.i18n import tr as _
 
+from FedCrossSlicerLib.child import childEnvironment, childPython
 from FedCrossSlicerLib.errors import InstallError
-from FedCrossSlicerLib.logic import childEnvironment, childPython
 
 PROBE_TIMEOUT_S = 120
 # Asks the child's own Python, in a process of its own: what Slicer has imported may be outdated after

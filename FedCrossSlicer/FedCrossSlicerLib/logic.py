@@ -3,35 +3,23 @@
 `start` returns at once; whoever called it polls the task (the panel with a timer). `segment` waits.
 """
 
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import slicer
 
+from FedCrossSlicerLib.child import RESULT, VOLUME, Options, childCommand, childEnvironment
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.nrrd import requireWhole
+from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.presentation import Presented, present
 from FedCrossSlicerLib.process import InferenceProcess
 from FedCrossSlicerLib.workspace import temporaryFolder
 
 Progress = Callable[[int, int, str], None]
 POLL_S = 0.05
-VOLUME, RESULT = "volume.nrrd", "result"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to segment; the values are those of ``python -m fedcross.infer``."""
-
-    device: str = "auto"
-    precision: str = "auto"
-    measure: str = "std"
 
 
 class Process(Protocol):
@@ -196,83 +184,6 @@ class SegmentationLogic:
         except BaseException:
             task.cancel()
             raise
-
-
-def exportVolume(volume: Any, path: Path) -> None:
-    """Write a volume node's image where it is seen: with its parent transform applied.
-
-    The transform is hardened on a copy that is removed again; the node itself stays as it is. The copy
-    shares the voxels, unless the transform bends space: then it is resampled.
-
-    Raises
-    ------
-    InferenceError
-        If the image cannot be written.
-    """
-    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-    storage.SetFileName(str(path))
-    storage.UseCompressionOff()
-    copy = _hardenedCopy(volume) if volume.GetParentTransformNode() is not None else None
-    try:
-        storage.WriteData(copy or volume)
-        requireWhole(path)  # the storage node reports success on a full disk
-    except InferenceError as error:
-        raise InferenceError(f"{volume.GetName()} could not be exported: {error}") from error
-    finally:
-        if copy is not None:
-            display = copy.GetDisplayNode()
-            slicer.mrmlScene.RemoveNode(copy)
-            if display is not None:
-                slicer.mrmlScene.RemoveNode(display)
-
-
-def _hardenedCopy(volume: Any) -> Any:
-    copy = slicer.vtkSlicerVolumesLogic.CloneVolumeWithoutImageData(
-        slicer.mrmlScene, volume, "FedCross export"
-    )
-    copy.SetAndObserveImageData(volume.GetImageData())
-    copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-    copy.HardenTransform()
-    return copy
-
-
-def childCommand(folder: Path, bundle: Path, options: Options) -> list[str]:
-    """Return the child's command line."""
-    arguments = {
-        "--bundle": str(bundle),
-        "--image": str(folder / VOLUME),
-        "--out": str(folder / RESULT),
-        "--measure": options.measure,
-        "--device": options.device,
-        "--precision": options.precision,
-    }
-    flat = [word for pair in arguments.items() for word in pair]
-    return [childPython(), "-m", "fedcross.infer", *flat, "--events"]
-
-
-def childPython() -> str:
-    """Return the Python that runs the child.
-
-    In Slicer that is PythonSlicer, which sets Slicer's paths; `sys.executable` may be Slicer itself.
-    """
-    return shutil.which("PythonSlicer") or sys.executable
-
-
-def childEnvironment() -> dict[str, str]:
-    """Return our environment, with the package's folder found and UTF-8 spoken."""
-    paths = [str(packageFolder()), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "PYTHONUTF8": "1",
-    }
-
-
-def packageFolder() -> Path:
-    """Return the folder that holds `fedcross`: beside the installed module, or in the source tree."""
-    module = Path(__file__).resolve().parent.parent
-    source = module.parent / "training" / "src"
-    return source if source.is_dir() else module
 
 
 def _count(value: Any) -> int:

@@ -8,8 +8,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
+from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.errors import InferenceError, InstallError
-from FedCrossSlicerLib.logic import Options, SegmentationTask
+from FedCrossSlicerLib.logic import SegmentationTask
 from FedCrossSlicerLib.parameters import Parameters
 from FedCrossSlicerLib.result import Result
 

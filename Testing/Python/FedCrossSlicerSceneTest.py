@@ -14,8 +14,9 @@ import numpy as np
 import slicer
 import vtk
 
+from FedCrossSlicerLib.child import childPython
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.logic import childPython, exportVolume
+from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.presentation import colorTable, present
 from FedCrossSlicerLib.process import InferenceProcess
 

@@ -5,6 +5,8 @@ The PyPI wheel `slicer-core` holds Slicer's MRML nodes, logics and displayable m
 `slicer.app`, `slicer.modules` and `slicer.mrmlScene` where a module looks for them.
 """
 
+import atexit
+import shutil
 import sys
 import tempfile
 import types
@@ -138,4 +140,7 @@ def start(folder: Path | None = None) -> Application:
         return running
     # The wheel lacks Slicer's terminology files; their absence is reported but harms nothing here.
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
-    return Application(folder or Path(tempfile.mkdtemp(prefix="slicer-harness-")))
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="slicer-harness-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Application(folder)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import shiboken6
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Signal
 
@@ -64,10 +65,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self.combo.currentIndexChanged.connect(self._select)
 
     def setMRMLScene(self, scene: Any) -> None:
-        for tag in self._observers:
-            self._scene.RemoveObserver(tag)
+        self._forgetScene()
         self._scene = scene
-        self._observers = []
         if scene is not None:
             events = (
                 scene.NodeAddedEvent,
@@ -132,9 +131,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     selectNodeUponCreation = _setting("selectNodeUponCreation")
 
     def _onScene(self, caller: Any, event: str) -> None:
-        if caller.IsClosing() or caller.IsImporting():
-            return
-        self._fill()
+        if not shiboken6.isValid(self.combo):
+            self._forgetScene()  # Qt deleted the widget, its Python half is still known to the scene
+        elif not (caller.IsClosing() or caller.IsImporting()):
+            self._fill()
+
+    def _forgetScene(self) -> None:
+        for tag in self._observers:
+            self._scene.RemoveObserver(tag)
+        self._observers = []
 
     def _nodes(self) -> list[Any]:
         if self._scene is None:

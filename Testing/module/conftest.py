@@ -116,7 +116,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def result_folder(volume: Any, tmp_path: Path) -> Path:
     """What a child leaves for `volume`."""
-    from FedCrossSlicerLib.logic import exportVolume
+    from FedCrossSlicerLib.export import exportVolume
 
     sys.path.insert(0, str(FAKE_CHILD.parent))
     from fake_child import write_result

@@ -90,6 +90,17 @@ def test_a_node_selector_follows_the_scene(scene):
     assert selector.currentNode() is None
 
 
+def test_a_deleted_node_selector_no_longer_listens(scene):
+    import shiboken6
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.setMRMLScene(scene)
+    shiboken6.delete(selector)
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert selector._observers == []
+
+
 def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volume):
     from FedCrossSlicerLib.parameters import Device, Measure, Parameters
 

@@ -24,7 +24,7 @@ def labels_of(presented, reference):
 
 
 def exported(volume, tmp_path):
-    from FedCrossSlicerLib.logic import exportVolume
+    from FedCrossSlicerLib.export import exportVolume
 
     exportVolume(volume, tmp_path / "volume.nrrd")
     return sitk.ReadImage(str(tmp_path / "volume.nrrd"))
@@ -88,7 +88,7 @@ def test_a_bent_volume_is_resampled_and_itself_left_alone(volume, scene, node_id
 
 def test_a_volume_that_cannot_be_written_is_one_sentence(volume, tmp_path):
     from FedCrossSlicerLib.errors import InferenceError
-    from FedCrossSlicerLib.logic import exportVolume
+    from FedCrossSlicerLib.export import exportVolume
 
     (tmp_path / "file").touch()
     with pytest.raises(InferenceError, match=r"^T2 axial could not be exported: volume\.nrrd"):
@@ -157,10 +157,10 @@ def test_a_child_that_fails_is_one_sentence_and_leaves_nothing(
 def test_a_child_that_never_starts_is_one_sentence_and_leaves_nothing(
     volume, temporary, monkeypatch, node_ids
 ):
-    from FedCrossSlicerLib import logic
+    from FedCrossSlicerLib import child, logic
     from FedCrossSlicerLib.errors import InferenceError
 
-    monkeypatch.setattr(logic, "childPython", lambda: str(temporary / "no-python"))
+    monkeypatch.setattr(child, "childPython", lambda: str(temporary / "no-python"))
     before = node_ids()
     with pytest.raises(InferenceError, match="could not be started"):
         logic.SegmentationLogic().segment(volume, "bundle")
@@ -222,7 +222,7 @@ def test_a_volume_without_an_image_is_refused(fake, scene):
 
 
 def test_the_command_is_that_of_the_child_process(loaded, tmp_path):
-    from FedCrossSlicerLib.logic import Options, childCommand
+    from FedCrossSlicerLib.child import Options, childCommand
 
     options = Options(device="cpu", precision="fp32", measure="entropy")
     _, *command = childCommand(tmp_path, Path("a bundle"), options)
@@ -234,7 +234,7 @@ def test_the_command_is_that_of_the_child_process(loaded, tmp_path):
 
 
 def test_the_childs_environment_is_ours_with_the_package_in_front(loaded, monkeypatch):
-    from FedCrossSlicerLib.logic import childEnvironment, packageFolder
+    from FedCrossSlicerLib.child import childEnvironment, packageFolder
 
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     monkeypatch.setenv("SITE_PROXY", "kept")
@@ -274,7 +274,8 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def real(loaded, monkeypatch):
-    from FedCrossSlicerLib.logic import Options, SegmentationLogic
+    from FedCrossSlicerLib.child import Options
+    from FedCrossSlicerLib.logic import SegmentationLogic
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return lambda volume, bundle: SegmentationLogic().segment(

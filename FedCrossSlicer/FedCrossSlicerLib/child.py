@@ -1,0 +1,58 @@
+"""How the child process is called: ``python -m fedcross.infer``."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+VOLUME, RESULT = "volume.nrrd", "result"
+"""Names of the exported volume and of the result folder in a task's temporary folder."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to segment; the values are those of ``python -m fedcross.infer``."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    measure: str = "std"
+
+
+def childCommand(folder: Path, bundle: Path, options: Options) -> list[str]:
+    """Return the child's command line."""
+    arguments = {
+        "--bundle": str(bundle),
+        "--image": str(folder / VOLUME),
+        "--out": str(folder / RESULT),
+        "--measure": options.measure,
+        "--device": options.device,
+        "--precision": options.precision,
+    }
+    flat = [word for pair in arguments.items() for word in pair]
+    return [childPython(), "-m", "fedcross.infer", *flat, "--events"]
+
+
+def childPython() -> str:
+    """Return the Python that runs the child.
+
+    In Slicer that is PythonSlicer, which sets Slicer's paths; `sys.executable` may be Slicer itself.
+    """
+    return shutil.which("PythonSlicer") or sys.executable
+
+
+def childEnvironment() -> dict[str, str]:
+    """Return our environment, with the package's folder found and UTF-8 spoken."""
+    paths = [str(packageFolder()), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUTF8": "1",
+    }
+
+
+def packageFolder() -> Path:
+    """Return the folder that holds `fedcross`: beside the installed module, or in the source tree."""
+    module = Path(__file__).resolve().parent.parent
+    source = module.parent / "training" / "src"
+    return source if source.is_dir() else module
