@@ -17,6 +17,11 @@ test: install lint
 	@$(BIN)/python -m harness.preflight
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
+# The README's pictures, from the demo's scene.
+pictures: demo
+	@mkdir -p Resources/Screenshots
+	@cp build/demo/scene/*.png Resources/Screenshots/
+
 lint: install
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
