@@ -47,19 +47,27 @@ def build(image: Path, result: Path, out: Path) -> None:
         view.fit()
         view.node.JumpSliceByOffsetting(*spot)
     slices[0].node.SetSliceVisible(True)
-    _arrange(solid)
+    _arrange(solid, fromBelow=spot[2] > _middle(presented.segmentation)[2])
     solid.save(out / SOLID)
     slicer.util.saveScene(str(out.resolve() / SCENE))
 
 
-def _arrange(solid: Any) -> None:
-    """The surface on the axial slice through the hottest spot, and axes that say which way is which."""
+def _arrange(solid: Any, fromBelow: bool) -> None:
+    """The surface on the axial slice through the hottest spot, seen from where most of it is."""
     import slicer
 
     solid.node.SetBoxVisible(False)
     solid.node.SetAxisLabelsVisible(False)
     solid.node.SetOrientationMarkerType(slicer.vtkMRMLAbstractViewNode.OrientationMarkerTypeAxes)
-    solid.lookFrom(azimuth=30, elevation=26, zoom=1.0)
+    solid.lookFrom(azimuth=30, elevation=-26 if fromBelow else 26, zoom=1.0)
+
+
+def _middle(node: Any) -> tuple[float, float, float]:
+    """The middle of a node's bounds; RAS."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    x, y, z = ((low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True))
+    return (x, y, z)
 
 
 def _hottestSpot(presented: Any) -> tuple[float, float, float]:

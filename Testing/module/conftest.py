@@ -13,6 +13,7 @@ from harness import application, module_loader, preflight
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "FedCrossSlicer" / "FedCrossSlicer.py"
 FAKE_CHILD = Path(__file__).with_name("fake_child.py")
+sys.path.insert(0, str(FAKE_CHILD.parent))  # tests import it too, for what it writes
 
 
 @pytest.fixture(scope="session")
@@ -116,13 +117,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def result_folder(volume: Any, tmp_path: Path) -> Path:
     """What a child leaves for `volume`."""
-    from FedCrossSlicerLib.export import exportVolume
-
-    sys.path.insert(0, str(FAKE_CHILD.parent))
     from fake_child import write_result
+
+    from FedCrossSlicerLib.export import exportVolume
 
     image = tmp_path / "volume.nrrd"
     exportVolume(volume, image)
     write_result(image, tmp_path / "result", "std")
-    sys.path.remove(str(FAKE_CHILD.parent))
     return tmp_path / "result"

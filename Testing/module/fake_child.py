@@ -37,7 +37,8 @@ def write_result(image: Path, out: Path, measure: str) -> None:
     )
     write_segmentation(labels, [prostate], out / "segmentation.seg.nrrd")
     sitk.WriteImage(heat, str(out / "uncertainty.nrrd"))
-    middle = np.argwhere(voxels > 200).mean(axis=0)[::-1]  # x, y, z
+    found = np.argwhere(voxels > 200)
+    centre = found.mean(axis=0)[::-1].tolist() if len(found) else [0.0, 0.0, 0.0]  # x, y, z
     summary = {
         "created": "2026-01-31T12:00:00+00:00",
         "bundle": {"name": "Prostate T2", "sha256": "ab" * 32, "members": 4},
@@ -46,9 +47,7 @@ def write_result(image: Path, out: Path, measure: str) -> None:
         "structures": [
             {"name": "Prostate", "volume_ml": 31.2, "min_ml": 29.8, "max_ml": 33.0, "label": 1}
         ],
-        "hot_spots": [
-            {"centroid_mm": volume.TransformContinuousIndexToPhysicalPoint(middle.tolist())}
-        ],
+        "hot_spots": [{"centroid_mm": volume.TransformContinuousIndexToPhysicalPoint(centre)}],
         "packages": {"fedcross": "0.1.0", "torch": "2.13.0"},
     }
     (out / "summary.json").write_text(json.dumps(summary), encoding="utf-8")

@@ -127,6 +127,21 @@ def test_a_damaged_result_leaves_the_scene_as_it_was(volume, result_folder, node
     assert node_ids() == before
 
 
+def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_path):
+    from fake_child import write_result
+
+    from FedCrossSlicerLib.export import exportVolume
+    from FedCrossSlicerLib.presentation import present
+
+    slicer.util.arrayFromVolume(volume)[:] = 100
+    volume.GetImageData().Modified()
+    exportVolume(volume, tmp_path / "volume.nrrd")
+    write_result(tmp_path / "volume.nrrd", tmp_path / "empty", "std")
+    presented = present(tmp_path / "empty", volume)
+    assert presented.segmentation.GetSegmentation().GetNumberOfSegments() == 1
+    assert not labelmap(presented, volume).any()
+
+
 def test_a_scene_saved_and_opened_again_is_the_same(presented, volume, scene, can_draw, tmp_path):
     label_before, heat_before = (
         labelmap(presented, volume),
