@@ -23,7 +23,8 @@ def test_a_few_rounds_learn_both_parts_of_the_hippocampus(tmp_path: Path) -> Non
     values = tomllib.loads((ROOT / "training/configs/hippocampus.toml").read_text("utf-8"))
     values["method"] |= {"rounds": 4, "local_epochs": 3}
     values["network"] |= {"base_channels": 4}
-    # Many small steps learn most in little time.
+    values["preprocessing"] |= {"spacing_mm": [2.0, 2.0, 2.0], "patch_size": [32, 32, 32]}
+    # Many small steps on a coarse grid learn most in little time.
     values["training"] |= {"batch_size": 1, "patches_per_case": 2, "validate_every": 4}
     values["training"] |= {"optimizer": "adamw", "learning_rate": 0.003}
     config = parse_config(values, source="test").model_copy(update={"data_root": DATA})
