@@ -111,6 +111,8 @@ class InferenceProcess:
         if self._child.poll() is None or any(reader.is_alive() for reader in self._readers):
             _killTree(self._child)
         self._child.wait()
+        for reader in self._readers:  # their pipes closed with the last of the processes
+            reader.join(STRAGGLERS_S)
 
     def check(self) -> None:
         """Raise what went wrong, once the child has ended.

@@ -40,12 +40,29 @@ class StructureAgreement:
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Dice overlap 2 |A and B| / (|A| + |B|) of two masks of one shape; 1 when both are empty.
+    """Overlap of two masks, 2 |A and B| / (|A| + |B|).
 
     Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
+
+    Parameters
+    ----------
+    a, b
+        bool, of one shape.
+
+    Returns
+    -------
+    float
+        0 (nothing in common) to 1 (equal); 1 when both are empty, 0 when one is.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a mask is not bool.
     """
     if a.shape != b.shape:
         raise ValueError(f"masks must have one shape, got {a.shape} and {b.shape}.")
+    if a.dtype != np.bool_ or b.dtype != np.bool_:
+        raise ValueError(f"masks must be bool, got {a.dtype} and {b.dtype}.")
     return _dice(int(np.count_nonzero(a & b)), int(np.count_nonzero(a)), int(np.count_nonzero(b)))
 
 
@@ -59,31 +76,41 @@ def agreement(
     Parameters
     ----------
     members
-        K label maps (D, H, W), uint8, at least one. They may be memory-mapped: they are read slab by
-        slab, so that what is in memory grows neither with K times the volume nor with the volume.
+        K label maps (D, H, W), uint8, at least one. They may be memory-mapped: one slice (H, W) of
+        each is in memory at a time.
     structures
         Name to label value.
     voxel_volume_mm3
-        Volume of a voxel.
+        Volume of a voxel, above 0.
 
     Returns
     -------
     list of StructureAgreement
-        In the order of `structures`.
+        In the order of `structures`; empty when there are none.
+
+    Raises
+    ------
+    ValueError
+        If there is no member, their shapes differ or are not 3D, or a voxel has no volume.
     """
-    if not members:
-        raise ValueError("agreement needs at least one member.")
     count = len(members)
+    if count == 0:
+        raise ValueError("agreement needs at least one member.")
+    shapes = sorted({member.shape for member in members})
+    if len(shapes) > 1 or len(shapes[0]) != 3:
+        raise ValueError(f"members must have one 3D shape, got {shapes}.")
+    if not voxel_volume_mm3 > 0:
+        raise ValueError(f"voxel_volume_mm3 must be above 0, got {voxel_volume_mm3}.")
     overlaps = {name: np.zeros((count, count), np.int64) for name in structures}
     for z in range(members[0].shape[0]):
         slab = [np.asarray(member[z]) for member in members]
         for name, label in structures.items():
             masks = np.stack([labels == label for labels in slab]).reshape(count, -1)
             if masks.any():
-                # float32 would lose counts above 2^24; a slice has fewer voxels than that squared
-                overlaps[name] += (masks.astype(np.float64) @ masks.T.astype(np.float64)).astype(
-                    np.int64
-                )
+                # |A_i and A_j| of all pairs at once. Products of floats are fast, those of integers
+                # are not; float64 counts exactly, float32 only up to 2^24.
+                ones = masks.astype(np.float64)  # (K, H * W)
+                overlaps[name] += (ones @ ones.T).astype(np.int64)
     scale = voxel_volume_mm3 / MM3_PER_ML
     return [_summarise(name, overlap, scale) for name, overlap in overlaps.items()]
 

@@ -1,11 +1,13 @@
 """Where to look first: a heat map as a ranked list of regions."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from fedcross.method.agreement import MM3_PER_ML
 
@@ -21,7 +23,7 @@ class HotSpot:
     Attributes
     ----------
     rank
-        1 = the most uncertainty in all (mean times volume).
+        1 = the largest sum of uncertainty times volume.
     centroid_voxel
         Uncertainty-weighted centroid as a continuous index (x, y, z).
     centroid_mm
@@ -31,7 +33,7 @@ class HotSpot:
     peak, mean
         Largest and mean uncertainty in it.
     structure
-        The structure whose boundary runs nearest to the region; None when there is no structure.
+        The structure whose boundary the region lies along; None when there is no structure.
     """
 
     rank: int
@@ -42,6 +44,12 @@ class HotSpot:
     peak: float
     mean: float
     structure: str | None
+
+
+@dataclass(frozen=True)
+class _Region:
+    indices: NDArray[np.intp]  # (n, 3), of its voxels, (x, y, z)
+    heat: NDArray[np.float64]  # (n,)
 
 
 def find_hotspots(
@@ -56,6 +64,10 @@ def find_hotspots(
 ) -> list[HotSpot]:
     """Find and rank the 26-connected regions where `heat` is at least `threshold`.
 
+    A region belongs to the structure whose boundary is nearest in mm, on the uncertainty-weighted
+    average over the region's voxels. Not from the centroid: the rim of an organ has it far from the
+    rim. And not by the nearest voxel alone: a region along one structure may well touch the next.
+
     Parameters
     ----------
     heat
@@ -63,9 +75,11 @@ def find_hotspots(
     threshold
         Lowest uncertainty that counts; above 0.
     labels
-        The ensemble's label map (D, H, W), uint8.
+        The ensemble's label map (D, H, W), uint8. A structure's boundary are its voxels with a face
+        towards anything else, the end of the volume included.
     structures
-        Name to label value.
+        Name to label value, 1 to 255; those not found in `labels` play no part. Of equally near ones
+        the first here is taken.
     index_to_world
         4x4 affine from (x, y, z) indices to LPS mm; may be oblique and anisotropic.
     min_volume_ml
@@ -76,80 +90,103 @@ def find_hotspots(
     Returns
     -------
     list of HotSpot
-        Highest rank first; empty when nothing reaches the threshold.
+        Highest rank first, of equals the one that comes first in the array; empty when nothing
+        reaches the threshold.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not 3D, the threshold is not above 0, the limit is negative or
+        the affine is not 4x4 and invertible.
     """
     if heat.shape != labels.shape or heat.ndim != 3:
         raise ValueError(f"heat {heat.shape} and labels {labels.shape} must be one 3D shape.")
     if not threshold > 0:
         raise ValueError(f"threshold must be above 0, got {threshold}.")
-    regions, count = ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
-    voxel_ml = abs(float(np.linalg.det(index_to_world[:3, :3]))) / MM3_PER_ML
-    found: list[tuple[float, int, tuple[slice, ...]]] = []
-    for index, box in enumerate(ndimage.find_objects(regions), start=1):
-        inside = regions[box] == index
-        if np.count_nonzero(inside) * voxel_ml >= min_volume_ml:
-            found.append((float(heat[box][inside].sum(dtype=np.float64)), index, box))
-    # Equal sums keep the order of the scan, so that the ranking is deterministic.
-    found.sort(key=lambda region: -region[0])
-    boundaries = _boundary_points(labels, structures, index_to_world) if count else {}
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must not be negative, got {limit}.")
+    voxel_ml = _voxel_ml(index_to_world)
+    # Rounding in the determinant of a rotated grid must not cost a region its last voxel.
+    min_voxels = math.ceil(min_volume_ml / voxel_ml - 1e-6)
+    regions = _ranked_regions(heat, threshold, min_voxels, limit)
+    boundaries = _boundaries(labels, structures, index_to_world) if regions else {}
     return [
-        _describe(rank, heat[box], regions[box] == index, box, boundaries, index_to_world, voxel_ml)
-        for rank, (_, index, box) in enumerate(found[:limit], start=1)
+        _describe(rank, region, boundaries, index_to_world, voxel_ml)
+        for rank, region in enumerate(regions, start=1)
     ]
+
+
+def _voxel_ml(index_to_world: NDArray[np.float64]) -> float:
+    volume = abs(np.linalg.det(index_to_world[:3, :3])) if index_to_world.shape == (4, 4) else 0
+    if not volume > 0:
+        raise ValueError(f"index_to_world must be 4x4 and invertible, got {index_to_world}.")
+    return float(volume) / MM3_PER_ML
+
+
+def _ranked_regions(
+    heat: NDArray[np.float32], threshold: float, min_voxels: int, limit: int | None
+) -> list[_Region]:
+    regions, count = ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
+    hot = np.nonzero(regions)
+    region, values = regions[hot] - 1, heat[hot].astype(np.float64)
+    sizes = np.bincount(region, minlength=count)
+    ranked = np.argsort(-np.bincount(region, values, minlength=count), kind="stable")
+    by_region = np.argsort(region, kind="stable")  # a region's voxels, one region after the other
+    ends = np.cumsum(sizes)
+    indices = np.stack(hot[::-1], axis=1)  # (z, y, x) -> (n, 3) of (x, y, z)
+    members = [
+        by_region[ends[index] - sizes[index] : ends[index]]
+        for index in ranked[sizes[ranked] >= min_voxels][:limit]
+    ]
+    return [_Region(indices[voxels], values[voxels]) for voxels in members]
 
 
 def _describe(
     rank: int,
-    heat: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    box: tuple[slice, ...],
-    boundaries: Mapping[str, NDArray[np.float64]],
+    region: _Region,
+    boundaries: Mapping[str, KDTree],
     index_to_world: NDArray[np.float64],
     voxel_ml: float,
 ) -> HotSpot:
-    values = heat[inside].astype(np.float64)
-    offsets = np.array([axis.start for axis in box])
-    indices = (np.argwhere(inside) + offsets)[:, ::-1]  # (z, y, x) -> (x, y, z)
-    centroid = (indices * values[:, None]).sum(axis=0) / values.sum()
-    world = index_to_world[:3, :3] @ centroid + index_to_world[:3, 3]
+    centroid = np.average(region.indices, axis=0, weights=region.heat)
+    points = _to_world(region.indices, index_to_world)
+    distances_mm = {
+        name: float(np.average(boundary.query(points)[0], weights=region.heat))
+        for name, boundary in boundaries.items()
+    }
     return HotSpot(
         rank=rank,
         centroid_voxel=_point(centroid),
-        centroid_mm=_point(world),
-        volume_ml=len(values) * voxel_ml,
-        voxels=len(values),
-        peak=float(values.max()),
-        mean=float(values.mean()),
-        structure=_nearest(boundaries, world),
+        centroid_mm=_point(_to_world(centroid, index_to_world)),
+        volume_ml=len(region.heat) * voxel_ml,
+        voxels=len(region.heat),
+        peak=float(region.heat.max()),
+        mean=float(region.heat.mean()),
+        structure=min(distances_mm, key=lambda name: distances_mm[name], default=None),
     )
 
 
-def _boundary_points(
+def _boundaries(
     labels: NDArray[np.uint8], structures: Mapping[str, int], index_to_world: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """World coordinates (n, 3) of each structure's boundary voxels; absent structures left out."""
-    points = {}
-    boxes = ndimage.find_objects(labels)
+) -> dict[str, KDTree]:
+    """Trees of the world coordinates of each structure's boundary voxels; absent ones left out."""
+    boxes = dict(enumerate(ndimage.find_objects(labels), start=1))
+    trees = {}
     for name, label in structures.items():
-        box = boxes[label - 1] if label <= len(boxes) else None
-        if box is None:
-            continue
-        mask = labels[box] == label
-        shell = mask & ~ndimage.binary_erosion(mask)
-        indices = (np.argwhere(shell) + [axis.start for axis in box])[:, ::-1]
-        points[name] = indices @ index_to_world[:3, :3].T + index_to_world[:3, 3]
-    return points
+        box = boxes.get(label)
+        if box is not None:
+            mask = labels[box] == label
+            shell = mask & ~ndimage.binary_erosion(mask)
+            indices = (np.argwhere(shell) + [axis.start for axis in box])[:, ::-1]
+            trees[name] = KDTree(_to_world(indices, index_to_world))
+    return trees
 
 
-def _nearest(
-    boundaries: Mapping[str, NDArray[np.float64]], point: NDArray[np.float64]
-) -> str | None:
-    """The structure whose boundary comes nearest to a point, by name order when equal."""
-    distances = {
-        name: float(((points - point) ** 2).sum(axis=1).min())
-        for name, points in boundaries.items()
-    }
-    return min(distances, key=lambda name: distances[name], default=None)
+def _to_world(
+    indices: NDArray[np.number], index_to_world: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """World coordinates (..., 3) of indices (..., 3)."""
+    return np.asarray(indices @ index_to_world[:3, :3].T + index_to_world[:3, 3])
 
 
 def _point(values: NDArray[np.float64]) -> Point:

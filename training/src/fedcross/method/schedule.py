@@ -1,6 +1,6 @@
 """Who trains where: the table that sends every member to another site in every round.
 
-Xu et al., "Federated Cross Learning for Medical Image Segmentation", MIDL 2023, section 2.2.
+Xu et al., "Federated Cross Learning for Medical Image Segmentation", MIDL 2023 (arXiv 2204.02450).
 """
 
 import random

@@ -15,11 +15,12 @@ measure                      formula                                            
 ``std`` is the map of Xu et al. (MIDL 2023): with two classes both have the same variance, and it is
 the population standard deviation of the foreground probability over the members. The other measures:
 Gal, "Uncertainty in Deep Learning", 2016 (section 3.3); Smith and Gal, UAI 2018. Entropies in nats.
+`upper_bound` gives the end of a range exactly, also where K votes cannot split evenly.
 """
 
 import math
 from collections.abc import Collection
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ Measure = Literal["std", "entropy", "mutual_information", "variation_ratio"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 Array = NDArray[np.float32]
+_Map = TypeVar("_Map", Array, NDArray[np.uint8])
+
+_ROUNDING = 1e-3  # how far a blend in half precision may leave 0..1; logits leave it much further
+_MAX_VOTES = 255  # in a byte
 
 
 class EnsembleStatistics:
@@ -35,21 +40,35 @@ class EnsembleStatistics:
 
     Mean and variance follow Welford ("Note on a method for calculating corrected sums of squares and
     products", Technometrics 1962): unlike E[x^2] - E[x]^2 they keep, in float32, the spread of members
-    that nearly agree. What is held does not grow with K: C maps for the mean and, as the measures
-    need, C for the squares, one for the entropy and C bytes per voxel for the votes.
+    that nearly agree. (The mutual information is a difference of two entropies: below about 1e-6 nats
+    it is rounding.)
+
+    What is held does not grow with K: C maps for the mean and, as the measures need, C for the
+    squares, one for the entropy and C bytes per voxel for the votes. An update takes a few maps more
+    for a moment.
 
     Parameters
     ----------
     shape
-        Shape of one member's probabilities, class axis first: (C, D, H, W).
+        Shape of one member's probabilities, class axis first: (C, D, H, W), C at least 2.
     measures
-        Which measures will be asked for; None means all of them.
+        Which measures will be asked for; None means all of them. The mean, and with it the entropy,
+        is always there.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 classes, or a measure is unknown.
     """
 
     def __init__(self, shape: tuple[int, ...], measures: Collection[Measure] | None = None) -> None:
         if len(shape) < 1 or shape[0] < 2:
             raise ValueError(f"shape must begin with at least 2 classes, got {shape}.")
         wanted = set(MEASURES if measures is None else measures)
+        if unknown := wanted.difference(MEASURES):
+            raise ValueError(
+                f"measures must be among {', '.join(MEASURES)}, got {sorted(unknown)}."
+            )
         self._shape = tuple(shape)
         self._count = 0
         self._mean = np.zeros(shape, np.float32)
@@ -70,79 +89,87 @@ class EnsembleStatistics:
         Parameters
         ----------
         probabilities
-            Float32 of the shape given at the start; over the class axis they add up to 1.
+            Float32 of the shape given at the start; over the class axis they add up to 1. Neither
+            kept nor changed. Of equally probable classes the lowest gets the member's vote.
 
         Raises
         ------
         ValueError
-            If shape or dtype differ, or a number is not finite; the member is then left out.
+            If shape or dtype differ, a number is not finite or not a probability, or this would be
+            the 256th member to vote; the member is then left out.
         """
+        self._check(probabilities)
+        self._count += 1
+        count = np.float32(self._count)
+        for c, member in enumerate(probabilities):  # class by class keeps temporaries small
+            delta = member - self._mean[c]
+            self._mean[c] += delta / count
+            if self._squares is not None:
+                self._squares[c] += delta * (member - self._mean[c])
+        if self._entropies is not None:
+            self._entropies += (_entropy(probabilities) - self._entropies) / count
+        if self._votes is not None:
+            winner = probabilities.argmax(axis=0)
+            for c in range(len(self._votes)):
+                self._votes[c] += winner == c
+
+    def _check(self, probabilities: Array) -> None:
         if probabilities.shape != self._shape or probabilities.dtype != np.float32:
             raise ValueError(
                 f"probabilities must be float32 {self._shape}, got {probabilities.dtype} "
                 f"{probabilities.shape}."
             )
-        if not np.isfinite(probabilities).all():
-            raise ValueError("probabilities must be finite, got NaN or infinity.")
-        self._count += 1
-        for c, member in enumerate(probabilities):  # class by class keeps temporaries small
-            delta = member - self._mean[c]
-            self._mean[c] += delta / np.float32(self._count)
-            if self._squares is not None:
-                self._squares[c] += delta * (member - self._mean[c])
-        if self._entropies is not None:
-            self._entropies += (_entropy(probabilities) - self._entropies) / np.float32(self._count)
-        if self._votes is not None:
-            winner = probabilities.argmax(axis=0)
-            for c, votes in enumerate(self._votes):
-                votes += winner == c
+        lowest, highest = probabilities.min(initial=0), probabilities.max(initial=0)
+        if not (lowest >= -_ROUNDING and highest <= 1 + _ROUNDING):  # so written, NaN fails too
+            raise ValueError(f"probabilities must be from 0 to 1, got {lowest} to {highest}.")
+        if self._votes is not None and self._count == _MAX_VOTES:
+            raise ValueError(f"variation_ratio must be of at most {_MAX_VOTES} members.")
 
     @property
     def mean(self) -> Array:
-        """The ensemble's probabilities, (C, D, H, W)."""
-        self._require_members()
-        return self._mean
+        """The ensemble's probabilities, (C, D, H, W): no copy, to be read and not written."""
+        return self._gathered(self._mean, "mean")
 
     def std_per_class(self) -> Array:
         """Population standard deviation over the members of each class's probability, (C, D, H, W)."""
-        self._require_members()
-        if self._squares is None:
-            raise ValueError("std was not among the measures asked for.")
-        return np.asarray(np.sqrt(self._squares / np.float32(self._count)))
+        squares = self._gathered(self._squares, "std")
+        return np.asarray(np.sqrt(squares / np.float32(self._count)))
 
     def std(self) -> Array:
         """Spread over all classes, (D, H, W): the paper's map when there are two."""
-        self._require_members()
-        if self._squares is None:
-            raise ValueError("std was not among the measures asked for.")
-        return np.asarray(np.sqrt(self._squares.sum(axis=0) / np.float32(2 * self._count)))
+        squares = self._gathered(self._squares, "std")
+        return np.asarray(np.sqrt(squares.sum(axis=0) / np.float32(2 * self._count)))
 
     def predictive_entropy(self) -> Array:
         """Entropy of the mean: all uncertainty, of the members and between them; (D, H, W)."""
         return _entropy(self.mean)
 
     def expected_entropy(self) -> Array:
-        """Mean of the members' entropies: what each is unsure of by itself; (D, H, W)."""
-        self._require_members()
-        if self._entropies is None:
-            raise ValueError("mutual_information was not among the measures asked for.")
-        return self._entropies
+        """Mean of the members' entropies: what each is unsure of by itself; (D, H, W), no copy."""
+        return self._gathered(self._entropies, "mutual_information")
 
     def mutual_information(self) -> Array:
-        """What the members disagree about: predictive minus expected entropy, (D, H, W)."""
-        difference = self.predictive_entropy() - self.expected_entropy()
-        return np.asarray(np.maximum(difference, np.float32(0)))
+        """What the members disagree about: predictive minus expected entropy, (D, H, W).
+
+        By Jensen's inequality it is not negative; what rounding leaves below 0 is set to 0.
+        """
+        expected = self.expected_entropy()
+        return np.asarray(np.maximum(self.predictive_entropy() - expected, np.float32(0)))
 
     def variation_ratio(self) -> Array:
         """Share of the members that voted against the most voted class, (D, H, W)."""
-        self._require_members()
-        if self._votes is None:
-            raise ValueError("variation_ratio was not among the measures asked for.")
-        most = self._votes.max(axis=0).astype(np.float32)
+        most = self._gathered(self._votes, "variation_ratio").max(axis=0)
         return np.asarray(1 - most / np.float32(self._count), np.float32)
 
     def measure(self, name: Measure) -> Array:
-        """Return the measure of that name, (D, H, W)."""
+        """Return the measure of that name, (D, H, W); ``entropy`` is the predictive entropy.
+
+        Raises
+        ------
+        ValueError
+            As for every measure and the mean: if no member has come yet, the name is unknown, or the
+            measure was not among those asked for at the start.
+        """
         if name == "std":
             return self.std()
         if name == "entropy":
@@ -153,44 +180,55 @@ class EnsembleStatistics:
             return self.variation_ratio()
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {name!r}.")
 
-    def _require_members(self) -> None:
+    def _gathered(self, gathered: _Map | None, name: str) -> _Map:
+        if gathered is None:
+            raise ValueError(f"{name} was not among the measures asked for.")
         if self._count == 0:
             raise ValueError("No member has come yet.")
+        return gathered
 
 
 def upper_bound(measure: Measure, classes: int, members: int) -> float:
     """Return the largest value a measure can take, as the top of a colour scale.
 
-    For ``std`` the bound is reached when the members split evenly between the classes, each certain.
-    With one member only the entropy can differ from 0; its bounds are returned all the same.
+    The entropy is largest when the mean is undecided between all classes. The others are convex in
+    the members' probabilities, hence largest when every member is certain and the votes are split as
+    evenly as they can be: among 3 members and 2 classes two against one.
 
     Parameters
     ----------
     measure
         One of `MEASURES`.
     classes
-        C, background included.
+        C, background included, at least 2.
     members
-        K.
+        K, at least 1. A single member shows no spread; so that the scale is not empty it gets the
+        bounds of two.
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown or a count is too small.
     """
-    voices = max(min(classes, members), 2)
+    if classes < 2 or members < 1:
+        raise ValueError(f"needs 2 classes and 1 member, got {classes} and {members}.")
+    shares = _most_even_vote(classes, max(members, 2))
     if measure == "std":
-        return math.sqrt(0.5 * (1 - _collision(voices, members)))
+        return math.sqrt(0.5 * (1 - sum(share**2 for share in shares)))
     if measure == "entropy":
         return math.log(classes)
     if measure == "mutual_information":
-        return math.log(voices)
+        return -sum(share * math.log(share) for share in shares)
     if measure == "variation_ratio":
-        return 1 - math.ceil(members / voices) / members if members > 1 else 0.5
+        return 1 - max(shares)
     raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {measure!r}.")
 
 
-def _collision(voices: int, members: int) -> float:
-    """Sum of squared vote shares when `members` votes are spread as evenly as they can be."""
-    if members < 2:
-        return 1 / voices
-    low, extra = divmod(members, voices)
-    return float(extra * (low + 1) ** 2 + (voices - extra) * low**2) / members**2
+def _most_even_vote(classes: int, members: int) -> list[float]:
+    """Shares of the votes, of those classes that get any, split as evenly as can be."""
+    voices = min(classes, members)
+    votes, left_over = divmod(members, voices)
+    return [(votes + (voice < left_over)) / members for voice in range(voices)]
 
 
 def _entropy(probabilities: Array) -> Array:
