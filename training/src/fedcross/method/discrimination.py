@@ -10,8 +10,9 @@ def auroc(scores: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float | Non
 
     The probability that a randomly chosen wrong voxel has a higher score than a randomly chosen
     right one, ties counting half: :math:`(R - n_w (n_w + 1) / 2) / (n_w n_r)` with :math:`R` the
-    sum of the mid-ranks of the :math:`n_w` wrong voxels among all, :math:`n_r` being right (Hanley and McNeil, "The meaning and use of the area under a
-    receiver operating characteristic (ROC) curve", Radiology 1982).
+    sum of the mid-ranks of the :math:`n_w` wrong voxels among all, :math:`n_r` being right (Hanley
+    and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC)
+    curve", Radiology 1982).
 
     Parameters
     ----------
