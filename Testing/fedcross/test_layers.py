@@ -1,6 +1,7 @@
 """Imports go one way: errors <- method <- model <- infer <- train <- federate <- command line."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "training" / "src" / "fedcross"
 LAYERS = ("errors", "method", "model", "infer", "train", "federate", "console", "demo", "cli")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+TORCH_FREE = ("architecture", "manifest")
 
 
 def imported(source: str) -> Iterator[str]:
@@ -19,11 +21,15 @@ def imported(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide the direction"
-            yield node.module or ""
+            if node.module == "fedcross":  # what it names are the layers themselves
+                yield from (f"fedcross.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
 
 
 def arrows_back(layer: str, source: str) -> list[str]:
     """Imports of a later layer than the given one."""
+    assert layer in LAYERS, f"{layer} has no place among the layers yet"
     allowed = LAYERS[: LAYERS.index(layer) + 1]
     return [
         name
@@ -32,8 +38,21 @@ def arrows_back(layer: str, source: str) -> list[str]:
     ]
 
 
+def beyond(allowed: set[str], source: str) -> list[str]:
+    """Imports of neither the standard library nor the packages allowed."""
+    return [
+        name
+        for name in imported(source)
+        if (top := name.split(".")[0]) not in allowed and top not in sys.stdlib_module_names
+    ]
+
+
 def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def read(*parts: str) -> str:
+    return PACKAGE.joinpath(*parts).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -41,31 +60,67 @@ def test_no_import_runs_back(path: Path) -> None:
     assert arrows_back(layer_of(path), path.read_text(encoding="utf-8")) == []
 
 
-def test_an_import_that_runs_back_is_found_also_inside_a_function() -> None:
-    source = "def f():\n    from fedcross.train.config import load_config\n"
-    assert arrows_back("infer", source) == ["fedcross.train.config"]
-    assert arrows_back("federate", source) == []
+def test_every_layer_was_looked_at() -> None:
+    assert {layer_of(path) for path in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from fedcross.train.config import load_config",
+        "import fedcross.train.config",
+        "import fedcross.train as training",
+        "from fedcross import errors, train",
+        "def f():\n    from fedcross.train import config",
+        "if TYPE_CHECKING:\n    from fedcross.train.config import TrainingConfig",
+    ],
+)
+def test_an_import_that_runs_back_is_found_however_it_is_written(source: str) -> None:
+    (found,) = arrows_back("infer", source)
+    assert found.startswith("fedcross.train")
+    assert arrows_back("train", source) == arrows_back("federate", source) == []
+
+
+def test_an_import_that_hides_its_direction_and_a_layer_without_a_place_are_refused() -> None:
+    with pytest.raises(AssertionError, match="hide the direction"):
+        arrows_back("infer", "from ..train import config")
+    with pytest.raises(AssertionError, match="no place"):
+        arrows_back("basement", "")
 
 
 def test_package_files_are_empty() -> None:
-    for path in PACKAGE.rglob("__init__.py"):
-        assert path.read_text(encoding="utf-8") == "", path
+    packages = {path.parent for path in MODULES}
+    assert {path.parent for path in PACKAGE.rglob("__init__.py")} == packages
+    for package in packages:
+        assert (package / "__init__.py").read_bytes() == b"", package
 
 
-def test_the_method_is_mathematics_only() -> None:
-    for path in (PACKAGE / "method").glob("*.py"):
-        for name in imported(path.read_text(encoding="utf-8")):
-            top = name.split(".")[0]
-            assert top in {"numpy", "scipy", "fedcross"} or top in sys.stdlib_module_names, path
+@pytest.mark.parametrize("path", sorted((PACKAGE / "method").glob("*.py")), ids=lambda p: p.name)
+def test_the_method_is_mathematics_only(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert beyond({"numpy", "scipy", "fedcross"}, source) == []
+    ours = {name for name in imported(source) if name.startswith("fedcross")}
+    assert all(name.startswith(("fedcross.errors", "fedcross.method.")) for name in ours)
 
 
-@pytest.mark.parametrize("name", ["architecture", "manifest"])
-def test_a_manifest_can_be_read_without_torch(name: str) -> None:
-    names = set(imported((PACKAGE / "model" / f"{name}.py").read_text(encoding="utf-8")))
-    assert not {top for top in names if top.split(".")[0] == "torch"}
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_what_describes_a_bundle_names_neither_torch_nor_monai(name: str) -> None:
+    assert beyond({"pydantic", "fedcross"}, read("model", f"{name}.py")) == []
+
+
+def test_reading_a_manifest_loads_no_torch_by_a_detour_either() -> None:
+    code = "; ".join(f"import fedcross.model.{name}" for name in TORCH_FREE)
+    code += "; import sys; print(*{'torch', 'monai', 'SimpleITK'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_foreign_package_is_found() -> None:
+    source = "import math\nimport torch.nn as nn\nfrom numpy import linalg"
+    assert beyond({"numpy"}, source) == ["torch.nn"]
 
 
 def test_a_training_step_needs_neither_monai_nor_simpleitk() -> None:
     for name in ("trainer", "sampling", "losses", "member"):
-        names = imported((PACKAGE / "train" / f"{name}.py").read_text(encoding="utf-8"))
-        assert not {"monai", "SimpleITK"} & {top.split(".")[0] for top in names}
+        names = imported(read("train", f"{name}.py"))
+        assert not {"monai", "SimpleITK"} & {name.split(".")[0] for name in names}

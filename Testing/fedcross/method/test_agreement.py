@@ -56,6 +56,8 @@ def test_dice_by_hand_and_of_empty_masks() -> None:
     assert dice(a & False, a & False) == 1.0
     with pytest.raises(ValueError, match="one shape"):
         dice(a, a[:2])
+    with pytest.raises(ValueError, match="must be bool, got uint8"):
+        dice(a.astype(np.uint8), a)  # 2 & 1 is 0: labels would look as if they did not overlap
 
 
 @given(
@@ -71,3 +73,26 @@ def test_slab_by_slab_equals_all_at_once(members: NDArray[np.uint8]) -> None:
         ]
         assert found.volumes_ml == tuple(float(mask.sum()) for mask in masks)
         assert found.mean_pairwise_dice == pytest.approx(np.mean(pairs))
+
+
+def test_counts_above_what_float32_holds_are_exact() -> None:
+    # Not a round number of voxels in float32 (2^24 + 1), all in one slice, without the memory.
+    everything = np.broadcast_to(np.uint8(1), (1, 1, 2**24 + 1))
+    (found,) = agreement([everything, everything], {"Organ": 1}, 1000.0)
+    assert found.volumes_ml == (2**24 + 1, 2**24 + 1)
+
+
+@pytest.mark.parametrize(
+    ("members", "voxel_volume_mm3", "reason"),
+    [
+        ([], 1.0, "at least one member"),
+        ([labels(), np.zeros((3, 2, 5), np.uint8)], 1.0, "one 3D shape"),
+        ([labels()[0]], 1.0, "one 3D shape"),
+        ([labels()], 0.0, "above 0, got 0.0"),
+    ],
+)
+def test_what_cannot_be_compared_is_a_programming_error(
+    members: list[NDArray[np.uint8]], voxel_volume_mm3: float, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        agreement(members, {"Organ": 1}, voxel_volume_mm3)

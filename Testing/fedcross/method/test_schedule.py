@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -75,9 +76,20 @@ def test_fewer_members_than_sites_leave_sites_idle_in_a_round_but_not_for_ever()
     assert {site for row in schedule for site in row} == set(range(5))
 
 
-def test_other_seeds_give_other_orders() -> None:
-    tables = {make_schedule("latin", rounds=8, sites=4, members=4, seed=seed) for seed in range(20)}
+@pytest.mark.parametrize("kind", ["latin", "random"])
+def test_other_seeds_give_other_orders(kind: ScheduleKind) -> None:
+    tables = {make_schedule(kind, rounds=8, sites=4, members=4, seed=seed) for seed in range(20)}
     assert len(tables) > 15
+
+
+def test_a_random_schedule_may_send_a_member_to_the_same_site_again() -> None:
+    schedule = make_schedule("random", rounds=100, sites=3, members=3, seed=0)
+    assert any(now[0] == later[0] for now, later in pairwise(schedule))
+
+
+def test_a_single_latin_member_walks_all_sites_before_any_comes_again() -> None:
+    walk = [site for (site,) in make_schedule("latin", rounds=8, sites=4, members=1, seed=3)]
+    assert sorted(walk[:4]) == sorted(walk[4:]) == [0, 1, 2, 3]
 
 
 def test_latin_blocks_differ_from_each_other() -> None:

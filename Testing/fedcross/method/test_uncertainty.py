@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from itertools import permutations
 
 import numpy as np
@@ -144,9 +145,12 @@ def test_the_order_in_which_members_come_does_not_matter() -> None:
         ("std", 3, 3, math.sqrt(1 / 3)),
         ("entropy", 3, 2, math.log(3)),
         ("mutual_information", 3, 2, LN2),
+        ("mutual_information", 2, 3, math.log(3) - 2 / 3 * LN2),  # two against one
         ("variation_ratio", 2, 4, 0.5),
         ("variation_ratio", 2, 3, 1 / 3),
         ("variation_ratio", 3, 3, 2 / 3),
+        ("std", 3, 4, math.sqrt(5 / 16)),  # two, one, one
+        ("variation_ratio", 3, 4, 1 / 2),
     ],
 )
 def test_the_upper_bound_is_what_a_split_vote_reaches(
@@ -183,9 +187,77 @@ def test_a_member_that_does_not_fit_is_refused_and_left_out() -> None:
         np.zeros((2, 4), np.float32),
         np.zeros((2, 3), np.float64),
         np.full((2, 3), np.nan, np.float32),
+        np.array([[0.5] * 3, [0.5, 0.5, np.inf]], np.float32),
+        np.array([[-4.0] * 3, [4.0] * 3], np.float32),  # logits
     ):
         with pytest.raises(ValueError, match="must be"):
             gathered.update(wrong)  # type: ignore[arg-type]
     assert gathered.count == 0
     with pytest.raises(ValueError, match="No member"):
         _ = gathered.mean
+
+
+def test_one_member_gets_the_scale_of_two() -> None:
+    for measure in MEASURES:
+        assert upper_bound(measure, 2, 1) == upper_bound(measure, 2, 2) > 0
+
+
+@pytest.mark.parametrize(("classes", "members"), [(1, 2), (2, 0)])
+def test_too_few_classes_or_members_have_no_bound(classes: int, members: int) -> None:
+    with pytest.raises(ValueError, match=f"got {classes} and {members}"):
+        upper_bound("std", classes, members)
+
+
+def test_a_measure_that_does_not_exist_is_refused_at_the_start_and_at_the_end() -> None:
+    with pytest.raises(ValueError, match=r"got \['stdd'\]"):
+        EnsembleStatistics((2, 1), ["stdd"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="got 'stdd'"):
+        voxel((0.5, 0.5)).measure("stdd")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="got 'stdd'"):
+        upper_bound("stdd", 2, 2)  # type: ignore[arg-type]
+
+
+def test_votes_never_run_over_their_byte() -> None:
+    member = np.array([[0.9], [0.1]], np.float32)
+    gathered = EnsembleStatistics((2, 1))
+    for _ in range(255):
+        gathered.update(member)
+    assert gathered.variation_ratio()[0] == 0
+    with pytest.raises(ValueError, match="at most 255 members"):
+        gathered.update(member)
+    assert gathered.count == 255
+    without_votes = EnsembleStatistics((2, 1), {"std"})
+    for _ in range(300):
+        without_votes.update(member)
+    assert without_votes.std()[0] == 0
+
+
+def test_shapes_without_space_and_without_voxels_are_shapes_too() -> None:
+    single = EnsembleStatistics((2,))
+    single.update(np.array([1, 0], np.float32))
+    single.update(np.array([0, 1], np.float32))
+    empty = EnsembleStatistics((2, 0, 4, 4))
+    empty.update(np.zeros((2, 0, 4, 4), np.float32))
+    for measure in MEASURES:
+        assert single.measure(measure) == pytest.approx(upper_bound(measure, 2, 2))
+        assert empty.measure(measure).shape == (0, 4, 4)
+
+
+def test_the_rounding_of_half_precision_is_not_taken_for_a_mistake() -> None:
+    gathered = voxel((1 + 2**-12, -(2**-12)), (1, 0))
+    for measure in MEASURES:
+        assert 0 <= gathered.measure(measure)[0] < 3e-3
+
+
+def test_what_is_held_does_not_grow_with_the_members() -> None:
+    shape = (2, 16, 64, 64)
+    member = np.full(shape, 0.5, np.float32)
+    gathered = EnsembleStatistics(shape)
+    gathered.update(member)
+    tracemalloc.start()
+    for _ in range(20):
+        gathered.update(member)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 0.05 * member.nbytes
+    assert peak < 3 * member.nbytes
