@@ -93,6 +93,16 @@ def test_two_members_who_both_do_not_know_disagree_about_nothing() -> None:
     assert gathered.variation_ratio()[0] == 0
 
 
+def test_rounding_never_makes_the_mutual_information_negative() -> None:
+    foreground = np.linspace(0.01, 0.99, 1000, dtype=np.float32)
+    member = np.stack([1 - foreground, foreground])
+    gathered = statistics(np.stack([member, member + np.float32(1e-6), member]))
+    difference = gathered.predictive_entropy() - gathered.expected_entropy()
+    assert difference.min() < 0  # or the next line would show nothing
+    assert gathered.mutual_information().min() == 0
+    assert gathered.mutual_information().max() < 1e-6
+
+
 def test_three_classes_by_hand() -> None:
     gathered = voxel((1, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1))
     # variances: mean 1/2 -> 1/4; mean 1/4 -> 3/16 twice; half their sum is 5/16
