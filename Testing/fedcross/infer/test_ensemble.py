@@ -90,6 +90,17 @@ def test_of_equal_classes_the_lowest_wins(prepared):
     assert (label_map(even, prepared) == 1).all()
 
 
+def test_asking_for_labels_leaves_the_probabilities_as_they_are(volume, bundle):
+    preprocessing = bundle.manifest.preprocessing.model_copy(
+        update={"spacing_mm": volume.GetSpacing()}
+    )
+    prepared = prepare(volume, preprocessing)  # nothing to resample: nothing is copied on the way
+    probabilities = np.full((2, *prepared.array.shape), 0.25, np.float32)
+    probabilities[1] = 0.75
+    assert label_map(probabilities, prepared).all()
+    assert (probabilities[0] == 0.25).all()
+
+
 def test_labels_are_compared_after_interpolation(volume, bundle):
     """Comparing first would give the staircase of the coarse grid."""
     prepared = prepare(volume, bundle.manifest.preprocessing)

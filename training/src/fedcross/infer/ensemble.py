@@ -167,5 +167,5 @@ def label_map(probabilities: NDArray[np.float32], prepared: Prepared) -> NDArray
     for label in range(1, len(probabilities)):
         candidate = to_source_grid(probabilities[label], prepared)
         labels[candidate > best] = label
-        np.maximum(best, candidate, out=best)
+        best = np.maximum(best, candidate)  # not in place: it may be the caller's own array
     return labels
