@@ -1,3 +1,4 @@
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -63,9 +64,52 @@ def test_a_name_that_comes_twice_is_refused_whatever_its_case(tmp_path: Path) ->
 
 
 def test_an_entry_that_expands_beyond_reason_is_refused(tmp_path: Path) -> None:
-    archive = zipped(tmp_path / "b.zip", ("zeros", bytes(50_000_000)))
-    with pytest.raises(BundleError, match="expands beyond reason"):
+    noise = random.Random(0).randbytes(1_000_000)  # so that the zip as a whole looks harmless
+    archive = zipped(tmp_path / "b.zip", ("zeros", bytes(50_000_000)), ("noise", noise))
+    with pytest.raises(BundleError, match="'zeros', which expands beyond reason"):
         open_bundle(archive)
+
+
+def test_a_zip_that_expands_beyond_reason_in_all_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", *((f"zeros {i}", bytes(1_000_000)) for i in range(50)))
+    with pytest.raises(BundleError, match="50000000 bytes, beyond reason"):
+        open_bundle(archive)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compressions_than_deflate_are_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", method) as archive:
+        archive.writestr("configs/metadata.json", "{}")
+    with pytest.raises(BundleError, match="compressed in a way"):
+        open_bundle(tmp_path / "b.zip")
+
+
+def test_a_zip_holds_one_folder_named_after_the_bundle_and_only_its_own_parts(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    (bundle.path / "images").mkdir()
+    (bundle.path / "images" / "patient.nii.gz").write_bytes(b"a patient's scan")
+    pack_bundle(bundle.path, tmp_path / "b.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names} == {bundle.manifest.slug}
+    assert f"{bundle.manifest.slug}/configs/metadata.json" in names
+    assert not any("patient" in name for name in names)
+
+
+def test_a_zip_of_the_parts_without_a_folder_is_read_too(bundle: Bundle, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for path in sorted(p for p in bundle.path.rglob("*") if p.is_file()):
+            archive.write(path, path.relative_to(bundle.path))
+    with open_bundle(tmp_path / "b.zip") as opened:
+        assert opened.sha256 == bundle.sha256
+    assert unpack_bundle(tmp_path / "b.zip", tmp_path / "copy").sha256 == bundle.sha256
+
+
+@pytest.mark.parametrize("name", [".", "a/./../b", "./"])
+def test_names_that_are_no_names_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleError):
+        open_bundle(zipped(tmp_path / "b.zip", (name, b"x")))
 
 
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 import struct
@@ -10,7 +11,9 @@ import safetensors.torch
 import torch
 
 from fedcross.errors import BundleError, OutputError
+from fedcross.model.architecture import DynUNetArchitecture
 from fedcross.model.bundle import Bundle, open_bundle, verify_bundle, write_bundle
+from fedcross.model.networks import build_network
 from fedcross.model.weights import encode
 
 
@@ -23,8 +26,6 @@ def edit_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], None]) -> N
 
 def replace_member(bundle: Bundle, data: bytes, *, honest_hash: bool = True) -> None:
     """Put other bytes in place of member 0, and their hash into the manifest."""
-    import hashlib
-
     (bundle.path / "models" / "member_0.safetensors").write_bytes(data)
     if honest_hash:
         digest = hashlib.sha256(data).hexdigest()
@@ -46,8 +47,6 @@ def test_what_is_written_is_read_back_bit_for_bit(bundle: Bundle) -> None:
 
 
 def test_a_loaded_member_computes_what_its_weights_say(bundle: Bundle) -> None:
-    from fedcross.model.networks import build_network
-
     network = build_network(bundle.manifest.architecture).eval()
     network.load_state_dict(bundle.member_tensors(0))
     x = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -126,18 +125,20 @@ def test_a_manifest_that_does_not_hold_is_refused_saying_where(
 def test_a_tensor_declared_larger_than_its_file_is_refused_before_it_is_allocated(
     bundle: Bundle,
 ) -> None:
-    header = json.dumps(
-        {
-            "enc1.conv.conv.0.weight": {
-                "dtype": "F32",
-                "shape": [25 * 10**9],
-                "data_offsets": [0, 10**11],
-            }
-        }
-    ).encode()
-    replace_member(bundle, struct.pack("<Q", len(header)) + header)
-    with pytest.raises(BundleError, match="larger than the file itself"):
-        verify_bundle(bundle.path)
+    whole = safetensors.torch.save(state(bundle))
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + length])
+    entry = header["enc1.conv.conv.0.weight"]
+    for changed, said in (
+        ({"shape": [25 * 10**9], "data_offsets": [0, 10**11]}, "declared as F32"),
+        ({"data_offsets": [0, 10**11]}, "no room for it"),
+        ({"data_offsets": [-4, entry["data_offsets"][1]]}, "no room for it"),
+        ({"data_offsets": [0]}, "no room for it"),
+    ):
+        text = json.dumps(header | {"enc1.conv.conv.0.weight": entry | changed}).encode()
+        replace_member(bundle, struct.pack("<Q", len(text)) + text + whole[8 + length :])
+        with pytest.raises(BundleError, match=said):
+            verify_bundle(bundle.path)
 
 
 def test_a_file_larger_than_its_network_needs_is_not_even_read(bundle: Bundle) -> None:
@@ -176,8 +177,8 @@ def test_tensors_of_another_network_are_refused(bundle: Bundle) -> None:
     for changed, said in (
         ({k: v for k, v in tensors.items() if k != name}, "lacks"),
         ({**tensors, "extra": torch.zeros(1)}, "unknown tensor"),
-        ({**tensors, name: torch.zeros(3)}, r"\(3,\)"),
-        ({**tensors, name: tensors[name].double()}, "float64"),
+        ({**tensors, name: torch.zeros(3)}, r"declared as F32 \[3\]"),
+        ({**tensors, name: tensors[name].double()}, "declared as F64"),
         ({**tensors, name: torch.full_like(tensors[name], torch.nan)}, "NaN"),
     ):
         replace_member(bundle, safetensors.torch.save(changed))
@@ -237,3 +238,42 @@ def test_the_model_card_names_structures_sites_and_limits(bundle: Bundle) -> Non
     assert "| 1 | south | 3 |" in card
     assert "not a medical device" in card
     assert (bundle.path / "LICENSE").read_text()
+
+
+def test_a_network_that_names_a_tensor_twice_keeps_it_once_and_whole(tmp_path: Path) -> None:
+    architecture = DynUNetArchitecture(
+        filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
+    )
+    tensors = build_network(architecture).state_dict()
+    preprocessing = {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (16, 16, 16)}
+    fields = {
+        "name": "DynUNet",
+        "architecture": architecture.model_dump(mode="json"),
+        "preprocessing": preprocessing,
+        "structures": [{"name": "Organ", "label": 1}],
+        "provenance": {"created": "2026-01-31"},
+    }
+    bundle = write_bundle(tmp_path / "dynunet", fields, [tensors])
+    with safetensors.safe_open(bundle.path / "models" / "member_0.safetensors", "pt") as stored:
+        assert len(list(stored.keys())) < len(tensors)
+    read = bundle.member_tensors(0)
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+
+
+def test_a_bundle_with_foreign_files_in_it_is_not_replaced(
+    bundle: Bundle, make_bundle: Callable[..., Bundle]
+) -> None:
+    (bundle.path / "images").mkdir()
+    with pytest.raises(OutputError, match="also holds images"):
+        make_bundle()
+    verify_bundle(bundle.path)
+    assert len(bundle.manifest.members) == 2
+
+
+@pytest.mark.parametrize("schedule", [[[0, 1]], [[5]]])
+def test_a_schedule_that_does_not_fit_members_and_sites_is_refused(
+    make_bundle: Callable[..., Bundle], schedule: list[list[int]]
+) -> None:
+    with pytest.raises(BundleError, match="every row of schedule"):
+        make_bundle(sites=["north"], schedule=schedule)

@@ -3,6 +3,8 @@
 Nothing here imports torch: a manifest can be read where no network can be built.
 """
 
+import math
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,6 +20,22 @@ class _Architecture(BaseModel):
     in_channels: Literal[1] = Field(default=1, description="Image channels.")
     classes: Classes = 2
 
+    @property
+    @abstractmethod
+    def reduction(self) -> tuple[int, int, int]:
+        """How many times smaller the lowest level is than the patch, along (x, y, z)."""
+
+    @property
+    def divisor(self) -> int:
+        """Every side of a patch must be a multiple of this."""
+        return max(self.reduction)  # powers of two: the largest is a multiple of the others
+
+    def lowest_voxels(self, patch_size: tuple[int, int, int]) -> int:
+        """How many voxels of a patch are left at the lowest level."""
+        return math.prod(
+            side // factor for side, factor in zip(patch_size, self.reduction, strict=True)
+        )
+
 
 class UNetArchitecture(_Architecture):
     """The 3D U-Net of the FedCross authors: five levels, two convolutions each."""
@@ -29,9 +47,9 @@ class UNetArchitecture(_Architecture):
     norm: Norm = Field(default="batch", description="Normalisation after every convolution.")
 
     @property
-    def divisor(self) -> int:
-        """Every side of a patch must be a multiple of this."""
-        return 16
+    def reduction(self) -> tuple[int, int, int]:
+        """Halved four times along every axis."""
+        return (16, 16, 16)
 
 
 class SegResNetArchitecture(_Architecture):
@@ -39,18 +57,17 @@ class SegResNetArchitecture(_Architecture):
 
     name: Literal["segresnet"] = "segresnet"
     init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = 8
-    blocks_down: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(max_length=6)] = (
-        1,
-        2,
-        2,
-        4,
-    )
+    blocks_down: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8)], ...],
+        Field(min_length=2, max_length=6, description="Residual blocks of each level."),
+    ] = (1, 2, 2, 4)
     norm: Norm = "group"
 
     @property
-    def divisor(self) -> int:
-        """Every side of a patch must be a multiple of this."""
-        return int(2 ** (len(self.blocks_down) - 1))
+    def reduction(self) -> tuple[int, int, int]:
+        """Halved along every axis at each level but the first."""
+        factor: int = 2 ** (len(self.blocks_down) - 1)
+        return (factor, factor, factor)
 
 
 class DynUNetArchitecture(_Architecture):
@@ -77,9 +94,10 @@ class DynUNetArchitecture(_Architecture):
         return self
 
     @property
-    def divisor(self) -> int:
-        """Every side of a patch must be a multiple of this."""
-        return int(2 ** (len(self.strides) - 1))
+    def reduction(self) -> tuple[int, int, int]:
+        """The product of the strides along each axis."""
+        x, y, z = (math.prod(axis) for axis in zip(*self.strides, strict=True))
+        return (x, y, z)
 
 
 Architecture = Annotated[

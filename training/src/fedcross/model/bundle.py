@@ -16,25 +16,26 @@ is unpickled and no configuration expression is evaluated.
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from types import TracebackType
 from typing import Any, Self
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from fedcross.errors import BundleError, OutputError
-from fedcross.model.archive import pack_folder, unpack_archive
-from fedcross.model.card import LICENSE_TEXT, inference_config, metadata, model_card
-from fedcross.model.manifest import Manifest, Member
+from fedcross.model.archive import pack_parts, unpack_archive
+from fedcross.model.card import LICENSE_TEXT, model_card
+from fedcross.model.folder import new_folder
+from fedcross.model.manifest import Manifest
+from fedcross.model.metadata import METADATA, check_manifest, read_manifest
+from fedcross.model.monai_files import inference_config, metadata
 from fedcross.model.networks import EnsembleNetwork, build_network
 from fedcross.model.weights import decode, encode, expected_tensors
 
-MAX_METADATA_BYTES = 4_000_000
-METADATA = Path("configs") / "metadata.json"
+PARTS = ("LICENSE", "configs", "docs", "models")
 
 
 class Bundle:
@@ -52,7 +53,7 @@ class Bundle:
         Its identity: the hash of the manifest, which holds the hashes of the members.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, temporary: bool = False) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, temporary: Path | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self.sha256 = identity(manifest)
@@ -67,8 +68,8 @@ class Bundle:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._temporary:
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def member_tensors(self, index: int) -> dict[str, Tensor]:
         """Read member `index`'s weights, checked against the manifest and the network.
@@ -127,36 +128,20 @@ def write_bundle(
     OutputError
         If the folder cannot be written.
     """
-    if path.exists() and not (path / METADATA).is_file():
-        raise OutputError(f"{path} exists and is not a bundle.", "Choose a new folder.")
+    _refuse_to_replace_anything_but_a_bundle(path)
+    fields = {**manifest, "members": [_entry(index, "0" * 64) for index in range(len(members))]}
+    architecture = check_manifest(fields).architecture
+    encoded = [
+        encode(tensors, architecture, f"member {index}") for index, tensors in enumerate(members)
+    ]
     trails = visited or [(None, 0)] * len(members)
-    checked = _validated({**manifest, "members": _placeholders(len(members))})
-    encoded = [encode(tensors, checked.architecture) for tensors in members]
-    entries = tuple(
-        Member(
-            file=f"models/member_{index}.safetensors",
-            sha256=hashlib.sha256(data).hexdigest(),
-            last_site=site,
-            rounds=rounds,
-        )
+    fields["members"] = [
+        _entry(index, hashlib.sha256(data).hexdigest()) | {"last_site": site, "rounds": rounds}
         for index, (data, (site, rounds)) in enumerate(zip(encoded, trails, strict=True))
-    )
-    final = checked.model_copy(update={"members": entries})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
+    ]
+    final = check_manifest(fields)
+    with new_folder(path) as partial:
         _write_parts(partial, final, encoded, members, license_text)
-        partial.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Bundle(path, final)
 
 
@@ -168,21 +153,27 @@ def open_bundle(path: Path) -> Bundle:
     BundleError
         If there is none, it is unsafe, or its manifest is not one this version understands.
     """
-    if path.is_file():
-        unpacked = Path(tempfile.mkdtemp(prefix="fedcross-bundle-"))
-        try:
-            unpack_archive(path, unpacked)
-            return Bundle(unpacked, _read_manifest(unpacked), temporary=True)
-        except BaseException:
-            shutil.rmtree(unpacked, ignore_errors=True)
-            raise
-    if not path.is_dir():
+    if path.is_dir():
+        return Bundle(path, read_manifest(path, path.name))
+    if not path.is_file():
         raise BundleError(f"There is no bundle at {path}.", "Give a bundle folder or its .zip.")
-    return Bundle(path, _read_manifest(path))
+    unpacked = Path(mkdtemp(prefix="fedcross-bundle-"))
+    try:
+        unpack_archive(path, unpacked)
+        folder = _bundle_in(unpacked)
+        return Bundle(folder, read_manifest(folder, path.name), temporary=unpacked)
+    except BaseException:
+        shutil.rmtree(unpacked, ignore_errors=True)
+        raise
 
 
 def verify_bundle(path: Path) -> Manifest:
     """Check all of a bundle: schema, hashes, every member's tensors.
+
+    Returns
+    -------
+    Manifest
+        What the bundle says about itself.
 
     Raises
     ------
@@ -196,65 +187,74 @@ def verify_bundle(path: Path) -> Manifest:
 
 
 def pack_bundle(path: Path, zip_path: Path) -> None:
-    """Put a sound bundle into one zip; the same bundle gives the same bytes."""
+    """Put a sound bundle into one zip; the same bundle gives the same bytes.
+
+    As MONAI's specification asks, the zip holds one folder, named after the bundle. What else lies
+    beside the bundle's own parts, such as images that MONAI's runner was given, stays out of it.
+
+    Raises
+    ------
+    BundleError
+        If it is not a sound bundle folder.
+    OutputError
+        If the zip cannot be written.
+    """
     if path.is_file():
         raise BundleError(f"{path.name} is a file; only a bundle folder can be packed.")
-    verify_bundle(path)
-    pack_folder(path, zip_path)
+    if zip_path.absolute().is_relative_to(path.absolute()):
+        raise OutputError(f"{zip_path} lies in the bundle that is to be packed.", "Move it out.")
+    manifest = verify_bundle(path)
+    pack_parts(path, PARTS, zip_path, manifest.slug)
 
 
 def unpack_bundle(zip_path: Path, path: Path) -> Bundle:
-    """Unpack a bundle's zip into a new folder, whole or not at all."""
+    """Unpack a bundle's zip into a new folder, whole or not at all.
+
+    Raises
+    ------
+    BundleError
+        If the zip is unsafe or does not hold a sound bundle.
+    OutputError
+        If `path` exists or cannot be written.
+    """
     if path.exists():
         raise OutputError(f"{path} exists.", "Choose a new folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        unpack_archive(zip_path, partial)
-        manifest = verify_bundle(partial)
-        partial.chmod(0o755)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if not zip_path.is_file():
+        raise BundleError(f"There is no zip at {zip_path}.")
+    with new_folder(path) as partial, TemporaryDirectory(dir=path.parent) as scratch:
+        unpacked = Path(scratch) / "unpacked"
+        unpacked.mkdir()
+        unpack_archive(zip_path, unpacked)
+        found = _bundle_in(unpacked)
+        manifest = read_manifest(found, zip_path.name)
+        verify_bundle(found)
+        partial.rmdir()
+        found.rename(partial)
     return Bundle(path, manifest)
 
 
-def _placeholders(count: int) -> list[dict[str, str]]:
-    """Stand in for members while the rest of a manifest is checked."""
-    return [
-        {"file": f"models/member_{index}.safetensors", "sha256": "0" * 64} for index in range(count)
-    ]
+def _bundle_in(unpacked: Path) -> Path:
+    """Return what a zip was made of: what it holds, or the one folder in it that is a bundle."""
+    inner = [folder for folder in sorted(unpacked.iterdir()) if (folder / METADATA).is_file()]
+    return inner[0] if len(inner) == 1 and not (unpacked / METADATA).is_file() else unpacked
 
 
-def _validated(fields: Mapping[str, Any]) -> Manifest:
-    try:
-        return Manifest.model_validate_json(json.dumps(fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        given = repr(first["input"])
-        shown = f", got {given}" if len(given) < 80 else ""
-        raise BundleError(
-            f"The bundle's metadata is not valid: {where}: {first['msg']}{shown}."
-        ) from error
+def _entry(index: int, sha256: str) -> dict[str, Any]:
+    """Return what the manifest says of a member at least."""
+    return {"file": f"models/member_{index}.safetensors", "sha256": sha256}
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / METADATA
-    try:
-        if path.is_symlink() or path.stat().st_size > MAX_METADATA_BYTES:
-            raise BundleError("The bundle's metadata.json is a link or larger than 4 MB.")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{folder.name} is no bundle: it lacks configs/metadata.json.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError("The bundle's metadata.json cannot be read as JSON.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("fedcross"), dict):
-        raise BundleError(
-            "This is a MONAI bundle without a FedCross ensemble: metadata.json has no "
-            '"fedcross" section.'
+def _refuse_to_replace_anything_but_a_bundle(path: Path) -> None:
+    if not path.exists():
+        return
+    if not (path / METADATA).is_file():
+        raise OutputError(f"{path} exists and is not a bundle.", "Choose a new folder.")
+    foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in PARTS)
+    if foreign:  # for instance what MONAI's runner was given and has written
+        raise OutputError(
+            f"The bundle at {path} cannot be replaced: it also holds {foreign[0]}.",
+            "Move that away or choose a new folder.",
         )
-    return _validated(content["fedcross"])
 
 
 def _write_parts(
@@ -276,7 +276,8 @@ def _write_parts(
         for index, tensors in enumerate(members)
         for name, tensor in tensors.items()
     }
-    torch.save({name: state[name] for name in names}, folder / "models" / "model.pt")
+    with (folder / "models" / "model.pt").open("wb") as file:  # a full disk is then an OSError
+        torch.save({name: state[name] for name in names}, file)
     _write_json(folder / METADATA, metadata(manifest))
     _write_json(folder / "configs" / "inference.json", inference_config(manifest))
     (folder / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")

@@ -1,7 +1,6 @@
-"""The parts of a bundle that are for people and for other tools: never read by FedCross."""
+"""The parts of a bundle that are for people: the model card and the licence."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from fedcross.model.manifest import Manifest
 
@@ -9,129 +8,6 @@ LICENSE_TEXT = """\
 These weights are distributed under the Apache License, Version 2.0, unless whoever trained them
 says otherwise here. The licence's text: https://www.apache.org/licenses/LICENSE-2.0
 """
-
-
-def metadata(manifest: Manifest) -> dict[str, Any]:
-    """Return ``metadata.json``: the fields MONAI asks for, and ours under "fedcross"."""
-    classes = {"0": "background"} | {str(s.label): s.name for s in manifest.structures}
-    packages = manifest.provenance.packages
-    patch = list(manifest.preprocessing.patch_size[::-1])
-    image = {
-        "type": "image",
-        "format": "magnitude",
-        "modality": manifest.preprocessing.modality or "n/a",
-        "num_channels": 1,
-        "spatial_shape": patch,
-        "dtype": "float32",
-        "value_range": [],
-        "is_patch_data": True,
-        "channel_def": {"0": "image"},
-    }
-    prediction = image | {
-        "format": "probability",
-        "num_channels": len(classes),
-        "value_range": [0, 1],
-        "channel_def": classes,
-    }
-    return {
-        "version": "1.0.0",
-        "changelog": {"1.0.0": "exported by fedcross"},
-        "monai_version": packages.get("monai", "n/a"),
-        "pytorch_version": packages.get("torch", "n/a").split("+")[0],
-        "numpy_version": packages.get("numpy", "n/a"),
-        "required_packages_version": {"fedcross": packages.get("fedcross", "n/a")},
-        "name": manifest.name,
-        "task": f"Segmentation of {', '.join(s.name for s in manifest.structures)}",
-        "description": manifest.description or manifest.name,
-        "authors": "see docs/README.md",
-        "copyright": "see LICENSE",
-        "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": prediction}},
-        "fedcross": manifest.model_dump(mode="json"),
-    }
-
-
-def inference_config(manifest: Manifest) -> dict[str, Any]:
-    """Return ``inference.json`` for MONAI's runner: every member, averaged.
-
-    It writes the ensemble's probabilities of each image in ``dataset_dir`` to ``output_dir``. MONAI
-    works in RAS where FedCross works in LPS, so its axis codes are flipped accordingly.
-    """
-    steps = manifest.preprocessing
-    keys = {"keys": "image"}
-    return {
-        "imports": ["$import glob"],
-        "bundle_root": ".",
-        "dataset_dir": "$@bundle_root + '/images'",
-        "output_dir": "$@bundle_root + '/eval'",
-        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "network_def": {
-            "_target_": "fedcross.model.networks.EnsembleNetwork",
-            "architecture": manifest.architecture.model_dump(mode="json"),
-            "members": len(manifest.members),
-        },
-        "network": "$@network_def.to(@device)",
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", **keys},
-                {"_target_": "EnsureChannelFirstd", **keys},
-                {"_target_": "NormalizeIntensityd", **keys},
-                {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
-                {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
-                # FedCross arrays are (z, y, x).
-                {"_target_": "Transposed", **keys, "indices": [0, 3, 2, 1]},
-                {"_target_": "EnsureTyped", **keys, "device": "@device"},
-            ],
-        },
-        "dataset": {
-            "_target_": "Dataset",
-            "data": "$[{'image': i} for i in sorted(glob.glob(@dataset_dir + '/*.nii.gz'))]",
-            "transform": "@preprocessing",
-        },
-        "dataloader": {
-            "_target_": "DataLoader",
-            "dataset": "@dataset",
-            "batch_size": 1,
-            "shuffle": False,
-            "num_workers": 0,
-        },
-        "inferer": {
-            "_target_": "SlidingWindowInferer",
-            "roi_size": list(steps.patch_size[::-1]),
-            "overlap": steps.overlap,
-            "mode": "gaussian",
-        },
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "Transposed", "keys": "pred", "indices": [0, 3, 2, 1]},
-                {
-                    "_target_": "SaveImaged",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "output_postfix": "probabilities",
-                    "resample": False,
-                },
-            ],
-        },
-        "handlers": [
-            {
-                "_target_": "CheckpointLoader",
-                "load_path": "$@bundle_root + '/models/model.pt'",
-                "load_dict": {"model": "@network"},
-            }
-        ],
-        "evaluator": {
-            "_target_": "SupervisedEvaluator",
-            "device": "@device",
-            "val_data_loader": "@dataloader",
-            "network": "@network",
-            "inferer": "@inferer",
-            "postprocessing": "@postprocessing",
-            "val_handlers": "@handlers",
-        },
-        "run": ["$@evaluator.run()"],
-    }
 
 
 def model_card(manifest: Manifest) -> str:

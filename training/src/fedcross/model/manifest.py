@@ -21,6 +21,11 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CodeText = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\^~|\x00-\x1f]+$")]
 
 
+def slug(name: str) -> str:
+    """Return a name's ASCII letters and digits, as may stand in a file's name; perhaps nothing."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +54,7 @@ class Structure(_Strict):
     @property
     def slug(self) -> str:
         """The name as it may stand in a file's name."""
-        return re.sub(r"[^A-Za-z0-9]+", "_", self.name).strip("_").lower() or f"label_{self.label}"
+        return slug(self.name) or f"label_{self.label}"
 
 
 class Preprocessing(_Strict):
@@ -85,7 +90,9 @@ class Provenance(_Strict):
     source: Text = ""
     packages: dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=60)]] = {}
     configuration_sha256: Sha256 | None = None
-    validation: dict[Annotated[str, Field(max_length=120)], float] = {}
+    validation: dict[
+        Annotated[str, Field(max_length=120)], Annotated[float, Field(allow_inf_nan=False)]
+    ] = {}
 
 
 class Manifest(_Strict):
@@ -102,6 +109,11 @@ class Manifest(_Strict):
     schedule: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
     calibration: Calibration = Calibration()
     provenance: Provenance
+
+    @property
+    def slug(self) -> str:
+        """The name as it may stand in a file's name."""
+        return slug(self.name) or "bundle"
 
     @field_validator("members")
     @classmethod
@@ -123,9 +135,24 @@ class Manifest(_Strict):
                 f"the network has {self.architecture.classes} classes, but background and "
                 f"{len(self.structures)} structures need {len(self.structures) + 1}"
             )
-        divisor = self.architecture.divisor
-        if any(side % divisor for side in self.preprocessing.patch_size):
-            raise ValueError(
-                f"patch_size must be multiples of {divisor}, got {self.preprocessing.patch_size}"
-            )
+        self._check_patch()
+        self._check_schedule()
         return self
+
+    def _check_patch(self) -> None:
+        divisor, patch = self.architecture.divisor, self.preprocessing.patch_size
+        if any(side % divisor for side in patch):
+            raise ValueError(f"patch_size must be multiples of {divisor}, got {patch}")
+        if self.architecture.norm == "instance" and self.architecture.lowest_voxels(patch) == 1:
+            raise ValueError(
+                f"patch_size {patch} leaves one voxel at the network's lowest level, where "
+                "instance normalisation needs more"
+            )
+
+    def _check_schedule(self) -> None:
+        for row in self.schedule or ():
+            if len(row) != len(self.members) or max(row) >= len(self.sites):
+                raise ValueError(
+                    f"every row of schedule must have one of {len(self.sites)} sites for each of "
+                    f"{len(self.members)} members, got {row}"
+                )

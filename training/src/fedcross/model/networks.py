@@ -1,5 +1,6 @@
 """Networks built from the allow-list, all from images to logits."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -16,11 +17,6 @@ from fedcross.model.architecture import (
 )
 
 GROUPS = 8
-_MONAI_NORM: dict[Norm, object] = {
-    "batch": "BATCH",
-    "instance": ("INSTANCE", {"affine": True}),
-    "group": ("GROUP", {"num_groups": GROUPS}),
-}
 
 
 def build_network(architecture: Architecture) -> nn.Module:
@@ -171,6 +167,13 @@ def _groups(channels: int) -> int:
     return max(n for n in range(1, GROUPS + 1) if channels % n == 0)
 
 
+def _monai_normalisation(norm: Norm, channels: Sequence[int]) -> object:
+    """MONAI's name for a normalisation that serves every one of `channels`."""
+    if norm == "group":
+        return ("GROUP", {"num_groups": _groups(math.gcd(*channels))})
+    return {"batch": "BATCH", "instance": ("INSTANCE", {"affine": True})}[norm]
+
+
 def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
     from monai.networks.nets import SegResNet
 
@@ -183,7 +186,7 @@ def _segresnet(architecture: SegResNetArchitecture) -> nn.Module:
             out_channels=architecture.classes,
             blocks_down=architecture.blocks_down,
             blocks_up=(1,) * (len(architecture.blocks_down) - 1),
-            norm=_MONAI_NORM[architecture.norm],
+            norm=_monai_normalisation(architecture.norm, [architecture.init_filters]),
         ),
     )
 
@@ -202,7 +205,7 @@ def _dynunet(architecture: DynUNetArchitecture) -> nn.Module:
             strides=strides,
             upsample_kernel_size=strides[1:],
             filters=architecture.filters,
-            norm_name=_MONAI_NORM[architecture.norm],
+            norm_name=_monai_normalisation(architecture.norm, architecture.filters),
             res_block=architecture.residual,
         ),
     )

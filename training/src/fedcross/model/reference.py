@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -87,7 +88,8 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     if not checkpoint.is_file():
         raise BundleError(f"There is no checkpoint at {checkpoint}.")
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise BundleError(
             f"{checkpoint.name} is no checkpoint that can be loaded without running code from it."
@@ -95,6 +97,18 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BundleError(f"{checkpoint.name} holds a {type(content).__name__}, not a checkpoint.")
     return content
+
+
+def _numpy_scalars() -> list[Any]:
+    """Return what a NumPy number among the tensors is made of: it runs no code of the file.
+
+    The authors' code keeps the best validation score as one. NumPy moved the function between its
+    versions 1 and 2, and a file may name either place.
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = {type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)}
+    return [*((scalar, name) for name in names), np.dtype, *kinds]
 
 
 def _members(content: dict[str, Any], name: str) -> list[dict[str, Tensor]]:

@@ -1,12 +1,13 @@
 """A member's weights on disk: safetensors, checked against what its network needs before use.
 
-The bytes are read once, so that what was hashed is what is loaded.
+The bytes are read once, so that what was hashed is what is loaded. Some networks (DynUNet) reach
+the same tensor by several names; it is stored once, by the first of them.
 """
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
+import stat
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import safetensors
@@ -19,25 +20,47 @@ from fedcross.model.architecture import Architecture
 from fedcross.model.networks import build_network
 
 MAX_HEADER_BYTES = 4_000_000
+_LENGTH_BYTES = 8
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all that the allowed networks hold
 
 
 def expected_tensors(architecture: Architecture) -> dict[str, Tensor]:
-    """Return the names, shapes and dtypes a member must have, as tensors without memory."""
+    """Return a network's tensors as names, shapes and dtypes, without memory.
+
+    A tensor with several names is the same object under each.
+    """
     with torch.device("meta"):
-        return dict(build_network(architecture).state_dict())
+        return dict(build_network(architecture).state_dict(keep_vars=True))
 
 
-def encode(tensors: Mapping[str, Tensor], architecture: Architecture) -> bytes:
+def encode(
+    tensors: Mapping[str, Tensor], architecture: Architecture, where: str = "member"
+) -> bytes:
     """Serialise a member's state for a bundle.
+
+    Parameters
+    ----------
+    tensors
+        A state dict: every name of the network.
+    architecture
+        The network.
+    where
+        How messages call the member.
 
     Raises
     ------
     BundleError
-        If the tensors are not those of the architecture, or hold NaN or infinity.
+        If the tensors are not those of the architecture, hold NaN or infinity, or differ between
+        two names of one tensor.
     """
+    expected = expected_tensors(architecture)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _check_tensors(plain, expected_tensors(architecture), "member")
-    return bytes(safetensors.torch.save(plain))
+    _check_tensors(plain, expected, where)
+    stored = _stored_names(expected)
+    for name, first in stored.items():
+        if not torch.equal(plain[name], plain[first]):
+            raise BundleError(f"{where}: {name!r} and {first!r} are one tensor, but differ.")
+    return bytes(safetensors.torch.save({name: plain[name] for name in set(stored.values())}))
 
 
 def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,12 +75,20 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
     expected
         From `expected_tensors`.
 
+    Returns
+    -------
+    dict
+        A state dict with every name of `expected`.
+
     Raises
     ------
     BundleError
-        At the first thing that is wrong; nothing was allocated for a tensor by then.
+        At the first thing that is wrong. The file is read only if it is no larger than the network
+        needs, and tensors are made of it only if its header declares exactly the network's.
     """
-    data = _read_bounded(path, expected)
+    stored = _stored_names(expected)
+    wanted = {name: expected[name] for name in stored.values()}
+    data = _read_bounded(path, wanted)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise BundleError(
@@ -65,24 +96,32 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
             f"{sha256[:12]}....",
             "Get the bundle again from where it came.",
         )
-    _check_header(data, path.name)
+    _check_header(data, wanted, path.name)
     try:
         tensors = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise BundleError(f"{path.name} is not a valid safetensors file: {error}.") from error
-    _check_tensors(tensors, expected, path.name)
-    return tensors
+        raise BundleError(f"{path.name} is not a valid safetensors file.") from error
+    _check_tensors(tensors, wanted, path.name)
+    return {name: tensors[first] for name, first in stored.items()}
 
 
-def _read_bounded(path: Path, expected: Mapping[str, Tensor]) -> bytes:
-    limit = MAX_HEADER_BYTES + sum(t.numel() * t.element_size() for t in expected.values())
+def _stored_names(expected: Mapping[str, Tensor]) -> dict[str, str]:
+    """Map every name of a tensor to the first of its names, by which it is stored."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(tensor), name) for name, tensor in expected.items()}
+
+
+def _read_bounded(path: Path, wanted: Mapping[str, Tensor]) -> bytes:
+    limit = MAX_HEADER_BYTES + sum(t.numel() * t.element_size() for t in wanted.values())
     if path.is_symlink():
         raise BundleError(f"{path.name} is a symbolic link, which a bundle must not hold.")
     try:
-        size = path.stat().st_size
-        if size > limit:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise BundleError(f"{path.name} is not an ordinary file.")
+        if status.st_size > limit:
             raise BundleError(
-                f"{path.name} has {size} bytes, but its network needs at most {limit}."
+                f"{path.name} has {status.st_size} bytes, but its network needs at most {limit}."
             )
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -91,34 +130,50 @@ def _read_bounded(path: Path, expected: Mapping[str, Tensor]) -> bytes:
         raise BundleError(f"{path.name} cannot be read: {error.strerror}.") from error
 
 
-def _check_header(data: bytes, name: str) -> None:
-    """Refuse declared sizes that do not add up, before anything is allocated for them."""
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER_BYTES):
+def _check_header(data: bytes, wanted: Mapping[str, Tensor], name: str) -> None:
+    """Refuse a header that declares anything but the network's tensors, before any is made."""
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    room = len(data) - _LENGTH_BYTES - length
+    if len(data) < _LENGTH_BYTES or length > MAX_HEADER_BYTES or room < 0:
         raise BundleError(f"{name} is not a safetensors file.")
     try:
-        header = json.loads(data[8 : 8 + length])
-        declared = {
-            key: (entry["shape"], entry["data_offsets"])
-            for key, entry in header.items()
-            if key != "__metadata__"
-        }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is not a safetensors file.") from error
-    room = len(data) - 8 - length
-    for key, (shape, offsets) in declared.items():
-        count = math.prod(shape) if all(isinstance(n, int) and n >= 0 for n in shape) else -1
-        if not 0 <= count <= room or max(offsets, default=0) > room:
-            raise BundleError(f"{name} declares tensor {key!r} larger than the file itself.")
+    if not isinstance(header, dict) or not all(isinstance(v, dict) for v in header.values()):
+        raise BundleError(f"{name} is not a safetensors file.")
+    header.pop("__metadata__", None)
+    _check_names(header.keys(), wanted.keys(), name)
+    for key, entry in header.items():
+        _check_declared(entry, wanted[key], room, f"{name}: tensor {key!r}")
+
+
+def _check_declared(entry: Mapping[str, object], wanted: Tensor, room: int, where: str) -> None:
+    """Check one entry of a header: dtype and shape are the network's, its bytes lie in the file."""
+    shape, size = list(wanted.shape), wanted.numel() * wanted.element_size()
+    if entry.get("dtype") != _DTYPES[wanted.dtype] or entry.get("shape") != shape:
+        declared = f"{entry.get('dtype')} {entry.get('shape')}"
+        if len(declared) > 80:
+            declared = declared[:77] + "..."
+        raise BundleError(
+            f"{where} is declared as {declared}, but the bundle's network needs "
+            f"{_DTYPES[wanted.dtype]} {shape}."
+        )
+    offsets = entry.get("data_offsets")
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != 2
+        or not all(isinstance(offset, int) for offset in offsets)
+        or not 0 <= offsets[0] <= offsets[1] <= room
+        or offsets[1] - offsets[0] != size
+    ):
+        raise BundleError(f"{where} is declared where the file has no room for it.")
 
 
 def _check_tensors(
     tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str
 ) -> None:
-    missing, extra = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected)
-    if missing or extra:
-        kind, name = ("lacks", missing[0]) if missing else ("has an unknown tensor", extra[0])
-        raise BundleError(f"{where} {kind} {name!r}, so it does not fit the bundle's network.")
+    _check_names(tensors.keys(), expected.keys(), where)
     for name, tensor in tensors.items():
         wanted = expected[name]
         if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
@@ -128,3 +183,10 @@ def _check_tensors(
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BundleError(f"{where}: tensor {name!r} holds NaN or infinite numbers.")
+
+
+def _check_names(names: Set[str], expected: Set[str], where: str) -> None:
+    missing, extra = sorted(expected - names), sorted(names - expected)
+    if missing or extra:
+        kind, name = ("lacks", missing[0]) if missing else ("has an unknown tensor", extra[0][:80])
+        raise BundleError(f"{where} {kind} {name!r}, so it does not fit the bundle's network.")
