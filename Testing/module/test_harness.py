@@ -169,12 +169,20 @@ def test_a_file_that_is_not_python_is_not_a_module(tmp_path):
         module_loader.load(tmp_path / "notes.txt")
 
 
-def test_a_machine_without_egl_is_told_both_packages(monkeypatch):
+def test_a_machine_without_libraries_is_told_just_their_packages(monkeypatch, capsys):
     def refuse(name):
-        raise OSError(name)
+        if name in ("libEGL.so.1", "libxkbcommon.so.0"):
+            raise OSError(name)
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    assert preflight.advice().endswith("sudo apt-get install libegl1 libgl1-mesa-dri")
+    assert preflight.main() == 2
+    assert capsys.readouterr().err.endswith("apt-get install libegl1 libxkbcommon0\n")
+
+
+def test_a_machine_without_a_driver_is_told_to_install_mesa(monkeypatch, capsys):
+    monkeypatch.setattr(preflight, "_TRIAL", "raise SystemExit(1)")
+    assert preflight.main() == 2
+    assert capsys.readouterr().err.endswith("apt-get install libgl1-mesa-dri\n")
 
 
 def test_a_renderer_that_crashes_is_reported_in_one_sentence(monkeypatch, capsys):
