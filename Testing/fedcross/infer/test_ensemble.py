@@ -42,7 +42,7 @@ def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
     recorder = Recorder()
     with tempfile.TemporaryFile() as spool:
         outcome = run_ensemble(
-            bundle.manifest, member, prepared, spool, measure="std", reporter=recorder
+            bundle.manifest, member, prepared, spool, measures=("std",), reporter=recorder
         )
         labels = np.array(outcome.member_labels)
     # No overlap matters to a member that looks at one voxel only.
@@ -77,7 +77,7 @@ def test_one_member_is_alive_at_a_time(bundle, prepared):
 
     with tempfile.TemporaryFile() as spool:
         run_ensemble(
-            bundle.manifest, load, prepared, spool, measure="entropy", reporter=NullReporter()
+            bundle.manifest, load, prepared, spool, measures=("entropy",), reporter=NullReporter()
         )
     assert len(alive) == 3
 

@@ -97,6 +97,13 @@ def segment(
     save_members: Annotated[
         bool, typer.Option("--save-members", help="Also write each member's own segmentation.")
     ] = False,
+    for_viewer: Annotated[
+        bool,
+        typer.Option("--for-viewer", help="Also write all maps, the members' outlines, distances."),
+    ] = False,
+    roi: Annotated[
+        Path | None, typer.Option(help="JSON file of a box (LPS mm) outside which nothing is done.")
+    ] = None,
     events: Annotated[
         bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")
     ] = False,
@@ -115,6 +122,8 @@ def segment(
         precision=precision,
         save_probabilities=save_probabilities,
         save_members=save_members,
+        roi=roi,
+        for_viewer=for_viewer,
     )
     if events:
         raise typer.Exit(run(request, events=True))

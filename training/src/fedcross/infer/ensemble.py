@@ -6,7 +6,7 @@ number K of members: beside the volume it takes float32 maps on the networks' gr
 at work, C to 2 C + 1 for the statistics, and one for the weights (C classes).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fedcross.infer.events import Reporter
 from fedcross.infer.patches import PatchPredictor, Progress, blend_patches, count_patches
 from fedcross.infer.preprocess import Prepared, to_source_grid
+from fedcross.infer.region import Region
 from fedcross.method.uncertainty import EnsembleStatistics, Measure
 from fedcross.model.manifest import Manifest
 
@@ -95,7 +96,8 @@ def run_ensemble(
     prepared: Prepared,
     spool: IO[bytes],
     *,
-    measure: Measure,
+    measures: Collection[Measure],
+    region: Region | None = None,
     reporter: Reporter,
 ) -> EnsembleOutcome:
     """Run all members, one after another.
@@ -111,8 +113,11 @@ def run_ensemble(
     spool
         An empty file opened for reading and writing, to hold a byte per voxel and member; the
         outcome lives as long as this file.
-    measure
-        The measure of spread that will be asked for.
+    measures
+        The measures of spread that will be asked for.
+    region
+        What is segmented; None is the whole volume. Patches that do not touch it are left out, and
+        outside it the members' label maps are background.
     reporter
         Told about every patch.
     """
@@ -120,8 +125,11 @@ def run_ensemble(
     classes = manifest.architecture.classes
     patch = manifest.preprocessing.patch_size[::-1]
     overlap = manifest.preprocessing.overlap
-    patches = count_patches(prepared.array.shape, patch, overlap)
-    statistics = EnsembleStatistics((classes, *prepared.array.shape), (measure,))
+    # One voxel more on each side: interpolation to the input's own grid looks at neighbours.
+    needed = region.bounds(prepared.grid, margin=1) if region else None
+    inside = region.mask(prepared.source) if region else None
+    patches = count_patches(prepared.array.shape, patch, overlap, needed)
+    statistics = EnsembleStatistics((classes, *prepared.array.shape), measures)
 
     def take_in(index: int) -> None:  # a function, so that nothing of a member outlives it
         def told(done: int, _: int) -> None:
@@ -133,11 +141,12 @@ def run_ensemble(
             patch=patch,
             overlap=overlap,
             classes=classes,
+            needed=needed,
             progress=told,
         )
         statistics.update(probabilities)
         # Written, not mapped: a full disk is then an error and not a crash.
-        spool.write(label_map(probabilities, prepared).tobytes())
+        spool.write(label_map(probabilities, prepared, inside).tobytes())
 
     for index in range(members):
         take_in(index)
@@ -146,7 +155,9 @@ def run_ensemble(
     return EnsembleOutcome(statistics, np.memmap(spool, np.uint8, mode="r", shape=shape))
 
 
-def label_map(probabilities: NDArray[np.float32], prepared: Prepared) -> NDArray[np.uint8]:
+def label_map(
+    probabilities: NDArray[np.float32], prepared: Prepared, inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """Return the most probable class of every voxel of the input's own grid.
 
     Parameters
@@ -156,6 +167,8 @@ def label_map(probabilities: NDArray[np.float32], prepared: Prepared) -> NDArray
         first and compared then, class by class.
     prepared
         The volume.
+    inside
+        (z, y, x) as stored: elsewhere is background; None is everywhere.
 
     Returns
     -------
@@ -168,4 +181,6 @@ def label_map(probabilities: NDArray[np.float32], prepared: Prepared) -> NDArray
         candidate = to_source_grid(probabilities[label], prepared)
         labels[candidate > best] = label
         best = np.maximum(best, candidate)  # not in place: it may be the caller's own array
+    if inside is not None:
+        labels[~inside] = 0
     return labels

@@ -19,7 +19,18 @@ from fedcross.errors import OutputError
 SUMMARY = "summary.json"
 SEGMENTATION = "segmentation.seg.nrrd"
 UNCERTAINTY = "uncertainty.nrrd"
-_PRODUCTS = (SUMMARY, SEGMENTATION, UNCERTAINTY, "probability_*.nrrd", "member_*.seg.nrrd")
+OUTLINES = "outlines.seg.nrrd"
+DISTANCE = "distance.nrrd"
+_PRODUCTS = (
+    SUMMARY,
+    SEGMENTATION,
+    UNCERTAINTY,
+    OUTLINES,
+    DISTANCE,
+    "uncertainty_*.nrrd",
+    "probability_*.nrrd",
+    "member_*.seg.nrrd",
+)
 
 
 class OutputFolder:

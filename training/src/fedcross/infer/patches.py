@@ -18,6 +18,7 @@ SMALLEST_WEIGHT = 1e-3
 """Far from the centre weights stop falling, so that a patch's corners never count as nothing."""
 
 Start = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
 Progress = Callable[[int, int], None]
 
 
@@ -79,6 +80,7 @@ def blend_patches(
     patch: Sequence[int],
     overlap: float,
     classes: int,
+    needed: Box | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return the weighted mean of a member's probabilities over all patches of a volume.
@@ -95,6 +97,10 @@ def blend_patches(
         As in `plan_patches`.
     classes
         C, background included.
+    needed
+        Slices (z, y, x) of the part of the volume that is asked for; None is all of it. The patches
+        that touch it, and no others, are computed, at the same places: in it the result is the same,
+        bit for bit. Where no patch was computed, everything is background.
     progress
         Called with (patches done, patches in all) after each patch.
 
@@ -104,7 +110,7 @@ def blend_patches(
         float32 (C, D, H, W).
     """
     before, padded = _pad(volume, patch)
-    starts = plan_patches(padded.shape, patch, overlap)
+    starts = _touching(plan_patches(padded.shape, patch, overlap), patch, before, needed)
     weight = gaussian_weight(patch)
     total = np.zeros((classes, *padded.shape), dtype=np.float32)
     counted = np.zeros(padded.shape, dtype=np.float32)
@@ -114,15 +120,36 @@ def blend_patches(
         counted[box] += weight
         if progress is not None:
             progress(done, len(starts))
+    total[0][counted == 0] = 1
+    counted[counted == 0] = 1
     total /= counted
     inner = tuple(slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
     return np.ascontiguousarray(total[:, *inner])
 
 
-def count_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> int:
+def count_patches(
+    shape: Sequence[int], patch: Sequence[int], overlap: float, needed: Box | None = None
+) -> int:
     """Return how many patches `blend_patches` takes for a volume of `shape`, padding included."""
     padded = [max(side, part) for side, part in zip(shape, patch, strict=True)]
-    return len(plan_patches(padded, patch, overlap))
+    before = [(large - small) // 2 for large, small in zip(padded, shape, strict=True)]
+    return len(_touching(plan_patches(padded, patch, overlap), patch, before, needed))
+
+
+def _touching(
+    starts: list[Start], patch: Sequence[int], before: Sequence[int], needed: Box | None
+) -> list[Start]:
+    """Keep the patches of a padded volume that touch a part of the volume inside."""
+    if needed is None:
+        return starts
+    return [
+        start
+        for start in starts
+        if all(
+            low < part.stop + pad and low + side > part.start + pad
+            for low, side, pad, part in zip(start, patch, before, needed, strict=True)
+        )
+    ]
 
 
 def _starts(side: int, part: int, interval: int) -> list[int]:

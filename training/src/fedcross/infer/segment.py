@@ -13,17 +13,27 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DeviceError
 from fedcross.infer.device import Precision, describe_device, resolve_device, resolve_precision
+from fedcross.infer.distance import distance_map
 from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map, run_ensemble
 from fedcross.infer.events import Reporter
-from fedcross.infer.output import SEGMENTATION, SUMMARY, UNCERTAINTY, OutputFolder
+from fedcross.infer.outlines import write_outlines
+from fedcross.infer.output import (
+    DISTANCE,
+    OUTLINES,
+    SEGMENTATION,
+    SUMMARY,
+    UNCERTAINTY,
+    OutputFolder,
+)
 from fedcross.infer.patches import PatchPredictor
 from fedcross.infer.preprocess import Prepared, prepare, to_source_grid
+from fedcross.infer.region import Region
 from fedcross.infer.segmentation_io import write_segmentation
 from fedcross.infer.stopwatch import Stopwatch
-from fedcross.infer.summary import Summary, summarise
+from fedcross.infer.summary import Summary, UncertaintyMap, summarise
 from fedcross.infer.torch_predictor import TorchPredictor, memory_errors_translated
 from fedcross.infer.volume_io import read_volume, write_volume
-from fedcross.method.uncertainty import Measure
+from fedcross.method.uncertainty import MEASURES, Measure, upper_bound
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.manifest import Manifest
 
@@ -44,8 +54,13 @@ class SegmentRequest:
         What the uncertainty map shows.
     device, precision : str
         As `resolve_device` and `resolve_precision` take them.
+    roi : Path or None
+        A box to which the segmentation is confined, see `fedcross.infer.region.Region.read`.
     save_probabilities, save_members : bool
         Also write each structure's mean probability, and each member's own segmentation.
+    for_viewer : bool
+        Also write what lets a viewer show everything without computing: the maps of all measures,
+        the outlines (`fedcross.infer.outlines`) and the distances (`fedcross.infer.distance`).
     """
 
     bundle: Path
@@ -56,14 +71,26 @@ class SegmentRequest:
     precision: str = "auto"
     save_probabilities: bool = False
     save_members: bool = False
+    roi: Path | None = None
+    for_viewer: bool = False
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that are written, the chosen one first."""
+        others = [name for name in MEASURES if name != self.measure] if self.for_viewer else []
+        return (self.measure, *others)
 
 
 @dataclass(frozen=True)
-class _Maps:
-    """The ensemble's results on the input's own grid, (z, y, x) as stored."""
+class _Result:
+    """The ensemble's results on the input's own grid, (z, y, x) as stored.
+
+    `inside` is the region of interest there, or None.
+    """
 
     labels: NDArray[np.uint8]
     heat: NDArray[np.float32]
+    inside: NDArray[np.bool_] | None
 
 
 def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
@@ -104,12 +131,14 @@ def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
         with clock.stage("open", "Opening the bundle"):
             device = resolve_device(request.device)
             precision = resolve_precision(request.precision, device)
+            region = Region.read(request.roi) if request.roi else None
             bundle = stack.enter_context(open_bundle(request.bundle))
             out = stack.enter_context(OutputFolder(request.out, request.image))
         with clock.stage("read", "Reading the volume"):
             image = read_volume(request.image)
         with clock.stage("preprocess", "Preparing the volume"):
             prepared = prepare(image, bundle.manifest.preprocessing)
+            inside = region.mask(prepared.source) if region else None
         members = len(bundle.manifest.members)
         with clock.stage(STAGE, f"Segmenting with {members} models on {describe_device(device)}"):
             outcome = run_ensemble(
@@ -117,22 +146,29 @@ def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
                 lambda index: _load_member(bundle, index, device, precision),
                 prepared,
                 out.spool(),
-                measure=request.measure,
+                measures=request.measures,
+                region=region,
                 reporter=reporter,
             )
         with clock.stage("combine", "Comparing the models"):
-            heat = to_source_grid(outcome.statistics.measure(request.measure), prepared)
-            maps = _Maps(label_map(outcome.statistics.mean, prepared), heat)
+            result = _Result(
+                label_map(outcome.statistics.mean, prepared, inside),
+                _heat(outcome, request.measure, prepared, inside),
+                inside,
+            )
         with out.publishing() as folder:
             with clock.stage("write", "Writing the results"):
-                files = _write(folder, request, bundle.manifest, prepared, outcome, maps)
+                maps = _write_maps(folder, request, bundle.manifest, prepared, outcome, result)
+                files = _write(folder, request, bundle.manifest, prepared, outcome, result)
             summary = summarise(
                 bundle,
                 prepared.source,
                 measure=request.measure,
-                labels=maps.labels,
-                heat=maps.heat,
+                labels=result.labels,
+                heat=result.heat,
                 member_labels=tuple(outcome.member_labels),
+                roi=region is not None,
+                uncertainty_maps=maps,
                 files=files,
                 device=describe_device(device),
                 precision=precision,
@@ -155,24 +191,65 @@ def _load_member(
     )
 
 
+def _heat(
+    outcome: EnsembleOutcome,
+    measure: Measure,
+    prepared: Prepared,
+    inside: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    """Return a map of uncertainty on the input's own grid."""
+    heat = to_source_grid(outcome.statistics.measure(measure), prepared)
+    return heat if inside is None else np.where(inside, heat, np.float32(0))
+
+
+def _write_maps(
+    folder: Path,
+    request: SegmentRequest,
+    manifest: Manifest,
+    prepared: Prepared,
+    outcome: EnsembleOutcome,
+    result: _Result,
+) -> dict[Measure, UncertaintyMap]:
+    """Write the maps of uncertainty, one at a time in memory beside the chosen one."""
+    classes, members = manifest.architecture.classes, len(manifest.members)
+    written: dict[Measure, UncertaintyMap] = {}
+    for measure in request.measures:
+        chosen = measure == request.measure
+        file = UNCERTAINTY if chosen else f"uncertainty_{measure}.nrrd"
+        heat = result.heat if chosen else _heat(outcome, measure, prepared, result.inside)
+        write_volume(prepared.source.image(heat), folder / file)
+        written[measure] = UncertaintyMap(
+            file=file,
+            max=float(heat.max()),
+            window_max=upper_bound(measure, classes, members),
+        )
+    return written
+
+
 def _write(
     folder: Path,
     request: SegmentRequest,
     manifest: Manifest,
     prepared: Prepared,
     outcome: EnsembleOutcome,
-    maps: _Maps,
+    result: _Result,
 ) -> dict[str, str]:
-    """Write all but the summary; return what each file is and its name."""
+    """Write all but maps of uncertainty and summary; return what each file is and its name."""
     grid, structures = prepared.source, manifest.structures
     files = {"segmentation": SEGMENTATION, "uncertainty": UNCERTAINTY}
-    write_segmentation(grid.image(maps.labels), structures, folder / SEGMENTATION)
-    write_volume(grid.image(maps.heat), folder / UNCERTAINTY)
+    write_segmentation(grid.image(result.labels), structures, folder / SEGMENTATION)
+    if request.for_viewer:
+        files |= {"outlines": OUTLINES, "distance": DISTANCE}
+        write_outlines(tuple(outcome.member_labels), structures, grid, folder / OUTLINES)
+        distances = distance_map(result.labels, grid.spacing_mm)
+        write_volume(grid.image(distances), folder / DISTANCE)
     if request.save_probabilities:
         for structure in structures:
             kind = f"probability_{structure.slug}"
             files[kind] = f"{kind}.nrrd"
             probability = to_source_grid(outcome.statistics.mean[structure.label], prepared)
+            if result.inside is not None:
+                probability = np.where(result.inside, probability, np.float32(0))
             write_volume(grid.image(probability), folder / files[kind])
     if request.save_members:
         for index, labels in enumerate(outcome.member_labels):

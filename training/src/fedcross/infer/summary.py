@@ -17,7 +17,7 @@ from fedcross.infer.device import Precision
 from fedcross.infer.geometry import Grid
 from fedcross.method.agreement import MM3_PER_ML, agreement
 from fedcross.method.hotspots import find_hotspots
-from fedcross.method.uncertainty import Measure, upper_bound
+from fedcross.method.uncertainty import Measure
 from fedcross.model.bundle import Bundle
 from fedcross.model.versions import package_versions
 
@@ -59,6 +59,12 @@ class Uncertainty(_Part):
     )
 
 
+class UncertaintyMap(Uncertainty):
+    """One of the maps that were written."""
+
+    file: str
+
+
 class StructureSummary(_Part):
     """One structure: the ensemble's volume, and how far the members agree on it."""
 
@@ -98,8 +104,10 @@ class Summary(_Part):
     created: str = Field(description="Date and time, ISO 8601, UTC.")
     bundle: BundleIdentity
     geometry: Geometry
+    roi: bool = Field(description="Whether only a part was segmented.")
     measure: Measure
-    uncertainty: Uncertainty
+    uncertainty: Uncertainty = Field(description="Of `measure`.")
+    uncertainty_maps: dict[Measure, UncertaintyMap] = Field(description="Every map written.")
     structures: tuple[StructureSummary, ...]
     hot_spot_threshold: float = Field(description="Lowest uncertainty in a hot spot.")
     hot_spots: tuple[HotSpotSummary, ...] = Field(description="Ranked; at most 50.")
@@ -118,6 +126,8 @@ def summarise(
     labels: NDArray[np.uint8],
     heat: NDArray[np.float32],
     member_labels: Sequence[NDArray[np.uint8]],
+    roi: bool,
+    uncertainty_maps: Mapping[Measure, UncertaintyMap],
     files: Mapping[str, str],
     device: str,
     precision: Precision,
@@ -137,13 +147,13 @@ def summarise(
         The ensemble's segmentation and uncertainty, (z, y, x).
     member_labels
         Each member's label map, (z, y, x); may be memory-mapped.
-    files, device, precision, timings_s
+    roi, uncertainty_maps, files, device, precision, timings_s
         As they stand in the summary.
     """
     manifest = bundle.manifest
     structures = {structure.name: structure.label for structure in manifest.structures}
-    window_max = upper_bound(measure, manifest.architecture.classes, len(manifest.members))
-    threshold = HOT_SPOT_FRACTION * window_max
+    shown = uncertainty_maps[measure]
+    threshold = HOT_SPOT_FRACTION * shown.window_max
     hot_spots = find_hotspots(
         heat,
         threshold,
@@ -161,8 +171,10 @@ def summarise(
             name=manifest.name, sha256=bundle.sha256, members=len(manifest.members)
         ),
         geometry=Geometry(size=grid.size, spacing_mm=grid.spacing_mm),
+        roi=roi,
         measure=measure,
-        uncertainty=Uncertainty(max=float(heat.max()), window_max=window_max),
+        uncertainty=Uncertainty(max=shown.max, window_max=shown.window_max),
+        uncertainty_maps=dict(uncertainty_maps),
         structures=tuple(
             StructureSummary(
                 label=structures[opinion.name],

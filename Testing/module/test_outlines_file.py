@@ -1,0 +1,89 @@
+"""The layered file of the members' outlines, read by Slicer's own reader."""
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from fedcross.infer.geometry import Grid
+from fedcross.infer.outlines import write_outlines
+from fedcross.model.manifest import Code, Structure
+
+STRUCTURES = (
+    Structure(
+        name="Prostate",
+        label=1,
+        color=(0.2, 0.8, 0.4),
+        type=Code(value="41216001", meaning="Prostate"),
+    ),
+    Structure(name="Lesion", label=2, color=(0.9, 0.3, 0.1)),
+)
+OBLIQUE = (0.0, -0.8, 0.6, 1.0, 0.0, 0.0, 0.0, 0.6, 0.8)
+
+
+def segment_points(node, segment):
+    """RAS coordinates of a segment's voxels, as Slicer has them."""
+    labelmap = slicer.vtkOrientedImageData()
+    node.GetBinaryLabelmapRepresentation(segment, labelmap)
+    if labelmap.IsEmpty():
+        return np.zeros((0, 3))
+    firstX, lastX, firstY, lastY, firstZ, lastZ = labelmap.GetExtent()
+    shape = (lastZ - firstZ + 1, lastY - firstY + 1, lastX - firstX + 1)
+    array = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(shape)
+    indices = np.argwhere(array)[:, ::-1] + (firstX, firstY, firstZ)
+    matrix = vtk.vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(matrix)
+    toRAS = slicer.util.arrayFromVTKMatrix(matrix)
+    return indices @ toRAS[:3, :3].T + toRAS[:3, 3]
+
+
+def expected_in_world(grid, mask):
+    indices = np.argwhere(mask)[:, ::-1]
+    lps = indices @ grid.index_to_world[:3, :3].T + grid.index_to_world[:3, 3]
+    return lps * (-1, -1, 1)
+
+
+def same_points(found, expected):
+    assert len(found) == len(expected)
+    ordered = [points[np.lexsort(points.round(3).T)] for points in (found, expected)]
+    assert np.allclose(*ordered, atol=1e-4)
+
+
+@pytest.fixture
+def members():
+    rng = np.random.default_rng(5)
+    maps = np.zeros((3, 9, 12, 14), np.uint8)
+    maps[:, 3:6, 4:8, 5:11] = rng.integers(0, 3, (3, 3, 4, 6))
+    maps[:, 4, 5, 6] = 1
+    return list(maps)
+
+
+@pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), OBLIQUE])
+def test_every_segment_lies_where_its_label_map_lies(scene, tmp_path, members, direction):
+    grid = Grid((14, 12, 9), (0.7, 1.1, 3.0), (10.0, -20.0, 5.0), direction)
+    write_outlines(members, STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")
+    node = slicer.util.loadSegmentation(str(tmp_path / "outlines.seg.nrrd"))
+    segmentation = node.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == 3 * 2 + 2 + 2
+    for structure in STRUCTURES:
+        slug, masks = structure.slug, [labels == structure.label for labels in members]
+        for k, mask in enumerate(masks):
+            assert (
+                segmentation.GetSegment(f"member_{k}_{slug}")
+                .GetName()
+                .endswith(f"(member {k + 1})")
+            )
+            same_points(segment_points(node, f"member_{k}_{slug}"), expected_in_world(grid, mask))
+        all_of, any_of = np.logical_and.reduce(masks), np.logical_or.reduce(masks)
+        same_points(segment_points(node, f"intersection_{slug}"), expected_in_world(grid, all_of))
+        same_points(segment_points(node, f"union_{slug}"), expected_in_world(grid, any_of))
+
+
+def test_members_that_found_nothing_give_empty_segments(scene, tmp_path):
+    grid = Grid((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    empty = np.zeros((4, 4, 4), np.uint8)
+    write_outlines([empty, empty], STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")
+    node = slicer.util.loadSegmentation(str(tmp_path / "outlines.seg.nrrd"))
+    assert node.GetSegmentation().GetNumberOfSegments() == 2 * 2 + 2 + 2
+    assert len(segment_points(node, "union_prostate")) == 0
