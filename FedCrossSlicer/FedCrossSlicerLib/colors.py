@@ -45,3 +45,26 @@ def labToSRGB(lab: np.ndarray) -> np.ndarray:
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE
     linear = np.clip(xyz @ _XYZ_TO_RGB.T, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+# Okabe and Ito's colours (Color Universal Design, 2008), told apart with every kind of colour vision;
+# without black, which is the slice view's background.
+_MEMBERS = (
+    (0.902, 0.624, 0.000),
+    (0.337, 0.706, 0.914),
+    (0.000, 0.620, 0.451),
+    (0.941, 0.894, 0.259),
+    (0.000, 0.447, 0.698),
+    (0.835, 0.369, 0.000),
+    (0.800, 0.475, 0.655),
+)
+
+
+def memberColors(count: int) -> list[tuple[float, float, float]]:
+    """Return a colour for each member; more than seven begin anew, paler every time."""
+    colors = []
+    for member in range(max(count, 1)):
+        paler = 0.5 ** (member // len(_MEMBERS))
+        red, green, blue = _MEMBERS[member % len(_MEMBERS)]
+        colors.append(tuple(1 - (1 - channel) * paler for channel in (red, green, blue)))
+    return colors

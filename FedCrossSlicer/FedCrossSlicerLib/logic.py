@@ -14,8 +14,9 @@ import slicer
 from FedCrossSlicerLib.child import RESULT, VOLUME, Options, childCommand, childEnvironment
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.presentation import Presented, present
+from FedCrossSlicerLib.presentation import present
 from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.resultnodes import ResultNodes
 from FedCrossSlicerLib.workspace import temporaryFolder
 
 Progress = Callable[[int, int, str], None]
@@ -86,7 +87,7 @@ class SegmentationTask:
             elif event["event"] == "progress":
                 self.done, self.total = _count(event.get("done")), _count(event.get("total"))
 
-    def finish(self) -> Presented:
+    def finish(self) -> ResultNodes:
         """Show the result; the child must have ended.
 
         Raises
@@ -169,7 +170,7 @@ class SegmentationLogic:
         bundle: str | Path,
         options: Options | None = None,
         progress: Progress | None = None,
-    ) -> Presented:
+    ) -> ResultNodes:
         """Segment a volume and wait for the result; the arguments are those of `start`.
 
         Raises

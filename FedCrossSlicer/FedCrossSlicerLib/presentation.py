@@ -1,4 +1,4 @@
-"""A finished result in the scene: segmentation, heat map with its colours, and legend.
+"""A finished result in the scene: all its nodes, named, styled and in a folder of their own.
 
 Only MRML here, no Qt: the module, its tests and the demo's pictures all go through this.
 """
@@ -6,54 +6,46 @@ Only MRML here, no Qt: the module, its tests and the demo's pictures all go thro
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.colors import heatColors
+from FedCrossSlicerLib import resultnodes as roles
+from FedCrossSlicerLib.edits import noteUnedited, wasEdited
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.figures import newFigures
+from FedCrossSlicerLib.heatmap import styleMap
+from FedCrossSlicerLib.hierarchy import putInFolder
 from FedCrossSlicerLib.nrrd import requireWhole
+from FedCrossSlicerLib.outlines import styleOutlines
 from FedCrossSlicerLib.result import Result, readResult
+from FedCrossSlicerLib.resultnodes import PREFIX, ResultNodes
+from FedCrossSlicerLib.review import Review, newHotSpots, newMarker
+from FedCrossSlicerLib.view import ViewOptions, show
 
-COLOR_NODE = "FedCross uncertainty"
-ATTRIBUTE = "FedCross."
-DEFAULT_OPACITY = 0.65
-THRESHOLD_FRACTION = 0.1  # of the window: below, the image shows through
 OUTLINE_PIXELS = 3
-# Low in the right corner and slim: the anatomy is in the middle, Slicer's own notes are on the left.
-LEGEND_SIZE = (0.07, 0.26)
-LEGEND_POSITION = (0.98, 0.03)
-LEGEND_FONT = 10
 
 
-@dataclass(frozen=True)
-class Presented:
-    """The nodes of one result."""
-
-    segmentation: Any
-    uncertainty: Any
-    legend: Any
-    result: Result
-
-
-def present(folder: Path, volume: Any) -> Presented:
+def present(folder: Path, volume: Any) -> ResultNodes:
     """Load a result folder and show it over the volume it was made from.
+
+    An earlier result of the same volume and bundle goes, unless its segmentation was edited or one of
+    its hot spots marked.
 
     Parameters
     ----------
     folder
-        With ``segmentation.seg.nrrd``, ``uncertainty.nrrd`` and ``summary.json``, in world space.
+        As the child leaves it, in world space; what only ``--for-viewer`` writes may be missing.
     volume
         The input volume node. Under a parent transform it is seen elsewhere than it is stored; the
         result lies where it is seen, and under no transform itself.
 
     Returns
     -------
-    Presented
-        The nodes, in the scene and visible.
+    ResultNodes
+        In the scene and visible.
 
     Raises
     ------
@@ -61,49 +53,88 @@ def present(folder: Path, volume: Any) -> Presented:
         If a part of the result is missing or unreadable; the scene is then as it was.
     """
     result = readResult(folder.resolve())  # MRML takes relative paths as relative to the scene
-    for file in (result.segmentation, result.uncertainty):
+    for file in result.files:
         requireWhole(file)
+    earlier = [
+        nodes for nodes in ResultNodes.all(slicer.mrmlScene) if _replaces(nodes, result, volume)
+    ]
     with _allOrNothing():
-        try:
-            segmentation = slicer.util.loadSegmentation(str(result.segmentation), {})
-            uncertainty = slicer.util.loadVolume(str(result.uncertainty), {"show": False})
-        except RuntimeError as error:  # as slicer.util reports an unreadable file
-            raise InferenceError("The result cannot be read; is the disk full?") from error
-        _showSegmentation(segmentation, volume)
-        _showHeat(uncertainty, volume, result)
-        legend = _showLegend(uncertainty, result.measure)
-        for node in (segmentation, uncertainty):
-            _forgetFile(node)
-            _noteProvenance(node, result)
-    slicer.util.setSliceViewerLayers(
-        background=volume, foreground=uncertainty, foregroundOpacity=DEFAULT_OPACITY
-    )
-    return Presented(segmentation, uncertainty, legend, result)
+        nodes = _load(result, volume)
+        noteUnedited(nodes)
+    for each in earlier:
+        each.remove()
+    _name(nodes, volume.GetName())
+    putInFolder(result.bundleName, volume, nodes.owned())
+    slicer.util.setSliceViewerLayers(background=volume)
+    show(nodes, ViewOptions(measure=result.measure))
+    return nodes
 
 
-def colorTable() -> Any:
-    """Return the scene's table of the heat map's colours; made on first use."""
-    existing = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
-    if existing is not None and existing.IsA("vtkMRMLColorTableNode"):
-        return existing
-    colors = heatColors()
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
-    node.SetTypeToUser()
-    node.SetNumberOfColors(len(colors))
-    for index, (red, green, blue) in enumerate(colors):
-        node.SetColor(index, f"{index / (len(colors) - 1):.3f}", red, green, blue, 1.0)
-    node.NamesInitialisedOn()
-    return node
+def _replaces(nodes: ResultNodes, result: Result, volume: Any) -> bool:
+    """Whether a new result may take the place of these nodes."""
+    same = nodes.volume is volume and nodes.bundleHash == result.bundleHash
+    return same and not wasEdited(nodes) and Review(nodes).progress[0] == 0
 
 
-def legendTitle(measure: str) -> str:
-    """Return the heat map's name, above its legend."""
-    return {
-        "std": _("Disagreement\n(std. dev.)"),
-        "entropy": _("Uncertainty\n(entropy, nats)"),
-        "mutual_information": _("Disagreement\n(mutual inf., nats)"),
-        "variation_ratio": _("Dissent\n(share of members)"),
-    }.get(measure, measure)
+def _load(result: Result, volume: Any) -> ResultNodes:
+    try:
+        segmentation = slicer.util.loadSegmentation(str(result.segmentation), {})
+        maps = {measure: _loadVolume(each.file) for measure, each in result.maps.items()}
+        distance = _loadVolume(result.distance) if result.distance else None
+        outlines = (
+            slicer.util.loadSegmentation(str(result.outlines), {}) if result.outlines else None
+        )
+    except RuntimeError as error:  # as slicer.util reports an unreadable file
+        raise InferenceError("The result cannot be read; is the disk full?") from error
+    nodes = ResultNodes(segmentation)
+    segmentation.SetAttribute(roles.ROLE, roles.SEGMENTATION)
+    nodes.refer(roles.VOLUME, volume)
+    logic = slicer.modules.volumes.logic()
+    for measure, node in maps.items():
+        styleMap(node, result.maps[measure].windowMax, ViewOptions.threshold)
+        node.SetAttribute(PREFIX + "WindowMax", repr(result.maps[measure].windowMax))
+        nodes.attach(roles.MAP, node)
+    heat = logic.CloneVolume(slicer.mrmlScene, maps[result.measure], "heat")
+    nodes.attach(roles.HEAT, heat)
+    if distance is not None:
+        distance.SetHideFromEditors(True)
+        nodes.attach(roles.DISTANCE, distance)
+    if outlines is not None:
+        styleOutlines(outlines, result.members)
+        nodes.attach(roles.OUTLINES, outlines)
+    nodes.attach(roles.FIGURES, newFigures("figures", result.structures, segmentation))
+    nodes.attach(roles.HOT_SPOTS, newHotSpots("hot spots", result.hotSpots))
+    nodes.attach(roles.MARKER, newMarker("marker"))
+    _styleSegmentation(segmentation, volume)
+    for node in nodes.owned():
+        _forgetFile(node)
+        _noteProvenance(node, result)
+    for measure, node in maps.items():
+        node.SetAttribute(PREFIX + "Measure", measure)
+    return nodes
+
+
+def _loadVolume(path: Path) -> Any:
+    return slicer.util.loadVolume(str(path), {"show": False})
+
+
+def _name(nodes: ResultNodes, volumeName: str) -> None:
+    """Name every node after the volume; the second of a name gets a number."""
+    names = {
+        roles.SEGMENTATION: _("{volume} segmentation"),
+        roles.HEAT: _("{volume} uncertainty"),
+        roles.MAP: _("{volume} {measure} map"),
+        roles.DISTANCE: _("{volume} distance"),
+        roles.OUTLINES: _("{volume} members"),
+        roles.FIGURES: _("{volume} figures"),
+        roles.HOT_SPOTS: _("{volume} hot spots"),
+        roles.MARKER: _("{volume} hot spot"),
+    }
+    for node in nodes.owned():
+        name = names[node.GetAttribute(roles.ROLE)].format(
+            volume=volumeName, measure=node.GetAttribute(PREFIX + "Measure")
+        )
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
 
 
 @contextmanager
@@ -126,9 +157,7 @@ def _allNodes() -> list[Any]:
     return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
 
-def _showSegmentation(segmentation: Any, volume: Any) -> None:
-    name = _("{volume} segmentation").format(volume=volume.GetName())
-    segmentation.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+def _styleSegmentation(segmentation: Any, volume: Any) -> None:
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     segmentation.CreateClosedSurfaceRepresentation()
     display = segmentation.GetDisplayNode()
@@ -136,32 +165,6 @@ def _showSegmentation(segmentation: Any, volume: Any) -> None:
     display.SetVisibility2DOutline(True)
     display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
     display.SetVisibility3D(True)
-
-
-def _showHeat(uncertainty: Any, volume: Any, result: Result) -> None:
-    name = _("{volume} uncertainty").format(volume=volume.GetName())
-    uncertainty.SetName(slicer.mrmlScene.GenerateUniqueName(name))
-    display = uncertainty.GetDisplayNode()
-    display.SetAndObserveColorNodeID(colorTable().GetID())
-    display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, result.windowMax)
-    display.AutoThresholdOff()
-    display.SetThreshold(THRESHOLD_FRACTION * result.windowMax, max(result.windowMax, result.peak))
-    display.ApplyThresholdOn()
-    display.InterpolateOn()
-
-
-def _showLegend(uncertainty: Any, measure: str) -> Any:
-    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(uncertainty)
-    legend.SetTitleText(legendTitle(measure))
-    legend.SetLabelFormat("%.2f")
-    legend.SetNumberOfLabels(3)
-    for style in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
-        style.SetFontSize(LEGEND_FONT)
-    legend.SetSize(*LEGEND_SIZE)
-    legend.SetPosition(*LEGEND_POSITION)
-    legend.SetVisibility(True)
-    return legend
 
 
 def _forgetFile(node: Any) -> None:
@@ -181,6 +184,6 @@ def _noteProvenance(node: Any, result: Result) -> None:
         "Measure": result.measure,
         "Date": result.created,
         "Version": result.packages.get("fedcross", ""),
-        "Packages": json.dumps(result.packages, sort_keys=True),
+        "Packages": json.dumps(dict(result.packages), sort_keys=True),
     }.items():
-        node.SetAttribute(ATTRIBUTE + name, value)
+        node.SetAttribute(PREFIX + name, value)

@@ -1,8 +1,11 @@
 """A finished result folder, as the child leaves it. Neither Qt nor MRML here."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from FedCrossSlicerLib.errors import InferenceError
 
@@ -10,13 +13,59 @@ Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
+class UncertaintyMap:
+    """One measure's map.
+
+    Attributes
+    ----------
+    file
+        Holds the map, float32.
+    windowMax, peak
+        Largest value that the measure can take, and that occurs.
+    """
+
+    file: Path
+    windowMax: float
+    peak: float
+
+
+@dataclass(frozen=True)
 class StructureFigures:
-    """One structure: the ensemble's volume and the members' range, in mL."""
+    """One structure: the ensemble's volume and the members' range in mL, and their agreement.
+
+    Attributes
+    ----------
+    agreement
+        Mean Dice over all pairs of members; None for one member.
+    """
 
     name: str
     volume: float
     low: float
     high: float
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class SpotFigures:
+    """One hot spot.
+
+    Attributes
+    ----------
+    structure
+        Along which it lies; ``""`` when nothing was found.
+    volume, peak, mean
+        Size in mL, largest and mean uncertainty.
+    centre
+        In the world, LPS mm.
+    """
+
+    rank: int
+    structure: str
+    volume: float
+    peak: float
+    mean: float
+    centre: Point
 
 
 @dataclass(frozen=True)
@@ -28,11 +77,14 @@ class Result:
     folder
         Holds the files.
     measure
-        What the uncertainty map shows.
-    windowMax, peak
-        Largest value that the measure can take, and that occurs.
+        What was asked for; the hot spots are those of its map.
+    maps
+        The uncertainty maps by measure, that of `measure` among them.
+    distance, outlines
+        Files of the distances to the nearest structure and of the members' segmentations; None unless
+        the child was asked to write them for the viewer.
     hotSpots
-        Centres of the hot spots in the world, LPS mm, hottest first.
+        Hottest first.
     bundleName, bundleHash, members, created, packages
         Where it comes from: the bundle and its hash, its number of members, date and time (ISO 8601),
         package versions.
@@ -40,15 +92,16 @@ class Result:
 
     folder: Path
     measure: str
-    windowMax: float
-    peak: float
+    maps: Mapping[str, UncertaintyMap]
+    distance: Path | None
+    outlines: Path | None
     structures: tuple[StructureFigures, ...]
-    hotSpots: tuple[Point, ...]
+    hotSpots: tuple[SpotFigures, ...]
     bundleName: str
     bundleHash: str
     members: int
     created: str
-    packages: dict[str, str]
+    packages: Mapping[str, str]
 
     @property
     def segmentation(self) -> Path:
@@ -56,9 +109,11 @@ class Result:
         return self.folder / "segmentation.seg.nrrd"
 
     @property
-    def uncertainty(self) -> Path:
-        """The uncertainty map's file."""
-        return self.folder / "uncertainty.nrrd"
+    def files(self) -> tuple[Path, ...]:
+        """All that will be read."""
+        maps = tuple(each.file for each in self.maps.values())
+        optional = (self.distance, self.outlines)
+        return (self.segmentation, *maps, *(file for file in optional if file is not None))
 
 
 def readResult(folder: Path) -> Result:
@@ -74,32 +129,79 @@ def readResult(folder: Path) -> Result:
         return Result(
             folder=folder,
             measure=str(summary["measure"]),
-            windowMax=float(summary["uncertainty"]["window_max"]),
-            peak=float(summary["uncertainty"]["max"]),
-            structures=tuple(
-                StructureFigures(
-                    name=str(structure["name"]),
-                    volume=float(structure["volume_ml"]),
-                    low=float(structure["min_ml"]),
-                    high=float(structure["max_ml"]),
-                )
-                for structure in summary["structures"]
+            maps=_maps(folder, summary),
+            distance=_optional(folder, summary, "distance"),
+            outlines=_optional(folder, summary, "outlines"),
+            structures=tuple(_structure(each) for each in summary["structures"]),
+            hotSpots=tuple(
+                _spot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
             ),
-            hotSpots=tuple(_point(spot["centroid_mm"]) for spot in summary["hot_spots"]),
             bundleName=str(summary["bundle"]["name"]),
             bundleHash=str(summary["bundle"]["sha256"]),
             members=int(summary["bundle"]["members"]),
             created=str(summary["created"]),
-            packages=dict(summary["packages"]),
+            packages={str(name): str(version) for name, version in summary["packages"].items()},
         )
     except OSError as error:
         raise InferenceError(f"The result has no summary: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InferenceError(
             "The result's summary cannot be understood; is it complete?"
         ) from error
 
 
-def _point(values: list[float]) -> Point:
-    x, y, z = values
-    return (float(x), float(y), float(z))
+def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]:
+    """All maps of the summary; the asked one comes first, as `uncertainty` describes it."""
+    asked = str(summary["measure"])
+    described = {asked: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
+    for measure, entry in summary.get("uncertainty_maps", {}).items():
+        described.setdefault(str(measure), entry)
+    return {
+        measure: UncertaintyMap(
+            file=_inside(folder, entry["file"]),
+            windowMax=_number(entry["window_max"]),
+            peak=_number(entry["max"]),
+        )
+        for measure, entry in described.items()
+    }
+
+
+def _optional(folder: Path, summary: Mapping[str, Any], what: str) -> Path | None:
+    name = summary.get("files", {}).get(what)
+    return None if name is None else _inside(folder, name)
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    """A file of the folder, whatever a summary from elsewhere may say."""
+    return folder / Path(str(name)).name
+
+
+def _structure(entry: Mapping[str, Any]) -> StructureFigures:
+    agreement = entry.get("mean_pairwise_dice")
+    return StructureFigures(
+        name=str(entry["name"]),
+        volume=_number(entry["volume_ml"]),
+        low=_number(entry["min_ml"]),
+        high=_number(entry["max_ml"]),
+        agreement=None if agreement is None else _number(agreement),
+    )
+
+
+def _spot(rank: int, entry: Mapping[str, Any]) -> SpotFigures:
+    x, y, z = (_number(value) for value in entry["centroid_mm"])
+    return SpotFigures(
+        rank=rank,
+        structure=str(entry.get("structure") or ""),
+        volume=_number(entry["volume_ml"]),
+        peak=_number(entry["peak"]),
+        mean=_number(entry["mean"]),
+        centre=(x, y, z),
+    )
+
+
+def _number(value: Any) -> float:
+    """A finite number; JSON of Python may hold NaN and infinities."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is not finite")
+    return number

@@ -10,9 +10,9 @@ from slicer.i18n import tr as _
 from FedCrossSlicerLib import install
 from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.errors import InferenceError, InstallError
+from FedCrossSlicerLib.figures import Figure, readFigures
 from FedCrossSlicerLib.logic import SegmentationTask
 from FedCrossSlicerLib.parameters import Parameters
-from FedCrossSlicerLib.result import Result
 
 POLL_MS = 100
 
@@ -114,11 +114,11 @@ class Panel:
 
     def _finish(self) -> None:
         try:
-            presented = self._takeTask().finish()
+            nodes = self._takeTask().finish()
         except InferenceError as error:
             self._say(str(error))
         else:
-            self._say(describe(presented.result))
+            self._say(describe(readFigures(nodes.figures)))
         self._refresh()
 
     def _takeTask(self) -> SegmentationTask:
@@ -160,16 +160,16 @@ class Panel:
         return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
 
 
-def describe(result: Result) -> str:
+def describe(figures: list[Figure]) -> str:
     """Return one line per structure: the ensemble's volume and the members' range."""
     return "\n".join(
         _("{name}: {volume:.1f} mL (members {low:.1f} to {high:.1f} mL)").format(
-            name=structure.name,
-            volume=structure.volume,
-            low=structure.low,
-            high=structure.high,
+            name=figure.name,
+            volume=figure.volume,
+            low=figure.low,
+            high=figure.high,
         )
-        for structure in result.structures
+        for figure in figures
     )
 
 

@@ -1,0 +1,104 @@
+"""The segmentation's surface in 3D, coloured by uncertainty."""
+
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from FedCrossSlicerLib.heatmap import colorTable, showLegend
+from FedCrossSlicerLib.hierarchy import putBeside
+from FedCrossSlicerLib.resultnodes import PREFIX, SURFACE, ResultNodes
+
+ARRAY = "Uncertainty"
+_SHOWN = PREFIX + "Measure"
+
+
+def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> None:
+    """Show the coloured surface instead of the segmentation's own; made or remade when it must be."""
+    source = nodes.maps.get(measure)
+    if source is None:
+        return
+    model = nodes.surface or _newModel(nodes)
+    if _outdated(model, nodes.segmentation):
+        model.SetAndObservePolyData(_surfaceOf(nodes.segmentation))
+        model.SetAttribute(_SHOWN, None)
+    if model.GetAttribute(_SHOWN) != measure:
+        _color(model.GetPolyData(), source)
+        model.SetAttribute(_SHOWN, measure)
+    display = model.GetDisplayNode()
+    wasModifying = display.StartModify()
+    display.SetActiveScalar(ARRAY, vtk.vtkAssignAttribute.POINT_DATA)
+    display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
+    display.SetScalarRange(0.0, nodes.windowMax(measure))
+    display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
+    display.SetScalarVisibility(True)
+    display.SetVisibility(True)
+    display.EndModify(wasModifying)
+    nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
+    showLegend(model, measure, legend)
+
+
+def hideSurface(nodes: ResultNodes) -> None:
+    """Show the segmentation's own surface again."""
+    model = nodes.surface
+    if model is None or not model.GetDisplayNode().GetVisibility():
+        return
+    model.GetDisplayNode().SetVisibility(False)
+    nodes.segmentation.GetDisplayNode().SetVisibility3D(True)
+
+
+def _newModel(nodes: ResultNodes) -> Any:
+    name = slicer.mrmlScene.GenerateUniqueName(f"{nodes.name} surface")
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    model.CreateDefaultDisplayNodes()
+    nodes.attach(SURFACE, model)
+    putBeside(model, nodes.segmentation)
+    return model
+
+
+def _outdated(model: Any, segmentation: Any) -> bool:
+    surface = model.GetPolyData()
+    return surface is None or surface.GetMTime() < segmentation.GetSegmentation().GetMTime()
+
+
+def _surfaceOf(segmentation: Any) -> Any:
+    """All segments' surfaces in one."""
+    segmentation.CreateClosedSurfaceRepresentation()
+    join = vtk.vtkAppendPolyData()
+    for segmentID in segmentation.GetSegmentation().GetSegmentIDs():
+        surface = vtk.vtkPolyData()
+        if segmentation.GetClosedSurfaceRepresentation(segmentID, surface):
+            join.AddInputData(surface)
+    if join.GetNumberOfInputConnections(0):
+        join.Update()
+    return join.GetOutput()
+
+
+def _color(surface: Any, volume: Any) -> None:
+    """Give each point the map's value there; beyond the map's edge that at the edge."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetRASToIJKMatrix(matrix)
+    toIndex = slicer.util.arrayFromVTKMatrix(matrix)
+    points = vtk.util.numpy_support.vtk_to_numpy(surface.GetPoints().GetData())
+    indices = points @ toIndex[:3, :3].T + toIndex[:3, 3]
+    values = _interpolate(slicer.util.arrayFromVolume(volume), indices)
+    array = vtk.util.numpy_support.numpy_to_vtk(values, deep=True)
+    array.SetName(ARRAY)
+    surface.GetPointData().AddArray(array)
+    surface.GetPointData().SetActiveScalars(ARRAY)
+    surface.Modified()
+
+
+def _interpolate(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return trilinear values (n,) of an array (z, y, x) at continuous indices (n, 3) of (x, y, z)."""
+    last = np.array(values.shape[::-1]) - 1
+    indices = np.clip(indices, 0, last)
+    low = np.minimum(indices.astype(np.intp), np.maximum(last - 1, 0))
+    share = indices - low
+    result = np.zeros(len(indices), np.float32)
+    for corner in np.ndindex(2, 2, 2):
+        x, y, z = np.minimum(low + corner, last).T
+        weight = np.where(corner, share, 1 - share).prod(axis=1)
+        result += (weight * values[z, y, x]).astype(np.float32)
+    return result
