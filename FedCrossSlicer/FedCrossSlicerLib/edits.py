@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from FedCrossSlicerLib.resultnodes import PREFIX, ResultNodes
 
@@ -43,7 +43,7 @@ def _covered(segment: Any) -> bytes:
     if image is None or image.GetNumberOfPoints() == 0:
         return b""
     first = np.array(image.GetExtent()[::2])
-    scalars = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
+    scalars = vtk_to_numpy(image.GetPointData().GetScalars())
     mask = scalars.reshape(image.GetDimensions()[::-1]) == segment.GetLabelValue()  # (z, y, x)
     box = []
     for axis in range(3):

@@ -1,37 +1,39 @@
 """Where a result stands in the subject hierarchy: in a folder of its own beside the volume."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
+
+_OURS = "FedCross.Folder"
 
 
 def putInFolder(bundleName: str, volume: Any, nodes: Iterable[Any]) -> None:
     """Put nodes into a new folder where the volume stands: in its study, or in whatever holds it."""
     tree = _tree()
     name = tree.GenerateUniqueItemName(_("FedCross: {bundle}").format(bundle=bundleName))
-    folder = tree.CreateFolderItem(_parentOf(tree, tree.GetItemByDataNode(volume)), name)
+    folder = tree.CreateFolderItem(_holderOf(tree, volume), name)
+    tree.SetItemAttribute(folder, _OURS, "1")
     for node in nodes:
-        _put(tree, folder, node)
+        # Slicer lists most nodes by itself, at the top; CreateItem moves those and lists the others.
+        tree.CreateItem(folder, node)
 
 
 def putBeside(node: Any, sibling: Any) -> None:
-    """Put a node into the folder of another."""
+    """Put a node into whatever holds another."""
     tree = _tree()
-    _put(tree, _parentOf(tree, tree.GetItemByDataNode(sibling)), node)
+    tree.CreateItem(_holderOf(tree, sibling), node)
 
 
-def folderOf(node: Any) -> int:
-    """Return the item that holds a node's item; the scene's when there is no item."""
+@contextmanager
+def withoutEmptyFolder(node: Any) -> Iterator[None]:
+    """Remove the folder that was made for a node, if there is nothing left in it afterwards."""
     tree = _tree()
-    return _parentOf(tree, tree.GetItemByDataNode(node))
-
-
-def removeIfEmpty(folder: int) -> None:
-    """Remove a folder that holds nothing any more."""
-    tree = _tree()
-    if folder != tree.GetSceneItemID() and tree.GetNumberOfItemChildren(folder) == 0:
+    folder = _holderOf(tree, node)
+    yield
+    if tree.GetItemAttribute(folder, _OURS) and tree.GetNumberOfItemChildren(folder) == 0:
         tree.RemoveItem(folder)
 
 
@@ -39,12 +41,8 @@ def _tree() -> Any:
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
 
 
-def _parentOf(tree: Any, item: int) -> int:
-    """The parent of an item; the scene's item when there is none."""
+def _holderOf(tree: Any, node: Any) -> int:
+    """The item that holds a node's; the scene's when the node is not listed."""
+    item = tree.GetItemByDataNode(node)
     known = item != tree.GetInvalidItemID()
     return int(tree.GetItemParent(item) if known else tree.GetSceneItemID())
-
-
-def _put(tree: Any, folder: int, node: Any) -> None:
-    # Slicer lists most nodes by itself, at the top; CreateItem moves those and lists the others.
-    tree.CreateItem(folder, node)

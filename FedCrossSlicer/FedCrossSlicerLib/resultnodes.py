@@ -9,6 +9,8 @@ from typing import Any
 
 import slicer
 
+from FedCrossSlicerLib.hierarchy import withoutEmptyFolder
+
 PREFIX = "FedCross."
 ROLE = PREFIX + "Role"
 SEGMENTATION = "segmentation"
@@ -162,8 +164,9 @@ class ResultNodes:
 
     def remove(self) -> None:
         """Take the result out of the scene; the volume stays."""
-        for node in reversed(self.owned()):
-            removeNode(node)
+        with withoutEmptyFolder(self.segmentation):
+            for node in reversed(self.owned()):
+                _remove(node)
 
     def _noted(self, name: str) -> str:
         return str(self.segmentation.GetAttribute(PREFIX + name) or "")
@@ -178,7 +181,7 @@ class ResultNodes:
                 yield node
 
 
-def removeNode(node: Any) -> None:
+def _remove(node: Any) -> None:
     """Remove a node with its display and storage nodes, which MRML would leave behind."""
     helpers = [node.GetStorageNode()]
     if node.IsA("vtkMRMLDisplayableNode"):

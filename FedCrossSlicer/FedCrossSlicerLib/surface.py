@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from FedCrossSlicerLib.heatmap import colorTable, showLegend
 from FedCrossSlicerLib.hierarchy import putBeside
@@ -80,10 +81,10 @@ def _color(surface: Any, volume: Any) -> None:
     matrix = vtk.vtkMatrix4x4()
     volume.GetRASToIJKMatrix(matrix)
     toIndex = slicer.util.arrayFromVTKMatrix(matrix)
-    points = vtk.util.numpy_support.vtk_to_numpy(surface.GetPoints().GetData())
+    points = vtk_to_numpy(surface.GetPoints().GetData())
     indices = points @ toIndex[:3, :3].T + toIndex[:3, 3]
     values = _interpolate(slicer.util.arrayFromVolume(volume), indices)
-    array = vtk.util.numpy_support.numpy_to_vtk(values, deep=True)
+    array = numpy_to_vtk(values, deep=True)
     array.SetName(ARRAY)
     surface.GetPointData().AddArray(array)
     surface.GetPointData().SetActiveScalars(ARRAY)

@@ -17,7 +17,8 @@ import vtk
 from FedCrossSlicerLib.child import childPython
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.presentation import colorTable, present
+from FedCrossSlicerLib.heatmap import colorTable
+from FedCrossSlicerLib.presentation import present
 from FedCrossSlicerLib.process import InferenceProcess
 
 SUMMARY = {
@@ -91,10 +92,12 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         segmentation = presented.segmentation.GetSegmentation()
         self.assertEqual(segmentation.GetNthSegment(0).GetName(), "Prostate")
         self.assertTrue(segmentation.ContainsRepresentation("Closed surface"))
-        display = presented.uncertainty.GetDisplayNode()
+        display = presented.heat.GetDisplayNode()
         self.assertEqual((display.GetWindowLevelMin(), display.GetWindowLevelMax()), (0.0, 0.5))
-        self.assertTrue(presented.legend.GetVisibility())
-        self.assertEqual(presented.uncertainty.GetAttribute("FedCross.Bundle"), "Prostate T2")
+        self.assertTrue(
+            slicer.modules.colors.logic().GetColorLegendDisplayNode(presented.heat).GetVisibility()
+        )
+        self.assertEqual(presented.heat.GetAttribute("FedCross.Bundle"), "Prostate T2")
 
     def test_a_result_without_its_heat_map_leaves_the_scene_as_it_was(self):
         self.writeResult()

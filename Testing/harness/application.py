@@ -17,6 +17,7 @@ import slicer
 import slicer.util  # the real file of Slicer, shipped in the wheel
 import vtk
 
+from harness import subject_hierarchy
 from harness.files import FileManager
 
 VERSION = (5, 12)
@@ -54,6 +55,7 @@ class Application:
         slicer.app = self
         slicer.modules = types.SimpleNamespace()
         self._addModules()
+        subject_hierarchy.follow(self.scene)
         self._files = FileManager(self.scene, slicer.modules.volumes.logic())
 
     def applicationLogic(self) -> Any:

@@ -37,8 +37,8 @@ def build(image: Path, result: Path, out: Path) -> None:
     slices = [SliceView(app, name) for name in SLICES]
     solid = ThreeDView(app)
     volume = slicer.util.loadVolume(str(image.resolve()), {"name": "Volume", "show": False})
-    presented = present(result, volume)
-    spot = _hottestSpot(presented)
+    nodes = present(result, volume)
+    spot = _hottestSpot(nodes)
     for view in slices:
         view.fit()
         view.node.JumpSliceByOffsetting(*spot)
@@ -47,7 +47,7 @@ def build(image: Path, result: Path, out: Path) -> None:
         view.fit()
         view.node.JumpSliceByOffsetting(*spot)
     slices[0].node.SetSliceVisible(True)
-    _arrange(solid, fromBelow=spot[2] > _middle(presented.segmentation)[2])
+    _arrange(solid, fromBelow=spot[2] > _middle(nodes.segmentation)[2])
     solid.save(out / SOLID)
     slicer.util.saveScene(str(out.resolve() / SCENE))
 
@@ -70,17 +70,18 @@ def _middle(node: Any) -> tuple[float, float, float]:
     return (x, y, z)
 
 
-def _hottestSpot(presented: Any) -> tuple[float, float, float]:
+def _hottestSpot(nodes: Any) -> tuple[float, float, float]:
     """The first hot spot, or the most uncertain voxel when no region is hot; RAS."""
     import numpy as np
     import slicer
 
-    if presented.result.hotSpots:
-        left, posterior, superior = presented.result.hotSpots[0]
-        return (-left, -posterior, superior)
-    heat = slicer.util.arrayFromVolume(presented.uncertainty)  # (z, y, x)
+    from FedCrossSlicerLib.review import Review
+
+    for spot in Review(nodes).spots:
+        return spot.position
+    heat = slicer.util.arrayFromVolume(nodes.heat)  # (z, y, x)
     z, y, x = np.unravel_index(heat.argmax(), heat.shape)
-    matrix = slicer.util.arrayFromVTKMatrix(_indexToRAS(presented.uncertainty))
+    matrix = slicer.util.arrayFromVTKMatrix(_indexToRAS(nodes.heat))
     right, anterior, superior, _ = matrix @ (x, y, z, 1)
     return (float(right), float(anterior), float(superior))
 

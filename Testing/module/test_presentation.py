@@ -22,6 +22,10 @@ def matrix(node):
     return slicer.util.arrayFromVTKMatrix(made)
 
 
+def legend_of(presented):
+    return slicer.modules.colors.logic().GetColorLegendDisplayNode(presented.heat)
+
+
 def labelmap(presented, volume):
     segmentID = presented.segmentation.GetSegmentation().GetNthSegmentID(0)
     return slicer.util.arrayFromSegmentBinaryLabelmap(presented.segmentation, segmentID, volume)
@@ -51,8 +55,8 @@ def test_the_segmentation_can_be_edited_on_the_inputs_own_grid(presented, volume
 
 
 def test_the_uncertainty_map_has_the_inputs_geometry(presented, volume):
-    np.testing.assert_allclose(matrix(presented.uncertainty), matrix(volume), atol=1e-6)
-    assert presented.uncertainty.GetImageData().GetScalarTypeAsString() == "float"
+    np.testing.assert_allclose(matrix(presented.heat), matrix(volume), atol=1e-6)
+    assert presented.heat.GetImageData().GetScalarTypeAsString() == "float"
 
 
 def test_the_outline_is_seen_in_slices_and_the_surface_in_3d(presented):
@@ -68,12 +72,12 @@ def test_the_heat_map_covers_the_input_in_every_slice_view(presented, volume):
     assert len(composites) == 3
     for composite in composites:
         assert composite.GetBackgroundVolumeID() == volume.GetID()
-        assert composite.GetForegroundVolumeID() == presented.uncertainty.GetID()
+        assert composite.GetForegroundVolumeID() == presented.heat.GetID()
         assert composite.GetForegroundOpacity() == pytest.approx(0.65)
 
 
 def test_the_window_is_the_measures_range_and_low_values_are_left_out(presented):
-    display = presented.uncertainty.GetDisplayNode()
+    display = presented.heat.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 0.5)
     assert display.GetApplyThreshold()
     assert display.GetLowerThreshold() == pytest.approx(0.05)
@@ -81,12 +85,12 @@ def test_the_window_is_the_measures_range_and_low_values_are_left_out(presented)
 
 
 def test_the_legend_names_the_measure(presented):
-    assert presented.legend.GetVisibility()
-    assert presented.legend.GetTitleText() == "Disagreement\n(std. dev.)"
+    assert legend_of(presented).GetVisibility()
+    assert legend_of(presented).GetTitleText() == "Disagreement\n(std. dev.)"
 
 
 def test_provenance_is_noted_without_paths(presented, tmp_path):
-    for node in (presented.segmentation, presented.uncertainty):
+    for node in (presented.segmentation, presented.heat):
         noted = {name: node.GetAttribute(name) for name in node.GetAttributeNames()}
         assert noted["FedCross.Bundle"] == "Prostate T2"
         assert noted["FedCross.BundleSHA256"] == "ab" * 32
@@ -95,20 +99,6 @@ def test_provenance_is_noted_without_paths(presented, tmp_path):
         assert noted["FedCross.Version"] == "0.1.0"
         assert json.loads(noted["FedCross.Packages"])["torch"] == "2.13.0"
         assert not any(str(tmp_path) in value for value in noted.values())
-
-
-def test_a_second_result_gets_names_of_its_own_and_the_same_colors(
-    presented, volume, result_folder
-):
-    from FedCrossSlicerLib.presentation import present
-
-    second = present(result_folder, volume)
-    assert second.segmentation.GetName() != presented.segmentation.GetName()
-    assert second.uncertainty.GetName() != presented.uncertainty.GetName()
-    first_colors, second_colors = (
-        each.uncertainty.GetDisplayNode().GetColorNodeID() for each in (presented, second)
-    )
-    assert first_colors == second_colors
 
 
 @pytest.mark.parametrize("name", ["segmentation.seg.nrrd", "uncertainty.nrrd", "summary.json"])
@@ -145,13 +135,13 @@ def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_p
 def test_a_scene_saved_and_opened_again_is_the_same(presented, volume, scene, can_draw, tmp_path):
     label_before, heat_before = (
         labelmap(presented, volume),
-        slicer.util.arrayFromVolume(presented.uncertainty).copy(),
+        slicer.util.arrayFromVolume(presented.heat).copy(),
     )
     view = slicer.app.views["Red"]
     view.fit()
     view.save(tmp_path / "before.png")
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
-    names = (presented.segmentation.GetName(), presented.uncertainty.GetName())
+    names = (presented.segmentation.GetName(), presented.heat.GetName())
     scene.Clear(False)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
 
