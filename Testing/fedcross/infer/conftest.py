@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from fedcross.infer import backends
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
@@ -49,6 +50,12 @@ class Lopsided(nn.Module):
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch runs the networks that tests make by hand; `test_backends` has all back-ends."""
+    monkeypatch.setattr(backends, "_has_openvino", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,9 @@ def segment(
     measure: Annotated[Measure, typer.Option(help="What the uncertainty map shows.")] = "std",
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="What runs the networks: auto, openvino, tuned or torch.")
+    ] = "auto",
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also write each structure's probability.")
     ] = False,
@@ -120,6 +123,7 @@ def segment(
         measure=measure,
         device=device,
         precision=precision,
+        backend=backend,
         save_probabilities=save_probabilities,
         save_members=save_members,
         roi=roi,

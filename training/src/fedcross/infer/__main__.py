@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from fedcross.errors import ConfigError, FedCrossError
+from fedcross.infer.backends import BACKENDS
 from fedcross.infer.events import JsonReporter, PlainReporter, Reporter
 from fedcross.method.uncertainty import MEASURES
 
@@ -166,6 +167,7 @@ def _parse(arguments: Sequence[str]) -> "SegmentRequest":
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--measure", choices=MEASURES, default="std", help="of uncertainty")
     parser.add_argument("--device", default="auto", help="auto, cpu, or cuda:0")
+    parser.add_argument("--backend", default="auto", help=", ".join(BACKENDS))
     parser.add_argument("--precision", default="auto", help="auto, fp32, or bf16")
     parser.add_argument("--save-probabilities", action="store_true")
     parser.add_argument("--save-members", action="store_true")

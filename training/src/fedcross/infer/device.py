@@ -1,10 +1,14 @@
-"""Which processor runs the networks, and with which numbers."""
+"""Which processor PyTorch runs the networks on, and with which numbers.
 
-from typing import Literal, cast, get_args
+PyTorch is imported where it is asked: the names here are needed without it, too.
+"""
 
-import torch
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from fedcross.errors import ConfigError, DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["fp32", "bf16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
@@ -13,7 +17,7 @@ PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 _USE_CPU = "Use --device cpu."
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str) -> "torch.device":
     """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that is there.
 
     ``auto`` is the first CUDA device, or else the CPU.
@@ -23,6 +27,8 @@ def resolve_device(name: str) -> torch.device:
     DeviceError
         If the name is not one of these, or there is no such device.
     """
+    import torch
+
     if name == "cpu":
         return torch.device("cpu")
     kind, _, index = name.partition(":")
@@ -40,7 +46,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda", number)
 
 
-def resolve_precision(name: str, device: torch.device) -> Precision:
+def resolve_precision(name: str, device: "torch.device") -> Precision:
     """Turn ``auto``, ``fp32`` or ``bf16`` into the numbers that `device` computes with.
 
     ``auto`` is bf16 on a GPU that has it, and fp32 elsewhere.
@@ -52,8 +58,9 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     DeviceError
         If the GPU does not compute with bf16.
     """
-    if name not in PRECISION_CHOICES:
-        raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32 or bf16.")
+    import torch
+
+    check_precision(name)
     on_gpu = device.type == "cuda"
     if name == "auto":
         return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
@@ -62,8 +69,22 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return cast(Precision, name)
 
 
-def describe_device(device: torch.device) -> str:
+def check_precision(name: str) -> None:
+    """Refuse a name that is no precision.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    if name not in PRECISION_CHOICES:
+        raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32 or bf16.")
+
+
+def describe_device(device: "torch.device") -> str:
     """Return `device` in words, for people."""
+    import torch
+
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
     threads = torch.get_num_threads()

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DeviceError
-from fedcross.infer.device import Precision, describe_device, resolve_device, resolve_precision
+from fedcross.infer.backends import choose_backend
 from fedcross.infer.distance import distance_map
 from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map, run_ensemble
 from fedcross.infer.events import Reporter
@@ -25,16 +24,14 @@ from fedcross.infer.output import (
     UNCERTAINTY,
     OutputFolder,
 )
-from fedcross.infer.patches import PatchPredictor
 from fedcross.infer.preprocess import Prepared, prepare, to_source_grid
 from fedcross.infer.region import Region
 from fedcross.infer.segmentation_io import write_segmentation
 from fedcross.infer.stopwatch import Stopwatch
 from fedcross.infer.summary import Summary, UncertaintyMap, summarise
-from fedcross.infer.torch_predictor import TorchPredictor, memory_errors_translated
 from fedcross.infer.volume_io import read_volume, write_volume
 from fedcross.method.uncertainty import MEASURES, Measure, upper_bound
-from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle import open_bundle
 from fedcross.model.manifest import Manifest
 
 
@@ -52,8 +49,8 @@ class SegmentRequest:
         Folder for the results; made if need be, results of an earlier run in it are replaced.
     measure : str
         What the uncertainty map shows.
-    device, precision : str
-        As `resolve_device` and `resolve_precision` take them.
+    device, precision, backend : str
+        As `fedcross.infer.backends.choose_backend` takes them.
     roi : Path or None
         A box to which the segmentation is confined, see `fedcross.infer.region.Region.read`.
     save_probabilities, save_members : bool
@@ -69,6 +66,7 @@ class SegmentRequest:
     measure: Measure = "std"
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     save_probabilities: bool = False
     save_members: bool = False
     roi: Path | None = None
@@ -116,8 +114,7 @@ def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
         can be checked is checked before anything is computed.
     """
     try:
-        with memory_errors_translated():
-            return _segment(request, reporter)
+        return _segment(request, reporter)
     except MemoryError as error:
         raise DeviceError(
             "This machine's memory does not suffice for the volume.",
@@ -129,8 +126,7 @@ def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
     clock = Stopwatch(reporter)
     with ExitStack() as stack:
         with clock.stage("open", "Opening the bundle"):
-            device = resolve_device(request.device)
-            precision = resolve_precision(request.precision, device)
+            backend = choose_backend(request.backend, request.device, request.precision)
             region = Region.read(request.roi) if request.roi else None
             bundle = stack.enter_context(open_bundle(request.bundle))
             out = stack.enter_context(OutputFolder(request.out, request.image))
@@ -140,10 +136,10 @@ def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
             prepared = prepare(image, bundle.manifest.preprocessing)
             inside = region.mask(prepared.source) if region else None
         members = len(bundle.manifest.members)
-        with clock.stage(STAGE, f"Segmenting with {members} models on {describe_device(device)}"):
+        with clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"):
             outcome = run_ensemble(
                 bundle.manifest,
-                lambda index: _load_member(bundle, index, device, precision),
+                lambda index: backend.load(bundle, index),
                 prepared,
                 out.spool(),
                 measures=request.measures,
@@ -170,25 +166,15 @@ def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
                 roi=region is not None,
                 uncertainty_maps=maps,
                 files=files,
-                device=describe_device(device),
-                precision=precision,
+                backend=backend.name,
+                device=backend.processor,
+                precision=backend.precision,
                 timings_s=clock.seconds,
             )
             (folder / SUMMARY).write_text(
                 summary.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )
     return summary
-
-
-def _load_member(
-    bundle: Bundle, index: int, device: torch.device, precision: Precision
-) -> PatchPredictor:
-    return TorchPredictor(
-        bundle.load_member(index, device),
-        device=device,
-        precision=precision,
-        temperature=bundle.manifest.calibration.temperature,
-    )
 
 
 def _heat(

@@ -112,6 +112,7 @@ class Summary(_Part):
     hot_spot_threshold: float = Field(description="Lowest uncertainty in a hot spot.")
     hot_spots: tuple[HotSpotSummary, ...] = Field(description="Ranked; at most 50.")
     files: dict[str, str] = Field(description="What was written, beside this file.")
+    backend: str = Field(description="What ran the networks.")
     device: str = Field(description="In words.")
     precision: Precision
     timings_s: dict[str, float] = Field(description="Stage by stage, until this file was written.")
@@ -129,6 +130,7 @@ def summarise(
     roi: bool,
     uncertainty_maps: Mapping[Measure, UncertaintyMap],
     files: Mapping[str, str],
+    backend: str,
     device: str,
     precision: Precision,
     timings_s: Mapping[str, float],
@@ -147,7 +149,7 @@ def summarise(
         The ensemble's segmentation and uncertainty, (z, y, x).
     member_labels
         Each member's label map, (z, y, x); may be memory-mapped.
-    roi, uncertainty_maps, files, device, precision, timings_s
+    roi, uncertainty_maps, files, backend, device, precision, timings_s
         As they stand in the summary.
     """
     manifest = bundle.manifest
@@ -193,6 +195,7 @@ def summarise(
         hot_spot_threshold=threshold,
         hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots),
         files=dict(files),
+        backend=backend,
         device=device,
         precision=precision,
         timings_s=dict(timings_s),

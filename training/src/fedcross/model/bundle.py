@@ -11,6 +11,8 @@ Layout (also a MONAI Bundle)::
 
 Only ``metadata.json`` (strict schema) and safetensors whose SHA-256 matches are ever read. Nothing
 is unpickled and no configuration expression is evaluated.
+
+PyTorch is imported where tensors are needed: a bundle can be opened without it.
 """
 
 import hashlib
@@ -20,10 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from types import TracebackType
-from typing import Any, Self
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Self
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import pack_parts, unpack_archive
@@ -32,8 +31,10 @@ from fedcross.model.folder import new_folder
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA, check_manifest, read_manifest
 from fedcross.model.monai_files import inference_config, metadata
-from fedcross.model.networks import EnsembleNetwork, build_network
-from fedcross.model.weights import decode, encode, expected_tensors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 PARTS = ("LICENSE", "configs", "docs", "models")
 
@@ -71,7 +72,7 @@ class Bundle:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def member_tensors(self, index: int) -> dict[str, Tensor]:
+    def member_tensors(self, index: int) -> "dict[str, Tensor]":
         """Read member `index`'s weights, checked against the manifest and the network.
 
         Raises
@@ -79,12 +80,18 @@ class Bundle:
         BundleError
             If the file is missing, changed, or does not fit.
         """
+        from fedcross.model.weights import decode, expected_tensors
+
         member = self.manifest.members[index]
         expected = expected_tensors(self.manifest.architecture)
         return decode(self.path / member.file, member.sha256, expected)
 
-    def load_member(self, index: int, device: torch.device | str = "cpu") -> nn.Module:
+    def load_member(self, index: int, device: "torch.device | str" = "cpu") -> "nn.Module":
         """Build member `index` in evaluation mode on `device`, without initialising it first."""
+        import torch
+
+        from fedcross.model.networks import build_network
+
         tensors = self.member_tensors(index)
         with torch.device("meta"):
             network = build_network(self.manifest.architecture)
@@ -101,7 +108,7 @@ def identity(manifest: Manifest) -> str:
 def write_bundle(
     path: Path,
     manifest: Mapping[str, Any],
-    members: Sequence[Mapping[str, Tensor]],
+    members: "Sequence[Mapping[str, Tensor]]",
     *,
     visited: Sequence[tuple[str | None, int]] | None = None,
     license_text: str = LICENSE_TEXT,
@@ -128,6 +135,8 @@ def write_bundle(
     OutputError
         If the folder cannot be written.
     """
+    from fedcross.model.weights import encode
+
     _refuse_to_replace_anything_but_a_bundle(path)
     fields = {**manifest, "members": [_entry(index, "0" * 64) for index in range(len(members))]}
     architecture = check_manifest(fields).architecture
@@ -261,9 +270,13 @@ def _write_parts(
     folder: Path,
     manifest: Manifest,
     encoded: Sequence[bytes],
-    members: Sequence[Mapping[str, Tensor]],
+    members: "Sequence[Mapping[str, Tensor]]",
     license_text: str,
 ) -> None:
+    import torch
+
+    from fedcross.model.networks import EnsembleNetwork
+
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir()
     for entry, data in zip(manifest.members, encoded, strict=True):

@@ -1,0 +1,236 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from torch import nn
+
+from fedcross.errors import ConfigError, DeviceError
+from fedcross.infer import backends, conversion
+from fedcross.infer.backends import choose_backend
+from fedcross.infer.conversion import converted_member
+from fedcross.infer.fold import fold_normalisation
+from fedcross.model.architecture import (
+    Architecture,
+    DynUNetArchitecture,
+    SegResNetArchitecture,
+    UNetArchitecture,
+)
+from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.model.networks import build_network, initialise
+
+needs_openvino = pytest.mark.skipif(
+    not backends._has_openvino(), reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture(autouse=True)
+def back_end() -> None:
+    """All of them."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(conversion.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def lived_in(architecture: Architecture, seed: int) -> nn.Module:
+    """A network whose batch normalisations have seen images."""
+    network = build_network(architecture)
+    generator = torch.Generator().manual_seed(seed)
+    initialise(network, generator)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
+    return network.eval()
+
+
+def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundle:
+    manifest = {
+        "name": "Tiny",
+        "architecture": architecture.model_dump(mode="json"),
+        "preprocessing": {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (32, 32, 32)},
+        "structures": [{"name": "A", "label": 1}],
+        "calibration": {"temperature": 1.5},
+        "provenance": {"created": "2026-01-31"},
+    }
+    weights = [lived_in(architecture, seed).state_dict() for seed in range(members)]
+    return write_bundle(path, manifest, weights)
+
+
+NETWORKS: tuple[Architecture, ...] = (
+    UNetArchitecture(base_channels=4),
+    UNetArchitecture(base_channels=4, norm="instance"),
+    UNetArchitecture(base_channels=8, norm="group"),
+    SegResNetArchitecture(blocks_down=(1, 1)),
+    DynUNetArchitecture(filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))),
+)
+
+
+@needs_openvino
+@pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
+@pytest.mark.parametrize("name", ["tuned", "openvino"])
+def test_every_back_end_says_what_eager_pytorch_says(
+    tmp_path: Path, architecture: Architecture, name: str
+) -> None:
+    bundle = bundle_of(architecture, tmp_path / "b", members=1)
+    patch = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
+    expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
+    found = choose_backend(name, "cpu", "fp32").load(bundle, 0)(patch)
+    assert found.shape == (2, 32, 32, 32)
+    assert found.dtype == np.float32
+    assert np.abs(found - expected).max() < 1e-4
+    assert expected.std() > 0.01  # the network says something
+
+
+@needs_openvino
+def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
+    predict = choose_backend("openvino", "cpu", "fp32").load(
+        bundle_of(NETWORKS[0], tmp_path / "b"), 0
+    )
+    first = predict(np.zeros((32, 32, 32), np.float32))
+    kept = first.copy()
+    predict(np.ones((32, 32, 32), np.float32))
+    assert np.array_equal(first, kept)
+
+
+def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:
+    network = fold_normalisation(lived_in(NETWORKS[0], 0))
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in network.modules())
+
+
+@needs_openvino
+def test_a_member_is_converted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b")
+    first = converted_member(bundle, 0)
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(conversion, "_convert", never)
+    assert converted_member(bundle, 0) == first
+    assert len(list(cache.glob("*/member_*"))) == 1
+    assert not list(cache.rglob(".partial-*"))
+
+
+@needs_openvino
+@pytest.mark.parametrize("file", ["model.xml", "model.bin", "sha256.json"])
+@pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
+def test_a_damaged_cache_is_made_anew(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, file: str, harm: str
+) -> None:
+    monkeypatch.setattr(conversion, "_convert", lambda *_: (b"<graph/>", b"weights"))
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
+    converted_member(bundle, 0)
+    (path,) = cache.rglob(file)
+    data = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[:3] if harm == "cut" else data[:-1] + b"!")
+    assert converted_member(bundle, 0) == (b"<graph/>", b"weights")
+
+
+@needs_openvino
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(conversion.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(conversion, "_convert", lambda *_: (b"g", b"w"))
+    assert converted_member(bundle_of(NETWORKS[0], tmp_path / "b", 1), 0) == (b"g", b"w")
+
+
+@needs_openvino
+def test_another_process_may_be_first(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
+
+    def slow(*_: object) -> tuple[bytes, bytes]:
+        monkeypatch.setattr(conversion, "_convert", lambda *_: (b"g", b"w"))
+        converted_member(bundle, 0)  # somebody else's, while we are at it
+        return b"g", b"w"
+
+    monkeypatch.setattr(conversion, "_convert", slow)
+    assert converted_member(bundle, 0) == (b"g", b"w")
+    assert converted_member(bundle, 0) == (b"g", b"w")
+    assert not list(cache.rglob(".partial-*"))
+
+
+def test_the_cache_keeps_what_was_made_last(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for age, name in enumerate(("new", "old", "oldest")):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "model.bin").write_bytes(bytes(100))
+        os.utime(cache / name, (10**9 - age, 10**9 - age))
+    monkeypatch.setattr(conversion, "MAX_CACHE_BYTES", 250)
+    conversion._trim(cache, spare=cache / "oldest")
+    assert sorted(entry.name for entry in cache.iterdir()) == ["new", "oldest"]
+
+
+@needs_openvino
+def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
+    tmp_path: Path, cache: Path
+) -> None:
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b")
+    for index in range(2):
+        converted_member(bundle, index)
+    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(32, 32, 32)))
+    sitk.WriteImage(image, str(tmp_path / "v.nrrd"))
+    code = (
+        "import sys; from fedcross.infer.__main__ import main; "
+        "code = main(sys.argv[1:]); "
+        "print([m for m in ('torch', 'monai') if m in sys.modules], "
+        "sys.modules.get('openvino_telemetry'), code)"
+    )
+    given = ["--bundle", bundle.path, "--image", tmp_path / "v.nrrd", "--out", tmp_path / "out"]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *map(str, given), "--backend", "openvino"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip().endswith("[] None 0")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["backend"] == "openvino"
+
+
+def test_auto_takes_openvino_on_a_cpu_where_it_is_installed_and_else_tuned_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backends, "_has_openvino", lambda: False)
+    assert choose_backend("auto", "cpu", "auto").name == "tuned"
+    with pytest.raises(DeviceError, match="not installed"):
+        choose_backend("openvino", "cpu", "auto")
+
+
+@needs_openvino
+def test_auto_without_a_graphics_driver_does_not_ask_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backends, "_may_have_gpu", lambda: False)
+    assert choose_backend("auto", "auto", "auto").name == "openvino"
+    monkeypatch.setattr(backends, "_may_have_gpu", lambda: True)
+    assert choose_backend("auto", "auto", "auto").name == "tuned"  # PyTorch found no GPU after all
+
+
+def test_the_reference_back_end_is_fp32_on_a_cpu() -> None:
+    assert choose_backend("torch", "cpu", "auto").precision == "fp32"
+
+
+def test_names_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="back-end 'fast'"):
+        choose_backend("fast", "cpu", "auto")
+    with pytest.raises(ConfigError, match="precision 'int8'"):
+        choose_backend("auto", "cpu", "int8")
+    with pytest.raises(DeviceError, match="not on cuda:0"):
+        choose_backend("openvino", "cuda:0", "auto")

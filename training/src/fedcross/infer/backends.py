@@ -1,0 +1,108 @@
+"""Which execution back-end runs the members: chosen by what the machine has, or by name.
+
+============  ================================================================================
+``torch``     PyTorch as it is, fp32 on a CPU: what the others are compared with
+``tuned``     PyTorch with normalisation folded, channels last, bf16 where the CPU has it
+``openvino``  OpenVINO on a CPU: the fastest there; PyTorch is not even imported once the members
+              have been converted
+============  ================================================================================
+
+``auto`` is ``torch`` on a GPU; on a CPU ``openvino`` where it is installed, else ``tuned``.
+"""
+
+import ctypes
+import importlib.util
+import sys
+from typing import Protocol
+
+from fedcross.errors import ConfigError, DeviceError
+from fedcross.infer.device import Precision, check_precision
+from fedcross.infer.patches import PatchPredictor
+from fedcross.model.bundle import Bundle
+
+BACKENDS = ("auto", "openvino", "tuned", "torch")
+
+
+class Backend(Protocol):
+    """Runs members one at a time.
+
+    Attributes
+    ----------
+    name
+        One of `BACKENDS`.
+    precision
+        What the networks compute with.
+    processor
+        Where, in words.
+    """
+
+    name: str
+    precision: Precision
+    processor: str
+
+    def load(self, bundle: Bundle, index: int) -> PatchPredictor:
+        """Bring member `index` of a bundle to life.
+
+        Raises
+        ------
+        BundleError
+            If its weights are missing, changed, or do not fit.
+        DeviceError
+            If the memory does not suffice.
+        """
+
+
+def choose_backend(backend: str, device: str, precision: str) -> Backend:
+    """Return the back-end for a name, a device and a precision, each of which may be ``auto``.
+
+    Parameters
+    ----------
+    backend
+        One of `BACKENDS`.
+    device
+        As `fedcross.infer.device.resolve_device` takes it.
+    precision
+        ``auto``, ``fp32`` or ``bf16``; ``auto`` is what the back-end is fastest with.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not one of these.
+    DeviceError
+        If the device is not there, or the back-end is not installed or not for this device.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(f"There is no back-end {backend!r}.", f"Use {', '.join(BACKENDS)}.")
+    check_precision(precision)
+    on_cpu = device == "cpu" or (device == "auto" and not _may_have_gpu())
+    if backend == "openvino" or (backend == "auto" and on_cpu and _has_openvino()):
+        if device not in ("auto", "cpu"):
+            raise DeviceError(
+                f"OpenVINO runs on the CPU here, not on {device}.", "Use --device cpu."
+            )
+        if not _has_openvino():
+            raise DeviceError("OpenVINO is not installed.", "pip install openvino.")
+        # Here and not above, as below: each brings a library of its own, slow to import.
+        from fedcross.infer.openvino_predictor import OpenVINOBackend
+
+        return OpenVINOBackend(precision)
+    from fedcross.infer.device import resolve_device
+    from fedcross.infer.torch_predictor import TorchBackend
+
+    where = resolve_device(device)
+    name = ("tuned" if where.type == "cpu" else "torch") if backend == "auto" else backend
+    return TorchBackend(where, precision, tuned=name == "tuned")
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _may_have_gpu() -> bool:
+    """Whether there is an NVIDIA driver: without one, PyTorch need not be asked."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True

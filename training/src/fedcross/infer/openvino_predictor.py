@@ -1,0 +1,81 @@
+"""The execution back-end for CPUs: a member compiled by OpenVINO."""
+
+import platform
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedcross.errors import DeviceError
+from fedcross.infer.conversion import converted_member, openvino
+from fedcross.infer.device import Precision
+from fedcross.infer.patches import PatchPredictor
+from fedcross.model.bundle import Bundle
+
+
+class OpenVINOBackend:
+    """Members in OpenVINO, on the CPU.
+
+    Parameters
+    ----------
+    precision
+        ``auto``, ``fp32`` or ``bf16``; ``auto`` is bf16 on processors that have it.
+
+    Raises
+    ------
+    DeviceError
+        If bf16 is asked for on a processor that has none.
+    """
+
+    name = "openvino"
+
+    def __init__(self, precision: str) -> None:
+        self._core = openvino().Core()
+        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not native:
+            raise DeviceError("This CPU does not compute with bf16.", "Use --precision fp32.")
+        self.precision: Precision = "bf16" if native and precision != "fp32" else "fp32"
+        self.processor = f"{platform.machine()} CPU by OpenVINO"
+
+    def load(self, bundle: Bundle, index: int) -> PatchPredictor:
+        """Bring a member to life; see `fedcross.infer.backends.Backend`."""
+        description, weights = converted_member(bundle, index)
+        model = self._core.read_model(description, weights)
+        model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
+        }
+        compiled = self._core.compile_model(model, "CPU", settings)
+        return OpenVINOPredictor(compiled, bundle.manifest.calibration.temperature)
+
+
+class OpenVINOPredictor:
+    """A compiled network that maps patches to probabilities.
+
+    Parameters
+    ----------
+    compiled
+        ``openvino.CompiledModel``: (1, 1, d, h, w) to logits (1, C, d, h, w).
+    temperature
+        Divides the logits.
+    """
+
+    def __init__(self, compiled: Any, temperature: float) -> None:
+        self._request = compiled.create_infer_request()
+        self._temperature = temperature
+
+    def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
+        self._request.infer([patch[None, None]], share_inputs=True)
+        # A copy: the request writes its next result to the same place.
+        logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
+        return softmax(logits / np.float32(self._temperature))
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the softmax over the first axis, in place."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
