@@ -78,6 +78,8 @@ class SliceView(_View):
         self._actor = vtk.vtkActor2D()
         self._actor.SetMapper(self._mapper)
         self._actor.GetProperty().SetDisplayLocationToBackground()
+        self._actor.SetVisibility(False)  # as long as there is no image
+        self.renderer.AddViewProp(self._actor)  # first, so that it is seen through what comes later
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(app.applicationLogic())
         app.sliceLogics.AddItem(self.logic)
@@ -107,9 +109,8 @@ class SliceView(_View):
 
     def save(self, path: Path) -> None:
         connection = self.logic.GetImageDataConnection()
-        if connection and not self.renderer.HasViewProp(self._actor):
-            self.renderer.AddViewProp(self._actor)
         self._mapper.SetInputConnection(connection)
+        self._actor.SetVisibility(connection is not None)
         # A scene read from a file does not tell the displayable managers where the slice now lies.
         self.node.Modified()
         _refreshLegends()

@@ -54,7 +54,7 @@ def test_pictures_and_scene_are_there_and_show_what_they_should(finished, tmp_pa
         names = [Path(name).name for name in saved.namelist()]
         scene = next(name for name in saved.namelist() if name.endswith(".mrml"))
         text = saved.read(scene).decode()
-    assert sum(name.endswith(".seg.nrrd") for name in names) == 1
+    assert sum(name.endswith(".seg.nrrd") for name in names) == 2  # the ensemble, its members
     assert str(tmp_path) not in text
 
 
