@@ -3,7 +3,6 @@
 import csv
 import enum
 import io
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +40,9 @@ class Thresholds:
     """From which mean pairwise Dice on members agree, and below which not to trust them.
 
     0.9 is about what two experienced readers reach with one another on a well-seen organ, so members
-    that agree as much leave nothing to argue about. At 0.75 a third of what two members outline is
-    outlined by one of them alone (the shared part is 0.75 / (2 - 0.75) = 0.6 of both together), and
-    hardly any report can rest on that. Dice is harsher on small structures: lower both for them.
+    that agree as much leave little to argue about. At 0.75 two fifths of what two members outline
+    together is outlined by one of them alone (they share 0.75 / (2 - 0.75) = 0.6 of it), and hardly
+    any report can rest on that. Dice is harsher on small structures: lower both for them.
     """
 
     agree: float = 0.9
@@ -107,7 +106,9 @@ def newFigures(name: str, structures: Sequence[StructureFigures], segmentation: 
 
 
 def readFigures(table: Any) -> list[Figure]:
-    """Return the rows of a result's figures table, in its order."""
+    """Return the rows of a result's figures table, in its order; none when it was deleted."""
+    if table is None:
+        return []
     names = column(table, "structure")
     colors = zip(*(column(table, channel) for channel in ("red", "green", "blue")), strict=True)
     numbers = (column(table, title) for title in ("volume_ml", "min_ml", "max_ml"))
@@ -125,12 +126,12 @@ def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> s
         _("Agreement (Dice)"),
         _("Verdict"),
     )
-    rows = [header, *(_row(figure, thresholds) for figure in figures)]
+    rows = [header, *((*_cells(each), verdict(each, thresholds).label()) for each in figures)]
     return "\n".join("\t".join(plain(cell) for cell in row) for row in rows) + "\n"
 
 
 def writeCSV(figures: Sequence[Figure], thresholds: Thresholds | None, path: Path) -> None:
-    """Write a CSV file (RFC 4180, UTF-8); whole or not at all.
+    """Write a CSV file (RFC 4180, UTF-8) for programs; whole or not at all.
 
     Raises
     ------
@@ -142,30 +143,26 @@ def writeCSV(figures: Sequence[Figure], thresholds: Thresholds | None, path: Pat
     writer.writerow(
         ("structure", "volume_ml", "members_min_ml", "members_max_ml", "mean_dice", "verdict")
     )
-    writer.writerows(_row(figure, thresholds) for figure in figures)
+    for figure in figures:
+        writer.writerow((*_cells(figure), verdict(figure, thresholds).value))
+    partial = path.with_name(path.name + ".part")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, delete=False
-        ) as file:
-            partial = Path(file.name)
-            try:
-                file.write(text.getvalue())
-                file.close()
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        try:
+            partial.write_bytes(text.getvalue().encode())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise InferenceError(f"{path.name} cannot be written: {error.strerror}.") from error
 
 
-def _row(figure: Figure, thresholds: Thresholds | None) -> tuple[str, ...]:
+def _cells(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
         f"{figure.volume:.2f}",
         f"{figure.low:.2f}",
         f"{figure.high:.2f}",
         "" if figure.agreement is None else f"{figure.agreement:.3f}",
-        verdict(figure, thresholds).label(),
     )
 
 

@@ -55,13 +55,11 @@ def present(folder: Path, volume: Any) -> ResultNodes:
     result = readResult(folder.resolve())  # MRML takes relative paths as relative to the scene
     for file in result.files:
         requireWhole(file)
-    earlier = [
-        nodes for nodes in ResultNodes.all(slicer.mrmlScene) if _replaces(nodes, result, volume)
-    ]
+    earlier = ResultNodes.all(slicer.mrmlScene)
+    outdated = [nodes for nodes in earlier if _makesWay(nodes, result, volume)]
     with _allOrNothing():
         nodes = _load(result, volume)
-        noteUnedited(nodes)
-    for each in earlier:
+    for each in outdated:
         each.remove()
     _name(nodes, volume.GetName())
     putInFolder(result.bundleName, volume, nodes.owned())
@@ -70,52 +68,66 @@ def present(folder: Path, volume: Any) -> ResultNodes:
     return nodes
 
 
-def _replaces(nodes: ResultNodes, result: Result, volume: Any) -> bool:
-    """Whether a new result may take the place of these nodes."""
+def _makesWay(nodes: ResultNodes, result: Result, volume: Any) -> bool:
+    """Whether these nodes say what the new result says again, and nobody has worked on them."""
     same = nodes.volume is volume and nodes.bundleHash == result.bundleHash
     return same and not wasEdited(nodes) and Review(nodes).progress[0] == 0
 
 
 def _load(result: Result, volume: Any) -> ResultNodes:
-    try:
-        segmentation = slicer.util.loadSegmentation(str(result.segmentation), {})
-        maps = {measure: _loadVolume(each.file) for measure, each in result.maps.items()}
-        distance = _loadVolume(result.distance) if result.distance else None
-        outlines = (
-            slicer.util.loadSegmentation(str(result.outlines), {}) if result.outlines else None
-        )
-    except RuntimeError as error:  # as slicer.util reports an unreadable file
-        raise InferenceError("The result cannot be read; is the disk full?") from error
+    """Bring the files into the scene, and make the tables and the marker."""
+    segmentation = _loaded(slicer.util.loadSegmentation, result.segmentation)
+    _noteProvenance(segmentation, result)
+    _styleSegmentation(segmentation, volume)
     nodes = ResultNodes(segmentation)
-    segmentation.SetAttribute(roles.ROLE, roles.SEGMENTATION)
     nodes.refer(roles.VOLUME, volume)
-    logic = slicer.modules.volumes.logic()
-    for measure, node in maps.items():
-        styleMap(node, result.maps[measure].windowMax, ViewOptions.threshold)
-        node.SetAttribute(PREFIX + "WindowMax", repr(result.maps[measure].windowMax))
-        nodes.attach(roles.MAP, node)
-    heat = logic.CloneVolume(slicer.mrmlScene, maps[result.measure], "heat")
-    nodes.attach(roles.HEAT, heat)
-    if distance is not None:
+    _loadMaps(nodes, result)
+    if result.distance is not None:
+        distance = _loaded(slicer.util.loadVolume, result.distance)
         distance.SetHideFromEditors(True)
         nodes.attach(roles.DISTANCE, distance)
-    if outlines is not None:
+    if result.outlines is not None:
+        outlines = _loaded(slicer.util.loadSegmentation, result.outlines)
         styleOutlines(outlines, result.members)
         nodes.attach(roles.OUTLINES, outlines)
     nodes.attach(roles.FIGURES, newFigures("figures", result.structures, segmentation))
     nodes.attach(roles.HOT_SPOTS, newHotSpots("hot spots", result.hotSpots))
     nodes.attach(roles.MARKER, newMarker("marker"))
-    _styleSegmentation(segmentation, volume)
-    for node in nodes.owned():
-        _forgetFile(node)
-        _noteProvenance(node, result)
-    for measure, node in maps.items():
-        node.SetAttribute(PREFIX + "Measure", measure)
+    _requireOneGrid([nodes.heat, *nodes.maps.values(), nodes.distance])
+    noteUnedited(nodes)
     return nodes
 
 
-def _loadVolume(path: Path) -> Any:
-    return slicer.util.loadVolume(str(path), {"show": False})
+def _loadMaps(nodes: ResultNodes, result: Result) -> None:
+    for measure, each in result.maps.items():
+        node = _loaded(slicer.util.loadVolume, each.file)
+        styleMap(node, each.windowMax, ViewOptions.threshold)
+        nodes.attach(roles.MAP, node)
+        node.SetAttribute(PREFIX + "Measure", measure)
+        node.SetAttribute(PREFIX + "WindowMax", repr(each.windowMax))
+    logic = slicer.modules.volumes.logic()
+    asked = nodes.maps[result.measure]
+    nodes.attach(roles.HEAT, logic.CloneVolume(slicer.mrmlScene, asked, "heat"))
+
+
+def _loaded(load: Any, path: Path) -> Any:
+    """A file's node, which knows nothing of the file: saving the scene must write the data anew."""
+    try:
+        node = load(str(path), {"show": False})
+    except RuntimeError as error:  # as slicer.util reports an unreadable file
+        raise InferenceError("The result cannot be read; is the disk full?") from error
+    storage = node.GetStorageNode()
+    if storage is not None:
+        node.SetAndObserveStorageNodeID(None)
+        slicer.mrmlScene.RemoveNode(storage)
+    return node
+
+
+def _requireOneGrid(volumes: list[Any]) -> None:
+    """Maps are put together voxel by voxel."""
+    sizes = {node.GetImageData().GetDimensions() for node in volumes if node is not None}
+    if len(sizes) > 1:
+        raise InferenceError("The result's maps do not fit one another; is it complete?")
 
 
 def _name(nodes: ResultNodes, volumeName: str) -> None:
@@ -131,9 +143,8 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
         roles.MARKER: _("{volume} hot spot"),
     }
     for node in nodes.owned():
-        name = names[node.GetAttribute(roles.ROLE)].format(
-            volume=volumeName, measure=node.GetAttribute(PREFIX + "Measure")
-        )
+        measure = node.GetAttribute(PREFIX + "Measure").replace("_", " ")
+        name = names[node.GetAttribute(roles.ROLE)].format(volume=volumeName, measure=measure)
         node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
 
 
@@ -167,23 +178,17 @@ def _styleSegmentation(segmentation: Any, volume: Any) -> None:
     display.SetVisibility3D(True)
 
 
-def _forgetFile(node: Any) -> None:
-    """Cut the tie to the temporary file: saving the scene must write the data anew."""
-    storage = node.GetStorageNode()
-    if storage is not None:
-        node.SetAndObserveStorageNodeID(None)
-        slicer.mrmlScene.RemoveNode(storage)
-
-
-def _noteProvenance(node: Any, result: Result) -> None:
-    """Note where a node comes from: neither paths nor people."""
-    for name, value in {
-        "Bundle": result.bundleName,
-        "BundleSHA256": result.bundleHash,
-        "Members": str(result.members),
-        "Measure": result.measure,
-        "Date": result.created,
-        "Version": result.packages.get("fedcross", ""),
-        "Packages": json.dumps(dict(result.packages), sort_keys=True),
-    }.items():
-        node.SetAttribute(PREFIX + name, value)
+def _noteProvenance(segmentation: Any, result: Result) -> None:
+    """Note on the segmentation where it comes from; what is attached to it gets the same."""
+    values = (
+        result.bundleName,
+        result.bundleHash,
+        str(result.members),
+        result.measure,
+        result.created,
+        result.packages.get("fedcross", ""),
+        json.dumps(dict(result.packages), sort_keys=True),
+    )
+    for name, value in zip(roles.PROVENANCE, values, strict=True):
+        segmentation.SetAttribute(PREFIX + name, value)
+    segmentation.SetAttribute(roles.ROLE, roles.SEGMENTATION)

@@ -24,6 +24,8 @@ OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER = (
 )
 OWNED = (HEAT, MAP, DISTANCE, OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER)
 """Roles of the nodes that come and go with the result; the volume is the user's."""
+PROVENANCE = ("Bundle", "BundleSHA256", "Members", "Measure", "Date", "Version", "Packages")
+"""Attributes of every node of a result, after the prefix. Neither paths nor people."""
 
 
 class ResultNodes:
@@ -151,16 +153,15 @@ class ResultNodes:
         return [self.segmentation, *(node for role in OWNED for node in self._nodes(role))]
 
     def attach(self, role: str, node: Any) -> None:
-        """Make a node the result's; a result has several in the role "map" only."""
+        """Make a node the result's, with its provenance; several can have the role of a map."""
+        for name in PROVENANCE:
+            node.SetAttribute(PREFIX + name, self.segmentation.GetAttribute(PREFIX + name))
         node.SetAttribute(ROLE, role)
         self.refer(role, node)
 
     def refer(self, role: str, node: Any) -> None:
-        """Refer to a node without marking it."""
-        if role == MAP:
-            self.segmentation.AddNodeReferenceID(PREFIX + role, node.GetID())
-        else:
-            self.segmentation.SetNodeReferenceID(PREFIX + role, node.GetID())
+        """Refer to a node without marking it as the result's."""
+        self.segmentation.AddNodeReferenceID(PREFIX + role, node.GetID())
 
     def remove(self) -> None:
         """Take the result out of the scene; the volume stays."""

@@ -92,7 +92,8 @@ class Review:
             return []
         numbers = (column(table, title) for title in ("rank", "structure", "volume_ml", "peak"))
         positions = zip(*(column(table, axis) for axis in "RAS"), strict=True)
-        states = (State(value) for value in column(table, _STATE))
+        known = {state.value: state for state in State}
+        states = (known.get(value, State.OPEN) for value in column(table, _STATE))
         return [HotSpot(*row) for row in zip(*numbers, positions, states, strict=True)]
 
     @property
@@ -133,14 +134,10 @@ class Review:
     def editHere(self, index: int) -> None:
         """Go to a hot spot and open the editor on the structure along which it lies."""
         self.go(index)
-        segments = self._nodes.segmentation.GetSegmentation()
-        structure = self.spots[index].structure
-        for segmentID in segments.GetSegmentIDs():
-            if plain(segments.GetSegment(segmentID).GetName()) == structure:
-                break
-        else:
-            segmentID = segments.GetNthSegmentID(0) if segments.GetNumberOfSegments() else ""
-        self._edit(self._nodes.segmentation, self._nodes.volume, segmentID)
+        segmentation = self._nodes.segmentation
+        self._edit(
+            segmentation, self._nodes.volume, _segmentOf(segmentation, self.spots[index].structure)
+        )
 
     def _step(self, by: int, start: int) -> None:
         count = len(self.spots)
@@ -188,6 +185,16 @@ def openSegmentEditor(segmentation: Any, volume: Any, segmentID: str) -> None:
     if volume is not None:
         editor.setSourceVolumeNode(volume)
     editor.setCurrentSegmentID(segmentID)
+
+
+def _segmentOf(segmentation: Any, structure: str) -> str:
+    """The ID of a structure's segment; of the first when it was renamed or removed, "" without any."""
+    segments = segmentation.GetSegmentation()
+    identifiers = list(segments.GetSegmentIDs())
+    for each in identifiers:
+        if plain(segments.GetSegment(each).GetName()) == structure:
+            return str(each)
+    return str(identifiers[0]) if identifiers else ""
 
 
 def _bringIntoView(sliceNode: Any, position: Position) -> None:

@@ -12,7 +12,7 @@ from FedCrossSlicerLib.hierarchy import putBeside
 from FedCrossSlicerLib.resultnodes import PREFIX, SURFACE, ResultNodes
 
 ARRAY = "Uncertainty"
-_SHOWN = PREFIX + "Measure"
+_SHOWN, _SEGMENTS = PREFIX + "Measure", PREFIX + "Segments"
 
 
 def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> None:
@@ -22,8 +22,7 @@ def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> 
         return
     model = nodes.surface or _newModel(nodes)
     if _outdated(model, nodes.segmentation):
-        model.SetAndObservePolyData(_surfaceOf(nodes.segmentation))
-        model.SetAttribute(_SHOWN, None)
+        _remake(model, nodes.segmentation)
     if model.GetAttribute(_SHOWN) != measure:
         _color(model.GetPolyData(), source)
         model.SetAttribute(_SHOWN, measure)
@@ -37,7 +36,7 @@ def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> 
     display.SetVisibility(True)
     display.EndModify(wasModifying)
     nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
-    showLegend(model, measure, legend)
+    _showLegendIn3D(model, measure, legend)
 
 
 def hideSurface(nodes: ResultNodes) -> None:
@@ -54,17 +53,25 @@ def _newModel(nodes: ResultNodes) -> Any:
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     model.CreateDefaultDisplayNodes()
     nodes.attach(SURFACE, model)
+    model.SetAttribute(_SHOWN, None)
     putBeside(model, nodes.segmentation)
     return model
 
 
 def _outdated(model: Any, segmentation: Any) -> bool:
-    surface = model.GetPolyData()
-    return surface is None or surface.GetMTime() < segmentation.GetSegmentation().GetMTime()
+    """Whether a segment came, went or changed since the model was made."""
+    surface, segments = model.GetPolyData(), segmentation.GetSegmentation()
+    if surface is None or model.GetAttribute(_SEGMENTS) != _listed(segments):
+        return True
+    name = segments.GetSourceRepresentationName()
+    sources = [
+        segments.GetSegment(each).GetRepresentation(name) for each in segments.GetSegmentIDs()
+    ]
+    return any(source.GetMTime() > surface.GetMTime() for source in sources if source is not None)
 
 
-def _surfaceOf(segmentation: Any) -> Any:
-    """All segments' surfaces in one."""
+def _remake(model: Any, segmentation: Any) -> None:
+    """Make the model of all segments' surfaces; without values as yet."""
     segmentation.CreateClosedSurfaceRepresentation()
     join = vtk.vtkAppendPolyData()
     for segmentID in segmentation.GetSegmentation().GetSegmentIDs():
@@ -73,7 +80,21 @@ def _surfaceOf(segmentation: Any) -> Any:
             join.AddInputData(surface)
     if join.GetNumberOfInputConnections(0):
         join.Update()
-    return join.GetOutput()
+    model.SetAndObservePolyData(join.GetOutput())
+    model.SetAttribute(_SEGMENTS, _listed(segmentation.GetSegmentation()))
+    model.SetAttribute(_SHOWN, None)
+
+
+def _listed(segments: Any) -> str:
+    return " ".join(segments.GetSegmentIDs())
+
+
+def _showLegendIn3D(model: Any, measure: str, visible: bool) -> None:
+    """In the slice views the heat map has its own."""
+    views = [node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLViewNode")]
+    legend = showLegend(model, measure, visible and bool(views))
+    if list(legend.GetViewNodeIDs()) != views:
+        legend.SetViewNodeIDs(views)
 
 
 def _color(surface: Any, volume: Any) -> None:
