@@ -19,11 +19,11 @@ from fedcross.model.manifest import Preprocessing, Structure
 from fedcross.train.config_errors import explain
 from fedcross.train.config_sections import (
     EngineConfig,
-    MethodConfig,
     OptimisationConfig,
     Section,
     SiteConfig,
 )
+from fedcross.train.method_config import PERSONAL, MethodConfig
 
 # Parts of an error's location that nobody wrote: tags of unions, and pydantic's word for a key.
 INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]"})
@@ -105,14 +105,14 @@ class TrainingConfig(Section):
 
     @property
     def members(self) -> int:
-        """How many members train."""
+        """How many models the method trains, and averages the predictions of."""
         if self.method.members is not None:
             return self.method.members
-        return 1 if self.method.kind == "fedcross" else len(self.sites)
+        return len(self.sites) if self.method.kind in ("fedcross-ens", *PERSONAL) else 1
 
     @property
     def total_epochs(self) -> int:
-        """Local epochs that one member trains in the whole run."""
+        """Local epochs that one member trains in the whole run, if no visit fails."""
         return self.method.rounds * self.method.local_epochs
 
 

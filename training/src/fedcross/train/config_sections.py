@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from fedcross.method.schedule import ScheduleKind
-
 Count = Annotated[int, Field(ge=0)]
 SiteName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
 
@@ -18,40 +16,6 @@ class Section(BaseModel):
     """Frozen, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MethodConfig(Section):
-    """Who trains where, how often and how long."""
-
-    kind: Literal["fedcross", "fedcross-ens"] = Field(
-        default="fedcross-ens",
-        description="fedcross: one member walks the sites; fedcross-ens: several at once, and the "
-        "prediction is the mean of their probabilities.",
-    )
-    members: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None,
-        description="Members of the ensemble; when left out as many as sites, one for fedcross.",
-    )
-    rounds: Annotated[int, Field(ge=1)] = Field(
-        default=50, description="Communication rounds; 50 in the paper."
-    )
-    local_epochs: Count = Field(
-        default=32, description="Epochs that a member trains at a site per round; 32 in the paper."
-    )
-    schedule: ScheduleKind = Field(
-        default="latin",
-        description="latin: in every block of as many rounds as sites each member meets each site "
-        "once; rotation: round-robin; random: drawn anew every round (the authors' code).",
-    )
-
-    @model_validator(mode="after")
-    def _one_member_walks_alone(self) -> Self:
-        if self.kind == "fedcross" and self.members not in (None, 1):
-            raise ValueError(
-                f"fedcross has one member, got members = {self.members}; "
-                "an ensemble is kind = 'fedcross-ens'"
-            )
-        return self
 
 
 class ExplicitSplit(Section):
