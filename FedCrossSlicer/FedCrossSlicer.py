@@ -16,6 +16,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from FedCrossSlicerLib.drop import FileDrop
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.logic import SegmentationLogic
 from FedCrossSlicerLib.parameters import Parameters
@@ -57,7 +58,8 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(root)
         root.setMRMLScene(slicer.mrmlScene)
         self.logic = FedCrossSlicerLogic()
-        self.panel = Panel(self.ui, self.logic)
+        self.panel = Panel(self.ui, self.logic, root)
+        self.drop = FileDrop(root, self.panel.input.drop)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
@@ -70,8 +72,7 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.close()
 
     def cleanup(self):
-        self.panel.cancel()
-        self.panel.close()
+        self.panel.stop()
         self.removeObservers()
 
     def _onSceneStartClose(self, caller, event):

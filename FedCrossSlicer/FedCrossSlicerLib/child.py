@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-VOLUME, RESULT = "volume.nrrd", "result"
-"""Names of the exported volume and of the result folder in a task's temporary folder."""
+VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
+"""Names in a task's temporary folder: the exported volume, the result folder, the region."""
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,39 @@ class Options:
 
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     measure: str = "std"
 
 
-def childCommand(folder: Path, bundle: Path, options: Options) -> list[str]:
-    """Return the child's command line."""
+def childCommand(
+    folder: Path, bundle: Path, options: Options, image: Path | None = None
+) -> list[str]:
+    """Return the child's command line.
+
+    Parameters
+    ----------
+    folder
+        Gets the result; a region lies there if there is one.
+    bundle
+        Folder or ``.zip``.
+    options
+        How to segment.
+    image
+        The volume's file; None for the exported one in `folder`.
+    """
     arguments = {
         "--bundle": str(bundle),
-        "--image": str(folder / VOLUME),
+        "--image": str(image or folder / VOLUME),
         "--out": str(folder / RESULT),
         "--measure": options.measure,
         "--device": options.device,
         "--precision": options.precision,
+        "--backend": options.backend,
     }
+    if (folder / ROI).is_file():
+        arguments["--roi"] = str(folder / ROI)
     flat = [word for pair in arguments.items() for word in pair]
-    return [childPython(), "-m", "fedcross.infer", *flat, "--events"]
+    return [childPython(), "-m", "fedcross.infer", *flat, "--for-viewer", "--events"]
 
 
 def childPython() -> str:

@@ -3,6 +3,7 @@
 `start` returns at once; whoever called it polls the task (the panel with a timer). `segment` waits.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 import slicer
 
-from FedCrossSlicerLib.child import RESULT, VOLUME, Options, childCommand, childEnvironment
+from FedCrossSlicerLib.child import RESULT, ROI, VOLUME, Options, childCommand, childEnvironment
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.presentation import present
@@ -59,6 +60,8 @@ class SegmentationTask:
         Steps of the present stage; `total` is 0 while they cannot be counted.
     stage, message
         The present stage, for programs and for people.
+    remainingSeconds
+        Of the present stage, as its steps took so far; None while that cannot be told.
     """
 
     def __init__(self, volume: Any, folder: Path, process: Process) -> None:
@@ -67,6 +70,7 @@ class SegmentationTask:
         self._process = process
         self.done, self.total = 0, 0
         self.stage, self.message = "start", ""
+        self._counting: tuple[float, int] | None = None
 
     @property
     def running(self) -> bool:
@@ -78,14 +82,27 @@ class SegmentationTask:
         """What the child said beside its events."""
         return self._process.log
 
+    @property
+    def remainingSeconds(self) -> float | None:
+        """How long the present stage will take, at the rate so far."""
+        if self._counting is None or not self.total:
+            return None
+        since, first = self._counting
+        if self.done <= first:
+            return None
+        return (time.monotonic() - since) / (self.done - first) * (self.total - self.done)
+
     def poll(self) -> None:
         """Take in what the child said."""
         for event in self._process.events():
             if event["event"] == "stage":
                 self.stage, self.message = str(event.get("stage")), str(event.get("message"))
                 self.done, self.total = 0, 0
+                self._counting = None
             elif event["event"] == "progress":
                 self.done, self.total = _count(event.get("done")), _count(event.get("total"))
+                # The first step is left out: loading a member is part of it.
+                self._counting = self._counting or (time.monotonic(), self.done)
 
     def finish(self) -> ResultNodes:
         """Show the result; the child must have ended.
@@ -136,7 +153,11 @@ class SegmentationLogic:
         self._starter = starter
 
     def start(
-        self, volume: Any, bundle: str | Path, options: Options | None = None
+        self,
+        volume: Any,
+        bundle: str | Path,
+        options: Options | None = None,
+        roi: Any = None,
     ) -> SegmentationTask:
         """Export the volume and start the child.
 
@@ -146,6 +167,10 @@ class SegmentationLogic:
             Scalar volume node with an image; its parent transform is honoured.
         bundle
             Bundle folder or ``.zip``.
+        options
+            How to segment; None for the defaults.
+        roi
+            Markups ROI node: only what lies in its box, where it is seen, is segmented.
 
         Raises
         ------
@@ -157,6 +182,8 @@ class SegmentationLogic:
         folder = temporaryFolder()
         try:
             exportVolume(volume, folder / VOLUME)
+            if roi is not None:
+                (folder / ROI).write_text(json.dumps(regionOf(roi)), encoding="utf-8")
             command = childCommand(folder, Path(bundle), options or Options())
             process = self._starter(command, childEnvironment())
         except BaseException:
@@ -169,6 +196,7 @@ class SegmentationLogic:
         volume: Any,
         bundle: str | Path,
         options: Options | None = None,
+        roi: Any = None,
         progress: Progress | None = None,
     ) -> ResultNodes:
         """Segment a volume and wait for the result; the arguments are those of `start`.
@@ -178,13 +206,30 @@ class SegmentationLogic:
         InferenceError
             One sentence; the scene is then as it was.
         """
-        task = self.start(volume, bundle, options)
+        task = self.start(volume, bundle, options, roi)
         try:
             task.wait(progress)
             return task.finish()
         except BaseException:
             task.cancel()
             raise
+
+
+def regionOf(roi: Any) -> dict[str, Any]:
+    """Return a markups ROI's box where it is seen, as the child reads it: LPS, mm."""
+    center, size = [0.0] * 3, [0.0] * 3
+    roi.GetCenterWorld(center)
+    roi.GetSizeWorld(size)
+    axes = []
+    for read in (roi.GetXAxisWorld, roi.GetYAxisWorld, roi.GetZAxisWorld):
+        axis = [0.0] * 3
+        read(axis)
+        axes.append(_toLPS(axis))
+    return {"center_mm": _toLPS(center), "size_mm": [float(side) for side in size], "axes": axes}
+
+
+def _toLPS(ras: Sequence[float]) -> list[float]:
+    return [-float(ras[0]), -float(ras[1]), float(ras[2])]
 
 
 def _count(value: Any) -> int:

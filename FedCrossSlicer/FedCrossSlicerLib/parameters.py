@@ -1,13 +1,24 @@
 """What the panel remembers; saved with the scene.
 
 The bundle's path is not among it: it means nothing on another computer and may hold a person's name.
+Nor is the device, which another computer may lack.
 """
 
 import enum
+from typing import Annotated
 
-from slicer import vtkMRMLScalarVolumeNode
+from slicer import (
+    vtkMRMLColorTableNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from FedCrossSlicerLib.figures import Thresholds
+from FedCrossSlicerLib.heatmap import EVERYWHERE, INSIDE, NEAR
+from FedCrossSlicerLib.view import ViewOptions
 
 
 class Measure(enum.Enum):
@@ -28,31 +39,69 @@ class Measure(enum.Enum):
         }[self]
 
 
-class Device(enum.Enum):
-    """Where to compute; the values are the child's names."""
+class Region(enum.Enum):
+    """Where the heat map is shown; the values are those of `ViewOptions`."""
 
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "cuda:0"
+    EVERYWHERE = EVERYWHERE
+    NEAR = NEAR
+    INSIDE = INSIDE
 
     def label(self) -> str:
         """Return the entry in the panel."""
         return {
-            Device.AUTO: _("Automatic"),
-            Device.CPU: _("CPU"),
-            Device.GPU: _("GPU (cuda:0)"),
+            Region.EVERYWHERE: _("everywhere"),
+            Region.NEAR: _("near the structures"),
+            Region.INSIDE: _("inside the structures"),
         }[self]
+
+
+Share = Annotated[float, WithinRange(0.0, 1.0)]
 
 
 @parameterNodeWrapper
 class Parameters:
     """Parameters of the panel.
 
-    inputVolume - volume to segment.
-    device - where to compute.
-    measure - what the heat map shows.
+    inputVolume, roi, allTimePoints - what to segment.
+    result - which result is looked at; the others are how.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
-    device: Device = Device.AUTO
+    roi: vtkMRMLMarkupsROINode
+    allTimePoints: bool = False
+    result: vtkMRMLSegmentationNode
     measure: Measure = Measure.STD
+    showHeat: bool = True
+    opacity: Share = 0.65
+    threshold: Share = 0.1
+    colorTable: vtkMRMLColorTableNode
+    region: Region = Region.EVERYWHERE
+    marginMm: Annotated[float, WithinRange(1.0, 50.0)] = 5.0
+    showLegend: bool = True
+    showMembers: bool = False
+    showEnvelope: bool = False
+    colorSurface: bool = False
+    agreeFrom: Share = 0.9
+    trustFrom: Share = 0.75
+
+
+def viewOptions(parameters: Parameters) -> ViewOptions:
+    """Return how to look at the result."""
+    return ViewOptions(
+        measure=parameters.measure.value,
+        heat=parameters.showHeat,
+        opacity=parameters.opacity,
+        threshold=parameters.threshold,
+        colors=parameters.colorTable,
+        region=parameters.region.value,
+        marginMm=parameters.marginMm,
+        legend=parameters.showLegend,
+        members=parameters.showMembers,
+        envelope=parameters.showEnvelope,
+        surface=parameters.colorSurface,
+    )
+
+
+def thresholds(parameters: Parameters) -> Thresholds:
+    """Return what the verdicts rest on."""
+    return Thresholds(agree=parameters.agreeFrom, trust=parameters.trustFrom)

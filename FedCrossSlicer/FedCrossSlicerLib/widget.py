@@ -1,18 +1,28 @@
-"""The panel: choose, apply, watch, cancel."""
+"""The panel: its sections, and the segmentation under way."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
 from FedCrossSlicerLib.child import Options
+from FedCrossSlicerLib.devices import DeviceProbe
 from FedCrossSlicerLib.errors import InferenceError, InstallError
-from FedCrossSlicerLib.figures import Figure, readFigures
+from FedCrossSlicerLib.inputsection import InputSection
+from FedCrossSlicerLib.installsection import InstallSection
 from FedCrossSlicerLib.logic import SegmentationTask
-from FedCrossSlicerLib.parameters import Parameters
+from FedCrossSlicerLib.parameters import Parameters, thresholds
+from FedCrossSlicerLib.resultnodes import ResultNodes
+from FedCrossSlicerLib.resultsection import ResultSection
+from FedCrossSlicerLib.reviewsection import ReviewSection
+from FedCrossSlicerLib.runsection import RunSection
+from FedCrossSlicerLib.sequences import segmentSequence, timePoints
+from FedCrossSlicerLib.uncertaintysection import UncertaintySection
 
 POLL_MS = 100
 
@@ -26,45 +36,55 @@ class Panel:
         Named children of the loaded .ui.
     logic
         With `start` and `getParameterNode`.
-    ensureInstalled
-        Makes sure that the child's packages are there; replaced in tests.
+    root
+        The panel's own widget.
     """
 
-    def __init__(
-        self,
-        ui: Any,
-        logic: Any,
-        ensureInstalled: Callable[[install.Ask], bool] = install.ensure,
-    ) -> None:
+    def __init__(self, ui: Any, logic: Any, root: Any) -> None:
         self.ui = ui
         self.logic = logic
-        self._ensureInstalled = ensureInstalled
+        self.ensureInstalled: Callable[[Callable[[str], bool]], bool] = install.ensure
+        self.ask = _ask
+        self.input = InputSection(ui, self.refresh)
+        self.run = RunSection(ui)
+        self.result = ResultSection(ui)
+        self.uncertainty = UncertaintySection(ui)
+        self.review = ReviewSection(ui, root)
+        self.install = InstallSection(ui, self._confirm)
         self._installed = False
         self._task: SegmentationTask | None = None
         self._parameters: Parameters | None = None
-        self._guiTag: Any = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MS)
-        self._timer.connect("timeout()", self._poll)
+        self._tags: tuple[Any, Any] = (None, None)
+        self._probe: DeviceProbe | None = None
+        self._timer = _timer(self._poll)
+        self._probeTimer = _timer(self._pollProbe)
         ui.applyButton.connect("clicked(bool)", self.apply)
         ui.cancelButton.connect("clicked(bool)", self.cancel)
-        ui.folderButton.connect("clicked(bool)", self._browseFolder)
-        ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._refresh)
-        ui.bundleEdit.connect("currentPathChanged(QString)", self._refresh)
 
     def open(self) -> None:
-        """Show the scene's parameters; the volume on view is preselected."""
+        """Show the scene's parameters; the volume on view and the last result are preselected."""
         self.close()
         self._parameters = self.logic.getParameterNode()
-        self._guiTag = self._parameters.connectGui(self.ui)
         if self._parameters.inputVolume is None:
             self._parameters.inputVolume = _volumeOnView()
-        self._refresh()
+        if self._parameters.result is None:
+            results = ResultNodes.all(slicer.mrmlScene)
+            self._parameters.result = results[-1].segmentation if results else None
+        gui = self._parameters.connectGui(self.ui)
+        event = vtk.vtkCommand.ModifiedEvent
+        self._tags = (gui, self._parameters.AddObserver(event, self.refresh))
+        self.uncertainty.forget()
+        self.review.listen(True)
+        self.refresh()
+        self._startProbe()
 
     def close(self) -> None:
         """Let go of the scene's parameters."""
+        self.review.listen(False)
         if self._parameters is not None:
-            self._parameters.disconnectGui(self._guiTag)
+            gui, observer = self._tags
+            self._parameters.RemoveObserver(observer)
+            self._parameters.disconnectGui(gui)
             self._parameters = None
 
     def apply(self, *_args: Any) -> None:
@@ -72,54 +92,120 @@ class Panel:
         parameters = self._parameters
         if parameters is None or self._task is not None:
             return
-        options = Options(device=parameters.device.value, measure=parameters.measure.value)
+        options = Options(device=self.input.device)
         try:
             if not self._ready():
-                self._say(_("Nothing was installed, so nothing can be segmented."))
+                self.run.say(_("Nothing was installed, so nothing can be segmented."))
                 return
-            path = self.ui.bundleEdit.currentPath
-            self._task = self.logic.start(parameters.inputVolume, path, options)
+            if parameters.allTimePoints and timePoints(parameters.inputVolume):
+                self._segmentSequence(parameters, options)
+                return
+            self._task = self.logic.start(
+                parameters.inputVolume, Path(self.input.path), options, parameters.roi
+            )
         except (InferenceError, InstallError) as error:
-            self._say(str(error))
+            self.run.say(str(error))
             return
         self.ui.bundleEdit.addCurrentPathToHistory()
-        self._say(_("Starting"))
-        self._showProgress(0, 0)
+        self.run.say(_("Starting"))
+        self.run.showTask(self._task)
         self._timer.start()
-        self._refresh()
+        self.refresh()
 
     def cancel(self, *_args: Any) -> None:
         """Stop, leaving nothing behind."""
         if self._task is None:
             return
         self._takeTask().cancel()
-        self._say(_("Cancelled."))
-        self._refresh()
+        self.run.say(_("Cancelled."))
+        self.refresh()
+
+    def refresh(self, *_args: Any) -> None:
+        """Bring every section up to date with the parameters."""
+        parameters = self._parameters
+        if parameters is None:
+            return
+        nodes = ResultNodes.of(parameters.result)
+        self.input.refresh(parameters.inputVolume)
+        self.run.refresh(self._lacking(parameters), self._task is not None)
+        self.result.refresh(nodes, thresholds(parameters))
+        self.uncertainty.refresh(nodes, parameters)
+        self.review.refresh(nodes)
+
+    def stop(self) -> None:
+        """End everything that runs: the module is unloaded, or Slicer quits."""
+        self.cancel()
+        self._probeTimer.stop()
+        if self._probe is not None:
+            self._probe.cancel()
+        self.close()
+
+    def _lacking(self, parameters: Parameters) -> str:
+        if parameters.inputVolume is None:
+            return _("Choose a volume first.")
+        return "" if self.input.path else _("Choose a bundle first.")
 
     def _ready(self) -> bool:
         """Whether the child's packages are there; asked once, since asking takes a second."""
-        self._installed = self._installed or self._ensureInstalled(self._ask)
+        self._installed = self._installed or self.ensureInstalled(self._confirm)
         return self._installed
+
+    def _confirm(self, question: str) -> bool:
+        return self.ask(question)
 
     def _poll(self) -> None:
         task = self._task
         if task is None:
             return
         task.poll()
-        self._showProgress(task.done, task.total)
-        if task.message:
-            self._say(task.message)
+        self.run.showTask(task)
         if not task.running:
             self._finish()
 
     def _finish(self) -> None:
+        task = self._takeTask()
         try:
-            nodes = self._takeTask().finish()
+            nodes = task.finish()
         except InferenceError as error:
-            self._say(str(error))
+            self._tell(error, task.log)
         else:
-            self._say(describe(readFigures(nodes.figures)))
-        self._refresh()
+            self.run.say(_("Done: {name}.").format(name=nodes.name))
+            self._look(nodes)
+        self.refresh()
+
+    def _look(self, nodes: ResultNodes) -> None:
+        if self._parameters is not None:
+            self.uncertainty.forget()
+            self._parameters.result = nodes.segmentation
+
+    def _tell(self, error: InferenceError, log: str) -> None:
+        """Say what went wrong; when a GPU was too small, offer the CPU."""
+        self.run.say(str(error))
+        self.run.showLog(error.log or log)
+        if error.kind != "DeviceError" or self.input.device == "cpu":
+            return
+        question = _("{error}\n\nSegment on the CPU instead? That takes longer.")
+        if self.ask(question.format(error=error)):
+            self.input.useCPU()
+            self.apply()
+
+    def _segmentSequence(self, parameters: Parameters, options: Options) -> None:
+        """One time point after the other; Slicer works on, but the panel waits."""
+        self.run.refresh(_("Wait for the sequence."), busy=False)
+
+        def progress(done: int, total: int, stage: str) -> None:
+            self.ui.progressBar.visible = True
+            self.ui.progressBar.setRange(0, total)
+            self.ui.progressBar.setValue(done)
+            self.run.say(stage)
+
+        try:
+            segmentSequence(
+                self.logic, parameters.inputVolume, Path(self.input.path), options, progress
+            )
+            self.run.say(_("Done: every time point is segmented."))
+        finally:
+            self.refresh()
 
     def _takeTask(self) -> SegmentationTask:
         assert self._task is not None
@@ -127,50 +213,29 @@ class Panel:
         self._timer.stop()
         return task
 
-    def _showProgress(self, done: int, total: int) -> None:
-        """A total of 0 shows a bar that is merely busy."""
-        self.ui.progressBar.setRange(0, total)
-        self.ui.progressBar.setValue(done)
+    def _startProbe(self) -> None:
+        """Look for graphics cards once, in a process of its own: it takes seconds."""
+        if self._probe is None:
+            self._probe = DeviceProbe()
+            self._probe.start()
+            self._probeTimer.start()
 
-    def _browseFolder(self, *_args: Any) -> None:
-        """The path line's own button chooses files only; a bundle is as often a folder."""
-        edit = self.ui.bundleEdit
-        folder = qt.QFileDialog.getExistingDirectory(
-            slicer.util.mainWindow(), _("Choose the bundle's folder"), edit.currentPath
-        )
-        if folder:
-            edit.currentPath = folder
-
-    def _refresh(self, *_args: Any) -> None:
-        busy = self._task is not None
-        ready = bool(self.ui.inputSelector.currentNode() and self.ui.bundleEdit.currentPath)
-        self.ui.applyButton.enabled = ready and not busy
-        self.ui.applyButton.toolTip = (
-            _("Segment the volume and show where the members disagree.")
-            if ready
-            else _("Choose a volume and a bundle first.")
-        )
-        self.ui.cancelButton.enabled = busy
-        self.ui.progressBar.visible = busy
-
-    def _say(self, text: str) -> None:
-        self.ui.statusLabel.text = text
-
-    def _ask(self, question: str) -> bool:
-        return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
+    def _pollProbe(self) -> None:
+        devices = self._probe.poll() if self._probe is not None else None
+        if devices is not None:
+            self._probeTimer.stop()
+            self.input.showDevices(devices)
 
 
-def describe(figures: list[Figure]) -> str:
-    """Return one line per structure: the ensemble's volume and the members' range."""
-    return "\n".join(
-        _("{name}: {volume:.1f} mL (members {low:.1f} to {high:.1f} mL)").format(
-            name=figure.name,
-            volume=figure.volume,
-            low=figure.low,
-            high=figure.high,
-        )
-        for figure in figures
-    )
+def _timer(slot: Callable[[], None]) -> Any:
+    timer = qt.QTimer()
+    timer.setInterval(POLL_MS)
+    timer.connect("timeout()", slot)
+    return timer
+
+
+def _ask(question: str) -> bool:
+    return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
 
 
 def _volumeOnView() -> Any:

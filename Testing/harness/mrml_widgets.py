@@ -57,6 +57,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         row.addWidget(self.combo)
         self._settings = dict(_SETTINGS)
         self._types: list[str] = []
+        self._attributes: list[tuple[str, str, str]] = []
         self._noneDisplay = "None"
         self._baseName = ""
         self._scene: Any = None
@@ -89,6 +90,11 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._fill()
         none = 0 if self._settings["noneEnabled"] else -1
         self.combo.setCurrentIndex(self.combo.findData(nodeID) if nodeID else none)
+
+    def addAttribute(self, nodeType: str, name: str, value: str) -> None:
+        """List nodes of a type only if an attribute of theirs has this value."""
+        self._attributes.append((nodeType, name, value))
+        self._fill()
 
     def addNode(self) -> Any:
         node = self._scene.AddNewNodeByClass(self._types[0], self._baseName)
@@ -154,7 +160,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def _isListed(self, node: Any, kind: str) -> bool:
         rightType = self._settings["showChildNodeTypes"] or node.GetClassName() == kind
-        return rightType and (self._settings["showHidden"] or not node.GetHideFromEditors())
+        wanted = all(
+            node.GetAttribute(name) == value
+            for nodeType, name, value in self._attributes
+            if node.IsA(nodeType)
+        )
+        return rightType and wanted and (self._settings["showHidden"] or not node.GetHideFromEditors())
 
     def _fill(self) -> None:
         """List the nodes anew; the current one stays if it is still there, else the first is taken."""

@@ -138,11 +138,14 @@ def main() -> int:
     out = Path(given["--out"])
     tell(event="stage", stage="ensemble", message="Segmenting")
     tell(event="progress", done=3, total=12, stage="ensemble")
-    if mood == "good":
+    if mood == "good" or (mood == "small-gpu" and given["--device"] == "cpu"):
         write_result(Path(given["--image"]), out, given["--measure"])
         tell(event="result", files={}, summary="summary.json")
     elif mood == "sorry":
         tell(event="error", type="BundleError", message="There is no bundle.", hint="Choose one.")
+        return 2
+    elif mood == "small-gpu" and given["--device"] != "cpu":
+        tell(event="error", type="DeviceError", message="The GPU is too small.", hint="")
         return 2
     elif mood == "garbage":
         print("\x00\xff not JSON {", '{"event": 7}', "[]", '{"event": "progress", "done": "x"}')

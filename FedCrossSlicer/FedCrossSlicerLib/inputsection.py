@@ -1,0 +1,141 @@
+"""What to segment, with what, on what."""
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib import fit
+from FedCrossSlicerLib.bundleinfo import BundleInfo, readBundleInfo
+from FedCrossSlicerLib.devices import Devices
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.sequences import timePoints
+
+AMBER = "#b26a00"  # readable on white and on dark grey
+SWATCH = "\u25a0"
+
+
+class InputSection:
+    """Volume, region, bundle and device.
+
+    Parameters
+    ----------
+    ui
+        Named children of the loaded .ui.
+    changed
+        Called when the bundle changed.
+    """
+
+    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
+        self.ui = ui
+        self._changed = changed
+        self._shown: tuple[str, BundleInfo | None] = ("", None)
+        self._gpus: list[str] = []
+        self.showDevices(Devices((), _("Looking for graphics cards..."), None))
+        ui.folderButton.connect("clicked(bool)", self._browseFolder)
+        ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
+        ui.bundleInfo.connect("linkActivated(QString)", self._showCard)
+
+    @property
+    def path(self) -> str:
+        """Where the bundle lies; ``""`` when none was chosen."""
+        return str(self.ui.bundleEdit.currentPath)
+
+    @property
+    def device(self) -> str:
+        """The device by the child's name."""
+        index = self.ui.deviceCombo.currentIndex
+        return ["auto", "cpu", *self._gpus][max(index, 0)]
+
+    def useCPU(self) -> None:
+        """Choose the CPU from now on."""
+        self.ui.deviceCombo.currentIndex = 1
+
+    def showDevices(self, devices: Devices) -> None:
+        """List the devices; the chosen one stays chosen if it is still there."""
+        chosen = self.device if self._gpus else "auto"
+        self._gpus = [gpu.device for gpu in devices.gpus]
+        combo = self.ui.deviceCombo
+        combo.clear()
+        combo.addItems(
+            [_("Automatic"), _("CPU"), *(f"{gpu.name} ({gpu.device})" for gpu in devices.gpus)]
+        )
+        names = ["auto", "cpu", *self._gpus]
+        combo.currentIndex = names.index(chosen) if chosen in names else 0
+        self.ui.deviceStatus.text = devices.status
+
+    def refresh(self, volume: Any) -> None:
+        """Say what the bundle is, and what speaks against using it on the volume."""
+        info, trouble = self._info()
+        self.ui.bundleInfo.text = describe(info) if info else html.escape(trouble)
+        self.ui.bundleInfo.visible = bool(self.path)
+        warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
+        self.ui.fitLabel.text = warningText(warnings)
+        self.ui.fitLabel.visible = bool(warnings)
+        self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
+
+    def drop(self, paths: Sequence[str]) -> bool:
+        """Take the first bundle among dropped files; return whether there was one."""
+        for path in paths:
+            if Path(path).is_dir() or path.lower().endswith(".zip"):
+                self.ui.bundleEdit.currentPath = path
+                return True
+        return False
+
+    def _info(self) -> tuple[BundleInfo | None, str]:
+        if not self.path:
+            return None, ""
+        if self._shown[0] != self.path or self._shown[1] is None:
+            try:
+                self._shown = (self.path, readBundleInfo(Path(self.path)))
+            except InferenceError as error:
+                self._shown = (self.path, None)
+                return None, str(error)
+        return self._shown[1], ""
+
+    def _onPath(self, *_args: Any) -> None:
+        self._shown = ("", None)
+        self._changed()
+
+    def _browseFolder(self, *_args: Any) -> None:
+        """The path line's own button chooses files only; a bundle is as often a folder."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Choose the bundle's folder"), self.path
+        )
+        if folder:
+            self.ui.bundleEdit.currentPath = folder
+
+    def _showCard(self, *_args: Any) -> None:
+        info = self._shown[1]
+        if info is not None:
+            slicer.util.infoDisplay(info.card, windowTitle=_("Model card of {}").format(info.name))
+
+
+def describe(info: BundleInfo) -> str:
+    """Return a bundle in two lines of HTML; whatever it says about itself is escaped."""
+    structures = ", ".join(
+        f'<span style="color:{_hex(color)}">{SWATCH}</span> {html.escape(name)}'
+        for name, color in info.structures
+    )
+    facts = [_("{count} members").format(count=info.members)]
+    if info.modality:
+        facts.append(html.escape(info.modality))
+    if info.sites:
+        facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))
+    card = f' \u00b7 <a href="card">{_("model card")}</a>' if info.card else ""
+    line = " \u00b7 ".join(facts)
+    return f"<b>{html.escape(info.name)}</b>: {structures}<br>{line}{card}"
+
+
+def warningText(warnings: Sequence[str]) -> str:
+    """Return warnings as HTML, a line each."""
+    lines = (f"\u26a0 {html.escape(warning)}" for warning in warnings)
+    return f'<span style="color:{AMBER}">{"<br>".join(lines)}</span>'
+
+
+def _hex(color: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * min(max(channel, 0), 1)):02x}" for channel in color)

@@ -1,0 +1,145 @@
+"""Draw the module's panel after a real segmentation: 100 % and 200 %, light and dark.
+
+    python Testing/harness/panel_pictures.py --image I --bundle B --out FOLDER
+
+writes panel_light.png, panel_dark.png, panel_light_200.png, panel_dark_200.png, and the slice views with
+the members' outlines and the 3D surface coloured by the uncertainty (outlines.png, surface.png). Each
+look is a process of its own: Qt takes its scale once, at the start.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "FedCrossSlicer")]
+
+LOOKS = {
+    "panel_light": ("1", False),
+    "panel_dark": ("1", True),
+    "panel_light_200": ("2", False),
+    "panel_dark_200": ("2", True),
+}
+WIDTH = 460
+TIMEOUT_S = 600
+
+
+def draw(image: Path, bundle: Path, out: Path, name: str, dark: bool) -> None:
+    """Segment, open every section and take the panel's picture; once also those of the views."""
+    from harness import application, module_loader
+    from harness.views import SliceView, ThreeDView
+
+    qt = module_loader.start_qt()
+    if dark:
+        _darken(qt)
+    app = application.start()
+    slices = [SliceView(app, view) for view in application.SLICE_VIEWS]
+    solid = ThreeDView(app)
+    import slicer
+
+    volume = slicer.util.loadVolume(str(image.resolve()), {"name": "T2 axial"})
+    representation = module_loader.load(ROOT / "FedCrossSlicer" / "FedCrossSlicer.py")
+    widget = representation.widgetRepresentation()
+    widget.enter()
+    panel = widget.self().panel
+    panel.ensureInstalled = lambda ask: True
+    panel.ui.inputSelector.setCurrentNode(volume)
+    panel.ui.bundleEdit.currentPath = str(bundle.resolve())
+    panel.apply()
+    _wait(slicer.app, lambda: not panel.ui.cancelButton.enabled)
+    _wait(slicer.app, lambda: panel.ui.deviceStatus.text != "Looking for graphics cards...")
+    panel.ui.bundleEdit.currentPath = "Prostate.zip"  # nobody's folders in a picture
+    panel.input.refresh = lambda volume: None
+    panel.ui.nextButton.click()
+    _look(panel, slices, solid, out if name == "panel_light" else None)
+    _shoot(widget, out / f"{name}.png")
+    widget.self().cleanup()
+
+
+def _look(panel: Any, slices: list[Any], solid: Any, out: Path | None) -> None:
+    panel.ui.membersCheck.checked = True
+    if out is None:
+        return
+    for view in slices:
+        view.fit()
+    panel.ui.nextButton.click()
+    panel.ui.previousButton.click()
+    slices[0].save(out / "outlines.png")
+    panel.ui.surfaceCheck.checked = True
+    solid.node.SetBoxVisible(False)
+    solid.node.SetAxisLabelsVisible(False)
+    solid.lookFrom(azimuth=30, elevation=26, zoom=1.0)
+    solid.save(out / "surface.png")
+
+
+def _shoot(widget: Any, path: Path) -> None:
+    """As tall as what is in it, so that nothing is cut off."""
+    from PySide6 import QtWidgets
+
+    widget.show()
+    widget.resize(WIDTH, 400)
+    for _ in range(3):
+        QtWidgets.QApplication.processEvents()
+    widget.resize(WIDTH, QtWidgets.QWidget.minimumSizeHint(widget).height())
+    for _ in range(3):
+        QtWidgets.QApplication.processEvents()
+    QtWidgets.QWidget.grab(widget).save(str(path))
+
+
+def _darken(application: Any) -> None:
+    from PySide6 import QtGui
+
+    palette = QtGui.QPalette()
+    dark, text = QtGui.QColor(45, 45, 48), QtGui.QColor(225, 225, 225)
+    for role, color in (
+        (QtGui.QPalette.Window, dark),
+        (QtGui.QPalette.WindowText, text),
+        (QtGui.QPalette.Base, QtGui.QColor(30, 30, 30)),
+        (QtGui.QPalette.AlternateBase, dark),
+        (QtGui.QPalette.Text, text),
+        (QtGui.QPalette.Button, QtGui.QColor(60, 60, 64)),
+        (QtGui.QPalette.ButtonText, text),
+        (QtGui.QPalette.Link, QtGui.QColor(110, 170, 255)),
+        (QtGui.QPalette.Highlight, QtGui.QColor(50, 100, 170)),
+        (QtGui.QPalette.HighlightedText, QtGui.QColor(255, 255, 255)),
+    ):
+        palette.setColor(role, color)
+    for role in (QtGui.QPalette.Text, QtGui.QPalette.ButtonText, QtGui.QPalette.WindowText):
+        palette.setColor(QtGui.QPalette.Disabled, role, QtGui.QColor(120, 120, 120))
+    application.setPalette(palette)
+
+
+def _wait(app: Any, condition: Any) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the segmentation did not end")
+        app.processEvents()
+        time.sleep(0.05)
+
+
+def main() -> int:
+    """Draw every look in a process of its own; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--image", type=Path, required=True, help="the volume to segment")
+    parser.add_argument("--bundle", type=Path, required=True, help="what to segment it with")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument("--look", choices=LOOKS, help="only this one, in this process")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.look:
+        draw(given.image, given.bundle, given.out, given.look, LOOKS[given.look][1])
+        return 0
+    for look, (scale, _dark) in LOOKS.items():
+        command = [sys.executable, __file__, *sys.argv[1:], "--look", look]
+        environment = {**os.environ, "QT_SCALE_FACTOR": scale}
+        subprocess.run(command, env=environment, check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
