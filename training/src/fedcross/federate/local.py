@@ -1,30 +1,64 @@
-"""The local engine: all sites in one process, in the schedule's order.
-
-FedCross and FedCrossEns are the same code: FedCross has one member.
-"""
+"""The local engine: all sites in one process."""
 
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from types import FrameType
 
 import torch
 
+from fedcross.federate.plan import Plan, make_plan
+from fedcross.federate.soup import blended
+from fedcross.federate.strategies import STRATEGIES, first_members
+from fedcross.federate.visits import LocalVisits
 from fedcross.infer.device import resolve_device
 from fedcross.infer.events import NullReporter, Reporter
-from fedcross.method.schedule import make_schedule
-from fedcross.train.checkpoint import Best, Checkpoint, better
+from fedcross.train.cases import SiteCases
+from fedcross.train.checkpoint import Checkpoint, better
 from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import Validation, evaluate_test, validate
 from fedcross.train.export import load_members
-from fedcross.train.member import MemberState, new_member
+from fedcross.train.method_config import TITLES
 from fedcross.train.run_folder import TEST, RunFolder, open_run
-from fedcross.train.seeding import seed_of
 from fedcross.train.sites import find_all_cases, load_sites
-from fedcross.train.trainer import training_precision, visit
+from fedcross.train.trainer import training_precision
 from fedcross.train.volumes import Site
+
+
+@dataclass(frozen=True)
+class FederationData:
+    """The cases of all sites.
+
+    Attributes
+    ----------
+    found
+        Which cases, and how they are split; in the configuration's order.
+    sites
+        The same in memory.
+    """
+
+    found: Sequence[SiteCases]
+    sites: Sequence[Site]
+
+
+def read_data(config: TrainingConfig, reporter: Reporter) -> FederationData:
+    """Find, read and preprocess what all sites of a configuration train and validate with.
+
+    Raises
+    ------
+    DataError
+        One sentence about the first case that cannot be used.
+    """
+    reporter.stage("read", "Reading the sites' cases")
+    found = find_all_cases(config)
+    for site, cases in zip(config.sites, found, strict=True):
+        if cases.unused:
+            reporter.log(f"{site.name}: {len(cases.unused)} cases are not in the split.")
+    return FederationData(found, load_sites(config, found, reporter))
 
 
 def run_local(
@@ -34,6 +68,7 @@ def run_local(
     resume: bool = False,
     device: str = "auto",
     reporter: Reporter | None = None,
+    data: FederationData | None = None,
 ) -> None:
     """Train as the configuration says, validate, and evaluate the best round on the test cases.
 
@@ -52,6 +87,8 @@ def run_local(
         ``auto``, ``cpu`` or ``cuda:N``.
     reporter
         Hears of stages and progress.
+    data
+        The configuration's cases, if they were read already.
 
     Raises
     ------
@@ -64,25 +101,17 @@ def run_local(
     target = resolve_device(device)
     training_precision(config.training, target)  # refused before anything is read
     with _terminable(), open_run(out, config, resume=resume) as run:
-        hear.stage("read", "Reading the sites' cases")
-        found = find_all_cases(config)
-        for site, cases in zip(config.sites, found, strict=True):
-            if cases.unused:
-                hear.log(f"{site.name}: {len(cases.unused)} cases are not in the split.")
-        schedule = make_schedule(
-            config.method.schedule,
-            rounds=config.method.rounds,
-            sites=len(config.sites),
-            members=config.members,
-            seed=seed_of("schedule", config.seed),
-        )
+        data = data or read_data(config, hear)
+        sites = data.sites
+        plan = make_plan(config, [len(site.train) for site in sites])
         names = [site.name for site in config.sites]
         run.record_plan(
-            {name: cases.names() for name, cases in zip(names, found, strict=True)}, schedule
+            {name: cases.names() for name, cases in zip(names, data.found, strict=True)},
+            plan.schedule,
         )
-        sites = load_sites(config, found, hear)
-        hear.stage("train", f"Training {config.members} members at {len(sites)} sites")
-        _train(config, run, sites, schedule, target, hear)
+        title = TITLES[config.method.kind]
+        hear.stage("train", f"Training {title} at {len(sites)} sites")
+        _train(config, run, plan, sites, target, hear)
         hear.stage("test", "Evaluating the best round on the test cases")
         _test(config, run, sites, target, hear)
 
@@ -90,62 +119,44 @@ def run_local(
 def _train(
     config: TrainingConfig,
     run: RunFolder,
+    plan: Plan,
     sites: Sequence[Site],
-    schedule: Sequence[Sequence[int]],
     device: torch.device,
     reporter: Reporter,
 ) -> None:
-    """The method: in every round every member trains at the site that the schedule names."""
-    first, members, best = _start(config, run)
-    visits = config.method.rounds * config.members
-    for round_index in range(first, config.method.rounds):
-        losses = []
-        for k, member in enumerate(members):
-            site = sites[schedule[round_index][k]]
-            before = round_index * config.members + k
-
-            def told(done: int, total: int, before: int = before) -> None:
-                reporter.progress(before * total + done, visits * total, "train")
-
-            members[k], report = visit(member, site, round_index, config, device, told)
-            losses.append(report.loss)
-            run.add_metrics(
-                round=round_index + 1,
-                member=k,
-                site=site.name,
-                loss=report.loss,
-                samples=report.samples,
-                seconds=round(report.seconds, 3),
-            )
-        rounds_done = round_index + 1
+    """Run the strategy; after every round validate and bring to safety."""
+    done = _start(config, run)
+    visits = LocalVisits(config, plan, sites, device, run, reporter)
+    rounds = range(done.rounds_done, config.method.rounds)
+    strategy = STRATEGIES[config.method.kind](done.members, plan, visits, rounds)
+    for rounds_done, members in enumerate(strategy, start=done.rounds_done + 1):
+        averages = blended(done.averages, members, config.method, rounds_done)
         validation = None
-        if rounds_done % config.training.validate_every == 0 or rounds_done == len(schedule):
-            validation = validate(members, sites, config, device)
-        figures = {}
+        if rounds_done % config.training.validate_every == 0 or rounds_done == config.method.rounds:
+            validation = validate(averages or members, sites, config, device)
+        best, figures = done.best, {}
         if validation is not None:
             best = better(best, rounds_done, validation.mean_dice)
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
-        run.checkpoints.save(Checkpoint(rounds_done, tuple(members), best, figures))
-        reporter.log(_line(rounds_done, len(schedule), losses, validation))
+        done = Checkpoint(rounds_done, members, best, figures, averages)
+        run.checkpoints.save(done)
+        reporter.log(_line(rounds_done, config.method.rounds, visits.losses, validation))
 
 
-def _start(config: TrainingConfig, run: RunFolder) -> tuple[int, list[MemberState], Best | None]:
-    """Where the run stands: the rounds done, the members after them, the best round so far."""
-    checkpoint = run.checkpoints.latest()
-    run.forget_metrics_after(checkpoint.rounds_done if checkpoint else 0)
-    if checkpoint is not None:
-        return checkpoint.rounds_done, list(checkpoint.members), checkpoint.best
-    return 0, [new_member(k, config.network, config.seed) for k in range(config.members)], None
+def _start(config: TrainingConfig, run: RunFolder) -> Checkpoint:
+    """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
+    done = run.checkpoints.latest() or Checkpoint(0, first_members(config), None, {})
+    run.forget_metrics_after(done.rounds_done)
+    return done
 
 
 def _line(
-    rounds_done: int, rounds: int, losses: Sequence[float | None], validation: Validation | None
+    rounds_done: int, rounds: int, losses: Sequence[float], validation: Validation | None
 ) -> str:
-    trained = [loss for loss in losses if loss is not None]
     line = f"Round {rounds_done}/{rounds}"
-    if trained:
-        line += f": loss {sum(trained) / len(trained):.3f}"
+    if losses:
+        line += f": loss {fmean(losses):.3f}"
     if validation is not None:
         line += f", validation Dice {validation.mean_dice:.3f}"
     return line
@@ -160,7 +171,7 @@ def _test(
 ) -> None:
     chosen = load_members(run, "best")
     figures = evaluate_test(
-        chosen.members,
+        chosen.predictors,
         sites,
         config,
         device,

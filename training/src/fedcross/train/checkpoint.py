@@ -4,7 +4,8 @@
 
     checkpoints/round_0003/member_0.safetensors ... state.json
 
-The last two rounds and the best one are kept.
+and ``average_0.safetensors ...`` where the members' own averages predict. The last two rounds and the
+best one are kept.
 """
 
 import hashlib
@@ -41,19 +42,27 @@ class Checkpoint:
     Attributes
     ----------
     rounds_done
-        Finished rounds, at least 1.
+        Finished rounds; those on disk have at least 1.
     members
         In order.
     best
         None while nothing was validated.
     validation
         Dice of this round's validation, ``mean`` and by site; empty if it was not validated.
+    averages
+        Each member's average over its own last rounds; empty if there is none.
     """
 
     rounds_done: int
     members: tuple[MemberState, ...]
     best: Best | None
     validation: dict[str, float]
+    averages: tuple[MemberState, ...] = ()
+
+    @property
+    def predictors(self) -> tuple[MemberState, ...]:
+        """What segments: the averages where there are any, else the members."""
+        return self.averages or self.members
 
 
 class Checkpoints:
@@ -133,9 +142,12 @@ class Checkpoints:
         folder = self._path(rounds_done)
         try:
             state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-            members = tuple(_read_member(folder, entry) for entry in state["members"])
+            members, averages = (
+                tuple(_read_member(folder, entry) for entry in state.get(kind, []))
+                for kind in ("members", "averages")
+            )
             best = None if state["best"] is None else Best(**state["best"])
-            return Checkpoint(state["rounds_done"], members, best, state["validation"])
+            return Checkpoint(state["rounds_done"], members, best, state["validation"], averages)
         except OSError as error:
             raise CheckpointError(
                 f"The checkpoint of round {rounds_done} cannot be read: {error.strerror}."
@@ -148,21 +160,23 @@ class Checkpoints:
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    entries = [_write_member(folder, member) for member in checkpoint.members]
+    members = [_write_member(folder, "member", member) for member in checkpoint.members]
+    averages = [_write_member(folder, "average", member) for member in checkpoint.averages]
     best = checkpoint.best
     state = {
         "rounds_done": checkpoint.rounds_done,
         "best": None if best is None else {"round": best.round, "dice": best.dice},
         "validation": checkpoint.validation,
-        "members": entries,
+        "members": members,
+        "averages": averages,
     }
     write_through(folder / _STATE, json.dumps(state, indent=2).encode("utf-8"))
     sync_folder(folder)
 
 
-def _write_member(folder: Path, member: MemberState) -> dict[str, str]:
+def _write_member(folder: Path, kind: str, member: MemberState) -> dict[str, str]:
     data = safetensors.torch.save(member.to_tensors())
-    name = f"member_{member.index}.safetensors"
+    name = f"{kind}_{member.index}.safetensors"
     write_through(folder / name, data)
     return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
 

@@ -31,7 +31,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Validation:
-    """The ensemble's Dice on the validation cases.
+    """Dice on the validation cases: the ensemble's, or where models are personal each site's own.
 
     Attributes
     ----------
@@ -51,14 +51,19 @@ def validate(
     config: TrainingConfig,
     device: torch.device,
 ) -> Validation | None:
-    """Validate the mean of the members' probabilities; None when no site has validation cases."""
+    """Validate what predicts at each site; None when no site has validation cases.
+
+    That is the mean of the members' probabilities, or member k alone at site k where the method makes
+    personal models.
+    """
     if not any(site.validation for site in sites):
         return None
     networks = [loaded(member, config, device) for member in members]
     by_site: dict[str, list[float]] = {}
-    for site in sites:
+    for index, site in enumerate(sites):
+        here = [networks[index]] if config.method.is_personal else networks
         for volume in site.validation:
-            mean, _ = _probabilities(networks, volume.image.numpy(), config, device)
+            mean, _ = _probabilities(here, volume.image.numpy(), config, device)
             found = mean.argmax(axis=0).astype(np.uint8)
             scores = dice_by_structure(found, volume.label.numpy(), config.structures)
             by_site.setdefault(site.name, []).append(fmean(scores.values()))

@@ -1,4 +1,4 @@
-"""From a run to a bundle."""
+"""From a run to a bundle: the run's models, whatever the method, as the members of an ensemble."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Literal
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.train.checkpoint import Checkpoint
+from fedcross.train.method_config import TITLES
 from fedcross.train.run_folder import CONFIG, SCHEDULE, TEST, RunFolder
 
 Which = Literal["best", "last"]
@@ -38,7 +39,6 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
     config = folder.configuration()
     checkpoint = load_members(folder, which)
     recorded, schedule = folder.read(CONFIG), folder.read(SCHEDULE)
-    ensemble = {"fedcross": "FedCross", "fedcross-ens": "FedCrossEns"}[config.method.kind]
     manifest = {
         "name": config.name,
         "description": config.description,
@@ -46,10 +46,10 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "structures": [structure.model_dump(mode="json") for structure in config.structures],
         "sites": schedule["sites"],
-        "schedule": schedule["schedule"][: checkpoint.rounds_done],
+        "schedule": schedule["schedule"] and schedule["schedule"][: checkpoint.rounds_done],
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
-            "source": f"{ensemble}, {checkpoint.rounds_done} rounds of "
+            "source": f"{TITLES[config.method.kind]}, {checkpoint.rounds_done} rounds of "
             f"{config.method.local_epochs} local epochs at {len(config.sites)} sites.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
@@ -59,8 +59,8 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
     return write_bundle(
         out,
         manifest,
-        [dict(member.weights) for member in checkpoint.members],
-        visited=[(member.last_site, member.rounds_done) for member in checkpoint.members],
+        [dict(member.weights) for member in checkpoint.predictors],
+        visited=[(member.last_site, member.rounds_done) for member in checkpoint.predictors],
     )
 
 

@@ -1,4 +1,4 @@
-"""The loss of the FedCross authors: soft Dice with squared denominator, plus cross-entropy."""
+"""Losses: the FedCross authors' soft Dice with cross-entropy, and distillation."""
 
 import torch
 import torch.nn.functional as F
@@ -38,3 +38,27 @@ def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
         overlap = 2 * (p * t).sum() + SMOOTH
         losses.append(1 - overlap / (p.square().sum() + t.sum() + SMOOTH))
     return torch.stack(losses).mean() + F.nll_loss(log_probabilities, target)
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    r"""How far a student's softened probabilities are from a teacher's.
+
+    :math:`T^2 \, KL(softmax(t / T) \,\|\, softmax(s / T))`, mean over the voxels (Hinton et al.,
+    "Distilling the Knowledge in a Neural Network", 2015; T^2 keeps the gradient's size as T changes).
+
+    Parameters
+    ----------
+    logits, teacher
+        (N, C, D, H, W) of any floating type; the loss is computed in float32.
+    temperature
+        T, above 0.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32; 0 where both are equal, never negative but for rounding.
+    """
+    ours = F.log_softmax(logits.float() / temperature, dim=1)
+    theirs = F.log_softmax(teacher.float() / temperature, dim=1)
+    divergence = (theirs.exp() * (theirs - ours)).sum(dim=1)  # (N, D, H, W)
+    return temperature**2 * divergence.mean()

@@ -33,7 +33,7 @@ class MemberState:
         ``<slot>.<parameter>`` to tensor, for instance ``momentum_buffer.enc1.conv.conv.0.weight``;
         empty before the first step.
     epochs_done
-        Local epochs trained so far: the learning rate follows it.
+        Local epochs trained so far.
     rounds_done
         Visits so far.
     last_site
@@ -47,12 +47,18 @@ class MemberState:
     rounds_done: int = 0
     last_site: str | None = None
 
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser state as one flat dict, under the names they have in `to_tensors`."""
+        return {
+            **{WEIGHTS + key: tensor for key, tensor in self.weights.items()},
+            **{OPTIMIZER + key: tensor for key, tensor in self.optimizer.items()},
+        }
+
     def to_tensors(self) -> dict[str, Tensor]:
         """Everything as one flat dict of contiguous tensors; the site's name as UTF-8 bytes."""
         name = list((self.last_site or "").encode("utf-8"))
         return {
-            **{WEIGHTS + key: tensor.contiguous() for key, tensor in self.weights.items()},
-            **{OPTIMIZER + key: tensor.contiguous() for key, tensor in self.optimizer.items()},
+            **{key: tensor.contiguous() for key, tensor in self.state().items()},
             INDEX: torch.tensor(self.index),
             EPOCHS: torch.tensor(self.epochs_done),
             ROUNDS: torch.tensor(self.rounds_done),
@@ -73,8 +79,8 @@ class MemberState:
             raise CheckpointError(f"A member's state lacks {', '.join(sorted(missing))}.")
         return cls(
             index=int(tensors[INDEX]),
-            weights=_part(tensors, WEIGHTS),
-            optimizer=_part(tensors, OPTIMIZER),
+            weights=part(tensors, WEIGHTS),
+            optimizer=part(tensors, OPTIMIZER),
             epochs_done=int(tensors[EPOCHS]),
             rounds_done=int(tensors[ROUNDS]),
             last_site=bytes(tensors[LAST_SITE].tolist()).decode("utf-8") or None,
@@ -88,5 +94,6 @@ def new_member(index: int, architecture: Architecture, seed: int) -> MemberState
     return MemberState(index=index, weights=network.state_dict(), optimizer={})
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

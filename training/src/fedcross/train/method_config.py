@@ -10,6 +10,15 @@ from fedcross.train.config_sections import Count, Section
 MethodKind = Literal[
     "fedcross", "fedcross-ens", "fedavg", "fedprox", "fedbn", "local", "centralised"
 ]
+TITLES: Final[dict[MethodKind, str]] = {
+    "fedcross": "FedCross",
+    "fedcross-ens": "FedCrossEns",
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "fedbn": "FedBN",
+    "local": "Local only",
+    "centralised": "Centralised",
+}
 CROSS: Final = ("fedcross", "fedcross-ens")
 AGGREGATING: Final = ("fedavg", "fedprox", "fedbn")
 PERSONAL: Final = ("fedbn", "local")

@@ -4,7 +4,7 @@
 
     config.json      configuration with all defaults, its hash, package versions
     splits.json      each site's cases by part
-    schedule.json    who trains where
+    schedule.json    who trains where, for FedCross
     metrics.jsonl    one line per visit and per validation
     checkpoints/     see `checkpoint`
     test.json        figures on the test cases, when the run is finished
@@ -80,9 +80,11 @@ class RunFolder:
         write_atomically(self.path / name, json.dumps(content, indent=2).encode("utf-8") + b"\n")
 
     def record_plan(
-        self, splits: Mapping[str, Mapping[str, Sequence[str]]], schedule: Schedule
+        self, splits: Mapping[str, Mapping[str, Sequence[str]]], schedule: Schedule | None
     ) -> None:
         """Write splits and schedule; of a run that is resumed, check that they are the same.
+
+        Methods other than FedCross have no schedule: None.
 
         Raises
         ------

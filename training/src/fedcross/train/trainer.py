@@ -19,6 +19,7 @@ from fedcross.train.config import TrainingConfig
 from fedcross.train.config_sections import OptimisationConfig
 from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import MemberState
+from fedcross.train.pull import Pull
 from fedcross.train.sampling import draw_epoch, sample_batch
 from fedcross.train.seeding import torch_generator
 from fedcross.train.volumes import Site, Volume
@@ -34,7 +35,8 @@ class VisitReport:
     Attributes
     ----------
     loss
-        Mean training loss over the visit's patches; None when nothing was trained.
+        Mean training loss over the visit's patches, without what a pull adds; None when nothing was
+        trained.
     samples
         Patches trained.
     seconds
@@ -49,8 +51,9 @@ class VisitReport:
 def learning_rate(base: float, epoch: int, total: int) -> float:
     """Polynomial decay, ``base * (1 - epoch / total) ** 0.9``; `epoch` counts from 0.
 
-    `epoch` is the member's own count of local epochs, `total` that of the whole run (rounds x local
-    epochs), so that the rate falls over the run and not within a visit.
+    `epoch` counts local epochs from the run's beginning, round after round, `total` are all of them
+    (rounds x local epochs), so that the rate falls over the run and not within a visit. A member
+    that missed a visit has the same rate as the others.
     """
     return float(base * (1 - epoch / total) ** POLYNOMIAL)
 
@@ -91,7 +94,8 @@ def visit(
     site
         Whose training cases are used.
     round_index
-        Seeds the patches, together with the configuration's seed and the member.
+        Decides the learning rate, and the patches together with the configuration's seed and the
+        member.
     config
         The run's configuration.
     device
@@ -134,14 +138,15 @@ def _visit(
     network, optimizer = _load(member, config, device)
     volumes = [volume.to(device) for volume in site.train]
     generator = torch_generator("patches", config.seed, member.index, round_index)
+    pull = Pull(network, config.method, member.rounds_done)
     epochs = config.method.local_epochs
     loss_sum, samples = 0.0, 0
     for epoch in range(epochs):
         rate = learning_rate(
-            config.training.learning_rate, member.epochs_done + epoch, config.total_epochs
+            config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
         )
         epoch_loss, epoch_samples = _epoch(
-            network, optimizer, rate, site.train, volumes, config, generator
+            network, optimizer, pull, rate, site.train, volumes, config, generator
         )
         # The only wait for the device: once an epoch.
         loss_sum += _finite(float(epoch_loss), "loss", member, site, round_index)
@@ -164,6 +169,7 @@ def _visit(
 def _epoch(
     network: nn.Module,
     optimizer: Optimizer,
+    pull: Pull,
     rate: float,
     cases: tuple[Volume, ...],
     volumes: list[Volume],
@@ -194,9 +200,11 @@ def _epoch(
         images = images.to(memory_format=torch.channels_last_3d)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
+            held = pull.loss(images, logits)
         loss = dice_ce_loss(logits, labels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + held).backward()  # type: ignore[no-untyped-call]
+        pull.add_gradient()
         optimizer.step()
         total += loss.detach() * len(batch)
     return total, len(draws)
