@@ -113,14 +113,24 @@ class SegmentationTask:
             If there is none; nothing was then added to the scene.
         """
         try:
-            self.poll()
-            self._process.check()
+            self.check()
             volume = slicer.mrmlScene.GetNodeByID(self._volumeID)
             if volume is None:
                 raise InferenceError("The volume was removed while it was being segmented.")
             return present(self._folder / RESULT, volume)
         finally:
             self._clean()
+
+    def check(self) -> None:
+        """Raise what went wrong, once the child has ended.
+
+        Raises
+        ------
+        InferenceError
+            One sentence.
+        """
+        self.poll()
+        self._process.check()
 
     def cancel(self) -> None:
         """Kill the child and leave nothing behind; harmless when it has ended."""

@@ -4,7 +4,7 @@ A sequence browser shows one time point at a time: its proxy nodes are what is s
 sequences of the same browser, so that scrolling through time shows each time point's own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child import Options
-from FedCrossSlicerLib.resultnodes import ResultNodes
+from FedCrossSlicerLib.logic import SegmentationTask
+from FedCrossSlicerLib.resultnodes import ROLE, ResultNodes
 
 Progress = Callable[[int, int, str], None]
+_ROLES = ("segmentation", "heat")
 
 
 def timePoints(volume: Any) -> tuple[Any, int] | None:
@@ -32,14 +34,16 @@ def segmentSequence(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> ResultNodes:
-    """Segment every time point; the results of the last one stand for all, as the browser shows them.
+    """Segment every time point, and show them only when all are done.
 
     Parameters
     ----------
     logic
-        With a blocking `segment`.
+        With `start`, as `SegmentationLogic` has it.
     volume
         A sequence browser's proxy volume.
+    bundle, options
+        As for `start`.
     progress
         Called with (time points done, in all, what is going on).
 
@@ -51,46 +55,73 @@ def segmentSequence(
     Raises
     ------
     InferenceError
-        As `segment`; scene and browser are then as they were.
+        If a time point fails; scene and browser are then as they were.
     """
     found = timePoints(volume)
     if found is None:
         raise ValueError("volume must be a sequence browser's proxy node")
     browser, count = found
-    first = browser.GetSelectedItemNumber()
-    sequences = {role: _newSequence(volume, browser, role) for role in ("segmentation", "heat")}
-    nodes: ResultNodes | None = None
+    shown = browser.GetSelectedItemNumber()
+    tasks: list[SegmentationTask] = []
     try:
         for item in range(count):
             if progress is not None:
                 text = _("Time point {item} of {count}").format(item=item + 1, count=count)
                 progress(item, count, text)
-            browser.SetSelectedItemNumber(item)
-            if nodes is not None:
-                nodes.remove()
-            nodes = logic.segment(volume, bundle, options)
-            value = browser.GetMasterSequenceNode().GetNthIndexValue(item)
-            sequences["segmentation"].SetDataNodeAtValue(nodes.segmentation, value)
-            sequences["heat"].SetDataNodeAtValue(nodes.heat, value)
-    except BaseException:
-        if nodes is not None:
-            nodes.remove()
-        for sequence in sequences.values():
-            slicer.mrmlScene.RemoveNode(sequence)
-        browser.SetSelectedItemNumber(first)
-        raise
-    for role, sequence in sequences.items():
+            _select(browser, item)
+            tasks.append(logic.start(volume, bundle, options))
+            tasks[-1].wait()
+            tasks[-1].check()
+        return _show(tasks, volume, browser)
+    finally:
+        for task in tasks:
+            task.cancel()
+        _select(browser, shown)
+
+
+def _show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> ResultNodes:
+    """Bring the results into the scene, each in place of the one before, and keep them by time.
+
+    An earlier run's result stays, unless it can be told that nobody edited it.
+    """
+    master = browser.GetMasterSequenceNode()
+    sequences = [_newSequence(volume, master, role) for role in _ROLES]
+    nodes: Any = None
+    for item, task in enumerate(tasks):
+        _select(browser, item)
+        before, nodes = nodes, task.finish()
+        if before is not None and before.segmentation.GetScene() is not None:
+            before.remove()
+        for role, sequence in zip(_ROLES, sequences, strict=True):
+            sequence.SetDataNodeAtValue(getattr(nodes, role), master.GetNthIndexValue(item))
+    _removeOrphans(browser)
+    for role, sequence in zip(_ROLES, sequences, strict=True):
         browser.AddSynchronizedSequenceNodeID(sequence.GetID())
         browser.AddProxyNode(getattr(nodes, role), sequence, False)
-    browser.SetSelectedItemNumber(first)
     return nodes
 
 
-def _newSequence(volume: Any, browser: Any, role: str) -> Any:
-    master = browser.GetMasterSequenceNode()
+def _newSequence(volume: Any, master: Any, role: str) -> Any:
     name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {role}")
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetAttribute(ROLE, role)
     sequence.SetIndexName(master.GetIndexName())
     sequence.SetIndexUnit(master.GetIndexUnit())
     sequence.SetIndexType(master.GetIndexType())
     return sequence
+
+
+def _removeOrphans(browser: Any) -> None:
+    """Take away the sequences of an earlier result that has just been replaced."""
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+        ours = browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(
+            ROLE
+        )
+        if ours and browser.GetProxyNode(sequence) is None:
+            browser.RemoveSynchronizedSequenceNode(sequence.GetID())
+            slicer.mrmlScene.RemoveNode(sequence)
+
+
+def _select(browser: Any, item: int) -> None:
+    browser.SetSelectedItemNumber(item)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)

@@ -206,6 +206,7 @@ class Panel:
             self.run.say(_("Done: every time point is segmented."))
         finally:
             self.refresh()
+            self.ui.progressBar.visible = False
 
     def _takeTask(self) -> SegmentationTask:
         assert self._task is not None

@@ -127,6 +127,7 @@ class Application:
             "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
             "Markups": slicer.vtkSlicerMarkupsLogic(),
             "Tables": slicer.vtkSlicerTablesLogic(),
+            "Sequences": slicer.vtkSlicerSequencesLogic(),
             "SubjectHierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic(),
         }.items():
             logic.SetMRMLApplicationLogic(self._applicationLogic)

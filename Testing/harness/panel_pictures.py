@@ -41,19 +41,18 @@ def draw(image: Path, bundle: Path, out: Path, name: str, dark: bool) -> None:
     solid = ThreeDView(app)
     import slicer
 
-    volume = slicer.util.loadVolume(str(image.resolve()), {"name": "T2 axial"})
+    volume = slicer.util.loadVolume(str(image), {"name": "T2 axial"})
     representation = module_loader.load(ROOT / "FedCrossSlicer" / "FedCrossSlicer.py")
     widget = representation.widgetRepresentation()
     widget.enter()
     panel = widget.self().panel
     panel.ensureInstalled = lambda ask: True
     panel.ui.inputSelector.setCurrentNode(volume)
-    panel.ui.bundleEdit.currentPath = str(bundle.resolve())
+    os.chdir(bundle.parent)  # so that the panel shows no folders of whoever draws
+    panel.ui.bundleEdit.currentPath = bundle.name
     panel.apply()
     _wait(slicer.app, lambda: not panel.ui.cancelButton.enabled)
     _wait(slicer.app, lambda: panel.ui.deviceStatus.text != "Looking for graphics cards...")
-    panel.ui.bundleEdit.currentPath = "Prostate.zip"  # nobody's folders in a picture
-    panel.input.refresh = lambda volume: None
     panel.ui.nextButton.click()
     _look(panel, slices, solid, out if name == "panel_light" else None)
     _shoot(widget, out / f"{name}.png")
@@ -132,7 +131,8 @@ def main() -> int:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.look:
-        draw(given.image, given.bundle, given.out, given.look, LOOKS[given.look][1])
+        paths = (path.resolve() for path in (given.image, given.bundle, given.out))
+        draw(*paths, given.look, LOOKS[given.look][1])
         return 0
     for look, (scale, _dark) in LOOKS.items():
         command = [sys.executable, __file__, *sys.argv[1:], "--look", look]

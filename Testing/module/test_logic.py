@@ -229,7 +229,8 @@ def test_the_command_is_that_of_the_child_process(loaded, tmp_path):
     assert command == [
         *("-m", "fedcross.infer", "--bundle", "a bundle"),
         *("--image", str(tmp_path / "volume.nrrd"), "--out", str(tmp_path / "result")),
-        *("--measure", "entropy", "--device", "cpu", "--precision", "fp32", "--events"),
+        *("--measure", "entropy", "--device", "cpu", "--precision", "fp32"),
+        *("--backend", "auto", "--for-viewer", "--events"),
     ]
 
 

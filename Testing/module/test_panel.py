@@ -61,26 +61,6 @@ def panel(widget, fake, bundle_folder):
     panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed = kept
 
 
-@pytest.fixture(scope="session")
-def bundle_folder(tmp_path_factory):
-    """A real, small bundle."""
-    from fedcross.model.architecture import UNetArchitecture
-    from fedcross.model.bundle import write_bundle
-    from fedcross.model.networks import build_network
-
-    architecture = UNetArchitecture(base_channels=2)
-    manifest = {
-        "name": "Prostate <T2>",
-        "architecture": architecture.model_dump(),
-        "preprocessing": {"spacing_mm": (1, 2, 3), "patch_size": (16, 16, 16), "modality": "MR"},
-        "structures": [{"name": "Prostate", "label": 1, "color": (0.2, 0.8, 0.4)}],
-        "sites": ["north", "south"],
-        "provenance": {"created": "2026-01-31"},
-    }
-    members = [build_network(architecture).state_dict() for _ in range(2)]
-    return write_bundle(tmp_path_factory.mktemp("bundle") / "prostate", manifest, members).path
-
-
 @pytest.fixture
 def segmented(panel, widget, volume):
     """The panel after a segmentation."""
