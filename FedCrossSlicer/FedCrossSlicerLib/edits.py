@@ -9,6 +9,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from FedCrossSlicerLib.resultnodes import PREFIX, ResultNodes
 
+KEPT = PREFIX + "Kept"
+"""Attribute of a segmentation that no new result may replace: it shows one time point of several."""
 _ATTRIBUTE = PREFIX + "Fingerprint"
 
 
@@ -18,7 +20,12 @@ def noteUnedited(nodes: ResultNodes) -> None:
 
 
 def wasEdited(nodes: ResultNodes) -> bool:
-    """Whether a segment came, went, or differs by as little as a voxel from what the ensemble said."""
+    """Whether a segment came, went, or differs by as little as a voxel from what the ensemble said.
+
+    One that must be kept in any case counts as edited.
+    """
+    if nodes.segmentation.GetAttribute(KEPT):
+        return True
     return bool(nodes.segmentation.GetAttribute(_ATTRIBUTE) != fingerprint(nodes.segmentation))
 
 

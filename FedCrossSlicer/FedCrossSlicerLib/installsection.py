@@ -37,7 +37,7 @@ class InstallSection:
         self._say(self.installer.checkInstallation)
 
     def _install(self, *_args: Any) -> None:
-        self._say(lambda: self._outcome(self.installer.ensure(self._ask)))
+        self._say(lambda: self._outcome(self.installer.ensure(self._ask, faster=True)))
 
     def _fromFolder(self, *_args: Any) -> None:
         folder = qt.QFileDialog.getExistingDirectory(

@@ -12,11 +12,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child import Options
+from FedCrossSlicerLib.edits import KEPT, fingerprint
 from FedCrossSlicerLib.logic import SegmentationTask
-from FedCrossSlicerLib.resultnodes import ROLE, ResultNodes
+from FedCrossSlicerLib.resultnodes import PREFIX, ROLE, ResultNodes
 
 Progress = Callable[[int, int, str], None]
 _ROLES = ("segmentation", "heat")
+_OF, _UNEDITED = PREFIX + "Of", PREFIX + "Fingerprint."
 
 
 def timePoints(volume: Any) -> tuple[Any, int] | None:
@@ -82,22 +84,31 @@ def segmentSequence(
 def _show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> ResultNodes:
     """Bring the results into the scene, each in place of the one before, and keep them by time.
 
-    An earlier run's result stays, unless it can be told that nobody edited it.
+    An earlier run's result goes, unless one of its time points was edited.
     """
     master = browser.GetMasterSequenceNode()
-    sequences = [_newSequence(volume, master, role) for role in _ROLES]
+    sequences = {role: _newSequence(volume, master, role) for role in _ROLES}
     nodes: Any = None
     for item, task in enumerate(tasks):
         _select(browser, item)
         before, nodes = nodes, task.finish()
         if before is not None and before.segmentation.GetScene() is not None:
             before.remove()
-        for role, sequence in zip(_ROLES, sequences, strict=True):
+        _retire(browser, nodes)
+        nodes.segmentation.SetAttribute(KEPT, "sequence")
+        for role, sequence in sequences.items():
             sequence.SetDataNodeAtValue(getattr(nodes, role), master.GetNthIndexValue(item))
-    _removeOrphans(browser)
-    for role, sequence in zip(_ROLES, sequences, strict=True):
+        sequences["segmentation"].SetAttribute(
+            f"{_UNEDITED}{item}", fingerprint(nodes.segmentation)
+        )
+    # As one change: told of a sequence without a proxy, the browser would make a proxy of its own.
+    wasModifying = browser.StartModify()
+    for role, sequence in sequences.items():
+        sequence.SetAttribute(_OF, f"{nodes.bundleHash} {sequences['heat'].GetID()}")
         browser.AddSynchronizedSequenceNodeID(sequence.GetID())
         browser.AddProxyNode(getattr(nodes, role), sequence, False)
+    browser.SetSaveChanges(sequences["segmentation"], True)  # edits belong to their time point
+    browser.EndModify(wasModifying)
     return nodes
 
 
@@ -111,15 +122,32 @@ def _newSequence(volume: Any, master: Any, role: str) -> Any:
     return sequence
 
 
-def _removeOrphans(browser: Any) -> None:
-    """Take away the sequences of an earlier result that has just been replaced."""
-    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
-        ours = browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(
-            ROLE
-        )
-        if ours and browser.GetProxyNode(sequence) is None:
-            browser.RemoveSynchronizedSequenceNode(sequence.GetID())
-            slicer.mrmlScene.RemoveNode(sequence)
+def _retire(browser: Any, nodes: ResultNodes) -> None:
+    """Remove the sequences of earlier, unedited results of the same bundle, with what they show."""
+    every = [
+        sequence
+        for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
+        if browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(_OF)
+    ]
+    for sequence in every:
+        of = sequence.GetAttribute(_OF)
+        ours = sequence.GetAttribute(ROLE) == "segmentation" and of.startswith(nodes.bundleHash)
+        if not ours or _anyEdited(sequence):
+            continue
+        shown = ResultNodes.of(browser.GetProxyNode(sequence))
+        for twin in every:
+            if twin.GetAttribute(_OF) == of:
+                browser.RemoveSynchronizedSequenceNode(twin.GetID())
+                slicer.mrmlScene.RemoveNode(twin)
+        if shown is not None:
+            shown.remove()
+
+
+def _anyEdited(sequence: Any) -> bool:
+    return any(
+        fingerprint(sequence.GetNthDataNode(item)) != sequence.GetAttribute(f"{_UNEDITED}{item}")
+        for item in range(sequence.GetNumberOfDataNodes())
+    )
 
 
 def _select(browser: Any, item: int) -> None:

@@ -16,6 +16,7 @@ ALL_THERE = {
     "SimpleITK": "2.5.7",
     "safetensors": "0.8.0",
     "pydantic": "2.14.3",
+    "openvino": "2026.4.1",
 }
 
 
@@ -71,9 +72,20 @@ def test_torch_goes_its_own_way_and_floors_are_always_passed(ensure):
     assert ensure(versions)
     assert ensure.recorder.calls == [
         ("torch", "torch>=2.4"),
-        ("pip", ["monai>=1.4", "scipy>=1.11", "safetensors>=0.4.3", "pydantic>=2.7"]),
+        (
+            "pip",
+            [
+                "monai>=1.4",
+                "scipy>=1.11",
+                "safetensors>=0.4.3",
+                "pydantic>=2.7",
+                "openvino>=2025.0",
+            ],
+        ),
     ]
-    assert "torch>=2.4, monai>=1.4" in ensure.questions[0]
+    assert "torch>=2.4  (200 MB" in ensure.questions[0]
+    assert "monai>=1.4  (about 2 MB)" in ensure.questions[0]
+    assert "nothing about you or your patients is sent" in ensure.questions[0]
 
 
 def test_a_version_below_the_floor_counts_as_missing(ensure):
@@ -100,9 +112,67 @@ def test_what_is_missing_after_the_installation_is_named(ensure):
     from FedCrossSlicerLib.errors import InstallError
 
     with pytest.raises(
-        InstallError, match=r"^Still missing after the installation: monai>=1\.4\.$"
+        InstallError, match=r"^Still missing: monai>=1\.4\. Installed by now: none\. Trying again"
     ):
         ensure({name: v for name, v in ALL_THERE.items() if name != "monai"}, works=False)
+
+
+def test_a_failure_in_the_middle_says_what_is_there_and_what_is_not(loaded):
+    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib.errors import InstallError
+
+    class Breaks(Recorder):
+        def install(self, requirements):
+            raise InstallError("A package could not be installed; see the log.")
+
+    recorder = Breaks({})
+    with pytest.raises(InstallError) as caught:
+        install.ensure(lambda _: True, recorder, lambda _: dict(recorder.versions))
+    assert "Installed by now: torch." in str(caught.value)
+    assert "Still missing: monai>=1.4, numpy>=1.26" in str(caught.value)
+
+
+def test_a_replaced_numpy_asks_for_a_restart(loaded):
+    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib.errors import InstallError
+
+    recorder = Recorder({**ALL_THERE, "numpy": "1.20.0"})
+    with pytest.raises(InstallError, match="restart Slicer"):
+        install.ensure(lambda _: True, recorder, lambda _: dict(recorder.versions))
+
+
+def test_what_only_makes_it_faster_is_offered_when_asked_for_and_never_insisted_on(loaded):
+    from FedCrossSlicerLib import install
+
+    versions = {name: v for name, v in ALL_THERE.items() if name != "openvino"}
+    recorder = Recorder(versions, works=False)
+    assert install.ensure(lambda _: True, recorder, lambda _: dict(versions))
+    assert recorder.calls == []
+    assert install.ensure(lambda _: True, recorder, lambda _: dict(versions), faster=True)
+    assert recorder.calls == [("pip", ["openvino>=2025.0"])]
+
+
+def test_a_folder_of_wheels_is_installed_from_without_network(loaded, tmp_path):
+    import slicer
+
+    from FedCrossSlicerLib import install
+
+    folder = tmp_path / "Räder für Slicer"
+    slicer.packaging.installed.clear()
+    install.WheelsInstaller(folder).install(install.REQUIREMENTS[1:2])
+    assert slicer.packaging.installed == [["--no-index", "--find-links", str(folder), "monai>=1.4"]]
+    assert "nothing is downloaded" in install.explanation(install.REQUIREMENTS, folder)
+
+
+def test_checking_names_versions_and_graphics_cards(loaded):
+    from FedCrossSlicerLib.install import checkInstallation
+
+    said = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
+    assert "torch 2.13.0+cpu" in said
+    assert "Everything is there." in said
+    assert "GPU" in said
+    lacking = checkInstallation(lambda _: {"torch": "2.13.0"})
+    assert "Missing or too old: monai>=1.4" in lacking
 
 
 @pytest.fixture
@@ -115,16 +185,17 @@ def two_packages(loaded, monkeypatch):
 
 
 def test_the_childs_own_python_is_asked(loaded):
-    from FedCrossSlicerLib.install import REQUIREMENTS, installedVersions
+    from FedCrossSlicerLib.install import FASTER, REQUIREMENTS, installedVersions
 
-    assert installedVersions() == {each.name: version(each.name) for each in REQUIREMENTS}
+    expected = (*REQUIREMENTS, FASTER)
+    assert installedVersions() == {each.name: version(each.name) for each in expected}
 
 
 def test_importing_in_earnest_finds_the_same(two_packages):
     from FedCrossSlicerLib.install import installedVersions
 
     found = installedVersions(importing=True)
-    assert found == {name: version(name) for name in ("numpy", "safetensors")}
+    assert found == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
 
 
 def test_a_package_that_cannot_be_imported_is_not_there(two_packages, tmp_path, monkeypatch):

@@ -550,7 +550,7 @@ def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monke
 
     panel, asked = widget.self().panel, []
 
-    def ensure(ask, wheels=None):
+    def ensure(ask, wheels=None, faster=False):
         asked.append(wheels)
         if wheels is not None:
             raise InstallError("The folder has no torch.")

@@ -72,13 +72,10 @@ def test_a_failure_in_the_middle_leaves_scene_and_browser_as_they_were(
     assert list(temporary.iterdir()) == []
 
 
-def test_after_a_second_run_every_result_still_has_its_sequences(browser, fake):
+def results(browser):
+    """The results in the scene, which must be those that the browser's sequences show."""
     from FedCrossSlicerLib.resultnodes import ResultNodes
-    from FedCrossSlicerLib.sequences import segmentSequence
 
-    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
-    segmentSequence(fake("good"), proxy, "bundle")
-    latest = segmentSequence(fake("good"), proxy, "bundle")
     sequences = [
         node
         for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
@@ -86,8 +83,31 @@ def test_after_a_second_run_every_result_still_has_its_sequences(browser, fake):
     ]
     shown = {browser.GetProxyNode(sequence) for sequence in sequences}
     assert shown == {nodes.segmentation for nodes in ResultNodes.all(slicer.mrmlScene)}
-    assert latest.segmentation in shown
-    assert 1 <= len(shown) <= 2
+    return shown
+
+
+def test_a_second_run_takes_the_place_of_the_first(browser, fake):
+    from FedCrossSlicerLib.sequences import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    segmentSequence(fake("good"), proxy, "bundle")
+    latest = segmentSequence(fake("good"), proxy, "bundle")
+    assert results(browser) == {latest.segmentation}
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 3
+
+
+def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
+    from FedCrossSlicerLib.sequences import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    nodes = segmentSequence(fake("good"), proxy, "bundle")
+    labels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+    labels[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(labels, nodes.segmentation, "prostate", proxy)
+    latest = segmentSequence(fake("good"), proxy, "bundle")
+    assert results(browser) == {nodes.segmentation, latest.segmentation}
+    edited = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+    assert edited[0, 0, 0] == 1
 
 
 class FailsAt:
