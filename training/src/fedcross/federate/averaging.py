@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
 # What these modules hold stays at a site in FedBN. InstanceNorm is a kind of _NormBase too.
-NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def weighted_mean(states: Iterable[tuple[float, State]]) -> dict[str, Tensor]:
