@@ -17,10 +17,11 @@ test: install lint
 	@$(BIN)/python -m harness.preflight
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
-# The README's pictures, from the demo's scene.
+# The README's pictures: the demo's scene, and the module's panel after segmenting the demo's patient.
 pictures: demo
 	@mkdir -p Resources/Screenshots
 	@cp build/demo/scene/*.png Resources/Screenshots/
+	@$(BIN)/python Testing/harness/panel_pictures.py --image build/demo/heldout/image.nii.gz --bundle build/demo/bundle --out Resources/Screenshots
 
 lint: install
 	@$(BIN)/ruff check

@@ -20,6 +20,7 @@ from FedCrossSlicerLib.drop import FileDrop
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.logic import SegmentationLogic
 from FedCrossSlicerLib.parameters import Parameters
+from FedCrossSlicerLib.samples import registerSamples
 from FedCrossSlicerLib.widget import Panel
 
 
@@ -42,6 +43,7 @@ class FedCrossSlicer(ScriptedLoadableModule):
             "J. J. Xia, P. Yan. Federated Cross Learning for Medical Image Segmentation. Medical "
             "Imaging with Deep Learning (MIDL) 2023, arXiv:2204.02450."
         )
+        slicer.app.connect("startupCompleted()", registerSamples)
 
 
 class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

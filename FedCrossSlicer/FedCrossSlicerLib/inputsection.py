@@ -13,6 +13,7 @@ from FedCrossSlicerLib import fit
 from FedCrossSlicerLib.bundleinfo import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.devices import Devices
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.samples import BUNDLE
 from FedCrossSlicerLib.sequences import timePoints
 
 AMBER = "#b26a00"  # readable on white and on dark grey
@@ -38,7 +39,7 @@ class InputSection:
         self.showDevices(Devices((), _("Looking for graphics cards..."), None))
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
-        ui.bundleInfo.connect("linkActivated(QString)", self._showCard)
+        ui.bundleInfo.connect("linkActivated(QString)", self._onLink)
 
     @property
     def path(self) -> str:
@@ -71,8 +72,12 @@ class InputSection:
     def refresh(self, volume: Any) -> None:
         """Say what the bundle is, and what speaks against using it on the volume."""
         info, trouble = self._info()
-        self.ui.bundleInfo.text = describe(info) if info else html.escape(trouble)
-        self.ui.bundleInfo.visible = bool(self.path)
+        if info:
+            self.ui.bundleInfo.text = describe(info)
+        elif self.path:
+            self.ui.bundleInfo.text = html.escape(trouble)
+        else:
+            self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
         warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
         self.ui.fitLabel.text = warningText(warnings)
         self.ui.fitLabel.visible = bool(warnings)
@@ -109,9 +114,11 @@ class InputSection:
         if folder:
             self.ui.bundleEdit.currentPath = folder
 
-    def _showCard(self, *_args: Any) -> None:
+    def _onLink(self, target: str) -> None:
         info = self._shown[1]
-        if info is not None:
+        if target == "sample":
+            self.ui.bundleEdit.currentPath = str(BUNDLE)
+        elif info is not None:
             slicer.util.infoDisplay(info.card, windowTitle=_("Model card of {}").format(info.name))
 
 

@@ -44,6 +44,7 @@ class Application:
 
     def __init__(self, folder: Path) -> None:
         self.temporaryPath = str(folder)
+        self.connected: list[tuple[str, Any]] = []
         self.scene = slicer.vtkMRMLScene()
         self.scene.SetRootDirectory(self.temporaryPath)
         self.sliceLogics = vtk.vtkCollection()
@@ -57,6 +58,10 @@ class Application:
         self._addModules()
         subject_hierarchy.follow(self.scene)
         self._files = FileManager(self.scene, slicer.modules.volumes.logic())
+
+    def connect(self, signal: str, slot: Any) -> None:
+        """Note who wants to hear of what; the application of tests never says that it has started."""
+        self.connected.append((signal, slot))
 
     def applicationLogic(self) -> Any:
         return self._applicationLogic

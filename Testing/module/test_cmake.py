@@ -37,7 +37,9 @@ def tracked(folder, pattern):
 
 def test_every_file_that_the_module_opens_at_run_time_is_installed(installed):
     module = ROOT / "FedCrossSlicer"
-    needed = set().union(*(tracked(module, kind) for kind in ("*.py", "*.ui", "*.png")))
+    needed = set().union(
+        *(tracked(module, kind) for kind in ("*.py", "*.ui", "*.png", "*.zip", "*.nrrd"))
+    )
     needed |= set().union(
         *(tracked(ROOT / "training" / "src", kind) for kind in ("*.py", "*.toml"))
     )

@@ -102,16 +102,16 @@ def test_a_deleted_node_selector_no_longer_listens(scene):
 
 
 def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volume):
-    from FedCrossSlicerLib.parameters import Device, Measure, Parameters
+    from FedCrossSlicerLib.parameters import Measure, Parameters, Region
 
     node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     parameters = Parameters(node)
     parameters.measure = Measure.ENTROPY
     parameters.inputVolume = volume
     assert node.GetParameter("measure") == "ENTROPY"
-    assert node.GetParameter("device") == "AUTO"
+    assert node.GetParameter("region") == "AUTO"
     assert node.GetNodeReference("inputVolume") is volume
-    assert Parameters(node).device is Device.AUTO
+    assert Parameters(node).region is Device.AUTO
     with pytest.raises(TypeError, match="must be of type Measure"):
         parameters.measure = "entropy"
 

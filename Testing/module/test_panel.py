@@ -164,6 +164,16 @@ def test_what_is_no_bundle_is_told_in_one_sentence(widget, tmp_path):
     assert "Traceback" not in ui.bundleInfo.text
 
 
+def test_the_sample_bundle_is_a_click_away(widget):
+    from FedCrossSlicerLib.samples import BUNDLE
+
+    ui = widget.self().ui
+    assert "sample bundle" in ui.bundleInfo.text
+    ui.bundleInfo.linkActivated.emit("sample")
+    assert ui.bundleEdit.currentPath == str(BUNDLE)
+    assert "Phantom organ" in ui.bundleInfo.text
+
+
 def test_the_model_card_opens(panel, widget, monkeypatch):
     shown = []
     monkeypatch.setattr(slicer.util, "infoDisplay", lambda text, **_: shown.append(text))

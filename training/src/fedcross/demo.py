@@ -75,7 +75,18 @@ class DemoOutcome:
         console.print(_where(self.out), markup=False)
 
 
-def run_demo(out: Path, reporter: Reporter, *, scene_script: Path | None = None) -> DemoOutcome:
+def configuration() -> str:
+    """Return the demo's configuration, TOML."""
+    return resources.files("fedcross").joinpath("demo.toml").read_text(encoding="utf-8")
+
+
+def run_demo(
+    out: Path,
+    reporter: Reporter,
+    *,
+    scene_script: Path | None = None,
+    config: str | None = None,
+) -> DemoOutcome:
     """Run every step; what an earlier run left in `out` is replaced.
 
     Parameters
@@ -86,10 +97,12 @@ def run_demo(out: Path, reporter: Reporter, *, scene_script: Path | None = None)
         Hears of stages and progress.
     scene_script
         Script that builds the Slicer scene from the result; left out when None.
+    config
+        TOML, over the same hospitals; None is the demo's own `configuration`.
     """
     for part in ("federation", "run", "bundle", "heldout", "result", "scene"):
         shutil.rmtree(out / part, ignore_errors=True)
-    config_path = _write_federation(out, reporter)
+    config_path = _write_federation(out, config or configuration(), reporter)
     run_local(load_config(config_path), out / "run", resume=False, device="cpu", reporter=reporter)
     reporter.stage("export", "Exporting the bundle")
     export_run(out / "run", out / "bundle")
@@ -110,7 +123,7 @@ def run_demo(out: Path, reporter: Reporter, *, scene_script: Path | None = None)
     )
 
 
-def _write_federation(out: Path, reporter: Reporter) -> Path:
+def _write_federation(out: Path, config: str, reporter: Reporter) -> Path:
     """Four hospitals that train, and one patient of a fifth that does not."""
     reporter.stage("federation", "Writing four synthetic hospitals")
     write_synthetic_federation(
@@ -123,7 +136,6 @@ def _write_federation(out: Path, reporter: Reporter) -> Path:
     (out / "heldout").mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(out / "heldout" / "image.nii.gz"))
     sitk.WriteImage(label, str(out / "heldout" / "label.nii.gz"))
-    config = resources.files("fedcross").joinpath("demo.toml").read_text(encoding="utf-8")
     path = out / "federation" / "demo.toml"
     path.write_text(config, encoding="utf-8")
     return path
