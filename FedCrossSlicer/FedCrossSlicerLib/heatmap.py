@@ -58,9 +58,10 @@ def styleMap(volume: Any, windowMax: float, threshold: float, colors: Any = None
     wasModifying = display.StartModify()
     display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
     display.AutoWindowLevelOff()
-    display.SetWindowLevelMinMax(0.0, windowMax)
+    # A scene's file keeps six digits, of the window and of the level, which is half of it.
+    display.SetWindowLevelMinMax(0.0, float(f"{windowMax:.5g}"))
     display.AutoThresholdOff()
-    display.SetThreshold(max(threshold, 1e-6) * windowMax, 2 * windowMax)
+    display.SetThreshold(float(f"{max(threshold, 1e-6) * windowMax:.6g}"), 2.0 * windowMax)
     display.ApplyThresholdOn()
     display.InterpolateOn()
     display.EndModify(wasModifying)

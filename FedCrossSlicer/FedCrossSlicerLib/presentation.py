@@ -21,7 +21,7 @@ from FedCrossSlicerLib.hierarchy import putInFolder
 from FedCrossSlicerLib.nrrd import requireWhole
 from FedCrossSlicerLib.outlines import styleOutlines
 from FedCrossSlicerLib.result import Result, readResult
-from FedCrossSlicerLib.resultnodes import PREFIX, ResultNodes
+from FedCrossSlicerLib.resultnodes import PREFIX, ResultNodes, freeName
 from FedCrossSlicerLib.review import Review, newHotSpots, newMarker
 from FedCrossSlicerLib.view import ViewOptions, show
 
@@ -145,7 +145,7 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
     for node in nodes.owned():
         measure = node.GetAttribute(PREFIX + "Measure").replace("_", " ")
         name = names[node.GetAttribute(roles.ROLE)].format(volume=volumeName, measure=measure)
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        node.SetName(freeName(name))
 
 
 @contextmanager

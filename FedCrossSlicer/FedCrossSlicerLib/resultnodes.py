@@ -182,6 +182,18 @@ class ResultNodes:
                 yield node
 
 
+def freeName(name: str) -> str:
+    """Return a name, with a number behind it when a node has it already.
+
+    Unlike the scene's own unique names, that of a removed node is free again.
+    """
+    number, free = 0, name
+    while slicer.mrmlScene.GetFirstNodeByName(free) is not None:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
 def _remove(node: Any) -> None:
     """Remove a node with its display and storage nodes, which MRML would leave behind."""
     helpers = [node.GetStorageNode()]

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from FedCrossSlicerLib.heatmap import colorTable, showLegend
 from FedCrossSlicerLib.hierarchy import putBeside
-from FedCrossSlicerLib.resultnodes import PREFIX, SURFACE, ResultNodes
+from FedCrossSlicerLib.resultnodes import PREFIX, SURFACE, ResultNodes, freeName
 
 ARRAY = "Uncertainty"
 _SHOWN, _SEGMENTS = PREFIX + "Measure", PREFIX + "Segments"
@@ -49,7 +50,7 @@ def hideSurface(nodes: ResultNodes) -> None:
 
 
 def _newModel(nodes: ResultNodes) -> Any:
-    name = slicer.mrmlScene.GenerateUniqueName(f"{nodes.name} surface")
+    name = freeName(_("{segmentation} surface").format(segmentation=nodes.name))
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     model.CreateDefaultDisplayNodes()
     nodes.attach(SURFACE, model)

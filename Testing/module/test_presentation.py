@@ -89,31 +89,162 @@ def test_the_legend_names_the_measure(presented):
     assert legend_of(presented).GetTitleText() == "Disagreement\n(std. dev.)"
 
 
-def test_provenance_is_noted_without_paths(presented, tmp_path):
-    for node in (presented.segmentation, presented.heat):
-        noted = {name: node.GetAttribute(name) for name in node.GetAttributeNames()}
+def test_provenance_is_noted_on_every_node_without_paths(presented, tmp_path):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    show(presented, ViewOptions(surface=True))
+    assert len(presented.owned()) == 12
+    for node in presented.owned():
+        noted = {name: node.GetAttribute(name) or "" for name in node.GetAttributeNames()}
         assert noted["FedCross.Bundle"] == "Prostate T2"
         assert noted["FedCross.BundleSHA256"] == "ab" * 32
-        assert noted["FedCross.Measure"] == "std"
+        assert noted["FedCross.Members"] == "4"
         assert noted["FedCross.Date"] == "2026-01-31T12:00:00+00:00"
         assert noted["FedCross.Version"] == "0.1.0"
         assert json.loads(noted["FedCross.Packages"])["torch"] == "2.13.0"
         assert not any(str(tmp_path) in value for value in noted.values())
+        assert node.GetStorageNode() is None
 
 
-@pytest.mark.parametrize("name", ["segmentation.seg.nrrd", "uncertainty.nrrd", "summary.json"])
-@pytest.mark.parametrize("how", ["missing", "broken"])
-def test_a_damaged_result_leaves_the_scene_as_it_was(volume, result_folder, node_ids, name, how):
+def test_a_node_tells_which_measure_it_holds(presented):
+    measures = ["std", "entropy", "mutual_information", "variation_ratio"]
+    assert list(presented.maps) == measures
+    for measure, node in presented.maps.items():
+        assert node.GetAttribute("FedCross.Measure") == measure
+    assert presented.heat.GetAttribute("FedCross.Measure") == presented.measure == "std"
+    assert presented.windowMax("variation_ratio") == 0.75
+
+
+def test_only_the_heat_map_lies_in_the_viewers_and_the_distance_in_no_selector(presented):
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    shown = {each.GetForegroundVolumeID() for each in composites}
+    assert shown == {presented.heat.GetID()}
+    assert presented.distance.GetHideFromEditors()
+    assert not presented.heat.GetHideFromEditors()
+    assert not presented.outlines.GetDisplayNode().GetVisibility()
+    assert not presented.marker.GetDisplayNode().GetVisibility()
+    assert presented.surface is None
+
+
+def test_names_tell_the_volume_and_the_content(presented):
+    assert [node.GetName().removeprefix("T2 axial ") for node in presented.owned()] == [
+        "segmentation",
+        "uncertainty",
+        "std map",
+        "entropy map",
+        "mutual information map",
+        "variation ratio map",
+        "distance",
+        "members",
+        "figures",
+        "hot spots",
+        "hot spot",
+    ]
+
+
+def test_the_result_stands_in_a_folder_under_the_volumes_study(volume, result_folder):
+    from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    patient = tree.CreateSubjectItem(tree.GetSceneItemID(), "Patient 1")
+    study = tree.CreateStudyItem(patient, "Prostate MR")
+    tree.SetItemParent(tree.GetItemByDataNode(volume), study)
+    nodes = present(result_folder, volume)
+    show(nodes, ViewOptions(surface=True))
+    folder = tree.GetItemChildWithName(study, "FedCross: Prostate T2")
+    assert tree.GetItemLevel(folder) == "Folder"
+    for node in nodes.owned():
+        assert tree.GetItemParent(tree.GetItemByDataNode(node)) == folder
+    nodes.remove()
+    assert tree.GetItemChildWithName(study, "FedCross: Prostate T2") == tree.GetInvalidItemID()
+    assert tree.GetNumberOfItemChildren(study) == 1  # the volume
+
+
+def test_a_folder_in_which_the_user_put_something_stays(presented):
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = tree.GetItemParent(tree.GetItemByDataNode(presented.segmentation))
+    note = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "Note")
+    tree.SetItemParent(tree.GetItemByDataNode(note), folder)
+    presented.remove()
+    assert tree.GetItemParent(tree.GetItemByDataNode(note)) == folder
+
+
+def test_a_removed_result_leaves_nothing_but_its_colors(volume, result_folder, node_ids):
+    from FedCrossSlicerLib.heatmap import colorTable
+    from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.review import Review
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    colorTable()
+    before = node_ids()
+    nodes = present(result_folder, volume)
+    show(nodes, ViewOptions(members=True, surface=True))
+    Review(nodes).next()
+    nodes.remove()
+    assert node_ids() == before
+
+
+def test_a_result_without_the_viewers_extras_is_shown_with_what_there_is(volume, tmp_path):
+    from fake_child import write_result
+
+    from FedCrossSlicerLib.export import exportVolume
+    from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    exportVolume(volume, tmp_path / "volume.nrrd")
+    write_result(tmp_path / "volume.nrrd", tmp_path / "plain", "entropy", viewer=False)
+    nodes = present(tmp_path / "plain", volume)
+    assert list(nodes.maps) == ["entropy"]
+    assert nodes.distance is None
+    assert nodes.outlines is None
+    show(nodes, ViewOptions(measure="std", region="inside", members=True, surface=True))
+    assert nodes.measure == "entropy"
+    np.testing.assert_array_equal(
+        slicer.util.arrayFromVolume(nodes.heat), slicer.util.arrayFromVolume(nodes.maps["entropy"])
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "segmentation.seg.nrrd",
+        "uncertainty.nrrd",
+        "uncertainty_entropy.nrrd",
+        "distance.nrrd",
+        "outlines.seg.nrrd",
+        "summary.json",
+    ],
+)
+@pytest.mark.parametrize("how", ["missing", "broken", "cut off"])
+def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, node_ids, name, how):
+    """The earlier result too."""
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.presentation import present
 
+    path = result_folder / name
     if how == "missing":
-        (result_folder / name).unlink()
+        path.unlink()
+    elif how == "broken":
+        path.write_bytes(b"NRRD0004\nnot really\n")
     else:
-        (result_folder / name).write_bytes(b"NRRD0004\nnot really\n")
+        path.write_bytes(path.read_bytes()[:-9])
     before = node_ids()
     with pytest.raises(InferenceError):
-        present(result_folder, volume)
+        present(result_folder, presented.volume)
+    assert node_ids() == before
+
+
+@pytest.mark.parametrize("name", ["uncertainty_entropy.nrrd", "distance.nrrd"])
+def test_maps_of_another_grid_are_refused(presented, result_folder, node_ids, name):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.presentation import present
+
+    image = sitk.ReadImage(str(result_folder / name))
+    sitk.WriteImage(image[1:], str(result_folder / name))
+    before = node_ids()
+    with pytest.raises(InferenceError, match="do not fit one another"):
+        present(result_folder, presented.volume)
     assert node_ids() == before
 
 
@@ -122,6 +253,7 @@ def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_p
 
     from FedCrossSlicerLib.export import exportVolume
     from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.view import ViewOptions, show
 
     slicer.util.arrayFromVolume(volume)[:] = 100
     volume.GetImageData().Modified()
@@ -130,37 +262,5 @@ def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_p
     presented = present(tmp_path / "empty", volume)
     assert presented.segmentation.GetSegmentation().GetNumberOfSegments() == 1
     assert not labelmap(presented, volume).any()
-
-
-def test_a_scene_saved_and_opened_again_is_the_same(presented, volume, scene, can_draw, tmp_path):
-    label_before, heat_before = (
-        labelmap(presented, volume),
-        slicer.util.arrayFromVolume(presented.heat).copy(),
-    )
-    view = slicer.app.views["Red"]
-    view.fit()
-    view.save(tmp_path / "before.png")
-    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
-    names = (presented.segmentation.GetName(), presented.heat.GetName())
-    scene.Clear(False)
-    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-
-    segmentation, heat = (slicer.util.getNode(name) for name in names)
-    opened = slicer.util.getNode("T2 axial")
-    segment = segmentation.GetSegmentation().GetNthSegmentID(0)
-    again = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment, opened)
-    np.testing.assert_array_equal(again, label_before)
-    np.testing.assert_array_equal(slicer.util.arrayFromVolume(heat), heat_before)
-    assert heat.GetAttribute("FedCross.BundleSHA256") == "ab" * 32
-    assert heat.GetDisplayNode().GetColorNode().GetNumberOfColors() == 256
-    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(heat)
-    assert legend.GetTitleText() == "Disagreement\n(std. dev.)"
-    view.save(tmp_path / "after.png")
-    # An .mrml keeps directions with fewer digits than memory does: a few edge pixels waver.
-    difference = np.abs(pixels(tmp_path / "after.png") - pixels(tmp_path / "before.png"))
-    assert difference.max() <= 3
-    assert (difference > 0).mean() < 1e-3
-
-
-def pixels(path):
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(int)
+    show(presented, ViewOptions(members=True, envelope=True, surface=True, region="near"))
+    assert slicer.util.arrayFromVolume(presented.heat).max() == 0

@@ -1,0 +1,205 @@
+"""Several results in one scene: applied again, of two bundles, of two volumes, of a scene added."""
+
+import json
+
+import numpy as np
+import pytest
+import slicer
+
+
+@pytest.fixture
+def make(scene, tmp_path):
+    """Makes a result of a volume, by a bundle of any hash."""
+    from fake_child import write_result
+
+    from FedCrossSlicerLib.export import exportVolume
+    from FedCrossSlicerLib.presentation import present
+
+    def present_it(volume, sha256="ab" * 32):
+        folder = tmp_path / f"{volume.GetName()} {sha256[:4]}"
+        if not folder.exists():
+            exportVolume(volume, tmp_path / "volume.nrrd")
+            write_result(tmp_path / "volume.nrrd", folder, "std")
+            summary = json.loads((folder / "summary.json").read_text())
+            summary["bundle"]["sha256"] = sha256
+            (folder / "summary.json").write_text(json.dumps(summary))
+        return present(folder, volume)
+
+    return present_it
+
+
+def paint(nodes):
+    """Add one voxel in the corner to the first segment."""
+    segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segment, nodes.volume)
+    voxels[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        voxels, nodes.segmentation, segment, nodes.volume
+    )
+
+
+def results():
+    from FedCrossSlicerLib.resultnodes import ResultNodes
+
+    return ResultNodes.all(slicer.mrmlScene)
+
+
+def test_applied_again_a_result_takes_the_place_of_the_one_before(make, volume, node_ids):
+    first = make(volume)
+    names = [node.GetName() for node in first.owned()]
+    count = len(node_ids())
+    second = make(volume)
+    assert [node.GetName() for node in second.owned()] == names
+    assert len(node_ids()) == count
+    assert results() == [second]
+
+
+def test_an_edited_result_stays_beside_the_new_one(make, volume):
+    first = make(volume)
+    paint(first)
+    second = make(volume)
+    assert results() == [first, second]
+    assert first.name == "T2 axial segmentation"
+    assert second.name == "T2 axial segmentation_1"
+    names = [node.GetName() for nodes in (first, second) for node in nodes.owned()]
+    assert len(set(names)) == len(names)
+    third = make(volume)  # now the second is what nobody worked on
+    assert results() == [first, third]
+    assert third.name == "T2 axial segmentation_1"
+
+
+def test_a_result_whose_hot_spots_were_marked_stays_beside_the_new_one(make, volume):
+    from FedCrossSlicerLib.review import Review, State
+
+    first = make(volume)
+    Review(first).mark(1, State.REVIEWED)
+    second = make(volume)
+    assert results() == [first, second]
+    assert Review(first).progress == (1, 2)
+    assert Review(second).progress == (0, 2)
+
+
+def test_another_bundles_result_stays(make, volume):
+    first, second = make(volume), make(volume, "cd" * 32)
+    assert results() == [first, second]
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folders = {
+        tree.GetItemParent(tree.GetItemByDataNode(nodes.segmentation)) for nodes in (first, second)
+    }
+    assert len(folders) == 2
+
+
+def test_two_results_share_the_colors_and_nothing_else(make, volume):
+    first, second = make(volume), make(volume, "cd" * 32)
+    assert not set(first.owned()) & set(second.owned())
+    tables = {nodes.heat.GetDisplayNode().GetColorNodeID() for nodes in (first, second)}
+    assert len(tables) == 1
+
+
+def test_looking_at_one_result_changes_nothing_of_the_other(make, volume):
+    from FedCrossSlicerLib.review import Review
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    first, second = make(volume), make(volume, "cd" * 32)
+    before = slicer.util.arrayFromVolume(first.heat).copy()
+    show(second, ViewOptions(measure="entropy", region="inside", surface=True, members=True))
+    Review(second).go(1)
+    assert first.measure == "std"
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(first.heat), before)
+    assert first.surface is None
+    assert first.segmentation.GetDisplayNode().GetVisibility3D()
+    assert not first.outlines.GetDisplayNode().GetVisibility()
+    assert Review(first).current is None
+
+
+def composites():
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+
+
+def test_of_two_volumes_side_by_side_each_keeps_its_own_map(make, volume):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    other = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(volume).copy(), name="Other")
+    first, second = make(volume), make(other)
+    left, right, _third = composites()
+    left.SetBackgroundVolumeID(volume.GetID())
+    show(first, ViewOptions(opacity=0.4))
+    assert left.GetForegroundVolumeID() == first.heat.GetID()
+    assert left.GetForegroundOpacity() == pytest.approx(0.4)
+    assert right.GetForegroundVolumeID() == second.heat.GetID()
+    assert right.GetForegroundOpacity() == pytest.approx(0.65)
+    show(second, ViewOptions(heat=False))
+    assert left.GetForegroundVolumeID() == first.heat.GetID()
+    assert right.GetForegroundVolumeID() is None
+
+
+def test_a_result_whose_volume_is_not_on_view_is_brought_there(make, volume):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    other = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(volume).copy(), name="Other")
+    first, _second = make(volume), make(other)
+    show(first, ViewOptions())
+    for composite in composites():
+        assert composite.GetBackgroundVolumeID() == volume.GetID()
+        assert composite.GetForegroundVolumeID() == first.heat.GetID()
+
+
+def test_removing_one_result_leaves_the_other_whole(make, volume):
+    first, second = make(volume), make(volume, "cd" * 32)
+    first.remove()
+    assert results() == [second]
+    assert len(second.owned()) == 11
+    assert second.heat.GetDisplayNode().GetColorNode() is not None
+
+
+def test_a_scene_added_to_itself_gives_two_results_with_nodes_of_their_own(make, volume, tmp_path):
+    make(volume)
+    slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.app.coreIOManager().loadNodes(
+        "SceneFile", {"fileName": str(tmp_path / "scene.mrb"), "clear": False}, None
+    )
+    first, second = results()
+    assert first.volume is not second.volume
+    assert [len(each.owned()) for each in (first, second)] == [11, 11]
+    assert not set(first.owned()) & set(second.owned())
+    second.remove()
+    assert len(first.owned()) == 11
+
+
+def test_what_the_user_deleted_is_left_out(make, volume):
+    from FedCrossSlicerLib.figures import readFigures
+    from FedCrossSlicerLib.review import Review
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    nodes = make(volume)
+    options = ViewOptions(members=True, surface=True, region="near")
+    for node in nodes.owned()[1:]:
+        slicer.mrmlScene.RemoveNode(node)
+        show(nodes, options)
+    review = Review(nodes)
+    review.next()
+    assert (review.spots, review.current, review.progress) == ([], None, (0, 0))
+    assert readFigures(nodes.figures) == []
+    nodes.remove()
+    assert results() == []
+
+
+def test_a_deleted_volume_takes_nothing_with_it(make, volume):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    nodes = make(volume)
+    slicer.mrmlScene.RemoveNode(volume)
+    assert nodes.volume is None
+    show(nodes, ViewOptions(measure="entropy"))
+    assert nodes.measure == "entropy"
+
+
+def test_other_segmentations_are_no_results(make, volume):
+    from FedCrossSlicerLib.resultnodes import ResultNodes
+
+    nodes = make(volume)
+    assert ResultNodes.of(nodes.segmentation) == nodes
+    assert ResultNodes.of(nodes.outlines) is None
+    assert ResultNodes.of(None) is None
+    plain = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert ResultNodes.of(plain) is None
