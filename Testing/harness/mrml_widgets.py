@@ -165,7 +165,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             for nodeType, name, value in self._attributes
             if node.IsA(nodeType)
         )
-        return rightType and wanted and (self._settings["showHidden"] or not node.GetHideFromEditors())
+        return (
+            rightType and wanted and (self._settings["showHidden"] or not node.GetHideFromEditors())
+        )
 
     def _fill(self) -> None:
         """List the nodes anew; the current one stays if it is still there, else the first is taken."""

@@ -109,9 +109,9 @@ def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volum
     parameters.measure = Measure.ENTROPY
     parameters.inputVolume = volume
     assert node.GetParameter("measure") == "ENTROPY"
-    assert node.GetParameter("region") == "AUTO"
+    assert node.GetParameter("region") == "EVERYWHERE"
     assert node.GetNodeReference("inputVolume") is volume
-    assert Parameters(node).region is Device.AUTO
+    assert Parameters(node).region is Region.EVERYWHERE
     with pytest.raises(TypeError, match="must be of type Measure"):
         parameters.measure = "entropy"
 

@@ -21,11 +21,20 @@ def read(loaded, result_folder):
 
 
 def test_the_figures_are_those_of_the_summary(read):
-    result = read(lambda s: s.update(hot_spots=[{"centroid_mm": [1, -2, 3.5]}]))
+    spot = {
+        "centroid_mm": [1, -2, 3.5],
+        "structure": None,
+        "volume_ml": 0.2,
+        "peak": 0.4,
+        "mean": 0.3,
+    }
+    result = read(lambda s: s.update(hot_spots=[spot]))
     prostate = result.structures[0]
     assert (prostate.volume, prostate.low, prostate.high) == (31.2, 29.8, 33.0)
-    assert result.hotSpots == ((1.0, -2.0, 3.5),)
-    assert result.windowMax == 0.5
+    (found,) = result.hotSpots
+    assert (found.rank, found.structure, found.centre) == (1, "", (1.0, -2.0, 3.5))
+    assert (found.volume, found.peak, found.mean) == (0.2, 0.4, 0.3)
+    assert result.maps["std"].windowMax == 0.5
 
 
 @pytest.mark.parametrize(
@@ -97,6 +106,7 @@ def test_the_childs_own_summary_is_understood(loaded, tmp_path):
             ),
         ),
         files={},
+        backend="torch",
         device="CPU",
         precision="fp32",
         timings_s={},
@@ -104,5 +114,8 @@ def test_the_childs_own_summary_is_understood(loaded, tmp_path):
     )
     (tmp_path / "summary.json").write_text(said.model_dump_json(), encoding="utf-8")
     read = readResult(tmp_path)
-    assert read.hotSpots == ((-1.0, -2.0, 3.0),)
-    assert (read.structures[0].low, read.structures[0].high, read.peak) == (29.0, 31.0, 0.3)
+    (spot,) = read.hotSpots
+    assert (spot.structure, spot.volume, spot.centre) == ("Prostate", 0.1, (-1.0, -2.0, 3.0))
+    assert (read.structures[0].low, read.structures[0].high) == (29.0, 31.0)
+    assert read.structures[0].agreement == 0.9
+    assert (read.maps["std"].peak, read.maps["std"].windowMax) == (0.3, 0.5)
