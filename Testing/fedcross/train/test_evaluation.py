@@ -9,7 +9,7 @@ from fedcross.model.manifest import Structure
 from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import dice_by_structure, evaluate_test, validate
 from fedcross.train.member import MemberState, new_member
-from fedcross.train.sites import find_all_cases, load_sites
+from fedcross.train.sites import find_all_cases, load_sites, read_case
 from fedcross.train.volumes import Site
 from tiny_federation import tiny_config
 
@@ -72,8 +72,29 @@ def test_test_figures_tell_ensemble_and_members_by_site_and_case(
         assert told["members"][0] == {"Blob": 0.0}
         assert 0 < told["members"][1]["Blob"] < 0.5
         assert list(told["cases"]) == [site.test[0].name]
+        distances = told["cases"][site.test[0].name]["surface"]
+        # Nothing found where a blob is: the diagonal of 36 x 20 x 18 voxels of 2 x 2 x 2.5 mm.
+        diagonal = pytest.approx((72**2 + 40**2 + 45**2) ** 0.5)
+        assert distances["ensemble"]["Blob"] == {"hd95_mm": diagonal, "assd_mm": diagonal}
+        assert 0 < distances["members"][1]["Blob"]["assd_mm"] < 72
     means = [told["members"][1]["Blob"] for told in figures["sites"].values()]
     assert figures["mean"] == {"ensemble": 0.0, "members": [0.0, pytest.approx(sum(means) / 2)]}
+
+
+def test_wrong_voxels_are_counted_by_the_spread_of_the_members(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device
+) -> None:
+    # Everywhere the members say 1 / (1 + e) and e^5 / (1 + e^5) of background: half their
+    # difference, 0.36, is the spread, in the bin from 0.35; every voxel of the blob is missed.
+    members = [always(config, 0, 0, 5.0), always(config, 1, 1, 1.0)]
+    figures = evaluate_test(members, sites[:1], config, cpu)
+    counts = figures["sites"]["s0"]["reliability"]
+    _, truth = read_case(sites[0].test[0], sites[0].label_map, "s0")
+    expected = np.zeros((2, 10), int)
+    expected[:, 7] = truth.size, np.count_nonzero(truth)
+    assert [counts["voxels"], counts["wrong"]] == expected.tolist()
+    alone = evaluate_test(members[:1], sites[:1], config, cpu)
+    assert alone["sites"]["s0"]["reliability"] is None
 
 
 def test_without_test_cases_the_figures_are_empty(tmp_path: Path, cpu: torch.device) -> None:

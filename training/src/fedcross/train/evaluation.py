@@ -1,11 +1,12 @@
-"""How good an ensemble is: Dice on validation cases between rounds, on test cases at the end.
+"""How good an ensemble is: Dice on validation cases between rounds, and at the end on test cases.
 
 Validation compares on the model's grid, where the cases are in memory; the test on the image's own
-grid, as a user of the bundle would see it.
+grid, as a user of the bundle would see it, with distances between surfaces and with how well the
+members' spread marks what is wrong.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
@@ -16,13 +17,16 @@ from torch import nn
 
 from fedcross.infer.device import resolve_precision
 from fedcross.infer.ensemble import blend, label_map
-from fedcross.infer.preprocess import prepare
+from fedcross.infer.preprocess import prepare, to_source_grid
 from fedcross.method.agreement import dice
+from fedcross.method.uncertainty import EnsembleStatistics
 from fedcross.model.manifest import Structure
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.member import MemberState
+from fedcross.train.reliability import Reliability
 from fedcross.train.sites import read_case
+from fedcross.train.surface import surface_by_structure
 from fedcross.train.volumes import CaseFiles, Site
 
 Dices = dict[str, float]
@@ -84,24 +88,28 @@ def evaluate_test(
     -------
     dict
         ``{"mean": {"ensemble": d, "members": [d, ...]}, "sites": {site: figures}}`` where figures
-        are ``{"ensemble": {structure: d}, "members": [{structure: d}, ...], "cases": {case: the
-        same two}}``; a site's figures are means over its cases, the overall ones over all cases and
-        structures (None when there are no test cases). A structure that is neither there nor found
-        counts 1.
+        are ``{"ensemble": {structure: d}, "members": [{structure: d}, ...], "reliability": counts,
+        "cases": {case: figures}}``; a site's Dices d are means over its cases, the overall ones over
+        all cases and structures (None when there are no test cases). A structure that is neither
+        there nor found counts 1. A case also has ``"surface": {"ensemble": {structure: {"hd95_mm":
+        h, "assd_mm": a}}, "members": [the same, ...]}``, see `surface`; the counts of `reliability`
+        are over a site's cases, and None for a single member.
     """
     networks = [loaded(member, config, device) for member in members]
     total = sum(len(site.test) for site in sites)
     done = 0
     by_site: dict[str, Any] = {}
     for site in sites:
-        cases = {}
+        cases, counts = {}, Reliability()
         for case in site.test:
-            cases[case.name] = _test_case(case, site, networks, config, device)
+            cases[case.name] = _test_case(case, site, networks, config, device, counts)
             done += 1
             if progress is not None:
                 progress(done, total)
         if cases:
-            by_site[site.name] = {**_mean_figures(list(cases.values())), "cases": cases}
+            means = _mean_figures(list(cases.values()))
+            reliability = counts.record() if len(networks) > 1 else None
+            by_site[site.name] = {**means, "reliability": reliability, "cases": cases}
     everything = [figures for site in by_site.values() for figures in site["cases"].values()]
     return {"mean": _overall(everything), "sites": by_site}
 
@@ -148,15 +156,30 @@ def _test_case(
     networks: Sequence[nn.Module],
     config: TrainingConfig,
     device: torch.device,
+    counts: Reliability,
 ) -> dict[str, Any]:
+    """Figures of one case; its voxels are added to `counts`."""
     image, truth = read_case(case, site.label_map, site.name)
     prepared = prepare(image, config.preprocessing)
     mean, each = _probabilities(networks, prepared.array, config, device)
-    ensemble, *members = [
-        dice_by_structure(label_map(probabilities, prepared), truth, config.structures)
-        for probabilities in (mean, *each)
+    found = [label_map(probabilities, prepared) for probabilities in (mean, *each)]
+    statistics = EnsembleStatistics(mean.shape, ["std"])
+    for probabilities in each:
+        statistics.update(probabilities)
+    counts.add(to_source_grid(statistics.std(), prepared), found[0] != truth)
+    structures, spacing = config.structures, image.GetSpacing()
+    dices = [dice_by_structure(labels, truth, structures) for labels in found]
+    surfaces = [
+        {name: asdict(distances) for name, distances in by_structure.items()}
+        for by_structure in (
+            surface_by_structure(labels, truth, structures, spacing) for labels in found
+        )
     ]
-    return {"ensemble": ensemble, "members": members}
+    return {**_first_and_rest(dices), "surface": _first_and_rest(surfaces)}
+
+
+def _first_and_rest(figures: Sequence[Any]) -> dict[str, Any]:
+    return {"ensemble": figures[0], "members": list(figures[1:])}
 
 
 def _mean_figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     schedule.json    who trains where, for FedCross
     metrics.jsonl    one line per visit and per validation
     checkpoints/     see `checkpoint`
-    test.json        figures on the test cases, when the run is finished
+    test.json        figures on the test cases of the best round, when the run is finished
     run.lock         held while a process works here
 """
 
