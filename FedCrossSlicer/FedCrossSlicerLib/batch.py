@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child import RESULT, Options, childCommand, childEnvironment
 from FedCrossSlicerLib.errors import InferenceError
@@ -35,7 +36,7 @@ class Row:
         Name of its file or of its DICOM series' folder.
     structure
         ``""`` for a volume that failed.
-    volume_ml, members_min_ml, members_max_ml, mean_dice
+    volume_ml, members_mean_ml, members_min_ml, members_max_ml, mean_dice
         As in the panel; empty where there is nothing.
     error
         One sentence; ``""`` when all went well.
@@ -44,6 +45,7 @@ class Row:
     volume: str
     structure: str = ""
     volume_ml: float | str = ""
+    members_mean_ml: float | str = ""
     members_min_ml: float | str = ""
     members_max_ml: float | str = ""
     mean_dice: float | str = ""
@@ -89,12 +91,14 @@ def segmentFolder(
     """
     volumes = list(_volumes(Path(folder)))
     if not volumes:
-        raise InferenceError(f"There is no volume in {Path(folder).name}.")
+        raise InferenceError(_("There is no volume in {name}.").format(name=Path(folder).name))
     target = Path(out)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InferenceError(f"{target.name} cannot be made: {error.strerror}.") from error
+        raise InferenceError(
+            _("{name} cannot be made: {why}.").format(name=target.name, why=error.strerror)
+        ) from error
     rows: list[Row] = []
     for done, image in enumerate(volumes):
         if progress is not None:
@@ -147,6 +151,7 @@ def _segment(
             image.name,
             each.name,
             each.volume,
+            each.mean,
             each.low,
             each.high,
             "" if each.agreement is None else each.agreement,
@@ -167,4 +172,6 @@ def _write(rows: Sequence[Row], path: Path) -> None:
             writer.writerows([getattr(row, name) for name in names] for row in rows)
         Path(file.name).replace(path)
     except OSError as error:
-        raise InferenceError(f"{path.name} cannot be written: {error.strerror}.") from error
+        raise InferenceError(
+            _("{name} cannot be written: {why}.").format(name=path.name, why=error.strerror)
+        ) from error

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.nrrd import requireWhole
@@ -28,7 +29,9 @@ def exportVolume(volume: Any, path: Path) -> None:
         storage.WriteData(copy or volume)
         requireWhole(path)  # the storage node reports success on a full disk
     except InferenceError as error:
-        raise InferenceError(f"{volume.GetName()} could not be exported: {error}") from error
+        raise InferenceError(
+            _("{name} could not be exported: {why}").format(name=volume.GetName(), why=error)
+        ) from error
     finally:
         if copy is not None:
             display = copy.GetDisplayNode()

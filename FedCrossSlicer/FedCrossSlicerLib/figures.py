@@ -57,8 +57,8 @@ class Figure:
     ----------
     color
         Red, green, blue; 0 to 1.
-    volume, low, high
-        The ensemble's volume, and the members' smallest and largest; mL.
+    volume, mean, low, high
+        The ensemble's volume, and the members' mean, smallest and largest; mL.
     agreement
         Mean pairwise Dice of the members; None for one member.
     """
@@ -66,6 +66,7 @@ class Figure:
     name: str
     color: tuple[float, float, float]
     volume: float
+    mean: float
     low: float
     high: float
     agreement: float | None
@@ -96,6 +97,7 @@ def newFigures(name: str, structures: Sequence[StructureFigures], segmentation: 
         "green": [color[1] for color in colors],
         "blue": [color[2] for color in colors],
         "volume_ml": [structure.volume for structure in structures],
+        "mean_ml": [structure.mean for structure in structures],
         "min_ml": [structure.low for structure in structures],
         "max_ml": [structure.high for structure in structures],
     }
@@ -111,7 +113,7 @@ def readFigures(table: Any) -> list[Figure]:
         return []
     names = column(table, "structure")
     colors = zip(*(column(table, channel) for channel in ("red", "green", "blue")), strict=True)
-    numbers = (column(table, title) for title in ("volume_ml", "min_ml", "max_ml"))
+    numbers = (column(table, title) for title in ("volume_ml", "mean_ml", "min_ml", "max_ml"))
     agreements = column(table, _AGREEMENT) or [None] * len(names)
     return [Figure(*row) for row in zip(names, colors, *numbers, agreements, strict=True)]
 
@@ -121,6 +123,7 @@ def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> s
     header = (
         _("Structure"),
         _("Volume (mL)"),
+        _("Members, mean (mL)"),
         _("Members, least (mL)"),
         _("Members, most (mL)"),
         _("Agreement (Dice)"),
@@ -141,7 +144,15 @@ def writeCSV(figures: Sequence[Figure], thresholds: Thresholds | None, path: Pat
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(
-        ("structure", "volume_ml", "members_min_ml", "members_max_ml", "mean_dice", "verdict")
+        (
+            "structure",
+            "volume_ml",
+            "members_mean_ml",
+            "members_min_ml",
+            "members_max_ml",
+            "mean_dice",
+            "verdict",
+        )
     )
     for figure in figures:
         writer.writerow((*_cells(figure), verdict(figure, thresholds).value))
@@ -153,13 +164,16 @@ def writeCSV(figures: Sequence[Figure], thresholds: Thresholds | None, path: Pat
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise InferenceError(f"{path.name} cannot be written: {error.strerror}.") from error
+        raise InferenceError(
+            _("{name} cannot be written: {why}.").format(name=path.name, why=error.strerror)
+        ) from error
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
     return (
         figure.name,
         f"{figure.volume:.2f}",
+        f"{figure.mean:.2f}",
         f"{figure.low:.2f}",
         f"{figure.high:.2f}",
         "" if figure.agreement is None else f"{figure.agreement:.3f}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import slicer
+from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child import RESULT, ROI, VOLUME, Options, childCommand, childEnvironment
 from FedCrossSlicerLib.errors import InferenceError
@@ -116,7 +117,7 @@ class SegmentationTask:
             self.check()
             volume = slicer.mrmlScene.GetNodeByID(self._volumeID)
             if volume is None:
-                raise InferenceError("The volume was removed while it was being segmented.")
+                raise InferenceError(_("The volume was removed while it was being segmented."))
             return present(self._folder / RESULT, volume)
         finally:
             self._clean()
@@ -188,7 +189,7 @@ class SegmentationLogic:
             If the volume has no image or the child cannot be started.
         """
         if volume is None or volume.GetImageData() is None:
-            raise InferenceError("Choose a volume that has an image.")
+            raise InferenceError(_("Choose a volume that has an image."))
         folder = temporaryFolder()
         try:
             exportVolume(volume, folder / VOLUME)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
 from FedCrossSlicerLib.errors import InferenceError
 
 _BYTES = {
@@ -40,16 +42,18 @@ def requireWhole(path: Path) -> None:
         sizes = [int(size) for size in header["sizes"].split()]
         promised = math.prod(sizes) * _BYTES[header["type"]]
     except OSError as error:
-        raise InferenceError(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise InferenceError(
+            _("{name} cannot be read: {why}.").format(name=path.name, why=error.strerror)
+        ) from error
     except (ValueError, KeyError) as error:
-        raise InferenceError(f"{path.name} is not a NRRD file.") from error
+        raise InferenceError(_("{name} is not a NRRD file.").format(name=path.name)) from error
     if found != (promised if header["encoding"] == "raw" else promised % (1 << 32)):
-        raise InferenceError(f"{path.name} was cut off; is the disk full?")
+        raise InferenceError(_("{name} was cut off; is the disk full?").format(name=path.name))
 
 
 def _readHeader(beginning: bytes) -> Mapping[str, str]:
     """The fields of an attached header, and under ``data starts`` where it ends."""
-    text, separator, _ = beginning.partition(b"\n\n")
+    text, separator, _rest = beginning.partition(b"\n\n")
     if not beginning.startswith(b"NRRD000") or not separator:
         raise ValueError("no NRRD header")
     fields = {"data starts": str(len(text) + len(separator))}

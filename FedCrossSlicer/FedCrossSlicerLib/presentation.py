@@ -115,7 +115,7 @@ def _loaded(load: Any, path: Path) -> Any:
     try:
         node = load(str(path), {"show": False})
     except RuntimeError as error:  # as slicer.util reports an unreadable file
-        raise InferenceError("The result cannot be read; is the disk full?") from error
+        raise InferenceError(_("The result cannot be read; is the disk full?")) from error
     storage = node.GetStorageNode()
     if storage is not None:
         node.SetAndObserveStorageNodeID(None)
@@ -127,7 +127,7 @@ def _requireOneGrid(volumes: list[Any]) -> None:
     """Maps are put together voxel by voxel."""
     sizes = {node.GetImageData().GetDimensions() for node in volumes if node is not None}
     if len(sizes) > 1:
-        raise InferenceError("The result's maps do not fit one another; is it complete?")
+        raise InferenceError(_("The result's maps do not fit one another; is it complete?"))
 
 
 def _name(nodes: ResultNodes, volumeName: str) -> None:

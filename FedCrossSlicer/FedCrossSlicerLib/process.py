@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
+from slicer.i18n import tr as _
+
 from FedCrossSlicerLib.errors import InferenceError
 
 LOG_LINES = 200  # of what the child says beside its events
@@ -60,7 +62,9 @@ class InferenceProcess:
             )
         except OSError as error:
             raise InferenceError(
-                f"The segmentation process could not be started: {error.strerror}."
+                _("The segmentation process could not be started: {why}.").format(
+                    why=error.strerror
+                )
             ) from error
         self._readers = [
             threading.Thread(target=target, args=(stream,), daemon=True)
@@ -124,23 +128,27 @@ class InferenceProcess:
         """
         code = self._child.poll()
         if self._cancelled:
-            raise InferenceError("The segmentation was cancelled.", log=self.log)
+            raise InferenceError(_("The segmentation was cancelled."), log=self.log)
         if self._last.get("event") == "error":
             raise InferenceError(
                 _sentence(self._last), str(self._last.get("type", "")), log=self.log
             )
         if code == 0 and self._last.get("event") != "result":
-            raise InferenceError("The segmentation process ended without a result.", log=self.log)
-        if code != 0:
-            how = f"was killed (signal {-code})" if code and code < 0 else f"stopped (code {code})"
             raise InferenceError(
-                f"The segmentation process {how}{self._lastWords()}.", log=self.log
+                _("The segmentation process ended without a result."), log=self.log
             )
+        if code != 0:
+            if code is not None and code < 0:
+                told = _("The segmentation process was killed (signal {number}){words}.")
+            else:
+                told = _("The segmentation process stopped (code {number}){words}.")
+            number = abs(code) if code is not None else "?"
+            raise InferenceError(told.format(number=number, words=self._lastWords()), log=self.log)
 
     def _lastWords(self) -> str:
         """The last line that the child said beside its events, which tends to name the trouble."""
         said = [line.strip() for line in self._log if line.strip()]
-        return f": {said[-1][:LAST_WORDS].rstrip('.')}" if said else " without saying why"
+        return f": {said[-1][:LAST_WORDS].rstrip('.')}" if said else _(" without saying why")
 
     def _readEvents(self, stream: IO[str]) -> None:
         with stream:
@@ -170,7 +178,7 @@ def _parse(line: str) -> dict[str, Any] | None:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     said = " ".join(str(error[key]) for key in ("message", "hint") if error.get(key))
-    return said or "The segmentation failed without saying why."
+    return said or _("The segmentation failed without saying why.")
 
 
 def _ownProcessGroup() -> dict[str, Any]:

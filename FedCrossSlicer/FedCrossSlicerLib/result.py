@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from FedCrossSlicerLib.errors import InferenceError
 
 Point = tuple[float, float, float]
@@ -31,7 +33,7 @@ class UncertaintyMap:
 
 @dataclass(frozen=True)
 class StructureFigures:
-    """One structure: the ensemble's volume and the members' range in mL, and their agreement.
+    """One structure: the ensemble's volume, the members' mean and range in mL, and their agreement.
 
     Attributes
     ----------
@@ -41,6 +43,7 @@ class StructureFigures:
 
     name: str
     volume: float
+    mean: float
     low: float
     high: float
     agreement: float | None
@@ -143,10 +146,12 @@ def readResult(folder: Path) -> Result:
             packages={str(name): str(version) for name, version in summary["packages"].items()},
         )
     except OSError as error:
-        raise InferenceError(f"The result has no summary: {error.strerror}.") from error
+        raise InferenceError(
+            _("The result has no summary: {why}.").format(why=error.strerror)
+        ) from error
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InferenceError(
-            "The result's summary cannot be understood; is it complete?"
+            _("The result's summary cannot be understood; is it complete?")
         ) from error
 
 
@@ -181,6 +186,7 @@ def _structure(entry: Mapping[str, Any]) -> StructureFigures:
     return StructureFigures(
         name=str(entry["name"]),
         volume=_number(entry["volume_ml"]),
+        mean=_number(entry["mean_ml"]),
         low=_number(entry["min_ml"]),
         high=_number(entry["max_ml"]),
         agreement=None if agreement is None else _number(agreement),

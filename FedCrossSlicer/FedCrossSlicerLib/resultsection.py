@@ -67,7 +67,7 @@ class ResultSection:
         return [
             figure.name,
             f"{figure.volume:.1f}",
-            f"{figure.low:.1f} \u2013 {figure.high:.1f}",
+            f"{figure.mean:.1f} ({figure.low:.1f} \u2013 {figure.high:.1f})",
             "" if figure.agreement is None else f"{figure.agreement:.2f}",
             f"{SIGNS[judged][0]} {judged.label()}",
         ]

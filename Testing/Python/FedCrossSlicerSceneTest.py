@@ -15,20 +15,34 @@ import slicer
 import vtk
 
 from FedCrossSlicerLib.child import childPython
+from FedCrossSlicerLib.edits import wasEdited
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
+from FedCrossSlicerLib.figures import Verdict, readFigures, verdict
 from FedCrossSlicerLib.heatmap import colorTable
+from FedCrossSlicerLib.logic import regionOf
 from FedCrossSlicerLib.presentation import present
 from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.review import Review, State
+from FedCrossSlicerLib.view import ViewOptions, show
 
 SUMMARY = {
     "created": "2026-01-31T12:00:00+00:00",
     "bundle": {"name": "Prostate T2", "sha256": "ab" * 32, "members": 4},
     "measure": "std",
     "uncertainty": {"max": 0.4, "window_max": 0.5},
-    "structures": [{"name": "Prostate", "volume_ml": 1.0, "min_ml": 0.9, "max_ml": 1.1}],
+    "structures": [
+        {"name": "Prostate", "volume_ml": 1.0, "mean_ml": 1.0, "min_ml": 0.9, "max_ml": 1.1}
+    ],
     "hot_spots": [],
     "packages": {"fedcross": "0.1.0"},
+}
+SPOT = {
+    "centroid_mm": [2.0, 3.0, 4.0],
+    "structure": "Prostate",
+    "volume_ml": 0.2,
+    "peak": 0.4,
+    "mean": 0.3,
 }
 
 
@@ -55,7 +69,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         transform.SetMatrixTransformToParent(matrix)
         self.volume.SetAndObserveTransformNodeID(transform.GetID())
 
-    def writeResult(self):
+    def writeResult(self, hotSpots=()):
         """Leave a result on the volume's grid, and nothing in the scene."""
         labels = (slicer.util.arrayFromVolume(self.volume) > 200).astype(np.uint8)
         segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
@@ -70,7 +84,9 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
             for owned in (node.GetDisplayNode(), node.GetStorageNode(), node):
                 if owned is not None:
                     slicer.mrmlScene.RemoveNode(owned)
-        (self.folder / "summary.json").write_text(json.dumps(SUMMARY), encoding="utf-8")
+        (self.folder / "summary.json").write_text(
+            json.dumps({**SUMMARY, "hot_spots": list(hotSpots)}), encoding="utf-8"
+        )
 
     def test_the_heat_maps_colors_are_made_once(self):
         self.assertEqual(colorTable().GetID(), colorTable().GetID())
@@ -106,6 +122,52 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         with self.assertRaises(InferenceError):
             present(self.folder, self.volume)
         self.assertEqual(nodeCount(), before)
+
+    def test_the_figures_come_with_a_verdict(self):
+        self.writeResult()
+        (figure,) = readFigures(present(self.folder, self.volume).figures)
+        self.assertEqual((figure.name, figure.volume, figure.mean), ("Prostate", 1.0, 1.0))
+        self.assertIs(verdict(figure), Verdict.LOOK)  # one member: nobody to agree with
+
+    def test_a_hot_spot_is_brought_into_every_slice_view_and_its_state_kept(self):
+        self.writeResult(hotSpots=[SPOT])
+        review = Review(present(self.folder, self.volume))
+        review.next()
+        right, anterior, superior = review.spots[0].position
+        self.assertEqual((right, anterior, superior), (-2.0, -3.0, 4.0))
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            toView = np.linalg.inv(slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()))
+            self.assertAlmostEqual((toView @ (right, anterior, superior, 1))[2], 0, places=3)
+        review.mark(0, State.CORRECTED)
+        self.assertEqual(review.progress, (1, 1))
+
+    def test_the_view_changes_with_its_options(self):
+        self.writeResult()
+        nodes = present(self.folder, self.volume)
+        show(nodes, ViewOptions(opacity=0.3, threshold=0.5))
+        self.assertAlmostEqual(nodes.heat.GetDisplayNode().GetLowerThreshold(), 0.25, places=5)
+        show(nodes, ViewOptions(surface=True))
+        self.assertTrue(nodes.surface.GetDisplayNode().GetVisibility())
+
+    def test_a_painted_voxel_counts_as_an_edit(self):
+        self.writeResult()
+        nodes = present(self.folder, self.volume)
+        self.assertFalse(wasEdited(nodes))
+        labels = slicer.util.arrayFromSegmentBinaryLabelmap(
+            nodes.segmentation, "prostate", self.volume
+        )
+        labels[0, 0, 0] = 1
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            labels, nodes.segmentation, "prostate", self.volume
+        )
+        self.assertTrue(wasEdited(nodes))
+
+    def test_the_regions_box_is_given_in_lps(self):
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+        roi.SetCenter(1, 2, 3)
+        roi.SetSize(4, 5, 6)
+        region = regionOf(roi)
+        self.assertEqual((region["center_mm"], region["size_mm"]), ([-1, -2, 3], [4, 5, 6]))
 
     def test_slicers_python_runs_a_child_whose_events_are_read(self):
         code = """print('{"event": "result", "files": {}}')"""

@@ -107,6 +107,7 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
                 "name": NAME,
                 "label": 1,
                 "volume_ml": 31.2 if len(inside) else 0.0,
+                "mean_ml": 31.1 if len(inside) else 0.0,
                 "min_ml": 29.8 if len(inside) else 0.0,
                 "max_ml": 33.0 if len(inside) else 0.0,
                 "mean_pairwise_dice": 0.93,

@@ -17,6 +17,8 @@ import vtk
 PARENT = """
 import sys, time
 sys.path[:0] = {paths!r}
+from harness import services
+services.provide()
 from pathlib import Path
 from FedCrossSlicerLib.child import Options, childCommand, childEnvironment
 from FedCrossSlicerLib.process import InferenceProcess
