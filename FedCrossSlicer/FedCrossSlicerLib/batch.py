@@ -1,7 +1,7 @@
 """Every volume of a folder in one go: files in, files out, nothing in the scene.
 
-from FedCrossSlicerLib.batch import segmentFolder
-segmentFolder("volumes", "bundle.zip", "results")
+    from FedCrossSlicerLib.batch import segmentFolder
+    segmentFolder("volumes", "bundle.zip", "results")
 """
 
 import csv
