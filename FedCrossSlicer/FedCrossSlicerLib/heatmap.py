@@ -44,9 +44,11 @@ def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> 
     else:
         farthest = 0 if region == INSIDE else min(int(marginMm), FARTHEST_MM - 1)
         np.multiply(values, slicer.util.arrayFromVolume(distance) <= farthest, out=target)
+    wasModifying = heat.StartModify()  # the views draw once
     heat.SetAttribute(_SHOWN, wanted)
     heat.SetAttribute(PREFIX + "Measure", measure)
     slicer.util.arrayFromVolumeModified(heat)
+    heat.EndModify(wasModifying)
 
 
 def styleMap(volume: Any, windowMax: float, threshold: float, colors: Any = None) -> None:

@@ -81,7 +81,10 @@ def _remake(model: Any, segmentation: Any) -> None:
             join.AddInputData(surface)
     if join.GetNumberOfInputConnections(0):
         join.Update()
-    model.SetAndObservePolyData(join.GetOutput())
+    surface = join.GetOutput()
+    if surface.GetPoints() is None:
+        surface.SetPoints(vtk.vtkPoints())  # nothing to see, but to go on with
+    model.SetAndObservePolyData(surface)
     model.SetAttribute(_SEGMENTS, _listed(segmentation.GetSegmentation()))
     model.SetAttribute(_SHOWN, None)
 
