@@ -145,3 +145,16 @@ def bundle_folder(tmp_path_factory):
     }
     members = [build_network(architecture).state_dict() for _ in range(2)]
     return write_bundle(tmp_path_factory.mktemp("bundle") / "prostate", manifest, members).path
+
+
+@pytest.fixture
+def segment_editor(loaded: module_loader.LoadedModule, scene: Any, monkeypatch: Any) -> Any:
+    """A main window that switches modules, and a Segment Editor to switch to."""
+    import slicer
+
+    from harness.segment_editor import MainWindow, SegmentEditorEntry
+
+    window = MainWindow()
+    monkeypatch.setattr(slicer.app, "topLevelWidgets", lambda: [window])
+    monkeypatch.setattr(slicer.modules, "segmenteditor", SegmentEditorEntry(), raising=False)
+    return window
