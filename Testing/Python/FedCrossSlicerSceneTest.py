@@ -23,6 +23,7 @@ from FedCrossSlicerLib.heatmap import colorTable
 from FedCrossSlicerLib.logic import regionOf
 from FedCrossSlicerLib.presentation import present
 from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.resultnodes import ResultNodes
 from FedCrossSlicerLib.review import Review, State
 from FedCrossSlicerLib.view import ViewOptions, show
 
@@ -140,6 +141,43 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
             self.assertAlmostEqual((toView @ (right, anterior, superior, 1))[2], 0, places=3)
         review.mark(0, State.CORRECTED)
         self.assertEqual(review.progress, (1, 1))
+
+    def test_edit_here_opens_the_segment_editor_on_the_structure(self):
+        if slicer.util.mainWindow() is None:
+            self.skipTest("modules are switched in the main window")
+        self.writeResult(hotSpots=[SPOT])
+        nodes = present(self.folder, self.volume)
+        Review(nodes).editHere(0)
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        self.assertEqual(editor.segmentationNode().GetID(), nodes.segmentation.GetID())
+        self.assertEqual(editor.sourceVolumeNode().GetID(), self.volume.GetID())
+        self.assertEqual(editor.currentSegmentID(), "prostate")
+
+    def test_a_saved_scene_knows_its_result_and_what_was_reviewed(self):
+        self.writeResult(hotSpots=[SPOT])
+        nodes = present(self.folder, self.volume)
+        Review(nodes).mark(0, State.REVIEWED)
+        heat = slicer.util.arrayFromVolume(nodes.heat).copy()
+        self.assertTrue(slicer.util.saveScene(str(self.folder / "scene.mrb")))
+        slicer.mrmlScene.Clear()
+        slicer.util.loadScene(str(self.folder / "scene.mrb"))
+        (opened,) = ResultNodes.all(slicer.mrmlScene)
+        self.assertEqual(opened.bundleName, "Prostate T2")
+        self.assertEqual(opened.volume.GetName(), "T2")
+        self.assertEqual(Review(opened).progress, (1, 1))
+        self.assertFalse(wasEdited(opened))
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(opened.heat), heat)
+
+    def test_the_result_stands_in_a_folder_beside_the_volume(self):
+        self.writeResult()
+        nodes = present(self.folder, self.volume)
+        tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        folder = tree.GetItemParent(tree.GetItemByDataNode(nodes.segmentation))
+        self.assertEqual(tree.GetItemName(folder), "FedCross: Prostate T2")
+        beside = tree.GetItemParent(tree.GetItemByDataNode(self.volume))
+        self.assertEqual(tree.GetItemParent(folder), beside)
+        nodes.remove()
+        self.assertEqual(tree.GetItemByName("FedCross: Prostate T2"), tree.GetInvalidItemID())
 
     def test_the_view_changes_with_its_options(self):
         self.writeResult()

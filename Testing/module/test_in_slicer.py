@@ -12,7 +12,7 @@ FILES = sorted(FOLDER.glob("*Test.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_test_for_a_real_slicer_passes_on_the_harness(loaded, scene, path):
+def test_every_test_for_a_real_slicer_passes_on_the_harness(loaded, scene, segment_editor, path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -20,6 +20,7 @@ def test_every_test_for_a_real_slicer_passes_on_the_harness(loaded, scene, path)
     result = unittest.TestResult()
     suite.run(result)
     assert result.testsRun > 0
+    assert result.skipped == []
     assert [text for _, text in result.failures + result.errors] == []
 
 
