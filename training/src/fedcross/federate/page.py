@@ -1,0 +1,55 @@
+"""The comparison as one HTML page that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+STYLESHEET = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72em; margin: 2em auto;
+  padding: 0 1.5em; }
+h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2.2em; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 2px solid #888; }
+tr.reference td { background: #f2f6fa; }
+p, li { max-width: 60em; } .note { color: #555; font-size: .92em; }
+svg { max-width: 100%; height: auto; }
+"""
+
+
+def table(
+    heading: Sequence[str], rows: Sequence[Sequence[str]], reference: int | None = None
+) -> str:
+    """An HTML table of plain texts; the row `reference` is tinted."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heading)
+    body = []
+    for index, row in enumerate(rows):
+        mark = ' class="reference"' if index == reference else ""
+        body.append(f"<tr{mark}>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>")
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def note(text: str) -> str:
+    """A paragraph of explanation."""
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def figure(svg: str | None, description: str) -> str:
+    """A figure with its description for those who do not see it; a sentence if there is none."""
+    if svg is None:
+        return note(f"{description}: nothing to show.")
+    return f'<div class="wide" role="img" aria-label="{escape(description)}">{svg}</div>'
+
+
+def page(title: str, lead: str, sections: Mapping[str, Sequence[str]]) -> str:
+    """The whole page; `sections` are pieces of HTML by their heading."""
+    parts = [f"<h2>{escape(name)}</h2>{''.join(pieces)}" for name, pieces in sections.items()]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
+        f"</title><style>{STYLESHEET}</style></head><body>\n<h1>{escape(title)}</h1>\n"
+        f"<p>{escape(lead)}</p>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
