@@ -56,17 +56,25 @@ def styleMap(volume: Any, windowMax: float, threshold: float, colors: Any = None
 
     Where the members agree wholly (0) it is clear even without a threshold.
     """
+    largest = shownMax(windowMax)
     display = volume.GetDisplayNode()
     wasModifying = display.StartModify()
     display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
     display.AutoWindowLevelOff()
-    # A scene's file keeps six digits, of the window and of the level, which is half of it.
-    display.SetWindowLevelMinMax(0.0, float(f"{windowMax:.5g}"))
+    display.SetWindowLevelMinMax(0.0, largest)
     display.AutoThresholdOff()
-    display.SetThreshold(float(f"{max(threshold, 1e-6) * windowMax:.6g}"), 2.0 * windowMax)
+    display.SetThreshold(float(f"{max(threshold, 1e-6) * largest:.6g}"), 2.0 * largest)
     display.ApplyThresholdOn()
     display.InterpolateOn()
     display.EndModify(wasModifying)
+
+
+def shownMax(windowMax: float) -> float:
+    """Return the value that gets the last colour.
+
+    A scene's file keeps six digits, of the window and of the level, which is half of it.
+    """
+    return float(f"{windowMax:.5g}")
 
 
 def colorTable() -> Any:

@@ -164,7 +164,7 @@ def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]
     return {
         measure: UncertaintyMap(
             file=_inside(folder, entry["file"]),
-            windowMax=_number(entry["window_max"]),
+            windowMax=_positive(entry["window_max"]),
             peak=_number(entry["max"]),
         )
         for measure, entry in described.items()
@@ -203,6 +203,14 @@ def _spot(rank: int, entry: Mapping[str, Any]) -> SpotFigures:
         mean=_number(entry["mean"]),
         centre=(x, y, z),
     )
+
+
+def _positive(value: Any) -> float:
+    """A number above 0, as the end of a range of colours."""
+    number = _number(value)
+    if not number > 0:
+        raise ValueError(f"{value} is not above 0")
+    return number
 
 
 def _number(value: Any) -> float:

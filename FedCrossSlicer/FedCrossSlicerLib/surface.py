@@ -8,7 +8,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from FedCrossSlicerLib.heatmap import colorTable, showLegend
+from FedCrossSlicerLib.heatmap import colorTable, showLegend, shownMax
 from FedCrossSlicerLib.hierarchy import putBeside
 from FedCrossSlicerLib.resultnodes import PREFIX, SURFACE, ResultNodes, freeName
 
@@ -31,7 +31,7 @@ def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> 
     wasModifying = display.StartModify()
     display.SetActiveScalar(ARRAY, vtk.vtkAssignAttribute.POINT_DATA)
     display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
-    display.SetScalarRange(0.0, nodes.windowMax(measure))
+    display.SetScalarRange(0.0, shownMax(nodes.windowMax(measure)))
     display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
     display.SetScalarVisibility(True)
     display.SetVisibility(True)

@@ -29,6 +29,17 @@ def test_compressed_and_raw_files_pass(require, path):
     require(path)
 
 
+def test_layers_pass_when_they_are_whole_and_only_then(require, result_folder):
+    """The members' outlines have four dimensions."""
+    from FedCrossSlicerLib.errors import InferenceError
+
+    path = result_folder / "outlines.seg.nrrd"
+    require(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InferenceError, match=r"outlines\.seg\.nrrd was cut off"):
+        require(path)
+
+
 @pytest.mark.parametrize("missing", [1, 100])
 def test_a_file_that_was_cut_off_is_refused(require, path, missing):
     from FedCrossSlicerLib.errors import InferenceError

@@ -50,7 +50,7 @@ def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, 
     display = nodes.surface.GetDisplayNode()
     assert display.GetActiveScalarName() == "Uncertainty"
     assert display.GetScalarVisibility()
-    assert display.GetScalarRange() == pytest.approx((0, nodes.windowMax("entropy")))
+    assert display.GetScalarRange() == pytest.approx((0, nodes.windowMax("entropy")), rel=1e-4)
     assert display.GetColorNode() is nodes.heat.GetDisplayNode().GetColorNode()
     segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
     own = vtk.vtkPolyData()
