@@ -28,13 +28,14 @@ def putBeside(node: Any, sibling: Any) -> None:
 
 
 @contextmanager
-def withoutEmptyFolder(node: Any) -> Iterator[None]:
-    """Remove the folder that was made for a node, if there is nothing left in it afterwards."""
+def withoutEmptyFolder(nodes: Iterable[Any]) -> Iterator[None]:
+    """Remove the folder that was made for nodes, if there is nothing left in it afterwards."""
     tree = _tree()
-    folder = _holderOf(tree, node)
+    folders = {_holderOf(tree, node) for node in nodes}
     yield
-    if tree.GetItemAttribute(folder, _OURS) and tree.GetNumberOfItemChildren(folder) == 0:
-        tree.RemoveItem(folder)
+    for folder in folders:
+        if tree.GetItemAttribute(folder, _OURS) and tree.GetNumberOfItemChildren(folder) == 0:
+            tree.RemoveItem(folder)
 
 
 def _tree() -> Any:

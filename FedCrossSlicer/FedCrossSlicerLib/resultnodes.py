@@ -165,8 +165,9 @@ class ResultNodes:
 
     def remove(self) -> None:
         """Take the result out of the scene; the volume stays."""
-        with withoutEmptyFolder(self.segmentation):
-            for node in reversed(self.owned()):
+        nodes = self.owned()
+        with withoutEmptyFolder(nodes):
+            for node in reversed(nodes):
                 _remove(node)
 
     def _noted(self, name: str) -> str:

@@ -170,6 +170,15 @@ def test_a_folder_in_which_the_user_put_something_stays(presented):
     assert tree.GetItemParent(tree.GetItemByDataNode(note)) == folder
 
 
+def test_a_folder_of_the_users_own_stays_when_the_result_leaves_it(presented):
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    own = tree.CreateFolderItem(tree.GetSceneItemID(), "My selection")
+    tree.SetItemParent(tree.GetItemByDataNode(presented.segmentation), own)
+    presented.remove()
+    assert tree.GetItemByName("My selection") == own
+    assert tree.GetItemByName("FedCross: Prostate T2") == tree.GetInvalidItemID()
+
+
 def test_a_removed_result_leaves_nothing_but_its_colors(volume, result_folder, node_ids):
     from FedCrossSlicerLib.heatmap import colorTable
     from FedCrossSlicerLib.presentation import present

@@ -144,6 +144,16 @@ def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
     assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
 
 
+def test_nor_is_one_that_the_user_hid_after_looking_at_the_colored_one(nodes, look):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    look()
+    show(nodes, ViewOptions())
+    nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
+    show(nodes, ViewOptions(opacity=0.5))
+    assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
+
+
 def test_its_legend_is_seen_in_3d_only(nodes, look, scene):
     logic = slicer.modules.colors.logic()
     look()
