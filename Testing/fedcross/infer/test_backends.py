@@ -223,8 +223,10 @@ def test_auto_without_a_graphics_driver_does_not_ask_pytorch(
     assert choose_backend("auto", "auto", "auto").name == "tuned"  # PyTorch found no GPU after all
 
 
-def test_the_reference_back_end_is_fp32_on_a_cpu() -> None:
-    assert choose_backend("torch", "cpu", "auto").precision == "fp32"
+@needs_openvino
+@pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
+def test_auto_is_fp32_on_a_cpu(name: str) -> None:
+    assert choose_backend(name, "cpu", "auto").precision == "fp32"
 
 
 def test_names_that_are_none_are_refused() -> None:

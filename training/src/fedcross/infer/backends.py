@@ -2,7 +2,7 @@
 
 ============  ================================================================================
 ``torch``     PyTorch as it is, fp32 on a CPU: what the others are compared with
-``tuned``     PyTorch with normalisation folded, channels last, bf16 where the CPU has it
+``tuned``     PyTorch with normalisation folded and channels last
 ``openvino``  OpenVINO on a CPU: the fastest there; PyTorch is not even imported once the members
               have been converted
 ============  ================================================================================
@@ -62,7 +62,7 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
     device
         As `fedcross.infer.device.resolve_device` takes it.
     precision
-        ``auto``, ``fp32`` or ``bf16``; ``auto`` is what the back-end is fastest with.
+        ``auto``, ``fp32`` or ``bf16``; ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
 
     Raises
     ------

@@ -23,8 +23,7 @@ class TorchBackend:
     device
         Where they run.
     precision
-        ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it; on a CPU that has it
-        only if tuned, since the back-end ``torch`` is there to be compared with.
+        ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
     tuned
         Fold batch normalisation into the convolutions before it and store channels last: the same
         arithmetic but for rounding, in an order that processors like better.
@@ -33,8 +32,6 @@ class TorchBackend:
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
         self.name = "tuned" if tuned else "torch"
         self.processor = describe_device(device)
-        if tuned and precision == "auto" and device.type == "cpu" and cpu_has_bf16():
-            precision = "bf16"
         self.precision: Precision = resolve_precision(precision, device)
         self._device = device
         self._tuned = tuned
@@ -53,13 +50,6 @@ class TorchBackend:
             precision=self.precision,
             temperature=bundle.manifest.calibration.temperature,
         )
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies in bf16 natively: without, bf16 is slower than fp32."""
-    # Private, but the only place that knows; older releases of PyTorch lack one or the other.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
 class TorchPredictor:
