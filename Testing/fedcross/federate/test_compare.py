@@ -173,7 +173,7 @@ def test_a_comparison_without_matplotlib_is_refused_before_it_trains(
     config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="need matplotlib"):
+    with pytest.raises(ConfigError, match="figures need matplotlib"):
         compare(config, tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 

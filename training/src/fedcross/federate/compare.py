@@ -11,7 +11,7 @@
 import csv
 import importlib.util
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def compare(
         One sentence each; what is finished is kept.
     """
     hear = reporter or NullReporter()
-    _check_matplotlib()
+    check_matplotlib()
     numbers = seeds_of(config, seeds)
     parse_methods(methods, config)  # refused before anything is read
     data = read_data(config, hear)
@@ -96,11 +96,11 @@ def compare(
     return _write(config, out, variants, runs, data)
 
 
-def _check_matplotlib() -> None:
+def check_matplotlib() -> None:
     """Say what is missing now, not after hours of training."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
-            "The figures of a comparison need matplotlib, which is not installed.",
+            "The figures need matplotlib, which is not installed.",
             "pip install 'fedcross[train]'",
         )
 
@@ -141,8 +141,8 @@ def _write(
 ) -> Path:
     from fedcross.federate.comparison_page import comparison_page  # matplotlib, only now
 
-    write_atomically(out / TABLE, _csv(_site_rows(runs)))
-    write_atomically(out / CASES, _csv(_case_rows(runs)))
+    write_atomically(out / TABLE, as_csv(_site_rows(runs)))
+    write_atomically(out / CASES, as_csv(_case_rows(runs)))
     brought = sum(
         volume.image.nbytes + volume.label.nbytes for site in data.sites for volume in site.train
     )
@@ -176,7 +176,8 @@ def _case_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:
                 yield from ((label, run.seed, *astuple(score)) for score in scores)
 
 
-def _csv(rows: Iterator[Sequence[object]]) -> bytes:
+def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows as CSV in UTF-8, numbers with six digits."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(
         [f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows

@@ -1,0 +1,300 @@
+"""Where an averaged and where a cross-trained model sit on the loss of the sites' data.
+
+The paper's argument (Xu et al., MIDL 2023, its Fig. 1) made measurable. From one model of a run two
+trainings set out, with the same epochs, rates and cases: one model per site that trains at its site
+alone, and members that walk all the sites. The mean of the local models is what averaging would go on
+with. The loss of every site's cases is then measured at all of these, along the lines between them,
+and on the plane through three local models.
+
+::
+
+    landscape.json   every number of the figure
+    landscape.csv    the models' losses by site
+    landscape.svg    the figure
+"""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from fedcross.errors import ConfigError
+from fedcross.federate.averaging import combined, weighted_mean
+from fedcross.federate.compare import as_csv, check_matplotlib
+from fedcross.federate.local import read_data
+from fedcross.federate.plan import make_plan
+from fedcross.federate.plane import Plane, distance
+from fedcross.federate.probe import Part, Probe, State
+from fedcross.federate.strategies import STRATEGIES, Members, first_members
+from fedcross.infer.device import resolve_device
+from fedcross.infer.events import NullReporter, Reporter
+from fedcross.model.networks import build_network
+from fedcross.train.atomic import write_atomically
+from fedcross.train.config import TrainingConfig
+from fedcross.train.export import load_members
+from fedcross.train.member import MemberState
+from fedcross.train.method_config import MethodConfig, MethodKind
+from fedcross.train.run_folder import RunFolder
+from fedcross.train.trainer import training_precision, visit
+from fedcross.train.volumes import Site
+
+NUMBERS, TABLE, FIGURE = "landscape.json", "landscape.csv", "landscape.svg"
+AVERAGE, CROSSED, START = "average of the local models", "cross-trained", "start"
+IN_PLANE = 3
+MARGIN = 0.3  # of the plane's picture, beyond its outermost model
+
+
+@dataclass(frozen=True)
+class LandscapeRequest:
+    """What to look at.
+
+    Attributes
+    ----------
+    run
+        Run folder: gives the configuration, the splits and the first model.
+    out
+        Folder for the result.
+    data_root
+        Folder that the configuration's data paths are relative to.
+    start
+        ``best`` or ``last``: member 0 of that round; ``untrained``: as it was before the run.
+    cycles
+        Rounds of the two trainings, in numbers of sites.
+    part
+        Whose loss is measured.
+    cases
+        At most so many cases of each site.
+    points
+        Along each line and each side of the plane.
+    reestimate
+        Whether batch normalisation's statistics are measured anew for every model; see `probe`.
+    """
+
+    run: Path
+    out: Path
+    data_root: Path
+    start: Literal["best", "last", "untrained"] = "best"
+    cycles: int = 1
+    part: Part = "validation"
+    cases: int = 4
+    points: int = 15
+    reestimate: bool = True
+
+
+def landscape(
+    request: LandscapeRequest, *, device: str = "auto", reporter: Reporter | None = None
+) -> dict[str, Any]:
+    """Train, measure and draw; returns what ``landscape.json`` holds.
+
+    Raises
+    ------
+    ConfigError, DataError, CheckpointError, DeviceError
+        One sentence each; nothing is written then.
+    """
+    hear = reporter or NullReporter()
+    check_matplotlib()
+    run = RunFolder(request.run)
+    config = run.configuration().model_copy(update={"data_root": request.data_root.absolute()})
+    _check(request, config)
+    target = resolve_device(device)
+    training_precision(config.training, target)
+    start = _first(request, run, config)
+    data = read_data(config, hear)
+    names = [site.name for site in config.sites]
+    run.record_plan({n: c.names() for n, c in zip(names, data.found, strict=True)}, None)
+    try:
+        probe = Probe(
+            config, data.sites, request.part, request.cases, target, reestimate=request.reestimate
+        )
+    except ValueError as error:
+        raise ConfigError(f"There is nothing to measure: {error}", "Use --part train.") from error
+    local = _trained("local", start, config, data.sites, request, target, hear)
+    crossed = _trained("fedcross-ens", start, config, data.sites, request, target, hear)
+    models = _models(start, local, crossed, data.sites)
+    numbers = _measure(models, names, config, request, probe, hear)
+    _write(request.out, numbers)
+    return numbers
+
+
+def _check(request: LandscapeRequest, config: TrainingConfig) -> None:
+    if len(config.sites) < 2:
+        raise ConfigError("A landscape needs two sites or more, the run has one.")
+    for name, value, least in (
+        ("cycles", request.cycles, 1),
+        ("cases", request.cases, 1),
+        ("points", request.points, 3),
+    ):
+        if value < least:
+            raise ConfigError(f"{name} must be at least {least}, got {value}.")
+
+
+def _first(request: LandscapeRequest, run: RunFolder, config: TrainingConfig) -> MemberState:
+    """The model that both trainings set out from, at rest: no momentum, and all the same for both."""
+    if request.start == "untrained":
+        member = first_members(config)[0]
+    else:
+        member = load_members(run, request.start).members[0]
+    return replace(member, optimizer={})
+
+
+def _trained(
+    kind: MethodKind,
+    start: MemberState,
+    config: TrainingConfig,
+    sites: Sequence[Site],
+    request: LandscapeRequest,
+    device: torch.device,
+    reporter: Reporter,
+) -> Members:
+    """One member per site, each from `start`, trained as the strategy of this name does."""
+    rounds = request.cycles * len(sites)
+    method = MethodConfig(kind=kind, rounds=rounds, local_epochs=max(1, config.method.local_epochs))
+    config = config.model_copy(update={"method": method})
+    reporter.stage(kind, f"Training {len(sites)} models from one ({kind}), {rounds} rounds")
+
+    def visits(
+        members: Sequence[MemberState], where: Sequence[int], round_index: int
+    ) -> list[MemberState]:
+        trained = []
+        for member, site in zip(members, where, strict=True):
+            trained.append(visit(member, sites[site], round_index, config, device)[0])
+            done = round_index * len(sites) + len(trained)
+            reporter.progress(done, rounds * len(sites), kind)
+        return trained
+
+    plan = make_plan(config, [len(site.train) for site in sites])
+    members = tuple(replace(start, index=index) for index in range(len(sites)))
+    for done in STRATEGIES[kind](members, plan, visits, range(rounds)):
+        members = done
+    return members
+
+
+def _models(
+    start: MemberState, local: Members, crossed: Members, sites: Sequence[Site]
+) -> dict[str, State]:
+    """All models by name; the averages weigh the sites by their training cases, as FedAvg does."""
+    cases = [len(site.train) for site in sites]
+    models: dict[str, State] = {
+        f"local, {site.name}": m.weights for site, m in zip(sites, local, strict=True)
+    }
+    models |= {f"{CROSSED} {index + 1}": m.weights for index, m in enumerate(crossed)}
+    pairs = [(n, m.weights) for n, m in zip(cases, local, strict=True)]
+    models[AVERAGE] = weighted_mean(pairs)
+    if len(sites) > IN_PLANE:
+        models[f"{AVERAGE}, the first {IN_PLANE}"] = weighted_mean(pairs[:IN_PLANE])
+    models[START] = start.weights
+    return models
+
+
+def _measure(
+    models: dict[str, State],
+    sites: Sequence[str],
+    config: TrainingConfig,
+    request: LandscapeRequest,
+    probe: Probe,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    with torch.device("meta"):
+        names = [name for name, _ in build_network(config.network).named_parameters()]
+    corners = [f"local, {site}" for site in sites[:IN_PLANE]]
+    if len(corners) == 2:
+        corners.append(f"{CROSSED} 1")
+    a, b, c = (models[corner] for corner in corners)
+    plane = Plane(a, b, c, names)
+    positions = {name: plane.position(model) for name, model in models.items()}
+    pairs = [*itertools.combinations(corners, 2), (AVERAGE, f"{CROSSED} 1")]
+    total = len(models) + (len(pairs) + request.points) * request.points
+    reporter.stage("measure", f"Measuring the loss of {total} models")
+    done = itertools.count(1)
+
+    def losses(state: State) -> dict[str, float]:
+        by_site = probe.losses(state)
+        reporter.progress(next(done), total, "measure")
+        return {"mean": fmean(by_site.values()), **by_site}
+
+    return {
+        "run": request.run.name,
+        "start": request.start,
+        "cycles": request.cycles,
+        "part": request.part,
+        "batch_norm": _statistics(probe, request),
+        "models": {
+            name: {
+                "loss": losses(model),
+                **asdict(positions[name]),
+                "from_average": distance(model, models[AVERAGE], names),
+            }
+            for name, model in models.items()
+        },
+        "lines": [_line(pair, models, request.points, losses) for pair in pairs],
+        "plane": {"corners": corners, **_grid(plane, corners, models, positions, request, losses)},
+    }
+
+
+def _statistics(probe: Probe, request: LandscapeRequest) -> str:
+    if not probe.has_statistics:
+        return "the network keeps no running statistics"
+    if request.reestimate:
+        return "running statistics measured anew for every model, on all sites' training cases"
+    return "running statistics combined as the weights are"
+
+
+def _line(
+    pair: tuple[str, str], models: dict[str, State], points: int, losses: Any
+) -> dict[str, Any]:
+    """Losses between two models, and the barrier: how far they rise above the ends' straight line."""
+    ends = [models[name] for name in pair]
+    shares = np.linspace(0.0, 1.0, points).tolist()
+    found = [losses(combined(ends, [1 - share, share])) for share in shares]
+    means = [each["mean"] for each in found]
+    chord = [(1 - share) * means[0] + share * means[-1] for share in shares]
+    return {
+        "from": pair[0],
+        "to": pair[1],
+        "share": shares,
+        "loss": {name: [each[name] for each in found] for name in found[0]},
+        "barrier": max(mean - straight for mean, straight in zip(means, chord, strict=True)),
+    }
+
+
+def _grid(
+    plane: Plane,
+    corners: Sequence[str],
+    models: dict[str, State],
+    positions: dict[str, Any],
+    request: LandscapeRequest,
+    losses: Any,
+) -> dict[str, Any]:
+    """Losses on a rectangle of the plane that holds all models' nearest points."""
+    axes = []
+    for axis in ("x", "y"):
+        values = [getattr(position, axis) for position in positions.values()]
+        room = MARGIN * (max(values) - min(values))
+        axes.append(np.linspace(min(values) - room, max(values) + room, request.points).tolist())
+    states = [models[corner] for corner in corners]
+    found = [[losses(combined(states, plane.shares(x, y))) for x in axes[0]] for y in axes[1]]
+    sites = found[0][0]
+    by_site = {name: [[each[name] for each in row] for row in found] for name in sites}
+    return {"x": axes[0], "y": axes[1], "loss": by_site}  # loss[site][y][x]
+
+
+def _write(out: Path, numbers: dict[str, Any]) -> None:
+    from fedcross.federate.landscape_figure import draw  # matplotlib, only now
+
+    out.mkdir(parents=True, exist_ok=True)
+    models = numbers["models"]
+    columns = list(next(iter(models.values()))["loss"])
+    rows = [["model", *columns, "from_average", "off_plane"]]
+    rows += [
+        [name, *(each["loss"][c] for c in columns), each["from_average"], each["off"]]
+        for name, each in models.items()
+    ]
+    write_atomically(out / TABLE, as_csv(rows))
+    write_atomically(out / FIGURE, draw(numbers).encode("utf-8"))
+    write_atomically(out / NUMBERS, json.dumps(numbers, indent=1).encode("utf-8"))
