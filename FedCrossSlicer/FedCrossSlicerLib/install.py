@@ -1,86 +1,29 @@
-"""The Python packages that the child process needs, and how they get into Slicer.
+"""How the child's packages get into Slicer.
 
 Nothing is installed without asking. Torch comes through the SlicerPyTorch extension, which chooses the
 build for the computer's GPU; the others by Slicer's pip, always with their version floors.
 """
 
 import importlib
-import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child import childEnvironment, childPython
+from FedCrossSlicerLib.child import childPython
 from FedCrossSlicerLib.errors import InstallError
-
-PROBE_TIMEOUT_S = 120
-# Asks the child's own Python, in a process of its own: what Slicer has imported may be outdated after
-# an installation. With "import" it imports in earnest, which finds broken installations too.
-_PROBE = """
-import importlib, importlib.metadata, importlib.util, json, sys
-found = {}
-for module in sys.argv[2:]:
-    if importlib.util.find_spec(module) is None:
-        continue
-    try:
-        version = importlib.metadata.version(module)
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
-    if sys.argv[1] == "import":
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            print(f"{module}: {error}", file=sys.stderr)
-            continue
-    found[module] = version
-print(json.dumps(found))
-"""
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """A package and the oldest version that serves; the import name is the package's name."""
-
-    name: str
-    floor: str
-
-    def __str__(self) -> str:
-        return f"{self.name}>={self.floor}"
-
-    def metBy(self, versions: Mapping[str, str]) -> bool:
-        """Whether these installed versions contain it; an unknown version (``""``) is trusted."""
-        version = versions.get(self.name)
-        return version is not None and (not version or _number(version) >= _number(self.floor))
-
-
-# Those of the base dependencies in training/pyproject.toml that segmenting imports.
-TORCH = Requirement("torch", "2.4")
-REQUIREMENTS = (
+from FedCrossSlicerLib.requirements import (
+    FASTER,
+    MEGABYTES,
+    REQUIREMENTS,
     TORCH,
-    Requirement("monai", "1.4"),
-    Requirement("numpy", "1.26"),
-    Requirement("scipy", "1.11"),
-    Requirement("SimpleITK", "2.3"),
-    Requirement("safetensors", "0.4.3"),
-    Requirement("pydantic", "2.7"),
+    Requirement,
+    askChild,
+    installedVersions,
+    unmet,
 )
-
-_MEGABYTES = {
-    "monai": 2,
-    "numpy": 16,
-    "scipy": 35,
-    "SimpleITK": 53,
-    "safetensors": 1,
-    "pydantic": 3,
-    "openvino": 59,
-}
-
-FASTER = Requirement("openvino", "2025.0")
-"""Not needed, but on a CPU several times as fast; installed along with the others."""
 
 Ask = Callable[[str], bool]
 Probe = Callable[[bool], Mapping[str, str]]
@@ -149,41 +92,6 @@ def _pip(arguments: list[str]) -> None:
         raise InstallError(_("A package could not be installed; see the log.")) from error
 
 
-def installedVersions(importing: bool = False) -> dict[str, str]:
-    """Return the versions of the packages that the child's Python finds.
-
-    Parameters
-    ----------
-    importing
-        Import each one in earnest (seconds) instead of only looking for it.
-
-    Raises
-    ------
-    InstallError
-        If that Python cannot be asked.
-    """
-    names = [requirement.name for requirement in (*REQUIREMENTS, FASTER)]
-    command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
-    return _asked(command)
-
-
-def _asked(command: Sequence[str]) -> dict[str, Any]:
-    """Run the child's Python and return the JSON object that it prints last."""
-    try:
-        finished = subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env=childEnvironment(),
-            timeout=PROBE_TIMEOUT_S,
-            check=True,
-        )
-        return dict(json.loads(finished.stdout.splitlines()[-1]))
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise InstallError(_("Slicer's Python does not answer; see the log.")) from error
-
-
 def ensure(
     ask: Ask,
     installer: Installer | None = None,
@@ -216,7 +124,7 @@ def ensure(
         then and what is not; trying again is always safe.
     """
     before = probe(False)
-    absent = _unmet(before)
+    absent = unmet(before)
     if (absent or faster) and wheels is None and not FASTER.metBy(before):
         absent.append(FASTER)
     if not absent:
@@ -233,7 +141,7 @@ def ensure(
     except InstallError as error:
         raise InstallError(f"{error} {_state(absent, probe(False))}") from error
     after = probe(True)
-    if _unmet(after):
+    if unmet(after):
         raise InstallError(_state(absent, after))
     if before.get("numpy") and before["numpy"] != after.get("numpy"):
         raise InstallError(
@@ -276,7 +184,7 @@ def checkInstallation(probe: Probe = installedVersions) -> str:
     ]
     if not FASTER.metBy(versions):
         lines.append(_("openvino is not installed: it is not needed, but faster on a CPU."))
-    missing = _unmet(versions)
+    missing = unmet(versions)
     if missing:
         names = ", ".join(str(requirement) for requirement in missing)
         lines.append(_("Missing or too old: {names}. Press Install.").format(names=names))
@@ -289,7 +197,7 @@ def checkInstallation(probe: Probe = installedVersions) -> str:
 def _graphics() -> str:
     """What the child says about graphics cards, in words."""
     command = [childPython(), "-m", "fedcross.infer.devices"]
-    return str(_asked(command).get("status", ""))
+    return str(askChild(command).get("status", ""))
 
 
 def _state(wanted: Sequence[Requirement], versions: Mapping[str, str]) -> str:
@@ -305,18 +213,4 @@ def _size(requirement: Requirement) -> str:
     """What a download weighs; measured in 2026, and changing with every version."""
     if requirement is TORCH:
         return _("200 MB for the CPU, up to 3 GB with CUDA")
-    return _("about {size} MB").format(size=_MEGABYTES[requirement.name])
-
-
-def _unmet(versions: Mapping[str, str]) -> list[Requirement]:
-    return [requirement for requirement in REQUIREMENTS if not requirement.metBy(versions)]
-
-
-def _number(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 2.13.0+cpu becomes (2, 13, 0)."""
-    numbers = []
-    for part in version.split("+")[0].split("."):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
+    return _("about {size} MB").format(size=MEGABYTES[requirement.name])

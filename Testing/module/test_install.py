@@ -178,47 +178,51 @@ def test_checking_names_versions_and_graphics_cards(loaded):
 @pytest.fixture
 def two_packages(loaded, monkeypatch):
     """Only packages that are imported quickly."""
-    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib import requirements
 
-    few = [install.Requirement("numpy", "1.26"), install.Requirement("safetensors", "0.4.3")]
-    monkeypatch.setattr(install, "REQUIREMENTS", few)
+    few = [
+        requirements.Requirement("numpy", "1.26"),
+        requirements.Requirement("safetensors", "0.4.3"),
+    ]
+    monkeypatch.setattr(requirements, "REQUIREMENTS", few)
 
 
 def test_the_childs_own_python_is_asked(loaded):
-    from FedCrossSlicerLib.install import FASTER, REQUIREMENTS, installedVersions
+    from FedCrossSlicerLib.requirements import FASTER, REQUIREMENTS, installedVersions
 
     expected = (*REQUIREMENTS, FASTER)
     assert installedVersions() == {each.name: version(each.name) for each in expected}
 
 
 def test_importing_in_earnest_finds_the_same(two_packages):
-    from FedCrossSlicerLib.install import installedVersions
+    from FedCrossSlicerLib.requirements import installedVersions
 
     found = installedVersions(importing=True)
     assert found == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
 
 
 def test_a_package_that_cannot_be_imported_is_not_there(two_packages, tmp_path, monkeypatch):
-    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib import requirements
 
     (tmp_path / "safetensors.py").write_text("raise OSError('a library is missing')")
-    monkeypatch.setattr(install, "childEnvironment", lambda: {"PYTHONPATH": str(tmp_path)})
-    assert "safetensors" in install.installedVersions(importing=False)
-    assert "safetensors" not in install.installedVersions(importing=True)
+    monkeypatch.setattr(requirements, "childEnvironment", lambda: {"PYTHONPATH": str(tmp_path)})
+    assert "safetensors" in requirements.installedVersions(importing=False)
+    assert "safetensors" not in requirements.installedVersions(importing=True)
 
 
 def test_a_python_that_does_not_answer_is_one_sentence(loaded, monkeypatch):
-    from FedCrossSlicerLib import install
+    from FedCrossSlicerLib import requirements
     from FedCrossSlicerLib.errors import InstallError
 
-    monkeypatch.setattr(install, "childPython", lambda: "/nowhere/python")
+    monkeypatch.setattr(requirements, "childPython", lambda: "/nowhere/python")
     with pytest.raises(InstallError, match="does not answer"):
-        install.installedVersions()
+        requirements.installedVersions()
 
 
 def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
     from FedCrossSlicerLib.errors import InstallError
-    from FedCrossSlicerLib.install import TORCH, SlicerInstaller
+    from FedCrossSlicerLib.install import SlicerInstaller
+    from FedCrossSlicerLib.requirements import TORCH
 
     with pytest.raises(InstallError, match="Extensions Manager"):
         SlicerInstaller().installTorch(TORCH)
@@ -227,7 +231,8 @@ def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
 def test_slicers_pip_gets_the_floors(loaded):
     import slicer
 
-    from FedCrossSlicerLib.install import REQUIREMENTS, SlicerInstaller
+    from FedCrossSlicerLib.install import SlicerInstaller
+    from FedCrossSlicerLib.requirements import REQUIREMENTS
 
     slicer.packaging.installed.clear()
     SlicerInstaller().install(REQUIREMENTS[1:3])
@@ -235,7 +240,7 @@ def test_slicers_pip_gets_the_floors(loaded):
 
 
 def test_the_floors_are_the_packages_own(loaded):
-    from FedCrossSlicerLib.install import REQUIREMENTS
+    from FedCrossSlicerLib.requirements import REQUIREMENTS
 
     project = tomllib.loads((ROOT / "training" / "pyproject.toml").read_text(encoding="utf-8"))
     own = {re.split("[>=<]", line)[0]: line for line in project["project"]["dependencies"]}
