@@ -227,6 +227,8 @@ def test_what_cannot_be_looked_at_is_said(federation: Path, run: Path, tmp_path:
     for change, says in (
         ({"points": 2}, "points must be at least 3, got 2"),
         ({"cycles": 0}, "cycles must be at least 1, got 0"),
+        ({"part": "test"}, "part must be validation or train, got 'test'"),
+        ({"start": "first"}, "start must be best or last or untrained, got 'first'"),
     ):
         with pytest.raises(ConfigError, match=says):
             landscape(replace(request, **change), device="cpu")

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from fedcross.federate.compare import as_csv, check_matplotlib
 from fedcross.federate.local import read_data
 from fedcross.federate.plan import make_plan
 from fedcross.federate.plane import Plane, distance
-from fedcross.federate.probe import Part, Probe, State
+from fedcross.federate.probe import Probe, State
 from fedcross.federate.strategies import STRATEGIES, Members, first_members
 from fedcross.infer.device import resolve_device
 from fedcross.infer.events import NullReporter, Reporter
@@ -79,9 +79,9 @@ class LandscapeRequest:
     run: Path
     out: Path
     data_root: Path
-    start: Literal["best", "last", "untrained"] = "best"
+    start: str = "best"
     cycles: int = 1
-    part: Part = "validation"
+    part: str = "validation"
     cases: int = 4
     points: int = 15
     reestimate: bool = True
@@ -123,6 +123,12 @@ def landscape(
 
 
 def _check(request: LandscapeRequest, config: TrainingConfig) -> None:
+    for name, word, words in (
+        ("start", request.start, ("best", "last", "untrained")),
+        ("part", request.part, ("validation", "train")),
+    ):
+        if word not in words:
+            raise ConfigError(f"{name} must be {' or '.join(words)}, got {word!r}.")
     if len(config.sites) < 2:
         raise ConfigError("A landscape needs two sites or more, the run has one.")
     for name, value, least in (

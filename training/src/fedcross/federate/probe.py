@@ -1,7 +1,6 @@
 """The loss of any weights on every site's cases, always on the same patches."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ from fedcross.train.losses import dice_ce_loss
 from fedcross.train.volumes import Site, Volume
 
 State = Mapping[str, Tensor]
-Part = Literal["train", "validation"]
 Tiles = tuple[Tensor, Tensor]  # images (N, 1, D, H, W) float32, labels (N, D, H, W) int64
 
 
@@ -35,7 +33,7 @@ class Probe:
     sites
         With their cases in memory.
     part
-        Whose loss is measured.
+        Whose loss is measured: ``train`` or ``validation``.
     cases
         At most so many cases of each site.
     device
@@ -53,7 +51,7 @@ class Probe:
         self,
         config: TrainingConfig,
         sites: Sequence[Site],
-        part: Part,
+        part: str,
         cases: int,
         device: torch.device,
         *,
