@@ -158,3 +158,67 @@ def segment_editor(loaded: module_loader.LoadedModule, scene: Any, monkeypatch: 
     monkeypatch.setattr(slicer.app, "topLevelWidgets", lambda: [window])
     monkeypatch.setattr(slicer.modules, "segmenteditor", SegmentEditorEntry(), raising=False)
     return window
+
+
+class QuietProbe:
+    """Finds no graphics card, at once."""
+
+    def start(self):
+        """Nothing to start."""
+
+    def cancel(self):
+        """Nothing to stop."""
+
+    def poll(self):
+        from FedCrossSlicerLib.devices import Devices
+
+        return Devices((), "No GPU: a test.", "2.13.0")
+
+
+@pytest.fixture
+def _no_probe(loaded, monkeypatch):
+    monkeypatch.setattr("FedCrossSlicerLib.widget.DeviceProbe", QuietProbe)
+
+
+@pytest.fixture
+def widget(loaded, scene, _no_probe):
+    """The module's panel, entered; left again afterwards."""
+    representation = loaded.widgetRepresentation()
+    representation.resize(460, 1100)
+    representation.show()
+    representation.enter()
+    yield representation
+    representation.self().panel.cancel()
+    representation.exit()
+    representation.self().ui.bundleEdit.currentPath = ""
+
+
+@pytest.fixture
+def panel(widget, fake, bundle_folder):
+    """The panel with a child in a given mood, and packages in place."""
+    panel = widget.self().panel
+    kept = panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed
+
+    def prepare(mood="good", installed=True):
+        panel.logic.start = fake(mood).start
+        panel.ensureInstalled = lambda ask: installed
+        panel._installed = False
+        panel.ui.deviceCombo.currentIndex = 0
+        panel.ui.bundleEdit.currentPath = str(bundle_folder)
+        return panel
+
+    yield prepare
+    panel.cancel()
+    panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed = kept
+
+
+@pytest.fixture
+def segmented(panel, widget, volume):
+    """The panel after a segmentation."""
+    ready = panel()
+    from panel_tools import click, until
+
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.applyButton.enabled)
+    return ready

@@ -1,0 +1,33 @@
+"""What tests of the panel do over and over: click, wait, look."""
+
+import time
+
+import slicer
+from PySide6 import QtCore, QtTest, QtWidgets
+
+
+def click(button):
+    """Click a button in its middle, a check box on its box."""
+    where = QtCore.QPoint(8, button.height // 2)
+    place = {"pos": where} if isinstance(button, QtWidgets.QCheckBox) else {}
+    QtTest.QTest.mouseClick(button, QtCore.Qt.LeftButton, **place)
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        slicer.app.processEvents()
+        time.sleep(0.01)
+
+
+def foreground():
+    composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    return slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+
+
+def texts(table):
+    return [
+        [table.item(row, column).text() for column in range(table.columnCount)]
+        for row in range(table.rowCount)
+    ]
