@@ -113,7 +113,7 @@ def _loadMaps(nodes: ResultNodes, result: Result) -> None:
 def _loaded(load: Any, path: Path) -> Any:
     """A file's node, which knows nothing of the file: saving the scene must write the data anew."""
     try:
-        node = load(str(path), {"show": False})
+        node = load(str(path), {"show": False, "singleFile": True})
     except RuntimeError as error:  # as slicer.util reports an unreadable file
         raise InferenceError(_("The result cannot be read; is the disk full?")) from error
     storage = node.GetStorageNode()

@@ -94,3 +94,17 @@ def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
         different, drawn = differing(tmp_path, name)
         assert drawn > 0.1
         assert different < 1e-3
+
+
+def test_a_result_without_any_hot_spot_is_opened_again_too(straight, can_draw, tmp_path):
+    from FedCrossSlicerLib.review import newHotSpots
+
+    nodes = presented(straight, tmp_path)
+    slicer.mrmlScene.RemoveNode(nodes.hotSpots)
+    nodes.attach("hotSpots", newHotSpots("T2 straight hot spots", ()))
+    before, after = open_elsewhere([nodes], tmp_path)
+    assert after[0].keys() == before[0].keys()
+    assert (
+        after[0]["T2 straight hot spots"]["content"]
+        == before[0]["T2 straight hot spots"]["content"]
+    )
