@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fedcross.federate.local import FederationData
-from fedcross.train.cases import SiteCases
 from fedcross.train.config import TrainingConfig, parse_config
+from fedcross.train.splits import SiteCases
 from fedcross.train.volumes import Site, Volume
 
 

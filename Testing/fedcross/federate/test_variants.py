@@ -64,6 +64,7 @@ def test_who_takes_part_is_the_same_for_all_and_other_options_are_the_methods_ow
         ("", "no method to compare in ''"),
         ("fedsgd", "'fedsgd' is no method; known are fedcross, fedcross-ens"),
         ("fedavg,fedavg", "fedavg is named twice"),
+        ("fedprox:mu=0.1,fedprox:mu=0.10", "fedprox:mu=0.10 is named twice"),
         ("fedavg:mu=0.1", "fedavg:mu=0.1: method: mu is for fedcross, fedcross-ens, fedprox"),
         ("fedprox:mu=-1", r"fedprox:mu=-1: method.mu must be greater than or equal to 0, got -1"),
         ("fedprox:mue=1", "fedprox:mue=1: method.mue is not a known key; did you mean mu"),

@@ -155,10 +155,9 @@ def _predictions(told: Mapping[str, Any], members: Sequence[int] | None) -> list
     return [(told["members"][k], told["surface"]["members"][k]) for k in members]
 
 
-def mean_of(scores: Iterable[Score], metric: str, site: str | None = None) -> float | None:
-    """Mean of a metric over cases and structures, of all sites or one; None without any."""
-    values = [getattr(score, metric) for score in scores if site in (None, score.site)]
-    return fmean(values) if values else None
+def mean_of(scores: Iterable[Score], metric: str, site: str | None = None) -> float:
+    """Mean of a metric over cases and structures, of all sites or one of them."""
+    return fmean(getattr(score, metric) for score in scores if site in (None, score.site))
 
 
 def by_case(runs: Iterable[Sequence[Score]], metric: str) -> dict[tuple[str, str], float]:

@@ -76,7 +76,7 @@ def _scores(runs: Runs) -> list[str]:
     for label, seeds in predictors.items():
         row = [label]
         for metric in METRICS:
-            row.append(_told(over_seeds([mean_of(each, metric) or 0.0 for each in seeds]), metric))
+            row.append(_told(over_seeds([mean_of(each, metric) for each in seeds]), metric))
         test = tests.get(label)
         row.append(NONE if test is None else f"{test.difference:+.3f}")
         row.append(NONE if test is None else _p(test.p))
@@ -111,7 +111,7 @@ def _by_site(runs: Runs) -> str:
     for label, seeds in predictors.items():
         row = [label]
         for site in sites:
-            values = [mean_of(scores, "dice", site) or 0.0 for scores in seeds]
+            values = [mean_of(scores, "dice", site) for scores in seeds]
             row.append(_told(over_seeds(values), "dice"))
         rows.append(row)
     return table(["", *sites], rows)

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fedcross.federate.comparison import RunFigures, by_case
+from fedcross.federate.comparison import AS_ENSEMBLE, RunFigures, by_case
 from fedcross.train.reliability import EDGES, error_rates
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; then their darker shades.
@@ -27,6 +27,7 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "svg.hashsalt": "fedcross",  # the same figures give the same file
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a site may have a dollar in its name
 }
 
 Runs = Mapping[str, Sequence[RunFigures]]  # by the method's label; one per seed
@@ -40,19 +41,18 @@ def colour(index: int) -> str:
 def as_svg(figure: Figure) -> str:
     """An ``<svg>`` element, without a date and without the lines before it."""
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure (inches) in our style."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        return figure, figure.subplots()
+    """An empty figure (inches)."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
 
 
+@mpl.rc_context(STYLE)
 def training_curves(runs: Runs) -> str | None:
     """Validation Dice over the share of the budget: thin lines are seeds, the thick one their mean.
 
@@ -72,6 +72,7 @@ def training_curves(runs: Runs) -> str | None:
     return as_svg(figure) if drawn else None
 
 
+@mpl.rc_context(STYLE)
 def box_plots(cases: Mapping[str, Mapping[Any, float]], ylabel: str) -> str:
     """One box per method: quartiles, whiskers to 1.5 times their distance, every case as a dot.
 
@@ -94,6 +95,7 @@ def box_plots(cases: Mapping[str, Mapping[Any, float]], ylabel: str) -> str:
     return as_svg(figure)
 
 
+@mpl.rc_context(STYLE)
 def reliability(runs: Runs) -> str | None:
     """Error rate of the voxels of each bin of the members' spread; None without any ensemble."""
     figure, axes = canvas(5.5, 3.4)
@@ -103,7 +105,8 @@ def reliability(runs: Runs) -> str | None:
         rate = error_rates(record for run in seeds for record in run.reliability)
         known = [(x, y) for x, y in zip(centres, rate, strict=True) if y is not None]
         if known:
-            axes.plot(*_columns(known), "o-", color=colour(index), markersize=3.5, label=label)
+            told = label + AS_ENSEMBLE if label + AS_ENSEMBLE in seeds[0].scores else label
+            axes.plot(*_columns(known), "o-", color=colour(index), markersize=3.5, label=told)
             drawn = True
     axes.set(xlabel="standard deviation between members", ylabel="share of voxels that are wrong")
     axes.set(xlim=(0, 0.5), ylim=(0, None))

@@ -14,6 +14,7 @@ LEVELS = 24
 SHOWN_SITES = 3
 
 
+@mpl.rc_context(STYLE)
 def draw(numbers: Mapping[str, Any]) -> str:
     """Draw what `landscape` measured, as SVG.
 
@@ -23,22 +24,21 @@ def draw(numbers: Mapping[str, Any]) -> str:
     """
     plane = numbers["plane"]
     columns = 1 + min(SHOWN_SITES, len(plane["loss"]) - 1)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * columns, 7.4), layout="constrained")
-        axes = figure.subplots(2, columns, squeeze=False)
-        for place, name in enumerate(list(plane["loss"])[:columns]):
-            title = "loss over all sites" if name == "mean" else f"loss at {name}"
-            _plane(axes[0][place], plane, name, numbers["models"], title)
-        # The last line, from the average to a cross-trained model, is always shown.
-        lines = [*numbers["lines"][: columns - 1], numbers["lines"][-1]]
-        for place, line in enumerate(lines):
-            _line(axes[1][place], line)
-        for spare in axes[1][len(lines) :]:
-            spare.set_axis_off()
-        axes[1][0].legend(frameon=False)
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-        return as_svg(figure)
+    figure = Figure(figsize=(3.6 * columns, 7.4), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False)
+    for place, name in enumerate(list(plane["loss"])[:columns]):
+        title = "loss over all sites" if name == "mean" else f"loss at {name}"
+        _plane(axes[0][place], plane, name, numbers["models"], title)
+    # The last line, from the average to a cross-trained model, is always shown.
+    lines = [*numbers["lines"][: columns - 1], numbers["lines"][-1]]
+    for place, line in enumerate(lines):
+        _line(axes[1][place], line)
+    for spare in axes[1][len(lines) :]:
+        spare.set_axis_off()
+    axes[1][0].legend(frameon=False)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return as_svg(figure)
 
 
 def _plane(

@@ -17,7 +17,6 @@ from fedcross.federate.strategies import STRATEGIES, first_members
 from fedcross.federate.visits import LocalVisits
 from fedcross.infer.device import resolve_device
 from fedcross.infer.events import NullReporter, Reporter
-from fedcross.train.cases import SiteCases
 from fedcross.train.checkpoint import Checkpoint, better
 from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import Validation, evaluate_test, validate
@@ -25,6 +24,7 @@ from fedcross.train.export import load_members
 from fedcross.train.method_config import TITLES
 from fedcross.train.run_folder import TEST, RunFolder, open_run
 from fedcross.train.sites import find_all_cases, load_sites
+from fedcross.train.splits import SiteCases
 from fedcross.train.trainer import training_precision
 from fedcross.train.volumes import Site
 
@@ -58,6 +58,8 @@ def read_data(config: TrainingConfig, reporter: Reporter) -> FederationData:
     for site, cases in zip(config.sites, found, strict=True):
         if cases.unused:
             reporter.log(f"{site.name}: {len(cases.unused)} cases are not in the split.")
+        for note in cases.notes:
+            reporter.log(f"{site.name}: {note}")
     return FederationData(found, load_sites(config, found, reporter))
 
 

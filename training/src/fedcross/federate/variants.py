@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from fedcross.errors import ConfigError
@@ -64,10 +65,9 @@ def parse_methods(text: str, config: TrainingConfig) -> list[Variant]:
     if not specs:
         raise ConfigError(f"There is no method to compare in {text!r}.")
     variants = [_variant(spec, config) for spec in specs]
-    slugs = [variant.slug for variant in variants]
-    for variant in variants:
-        if slugs.count(variant.slug) > 1:
-            raise ConfigError(f"The method {variant.spec} is named twice.")
+    for one, other in combinations(variants, 2):
+        if one.slug == other.slug or one.label == other.label:
+            raise ConfigError(f"The method {other.spec} is named twice.")
     return variants
 
 
