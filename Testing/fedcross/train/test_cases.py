@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import DataError
-from fedcross.train.cases import find_cases
+from fedcross.train.cases import find_cases, gather
 from fedcross.train.config_sections import SiteConfig
 
 
@@ -75,10 +75,10 @@ def test_half_a_case_is_named(data: Path, remove: str, says: str) -> None:
 
 
 def test_what_is_missing_is_said(data: Path) -> None:
-    with pytest.raises(DataError, match=r"images of site north .* no such folder"):
+    with pytest.raises(DataError, match=r"Site north: The images .* no such folder"):
         find_cases(site(images="pictures"), data, seed=1)
     (data / "empty").mkdir()
-    with pytest.raises(DataError, match="no labels for site north in empty"):
+    with pytest.raises(DataError, match="Site north: There are no labels in empty"):
         find_cases(site(labels="empty"), data, seed=1)
     with pytest.raises(DataError, match=r"6 cases, fewer than its split \[5, 1, 1\] needs \(7\)"):
         find_cases(site(split=(5, 1, 1)), data, seed=1)
@@ -91,7 +91,7 @@ def test_only_the_named_cases_are_used(data: Path) -> None:
     (data / "labels" / "p5.nii.gz").unlink()  # not asked for: no mistake
     found = find_cases(site(cases=("p[0-2]", "p4")), data, seed=1)
     assert sorted(chain.from_iterable(found.names().values())) == ["p0", "p1", "p2", "p4"]
-    with pytest.raises(DataError, match="north has no case q"):
+    with pytest.raises(DataError, match=r"Site north: There is no case q\*"):
         find_cases(site(cases=("p[0-3]", "q*")), data, seed=1)
 
 
@@ -105,42 +105,68 @@ def test_an_explicit_split_is_followed(data: Path) -> None:
             find_cases(site(split={**split, "validation": wrong}), data, seed=1)
 
 
-def listed(data: Path, text: str, split: object = None) -> dict[str, list[str]]:
-    (data / "list.csv").write_text(text, encoding="utf-8")
-    config = SiteConfig.model_validate({"name": "north", "list": "list.csv", "split": split})
-    return find_cases(config, data, seed=1).names()
+def test_cases_to_leave_out_are_named_and_their_mistakes_forgiven(data: Path) -> None:
+    (data / "labels" / "p5.nii.gz").unlink()
+    found = find_cases(site(exclude=("p5", "p0")), data, seed=1)
+    assert sorted(chain.from_iterable(found.names().values())) == ["p1", "p2", "p3", "p4"]
+    with pytest.raises(DataError, match="There is no case p9"):
+        find_cases(site(exclude=("p5", "p9")), data, seed=1)
 
 
-def test_a_list_names_files_and_parts(data: Path) -> None:
-    names = listed(
-        data,
-        "image,label,split\nimages/p0.nii.gz,labels/p0.nii.gz,test\n"
-        "images/p1.nii.gz,labels/p1.nii.gz,train\nimages/p2.nii.gz,labels/p2.nii.gz,\n",
-    )
-    assert names == {"train": ["p1"], "validation": [], "test": ["p0"], "unused": ["p2"]}
+def test_every_half_case_is_told_and_the_first_one_raised(data: Path) -> None:
+    (data / "labels" / "p3.nii.gz").unlink()
+    (data / "images" / "p1.nii.gz").unlink()
+    assert list(gather(site(), data).problems) == ["p1", "p3"]
+    assert [case.name for case in gather(site(), data).cases] == ["p0", "p2", "p4", "p5"]
+    with pytest.raises(DataError, match=r"Case p1 .*1 more are wrong; fedcross data check"):
+        find_cases(site(), data, seed=1)
 
 
-def test_a_list_without_parts_is_split_by_the_numbers(data: Path) -> None:
-    rows = "".join(f"images/p{n}.nii.gz,labels/p{n}.nii.gz\n" for n in range(3))
-    names = listed(data, "image,label\n" + rows, (1, 1, 1))
-    assert [len(part) for part in names.values()] == [1, 1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("image,label\na.nii,b.nii\n", "no split column"),
-        ("picture,label\na.nii,b.nii\n", "Line 2 of the list list.csv lacks an image"),
-        (
-            "image,label,split\na.nii,b.nii,train\nc.nii,,train\n",
-            "Line 3 .* lacks an image or a label",
+def test_patterns_reach_over_folders_and_name_a_case_once(tmp_path: Path) -> None:
+    for patient in ("01", "02"):
+        touch(tmp_path / f"sub-{patient}" / "anat", f"sub-{patient}_T2w.nii.gz")
+        touch(tmp_path / f"sub-{patient}" / "anat", f"sub-{patient}_label.nii.gz")
+    found = find_cases(
+        site(
+            images="sub-*/anat/sub-*_T2w.nii.gz",
+            labels="sub-*/anat/sub-*_label.nii.gz",
+            split=(2, 0, 0),
         ),
-        ("image,label,split\na.nii,b.nii,holdout\n", "train, validation, test, got 'holdout'"),
-        ("image,label,split\na.nii,b.nii,train\na.nii,b.nii,test\n", "case a a second time"),
-        ("image,label,split\na.nii,b.nii,test\n", "has no training case"),
-        ("image,label,split\n", "names no cases"),
-    ],
-)
-def test_a_mistake_in_a_list_is_named_with_its_line(data: Path, text: str, says: str) -> None:
-    with pytest.raises(DataError, match=says):
-        listed(data, text)
+        tmp_path,
+        seed=0,
+    )
+    assert sorted(case.name for case in found.train) == ["01", "02"]
+
+
+def test_the_patient_is_found_in_the_cases_name(tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        touch(tmp_path / kind, *(f"anna_{n}.nii" for n in range(3)), "ben_0.nii", "cleo_0.nii")
+    found = find_cases(site(patient="^([a-z]+)_", split=(3, 1, 1)), tmp_path, seed=4)
+    assert [case.name for case in found.train] == ["anna_0", "anna_1", "anna_2"]
+    with pytest.raises(DataError, match=r"Site north: .*does not match the case anna_0"):
+        find_cases(site(patient="^sub-"), tmp_path, seed=4)
+
+
+def test_a_list_names_files_patients_and_parts(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "b.nii", "c.nii")
+    rows = "image,label,patient,split\na.nii,a.nii,anna,train\nb.nii,b.nii,anna,test\n"
+    (tmp_path / "list.csv").write_text(rows, encoding="utf-8")
+    config = SiteConfig.model_validate({"name": "north", "list": "list.csv"})
+    with pytest.raises(DataError, match=r"a and b of site north are of one patient.*train.*test"):
+        find_cases(config, tmp_path, seed=1)
+    (tmp_path / "list.csv").write_text(rows.replace("b.nii,anna", "b.nii,ben"), encoding="utf-8")
+    assert find_cases(config, tmp_path, seed=1).names()["test"] == ["b"]
+    (tmp_path / "b.nii").unlink()
+    with pytest.raises(DataError, match=r"Case b of site north: there is no b\.nii"):
+        find_cases(config, tmp_path, seed=1)
+
+
+def test_a_list_without_parts_needs_numbers(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "b.nii", "c.nii")
+    rows = "".join(f"{name}.nii,{name}.nii\n" for name in "abc")
+    (tmp_path / "list.csv").write_text("image,label\n" + rows, encoding="utf-8")
+    values = {"name": "north", "list": "list.csv"}
+    with pytest.raises(DataError, match="site north has no split column"):
+        find_cases(SiteConfig.model_validate(values), tmp_path, seed=1)
+    config = SiteConfig.model_validate({**values, "split": (1, 1, 1)})
+    assert [len(part) for part in find_cases(config, tmp_path, 1).names().values()] == [1, 1, 1, 0]

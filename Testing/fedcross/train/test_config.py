@@ -97,7 +97,7 @@ def test_every_field_is_documented() -> None:
         (("split = [19, 3, 10]", "split = [0, 3, 10]"), "sites.0.split.0.*1, got 0"),
         (("split = [19, 3, 10]", ""), r"sites.0.*needs split = \[train, validation, test\]"),
         (("split = [19, 3, 10]", 'split = {trian = ["x"]}'), "sites.0.split.trian.*train"),
-        (('images = "a/images"', ""), "sites.0.*either images and labels, or list"),
+        (('images = "a/images"', ""), "sites.0.*or images and labels, or list"),
         (('images = "a/images"', 'images = "a"\nlist = "l.csv"'), "sites.0.*or list"),
         (("split = [19", "label_map = {2 = 7}\nsplit = [19"), r"label_map of site a.*\[1\].*2: 7"),
         (('name = "a"', 'name = "../a"'), "sites.0.name.*pattern"),

@@ -9,7 +9,8 @@ from fedcross.model.manifest import Structure
 from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import dice_by_structure, evaluate_test, validate
 from fedcross.train.member import MemberState, new_member
-from fedcross.train.sites import find_all_cases, load_sites, read_case
+from fedcross.train.reading import read_case
+from fedcross.train.sites import find_all_cases, load_sites
 from fedcross.train.volumes import Site
 from tiny_federation import tiny_config
 

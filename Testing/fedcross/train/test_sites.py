@@ -8,7 +8,8 @@ import torch
 from fedcross.errors import DataError
 from fedcross.model.manifest import Preprocessing
 from fedcross.train.config import load_config
-from fedcross.train.sites import find_all_cases, load_sites, load_volume, read_case
+from fedcross.train.reading import read_case
+from fedcross.train.sites import find_all_cases, load_sites, load_volume
 from fedcross.train.volumes import CaseFiles
 from tiny_federation import SPACING_MM, tiny_config, write_array, write_case, write_federation
 

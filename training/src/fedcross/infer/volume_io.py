@@ -57,7 +57,7 @@ def read_volume(path: Path) -> sitk.Image:
     if not path.exists():
         raise DataError(f"There is no file or folder named {path.name}.")
     files = _series_files(path) if path.is_dir() else [path]
-    with _without_warnings():
+    with without_warnings():
         reader = _reader(files)
         try:
             image = reader.Execute()
@@ -88,7 +88,7 @@ def write_volume(image: sitk.Image, path: Path) -> None:
     """
     # The suffix picks the format, so the temporary name goes in front of it.
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with _without_warnings():
+    with without_warnings():
         try:
             sitk.WriteImage(image, str(partial), useCompression=True)
             partial.replace(path)
@@ -102,7 +102,7 @@ def write_volume(image: sitk.Image, path: Path) -> None:
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """Keep ITK's warnings, which quote whole paths, off the screen."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -114,7 +114,7 @@ def _without_warnings() -> Iterator[None]:
 
 def _series_files(folder: Path) -> list[Path]:
     """Return the slices of the only DICOM series in a folder, in order."""
-    with _without_warnings():
+    with without_warnings():
         series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
         if not series:
             raise DataError(f"The folder {folder.name} holds no DICOM series.", FORMATS)

@@ -1,36 +1,39 @@
-"""Which cases a site has and how they are split: files found and paired by name, none opened."""
+"""Which cases a site has and how they are split: files found and paired, no image read."""
 
-import csv
 import fnmatch
-import glob
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedcross.errors import DataError
 from fedcross.train.config_sections import ExplicitSplit, SiteConfig
-from fedcross.train.seeding import python_generator
+from fedcross.train.datasets import DATASETS
+from fedcross.train.layouts import Found, pair
+from fedcross.train.lists import read_list
+from fedcross.train.splits import PARTS, SiteCases, split_by_count, split_by_name
 from fedcross.train.volumes import CaseFiles
-
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-PARTS = ("train", "validation", "test")
-_WILDCARDS = {"*": ".*", "?": "."}
 
 
 @dataclass(frozen=True)
-class SiteCases:
-    """A site's cases, split; `unused` are those that the split's numbers leave over."""
+class Gathered:
+    """A site's cases before they are split.
 
-    train: tuple[CaseFiles, ...]
-    validation: tuple[CaseFiles, ...]
-    test: tuple[CaseFiles, ...]
-    unused: tuple[CaseFiles, ...] = ()
+    Attributes
+    ----------
+    cases
+        Those that can be used as far as their files' names tell.
+    problems
+        What is wrong with the others, by name.
+    parts
+        Where a list puts them, by name.
+    notes
+        What is worth knowing about the data set.
+    """
 
-    def names(self) -> dict[str, list[str]]:
-        """The cases' names by part, for the record."""
-        parts = {part: getattr(self, part) for part in (*PARTS, "unused")}
-        return {part: [case.name for case in cases] for part, cases in parts.items()}
+    cases: tuple[CaseFiles, ...]
+    problems: dict[str, DataError]
+    parts: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
@@ -43,172 +46,137 @@ def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
     data_root
         Folder that its paths are relative to.
     seed
-        Of the run; with the site's name it decides the split, so that adding a site leaves the
-        others' splits as they were.
+        Of the run; with the site's name it decides the split.
 
     Raises
     ------
     DataError
-        If a folder is missing or empty, an image has no label or a label no image, a name occurs
-        twice, a named case is not there, or there are fewer cases than the split needs.
+        If a folder is missing, empty or of another layout, an image has no label or a label no
+        image, a name occurs twice, a named case is not there, there are fewer cases than the split
+        needs, or the split tears a patient's scans apart.
     """
-    if site.list is not None:
-        cases, listed = _from_list(site, data_root / site.list)
-    else:
-        cases, listed = _from_folders(site, data_root), {}
-    cases = _chosen(site, cases)
+    gathered = gather(site, data_root)
+    if gathered.problems:
+        first, *others = gathered.problems.values()
+        more = f"{len(others)} more are wrong; fedcross data check names them." if others else ""
+        raise DataError(first.message, f"{first.hint} {more}".strip())
+    return split(site, gathered, seed)
+
+
+def gather(site: SiteConfig, data_root: Path) -> Gathered:
+    """Find a site's cases; mistakes of single cases are told, not raised.
+
+    Raises
+    ------
+    DataError
+        If there is nothing that could be told case by case.
+    """
+    try:
+        if site.list is not None:
+            return _finished(site, _listed(data_root / site.list))
+        if site.dataset is not None:
+            found = DATASETS[site.dataset].find(data_root / str(site.root), site.channel)
+        else:
+            found = pair(data_root, str(site.images), str(site.labels))
+        return _finished(site, _paired(site, found))
+    except DataError as error:
+        raise DataError(f"Site {site.name}: {error.message}", error.hint) from error
+
+
+def split(site: SiteConfig, gathered: Gathered, seed: int) -> SiteCases:
+    """Split a site's cases as its configuration, or else its list, says.
+
+    Raises
+    ------
+    DataError
+        If that cannot be done with these cases.
+    """
+    cases, notes = gathered.cases, gathered.notes
     if isinstance(site.split, ExplicitSplit):
-        return _split_by_name(site, cases, site.split.model_dump())
+        return split_by_name(site.name, cases, site.split.model_dump(), notes)
     if site.split is not None:
-        return _split_by_count(site, cases, site.split, seed)
-    if not listed:
+        return split_by_count(site.name, cases, site.split, seed, notes)
+    if not gathered.parts:
         raise DataError(
             f"The list of site {site.name} has no split column and the site no split.",
             "Add one of them.",
         )
-    chosen = {case.name for case in cases}
-    return _split_by_name(
-        site,
-        cases,
-        {
-            part: [name for name in listed if listed[name] == part and name in chosen]
-            for part in PARTS
-        },
+    here = {case.name for case in cases}
+    names = {
+        part: [name for name, its in gathered.parts.items() if its == part and name in here]
+        for part in PARTS
+    }
+    return split_by_name(site.name, cases, names, notes)
+
+
+def _listed(path: Path) -> Gathered:
+    listed = read_list(path)
+    return Gathered(
+        tuple(CaseFiles(case.name, case.image, case.label, case.patient) for case in listed),
+        {},
+        {case.name: case.part for case in listed if case.part},
     )
 
 
-def _from_folders(site: SiteConfig, data_root: Path) -> list[CaseFiles]:
-    """Pair images and labels by name: a folder's by file name, a pattern's by its wildcards."""
-    images = _by_name(site, "images", data_root / str(site.images))
-    labels = _by_name(site, "labels", data_root / str(site.labels))
-    wanted = [name for name in sorted({*images, *labels}) if _is_wanted(site, name)]
-    for name in wanted:
-        if name not in labels:
-            raise DataError(f"Case {name} of site {site.name} has an image but no label.")
-        if name not in images:
-            raise DataError(f"Case {name} of site {site.name} has a label but no image.")
-    return [CaseFiles(name, images[name], labels[name]) for name in wanted]
-
-
-def _by_name(site: SiteConfig, kind: str, place: Path) -> dict[str, Path]:
-    """All volumes of a folder or of a glob pattern, by the case's name."""
-    if place.is_dir():
-        paths = [path for path in place.iterdir() if _is_volume(path)]
-        named = [(_stem(path), path) for path in paths]
-    elif glob.has_magic(str(place)):
-        named = [(_matched(place.name, path.name), path) for path in place.parent.glob(place.name)]
-        named = [(name, path) for name, path in named if not path.name.startswith(".")]
-    else:
-        raise DataError(
-            f"The {kind} of site {site.name} should be in {place.name}, but there is no such "
-            f"folder.",
-            "Check the configuration and --data.",
-        )
-    if not named:
-        raise DataError(f"There are no {kind} for site {site.name} in {place.name}.")
-    found: dict[str, Path] = {}
-    for name, path in sorted(named):
-        if name in found:
-            raise DataError(
-                f"Site {site.name} has two {kind} for case {name}: {found[name].name} and "
-                f"{path.name}."
+def _paired(site: SiteConfig, found: Found) -> Gathered:
+    cases, problems = [], dict(found.problems)
+    for name in sorted({*found.images, *found.labels} - problems.keys()):
+        if name in found.images and name in found.labels:
+            cases.append(CaseFiles(name, found.images[name], found.labels[name]))
+        else:
+            half = "an image but no label" if name in found.images else "a label but no image"
+            problems[name] = DataError(
+                f"Case {name} of site {site.name} has {half}.",
+                "Add it, or name the case in exclude.",
             )
-        found[name] = path
-    return found
+    return Gathered(tuple(cases), problems, {}, found.notes)
 
 
-def _is_volume(path: Path) -> bool:
-    """A volume's file, or a folder (of a DICOM series); what systems hide is none of them."""
-    return not path.name.startswith(".") and (path.is_dir() or path.name.endswith(EXTENSIONS))
+def _finished(site: SiteConfig, gathered: Gathered) -> Gathered:
+    """Only the cases that the configuration wants, with all that it says about each."""
+    known = [*(case.name for case in gathered.cases), *gathered.problems]
+    for pattern in (*site.cases, *site.exclude):
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+            raise DataError(f"There is no case {pattern}.", "Check cases and exclude.")
+    problems = {name: e for name, e in gathered.problems.items() if _is_wanted(site, name)}
+    cases = []
+    for case in gathered.cases:
+        if not _is_wanted(site, case.name):
+            continue
+        absent = [path.name for path in (case.image, case.label) if not path.exists()]
+        if absent:
+            problems[case.name] = DataError(
+                f"Case {case.name} of site {site.name}: there is no {absent[0]}.",
+                "Bring it back, or name the case in exclude.",
+            )
+        else:
+            cases.append(_with_options(site, case))
+    return replace(gathered, cases=tuple(cases), problems=problems)
 
 
-def _stem(path: Path) -> str:
-    extension = next((end for end in EXTENSIONS if path.name.endswith(end)), "")
-    return path.name.removesuffix(extension)
-
-
-def _matched(pattern: str, name: str) -> str:
-    """What the wildcards of a glob pattern match in a name, joined."""
-    parts = re.split(r"(\*|\?|\[[^\]]+\])", pattern)  # text, wildcard, text, wildcard ... text
-    expression = "".join(
-        f"({_WILDCARDS.get(part, part.replace('[!', '[^'))})" if index % 2 else re.escape(part)
-        for index, part in enumerate(parts)
+def _with_options(site: SiteConfig, case: CaseFiles) -> CaseFiles:
+    return replace(
+        case,
+        patient=case.patient or _patient(site, case.name),
+        # nnU-Net's channels are files of their own, found already
+        channel=None if site.dataset == "nnunet" else site.channel,
+        resample_label=bool(site.resample_labels),
     )
-    match = re.fullmatch(expression, name)
-    return "".join(match.groups()) if match else name
 
 
-def _from_list(site: SiteConfig, path: Path) -> tuple[list[CaseFiles], dict[str, str]]:
-    """The cases of a CSV file, and their parts if it has a split column."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The list {path.name} of site {site.name} cannot be read.") from error
-    if not rows:
-        raise DataError(f"The list {path.name} of site {site.name} names no cases.")
-    cases: list[CaseFiles] = []
-    parts: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        where = f"Line {number} of the list {path.name}"
-        if not row.get("image") or not row.get("label"):
-            raise DataError(f"{where} lacks an image or a label.", "Columns: image,label[,split].")
-        image = path.parent / row["image"]
-        case = CaseFiles(_stem(image), image, path.parent / row["label"])
-        if any(case.name == other.name for other in cases):
-            raise DataError(f"{where} names the case {case.name} a second time.")
-        cases.append(case)
-        part = (row.get("split") or "").strip()
-        if part:
-            if part not in PARTS:
-                raise DataError(f"{where}: split must be one of {', '.join(PARTS)}, got {part!r}.")
-            parts[case.name] = part
-    return cases, parts
+def _patient(site: SiteConfig, name: str) -> str:
+    if site.patient is None:
+        return ""
+    match = re.search(site.patient, name)
+    if match is None:
+        raise DataError(
+            f"The pattern patient = {site.patient!r} does not match the case {name}.",
+            "It has to find the patient in every case's name.",
+        )
+    return match[1] if match.groups() else match[0]
 
 
 def _is_wanted(site: SiteConfig, name: str) -> bool:
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in site.exclude):
+        return False
     return not site.cases or any(fnmatch.fnmatchcase(name, pattern) for pattern in site.cases)
-
-
-def _chosen(site: SiteConfig, cases: Sequence[CaseFiles]) -> list[CaseFiles]:
-    """Those that the configuration names; a pattern that finds nothing is a mistake."""
-    for pattern in site.cases:
-        if not any(fnmatch.fnmatchcase(case.name, pattern) for case in cases):
-            raise DataError(f"Site {site.name} has no case {pattern}.")
-    return [case for case in cases if _is_wanted(site, case.name)]
-
-
-def _split_by_count(
-    site: SiteConfig, cases: Sequence[CaseFiles], counts: tuple[int, int, int], seed: int
-) -> SiteCases:
-    if len(cases) < sum(counts):
-        raise DataError(
-            f"Site {site.name} has {len(cases)} cases, fewer than its split {list(counts)} needs "
-            f"({sum(counts)})."
-        )
-    order = sorted(cases, key=lambda case: case.name)
-    python_generator("split", seed, site.name).shuffle(order)
-    ends = [sum(counts[: index + 1]) for index in range(3)]
-    return SiteCases(
-        tuple(order[: ends[0]]),
-        tuple(order[ends[0] : ends[1]]),
-        tuple(order[ends[1] : ends[2]]),
-        tuple(order[ends[2] :]),
-    )
-
-
-def _split_by_name(
-    site: SiteConfig, cases: Sequence[CaseFiles], names: Mapping[str, Sequence[str]]
-) -> SiteCases:
-    by_name = {case.name: case for case in cases}
-    used = [name for part in PARTS for name in names[part]]
-    for name in used:
-        if name not in by_name:
-            raise DataError(f"The split of site {site.name} names {name}, which is not there.")
-        if used.count(name) > 1:
-            raise DataError(f"The split of site {site.name} names {name} twice.")
-    if not names["train"]:
-        raise DataError(f"The split of site {site.name} has no training case.")
-    train, validation, test = (tuple(by_name[name] for name in names[part]) for part in PARTS)
-    left = tuple(case for case in cases if case.name not in used)
-    return SiteCases(train, validation, test, left)

@@ -45,6 +45,13 @@ class TrainingConfig(Section):
         description="Folder that the sites' paths are relative to; itself relative to the "
         "configuration file, whose folder it is by default. Not part of the run's identity.",
     )
+    cache: Path | None = Field(
+        default=None,
+        exclude=True,
+        description="Folder, relative to the configuration file, that keeps the preprocessed cases "
+        "for later runs and holds them on disk while one trains; when left out, every run reads "
+        "its cases and holds them in memory. Not part of the run's identity.",
+    )
     method: MethodConfig = MethodConfig()
     network: Architecture = UNetArchitecture()
     preprocessing: Preprocessing
@@ -90,12 +97,7 @@ class TrainingConfig(Section):
                 "axis, or nothing is left to normalise at the network's lowest level"
             )
         for site in self.sites:
-            wrong = sorted(set(site.label_map.values()) - {0, *labels})
-            if wrong or site.label_map.get(0, 0) != 0:
-                raise ValueError(
-                    f"label_map of site {site.name} must lead to 0 or the structures' labels "
-                    f"{labels} and leave 0 at 0, got {site.label_map}"
-                )
+            site.check_labels(self.structures)
         if self.members > len(names):
             raise ValueError(
                 f"method.members must be at most the number of sites, {len(names)}, "
@@ -116,7 +118,9 @@ class TrainingConfig(Section):
         return self.method.rounds * self.method.local_epochs
 
 
-def load_config(path: Path, data_root: Path | None = None) -> TrainingConfig:
+def load_config(
+    path: Path, data_root: Path | None = None, cache: Path | None = None
+) -> TrainingConfig:
     """Read a configuration file.
 
     Parameters
@@ -126,6 +130,8 @@ def load_config(path: Path, data_root: Path | None = None) -> TrainingConfig:
     data_root
         Folder that the sites' paths are relative to; when None, what the file says, which by
         default is the file's own folder.
+    cache
+        Folder for preprocessed cases; when None, what the file says.
 
     Raises
     ------
@@ -143,7 +149,11 @@ def load_config(path: Path, data_root: Path | None = None) -> TrainingConfig:
         raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
     config = parse_config(values, source=path.name)
     root = path.parent / config.data_root if data_root is None else data_root
-    return config.model_copy(update={"data_root": root.absolute()})
+    if cache is None and config.cache is not None:
+        cache = path.parent / config.cache
+    return config.model_copy(
+        update={"data_root": root.absolute(), "cache": cache and cache.absolute()}
+    )
 
 
 def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:

@@ -24,8 +24,8 @@ from fedcross.model.manifest import Structure
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.member import MemberState
+from fedcross.train.reading import read_case
 from fedcross.train.reliability import Reliability
-from fedcross.train.sites import read_case
 from fedcross.train.surface import surface_by_structure
 from fedcross.train.volumes import CaseFiles, Site
 

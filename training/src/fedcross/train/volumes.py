@@ -4,7 +4,7 @@ Nothing here imports more than torch, so that a machine that only trains needs n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,11 +24,14 @@ class Volume:
         (D, H, W) = (z, y, x) float32, z-score intensities on the model's grid.
     label
         (D, H, W) uint8 on the same grid: 0 background, else a structure's label.
+    missing
+        Labels of the structures that nobody drew in this case: its background may be one of them.
     """
 
     name: str
     image: Tensor
     label: Tensor
+    missing: tuple[int, ...] = ()
 
     @cached_property
     def foreground(self) -> Tensor:
@@ -38,7 +41,7 @@ class Volume:
     def to(self, device: torch.device) -> "Volume":
         """The same case on `device` (itself if it is there already)."""
         image = self.image.to(device, non_blocking=True)
-        return Volume(self.name, image, self.label.to(device, non_blocking=True))
+        return replace(self, image=image, label=self.label.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,21 @@ class CaseFiles:
         The case, unique within its site.
     image, label
         Files, or folders of DICOM series.
+    patient
+        Whose scan it is, so that a split keeps a patient's scans together; empty if every case of
+        the site is another patient's.
+    channel
+        Which volume of a 4D image; None if the image is 3D.
+    resample_label
+        Whether a label on another grid than the image's is brought onto it, by nearest neighbour.
     """
 
     name: str
     image: Path
     label: Path
+    patient: str = ""
+    channel: int | None = None
+    resample_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ class Site:
         Only read when the training is over.
     label_map
         Value in the site's label maps -> value in the output.
+    missing
+        Labels of the structures that nobody draws at this site.
     """
 
     name: str
@@ -79,3 +94,4 @@ class Site:
     validation: tuple[Volume, ...] = ()
     test: tuple[CaseFiles, ...] = ()
     label_map: Mapping[int, int] = field(default_factory=dict)
+    missing: tuple[int, ...] = ()
