@@ -1,5 +1,7 @@
 """Losses: the FedCross authors' soft Dice with cross-entropy, and distillation."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,7 +9,9 @@ from torch import Tensor
 SMOOTH = 1.0
 
 
-def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
+def dice_ce_loss(
+    logits: Tensor, target: Tensor, missing: Sequence[Sequence[int]] | None = None
+) -> Tensor:
     """Soft Dice loss, averaged over the classes, plus mean cross-entropy over the voxels.
 
     With p_c the softmax of the logits and t_c the one-hot target, both summed over the whole batch
@@ -24,6 +28,11 @@ def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
         (N, C, D, H, W) of any floating type; the loss is computed in float32.
     target
         (N, D, H, W) int64, values 0 to C - 1.
+    missing
+        For each sample the labels that nobody drew in it; None when all are drawn in all. They then
+        count as background there, in what is predicted as in what is drawn, so that the sample
+        teaches nothing about where they are (marginal loss: Shi et al., "Marginal loss and exclusion
+        loss for partially supervised multi-organ segmentation", Medical Image Analysis 2021).
 
     Returns
     -------
@@ -31,6 +40,10 @@ def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
         Scalar, float32.
     """
     log_probabilities = F.log_softmax(logits.float(), dim=1)
+    if missing is not None and any(missing):
+        log_probabilities = torch.stack(
+            [_merged(each, labels) for each, labels in zip(log_probabilities, missing, strict=True)]
+        )
     probabilities = log_probabilities.exp()
     losses = []
     for index in range(logits.shape[1]):
@@ -38,6 +51,18 @@ def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
         overlap = 2 * (p * t).sum() + SMOOTH
         losses.append(1 - overlap / (p.square().sum() + t.sum() + SMOOTH))
     return torch.stack(losses).mean() + F.nll_loss(log_probabilities, target)
+
+
+def _merged(log_probabilities: Tensor, missing: Sequence[int]) -> Tensor:
+    """One sample's (C, D, H, W) with the missing classes' probability added to the background's."""
+    if not missing:
+        return log_probabilities
+    classes = list(log_probabilities)
+    together = torch.logsumexp(log_probabilities[[0, *missing]], dim=0)
+    nothing = torch.full_like(together, -torch.inf)
+    return torch.stack(
+        [together, *(nothing if c in missing else classes[c] for c in range(1, len(classes)))]
+    )
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
