@@ -98,6 +98,34 @@ def test_wrong_voxels_are_counted_by_the_spread_of_the_members(
     assert alone["sites"]["s0"]["reliability"] is None
 
 
+def test_a_structure_that_nobody_drew_is_not_judged(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device
+) -> None:
+    second = Structure(name="Unknown", label=2)
+    both = config.model_copy(
+        update={
+            "structures": (*config.structures, second),
+            "network": config.network.model_copy(update={"classes": 3}),
+        }
+    )
+    here, there = sites
+    blind = replace(
+        here, missing=(2,), validation=tuple(replace(v, missing=(2,)) for v in here.validation)
+    )
+    finds = always(both, 0, 2, 5.0)  # it finds the second structure everywhere
+    outcome = validate([finds], [blind, there], both, cpu)
+    assert outcome is not None
+    # Of the first site only the blob counts, missed: 0; of the other one both, 0 and 0.
+    assert outcome.by_site == {"s0": 0.0, "s1": 0.0}
+    figures = evaluate_test([finds, finds], [blind, there], both, cpu)
+    assert list(figures["sites"]["s0"]["ensemble"]) == ["Blob"]
+    assert list(figures["sites"]["s1"]["ensemble"]) == ["Blob", "Unknown"]
+    wrong = {name: sum(site["reliability"]["wrong"]) for name, site in figures["sites"].items()}
+    _, truth = read_case(here.test[0], here.label_map, "s0")
+    assert wrong["s0"] == np.count_nonzero(truth)  # what it found elsewhere may well be there
+    assert wrong["s1"] == truth.size
+
+
 def test_without_test_cases_the_figures_are_empty(tmp_path: Path, cpu: torch.device) -> None:
     config = tiny_config(tmp_path, sites=1, cases=1, split=(1, 0, 0))
     sites = load_sites(config, find_all_cases(config))

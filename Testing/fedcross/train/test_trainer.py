@@ -124,6 +124,22 @@ def test_adamw_travels_too(
     assert same(visit(first, sites[1], 1, settings, cpu)[0], after)
 
 
+def test_a_site_teaches_only_what_was_drawn_there(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device
+) -> None:
+    three = config.model_copy(update={"network": config.network.model_copy(update={"classes": 3})})
+    member = new_member(0, three.network, seed=3)
+    blind = replace(sites[0], train=tuple(replace(v, missing=(2,)) for v in sites[0].train))
+    taught, _ = visit(member, sites[0], 0, three, cpu)
+    spared, report = visit(member, blind, 0, three, cpu)
+    assert report.loss is not None
+    # Untaught, the third class goes where the background goes; taught, the other way.
+    bias = [after.weights["outconv.bias"].tolist() for after in (taught, spared)]
+    assert bias[0][0] > 0 > bias[0][2]
+    assert bias[1][0] > 0
+    assert bias[1][2] > 0
+
+
 def test_bf16_on_a_cpu_is_refused_since_its_gradients_cannot_be_trusted(
     config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
 ) -> None:

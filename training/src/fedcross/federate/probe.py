@@ -1,6 +1,7 @@
 """The loss of any weights on every site's cases, always on the same patches."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,8 @@ from fedcross.train.losses import dice_ce_loss
 from fedcross.train.volumes import Site, Volume
 
 State = Mapping[str, Tensor]
-Tiles = tuple[Tensor, Tensor]  # images (N, 1, D, H, W) float32, labels (N, D, H, W) int64
+# Of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64.
+Tiles = tuple[Tensor, Tensor]
 
 
 class Probe:
@@ -60,7 +62,10 @@ class Probe:
         x, y, z = config.preprocessing.patch_size
         patch = (z, y, x)
         self._tiles = {
-            site.name: [tiles(volume, patch, device) for volume in getattr(site, part)[:cases]]
+            site.name: [
+                (*tiles(volume, patch, device), volume.missing)
+                for volume in getattr(site, part)[:cases]
+            ]
             for site in sites
             if getattr(site, part)
         }
@@ -95,7 +100,10 @@ class Probe:
             self._reestimate()
         self._network.eval()
         return {
-            name: sum(float(dice_ce_loss(self._network(x), y)) for x, y in volumes) / len(volumes)
+            name: fmean(
+                float(dice_ce_loss(self._network(images), labels, [missing] * len(images)))
+                for images, labels, missing in volumes
+            )
             for name, volumes in self._tiles.items()
         }
 

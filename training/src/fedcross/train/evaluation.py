@@ -5,7 +5,7 @@ grid, as a user of the bundle would see it, with distances between surfaces and 
 members' spread marks what is wrong.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -69,7 +69,8 @@ def validate(
         for volume in site.validation:
             mean, _ = _probabilities(here, volume.image.numpy(), config, device)
             found = mean.argmax(axis=0).astype(np.uint8)
-            scores = dice_by_structure(found, volume.label.numpy(), config.structures)
+            judged = drawn(config.structures, volume.missing)
+            scores = dice_by_structure(found, volume.label.numpy(), judged)
             by_site.setdefault(site.name, []).append(fmean(scores.values()))
     everything = [score for scores in by_site.values() for score in scores]
     return Validation(fmean(everything), {name: fmean(scores) for name, scores in by_site.items()})
@@ -91,9 +92,11 @@ def evaluate_test(
         are ``{"ensemble": {structure: d}, "members": [{structure: d}, ...], "reliability": counts,
         "cases": {case: figures}}``; a site's Dices d are means over its cases, the overall ones over
         all cases and structures (None when there are no test cases). A structure that is neither
-        there nor found counts 1. A case also has ``"surface": {"ensemble": {structure: {"hd95_mm":
-        h, "assd_mm": a}}, "members": [the same, ...]}``, see `surface`; the counts of `reliability`
-        are over a site's cases, and None for a single member.
+        there nor found counts 1; one that nobody draws at a site is not judged there.
+
+        A case also has ``"surface": {"ensemble": {structure: {"hd95_mm": h, "assd_mm": a}},
+        "members": [the same, ...]}``, see `surface`; the counts of `reliability` are over a site's
+        cases, and None for a single member.
     """
     networks = [loaded(member, config, device) for member in members]
     total = sum(len(site.test) for site in sites)
@@ -121,6 +124,11 @@ def loaded(member: MemberState, config: TrainingConfig, device: torch.device) ->
     network.load_state_dict(dict(member.weights), assign=True)
     network = network.eval().requires_grad_(False).to(device)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+
+
+def drawn(structures: Sequence[Structure], missing: Collection[int]) -> list[Structure]:
+    """The structures that can be judged where those with the labels `missing` were not drawn."""
+    return [structure for structure in structures if structure.label not in missing]
 
 
 def dice_by_structure(
@@ -166,8 +174,9 @@ def _test_case(
     statistics = EnsembleStatistics(mean.shape, ["std"])
     for probabilities in each:
         statistics.update(probabilities)
-    counts.add(to_source_grid(statistics.std(), prepared), found[0] != truth)
-    structures, spacing = config.structures, image.GetSpacing()
+    told = np.where(np.isin(found[0], site.missing), 0, found[0])  # as nobody knows better
+    counts.add(to_source_grid(statistics.std(), prepared), told != truth)
+    structures, spacing = drawn(config.structures, site.missing), image.GetSpacing()
     dices = [dice_by_structure(labels, truth, structures) for labels in found]
     surfaces = [
         {name: asdict(distances) for name, distances in by_structure.items()}
@@ -197,8 +206,10 @@ def _mean_dices(dices: Sequence[Dices]) -> Dices:
 def _overall(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not cases:
         return None
-    figures = _mean_figures(cases)
+    count = len(cases[0]["members"])
     return {
-        "ensemble": fmean(figures["ensemble"].values()),
-        "members": [fmean(member.values()) for member in figures["members"]],
+        "ensemble": fmean(d for case in cases for d in case["ensemble"].values()),
+        "members": [
+            fmean(d for case in cases for d in case["members"][k].values()) for k in range(count)
+        ],
     }

@@ -201,7 +201,7 @@ def _epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
             held = pull.loss(images, logits)
-        loss = dice_ce_loss(logits, labels)
+        loss = dice_ce_loss(logits, labels, [volumes[draw.case].missing for draw in batch])
         optimizer.zero_grad(set_to_none=True)
         (loss + held).backward()  # type: ignore[no-untyped-call]
         pull.add_gradient()
