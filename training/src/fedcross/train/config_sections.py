@@ -109,7 +109,12 @@ class SiteConfig(Section):
         """What is known about the data set stands in the configuration, for the record."""
         if not isinstance(values, Mapping):
             return values
-        split, known = values.get("split"), DATASETS.get(str(values.get("dataset")))
+        split, name = values.get("split"), values.get("dataset")
+        known = DATASETS.get(name) if isinstance(name, str) else None
+        if isinstance(name, str) and known is None:
+            close = difflib.get_close_matches(name, DATASETS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DATASETS)}"
+            raise ValueError(f"dataset {name!r} is not known; {hint}")
         if isinstance(split, str):
             offered = {} if known is None else known.splits
             if split not in offered:
@@ -129,10 +134,6 @@ class SiteConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.dataset is not None and self.dataset not in DATASETS:
-            close = difflib.get_close_matches(self.dataset, DATASETS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DATASETS)}"
-            raise ValueError(f"dataset {self.dataset!r} is not known; {hint}")
         halves = ((self.images, self.labels), (self.dataset, self.root))
         complete = [all(half) for half in halves] + [self.list is not None]
         if sum(complete) != 1 or any(any(half) and not all(half) for half in halves):

@@ -43,7 +43,7 @@ def dicom_folders(root: Path) -> list[Path]:
 
 
 def series_below(root: Path) -> list[Series]:
-    """The series at or below `root`, by one header each; a folder that holds none is left out."""
+    """The series at or below `root` by number, from one header each; other folders are left out."""
     found = []
     with without_warnings():
         for folder, names in walk(root):
@@ -51,7 +51,7 @@ def series_below(root: Path) -> list[Series]:
             series = next(filter(None, (_read(folder, name, len(files)) for name in files)), None)
             if series is not None:
                 found.append(series)
-    return found
+    return sorted(found, key=lambda series: series.number or 0)
 
 
 def choose_series(
