@@ -85,7 +85,8 @@ def _scores(runs: Runs) -> list[str]:
     heading = ["", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
     count = len(cases[reference])
     explanation = (
-        "Means over all test cases and structures; after ± the standard deviation over the seeds. "
+        "Of the round with the best validation Dice. Means over all test cases and structures; "
+        "after ± the standard deviation over the seeds. "
         "HD95 is the 95th percentile of the Hausdorff distance, surface distance the average "
         "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 "
         "and as the volume's diagonal in mm; nothing found where nothing is counts as Dice 1 and 0 "
@@ -125,15 +126,16 @@ def _costs(runs: Runs, data_bytes: Mapping[str, int]) -> str:
         ]
         rounds, epochs, patches, wire, seconds = costs
         moved = f"{data_bytes[label] / 1e6:.1f}" if label in data_bytes else NONE
-        rows.append(
-            [label, f"{rounds:.0f}", f"{epochs:.0f}", f"{patches:.0f}", f"{wire / 1e6:.1f}", moved]
-        )
-        rows[-1].append(f"{seconds / 60:.1f}")
+        row = [label, f"{rounds:.0f}", f"{epochs:.0f}", f"{patches:.0f}"]
+        rows.append([*row, f"{wire / 1e6:.1f}", moved, f"{seconds / 60:.1f}"])
     heading = ["", "rounds", "local epochs", "patches", "models moved, MB"]
     heading += ["patients' data moved, MB", "training, minutes"]
     return table(heading, rows) + note(
-        "Of one run, means over the seeds. Models moved: tensors sent to the sites and back, weights "
-        "and optimiser state, uncompressed. Patients' data moved: preprocessed training volumes and "
+        "Of one run, means over the seeds. Local epochs are over one site's cases; an epoch of the "
+        "centralised model goes through all sites' and counts as many, so that it alone makes as many "
+        "steps as all members of an ensemble together. FedCross's one member walks for as many rounds "
+        "more. Models moved: tensors sent to the sites and back, weights and optimiser state, "
+        "uncompressed. Patients' data moved: preprocessed training volumes and "
         "labels, as the training reads them. Minutes are of the visits, one after another, on the "
         "machine that made this page."
     )
