@@ -16,7 +16,7 @@ FARTHEST_MM = 255  # the distance map's "as far or farther, or nothing found"
 LEGEND_SIZE = (0.07, 0.26)
 LEGEND_POSITION = (0.98, 0.03)
 LEGEND_FONT = 10
-_SHOWN = PREFIX + "Shown"
+SHOWN = PREFIX + "Shown"
 
 
 def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> None:
@@ -36,7 +36,7 @@ def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> 
     if distance is None:
         region = EVERYWHERE
     wanted = f"{measure} {region}" + (f" {int(marginMm)}" if region == NEAR else "")
-    if heat.GetAttribute(_SHOWN) == wanted:
+    if heat.GetAttribute(SHOWN) == wanted:
         return
     target, values = slicer.util.arrayFromVolume(heat), slicer.util.arrayFromVolume(source)
     if region == EVERYWHERE:
@@ -45,7 +45,7 @@ def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> 
         farthest = 0 if region == INSIDE else min(int(marginMm), FARTHEST_MM - 1)
         np.multiply(values, slicer.util.arrayFromVolume(distance) <= farthest, out=target)
     wasModifying = heat.StartModify()  # the views draw once
-    heat.SetAttribute(_SHOWN, wanted)
+    heat.SetAttribute(SHOWN, wanted)
     heat.SetAttribute(PREFIX + "Measure", measure)
     slicer.util.arrayFromVolumeModified(heat)
     heat.EndModify(wasModifying)

@@ -14,10 +14,16 @@ from slicer.i18n import tr as _
 from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.edits import KEPT, fingerprint
 from FedCrossSlicerLib.logic import SegmentationTask
-from FedCrossSlicerLib.resultnodes import PREFIX, ROLE, ResultNodes
+from FedCrossSlicerLib.resultnodes import (
+    MARKER,
+    PREFIX,
+    ROLE,
+    SEGMENTATION,
+    SURFACE,
+    ResultNodes,
+)
 
 Progress = Callable[[int, int, str], None]
-_ROLES = ("segmentation", "heat")
 _OF, _UNEDITED = PREFIX + "Of", PREFIX + "Fingerprint."
 
 
@@ -52,7 +58,7 @@ def segmentSequence(
     Returns
     -------
     ResultNodes
-        Whose segmentation and heat map change with the browser's time point.
+        Whose nodes change with the browser's time point.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def _show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> Resul
     An earlier run's result goes, unless one of its time points was edited.
     """
     master = browser.GetMasterSequenceNode()
-    sequences = {role: _newSequence(volume, master, role) for role in _ROLES}
+    sequences: list[Any] = []
     nodes: Any = None
     for item, task in enumerate(tasks):
         _select(browser, item)
@@ -96,23 +102,32 @@ def _show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> Resul
             before.remove()
         _retire(browser, nodes)
         nodes.segmentation.SetAttribute(KEPT, "sequence")
-        for role, sequence in sequences.items():
-            sequence.SetDataNodeAtValue(getattr(nodes, role), master.GetNthIndexValue(item))
-        sequences["segmentation"].SetAttribute(
-            f"{_UNEDITED}{item}", fingerprint(nodes.segmentation)
-        )
+        kept = _changing(nodes)
+        sequences = sequences or [_newSequence(volume, master, node) for node in kept]
+        for node, sequence in zip(kept, sequences, strict=True):
+            sequence.SetDataNodeAtValue(node, master.GetNthIndexValue(item))
+        sequences[0].SetAttribute(f"{_UNEDITED}{item}", fingerprint(nodes.segmentation))
     # As one change: told of a sequence without a proxy, the browser would make a proxy of its own.
     wasModifying = browser.StartModify()
-    for role, sequence in sequences.items():
-        sequence.SetAttribute(_OF, f"{nodes.bundleHash} {sequences['heat'].GetID()}")
+    for node, sequence in zip(_changing(nodes), sequences, strict=True):
+        sequence.SetAttribute(_OF, f"{nodes.bundleHash} {sequences[0].GetID()}")
         browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-        browser.AddProxyNode(getattr(nodes, role), sequence, False)
-    browser.SetSaveChanges(sequences["segmentation"], True)  # edits belong to their time point
+        browser.AddProxyNode(node, sequence, False)
+    browser.SetSaveChanges(sequences[0], True)  # edits belong to their time point
     browser.EndModify(wasModifying)
     return nodes
 
 
-def _newSequence(volume: Any, master: Any, role: str) -> Any:
+def _changing(nodes: ResultNodes) -> list[Any]:
+    """What differs from time point to time point, the segmentation first.
+
+    The surface is made of the segmentation that is shown, and the marker is where the user put it.
+    """
+    return [node for node in nodes.owned() if node.GetAttribute(ROLE) not in (MARKER, SURFACE)]
+
+
+def _newSequence(volume: Any, master: Any, node: Any) -> Any:
+    role = node.GetAttribute(ROLE)
     name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {role}")
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
     sequence.SetAttribute(ROLE, role)
@@ -131,7 +146,7 @@ def _retire(browser: Any, nodes: ResultNodes) -> None:
     ]
     for sequence in every:
         of = sequence.GetAttribute(_OF)
-        ours = sequence.GetAttribute(ROLE) == "segmentation" and of.startswith(nodes.bundleHash)
+        ours = sequence.GetAttribute(ROLE) == SEGMENTATION and of.startswith(nodes.bundleHash)
         if not ours or _anyEdited(sequence):
             continue
         shown = ResultNodes.of(browser.GetProxyNode(sequence))

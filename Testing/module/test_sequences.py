@@ -46,7 +46,7 @@ def test_every_time_point_gets_its_own_result_and_scrolling_shows_it(browser, fa
     nodes = segmentSequence(fake("good"), proxy, "bundle", progress=lambda *at: seen.append(at))
     assert browser.GetSelectedItemNumber() == 1
     assert [at[:2] for at in seen] == [(0, 3), (1, 3), (2, 3)]
-    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 3
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
     centres = []
     for item in range(3):
         browser.SetSelectedItemNumber(item)
@@ -72,6 +72,23 @@ def test_a_failure_in_the_middle_leaves_scene_and_browser_as_they_were(
     assert list(temporary.iterdir()) == []
 
 
+def test_inside_shows_each_time_points_own_inside(browser, fake, widget):
+    from FedCrossSlicerLib.parameters import Region
+    from FedCrossSlicerLib.sequences import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    nodes = segmentSequence(fake("good"), proxy, "bundle")
+    parameters = widget.self().logic.getParameterNode()
+    parameters.result = nodes.segmentation
+    parameters.region = Region.INSIDE
+    for item in (0, 1, 2):
+        browser.SetSelectedItemNumber(item)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        shown = np.unique(np.nonzero(slicer.util.arrayFromVolume(nodes.heat))[0])
+        labels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+        assert shown.tolist() == np.unique(np.nonzero(labels)[0]).tolist()
+
+
 def results(browser):
     """The results in the scene, which must be those that the browser's sequences show."""
     from FedCrossSlicerLib.resultnodes import ResultNodes
@@ -93,7 +110,7 @@ def test_a_second_run_takes_the_place_of_the_first(browser, fake):
     segmentSequence(fake("good"), proxy, "bundle")
     latest = segmentSequence(fake("good"), proxy, "bundle")
     assert results(browser) == {latest.segmentation}
-    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 3
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
 
 
 def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
