@@ -145,3 +145,44 @@ def test_what_wildcards_match_names_a_case() -> None:
     assert matched("Case[0-9][0-9].mhd", "Case07.mhd") == "07"
     assert matched("*/ses-*/x.nii", "anna/ses-2/x.nii") == "anna-2"
     assert matched("sub-*/sub-*_T2w.nii", "sub-01/sub-01_T2w.nii") == "01"
+
+
+HIPPOCAMPUS = Path(__file__).resolve().parents[4] / "shared" / "data" / "msd_hippocampus"
+
+
+@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the volumes are not on this machine")
+def test_the_real_hippocampus_is_the_same_through_every_layout(tmp_path: Path) -> None:
+    decathlon, raw = tmp_path / "Task04_Hippocampus", tmp_path / "Dataset004_Hippocampus"
+    for root, suffix in ((decathlon, ""), (raw, "_0000")):
+        for kind, end in (("images", suffix), ("labels", "")):
+            (root / f"{kind}Tr").mkdir(parents=True)
+            for path in (HIPPOCAMPUS / kind).glob("*.nii.gz"):
+                name = path.name.removesuffix(".nii.gz")
+                (root / f"{kind}Tr" / f"{name}{end}.nii.gz").symlink_to(path)
+    names = sorted(path.name for path in (HIPPOCAMPUS / "images").glob("*.nii.gz"))
+    names.append("hippocampus_999.nii.gz")  # as in the original list, which has many more
+    content = {
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
+        "training": [{"image": f"./imagesTr/{n}", "label": f"./labelsTr/{n}"} for n in names],
+    }
+    (decathlon / "dataset.json").write_text(json.dumps(content))
+    v2 = {"channel_names": {"0": "MRI"}, "labels": {"background": 0}, "file_ending": ".nii.gz"}
+    (raw / "dataset.json").write_text(json.dumps({**v2, "numTraining": 24}))
+    plain = SiteConfig.model_validate(
+        {"name": "north", "images": "images", "labels": "labels", "split": (16, 4, 4)}
+    )
+    expected = find_cases(plain, HIPPOCAMPUS, seed=1)
+    with pytest.raises(DataError, match="Case hippocampus_999 of site north: there is no"):
+        found(decathlon, "msd", split=(16, 4, 4))
+    for cases in (
+        found(decathlon, "msd", split=(16, 4, 4), exclude=["hippocampus_999"]),
+        found(raw, "nnunet", split=(16, 4, 4)),
+    ):
+        assert cases.names() == expected.names()
+        for ours, theirs in zip(cases.test, expected.test, strict=True):
+            image, label = read_case(ours, {1: 1, 2: 2}, "north")
+            other, truth = read_case(theirs, {1: 1, 2: 2}, "north")
+            assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(other))
+            assert np.array_equal(label, truth)
+            assert set(np.unique(label)) == {0, 1, 2}

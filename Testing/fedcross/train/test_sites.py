@@ -6,9 +6,9 @@ import SimpleITK as sitk
 import torch
 
 from fedcross.errors import DataError
+from fedcross.federate.visits import pooled
 from fedcross.model.manifest import Preprocessing
 from fedcross.train.config import load_config
-from fedcross.train.reading import read_case
 from fedcross.train.sites import find_all_cases, load_sites, load_volume
 from fedcross.train.volumes import CaseFiles
 from tiny_federation import SPACING_MM, tiny_config, write_array, write_case, write_federation
@@ -37,64 +37,6 @@ def test_a_site_holds_its_cases_normalised_with_their_labels(tmp_path: Path) -> 
     assert volume.image.std(correction=0).item() == pytest.approx(1, abs=1e-5)
     inside = volume.label == 1
     assert volume.image[inside].mean() > 1 > volume.image[~inside].mean() + 1
-
-
-def test_labels_are_mapped_as_the_site_says(tmp_path: Path, image: np.ndarray) -> None:
-    label = np.zeros(image.shape, np.uint8)
-    label[0], label[1], label[2] = 1, 2, 7
-    _, mapped = read_case(a_case(tmp_path, image, label), {1: 1, 2: 1, 7: 0}, "north")
-    assert [np.unique(mapped[plane]).tolist() for plane in range(4)] == [[1], [1], [0], [0]]
-
-
-def test_a_label_outside_the_map_is_named(tmp_path: Path, image: np.ndarray) -> None:
-    label = np.zeros(image.shape, np.uint8)
-    label[0, 0, 0] = 3
-    with pytest.raises(DataError, match=r"Case anna of site north: the label holds 3; .*0, 1"):
-        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
-
-
-def test_a_label_that_is_no_whole_number_is_named(tmp_path: Path, image: np.ndarray) -> None:
-    label = np.zeros(image.shape, np.float32)
-    label[0, 0, 0] = 0.5
-    with pytest.raises(DataError, match=r"the label holds 0\.5"):
-        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
-
-
-def test_image_and_label_of_different_shapes_are_refused(tmp_path: Path, image: np.ndarray) -> None:
-    case = a_case(tmp_path, image, np.zeros((6, 7, 9), np.uint8))
-    with pytest.raises(DataError, match=r"anna of site north.*\(8, 7, 6\) voxels.*\(9, 7, 6\)"):
-        read_case(case, {1: 1}, "north")
-
-
-@pytest.mark.parametrize(("what", "by"), [("Origin", 1.0), ("Spacing", 0.1)])
-def test_image_and_label_that_lie_elsewhere_are_refused(
-    tmp_path: Path, image: np.ndarray, what: str, by: float
-) -> None:
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
-    label = sitk.ReadImage(str(case.label))
-    getattr(label, f"Set{what}")([value + by for value in getattr(label, f"Get{what}")()])
-    sitk.WriteImage(label, str(case.label))
-    with pytest.raises(DataError, match=f"anna of site north: the image's {what.lower()} is"):
-        read_case(case, {1: 1}, "north")
-
-
-def test_rounding_in_the_label_files_header_is_forgiven(tmp_path: Path, image: np.ndarray) -> None:
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
-    label = sitk.ReadImage(str(case.label))
-    label.SetOrigin([0.01, -0.01, 0.02])
-    sitk.WriteImage(label, str(case.label))
-    assert read_case(case, {1: 1}, "north")[1].shape == image.shape
-
-
-def test_an_unusable_image_names_its_case(tmp_path: Path, image: np.ndarray) -> None:
-    image[0, 0, 0] = np.nan
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
-    with pytest.raises(DataError, match=r"Case anna of site north: .*NaN"):
-        read_case(case, {1: 1}, "north")
-    case.label.write_bytes(b"no image")
-    write_array(case.image, np.ones((3, 3, 3), np.float32))
-    with pytest.raises(DataError, match="Case anna of site north: "):
-        read_case(case, {1: 1}, "north")
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR", "SAL"])
@@ -130,3 +72,29 @@ def test_one_image_at_two_sites_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("s1/", "s0/"), encoding="utf-8")
     with pytest.raises(DataError, match="belongs to two sites, s0 and s1"):
         find_all_cases(load_config(path))
+
+
+def test_structures_that_nobody_drew_are_known_to_every_case(tmp_path: Path) -> None:
+    path = write_federation(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("label = 1\n", 'label = 1\n[[structures]]\nname = "Rim"\nlabel = 2\n')
+    path.write_text(text.replace('"s1"', '"s1"\nlabels_missing = ["Rim"]'), encoding="utf-8")
+    config = load_config(path)
+    first, second = load_sites(config, find_all_cases(config))
+    assert (first.missing, second.missing) == ((), (2,))
+    assert (first.label_map, second.label_map) == ({1: 1, 2: 2}, {1: 1})
+    assert {volume.missing for volume in (*second.train, *second.validation)} == {(2,)}
+    for volume in pooled([first, second]).train:
+        assert volume.missing == ((2,) if volume is second.train[0] else ())
+    write_case(tmp_path / "s1", "case-0", np.random.default_rng(1), value=2)
+    write_case(tmp_path / "s1", "case-1", np.random.default_rng(1), value=2)
+    with pytest.raises(DataError, match=r"of site s1: the label holds 2; known values are 0, 1"):
+        load_sites(config, find_all_cases(config))
+
+
+def test_volumes_too_large_at_the_models_spacing_name_their_case(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    fine = Preprocessing(spacing_mm=(0.001, 0.001, 0.001), patch_size=(16, 16, 16))
+    with pytest.raises(DataError, match=r"^Case anna of site north: At the bundle's spacing"):
+        load_volume(a_case(tmp_path, image, np.zeros(image.shape, np.uint8)), {1: 1}, fine, "north")

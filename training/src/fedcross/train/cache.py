@@ -141,7 +141,7 @@ def _mapped(name: str, place: Path) -> Volume | None:
     """What lies in a folder of the cache; None if that is nothing, or not what it should be."""
     try:
         image, label = _map(place / IMAGE, np.float32), _map(place / LABEL, np.uint8)
-    except (OSError, ValueError):
+    except (OSError, EOFError, ValueError):
         return None
     if image.shape != label.shape:
         return None

@@ -12,6 +12,7 @@ from fedcross.infer.volume_io import without_warnings
 from fedcross.train.layouts import walk
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"
+_SLICES = (".dcm", ".ima")
 _OTHER_FILES = (".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".csv", ".txt", ".json")
 
 
@@ -52,6 +53,21 @@ def series_below(root: Path) -> list[Series]:
             if series is not None:
                 found.append(series)
     return sorted(found, key=lambda series: series.number or 0)
+
+
+def slices_left_out(folder: Path) -> list[str]:
+    """Names of the DICOM files in a folder that belong to none of its series: they are damaged.
+
+    GDCM passes over what it cannot read; at the end of a series nobody would miss it.
+    """
+    with without_warnings():
+        read = {
+            Path(name).name
+            for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+            for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+        }
+    names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(name for name in names if name.lower().endswith(_SLICES) and name not in read)
 
 
 def choose_series(
@@ -96,7 +112,7 @@ def choose_series(
 
 def _candidates(names: Sequence[str]) -> list[str]:
     """Files that may be DICOM: .dcm if there is one, else those that are nothing else by name."""
-    plain = [name for name in names if name.lower().endswith((".dcm", ".ima"))]
+    plain = [name for name in names if name.lower().endswith(_SLICES)]
     return plain or [name for name in names if not name.lower().endswith(_OTHER_FILES)]
 
 

@@ -50,8 +50,7 @@ def on_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> ND
         raise DataError(
             f"{outside} labelled voxels lie outside the image.", "The label is another image's."
         )
-    resampled = sitk.Resample(label, image, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    return np.asarray(sitk.GetArrayFromImage(resampled))
+    return _nearest(array, grid, wanted)
 
 
 def difference(label: Grid, image: Grid) -> str | None:
@@ -86,6 +85,27 @@ def _in_order_of(grid: Grid, wanted: Grid) -> Grid:
         (x, y, z),
         tuple((grid.axes[:, source] * sign).flatten().tolist()),
     )
+
+
+def _nearest(array: NDArray[Any], grid: Grid, image: Grid) -> NDArray[Any]:
+    """The nearest voxel's value at every voxel of the image, 0 outside.
+
+    Half way between two voxels it is the one of the higher index, however the headers are rounded:
+    otherwise a slice between two others would be a patchwork of both.
+    """
+    matrix = np.linalg.inv(grid.index_to_world) @ image.index_to_world
+    found = np.zeros(image.shape, array.dtype)
+    columns, rows, slices = image.size
+    y, x = np.mgrid[:rows, :columns]
+    for z in range(slices):
+        voxel = np.stack([x, y, np.full_like(x, z), np.ones_like(x)])
+        index = np.tensordot(matrix[:3], voxel, axes=1)  # (3, rows, columns) as (x, y, z)
+        i, j, k = np.floor(index.round(4) + 0.5).astype(np.intp)
+        inside = np.ones((rows, columns), bool)
+        for place, count in zip((i, j, k), grid.size, strict=True):
+            inside &= (place >= 0) & (place < count)
+        found[z][inside] = array[k[inside], j[inside], i[inside]]
+    return found
 
 
 def _labelled_outside(array: NDArray[Any], grid: Grid, image: Grid) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fedcross.errors import DataError
 from fedcross.infer.nifti import inspect
 from fedcross.infer.volume_io import read_volume, without_warnings
+from fedcross.train.dicom_series import slices_left_out
 from fedcross.train.label_grid import on_image_grid
 from fedcross.train.volumes import CaseFiles
 
@@ -72,6 +73,12 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
     DataError
         As `read_volume`, or if there is no such channel.
     """
+    if path.is_dir() and (damaged := slices_left_out(path)):
+        raise DataError(
+            f"{len(damaged)} files of the series {path.name} cannot be read, the first is "
+            f"{damaged[0]}.",
+            "Export the whole series again.",
+        )
     count = 1 if channel is None or path.is_dir() else _channels(path)
     if channel is None or (count == 1 and channel == 0):
         return read_volume(path)
