@@ -1,5 +1,7 @@
 """Every volume of a folder in one go: files in, files out, nothing in the scene.
 
+From Slicer's Python console::
+
     from FedCrossSlicerLib.batch import segmentFolder
     segmentFolder("volumes", "bundle.zip", "results")
 """
