@@ -39,6 +39,7 @@ class InputSection:
         self.showDevices(Devices((), _("Looking for graphics cards..."), None))
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
+        ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # an empty line is none
         ui.bundleInfo.connect("linkActivated(QString)", self._onLink)
 
     @property

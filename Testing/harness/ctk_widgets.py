@@ -1,109 +1,122 @@
-"""Stand-ins for the CTK widgets of the panel: same properties, signals and manners, plain looks."""
+"""Stand-ins for the CTK widgets of the panel: same properties, signals and manners, near looks."""
 
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Signal
 
-HEADER = 22
+from harness.path_line_edit import ctkPathLineEdit
+
+_SHOWN_TO_PARENT = "visibilityToParent"
 
 
-class ctkCollapsibleButton(QtWidgets.QWidget):
-    """A titled section that folds away."""
+class ctkCollapsibleButton(QtWidgets.QAbstractButton):
+    """A button that folds away what lies below it.
+
+    What somebody hid explicitly stays hidden when it is unfolded, and what somebody shows while it is
+    folded is seen only when it is unfolded.
+    """
 
     contentsCollapsed = Signal(bool)
+    COLLAPSED_HEIGHT = 14  # below the button
 
     def __init__(self, text: Any = "", parent: Any = None) -> None:
         title, owner = (text, parent) if isinstance(text, str) else ("", text)
         super().__init__(owner)
-        self._title = title
         self._collapsed = False
-        self.setContentsMargins(4, HEADER, 4, 2)
-
-    def _getText(self) -> str:
-        return self._title
-
-    def _setText(self, text: str) -> None:
-        self._title = text
-        self.update()
+        self._forcing = False
+        self.setText(title)
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Minimum, QtWidgets.QSizePolicy.Preferred)
+        self.setContentsMargins(0, self._buttonHeight(), 0, 0)
+        self.toggled.connect(lambda checked: self._fold(not checked))
 
     def _getCollapsed(self) -> bool:
         return self._collapsed
 
     def _setCollapsed(self, collapsed: bool) -> None:
-        if collapsed == self._collapsed:
-            return
-        self._collapsed = collapsed
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(not collapsed)
-        self.setMaximumHeight(HEADER if collapsed else 16777215)
-        self.contentsCollapsed.emit(collapsed)
+        self.setChecked(not collapsed)
 
-    text = Property(str, _getText, _setText)
     collapsed = Property(bool, _getCollapsed, _setCollapsed)
 
-    def mousePressEvent(self, event: Any) -> None:
-        if event.position().y() < HEADER:
-            self._setCollapsed(not self._collapsed)
+    def hitButton(self, position: QtCore.QPoint) -> bool:
+        return position.y() < self._buttonHeight()
 
-    def paintEvent(self, event: Any) -> None:
-        colors = QtWidgets.QApplication.palette()
-        painter = QtGui.QPainter(self)
-        header = QtCore.QRect(0, 0, QtWidgets.QWidget.width(self), HEADER - 2)
-        painter.fillRect(header, colors.color(QtGui.QPalette.Button))
-        painter.setPen(colors.color(QtGui.QPalette.ButtonText))
-        mark = "\u25b8" if self._collapsed else "\u25be"
-        painter.drawText(
-            header.adjusted(6, 0, 0, 0), QtCore.Qt.AlignVCenter, f"{mark} {self._title}"
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        child = event.child()
+        if event.type() == QtCore.QEvent.ChildAdded and child.isWidgetType():
+            child.installEventFilter(self)
+        super().childEvent(event)
+
+    def setVisible(self, visible: bool) -> None:
+        self._forcing = True
+        super().setVisible(visible)
+        self._forcing = False
+        self._hideOrShowChildren()
+
+    def eventFilter(self, child: Any, event: QtCore.QEvent) -> bool:
+        """Notice that somebody else hid or showed a child."""
+        shown = event.type() == QtCore.QEvent.ShowToParent
+        if not self._forcing and (shown or event.type() == QtCore.QEvent.HideToParent):
+            child.setProperty(_SHOWN_TO_PARENT, shown)
+            if shown and self._collapsed:
+                self._hideOrShow(child)
+        return False
+
+    def paintEvent(self, _event: Any) -> None:
+        style, painter = self.style(), QtGui.QPainter(self)
+        option = QtWidgets.QStyleOptionButton()
+        option.initFrom(self)
+        option.state |= QtWidgets.QStyle.State_Raised
+        option.rect.setHeight(self._buttonHeight())
+        style.drawControl(QtWidgets.QStyle.CE_PushButtonBevel, option, painter, self)
+        arrow = QtWidgets.QStyleOption()
+        arrow.initFrom(self)
+        side, height = self._indicator(), option.rect.height()
+        arrow.rect = QtCore.QRect((height - side) // 2, (height - side) // 2, side, side)
+        right, down = (
+            QtWidgets.QStyle.PE_IndicatorArrowRight,
+            QtWidgets.QStyle.PE_IndicatorArrowDown,
+        )
+        style.drawPrimitive(right if self._collapsed else down, arrow, painter, self)
+        option.rect.setLeft(arrow.rect.right() + 6)
+        middle = int(QtCore.Qt.AlignVCenter | QtCore.Qt.AlignLeft)
+        role = QtGui.QPalette.ButtonText
+        style.drawItemText(
+            painter, option.rect, middle, option.palette, self.isEnabled(), self.text, role
         )
         painter.end()
 
+    def _indicator(self) -> int:
+        return self.style().pixelMetric(QtWidgets.QStyle.PM_IndicatorWidth)
 
-class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path with a history and a browse button."""
+    def _buttonHeight(self) -> int:
+        return max(QtGui.QFontMetrics(self.font).height(), self._indicator()) + 8
 
-    currentPathChanged = Signal(str)
+    def _fold(self, collapsed: bool) -> None:
+        if collapsed == self._collapsed:
+            return
+        self._collapsed = collapsed
+        self._hideOrShowChildren()
+        height = self._buttonHeight() + self.COLLAPSED_HEIGHT
+        self.setMinimumHeight(height if collapsed else 0)
+        self.setMaximumHeight(height if collapsed else 16777215)
+        self.updateGeometry()
+        self.contentsCollapsed.emit(collapsed)
 
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        row = QtWidgets.QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        self.edit = QtWidgets.QLineEdit()
-        browse = QtWidgets.QToolButton()
-        browse.setText("...")
-        row.addWidget(self.edit)
-        row.addWidget(browse)
-        self.edit.textChanged.connect(self.currentPathChanged.emit)
-        self.history: list[str] = []
-        self._key = ""
-        self._nameFilters: list[str] = []
+    def _hideOrShowChildren(self) -> None:
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                self._hideOrShow(child)
 
-    def _getPath(self) -> str:
-        return self.edit.property("text")
-
-    def _setPath(self, path: str) -> None:
-        if path != self._getPath():
-            self.edit.setText(path)
-
-    def _getKey(self) -> str:
-        return self._key
-
-    def _setKey(self, key: str) -> None:
-        self._key = key
-
-    def _getNameFilters(self) -> list[str]:
-        return self._nameFilters
-
-    def _setNameFilters(self, filters: list[str]) -> None:
-        self._nameFilters = list(filters)
-
-    currentPath = Property(str, _getPath, _setPath)
-    settingKey = Property(str, _getKey, _setKey)
-    nameFilters = Property("QStringList", _getNameFilters, _setNameFilters)
-
-    def addCurrentPathToHistory(self) -> None:
-        self.history.append(self._getPath())
+    def _hideOrShow(self, child: QtWidgets.QWidget) -> None:
+        hidden = child.property(_SHOWN_TO_PARENT) is False
+        self._forcing = True
+        child.setVisible(not self._collapsed and not hidden)
+        if not hidden:  # as if nobody had said so
+            child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
 
 
 class ctkSliderWidget(QtWidgets.QWidget):
@@ -123,6 +136,9 @@ class ctkSliderWidget(QtWidgets.QWidget):
         row.addWidget(self._box)
         self._box.valueChanged.connect(self._follow)
         self._slider.sliderMoved.connect(self._lead)
+        self._slider.actionTriggered.connect(
+            lambda _action: self._lead(self._slider.property("sliderPosition"))
+        )
 
     def _follow(self, value: float) -> None:
         low, high = self._box.property("minimum"), self._box.property("maximum")

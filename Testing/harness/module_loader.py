@@ -6,15 +6,18 @@ loaded = load(Path("FedCrossSlicer/FedCrossSlicer.py"))
 panel = loaded.widgetRepresentation().self()
 """
 
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 from harness import ctk_widgets, mrml_widgets, parameter_node, pythonqt, scripted_module, services
 from harness.application import ModuleEntry
@@ -27,6 +30,7 @@ def start_qt() -> QtWidgets.QApplication:
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     if "qt" in sys.modules:
         return application
+    _settings()
     qt = pythonqt.adopt()
     qt.QUiLoader = QUiLoader
     ctk = types.ModuleType("ctk")
@@ -39,6 +43,17 @@ def start_qt() -> QtWidgets.QApplication:
     services.provideModule("ScriptedLoadableModule", scripted_module.module())
     services.provideModule("parameterNodeWrapper", parameter_node.module())
     return application
+
+
+def _settings() -> None:
+    """The application's settings in a temporary folder of this process, not among the user's."""
+    folder = tempfile.mkdtemp(prefix="slicer-settings-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    QtCore.QCoreApplication.setOrganizationName("NA-MIC")
+    QtCore.QCoreApplication.setApplicationName("Slicer")
+    ini = QtCore.QSettings.IniFormat
+    QtCore.QSettings.setDefaultFormat(ini)
+    QtCore.QSettings.setPath(ini, QtCore.QSettings.UserScope, folder)
 
 
 class ModuleParent:

@@ -48,6 +48,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
+    nodeAddedByUser = Signal(object)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -99,6 +100,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def addNode(self) -> Any:
         node = self._scene.AddNewNodeByClass(self._types[0], self._baseName)
         self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
         return node
 
     def nodeCount(self) -> int:

@@ -15,7 +15,7 @@ def test_apply_segments_and_the_result_fills_the_sections(segmented, volume):
     assert texts(ui.figuresTable)[0][:2] == ["Prostate", "31.2"]
     assert texts(ui.spotsTable)[0][0] == "Prostate"
     assert ui.reviewLabel.text.startswith("0 of")
-    assert ui.bundleEdit.history[-1] == segmented.input.path
+    assert ui.bundleEdit.comboBox().itemText(0) == segmented.input.path
     assert foreground().GetName() == "T2 axial uncertainty"
 
 

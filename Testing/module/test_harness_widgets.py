@@ -1,0 +1,113 @@
+"""The stand-ins for CTK's widgets: as strict and as particular as the real ones."""
+
+import pytest
+from PySide6 import QtCore, QtTest
+
+
+@pytest.fixture
+def ctk(qapp):
+    import ctk
+
+    return ctk
+
+
+@pytest.fixture
+def path(ctk, request):
+    """A path line with a history of its own."""
+    edit = ctk.ctkPathLineEdit()
+    edit.settingKey = request.node.name
+    return edit
+
+
+def test_of_a_path_that_no_name_filter_fits_nobody_is_told(path):
+    told = []
+    path.connect("currentPathChanged(QString)", told.append)
+    path.nameFilters = ["Bundle (*.zip)"]
+    path.currentPath = "/data/folder"
+    path.currentPath = "/data/bundle.zip"
+    path.nameFilters = []
+    path.currentPath = "/data/folder"
+    assert told == ["/data/bundle.zip", "/data/folder"]
+
+
+def test_of_an_empty_path_it_is_told_only_that_it_is_invalid(path):
+    path.currentPath = "/data/folder"
+    told, valid = [], []
+    path.connect("currentPathChanged(QString)", told.append)
+    path.connect("validInputChanged(bool)", valid.append)
+    path.currentPath = ""
+    assert (told, valid) == ([], [False])
+
+
+def test_the_last_path_used_is_there_the_next_time(ctk, path):
+    for used in ("/first", "/second", "/first"):
+        path.currentPath = used
+        path.addCurrentPathToHistory()
+    again = ctk.ctkPathLineEdit()
+    again.settingKey = path.settingKey
+    assert again.currentPath == "/first"
+    assert [again.comboBox().itemText(i) for i in range(again.comboBox().count)] == [
+        "/first",
+        "/second",
+    ]
+
+
+def test_the_browse_button_can_be_hidden(path):
+    assert path.showBrowseButton
+    path.showBrowseButton = False
+    assert not path.showBrowseButton
+
+
+@pytest.fixture
+def section(ctk):
+    """A folding section with two labels in it, on view."""
+    import qt
+
+    button = ctk.ctkCollapsibleButton("Advanced")
+    layout = qt.QVBoxLayout(button)
+    button.first, button.second = qt.QLabel("one"), qt.QLabel("two")
+    layout.addWidget(button.first)
+    layout.addWidget(button.second)
+    button.show()
+    return button
+
+
+def test_a_section_folds_by_a_click_on_its_title_only(section):
+    QtTest.QTest.mouseClick(section, QtCore.Qt.LeftButton, pos=QtCore.QPoint(9, 9))
+    assert section.collapsed
+    assert not section.first.visible
+    QtTest.QTest.mouseClick(section, QtCore.Qt.LeftButton, pos=QtCore.QPoint(9, 9))
+    assert not section.collapsed
+    below = QtCore.QPoint(9, section.height - 4)
+    QtTest.QTest.mouseClick(section, QtCore.Qt.LeftButton, pos=below)
+    assert not section.collapsed
+
+
+def test_what_was_hidden_stays_hidden_when_its_section_unfolds(section):
+    section.first.visible = False
+    section.collapsed = True
+    section.collapsed = False
+    assert (section.first.visible, section.second.visible) == (False, True)
+
+
+def test_what_is_shown_in_a_folded_section_is_seen_when_it_unfolds(section):
+    section.first.visible = False
+    section.collapsed = True
+    section.first.visible = True
+    section.second.visible = False
+    assert not section.first.visible
+    section.collapsed = False
+    assert (section.first.visible, section.second.visible) == (True, False)
+
+
+def test_a_disabled_section_does_not_unfold(section):
+    section.collapsed = True
+    section.enabled = False
+    QtTest.QTest.mouseClick(section, QtCore.Qt.LeftButton, pos=QtCore.QPoint(9, 9))
+    assert section.collapsed
+
+
+def test_settings_are_not_the_users(qapp):
+    import qt
+
+    assert "slicer-settings-" in qt.QSettings().fileName()
