@@ -6,12 +6,14 @@ from typing import Any
 import slicer
 import vtk
 
+FULL_WIDTH_HASH = "\uff03"
+
 
 def newTable(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
     """Return a new table node with columns of strings, integers or floats.
 
     Floats are rounded to the six digits that the file will hold, and names lose tabs, line breaks and
-    quotes, on which Slicer's reader trips.
+    quotes, on which Slicer's reader trips, and have another hash sign, after which it reads nothing.
     """
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
     for title, values in columns.items():
@@ -23,7 +25,7 @@ def newTable(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
 
 def plain(text: str) -> str:
     """Return a text as a table keeps it."""
-    return " ".join(text.replace('"', "'").split())
+    return " ".join(text.replace('"', "'").replace("#", FULL_WIDTH_HASH).split())
 
 
 def column(node: Any, title: str) -> list[Any]:

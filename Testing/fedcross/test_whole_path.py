@@ -10,7 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from fedcross.cli import main
-from fedcross.train.phantom import SITE_STYLES, write_synthetic_federation
+from fedcross.train.phantom import write_synthetic_federation
+from fedcross.train.phantom_styles import SITE_STYLES
 
 CONFIG = """
 name = "Tiny"

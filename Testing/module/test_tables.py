@@ -15,6 +15,14 @@ def tables(loaded, scene):
     return tables
 
 
+def test_a_hash_sign_does_not_cut_a_name_off(tables, tmp_path):
+    node = tables.newTable("t", {"word": ["Lesion #2", "#"], "integer": [1, 2]})
+    slicer.util.saveNode(node, str(tmp_path / "t.tsv"))
+    again = slicer.util.loadTable(str(tmp_path / "t.tsv"))
+    assert tables.column(again, "word") == ["Lesion \uff032", "\uff03"]
+    assert tables.column(again, "integer") == [1, 2]
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

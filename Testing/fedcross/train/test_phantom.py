@@ -5,13 +5,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.train.phantom import (
-    MEAN_STYLE,
-    SITE_STYLES,
-    make_case,
-    style_at,
-    write_synthetic_federation,
-)
+from fedcross.train.phantom import make_case, write_synthetic_federation
+from fedcross.train.phantom_styles import MEAN_STYLE, SITE_STYLES, style_at
 
 
 def test_without_shift_all_sites_are_the_mean_site() -> None:

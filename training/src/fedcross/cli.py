@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedcross.errors import FedCrossError
+from fedcross.errors import DataError, FedCrossError
 from fedcross.method.uncertainty import Measure
 
 app = typer.Typer(
@@ -26,6 +26,10 @@ app = typer.Typer(
 )
 bundle_app = typer.Typer(help="Look at, check, pack and import bundles.", no_args_is_help=True)
 app.add_typer(bundle_app, name="bundle")
+data_app = typer.Typer(
+    help="Check a federation's data, or make synthetic ones.", no_args_is_help=True
+)
+app.add_typer(data_app, name="data")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU such as cuda:0.")]
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
@@ -58,13 +62,16 @@ def train(
         Path | None,
         typer.Option(help="Folder that the configuration's data paths are relative to."),
     ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps preprocessed cases for later runs.")
+    ] = None,
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
     from fedcross.console import ConsoleReporter
     from fedcross.federate.local import run_local
     from fedcross.train.config import load_config
 
-    configuration = load_config(config, data_root=data)
+    configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
         run_local(configuration, out, resume=resume, device=device, reporter=reporter)
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
@@ -197,6 +204,68 @@ def segment(
     with ConsoleReporter() as reporter:
         code = run(request, reporter=reporter)
     raise typer.Exit(code)
+
+
+@data_app.command("check")
+def data_check(
+    config: Annotated[Path, typer.Argument(help="TOML configuration.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the configuration's data paths are relative to."),
+    ] = None,
+) -> None:
+    """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
+    from fedcross.console import ConsoleReporter
+    from fedcross.federate.data_page import write_report
+    from fedcross.train.config import load_config
+    from fedcross.train.data_check import check_data
+    from fedcross.train.data_report import HEADING, overview
+
+    configuration = load_config(config, data_root=data)
+    with ConsoleReporter() as reporter:
+        reporter.stage("check", "Reading every case")
+        report = check_data(configuration, reporter)
+    console = Console(highlight=False)
+    table = Table(*HEADING, box=None, pad_edge=False)
+    for row in overview(report):
+        table.add_row(*row)
+    console.print(table)
+    problems = report.problems()
+    for kind, sentences in (("Worth a look", report.remarks()), ("Wrong", problems)):
+        for sentence in sentences:
+            console.print(f"{kind}: {sentence}", markup=False, soft_wrap=True)
+    if out is not None:
+        typer.echo(f"Written: {write_report(report, out)}")
+    if problems:
+        raise DataError(f"The data have {len(problems)} mistakes.", "They are named above.")
+
+
+@data_app.command("phantom")
+def data_phantom(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    sites: Annotated[int, typer.Option(help="Synthetic hospitals.")] = 4,
+    cases: Annotated[int, typer.Option(help="Patients of each.")] = 8,
+    shift: Annotated[
+        float, typer.Option(help="How much the hospitals differ: 0 not at all, 1 strongly.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+) -> None:
+    """Write synthetic hospitals and a configuration that trains them."""
+    from fedcross.console import ConsoleReporter
+    from fedcross.train.phantom_federation import write_phantom_federation
+
+    with ConsoleReporter() as reporter:
+        reporter.stage("phantom", f"Writing {sites} synthetic hospitals")
+        config = write_phantom_federation(
+            folder,
+            sites=sites,
+            cases=cases,
+            shift=shift,
+            seed=seed,
+            progress=lambda done, total: reporter.progress(done, total, "phantom"),
+        )
+    typer.echo(f"Written: {folder}. Next: fedcross train {config} --out RUN")
 
 
 @bundle_app.command("verify")

@@ -29,7 +29,8 @@ from fedcross.method.agreement import dice
 from fedcross.method.discrimination import auroc
 from fedcross.train.config import load_config
 from fedcross.train.export import export_run
-from fedcross.train.phantom import UNSEEN_STYLE, make_case, write_synthetic_federation
+from fedcross.train.phantom import make_case, write_synthetic_federation
+from fedcross.train.phantom_styles import UNSEEN_STYLE
 
 SEED = 2023
 CASES_PER_SITE = 8

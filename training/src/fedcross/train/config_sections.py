@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from fedcross.model.manifest import Structure
-from fedcross.train.datasets import DATASETS
 
 Count = Annotated[int, Field(ge=0)]
 SiteName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
@@ -110,6 +109,9 @@ class SiteConfig(Section):
         if not isinstance(values, Mapping):
             return values
         split, name = values.get("split"), values.get("dataset")
+        # Here, because it brings SimpleITK, which a machine that only trains may lack.
+        from fedcross.train.datasets import DATASETS
+
         known = DATASETS.get(name) if isinstance(name, str) else None
         if isinstance(name, str) and known is None:
             close = difflib.get_close_matches(name, DATASETS, n=1)

@@ -1,88 +1,23 @@
-"""Synthetic hospitals: a federation of phantoms whose sites differ on purpose.
+"""Phantoms: patients of synthetic hospitals, written to disk.
 
 Each case shows one organ inside a body, a bright neighbour that touches it above and a dark one
 behind. The organ fades towards its lower pole, as a prostate does at its apex: that border is hard
-for everybody, which is what an uncertainty map is for. Sites differ in contrast, noise, bias field,
-spacing, orientation, anatomy and annotation style; `shift` dials those differences from none
-(0, iid) over the sites as defined (1) to exaggerated (above 1).
+for everybody, which is what an uncertainty map is for. How a hospital images and annotates is its
+style, see `phantom_styles`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Triple = tuple[float, float, float]
+from fedcross.train.phantom_styles import SITE_STYLES, SiteStyle, Triple, style_at
 
-FIELD_OF_VIEW_MM: Triple = (96.0, 96.0, 72.0)
-
-
-@dataclass(frozen=True)
-class SiteStyle:
-    """How one synthetic hospital images and annotates.
-
-    Attributes
-    ----------
-    organ, neighbour
-        Mean intensities relative to the surrounding tissue, which is 1.
-    noise
-        Standard deviation of the additive Gaussian noise, in the same unit.
-    bias
-        Relative amplitude of the smooth multiplicative field.
-    gain
-        Scale of the stored numbers (scanners have no common unit).
-    spacing_mm
-        Voxel size (x, y, z) before reorientation.
-    radius_mm
-        Mean semi-axes of the organ (x, y, z).
-    margin_mm
-        By how much the annotators draw outside (positive) or inside the true border.
-    """
-
-    organ: float
-    neighbour: float
-    noise: float
-    bias: float
-    gain: float
-    spacing_mm: Triple
-    radius_mm: Triple
-    margin_mm: float
-
-
-MEAN_STYLE = SiteStyle(1.6, 1.9, 0.16, 0.2, 400.0, (2.0, 2.0, 3.0), (21.0, 17.0, 17.0), 0.0)
-SITE_STYLES: dict[str, SiteStyle] = {
-    "site-1": SiteStyle(1.70, 2.00, 0.12, 0.10, 300.0, (2.0, 2.0, 3.0), (22.0, 18.0, 18.0), 0.0),
-    "site-2": SiteStyle(1.45, 1.60, 0.20, 0.30, 900.0, (1.8, 1.8, 3.0), (19.0, 16.0, 16.0), 0.5),
-    "site-3": SiteStyle(1.85, 2.30, 0.24, 0.15, 150.0, (2.2, 2.2, 2.5), (23.0, 18.0, 17.0), -0.5),
-    "site-4": SiteStyle(1.55, 1.95, 0.14, 0.40, 60.0, (2.0, 2.0, 3.5), (20.0, 17.0, 19.0), 0.0),
-}
-UNSEEN_STYLE = SiteStyle(1.60, 1.75, 0.22, 0.30, 500.0, (1.9, 1.9, 3.0), (21.0, 17.0, 17.0), 0.0)
 ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
-
-
-def style_at(style: SiteStyle, shift: float) -> SiteStyle:
-    """Move a site's style between the common mean (``shift`` 0) and itself (1), or beyond.
-
-    Noise, bias and intensities are kept positive when ``shift`` exaggerates.
-    """
-
-    def mix(mean: float, own: float) -> float:
-        return mean + shift * (own - mean)
-
-    def mixed(name: str) -> float | Triple:
-        mean, own = getattr(MEAN_STYLE, name), getattr(style, name)
-        if isinstance(mean, tuple):
-            x, y, z = (max(mix(a, b), 0.5) for a, b in zip(mean, own, strict=True))
-            return (x, y, z)
-        return mix(mean, own) if name == "margin_mm" else max(mix(mean, own), 0.02)
-
-    values: dict[str, Any] = {field.name: mixed(field.name) for field in fields(SiteStyle)}
-    return replace(style, **values)
+BRIGHTEST = 2.5  # of any tissue, about; the surrounding tissue is 1
 
 
 def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
@@ -100,7 +35,7 @@ def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, s
     tuple of SimpleITK.Image
         Image (int16) and label map (uint8; 1 = organ), in LPS orientation, same geometry.
     """
-    z, y, x = _millimetre_grid(style.spacing_mm)
+    z, y, x = _millimetre_grid(style.spacing_mm, style.fov_mm)
     centre = rng.uniform(-6, 6, 3)
     radius = np.asarray(style.radius_mm) * rng.uniform(0.85, 1.15, 3)
     organ_mm = _bumpy_ellipsoid(x - centre[0], y - centre[1], z - centre[2], radius, rng)
@@ -119,15 +54,21 @@ def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, s
     tissue += _soft(neighbour_mm) * (style.neighbour - 1)
     tissue += _soft(organ_mm) * (1 - _soft(neighbour_mm)) * (style.organ - 1) * (0.15 + 0.85 * fade)
     tissue -= _soft(rectum_mm) * (1 - _soft(organ_mm)) * 0.6
-    intensity = tissue * _bias_field(tissue.shape, style.bias, rng)
+    intensity = _sequence(tissue, style) * _bias_field(tissue.shape, style.bias, rng)
     intensity += rng.normal(0.0, style.noise, tissue.shape)
 
-    label = (organ_mm < style.margin_mm) & (neighbour_mm > 0)
+    drawn_mm = organ_mm
+    if style.roundness > 0:
+        plain_mm = _ellipsoid(x - centre[0], y - centre[1], z - centre[2], radius)
+        drawn_mm = (1 - style.roundness) * organ_mm + style.roundness * plain_mm
+    label = (drawn_mm < style.margin_mm) & (neighbour_mm > 0)
+    if style.apex > 0:
+        label &= z > centre[2] - (1 - style.apex) * radius[2]
     image = sitk.GetImageFromArray(np.round(intensity * style.gain).astype(np.int16))
     mask = sitk.GetImageFromArray(label.astype(np.uint8))
     for picture in (image, mask):
         picture.SetSpacing(style.spacing_mm)
-        picture.SetOrigin([-side / 2 for side in FIELD_OF_VIEW_MM])
+        picture.SetOrigin([-side / 2 for side in style.fov_mm])
     return image, mask
 
 
@@ -137,12 +78,12 @@ def write_synthetic_federation(
     cases_per_site: int,
     seed: int,
     shift: float = 1.0,
-    styles: dict[str, SiteStyle] | None = None,
+    styles: Mapping[str, SiteStyle] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sequence[str]:
     """Write a federation as NIfTI: ``folder/<site>/images`` and ``folder/<site>/labels``.
 
-    Sites store their volumes in different axis orders, as scanners do.
+    Sites that differ store their volumes in different axis orders, as scanners do.
 
     Parameters
     ----------
@@ -170,7 +111,7 @@ def write_synthetic_federation(
         for case_index in range(cases_per_site):
             rng = np.random.default_rng([seed, site_index, case_index])
             image, mask = make_case(style_at(style, shift), rng)
-            orientation = ORIENTATIONS[site_index % len(ORIENTATIONS)]
+            orientation = ORIENTATIONS[site_index % len(ORIENTATIONS) if shift else 0]
             name = f"case-{case_index + 1:02d}.nii.gz"
             for kind, picture in (("images", image), ("labels", mask)):
                 (folder / site / kind).mkdir(parents=True, exist_ok=True)
@@ -181,10 +122,17 @@ def write_synthetic_federation(
     return tuple(chosen)
 
 
-def _millimetre_grid(spacing_mm: Triple) -> list[NDArray[np.float64]]:
+def _sequence(tissue: NDArray[np.float64], style: SiteStyle) -> NDArray[np.float64]:
+    """What another sequence makes of the tissues: steeper or flatter contrast, or dark for bright."""
+    if style.gamma != 1:
+        tissue = (np.clip(tissue, 0, None) / BRIGHTEST) ** style.gamma * BRIGHTEST
+    return BRIGHTEST - tissue if style.inverted else tissue
+
+
+def _millimetre_grid(spacing_mm: Triple, fov_mm: Triple) -> list[NDArray[np.float64]]:
     """Open grids (z, y, x) of voxel centres in mm, the origin in the middle of the volume."""
     axes = []
-    for side, spacing in zip(FIELD_OF_VIEW_MM, spacing_mm, strict=True):
+    for side, spacing in zip(fov_mm, spacing_mm, strict=True):
         count = round(side / spacing)
         axes.append(np.arange(count) * spacing - side / 2)
     x, y, z = axes

@@ -46,11 +46,15 @@ def read_case(
         values that `label_map` does not know.
     """
     try:
-        image, label = read_channel(case.image, case.channel), read_volume(case.label)
-        array = on_image_grid(label, image, resample=case.resample_label)
-        return image, mapped(array, label_map)
+        image = read_channel(case.image, case.channel)
+        return image, mapped(read_label(case, image), label_map)
     except DataError as error:
         raise in_case(error, case, site) from error
+
+
+def read_label(case: CaseFiles, image: sitk.Image) -> NDArray[Any]:
+    """The label's values as they are in the file, (D, H, W) on the image's grid."""
+    return on_image_grid(read_volume(case.label), image, resample=case.resample_label)
 
 
 def in_case(error: DataError, case: CaseFiles, site: str) -> DataError:
