@@ -6,11 +6,14 @@ Every default is documented by its field's description; the defaults are those o
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from fedcross.model.manifest import Structure
+
+if TYPE_CHECKING:
+    from fedcross.train.datasets import Dataset
 
 Count = Annotated[int, Field(ge=0)]
 SiteName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
@@ -39,6 +42,18 @@ Split = Annotated[
     Annotated[CountSplit, Tag("counts")] | Annotated[ExplicitSplit, Tag("names")],
     Discriminator(_kind_of_split),
 ]
+
+
+def _dataset(name: str) -> "Dataset":
+    """What is known about a data set; ValueError if it is none."""
+    # Here, because it brings SimpleITK, which a machine that only trains may lack.
+    from fedcross.train.datasets import DATASETS
+
+    if name not in DATASETS:
+        close = difflib.get_close_matches(name, DATASETS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DATASETS)}"
+        raise ValueError(f"dataset {name!r} is not known; {hint}")
+    return DATASETS[name]
 
 
 class SiteConfig(Section):
@@ -109,14 +124,7 @@ class SiteConfig(Section):
         if not isinstance(values, Mapping):
             return values
         split, name = values.get("split"), values.get("dataset")
-        # Here, because it brings SimpleITK, which a machine that only trains may lack.
-        from fedcross.train.datasets import DATASETS
-
-        known = DATASETS.get(name) if isinstance(name, str) else None
-        if isinstance(name, str) and known is None:
-            close = difflib.get_close_matches(name, DATASETS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DATASETS)}"
-            raise ValueError(f"dataset {name!r} is not known; {hint}")
+        known = _dataset(name) if isinstance(name, str) else None
         if isinstance(split, str):
             offered = {} if known is None else known.splits
             if split not in offered:
