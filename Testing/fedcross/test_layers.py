@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "training" / "src" / "fedcross"
-LAYERS = ("errors", "method", "model", "infer", "train", "federate", "console", "demo", "cli")
+LAYERS = (
+    "errors",
+    "method",
+    "model",
+    "infer",
+    "train",
+    "federate",
+    "console",
+    "demo",
+    "commands",
+    "cli",
+)
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 TORCH_FREE = ("architecture", "manifest")
 

@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from fedcross.errors import DataError, FedCrossError
+from fedcross.commands.bundle import app as bundle_app
+from fedcross.commands.data import app as data_app
+from fedcross.errors import FedCrossError
 from fedcross.method.uncertainty import Measure
 
 app = typer.Typer(
@@ -24,14 +25,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-bundle_app = typer.Typer(help="Look at, check, pack and import bundles.", no_args_is_help=True)
 app.add_typer(bundle_app, name="bundle")
-data_app = typer.Typer(
-    help="Check a federation's data, or make synthetic ones.", no_args_is_help=True
-)
 app.add_typer(data_app, name="data")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU such as cuda:0.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder that the configuration's data paths are relative to."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder that keeps preprocessed cases for later runs; memory-mapped."),
+]
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
 
@@ -58,13 +63,8 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
     device: Device = "auto",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the configuration's data paths are relative to."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps preprocessed cases for later runs.")
-    ] = None,
+    data: DataRoot = None,
+    cache: Cache = None,
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
     from fedcross.console import ConsoleReporter
@@ -86,10 +86,8 @@ def compare(
     ] = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised",
     seeds: Annotated[int, typer.Option(help="Runs of each method.")] = 3,
     device: Device = "auto",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the configuration's data paths are relative to."),
-    ] = None,
+    data: DataRoot = None,
+    cache: Cache = None,
 ) -> None:
     """Run several methods on the same splits and budget, and compare them on one page.
 
@@ -99,7 +97,7 @@ def compare(
     from fedcross.federate.compare import compare as run_comparison
     from fedcross.train.config import load_config
 
-    configuration = load_config(config, data_root=data)
+    configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
         page = run_comparison(
             configuration, out, methods=methods, seeds=seeds, device=device, reporter=reporter
@@ -204,140 +202,6 @@ def segment(
     with ConsoleReporter() as reporter:
         code = run(request, reporter=reporter)
     raise typer.Exit(code)
-
-
-@data_app.command("check")
-def data_check(
-    config: Annotated[Path, typer.Argument(help="TOML configuration.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the configuration's data paths are relative to."),
-    ] = None,
-) -> None:
-    """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.federate.data_page import write_report
-    from fedcross.train.config import load_config
-    from fedcross.train.data_check import check_data
-    from fedcross.train.data_report import HEADING, overview
-
-    configuration = load_config(config, data_root=data)
-    with ConsoleReporter() as reporter:
-        reporter.stage("check", "Reading every case")
-        report = check_data(configuration, reporter)
-    console = Console(highlight=False)
-    table = Table(*HEADING, box=None, pad_edge=False)
-    for row in overview(report):
-        table.add_row(*row)
-    console.print(table)
-    problems = report.problems()
-    for kind, sentences in (("Worth a look", report.remarks()), ("Wrong", problems)):
-        for sentence in sentences:
-            console.print(f"{kind}: {sentence}", markup=False, soft_wrap=True)
-    if out is not None:
-        typer.echo(f"Written: {write_report(report, out)}")
-    if problems:
-        raise DataError(f"The data have {len(problems)} mistakes.", "They are named above.")
-
-
-@data_app.command("phantom")
-def data_phantom(
-    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
-    sites: Annotated[int, typer.Option(help="Synthetic hospitals.")] = 4,
-    cases: Annotated[int, typer.Option(help="Patients of each.")] = 8,
-    shift: Annotated[
-        float, typer.Option(help="How much the hospitals differ: 0 not at all, 1 strongly.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
-) -> None:
-    """Write synthetic hospitals and a configuration that trains them."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.train.phantom_federation import write_phantom_federation
-
-    with ConsoleReporter() as reporter:
-        reporter.stage("phantom", f"Writing {sites} synthetic hospitals")
-        config = write_phantom_federation(
-            folder,
-            sites=sites,
-            cases=cases,
-            shift=shift,
-            seed=seed,
-            progress=lambda done, total: reporter.progress(done, total, "phantom"),
-        )
-    typer.echo(f"Written: {folder}. Next: fedcross train {config} --out RUN")
-
-
-@bundle_app.command("verify")
-def bundle_verify(bundle: Annotated[Path, typer.Argument()]) -> None:
-    """Check every part of a bundle: schema, hashes, tensors."""
-    from fedcross.model.bundle import verify_bundle
-
-    verify_bundle(bundle)
-    typer.echo(f"{bundle} is sound.")
-
-
-@bundle_app.command("show")
-def bundle_show(bundle: Annotated[Path, typer.Argument()]) -> None:
-    """Say what a bundle holds and where it comes from."""
-    from fedcross.model.bundle import open_bundle
-
-    with open_bundle(bundle) as opened:
-        manifest, sha256 = opened.manifest, opened.sha256
-    preprocessing = manifest.preprocessing
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in (
-        ("Name", manifest.name),
-        ("Identity", sha256),
-        ("Members", str(len(manifest.members))),
-        ("Structures", ", ".join(structure.name for structure in manifest.structures)),
-        ("Sites", ", ".join(manifest.sites) or "not recorded"),
-        ("Network", manifest.architecture.name),
-        ("Modality", preprocessing.modality or "not recorded"),
-        ("Spacing", " x ".join(f"{side:g}" for side in preprocessing.spacing_mm) + " mm"),
-        ("Patch", " x ".join(str(side) for side in preprocessing.patch_size) + " voxels"),
-        ("Source", manifest.provenance.source or "not recorded"),
-        ("Made", manifest.provenance.created),
-    ):
-        table.add_row(name, value)
-    Console(highlight=False).print(table)
-
-
-@bundle_app.command("pack")
-def bundle_pack(
-    bundle: Annotated[Path, typer.Argument()],
-    zip_path: Annotated[Path, typer.Argument(metavar="ZIP")],
-) -> None:
-    """Put a bundle into one .zip."""
-    from fedcross.model.bundle import pack_bundle
-
-    pack_bundle(bundle, zip_path)
-    typer.echo(f"Packed: {zip_path}")
-
-
-@bundle_app.command("import-reference")
-def bundle_import_reference(
-    checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth.tar file.")],
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
-    spacing: Annotated[tuple[float, float, float], typer.Option(help="Voxel size x y z in mm.")] = (
-        0.5,
-        0.5,
-        1.0,
-    ),
-    patch: Annotated[tuple[int, int, int], typer.Option(help="Patch x y z in voxels.")] = (
-        160,
-        160,
-        32,
-    ),
-    structure: Annotated[str, typer.Option(help="What the checkpoint segments.")] = "Prostate",
-) -> None:
-    """Make a bundle of a checkpoint trained with the authors' code (DIAL-RPI/FedCross)."""
-    from fedcross.model.reference import import_reference_checkpoint
-
-    made = import_reference_checkpoint(
-        checkpoint, bundle, spacing_mm=spacing, patch_size=patch, structure=structure
-    )
-    typer.echo(f"Imported {len(made.manifest.members)} members: {bundle}")
 
 
 def main() -> None:

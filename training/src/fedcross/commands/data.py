@@ -1,0 +1,74 @@
+"""The commands `fedcross data ...`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fedcross.errors import DataError
+
+app = typer.Typer(help="Check a federation's data, or make synthetic ones.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(
+    config: Annotated[Path, typer.Argument(help="TOML configuration.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the configuration's data paths are relative to."),
+    ] = None,
+) -> None:
+    """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
+    from fedcross.console import ConsoleReporter
+    from fedcross.federate.data_page import write_report
+    from fedcross.train.config import load_config
+    from fedcross.train.data_check import check_data
+    from fedcross.train.data_report import HEADING, overview
+
+    configuration = load_config(config, data_root=data)
+    with ConsoleReporter() as reporter:
+        reporter.stage("check", "Reading every case")
+        report = check_data(configuration, reporter)
+    console = Console(highlight=False)
+    table = Table(*HEADING, box=None, pad_edge=False)
+    for row in overview(report):
+        table.add_row(*row)
+    console.print(table)
+    problems = report.problems()
+    for kind, sentences in (("Worth a look", report.remarks()), ("Wrong", problems)):
+        for sentence in sentences:
+            console.print(f"{kind}: {sentence}", markup=False, soft_wrap=True)
+    if out is not None:
+        typer.echo(f"Written: {write_report(report, out)}")
+    if problems:
+        raise DataError(f"The data have {len(problems)} mistakes.", "They are named above.")
+
+
+@app.command("phantom")
+def phantom(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    sites: Annotated[int, typer.Option(help="Synthetic hospitals.")] = 4,
+    cases: Annotated[int, typer.Option(help="Patients of each.")] = 8,
+    shift: Annotated[
+        float, typer.Option(help="How much the hospitals differ: 0 not at all, 1 strongly.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+) -> None:
+    """Write synthetic hospitals and a configuration that trains them."""
+    from fedcross.console import ConsoleReporter
+    from fedcross.train.phantom_federation import write_phantom_federation
+
+    with ConsoleReporter() as reporter:
+        reporter.stage("phantom", f"Writing {sites} synthetic hospitals")
+        config = write_phantom_federation(
+            folder,
+            sites=sites,
+            cases=cases,
+            shift=shift,
+            seed=seed,
+            progress=lambda done, total: reporter.progress(done, total, "phantom"),
+        )
+    typer.echo(f"Written: {folder}. Next: fedcross train {config} --out RUN")
