@@ -1,7 +1,8 @@
 """The commands `fedcross data ...`."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,7 +10,15 @@ from rich.table import Table
 
 from fedcross.errors import DataError
 
+if TYPE_CHECKING:
+    from fedcross.train.data_report import DataReport
+
 app = typer.Typer(help="Check a federation's data, or make synthetic ones.", no_args_is_help=True)
+TABLES = (
+    ("site", "cases", "split", "label values", "wrong"),
+    ("site", "voxels", "spacing, mm"),
+    ("site", "intensity", "volume, mL"),
+)
 
 
 @app.command("check")
@@ -26,25 +35,36 @@ def check(
     from fedcross.federate.data_page import write_report
     from fedcross.train.config import load_config
     from fedcross.train.data_check import check_data
-    from fedcross.train.data_report import HEADING, overview
+    from fedcross.train.data_overview import LEGEND, mistakes
 
     configuration = load_config(config, data_root=data)
     with ConsoleReporter() as reporter:
         reporter.stage("check", "Reading every case")
         report = check_data(configuration, reporter)
-    console = Console(highlight=False)
-    table = Table(*HEADING, box=None, pad_edge=False)
-    for row in overview(report):
-        table.add_row(*row)
-    console.print(table)
+    console = Console(highlight=False, markup=False)
+    for table in _tables(report):
+        console.print(table, "")
+    console.print(LEGEND)
     problems = report.problems()
     for kind, sentences in (("Worth a look", report.remarks()), ("Wrong", problems)):
         for sentence in sentences:
-            console.print(f"{kind}: {sentence}", markup=False, soft_wrap=True)
+            console.print(f"{kind}: {sentence}", soft_wrap=True)
     if out is not None:
         typer.echo(f"Written: {write_report(report, out)}")
     if problems:
-        raise DataError(f"The data have {len(problems)} mistakes.", "They are named above.")
+        raise DataError(f"The data have {mistakes(len(problems))}.", "See above.")
+
+
+def _tables(report: "DataReport") -> Iterator[Table]:
+    """The sites below one another; all columns at once would not fit a terminal."""
+    from fedcross.train.data_overview import HEADING, overview
+
+    rows = [dict(zip(HEADING, row, strict=True)) for row in overview(report)]
+    for columns in TABLES:
+        shown = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            shown.add_row(*(row[column].replace("; ", "\n") for column in columns))
+        yield shown
 
 
 @app.command("phantom")

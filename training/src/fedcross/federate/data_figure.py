@@ -6,17 +6,22 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from fedcross.federate.figures import STYLE, as_svg, colour
-from fedcross.train.data_check import PICTURES
-from fedcross.train.data_report import HISTOGRAM_EDGES, CaseReport, Picture, SiteReport
+from fedcross.train.data_report import HISTOGRAM_EDGES, PICTURES, CaseReport, Picture, SiteReport
 
 SIDE_INCHES = 1.5
 
 
-def site_figure(site: SiteReport, others: Sequence[SiteReport]) -> str:
-    """Slices of the first cases with what is drawn in them, and the distribution of z-scores."""
+def site_figure(
+    site: SiteReport, others: Sequence[SiteReport], structures: Sequence[str] = ()
+) -> str:
+    """Slices of the first cases with what is drawn in them, and the distribution of z-scores.
+
+    Several structures (names, in the order of their labels) are told apart below the slices.
+    """
     shown = [case for case in site.cases if case.picture is not None]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(SIDE_INCHES * (PICTURES + 2), SIDE_INCHES * 1.25))
@@ -25,6 +30,8 @@ def site_figure(site: SiteReport, others: Sequence[SiteReport]) -> str:
             if case.picture is not None:
                 _slice(figure.add_subplot(grid[place]), case.name, case.picture)
         _intensities(figure.add_subplot(grid[PICTURES:]), site, others)
+        if len(structures) > 1:
+            _key(figure, structures)
     return as_svg(figure)
 
 
@@ -36,6 +43,21 @@ def _slice(axes: Axes, name: str, picture: Picture) -> None:
             axes.contour(mask, levels=[0.5], colors=colour(int(value)), linewidths=0.8)
     axes.set_title(name if len(name) <= 18 else f"{name[:17]}…", fontsize=7)
     axes.axis("off")
+
+
+def _key(figure: Figure, structures: Sequence[str]) -> None:
+    lines = [
+        Line2D([], [], color=colour(label), label=name)
+        for label, name in enumerate(structures, start=1)
+    ]
+    figure.legend(
+        handles=lines,
+        loc="upper left",
+        bbox_to_anchor=(0.1, 0.08),
+        ncol=PICTURES,
+        frameon=False,
+        fontsize=7,
+    )
 
 
 def _intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 from fedcross.errors import OutputError
 from fedcross.federate.page import figure, note, page, table
 from fedcross.train.atomic import write_atomically
-from fedcross.train.data_report import HEADING, CaseReport, DataReport, SiteReport, overview
+from fedcross.train.data_overview import HEADING, LEGEND, mistakes, overview, plain
+from fedcross.train.data_report import CaseReport, DataReport, SiteReport
 
 RECORD, PAGE = "data.json", "data.html"
-CASE_HEADING = ("case", "part", "voxels", "spacing, mm", "volumes, mL", "wrong or odd")
-LEGEND = (
-    "Split: cases to train, validate and test. Voxels, spacing and volumes: smallest to largest. "
-    "Intensity: medians over the cases of the percentiles 1, 50 and 99."
+CASE_HEADING = (
+    "case",
+    "part",
+    "voxels",
+    "spacing, mm",
+    "label values",
+    "volumes, mL",
+    "wrong or odd",
 )
 
 
@@ -41,7 +46,7 @@ def data_page(report: DataReport) -> str:
     problems, remarks = report.problems(), report.remarks()
     lead = (
         f"{len(report.sites)} sites, {sum(len(site.cases) for site in report.sites)} cases. "
-        + (f"{len(problems)} mistakes." if problems else "Nothing is wrong.")
+        + (f"{mistakes(len(problems))}." if problems else "Nothing is wrong.")
         + " The slices come from patients: treat this page as you treat the data."
     )
     sections = {"Wrong": [_listed(problems)]} if problems else {}
@@ -65,8 +70,9 @@ def _row(case: CaseReport) -> tuple[str, ...]:
         case.name,
         case.part,
         " x ".join(str(side) for side in case.size or ()),
-        " x ".join(f"{step:.4g}" for step in case.spacing_mm or ()),
-        "; ".join(f"{name} {volume:.4g}" for name, volume in case.volumes_ml.items()),
+        " x ".join(plain(step) for step in case.spacing_mm or ()),
+        ", ".join(plain(value) for value in case.values),
+        "; ".join(f"{name} {plain(volume)}" for name, volume in case.volumes_ml.items()),
         " ".join((*filter(None, [case.problem]), *case.remarks)),
     )
 
@@ -77,4 +83,5 @@ def _svg(site: SiteReport, report: DataReport) -> str | None:
         return None
     from fedcross.federate.data_figure import site_figure
 
-    return site_figure(site, [other for other in report.sites if other is not site])
+    others = [other for other in report.sites if other is not site]
+    return site_figure(site, others, report.structures)

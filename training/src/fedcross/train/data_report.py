@@ -1,15 +1,13 @@
 """What a check of the data found: plain figures, one sentence for everything that is wrong."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.train.splits import PARTS
-
+PICTURES = 6  # of each site
 PERCENTILES = (1, 25, 50, 75, 99)
 HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # of z-scores
 
@@ -58,7 +56,7 @@ class CaseReport:
     histogram
         Share of voxels by z-score, between `HISTOGRAM_EDGES`.
     picture
-        A slice through the label's middle; not of every case.
+        A slice through the label's middle, as radiologists look at it; not of every case.
     """
 
     name: str
@@ -106,11 +104,6 @@ class SiteReport:
         if self.problem is not None:
             yield self.problem
         yield from (case.problem for case in self.cases if case.problem is not None)
-
-    def volume_ml(self, structure: str) -> float | None:
-        """Median volume of a structure over the cases that have it."""
-        volumes = [v for case in self.cases if (v := case.volumes_ml.get(structure, 0.0)) > 0]
-        return median(volumes) if volumes else None
 
 
 @dataclass(frozen=True)
@@ -175,44 +168,3 @@ class DataReport:
                 for site in self.sites
             ],
         }
-
-
-HEADING = ("site", "cases", "split", "voxels", "spacing, mm", "intensity", "volume, mL", "wrong")
-
-
-def overview(report: DataReport) -> list[tuple[str, ...]]:
-    """A row of `HEADING` for every site: ranges over its cases, medians of percentiles."""
-    return [_row(site, report.structures) for site in report.sites]
-
-
-def _row(site: SiteReport, structures: Sequence[str]) -> tuple[str, ...]:
-    wrong = sum(1 for _ in site.problems())
-    split = "/".join(str(site.count(part)) for part in PARTS)
-    good = site.readable
-    if not good:
-        return site.name, str(len(site.cases)), split, "", "", "", "", str(wrong)
-    sizes = zip(*(case.size for case in good if case.size), strict=True)
-    spacings = zip(*(case.spacing_mm for case in good if case.spacing_mm), strict=True)
-    low, middle, high = (
-        median(case.percentiles[PERCENTILES.index(q)] for case in good) for q in (1, 50, 99)
-    )
-    volumes = []
-    for name in structures:
-        each = [case.volumes_ml[name] for case in good if name in case.volumes_ml]
-        volumes.append(f"{name} {_span(each)}" if each else f"{name} not drawn")
-    return (
-        site.name,
-        str(len(site.cases)),
-        split,
-        " x ".join(_span(sides) for sides in sizes),
-        " x ".join(_span(steps) for steps in spacings),
-        f"{low:.3g} {middle:.3g} {high:.3g}",
-        "; ".join(volumes),
-        str(wrong) if wrong else "none",
-    )
-
-
-def _span(values: Sequence[float]) -> str:
-    """The smallest and the largest, or the only value there is."""
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
-    return low if low == high else f"{low}..{high}"

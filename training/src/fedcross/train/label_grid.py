@@ -37,11 +37,10 @@ def on_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> ND
     array: NDArray[Any] = sitk.GetArrayFromImage(label)
     if difference(grid, wanted) is None:
         return array
-    ordered = _in_order_of(grid, wanted)
-    if difference(ordered, wanted) is None:
-        return restore_order(array, grid, ordered)
+    told = other_grid(label, image)
+    if told is None:
+        return restore_order(array, grid, _in_order_of(grid, wanted))
     if not resample:
-        told = difference(grid, wanted)
         raise DataError(
             f"{told}.", "Correct it, or set the site's resample_labels = true if both are right."
         )
@@ -51,6 +50,14 @@ def on_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> ND
             f"{outside} labelled voxels lie outside the image.", "The label is another image's."
         )
     return _nearest(array, grid, wanted)
+
+
+def other_grid(label: sitk.Image, image: sitk.Image) -> str | None:
+    """How a label's grid differs from the image's by more than the order of axes; None: not at all."""
+    grid, wanted = Grid.of(label), Grid.of(image)
+    if difference(_in_order_of(grid, wanted), wanted) is None:
+        return None
+    return difference(grid, wanted)
 
 
 def difference(label: Grid, image: Grid) -> str | None:

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fedcross.infer.volume_io import write_volume
 from fedcross.train.phantom_styles import SITE_STYLES, SiteStyle, Triple, style_at
 
 ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
@@ -64,7 +65,9 @@ def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, s
     label = (drawn_mm < style.margin_mm) & (neighbour_mm > 0)
     if style.apex > 0:
         label &= z > centre[2] - (1 - style.apex) * radius[2]
-    image = sitk.GetImageFromArray(np.round(intensity * style.gain).astype(np.int16))
+    stored = np.iinfo(np.int16)  # beyond it a scanner saturates
+    intensity = np.clip(np.round(intensity * style.gain), stored.min, stored.max)
+    image = sitk.GetImageFromArray(intensity.astype(np.int16))
     mask = sitk.GetImageFromArray(label.astype(np.uint8))
     for picture in (image, mask):
         picture.SetSpacing(style.spacing_mm)
@@ -104,6 +107,11 @@ def write_synthetic_federation(
     -------
     sequence of str
         The sites' names.
+
+    Raises
+    ------
+    OutputError
+        If a volume cannot be written.
     """
     chosen = SITE_STYLES if styles is None else styles
     total = cases_per_site * len(chosen)
@@ -115,8 +123,7 @@ def write_synthetic_federation(
             name = f"case-{case_index + 1:02d}.nii.gz"
             for kind, picture in (("images", image), ("labels", mask)):
                 (folder / site / kind).mkdir(parents=True, exist_ok=True)
-                stored = sitk.DICOMOrient(picture, orientation)
-                sitk.WriteImage(stored, str(folder / site / kind / name))
+                write_volume(sitk.DICOMOrient(picture, orientation), folder / site / kind / name)
             if progress is not None:
                 progress(site_index * cases_per_site + case_index + 1, total)
     return tuple(chosen)

@@ -47,14 +47,10 @@ def read_case(
     """
     try:
         image = read_channel(case.image, case.channel)
-        return image, mapped(read_label(case, image), label_map)
+        label = on_image_grid(read_volume(case.label), image, resample=case.resample_label)
+        return image, mapped(label, label_map)
     except DataError as error:
         raise in_case(error, case, site) from error
-
-
-def read_label(case: CaseFiles, image: sitk.Image) -> NDArray[Any]:
-    """The label's values as they are in the file, (D, H, W) on the image's grid."""
-    return on_image_grid(read_volume(case.label), image, resample=case.resample_label)
 
 
 def in_case(error: DataError, case: CaseFiles, site: str) -> DataError:
