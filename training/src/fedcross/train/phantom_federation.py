@@ -9,7 +9,7 @@ from fedcross.train.phantom import write_synthetic_federation
 from fedcross.train.phantom_styles import draw_styles
 
 CONFIG = "phantom.toml"
-MIN_CASES, MAX_SHIFT = 3, 3.0
+MIN_CASES, MAX_SHIFT = 3, 3
 LATIN_BLOCKS = 3  # so often every member meets every site
 
 _HEAD = """\
@@ -100,7 +100,7 @@ def write_phantom_federation(
         ("seed", seed, 0, 2**63 - 1),
     ):
         if not low <= value <= high:
-            raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {value:g}.")
+            raise ConfigError(f"{name} must be from {low} to {high}, got {value}.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(
             f"{folder.name} is there already and not empty.", "Choose another folder."
