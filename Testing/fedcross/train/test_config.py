@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+import dataset_trees
 from fedcross.errors import ConfigError
-from fedcross.train.config import TrainingConfig, config_sha256, load_config
+from fedcross.train.config import TrainingConfig, config_sha256, config_values, load_config
+from fedcross.train.data_check import check_data
 from tiny_federation import write_federation
 
 CONFIGS = Path(__file__).parents[3] / "training" / "configs"
@@ -143,3 +145,66 @@ def test_a_configurations_identity_is_what_it_decides_and_not_where_data_lie(
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
 def test_the_configurations_that_are_shipped_are_sound(path: Path) -> None:
     assert load_config(path).members >= 1
+
+
+def prostate_downloads(root: Path, layout: str) -> None:
+    """What a person has in the four folders: the downloads as they unpack, or the authors' form."""
+    names = {"MSD-Prostate": "prostate_0{}", "NCI-ISBI-Prostate": "Prostate3T-01-000{}"}
+    names |= {"PROMISE12": "Case0{}", "PROSTATEx": "ProstateX-000{}"}
+    if layout == "downloads":
+        dataset_trees.msd(root / "MSD-Prostate" / "Task05_Prostate")
+        dataset_trees.nci_isbi_2013(root / "NCI-ISBI-Prostate")
+        dataset_trees.promise12(root / "PROMISE12")
+        dataset_trees.prostatex(root / "PROSTATEx")
+    else:
+        for number, (folder, name) in enumerate(names.items()):
+            images, labels = ("image", "label") if number else ("imagesTr", "labelsTr")
+            cases = {name.format(n): 3 * number + n for n in range(3)}
+            dataset_trees.preprocessed(root / folder, cases, images, labels)
+
+
+@pytest.mark.parametrize("name", ["prostate-midl2023.toml", "prostate-fast.toml"])
+@pytest.mark.parametrize("layout", ["downloads", "authors"])
+def test_a_prostate_configuration_finds_every_set_as_it_is_distributed(
+    tmp_path: Path, name: str, layout: str
+) -> None:
+    prostate_downloads(tmp_path, layout)
+    config = load_config(CONFIGS / name, data_root=tmp_path)
+    paper = {site.name: site.split for site in config.sites}
+    assert paper == {
+        "MSD": (19, 3, 10),
+        "NCI-ISBI": (48, 8, 24),
+        "PROMISE12": (30, 5, 15),
+        "PROSTATEx": (122, 20, 62),
+    }
+    tiny = tuple(site.model_copy(update={"split": (1, 0, 1)}) for site in config.sites)
+    report = check_data(config.model_copy(update={"sites": tiny}))
+    # The tiny sets have voxels in common, so what is said about the whole federation is left out.
+    assert [problem for site in report.sites for problem in site.problems()] == []
+    found = [len(site.readable) for site in report.sites]
+    assert found == ([3, 4, 3, 2] if layout == "downloads" else [3, 3, 3, 3])
+    assert all(case.volumes_ml["Prostate"] > 0 for site in report.sites for case in site.cases)
+
+
+def test_the_fast_prostate_configuration_differs_from_the_papers_where_it_says_so() -> None:
+    paper, fast = (
+        config_values(load_config(CONFIGS / f"prostate-{name}.toml"))
+        for name in ("midl2023", "fast")
+    )
+    sections = ("method", "network", "preprocessing", "training")
+    different = {
+        f"{section}.{key}"
+        for section in sections
+        for key, value in paper[section].items()
+        if fast[section][key] != value
+    }
+    assert different == {
+        "method.rounds",
+        "method.local_epochs",
+        "method.schedule",
+        "network.norm",
+        "training.foreground_fraction",
+        "training.validate_every",
+        "training.precision",
+    }
+    assert {key for key in paper if paper[key] != fast[key]} == {*sections} - {"preprocessing"}

@@ -45,10 +45,10 @@ def either_layout(native: Finder) -> Finder:
 def msd_prostate(root: Path, channel: int | None) -> Found:
     """Task05_Prostate: 4D images, of which channel 0 is T2 and channel 1 the diffusion map."""
     require_folder(root)
-    listed = (root / "dataset.json").is_file()
-    if not listed and all((root / name).is_dir() for name in ("imagesTr", "labelsTr")):
+    if (root / "imagesTr").is_dir() and not (root / "dataset.json").is_file():
         return pair(root, "imagesTr", "labelsTr")
-    return msd(root, channel)
+    folders = [folder for folder, names in walk(root) if "dataset.json" in names]
+    return msd(folders[0] if len(folders) == 1 else root, channel)
 
 
 def nci_isbi_2013(root: Path, channel: int | None) -> Found:
