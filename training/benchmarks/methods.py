@@ -1,0 +1,286 @@
+"""Every method on two federations that are not iid on purpose: the paper's ranking, as measured.
+
+    python training/benchmarks/methods.py phantom --out FOLDER
+    python training/benchmarks/methods.py hippocampus --data MSD_HIPPOCAMPUS --out FOLDER
+
+``phantom`` needs no download: four synthetic hospitals that differ in contrast, noise, bias field,
+spacing, field of view, anatomy and annotation style (``--shift``). ``hippocampus`` takes 24 cases of the Medical Segmentation Decathlon's Task04 (``images/`` and ``labels/``) and makes one
+hospital of four plain, one inverted, one noisy and one that draws a voxel more than the others.
+
+Each takes about an hour on one core. Finished runs in FOLDER are kept and an interrupted one goes on.
+What a reader needs is written to ``FOLDER/report``: the tables (CSV and Markdown), the page, facts.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import date
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from fedcross.console import ConsoleReporter
+from fedcross.errors import DataError
+from fedcross.federate.compare import CASES, PAGE, TABLE, compare
+from fedcross.federate.significance import Spread, holm, over_seeds, paired_test
+from fedcross.train.config import load_config
+from fedcross.train.phantom_federation import write_phantom_federation
+
+METHODS = (
+    "fedcross-ens,fedavg,centralised,fedcross,local,fedbn,fedprox,"
+    "fedcross-ens:distillation=0.5,fedcross-ens:mu=0.01,fedcross-ens:average=soup"
+)
+REFERENCE = "FedCrossEns"
+CASES_PER_SITE = 6
+NOISE = 0.5  # of the image's standard deviation
+CONFIG = "federation.toml"
+BUDGET = """
+[network]
+name = "unet"
+base_channels = 8
+norm = "instance"
+
+[training]
+batch_size = 2
+patches_per_case = {patches}
+learning_rate = 0.02
+momentum = 0.9
+foreground_fraction = {foreground}
+validate_every = 4
+"""
+HIPPOCAMPUS = """
+name = "Hippocampus, not iid"
+seed = 1
+
+[method]
+kind = "fedcross-ens"
+rounds = 20
+local_epochs = 2
+
+[preprocessing]
+spacing_mm = [1.5, 1.5, 1.5]
+patch_size = [32, 32, 32]
+overlap = 0.5
+modality = "MR"
+
+[[structures]]
+name = "Anterior hippocampus"
+label = 1
+color = [0.95, 0.75, 0.25]
+
+[[structures]]
+name = "Posterior hippocampus"
+label = 2
+color = [0.30, 0.65, 0.95]
+"""
+PHANTOM = """
+name = "Phantom, not iid"
+seed = 1
+
+[method]
+kind = "fedcross-ens"
+rounds = 20
+local_epochs = 2
+
+[preprocessing]
+spacing_mm = [3.0, 3.0, 3.0]
+patch_size = [32, 32, 32]
+overlap = 0.5
+modality = "MR"
+
+[[structures]]
+name = "Phantom organ"
+label = 1
+color = [0.35, 0.9, 0.55]
+"""
+SITE = """
+[[sites]]
+name = "{name}"
+images = "{name}/images"
+labels = "{name}/labels"
+split = {split}
+"""
+
+
+def inverted(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Bright is dark here: another sequence."""
+    return sitk.InvertIntensity(
+        image, maximum=float(sitk.GetArrayViewFromImage(image).max())
+    ), label
+
+
+def noisy(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Gaussian noise of half the image's standard deviation; the same for the same image."""
+    deviation = float(sitk.GetArrayViewFromImage(image).std()) * NOISE
+    return sitk.AdditiveGaussianNoise(image, standardDeviation=deviation, seed=1), label
+
+
+def generous(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """Annotators who draw a voxel more on every side of what others draw."""
+    drawn = sitk.GetArrayFromImage(label)
+    distance, nearest = ndimage.distance_transform_edt(drawn == 0, return_indices=True)
+    wider = sitk.GetImageFromArray(np.where(distance <= 1, drawn[tuple(nearest)], 0))
+    wider.CopyInformation(label)
+    return image, wider
+
+
+def plain(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    """As it came."""
+    return image, label
+
+
+SITES = {"plain": plain, "inverted": inverted, "noisy": noisy, "generous": generous}
+
+
+def write_hippocampus(source: Path, folder: Path) -> Path:
+    """Write the federation; return its configuration."""
+    names = sorted(path.name for path in (source / "images").glob("*.nii*"))
+    if len(names) < len(SITES) * CASES_PER_SITE:
+        raise DataError(
+            f"There are {len(names)} images in {source.name}/images, and 24 are needed.",
+            "Point --data at a folder with images/ and labels/.",
+        )
+    for place, (site, change) in enumerate(SITES.items()):
+        for name in names[place * CASES_PER_SITE :][:CASES_PER_SITE]:
+            image = sitk.ReadImage(str(source / "images" / name), sitk.sitkFloat32)
+            label = sitk.ReadImage(str(source / "labels" / name), sitk.sitkUInt8)
+            for kind, picture in zip(("images", "labels"), change(image, label), strict=True):
+                (folder / site / kind).mkdir(parents=True, exist_ok=True)
+                sitk.WriteImage(picture, str(folder / site / kind / name))
+    text = HIPPOCAMPUS + BUDGET.format(patches=4, foreground=0.5)
+    text += "".join(SITE.format(name=name, split=[3, 1, 2]) for name in SITES)
+    (folder / CONFIG).write_text(text, encoding="utf-8")
+    return folder / CONFIG
+
+
+def write_phantom(folder: Path, shift: float) -> Path:
+    """Write four synthetic hospitals of 16 patients; return the configuration."""
+    made = write_phantom_federation(folder, sites=4, cases=16, shift=shift, seed=1)
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    text = PHANTOM + BUDGET.format(patches=1, foreground=0.0)
+    text += "".join(SITE.format(name=name, split=[10, 2, 4]) for name in names)
+    made.unlink()
+    (folder / CONFIG).write_text(text, encoding="utf-8")
+    return folder / CONFIG
+
+
+def markdown(out: Path) -> str:
+    """The comparison as a table: a row per predictor, means over cases, deviations over seeds."""
+    with (out / CASES).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    metrics = ("dice", "hd95_mm", "assd_mm")
+    sites = list(dict.fromkeys(row["site"] for row in rows))
+    by_method = {name: list(found) for name, found in groupby(rows, key=lambda r: r["method"])}
+    cases = {name: _by_case(found) for name, found in by_method.items()}
+    tests = {n: paired_test(c, cases[REFERENCE]) for n, c in cases.items() if n != REFERENCE}
+    corrected = holm({name: test.p for name, test in tests.items()})
+    heading = ["method", "Dice", "HD95, mm", "ASSD, mm", *(f"Dice {site}" for site in sites)]
+    heading += [f"Dice minus {REFERENCE}'s", "p (Holm)"]
+    lines = [" | ".join(heading), " | ".join("---" for _ in heading)]
+    for name, found in by_method.items():
+        cells = [name, *(_told(_over_seeds(found, metric)) for metric in metrics)]
+        for site in sites:
+            cells.append(_told(_over_seeds([r for r in found if r["site"] == site], "dice")))
+        test = tests.get(name)
+        p = corrected.get(name)
+        cells += (
+            ["", ""]
+            if test is None
+            else [f"{test.difference:+.3f}", "" if p is None else f"{p:.3f}"]
+        )
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _by_case(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], float]:
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        values.setdefault((row["site"], row["case"]), []).append(float(row["dice"]))
+    return {case: float(np.mean(each)) for case, each in values.items()}
+
+
+def _over_seeds(rows: Iterable[dict[str, str]], metric: str) -> Spread:
+    seeds: dict[str, list[float]] = {}
+    for row in rows:
+        seeds.setdefault(row["seed"], []).append(float(row[metric]))
+    return over_seeds([float(np.mean(each)) for each in seeds.values()])
+
+
+def _told(spread: Spread) -> str:
+    return f"{spread.mean:.3f}" + (f" ± {spread.deviation:.3f}" if spread.deviation else "")
+
+
+def facts(config: Path, given: argparse.Namespace, minutes: float) -> str:
+    """What was measured with what."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "monai", "numpy"))
+    lines = [
+        f"{date.today()}, commit {commit or 'unknown'}, Python {platform.python_version()}, {versions}",
+        f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, "
+        f"{minutes:.0f} minutes since the last interruption",
+        f"{given.seeds} seeds; what predicts is the round with the best validation Dice",
+    ]
+    if given.federation == "phantom":
+        lines.append(f"phantom shift {given.shift:g}")
+    told = "".join(f"- {line}\n" for line in lines)
+    return f"{told}\n```toml{config.read_text(encoding='utf-8')}```\n"
+
+
+def main() -> int:
+    """Write the federation, compare, report; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("federation", choices=("phantom", "hippocampus"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="of hippocampus: folder with images/ and labels/")
+    parser.add_argument("--shift", type=float, default=0.7, help="of phantom")
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    folder = given.out / "federation"
+    config = folder / CONFIG
+    if not config.is_file():
+        if given.federation == "phantom":
+            write_phantom(folder, given.shift)
+        elif given.data is None:
+            parser.error("hippocampus needs --data")
+        else:
+            write_hippocampus(given.data, folder)
+    began = time.monotonic()
+    with ConsoleReporter() as reporter:
+        compare(
+            load_config(config),
+            given.out,
+            methods=given.methods,
+            seeds=given.seeds,
+            reporter=reporter,
+        )
+    minutes = (time.monotonic() - began) / 60
+    report = given.out / "report"
+    report.mkdir(exist_ok=True)
+    for name in (TABLE, CASES, PAGE):
+        shutil.copyfile(given.out / name, report / name)
+    title = f"# {given.federation.capitalize()}, not iid"
+    text = f"{title}\n\n{markdown(given.out)}\n{facts(config, given, minutes)}"
+    (report / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
