@@ -42,13 +42,23 @@ def test_the_lock_of_a_dead_process_is_no_hindrance(config: TrainingConfig, run_
 
 
 def test_an_existing_run_is_not_overwritten(config: TrainingConfig, run_path: Path) -> None:
-    with open_run(run_path, config, resume=False):
-        pass
+    with open_run(run_path, config, resume=False) as run:
+        run.record_plan({"s0": {"train": ["a"]}}, ((0,),))
     with (
         pytest.raises(CheckpointError, match=r"already holds a run\. Add --resume"),
         open_run(run_path, config, resume=False),
     ):
         pass
+
+
+def test_a_run_whose_data_were_never_read_is_begun_anew_with_another_configuration(
+    config: TrainingConfig, run_path: Path
+) -> None:
+    with open_run(run_path, config, resume=False):
+        pass
+    other = config.model_copy(update={"seed": config.seed + 1})
+    with open_run(run_path, other, resume=False) as run:
+        assert run.configuration().seed == other.seed
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(

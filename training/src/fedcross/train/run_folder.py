@@ -164,6 +164,8 @@ def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[Ru
 
 
 def _check_empty(run: RunFolder) -> None:
+    if run.exists and not (run.path / SPLITS).is_file():
+        return  # its data could not be used: after putting them right a person tries again
     if run.exists:
         raise CheckpointError(
             f"{run.path.name} already holds a run.", "Add --resume, or choose another folder."
