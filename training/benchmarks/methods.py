@@ -4,8 +4,9 @@
     python training/benchmarks/methods.py hippocampus --data MSD_HIPPOCAMPUS --out FOLDER
 
 ``phantom`` needs no download: four synthetic hospitals that differ in contrast, noise, bias field,
-spacing, field of view, anatomy and annotation style (``--shift``). ``hippocampus`` takes 24 cases of the Medical Segmentation Decathlon's Task04 (``images/`` and ``labels/``) and makes one
-hospital of four plain, one inverted, one noisy and one that draws a voxel more than the others.
+spacing, field of view, anatomy and annotation style (``--shift``). ``hippocampus`` takes 24 cases of
+the Medical Segmentation Decathlon's Task04 (``images/`` and ``labels/``) and makes four hospitals of
+them: one plain, one inverted, one noisy and one that draws a voxel more than the others.
 
 Each takes about an hour on one core. Finished runs in FOLDER are kept and an interrupted one goes on.
 What a reader needs is written to ``FOLDER/report``: the tables (CSV and Markdown), the page, facts.
