@@ -184,7 +184,7 @@ def test_dicom_that_cannot_be_read_is_a_named_case(tmp_path: Path) -> None:
     cases = found(root, "nci-isbi-2013", (4, 0, 0))
     (case,) = (case for case in cases.train if case.name == "Prostate3T-01-0001")
     with pytest.raises(
-        DataError, match=r"^Case Prostate3T-01-0001 of site north: 6 files .* cannot be read"
+        DataError, match=r"^Case Prostate3T-01-0001 of site north: .* unreadable files \(6\)"
     ):
         read_case(case, {1: 1, 2: 1}, "north")
 

@@ -158,7 +158,9 @@ def test_dicom_cut_short_or_of_two_series_is_a_named_case(tmp_path: Path) -> Non
     last = folder / "1-06.dcm"
     content = last.read_bytes()
     last.write_bytes(content[:-100])
-    with pytest.raises(DataError, match=r"of site north: 1 files of the series .* is 1-06\.dcm"):
+    with pytest.raises(
+        DataError, match=r"of site north: The series .* unreadable files \(1\), .* is 1-06\.dcm"
+    ):
         read_case(case, {1: 1, 2: 1}, "north")
     last.write_bytes(content)
     array = dataset_trees.case_arrays(4)[0]

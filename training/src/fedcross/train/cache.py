@@ -68,9 +68,9 @@ class VolumeCache:
                     _write(partial / LABEL, made.label.numpy())
             except OutputError as error:
                 if _mapped(name, place) is None:  # nobody else has just put it there
+                    why = getattr(error.__cause__, "strerror", None) or "it cannot be written"
                     raise OutputError(
-                        f"The preprocessed case {name} cannot be kept in the cache: "
-                        f"{error.__cause__ or error}.",
+                        f"The preprocessed case {name} cannot be kept in the cache: {why}.",
                         "Make room, or choose another folder as cache.",
                     ) from error
             found = _mapped(name, place) or made

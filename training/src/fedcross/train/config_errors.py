@@ -41,7 +41,13 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str
         return f"{key} is missing."
     if kind == "union_tag_invalid":
         return f"{key}.name must be one of {context['expected_tags']}, got {context['tag']!r}."
-    what = detail["msg"].removeprefix("Value error, ").removesuffix(".")
+    if kind in ("too_short", "too_long"):
+        limit = "min_length" if kind == "too_short" else "max_length"
+        word = "least" if kind == "too_short" else "most"
+        return f"{key} must hold at {word} {context[limit]}, got {context['actual_length']}."
+    what = (
+        detail["msg"].removeprefix("Value error, ").removesuffix(".").split(", unable to parse")[0]
+    )
     if kind == "value_error":
         return f"{key}: {what}." if key else f"{what}."
     return f"{key} {what.replace('Input should', 'must')}, got {detail['input']!r}."

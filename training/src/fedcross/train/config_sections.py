@@ -128,9 +128,10 @@ class SiteConfig(Section):
         if isinstance(split, str):
             offered = {} if known is None else known.splits
             if split not in offered:
+                whose = "without a dataset" if known is None else "for this dataset"
                 raise ValueError(
-                    f"split = {split!r} is not known for this dataset; "
-                    f"known are {', '.join(offered) or 'none'}, or give numbers of cases"
+                    f"split = {split!r} is not known {whose}; known are "
+                    f"{', '.join(offered) or 'none'}, or give numbers [train, validation, test]"
                 )
             values = {**values, "split": offered[split]}
         if known is None:

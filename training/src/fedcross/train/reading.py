@@ -75,7 +75,7 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
     """
     if path.is_dir() and (damaged := slices_left_out(path)):
         raise DataError(
-            f"{len(damaged)} files of the series {path.name} cannot be read, the first is "
+            f"The series {path.name} has unreadable files ({len(damaged)}), the first is "
             f"{damaged[0]}.",
             "Export the whole series again.",
         )

@@ -1,0 +1,327 @@
+"""Every mistake a person makes with data or configuration, tried on the command line.
+
+Each ends with exit code 2 and one sentence that names what is wrong, shows no traceback, tells no
+folder's place, and costs nothing that was there.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import dataset_trees
+from fedcross.cli import main
+from fedcross.train.run_folder import RunFolder
+from tiny_federation import write_array, write_federation
+
+CASE = "case-1.nii.gz"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command answered."""
+
+    code: int
+    error: str
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: str | Path) -> Answer:
+        monkeypatch.setattr("sys.argv", ["fedcross", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+        except SystemExit as ended:
+            return Answer(int(ended.code or 0), capsys.readouterr().err)
+        return Answer(0, capsys.readouterr().err)
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A sound federation, spoiled by each test in its own way."""
+    return write_federation(tmp_path / "federation")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def said(answer: Answer, place: Path) -> str:
+    """The sentence that a mistake was answered with."""
+    assert answer.code == 2, answer
+    assert len(answer.error.strip().splitlines()) == 1, answer.error
+    assert "Traceback" not in answer.error
+    assert str(place) not in answer.error.replace(str(place / "federation" / "config.toml"), "")
+    return answer.error
+
+
+def edit(old: str, new: str) -> Callable[[Path], None]:
+    def apply(config: Path) -> None:
+        text = config.read_text(encoding="utf-8")
+        assert old in text
+        config.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return apply
+
+
+def image(config: Path) -> Path:
+    return config.parent / "s0" / "images" / CASE
+
+
+def label(config: Path) -> Path:
+    return config.parent / "s0" / "labels" / CASE
+
+
+def missing_folder(config: Path) -> None:
+    shutil.rmtree(config.parent / "s1" / "images")
+
+
+def empty_folder(config: Path) -> None:
+    missing_folder(config)
+    (config.parent / "s1" / "images").mkdir()
+
+
+def image_without_label(config: Path) -> None:
+    label(config).unlink()
+
+
+def label_without_image(config: Path) -> None:
+    image(config).unlink()
+
+
+def shapes_that_differ(config: Path) -> None:
+    write_array(label(config), np.zeros((18, 20, 35), np.uint8))
+
+
+def a_label_outside_the_map(config: Path) -> None:
+    array = np.zeros((18, 20, 36), np.uint8)
+    array[9, 9, 9] = 3
+    write_array(label(config), array)
+
+
+def nan_in_an_image(config: Path) -> None:
+    array = np.full((18, 20, 36), 7, np.float32)
+    array[0, 0, :2] = np.nan
+    write_array(image(config), array)
+
+
+def a_file_cut_short(config: Path) -> None:
+    image(config).write_bytes(image(config).read_bytes()[:3000])
+
+
+def a_file_of_something_else(config: Path) -> None:
+    label(config).write_bytes(b"<html>404</html>")
+
+
+def dicom_with_a_damaged_slice(config: Path) -> None:
+    volume = sitk.ReadImage(str(image(config)))
+    image(config).unlink()
+    folder = image(config).with_name("case-1")
+    dataset_trees.write_dicom(sitk.Cast(volume, sitk.sitkInt16), folder, 1, "t2", "1")
+    (folder / "1-09.dcm").write_bytes(b"\0" * 300)
+
+
+def an_image_at_two_sites(config: Path) -> None:
+    edit('images = "s1/images"', 'images = "s0/images"')(config)
+    edit('labels = "s1/labels"', 'labels = "s0/labels"')(config)
+
+
+def no_federation(config: Path) -> None:
+    text = config.read_text(encoding="utf-8")
+    sites = text[text.index("[[sites]]") : text.index("[training]")]
+    config.write_text("sites = []\n" + text.replace(sites, ""), encoding="utf-8")
+
+
+def no_toml(config: Path) -> None:
+    config.write_text("name = Prostate\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (missing_folder, "Site s1: The images should be in images, but there is no such folder."),
+        (empty_folder, "Site s1: There are no images in images."),
+        (image_without_label, "Case case-1 of site s0 has an image but no label. Add it,"),
+        (label_without_image, "Case case-1 of site s0 has a label but no image. Add it,"),
+        (shapes_that_differ, "Case case-1 of site s0: the image has (36, 20, 18) voxels, the"),
+        (a_label_outside_the_map, "Case case-1 of site s0: the label holds 3; "),
+        (nan_in_an_image, "case-1.nii.gz has 2 voxels that are not finite numbers"),
+        (a_file_cut_short, "Case case-1 of site s0: case-1.nii.gz is damaged or cut short."),
+        (a_file_of_something_else, "Case case-1 of site s0: case-1.nii.gz is not an image"),
+        (
+            dicom_with_a_damaged_slice,
+            "The series case-1 has unreadable files (1), the first is 1-09.dcm.",
+        ),
+        (an_image_at_two_sites, "belongs to two sites, s0 and s1"),
+        (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, fewer than its split [4, 1, 1]"),
+        (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which is not"),
+        (edit('"s0/images"', '"s0/images"\nexclude = ["b*"]'), "Site s0: There is no case b*."),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_data_that_cannot_be_used_are_named(
+    config: Path, tmp_path: Path, fedcross: Command, spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(config)
+    text = config.read_text(encoding="utf-8")  # nobody is a test case: every case is read
+    config.write_text(text.replace("[1, 1, 1]", "[2, 1, 0]"), encoding="utf-8")
+    answer = fedcross("train", config, "--out", tmp_path / "run", "--device", "cpu")
+    assert says in said(answer, tmp_path)
+
+
+def test_after_data_were_put_right_the_same_command_trains(
+    config: Path, tmp_path: Path, fedcross: Command
+) -> None:
+    missing_folder(config)
+    command = ("train", config, "--out", tmp_path / "run", "--device", "cpu")
+    said(fedcross(*command), tmp_path)
+    write_federation(config.parent, local_epochs=0, rounds=1)
+    assert fedcross(*command).code == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (edit("momentum", "momentun"), "training.momentun is not a known key; did you mean mom"),
+        (edit("[method]", "[methods]"), "methods is not a known key; did you mean method?"),
+        (edit("rounds = 2", 'rounds = "two"'), "method.rounds must be a valid integer, got 'two'."),
+        (edit("rounds = 2", "rounds = 0"), "method.rounds must be greater than or equal to 1"),
+        (edit("[1, 1, 1]", '"1, 1, 1"'), "split = '1, 1, 1' is not known without a dataset"),
+        (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
+        (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
+        (edit('name = "s1"\n', ""), "sites.1.name is missing."),
+        (no_federation, "sites must hold at least 1, got 0."),
+        (no_toml, "config.toml is not valid TOML: "),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_the_configuration_is_named_with_its_value_and_makes_nothing(
+    config: Path, tmp_path: Path, fedcross: Command, spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(config)
+    for command in (("train", config, "--out", tmp_path / "run"), ("data", "check", config)):
+        assert says in said(fedcross(*command), tmp_path)
+    assert os.listdir(tmp_path) == ["federation"]
+
+
+def test_a_gpu_that_is_absent_is_said_before_anything_is_read(
+    config: Path, tmp_path: Path, fedcross: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    answer = fedcross("train", config, "--out", tmp_path / "run", "--device", "cuda:0")
+    assert "cuda:0" in said(answer, tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A federation with its run; the folder of both."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = write_federation(folder / "federation", rounds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["fedcross", "train", str(config), "--out", str(folder / "run")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def trained(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it to do harm to."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_resuming_with_a_changed_configuration_names_the_keys(
+    trained: Path, fedcross: Command
+) -> None:
+    config, run = trained / "federation" / "config.toml", trained / "run"
+    before = contents(run)
+    edit("momentum = 0.9", "momentum = 0.8")(config)
+    edit("rounds = 2", "rounds = 3")(config)
+    message = said(fedcross("train", config, "--out", run, "--resume"), trained)
+    assert "method.rounds (was 2, is 3); training.momentum (was 0.9, is 0.8)" in message
+    assert contents(run) == before
+
+
+def test_a_second_run_in_a_runs_folder_is_refused(trained: Path, fedcross: Command) -> None:
+    config, run = trained / "federation" / "config.toml", trained / "run"
+    before = contents(run)
+    message = said(fedcross("train", config, "--out", run), trained)
+    assert "run already holds a run. Add --resume, or choose another folder." in message
+    assert contents(run) == before
+
+
+def test_a_run_in_a_folder_where_another_is_training_is_refused(
+    trained: Path, fedcross: Command
+) -> None:
+    from fedcross.train.lock import folder_lock
+
+    config, run = trained / "federation" / "config.toml", trained / "run"
+    with folder_lock(run / "run.lock"):
+        for resume in ((), ("--resume",)):
+            message = said(fedcross("train", config, "--out", run, *resume), trained)
+            assert f"run is in use by process {os.getpid()}." in message
+
+
+def test_a_disk_that_fills_up_loses_no_finished_round_and_the_run_goes_on_where_it_was(
+    trained: Path, fedcross: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedcross.train import checkpoint
+
+    config, run = trained / "federation" / "config.toml", trained / "second"
+    write, written = checkpoint.write_through, []
+
+    def fill(path: Path, data: bytes) -> None:
+        written.append(path)
+        if any("round_0002" in part for part in path.parts):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_through", fill)
+        message = said(fedcross("train", config, "--out", run), trained)
+    assert "No space left on device" in message
+    assert "--resume" in message
+    assert RunFolder(run).checkpoints.rounds() == [1]
+    assert fedcross("train", config, "--out", run, "--resume").code == 0
+    assert weights(run) == weights(trained / "run")
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    return {k: v for k, v in contents(run / "checkpoints").items() if k.endswith(".safetensors")}
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    config: Path, tmp_path: Path, fedcross: Command
+) -> None:
+    (tmp_path / "cache").touch()
+    for command in (("train", config), ("compare", config, "--seeds", 1, "--methods", "fedcross")):
+        out = ("--out", tmp_path / command[0])
+        message = said(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
+        assert "cannot be kept in the cache: " in message
+        assert "Make room, or choose another folder as cache." in message
