@@ -1,0 +1,98 @@
+"""`fedcross data check` and `fedcross data phantom` as a person at a terminal meets them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fedcross.cli import main
+from tiny_federation import write_federation
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Exit code, stdout and stderr."""
+
+    def run(*arguments: str | Path, columns: int = 80) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fedcross", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Three sites whose names are text, never markup."""
+    path = write_federation(tmp_path / "federation", sites=3)
+    text = path.read_text(encoding="utf-8").replace('name = "s2"', 'name = "[bold]East"')
+    text = text.replace(
+        "[[sites]]", '[[structures]]\nname = "Seminal vesicle"\nlabel = 2\n[[sites]]', 1
+    )
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_every_figure_of_every_site_fits_the_terminal(
+    config: Path, fedcross: Command, columns: int
+) -> None:
+    code, out, err = fedcross("data", "check", config, columns=columns)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    tables = lines[: next(i for i, line in enumerate(lines) if line.startswith("Worth a look"))]
+    assert max(map(len, tables)) <= columns
+    assert "…" not in out
+    for site in ("s0", "s1", "[bold]East"):
+        rows = [line for line in tables if line.startswith(site)]
+        assert len(rows) == 3
+        words = " ".join(rows).split()
+        assert {"3", "1/1/1", "0,", "none"} <= set(words)
+        assert "36 x 20 x 18" in rows[1]
+        assert "2 x 2 x 2.5" in rows[1]
+        assert " Blob 8." in rows[2] or " Blob 9." in rows[2]
+    assert sum("Seminal vesicle 0" in line for line in tables) == 3
+    assert "percentiles 1, 50 and 99" in " ".join(tables)
+    assert sum(line.startswith("Worth a look: ") for line in lines) == 3
+
+
+def test_mistakes_end_with_exit_code_2_after_everything_was_told(
+    config: Path, fedcross: Command, tmp_path: Path
+) -> None:
+    (config.parent / "s0" / "labels" / "case-0.nii.gz").unlink()
+    for kind in ("images", "labels"):
+        shutil.copy(
+            config.parent / "s1" / kind / "case-0.nii.gz",
+            config.parent / "s2" / kind / "case-2.nii.gz",
+        )
+    code, out, err = fedcross("data", "check", config, "--out", tmp_path / "report")
+    assert code == 2
+    assert err == "The data have 2 mistakes. See above.\n"
+    wrong = [line for line in out.splitlines() if line.startswith("Wrong: ")]
+    assert wrong[0].startswith("Wrong: Case case-0 of site s0 has an image but no label.")
+    assert wrong[1].startswith("Wrong: The same image: case-0 of s1 (")
+    assert f"Written: {tmp_path / 'report' / 'data.html'}" in out.splitlines()
+    assert (tmp_path / "report" / "data.json").is_file()
+
+
+def test_the_data_may_lie_elsewhere(config: Path, fedcross: Command, tmp_path: Path) -> None:
+    moved = shutil.move(config, tmp_path / "config.toml")
+    assert fedcross("data", "check", moved)[0] == 2
+    assert fedcross("data", "check", moved, "--data", config.parent)[0] == 0
+
+
+def test_a_phantom_federation_passes_its_own_check(fedcross: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "phantoms"
+    options = ("--sites", 2, "--cases", 3, "--shift", 0.5, "--seed", 8)
+    code, out, err = fedcross("data", "phantom", folder, *options)
+    assert (code, err) == (0, "")
+    assert f"Next: fedcross train {folder / 'phantom.toml'} --out RUN" in out
+    assert sorted(path.name for path in folder.iterdir()) == ["phantom.toml", "site-1", "site-2"]
+    assert fedcross("data", "check", folder / "phantom.toml")[0] == 0
+    code, _, err = fedcross("data", "phantom", folder)
+    assert (code, err) == (2, "phantoms is there already and not empty. Choose another folder.\n")
