@@ -96,12 +96,14 @@ class World:
 class Watched:
     def __init__(self, world: World, patience: Patience = PATIENCE) -> None:
         self.world = world
+        self.wanted = True
         self.told: list[str] = []
         self.noted: list[str] = []
         self.supervisor = Supervisor(
             world,
             Path("job"),
             complete=lambda job: world.done == ROUNDS,
+            wanted=lambda: self.wanted,
             tell=self.told.append,
             note=self.noted.append,
             patience=patience,
@@ -204,3 +206,17 @@ def test_a_job_that_runs_already_is_followed_instead_of_handed_in() -> None:
     watched = Watched(world)
     assert watched.supervisor.run("job-0") == "job-0"
     assert watched.noted == []
+
+
+def test_a_run_that_a_person_aborted_is_not_handed_in_again() -> None:
+    world = World()
+    watched = Watched(world)
+
+    def abort() -> None:
+        watched.wanted = False
+        world.ended["job-0"] = "FINISHED:ABORTED"
+
+    world.at(3, abort)
+    with pytest.raises(FederationError, match="was aborted"):
+        watched.supervisor.run()
+    assert world.jobs == ["job-0"]

@@ -70,6 +70,8 @@ class Supervisor:
         Folder of the job, which can be handed in any number of times.
     complete
         Whether the run is finished, now that a job of it ended well.
+    wanted
+        Whether the run is wanted still, now that a job of it was aborted.
     tell
         Hears, in sentences, what happens.
     note
@@ -84,6 +86,7 @@ class Supervisor:
         job: Path,
         *,
         complete: Callable[[str], bool],
+        wanted: Callable[[], bool],
         tell: Callable[[str], None],
         note: Callable[[str], None],
         patience: Patience | None = None,
@@ -91,7 +94,7 @@ class Supervisor:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._coordinator, self._job, self._complete = coordinator, job, complete
-        self._tell, self._note = tell, note
+        self._wanted, self._tell, self._note = wanted, tell, note
         self._patience, self._now, self._sleep = patience or Patience(), now, sleep
         self._rounds = 0
 
@@ -106,7 +109,8 @@ class Supervisor:
         Raises
         ------
         FederationError
-            If the server stays away, or jobs end again and again without finishing a round.
+            If the server stays away, jobs end again and again without finishing a round, or a
+            person aborted the run.
         """
         fruitless = 0
         while True:
@@ -148,6 +152,8 @@ class Supervisor:
     def _ended(self, job: str, status: str) -> bool:
         if status == COMPLETED:
             return self._patiently(lambda: self._complete(job))
+        if not self._wanted():
+            raise FederationError("The run was aborted.")
         self._tell(f"The job ended as {status}.")
         return False
 

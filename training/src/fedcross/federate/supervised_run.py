@@ -1,0 +1,174 @@
+"""A federated run as the coordinator keeps it: which job it is, and in the end what came home.
+
+The folder is that of a run (see `fedcross.train.run_folder`) with one more file, ``federation.json``.
+"""
+
+import json
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.coordinator import RUNNING, STATUS, Coordinator, FederationError, GoneError
+from fedcross.federate.provision import SITE_PATTERN
+from fedcross.federate.supervise import Patience, Supervisor
+from fedcross.model.folder import new_folder
+from fedcross.train.atomic import write_atomically
+from fedcross.train.config import TrainingConfig, config_sha256
+from fedcross.train.run_folder import TEST
+
+RECORD = "federation.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a run in hand.
+
+    Attributes
+    ----------
+    run
+        Its identity at the server.
+    configuration_sha256
+        Of its configuration.
+    job
+        The last job handed in; empty before the first.
+    aborted
+        Whether a person ended it.
+    """
+
+    run: str
+    configuration_sha256: str
+    job: str = ""
+    aborted: bool = False
+
+
+class SupervisedRun:
+    """A run in hand.
+
+    Parameters
+    ----------
+    path
+        The coordinator's folder of the run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def record(self) -> Record:
+        """What was kept.
+
+        Raises
+        ------
+        CheckpointError
+            If nothing was, or it is damaged.
+        """
+        try:
+            return Record(**json.loads((self.path / RECORD).read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"{self.path} holds no federated run.", "Begin one with fedcross federation submit."
+            ) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{RECORD} of {self.path.name} is damaged.") from error
+
+    def keep(self, **changes: Any) -> None:
+        """Change what is kept."""
+        self._write(replace(self.record, **changes))
+
+    def begin(self, config: TrainingConfig) -> Record:
+        """The record of a run with this configuration, made if there is none.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds another run, or a site's name cannot be that of a kit.
+        """
+        for site in config.sites:
+            if not SITE_PATTERN.fullmatch(site.name):
+                raise ConfigError(
+                    f"The site {site.name!r} cannot have a kit of that name; rename it."
+                )
+        sha256 = config_sha256(config)
+        if not (self.path / RECORD).is_file():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise ConfigError(f"{self.path} is not empty.", "Choose another folder.")
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write(Record(f"{sha256[:12]}-{secrets.token_hex(4)}", sha256))
+        elif self.record.configuration_sha256 != sha256:
+            raise ConfigError(f"{self.path} holds a run of another configuration.")
+        self.keep(aborted=False)
+        return self.record
+
+    def _write(self, record: Record) -> None:
+        write_atomically(self.path / RECORD, json.dumps(asdict(record), indent=2).encode("utf-8"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came home and has its last figures."""
+        return (self.path / TEST).is_file()
+
+    def bring_home(self, coordinator: Coordinator, result: str) -> bool:
+        """Fetch what the last job left at the server, the whole of it or nothing.
+
+        Parameters
+        ----------
+        coordinator
+            The way to the server.
+        result
+            Where the run's folder lies in a job's result.
+
+        Returns
+        -------
+        bool
+            Whether the run is finished.
+        """
+        record = self.record
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".fetched-") as scratch:
+            found = coordinator.download(record.job, Path(scratch)) / result
+            if not found.is_dir():
+                raise FederationError(f"The result of job {record.job} holds no run.")
+            with new_folder(self.path) as made:
+                shutil.copytree(found, made, dirs_exist_ok=True)
+                shutil.copy(self.path / RECORD, made / RECORD)
+        return self.finished
+
+    def supervise(
+        self,
+        coordinator: Coordinator,
+        job: Path,
+        result: str,
+        tell: Callable[[str], None],
+        patience: Patience | None = None,
+    ) -> None:
+        """Follow the run to its end and bring it home; see `Supervisor`."""
+        Supervisor(
+            coordinator,
+            job,
+            complete=lambda job: self.bring_home(coordinator, result),
+            wanted=lambda: not self.record.aborted,
+            tell=tell,
+            note=lambda job: self.keep(job=job),
+            patience=patience,
+        ).run(self.record.job or None)
+
+    def progress(self, coordinator: Coordinator) -> tuple[str, str, Mapping[str, bool]]:
+        """FLARE's word for the last job, what the job says, and which sites take part in it."""
+        job = self.record.job
+        status = coordinator.status(job)
+        if status != RUNNING:
+            return status, "", {}
+        try:
+            told = str(coordinator.ask(job, STATUS)["message"])
+        except GoneError:
+            told = "It is being started, or died with the server."
+        return status, told, coordinator.sites(job)
+
+    def abort(self, coordinator: Coordinator) -> None:
+        """End the run; whoever supervises it does not hand it in again."""
+        self.keep(aborted=True)
+        coordinator.abort(self.record.job)
