@@ -17,12 +17,12 @@ from tiny_federation import write_federation
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> DataReport:
-    """Sites s0, of which one case has no label, and one with a troublesome name."""
+    """Sites s0 and one with a troublesome name, of which one case has no label."""
     folder = tmp_path_factory.mktemp("federation")
     config = write_federation(folder)
     text = config.read_text(encoding="utf-8").replace('name = "s1"', 'name = "<b> & $s"')
     config.write_text(text, encoding="utf-8")
-    (folder / "s0" / "labels" / "case-1.nii.gz").unlink()
+    (folder / "s1" / "labels" / "case-1.nii.gz").unlink()
     return check_data(load_config(config))
 
 
@@ -50,7 +50,7 @@ def test_the_page_stands_alone_and_shows_every_site(report: DataReport, tmp_path
     assert page.count("<svg") == 2
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]', page)
     assert "2 sites, 6 cases. 1 mistake. The slices come from patients" in page
-    assert "Case case-1 of site s0 has an image but no label." in page
+    assert "<h2>Wrong</h2><ul><li>Case case-1 of site &lt;b&gt; &amp; $s has an image" in page
     assert "other sites" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == [PAGE, RECORD]
 
@@ -86,10 +86,14 @@ def test_several_structures_are_told_apart_by_their_colours(
     text = config.read_text(encoding="utf-8")
     second = '[[structures]]\nname = "Another organ"\nlabel = 2\n[[sites]]'
     config.write_text(text.replace("[[sites]]", second, 1), encoding="utf-8")
-    figures = re.findall(r"<svg.*?</svg>", data_page(check_data(load_config(config))), re.DOTALL)
-    assert len(figures) == 2
-    assert all("Another organ" in figure and "Blob" in figure for figure in figures)
-    assert not any("Blob" in figure for figure in re.findall(r"<svg.*?</svg>", data_page(report)))
+    both = figures(data_page(check_data(load_config(config))))
+    assert len(both) == 2
+    assert all("Another organ" in figure and "Blob" in figure for figure in both)
+    assert not any("Blob" in figure for figure in figures(data_page(report)))
+
+
+def figures(page: str) -> list[str]:
+    return re.findall(r"<svg.*?</svg>", page, re.DOTALL)
 
 
 def test_without_matplotlib_the_page_says_that_there_is_no_figure(
