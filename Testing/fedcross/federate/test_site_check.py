@@ -17,6 +17,7 @@ from fedcross.federate.provision import Federation, init_federation
 from fedcross.federate.site_check import (
     check_cases,
     check_certificate,
+    check_configuration,
     check_device,
     check_disk,
     check_key,
@@ -26,7 +27,7 @@ from fedcross.federate.site_check_connection import check_connection
 from fedcross.federate.site_settings import SiteSettings
 from fedcross.federate.startup_kit import Kit, open_kit
 from fedcross.infer.events import NullReporter
-from fedcross.train.config import load_config
+from fedcross.train.config import config_sha256, load_config
 from tiny_federation import write_federation
 
 
@@ -178,6 +179,19 @@ def test_a_configuration_without_this_hospital_is_named(kit: Kit, tmp_path: Path
     stranger = replace(kit, name="elsewhere")
     (found,) = check_cases(stranger, SiteSettings(data=tmp_path), config, NullReporter())
     assert found.sentence == "The configuration has no site elsewhere; it has s0, s1."
+
+
+def test_a_hospital_can_agree_to_one_configuration_only(tmp_path: Path) -> None:
+    config = load_config(write_federation(tmp_path / "data"))
+    sha256 = config_sha256(config)
+    agreed = SiteSettings(data=tmp_path, configuration=sha256)
+    assert check_configuration(agreed, config).verdict == "good"
+    assert sha256 in check_configuration(SiteSettings(data=tmp_path), config).sentence
+    other = SiteSettings(data=tmp_path, configuration="0" * 64)
+    found = check_configuration(other, config)
+    assert found.verdict == "wrong"
+    assert "0" * 64 in found.sentence
+    assert sha256 in found.sentence
 
 
 def test_settings_not_filled_in_end_the_check_with_a_sentence(kit: Kit) -> None:

@@ -11,6 +11,7 @@ from fedcross.federate.coordinator import (
     STATUS,
     FederationError,
     GoneError,
+    Outcome,
     UnreachableError,
 )
 from fedcross.federate.supervise import Patience, Supervisor
@@ -35,6 +36,7 @@ class World:
         self.members: dict[str, set[str]] = {}
         self.connected = {"a", "b"}
         self.events: list[tuple[float, Callable[[], None]]] = []
+        self.refusal = ""
         self._next_round = 2.0
 
     def at(self, second: float, event: Callable[[], None]) -> None:
@@ -75,7 +77,8 @@ class World:
 
     def sites(self, job: str) -> Mapping[str, bool]:
         self._answer()
-        return {name: name in self.members[job] for name in sorted(self.connected)}
+        members = self.members.get(job, set())
+        return {name: name in members for name in sorted(self.connected)}
 
     def ask(self, job: str, topic: str) -> Mapping[str, Any]:
         self._answer()
@@ -88,6 +91,11 @@ class World:
     def abort(self, job: str) -> None:
         self._answer()
         self.aborted.append(job)
+
+    def outcome(self, job: str) -> Outcome:
+        self._answer()
+        state = "finished" if self.done == ROUNDS else "refused" if self.refusal else "paused"
+        return Outcome(state, self.refusal, self.done, ROUNDS)
 
     def download(self, job: str, folder: Path) -> Path:
         raise AssertionError("not asked for here")
@@ -102,7 +110,8 @@ class Watched:
         self.supervisor = Supervisor(
             world,
             Path("job"),
-            complete=lambda job: world.done == ROUNDS,
+            sites=("a", "b"),
+            outcome=world.outcome,
             wanted=lambda: self.wanted,
             tell=self.told.append,
             note=self.noted.append,
@@ -220,3 +229,32 @@ def test_a_run_that_a_person_aborted_is_not_handed_in_again() -> None:
     with pytest.raises(FederationError, match="was aborted"):
         watched.supervisor.run()
     assert world.jobs == ["job-0"]
+
+
+def test_what_the_sites_refuse_is_told_and_not_tried_again() -> None:
+    world = World()
+    world.refusal = "b has fedcross 0.2, the server 0.1."
+    world.at(1, lambda: world.ended.update({"job-0": COMPLETED}))
+    with pytest.raises(FederationError, match=r"b has fedcross 0\.2, the server 0\.1\."):
+        Watched(world).supervisor.run()
+    assert world.jobs == ["job-0"]
+
+
+def test_the_job_waits_a_while_for_all_sites() -> None:
+    world = World()
+    world.connected = {"a"}
+    world.at(2, lambda: world.connected.add("b"))
+    watched = Watched(world)
+    watched.supervisor.run()
+    assert world.jobs == ["job-0"]
+    assert watched.told[0] == "Waiting for b."
+
+
+def test_a_site_that_joins_late_is_let_in() -> None:
+    world = World()
+    world.connected = {"a"}
+    world.at(5, lambda: world.connected.add("b"))
+    watched = Watched(world)
+    watched.supervisor.run()
+    assert [world.members[job] for job in world.jobs] == [{"a"}, {"a", "b"}]
+    assert "Without b, who can join later." in watched.told

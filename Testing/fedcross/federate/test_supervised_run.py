@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class Server:
         self.states: dict[str, str] = {}
         self.files = {"config.json": "{}", "test.json": "{}"}
         self.running = False
+        self.state = "finished"
 
     def submit(self, job: Path) -> str:
         name = f"job-{len(self.states)}"
@@ -28,7 +30,7 @@ class Server:
         return self.states[job]
 
     def sites(self, job: str) -> Mapping[str, bool]:
-        return {"s0": True, "s1": False}
+        return {"s0": True, "s1": False}  # connected, and whether it takes part
 
     def ask(self, job: str, topic: str) -> Mapping[str, Any]:
         if not self.running:
@@ -39,11 +41,14 @@ class Server:
         self.states[job] = "FINISHED:ABORTED"
 
     def download(self, job: str, folder: Path) -> Path:
-        made = folder / "result" / "run"
-        made.mkdir(parents=True)
+        made = folder / job / "workspace" / "result"
+        (made / "run").mkdir(parents=True)
         for name, text in self.files.items():
-            (made / name).write_text(text, encoding="utf-8")
-        return folder / "result"
+            (made / "run" / name).write_text(text, encoding="utf-8")
+        told = {"state": self.state, "message": "Told.", "rounds_done": 3, "rounds": 3}
+        if self.state:
+            (made / "outcome.json").write_text(json.dumps(told), encoding="utf-8")
+        return folder / job
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ def run(tmp_path: Path, small: TrainingConfig) -> SupervisedRun:
 
 def test_a_run_is_supervised_and_comes_home(run: SupervisedRun) -> None:
     told: list[str] = []
-    run.supervise(Server(), Path("job"), "run", told.append, Patience(poll=0.01))
+    run.supervise(Server(), Path("job"), ("s0", "s1"), told.append, Patience(poll=0.01))
     assert run.finished
     assert run.record.job == "job-0"
     assert sorted(path.name for path in run.path.iterdir()) == [
@@ -66,12 +71,21 @@ def test_a_run_is_supervised_and_comes_home(run: SupervisedRun) -> None:
     assert list(run.path.parent.iterdir()) == [run.path]
 
 
-def test_a_result_without_a_run_leaves_what_was_there(run: SupervisedRun) -> None:
+def test_a_job_without_a_result_leaves_what_was_there(run: SupervisedRun) -> None:
     run.keep(job="job-0")
-    before = run.record
-    with pytest.raises(FederationError, match="holds no run"):
-        run.bring_home(Server(), "elsewhere")
+    before, server = run.record, Server()
+    server.state = ""
+    with pytest.raises(FederationError, match="left no result"):
+        run.bring_home(server)
     assert run.record == before
+
+
+def test_of_a_paused_run_nothing_comes_home_yet(run: SupervisedRun) -> None:
+    run.keep(job="job-0")
+    server = Server()
+    server.state = "paused"
+    assert run.bring_home(server).state == "paused"
+    assert not run.finished
 
 
 def test_taking_a_run_up_again_keeps_its_identity(
@@ -122,9 +136,9 @@ def test_an_aborted_run_stays_aborted_until_it_is_taken_up_again(
     run.keep(job=server.submit(Path("job")))
     run.abort(server)
     with pytest.raises(FederationError, match="was aborted"):
-        run.supervise(server, Path("job"), "run", print, Patience(poll=0.01))
+        run.supervise(server, Path("job"), ("s0", "s1"), print, Patience(poll=0.01))
     run.begin(small)
-    run.supervise(server, Path("job"), "run", print, Patience(poll=0.01))
+    run.supervise(server, Path("job"), ("s0", "s1"), print, Patience(poll=0.01))
     assert run.finished
     assert run.record.job == "job-1"
 

@@ -1,8 +1,9 @@
 """What supervising a federated run asks of the server, whoever carries it there."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fedcross.errors import FedCrossError
 
@@ -14,6 +15,8 @@ ENDED = "FINISHED"  # every status of a job that has ended begins so
 # What the running job listens to. STATUS is answered with {"rounds_done": 3, "rounds": 48,
 # "message": "Round 3/48: ..."}; PAUSE lets it end after the round under way, which is kept.
 STATUS, PAUSE = "fedcross.status", "fedcross.pause"
+# Where a job that ended by itself leaves its `Outcome` and, finished, the run's folder.
+RESULT, OUTCOME, RUN = "result", "outcome.json", "run"
 
 
 class FederationError(FedCrossError):
@@ -26,6 +29,26 @@ class UnreachableError(FederationError):
 
 class GoneError(FederationError):
     """The server does not know the job, or does not run it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended that ended by itself.
+
+    Attributes
+    ----------
+    state
+        Of the run: finished; paused, to be handed in again; or refused, for a reason that stays.
+    message
+        One sentence.
+    rounds_done, rounds
+        How far it came.
+    """
+
+    state: Literal["finished", "paused", "refused"]
+    message: str
+    rounds_done: int
+    rounds: int
 
 
 class Coordinator(Protocol):

@@ -49,4 +49,8 @@ device = "auto"
 
 # Folder that keeps preprocessed cases for later runs.
 # cache = "/path/to/a/cache"
+
+# SHA-256 of the only training configuration that this hospital agrees to; "fedcross site check KIT
+# --config CONFIG" says it. Left out, whatever the coordinator submits is trained.
+# configuration = "..."
 """

@@ -14,7 +14,7 @@ from fedcross.federate.site_settings import SiteSettings, load_site_settings
 from fedcross.federate.startup_kit import Kit
 from fedcross.infer.events import Reporter
 from fedcross.model.versions import package_versions
-from fedcross.train.config import TrainingConfig
+from fedcross.train.config import TrainingConfig, config_sha256
 
 Verdict = Literal["good", "look", "wrong"]
 
@@ -59,7 +59,10 @@ def check_site(
     yield check_device(settings)
     yield from check_disk(kit, settings)
     yield check_folder(settings)
-    if config is not None and settings.data.is_dir():
+    if config is None:
+        return
+    yield check_configuration(settings, config)
+    if settings.data.is_dir():
         yield from check_cases(kit, settings, config, reporter)
 
 
@@ -177,6 +180,21 @@ def check_cases(
     if not problems:
         cases = len(report.sites[0].cases)
         yield Finding("Cases", "good", f"All {cases} cases can be used.")
+
+
+def check_configuration(settings: SiteSettings, config: TrainingConfig) -> Finding:
+    """Whether the configuration is the one that this hospital agreed to."""
+    sha256 = config_sha256(config)
+    if settings.configuration is None:
+        sentence = f"Its SHA-256 is {sha256}; to allow no other, name it in local/site.toml."
+        return Finding("Configuration", "look", sentence)
+    if settings.configuration != sha256:
+        return Finding(
+            "Configuration",
+            "wrong",
+            f"This hospital agreed to {settings.configuration}, but that of this file is {sha256}.",
+        )
+    return Finding("Configuration", "good", "It is the one that this hospital agreed to.")
 
 
 def _caught(what: str, check: Callable[[], str]) -> Iterator[Finding]:

@@ -38,6 +38,13 @@ class SiteSettings(Section):
         default=None, description="Folder that keeps preprocessed cases; when left out, none."
     )
 
+    configuration: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the only configuration that this hospital agreed to; any other is "
+        "refused. When left out, every one is taken.",
+    )
+
     @field_validator("data", "cache")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:

@@ -7,7 +7,7 @@ not let a site into a running job. In that last case the job is first asked to f
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from fedcross.federate.coordinator import (
     Coordinator,
     FederationError,
     GoneError,
+    Outcome,
     UnreachableError,
 )
 
@@ -68,8 +69,10 @@ class Supervisor:
         The way to the server.
     job
         Folder of the job, which can be handed in any number of times.
-    complete
-        Whether the run is finished, now that a job of it ended well.
+    sites
+        Those of the configuration.
+    outcome
+        What a job that ended well left, which is brought home.
     wanted
         Whether the run is wanted still, now that a job of it was aborted.
     tell
@@ -85,7 +88,8 @@ class Supervisor:
         coordinator: Coordinator,
         job: Path,
         *,
-        complete: Callable[[str], bool],
+        sites: Collection[str],
+        outcome: Callable[[str], Outcome],
         wanted: Callable[[], bool],
         tell: Callable[[str], None],
         note: Callable[[str], None],
@@ -93,7 +97,8 @@ class Supervisor:
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._coordinator, self._job, self._complete = coordinator, job, complete
+        self._coordinator, self._job = coordinator, job
+        self._sites, self._outcome = sites, outcome
         self._wanted, self._tell, self._note = wanted, tell, note
         self._patience, self._now, self._sleep = patience or Patience(), now, sleep
         self._rounds = 0
@@ -127,10 +132,27 @@ class Supervisor:
                 )
 
     def _submit(self) -> str:
+        self._gather()
         job = self._patiently(lambda: self._coordinator.submit(self._job))
         self._note(job)
         self._tell(f"Handed in: job {job}.")
         return job
+
+    def _gather(self) -> None:
+        """Wait for the sites a while: one that comes later costs a pause."""
+        began, told = self._now(), False
+        while True:
+            connected = self._patiently(lambda: self._coordinator.sites(""))
+            missing = [name for name in self._sites if name not in connected]
+            if not missing:
+                return
+            if self._now() - began >= self._patience.start:
+                self._tell(f"Without {', '.join(missing)}, who can join later.")
+                return
+            if not told:
+                self._tell(f"Waiting for {', '.join(missing)}.")
+                told = True
+            self._sleep(self._patience.poll)
 
     def _follow(self, at: Followed) -> bool:
         """Whether the job finished the run; False when another must go on."""
@@ -151,7 +173,11 @@ class Supervisor:
 
     def _ended(self, job: str, status: str) -> bool:
         if status == COMPLETED:
-            return self._patiently(lambda: self._complete(job))
+            left = self._patiently(lambda: self._outcome(job))
+            if left.state == "refused":
+                raise FederationError(left.message)
+            self._rounds = max(self._rounds, left.rounds_done)
+            return left.state == "finished"
         if not self._wanted():
             raise FederationError("The run was aborted.")
         self._tell(f"The job ended as {status}.")

@@ -7,13 +7,23 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedcross.errors import CheckpointError, ConfigError
-from fedcross.federate.coordinator import RUNNING, STATUS, Coordinator, FederationError, GoneError
+from fedcross.federate.coordinator import (
+    OUTCOME,
+    RESULT,
+    RUN,
+    RUNNING,
+    STATUS,
+    Coordinator,
+    FederationError,
+    GoneError,
+    Outcome,
+)
 from fedcross.federate.provision import SITE_PATTERN
 from fedcross.federate.supervise import Patience, Supervisor
 from fedcross.model.folder import new_folder
@@ -112,36 +122,35 @@ class SupervisedRun:
         """Whether the run came home and has its last figures."""
         return (self.path / TEST).is_file()
 
-    def bring_home(self, coordinator: Coordinator, result: str) -> bool:
-        """Fetch what the last job left at the server, the whole of it or nothing.
+    def bring_home(self, coordinator: Coordinator) -> Outcome:
+        """Fetch what the last job left at the server; of a finished run the members, too.
 
-        Parameters
-        ----------
-        coordinator
-            The way to the server.
-        result
-            Where the run's folder lies in a job's result.
-
-        Returns
-        -------
-        bool
-            Whether the run is finished.
+        Raises
+        ------
+        FederationError
+            If the job left nothing that can be used; what is here is unharmed.
         """
-        record = self.record
+        job = self.record.job
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".fetched-") as scratch:
-            found = coordinator.download(record.job, Path(scratch)) / result
-            if not found.is_dir():
-                raise FederationError(f"The result of job {record.job} holds no run.")
-            with new_folder(self.path) as made:
-                shutil.copytree(found, made, dirs_exist_ok=True)
-                shutil.copy(self.path / RECORD, made / RECORD)
-        return self.finished
+            fetched = coordinator.download(job, Path(scratch))
+            found = next(fetched.rglob(f"{RESULT}/{OUTCOME}"), None)
+            if found is None:
+                raise FederationError(f"Job {job} left no result; was it aborted?")
+            try:
+                outcome = Outcome(**json.loads(found.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise FederationError(f"The result of job {job} is damaged.") from error
+            if outcome.state == "finished":
+                with new_folder(self.path) as made:
+                    shutil.copytree(found.parent / RUN, made, dirs_exist_ok=True)
+                    shutil.copy(self.path / RECORD, made / RECORD)
+        return outcome
 
     def supervise(
         self,
         coordinator: Coordinator,
         job: Path,
-        result: str,
+        sites: Collection[str],
         tell: Callable[[str], None],
         patience: Patience | None = None,
     ) -> None:
@@ -149,7 +158,8 @@ class SupervisedRun:
         Supervisor(
             coordinator,
             job,
-            complete=lambda job: self.bring_home(coordinator, result),
+            sites=sites,
+            outcome=lambda job: self.bring_home(coordinator),
             wanted=lambda: not self.record.aborted,
             tell=tell,
             note=lambda job: self.keep(job=job),
