@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test install lint pictures clean
+.PHONY: demo test test-federation install lint pictures clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -16,6 +16,10 @@ demo: install
 test: install lint
 	@$(BIN)/python -m harness.preflight
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+# A server and hospitals as processes of their own, over TLS, some of which are killed; some minutes.
+test-federation: install
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m federation Testing/fedcross
 
 # The README's pictures: the demo's scene, and the module's panel after segmenting the demo's patient.
 pictures: demo

@@ -1,6 +1,7 @@
 """Imports go one way: errors <- method <- model <- infer <- train <- federate <- command line."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,3 +136,13 @@ def test_a_training_step_needs_neither_monai_nor_simpleitk() -> None:
     for name in ("trainer", "sampling", "losses", "member"):
         names = imported(read("train", f"{name}.py"))
         assert not {"monai", "SimpleITK"} & {name.split(".")[0] for name in names}
+
+
+def test_only_what_is_called_flare_imports_nvflare() -> None:
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if any(name.startswith("nvflare") for name in imported(path.read_text(encoding="utf-8")))
+    }
+    assert users
+    assert all(re.fullmatch(r"federate/flare\w*\.py", user) for user in users), users
