@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -22,17 +22,22 @@ def site_figure(
 
     Several structures (names, in the order of their labels) are told apart below the slices.
     """
-    shown = [case for case in site.cases if case.picture is not None]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(SIDE_INCHES * (PICTURES + 2), SIDE_INCHES * 1.25))
-        grid = figure.add_gridspec(1, PICTURES + 2, wspace=0.08)
-        for place, case in enumerate(shown):
-            if case.picture is not None:
-                _slice(figure.add_subplot(grid[place]), case.name, case.picture)
-        _intensities(figure.add_subplot(grid[PICTURES:]), site, others)
+        draw_site(figure, site, others)
         if len(structures) > 1:
             _key(figure, structures)
-    return as_svg(figure)
+        return as_svg(figure)
+
+
+def draw_site(figure: FigureBase, site: SiteReport, others: Sequence[SiteReport]) -> None:
+    """The same into a figure, or a part of one, that is there already."""
+    shown = [case for case in site.cases if case.picture is not None]
+    grid = figure.add_gridspec(1, PICTURES + 2, wspace=0.08)
+    for place, case in enumerate(shown):
+        if case.picture is not None:
+            _slice(figure.add_subplot(grid[place]), case.name, case.picture)
+    _intensities(figure.add_subplot(grid[PICTURES:]), site, others)
 
 
 def _slice(axes: Axes, name: str, picture: Picture) -> None:
