@@ -25,6 +25,7 @@ test-federation: install
 pictures: demo
 	@mkdir -p Resources/Screenshots
 	@cp build/demo/scene/*.png Resources/Screenshots/
+	@$(BIN)/python Resources/draw_data_check.py
 	@$(BIN)/python Testing/harness/panel_pictures.py --image build/demo/heldout/image.nii.gz --bundle build/demo/bundle --out Resources/Screenshots
 
 lint: install
