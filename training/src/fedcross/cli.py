@@ -62,9 +62,14 @@ def train(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
-    device: Device = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, or GPUs: cuda:0, or cuda:0,cuda:1 for a member on each.")
+    ] = "auto",
     data: DataRoot = None,
     cache: Cache = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write for TensorBoard too, to OUT/tensorboard.")
+    ] = False,
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
     from fedcross.console import ConsoleReporter
@@ -73,7 +78,14 @@ def train(
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        run_local(configuration, out, resume=resume, device=device, reporter=reporter)
+        run_local(
+            configuration,
+            out,
+            resume=resume,
+            device=device,
+            reporter=reporter,
+            tensorboard=tensorboard,
+        )
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
 
 

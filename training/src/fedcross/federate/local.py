@@ -3,23 +3,21 @@
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from types import FrameType
 
 import torch
 
-from fedcross.federate.plan import Plan, make_plan
-from fedcross.federate.soup import blended
-from fedcross.federate.strategies import STRATEGIES, first_members
+from fedcross.federate.plan import make_plan
+from fedcross.federate.rounds import train_rounds
 from fedcross.federate.visits import LocalVisits
-from fedcross.infer.device import resolve_device
 from fedcross.infer.events import NullReporter, Reporter
-from fedcross.train.checkpoint import Checkpoint, better
+from fedcross.train.board import Board
 from fedcross.train.config import TrainingConfig
-from fedcross.train.evaluation import Validation, evaluate_test, validate
+from fedcross.train.environment import environment, training_devices
+from fedcross.train.evaluation import evaluate_test, validate
 from fedcross.train.export import load_members
 from fedcross.train.method_config import TITLES
 from fedcross.train.run_folder import TEST, RunFolder, open_run
@@ -27,6 +25,7 @@ from fedcross.train.sites import find_all_cases, load_sites
 from fedcross.train.splits import SiteCases
 from fedcross.train.trainer import training_precision
 from fedcross.train.volumes import Site
+from fedcross.train.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ def run_local(
     device: str = "auto",
     reporter: Reporter | None = None,
     data: FederationData | None = None,
+    tensorboard: bool = False,
 ) -> None:
     """Train as the configuration says, validate, and evaluate the best round on the test cases.
 
@@ -86,11 +86,13 @@ def run_local(
     resume
         Continue the run in `out` instead of beginning one.
     device
-        ``auto``, ``cpu`` or ``cuda:N``.
+        ``auto``, ``cpu``, or CUDA devices as ``cuda:0,cuda:1``: several train a member each.
     reporter
         Hears of stages and progress.
     data
         The configuration's cases, if they were read already.
+    tensorboard
+        Whether to write for TensorBoard too, see `fedcross.train.board`.
 
     Raises
     ------
@@ -99,10 +101,14 @@ def run_local(
     KeyboardInterrupt
         On Ctrl-C or SIGTERM; finished rounds are safe.
     """
-    hear = reporter or NullReporter()
-    target = resolve_device(device)
-    training_precision(config.training, target)  # refused before anything is read
-    with _terminable(), open_run(out, config, resume=resume) as run:
+    devices = training_devices(device)
+    for each in devices:
+        training_precision(config.training, each)  # refused before anything is read
+    with ExitStack() as stack:
+        stack.enter_context(_terminable())
+        run = stack.enter_context(open_run(out, config, resume=resume))
+        hear = stack.enter_context(Watch(run, config, reporter or NullReporter()))
+        show = stack.enter_context(Board(run)).show if tensorboard else None
         data = data or read_data(config, hear)
         sites = data.sites
         plan = make_plan(config, [len(site.train) for site in sites])
@@ -111,57 +117,19 @@ def run_local(
             {name: cases.names() for name, cases in zip(names, data.found, strict=True)},
             plan.schedule,
         )
+        run.add_environment(environment(devices))
         title = TITLES[config.method.kind]
         hear.stage("train", f"Training {title} at {len(sites)} sites")
-        _train(config, run, plan, sites, target, hear)
+        train_rounds(
+            config,
+            run,
+            plan,
+            LocalVisits(config, plan, sites, devices, run, hear),
+            lambda members: validate(members, sites, config, devices[0], show),
+            hear,
+        )
         hear.stage("test", "Evaluating the best round on the test cases")
-        _test(config, run, sites, target, hear)
-
-
-def _train(
-    config: TrainingConfig,
-    run: RunFolder,
-    plan: Plan,
-    sites: Sequence[Site],
-    device: torch.device,
-    reporter: Reporter,
-) -> None:
-    """Run the strategy; after every round validate and bring to safety."""
-    done = _start(config, run)
-    visits = LocalVisits(config, plan, sites, device, run, reporter)
-    rounds = range(done.rounds_done, config.method.rounds)
-    strategy = STRATEGIES[config.method.kind](done.members, plan, visits, rounds)
-    for rounds_done, members in enumerate(strategy, start=done.rounds_done + 1):
-        averages = blended(done.averages, members, config.method, rounds_done)
-        validation = None
-        if rounds_done % config.training.validate_every == 0 or rounds_done == config.method.rounds:
-            validation = validate(averages or members, sites, config, device)
-        best, figures = done.best, {}
-        if validation is not None:
-            best = better(best, rounds_done, validation.mean_dice)
-            figures = {"mean": validation.mean_dice, **validation.by_site}
-            run.add_metrics(round=rounds_done, validation=figures)
-        done = Checkpoint(rounds_done, members, best, figures, averages)
-        run.checkpoints.save(done)
-        reporter.log(_line(rounds_done, config.method.rounds, visits.losses, validation))
-
-
-def _start(config: TrainingConfig, run: RunFolder) -> Checkpoint:
-    """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
-    done = run.checkpoints.latest() or Checkpoint(0, first_members(config), None, {})
-    run.forget_metrics_after(done.rounds_done)
-    return done
-
-
-def _line(
-    rounds_done: int, rounds: int, losses: Sequence[float], validation: Validation | None
-) -> str:
-    line = f"Round {rounds_done}/{rounds}"
-    if losses:
-        line += f": loss {fmean(losses):.3f}"
-    if validation is not None:
-        line += f", validation Dice {validation.mean_dice:.3f}"
-    return line
+        _test(config, run, sites, devices[0], hear)
 
 
 def _test(

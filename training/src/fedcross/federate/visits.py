@@ -1,6 +1,9 @@
-"""Visits in this process, one after another, each on record in the run's metrics."""
+"""Visits in this process, one at a time on each device, each on record in the run's metrics."""
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import torch
 
@@ -11,7 +14,7 @@ from fedcross.train.config import TrainingConfig
 from fedcross.train.member import MemberState
 from fedcross.train.method_config import AGGREGATING
 from fedcross.train.run_folder import RunFolder
-from fedcross.train.trainer import visit
+from fedcross.train.trainer import VisitReport, visit
 from fedcross.train.volumes import Site
 
 POOLED_NAME = "all sites"
@@ -26,8 +29,8 @@ class LocalVisits:
         Of the run.
     sites
         In the configuration's order.
-    device
-        Where to compute.
+    devices
+        Where to compute: with several, as many visits of a round side by side.
     run
         Hears of every visit: site, loss, bytes that would cross the wire there and back.
     reporter
@@ -39,54 +42,91 @@ class LocalVisits:
         config: TrainingConfig,
         plan: Plan,
         sites: Sequence[Site],
-        device: torch.device,
+        devices: Sequence[torch.device],
         run: RunFolder,
         reporter: Reporter,
     ) -> None:
-        self._config, self._plan, self._device = config, plan, device
+        self._config, self._plan = config, plan
         self._run, self._reporter = run, reporter
+        self._workers = len(devices)
+        self._idle: SimpleQueue[torch.device] = SimpleQueue()
+        for device in devices:
+            self._idle.put(device)
         self._sites = list(sites)
         self._per_round = len(sites) if config.method.kind in AGGREGATING else config.members
         self._losses: list[float] = []
+        self._epochs_done, self._lock = 0, threading.Lock()
 
     def __call__(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
     ) -> Iterator[MemberState | None]:
-        """Let each member train at its site, when it is asked for; None at a site that is absent."""
+        """Let each member train at its site; None at a site that is absent.
+
+        On one device a visit begins when it is asked for, on several all of them at once.
+        """
         self._losses = []
+        self._epochs_done = round_index * self._per_round * self._config.method.local_epochs
         absent = self._plan.absent(round_index)
-        for place, (member, site) in enumerate(zip(members, sites, strict=True)):
-            if site in absent:
-                self._run.add_metrics(
-                    round=round_index + 1,
-                    member=member.index,
-                    site=self._sites[site].name,
-                    absent=True,
-                )
-                yield None
-            else:
-                yield self._visit(member, site, round_index, place)
+        asked = [
+            (member, None if site in absent else self._site(site), round_index)
+            for member, site in zip(members, sites, strict=True)
+        ]
+        with ThreadPoolExecutor(self._workers) as pool:
+            done = pool.map(self._visit, *zip(*asked, strict=True)) if self._workers > 1 else None
+            for place, (member, site, _) in enumerate(asked):
+                found = self._visit(*asked[place]) if done is None else next(done)
+                yield self._on_record(member, sites[place], site, round_index, found)
 
     @property
     def losses(self) -> list[float]:
         """Mean losses of this round's visits so far."""
         return self._losses
 
-    def _visit(self, member: MemberState, site: int, round_index: int, place: int) -> MemberState:
-        where = pooled(self._sites) if site == POOLED else self._sites[site]
-        before = round_index * self._per_round + place
+    def _site(self, site: int) -> Site:
+        return pooled(self._sites) if site == POOLED else self._sites[site]
 
-        def told(done: int, epochs: int) -> None:
-            total = self._config.method.rounds * self._per_round * epochs
-            self._reporter.progress(before * epochs + done, total, "train")
+    def _visit(
+        self, member: MemberState, site: Site | None, round_index: int
+    ) -> tuple[MemberState, VisitReport] | None:
+        """Train on a device that is idle; nothing at a site that is absent."""
+        if site is None:
+            for _ in range(self._config.method.local_epochs):
+                self._epoch_done()
+            return None
+        device = self._idle.get()
+        try:
+            return visit(
+                member, site, round_index, self._config, device, lambda _, __: self._epoch_done()
+            )
+        finally:
+            self._idle.put(device)
 
-        after, report = visit(member, where, round_index, self._config, self._device, told)
+    def _epoch_done(self) -> None:
+        method = self._config.method
+        with self._lock:
+            self._epochs_done += 1
+            total = method.rounds * self._per_round * method.local_epochs
+            self._reporter.progress(self._epochs_done, total, "train")
+
+    def _on_record(
+        self,
+        member: MemberState,
+        index: int,
+        site: Site | None,
+        round_index: int,
+        found: tuple[MemberState, VisitReport] | None,
+    ) -> MemberState | None:
+        """Note a visit, or that there was none, in the run's metrics; return the member after."""
+        where = {"round": round_index + 1, "member": member.index}
+        if site is None or found is None:
+            self._run.add_metrics(**where, site=self._sites[index].name, absent=True)
+            return None
+        after, report = found
         if report.loss is not None:
             self._losses.append(report.loss)
         self._run.add_metrics(
-            round=round_index + 1,
-            member=member.index,
-            site=where.name,
+            **where,
+            site=site.name,
             loss=report.loss,
             samples=report.samples,
             bytes=self._wire_bytes(member) + self._wire_bytes(after),

@@ -6,8 +6,17 @@ from pathlib import Path
 from fedcross.errors import CheckpointError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path`, replacing what is there; a crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        All of it.
+    durable
+        Whether to wait until it is on the disk, so that this holds for the machine's crash too.
 
     Raises
     ------
@@ -16,9 +25,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        write_through(partial, data)
+        if durable:
+            write_through(partial, data)
+        else:
+            partial.write_bytes(data)
         os.replace(partial, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise CheckpointError(f"{path.name} cannot be written: {error.strerror}.") from error

@@ -27,10 +27,11 @@ from fedcross.train.member import MemberState
 from fedcross.train.reading import read_case
 from fedcross.train.reliability import Reliability
 from fedcross.train.surface import surface_by_structure
-from fedcross.train.volumes import CaseFiles, Site
+from fedcross.train.volumes import CaseFiles, Site, Volume
 
 Dices = dict[str, float]
 Array = NDArray[np.float32]
+Show = Callable[[str, Volume, list[Array]], None]
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,12 @@ def validate(
     sites: Sequence[Site],
     config: TrainingConfig,
     device: torch.device,
+    show: Show | None = None,
 ) -> Validation | None:
     """Validate what predicts at each site; None when no site has validation cases.
 
     That is the mean of the members' probabilities, or member k alone at site k where the method makes
-    personal models.
+    personal models. `show` gets every case with what each member says about it.
     """
     if not any(site.validation for site in sites):
         return None
@@ -67,7 +69,9 @@ def validate(
     for index, site in enumerate(sites):
         here = [networks[index]] if config.method.is_personal else networks
         for volume in site.validation:
-            mean, _ = _probabilities(here, volume.image.numpy(), config, device)
+            mean, each = _probabilities(here, volume.image.numpy(), config, device)
+            if show is not None:
+                show(site.name, volume, each)
             found = mean.argmax(axis=0).astype(np.uint8)
             judged = drawn(config.structures, volume.missing)
             scores = dice_by_structure(found, volume.label.numpy(), judged)

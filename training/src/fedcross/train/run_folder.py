@@ -3,16 +3,19 @@
 ::
 
     config.json      configuration with all defaults, its hash, package versions
+    environment.json  with what it was computed, one entry a start
     splits.json      each site's cases by part
     schedule.json    who trains where, for FedCross
     metrics.jsonl    one line per visit and per validation
+    status.json      where the run stands, for people, see `watch`
+    train.log        what was said while it ran
     checkpoints/     see `checkpoint`
     test.json        figures on the test cases of the best round, when the run is finished
     run.lock         held while a process works here
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from fedcross.train.config import TrainingConfig, config_sha256, config_values, 
 from fedcross.train.lock import folder_lock
 
 CONFIG, SPLITS, SCHEDULE = "config.json", "splits.json", "schedule.json"
+ENVIRONMENT = "environment.json"
 METRICS, TEST, LOCK = "metrics.jsonl", "test.json", "run.lock"
 
 
@@ -36,11 +40,17 @@ class RunFolder:
     ----------
     path
         The folder. `open_run` makes one, or continues it, for a run that is to train.
+
+    Attributes
+    ----------
+    listeners
+        Called with every line of the metrics, once it is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = Checkpoints(path / "checkpoints")
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
 
     @property
     def exists(self) -> bool:
@@ -104,6 +114,12 @@ class RunFolder:
         self.write(SCHEDULE, {"sites": list(splits), "schedule": schedule})
         self.write(SPLITS, splits)
 
+    def add_environment(self, found: Mapping[str, Any]) -> None:
+        """Say with what the run is computed from now on, see `environment`."""
+        before = self.read(ENVIRONMENT)["starts"] if (self.path / ENVIRONMENT).is_file() else []
+        rounds_done = latest.rounds_done if (latest := self.checkpoints.latest()) else 0
+        self.write(ENVIRONMENT, {"starts": [*before, {"rounds_done": rounds_done, **found}]})
+
     def add_metrics(self, **figures: Any) -> None:
         """Append one line to the metrics; the line's ``round`` counts from 1."""
         try:
@@ -111,21 +127,24 @@ class RunFolder:
                 file.write(json.dumps(figures) + "\n")
         except OSError as error:
             raise CheckpointError(f"{METRICS} cannot be written: {error.strerror}.") from error
+        for listener in self.listeners:
+            listener(figures)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of the metrics but one that was cut short; none before the first."""
+        path, lines = self.path / METRICS, []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                continue
+        return lines
 
     def forget_metrics_after(self, rounds_done: int) -> None:
         """Drop the lines of rounds that were not finished, and a line cut short."""
-        path = self.path / METRICS
-        if not path.is_file():
-            return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                figures = json.loads(line)
-            except ValueError:
-                continue
-            if figures["round"] <= rounds_done:
-                kept.append(line + "\n")
-        write_atomically(path, "".join(kept).encode("utf-8"))
+        if (self.path / METRICS).is_file():
+            kept = [json.dumps(x) + "\n" for x in self.metrics() if x["round"] <= rounds_done]
+            write_atomically(self.path / METRICS, "".join(kept).encode("utf-8"))
 
 
 @contextmanager

@@ -40,8 +40,16 @@ class Volume:
 
     def to(self, device: torch.device) -> "Volume":
         """The same case on `device` (itself if it is there already)."""
-        image = self.image.to(device, non_blocking=True)
-        return replace(self, image=image, label=self.label.to(device, non_blocking=True))
+        if device == self.image.device:
+            return self
+        image, label = self.image, self.label
+        if device.type == "cuda":  # from pinned memory the copies run beside the computing
+            image, label = image.pin_memory(), label.pin_memory()
+        return replace(
+            self,
+            image=image.to(device, non_blocking=True),
+            label=label.to(device, non_blocking=True),
+        )
 
 
 @dataclass(frozen=True)

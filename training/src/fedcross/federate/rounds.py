@@ -1,0 +1,95 @@
+"""The rounds of a run, whichever engine makes the visits: train, validate, bring to safety."""
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
+from typing import Protocol
+
+from fedcross.federate.plan import Plan
+from fedcross.federate.soup import blended
+from fedcross.federate.strategies import STRATEGIES, Members, first_members
+from fedcross.infer.events import Reporter
+from fedcross.train.checkpoint import Checkpoint, better
+from fedcross.train.config import TrainingConfig
+from fedcross.train.evaluation import Validation
+from fedcross.train.member import MemberState
+from fedcross.train.run_folder import RunFolder
+
+
+class RoundVisits(Protocol):
+    """What an engine offers; see `strategies.Visits`."""
+
+    def __call__(
+        self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
+    ) -> Iterable[MemberState | None]:
+        """Let each member train at its site."""
+
+    @property
+    def losses(self) -> Sequence[float]:
+        """Mean losses of this round's visits so far."""
+
+
+def train_rounds(
+    config: TrainingConfig,
+    run: RunFolder,
+    plan: Plan,
+    visits: RoundVisits,
+    validate: Callable[[Members], Validation | None],
+    reporter: Reporter,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Run the strategy from where the run stands; after every round validate and bring to safety.
+
+    Parameters
+    ----------
+    config, run, plan
+        Of the run.
+    visits, validate
+        The engine's: train the members at the sites, and judge what predicts.
+    reporter
+        Hears a line after every round.
+    stop
+        Asked after every round.
+
+    Returns
+    -------
+    bool
+        Whether all rounds are done; False after a stop.
+    """
+    done = begin(config, run)
+    rounds = range(done.rounds_done, config.method.rounds)
+    strategy = STRATEGIES[config.method.kind](done.members, plan, visits, rounds)
+    for rounds_done, members in enumerate(strategy, start=done.rounds_done + 1):
+        averages = blended(done.averages, members, config.method, rounds_done)
+        validation = None
+        if rounds_done % config.training.validate_every == 0 or rounds_done == config.method.rounds:
+            validation = validate(averages or members)
+        best, figures = done.best, {}
+        if validation is not None:
+            best = better(best, rounds_done, validation.mean_dice)
+            figures = {"mean": validation.mean_dice, **validation.by_site}
+            run.add_metrics(round=rounds_done, validation=figures)
+        done = Checkpoint(rounds_done, members, best, figures, averages)
+        run.checkpoints.save(done)
+        reporter.log(_line(rounds_done, config.method.rounds, visits.losses, validation))
+        if stop() and rounds_done < config.method.rounds:
+            return False
+    return True
+
+
+def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:
+    """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
+    done = run.checkpoints.latest() or Checkpoint(0, first_members(config), None, {})
+    run.forget_metrics_after(done.rounds_done)
+    return done
+
+
+def _line(
+    rounds_done: int, rounds: int, losses: Sequence[float], validation: Validation | None
+) -> str:
+    line = f"Round {rounds_done}/{rounds}"
+    if losses:
+        line += f": loss {fmean(losses):.3f}"
+    if validation is not None:
+        line += f", validation Dice {validation.mean_dice:.3f}"
+    return line
