@@ -1,3 +1,5 @@
+import errno
+import os
 from itertools import chain
 from pathlib import Path
 
@@ -170,3 +172,24 @@ def test_a_list_without_parts_needs_numbers(tmp_path: Path) -> None:
         find_cases(SiteConfig.model_validate(values), tmp_path, seed=1)
     config = SiteConfig.model_validate({**values, "split": (1, 1, 1)})
     assert [len(part) for part in find_cases(config, tmp_path, 1).names().values()] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"images": None, "labels": None, "dataset": "promise12", "root": "images"}],
+    ids=["folders", "dataset"],
+)
+def test_a_folder_that_may_not_be_read_is_said(
+    data: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    def refused(path: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(data / "images"))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(DataError) as caught:
+        gather(site(**options), data)
+    assert str(caught.value) == (
+        "Site north: images cannot be read: Permission denied. "
+        "Check that the drive is there and that you may read it."
+    )

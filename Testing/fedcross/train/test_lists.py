@@ -22,6 +22,13 @@ def test_a_csv_file_names_files_beside_it(tmp_path: Path) -> None:
     assert (second.name, second.image, second.part) == ("p1", tmp_path / "p1.mha", "")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_columns_may_be_separated_as_spreadsheets_do(tmp_path: Path, separator: str) -> None:
+    text = "image,label,split\np0.mha,l0.mha,test\n".replace(",", separator)
+    (case,) = listed(tmp_path, text)
+    assert (case.image.name, case.label.name, case.part) == ("p0.mha", "l0.mha", "test")
+
+
 def test_a_name_and_a_patient_may_be_told(tmp_path: Path) -> None:
     text = "name,patient,image,label\none,anna,x/dicom,l1.nrrd\ntwo,anna,y/dicom,l2.nrrd\n"
     assert [(c.name, c.patient) for c in listed(tmp_path, text)] == [

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fedcross.errors import DataError, OutputError
 from fedcross.model.folder import new_folder
 from fedcross.model.manifest import Preprocessing
-from fedcross.train.layouts import walk
+from fedcross.train.folders import walk
 from fedcross.train.volumes import CaseFiles, Volume
 
 FORM = 1  # of the files here and of the preprocessing; another number makes everything anew

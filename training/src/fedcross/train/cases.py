@@ -81,6 +81,12 @@ def gather(site: SiteConfig, data_root: Path) -> Gathered:
         return _finished(site, _paired(site, found))
     except DataError as error:
         raise DataError(f"Site {site.name}: {error.message}", error.hint) from error
+    except OSError as error:
+        place = Path(str(error.filename)).name
+        raise DataError(
+            f"Site {site.name}: {place} cannot be read: {error.strerror}.",
+            "Check that the drive is there and that you may read it.",
+        ) from error
 
 
 def split(site: SiteConfig, gathered: Gathered, seed: int) -> SiteCases:

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.errors import DataError
 from fedcross.infer.volume_io import without_warnings
-from fedcross.train.layouts import walk
+from fedcross.train.folders import walk
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"
 _SLICES = (".dcm", ".ima")

@@ -6,16 +6,15 @@ and labels, each by the case's name; whoever pairs them says which half is missi
 
 import glob
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedcross.errors import DataError
+from fedcross.train.folders import EXTENSIONS, require_folder, stem
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _WILDCARDS = {"*": ".*", "?": "."}
 
 
@@ -160,21 +159,6 @@ def _check_channel(root: Path, channel: int | None, names: Any, *, always: bool)
     return channel
 
 
-def require_folder(root: Path) -> None:
-    """Raise DataError unless `root` is a folder."""
-    if not root.is_dir():
-        raise DataError(
-            f"There is no folder named {root.name} for a site's data.",
-            "Check root in the configuration, and --data.",
-        )
-
-
-def stem(path: Path) -> str:
-    """A volume's name without its extension."""
-    ending = next((end for end in EXTENSIONS if path.name.endswith(end)), "")
-    return path.name.removesuffix(ending)
-
-
 def unique(kind: str, named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     """By name; DataError if one occurs twice."""
     found: dict[str, Path] = {}
@@ -187,19 +171,6 @@ def unique(kind: str, named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
             )
         found[name] = path
     return found
-
-
-def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder below `root`, in order, with its files' names; links are followed, but once."""
-    seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(folder), sorted(name for name in files if not name.startswith("."))
 
 
 def _told(path: Path, other: Path) -> str:

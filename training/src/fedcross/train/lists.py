@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedcross.errors import DataError
-from fedcross.train.layouts import stem
+from fedcross.train.folders import stem
 from fedcross.train.splits import PARTS
 
 COLUMNS = "image, label and, if wanted, name, patient and split"
@@ -62,7 +62,12 @@ def read_list(path: Path) -> list[ListedCase]:
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file, skipinitialspace=True), start=2):
+        heading = file.readline()
+        file.seek(0)
+        # What spreadsheets put between columns differs by country.
+        separator = max(",;\t", key=heading.count)
+        rows = csv.DictReader(file, delimiter=separator, skipinitialspace=True)
+        for number, row in enumerate(rows, start=2):
             yield f"Line {number}", row
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from fedcross.errors import DataError
 from fedcross.train.dicom_series import choose_series, dicom_folders, series_below
-from fedcross.train.layouts import EXTENSIONS, Found, msd, pair, require_folder, stem, unique, walk
+from fedcross.train.folders import EXTENSIONS, require_folder, stem, walk
+from fedcross.train.layouts import Found, msd, pair, unique
 
 Finder = Callable[[Path, int | None], Found]
 
