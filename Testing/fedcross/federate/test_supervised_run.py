@@ -42,9 +42,9 @@ class Server:
 
     def download(self, job: str, folder: Path) -> Path:
         made = folder / job / "workspace" / "result"
-        (made / "run").mkdir(parents=True)
+        made.mkdir(parents=True)
         for name, text in self.files.items():
-            (made / "run" / name).write_text(text, encoding="utf-8")
+            (made / name).write_text(text, encoding="utf-8")
         told = {"state": self.state, "message": "Told.", "rounds_done": 3, "rounds": 3}
         if self.state:
             (made / "outcome.json").write_text(json.dumps(told), encoding="utf-8")

@@ -15,8 +15,8 @@ ENDED = "FINISHED"  # every status of a job that has ended begins so
 # What the running job listens to. STATUS is answered with {"rounds_done": 3, "rounds": 48,
 # "message": "Round 3/48: ..."}; PAUSE lets it end after the round under way, which is kept.
 STATUS, PAUSE = "fedcross.status", "fedcross.pause"
-# Where a job that ended by itself leaves its `Outcome` and, finished, the run's folder.
-RESULT, OUTCOME, RUN = "result", "outcome.json", "run"
+# A job that ended by itself leaves the run's folder, and beside its files the `Outcome`.
+RESULT, OUTCOME = "result", "outcome.json"
 
 
 class FederationError(FedCrossError):

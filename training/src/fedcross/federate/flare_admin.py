@@ -13,12 +13,15 @@ from nvflare.apis.fl_exception import FLCommunicationError
 from nvflare.fuel.flare_api.api_spec import (
     AuthenticationError,
     AuthorizationError,
+    CommandError,
     InternalError,
     InvalidJobDefinition,
+    InvalidTarget,
     JobNotFound,
     JobNotRunning,
     NoClientsAvailable,
     NoConnection,
+    NoReply,
     SessionClosed,
 )
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
@@ -45,10 +48,13 @@ class FlareCoordinator:
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._session: Session | None = None
+        self._level = logging.NOTSET
 
     def __enter__(self) -> Self:
-        # FLARE logs every failed attempt to connect with a traceback's worth of its own terms.
-        logging.getLogger().setLevel(logging.CRITICAL)
+        # FLARE logs every failed attempt to connect, in its own terms.
+        root = logging.getLogger()
+        self._level = root.level
+        root.setLevel(logging.CRITICAL)
         return self
 
     def __exit__(
@@ -58,6 +64,7 @@ class FlareCoordinator:
         trace: TracebackType | None,
     ) -> None:
         self._close()
+        logging.getLogger().setLevel(self._level)
 
     def submit(self, job: Path) -> str:
         """See `Coordinator`."""
@@ -86,7 +93,10 @@ class FlareCoordinator:
     def ask(self, job: str, topic: str) -> Mapping[str, Any]:
         """See `Coordinator`."""
         with self._server() as session:
-            return dict(session.do_app_command(job, topic, {}))
+            try:
+                return dict(session.do_app_command(job, topic, {}))
+            except InternalError as error:  # while it starts, it does not listen yet
+                raise GoneError("The job does not listen.") from error
 
     def abort(self, job: str) -> None:
         """See `Coordinator`."""
@@ -117,13 +127,19 @@ class FlareCoordinator:
         except (NoConnection, SessionClosed, FLCommunicationError) as error:
             self._close()
             raise UnreachableError(f"{where} does not answer.") from error
-        except (JobNotFound, JobNotRunning) as error:
+        except (JobNotFound, JobNotRunning, NoReply) as error:
             raise GoneError(f"{where} does not run that job: {error}.") from error
         except (AuthenticationError, AuthorizationError) as error:
             raise FederationError(f"{where} does not let this kit in: {error}.") from error
         except InvalidJobDefinition as error:
             raise FederationError(f"{where} refuses the job: {error}.") from error
-        except (InternalError, NoClientsAvailable, RuntimeError) as error:
+        except (
+            InternalError,
+            CommandError,
+            InvalidTarget,
+            NoClientsAvailable,
+            RuntimeError,
+        ) as error:
             raise FederationError(f"{where} reports: {error}.") from error
 
     def _close(self) -> None:

@@ -16,7 +16,6 @@ from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.coordinator import (
     OUTCOME,
     RESULT,
-    RUN,
     RUNNING,
     STATUS,
     Coordinator,
@@ -142,7 +141,8 @@ class SupervisedRun:
                 raise FederationError(f"The result of job {job} is damaged.") from error
             if outcome.state == "finished":
                 with new_folder(self.path) as made:
-                    shutil.copytree(found.parent / RUN, made, dirs_exist_ok=True)
+                    shutil.copytree(found.parent, made, dirs_exist_ok=True)
+                    (made / OUTCOME).unlink()
                     shutil.copy(self.path / RECORD, made / RECORD)
         return outcome
 
