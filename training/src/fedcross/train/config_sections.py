@@ -232,7 +232,39 @@ class OptimisationConfig(Section):
     )
 
 
-class EngineConfig(Section):
-    """Where the federation runs."""
+Figure = Literal["loss", "validation", "cases"]
+FIGURES: tuple[Figure, ...] = ("loss", "validation", "cases")
+Seconds = Annotated[float, Field(gt=0)]
 
-    kind: Literal["local"] = Field(default="local", description="All sites in one process.")
+
+class EngineConfig(Section):
+    """Where the federation runs, and what its sites tell."""
+
+    kind: Literal["local", "flare-simulator", "flare"] = Field(
+        default="local",
+        description="local: all sites in one process; flare-simulator: NVIDIA FLARE with a process "
+        "for each site on this machine; flare: NVIDIA FLARE across hospitals, see "
+        "`fedcross federation`.",
+    )
+    figures: tuple[Figure, ...] = Field(
+        default=FIGURES,
+        description="Of the flare engines: all that sites are asked to tell beside the member: mean "
+        "training loss of a visit, Dice on their validation and test cases, numbers of cases. Each "
+        "site may refuse any.",
+    )
+    min_sites: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="Of the flare engines: sites that must be connected to begin."
+    )
+    visit_timeout_s: Seconds = Field(
+        default=86400.0, description="Of the flare engines: a visit that takes longer has failed."
+    )
+    silence_timeout_s: Seconds = Field(
+        default=60.0,
+        description="Of the flare engines: a visit at a site that is not heard of for so long has "
+        "failed.",
+    )
+    max_update: Annotated[float, Field(gt=0)] = Field(
+        default=10.0,
+        description="Of the flare engines: a member whose weights come back changed by more than "
+        "so many times their own norm is refused, and goes on as it was.",
+    )
