@@ -15,8 +15,11 @@ from rich.console import Console
 
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.data import app as data_app
+from fedcross.commands.options import Cache, DataRoot
+from fedcross.commands.segment import segment
+from fedcross.commands.site import app as site_app
+from fedcross.commands.study import compare, landscape
 from fedcross.errors import FedCrossError
-from fedcross.method.uncertainty import Measure
 
 app = typer.Typer(
     help="Train segmentation ensembles across hospitals; segment, and see where not to trust it.",
@@ -27,16 +30,8 @@ app = typer.Typer(
 )
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(data_app, name="data")
+app.add_typer(site_app, name="site")
 
-Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU such as cuda:0.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option("--data", help="Folder that the configuration's data paths are relative to."),
-]
-Cache = Annotated[
-    Path | None,
-    typer.Option(help="Folder that keeps preprocessed cases for later runs; memory-mapped."),
-]
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
 
@@ -90,67 +85,6 @@ def train(
 
 
 @app.command()
-def compare(
-    config: Annotated[Path, typer.Argument(help="TOML configuration: data, network, budget.")],
-    out: Annotated[Path, typer.Option(help="Folder for the runs, the tables and the page.")],
-    methods: Annotated[
-        str, typer.Option(help="Commas between; options after a colon, as fedprox:mu=0.1.")
-    ] = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised",
-    seeds: Annotated[int, typer.Option(help="Runs of each method.")] = 3,
-    device: Device = "auto",
-    data: DataRoot = None,
-    cache: Cache = None,
-) -> None:
-    """Run several methods on the same splits and budget, and compare them on one page.
-
-    Finished runs in OUT are kept, an interrupted one goes on.
-    """
-    from fedcross.console import ConsoleReporter
-    from fedcross.federate.compare import compare as run_comparison
-    from fedcross.train.config import load_config
-
-    configuration = load_config(config, data_root=data, cache=cache)
-    with ConsoleReporter() as reporter:
-        page = run_comparison(
-            configuration, out, methods=methods, seeds=seeds, device=device, reporter=reporter
-        )
-    typer.echo(f"Compared: {page}")
-
-
-@app.command()
-def landscape(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the figure and the numbers.")],
-    data: Annotated[Path, typer.Option(help="Folder that the run's data paths are relative to.")],
-    start: Annotated[
-        str, typer.Option(help="Model to set out from: best or last round, or untrained.")
-    ] = "best",
-    part: Annotated[str, typer.Option(help="Whose loss: validation or train.")] = "validation",
-    cycles: Annotated[int, typer.Option(help="Rounds to train, in numbers of sites.")] = 1,
-    cases: Annotated[int, typer.Option(help="At most so many cases of each site.")] = 4,
-    points: Annotated[int, typer.Option(help="Along each line and side of the plane.")] = 15,
-    reestimate: Annotated[
-        bool,
-        typer.Option(
-            "--reestimate/--interpolate",
-            help="Batch normalisation's statistics: measured anew for every model, or combined as "
-            "the weights are.",
-        ),
-    ] = True,
-    device: Device = "auto",
-) -> None:
-    """Show where the average of local models and cross-trained models sit on the sites' losses."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.federate.landscape import FIGURE, LandscapeRequest
-    from fedcross.federate.landscape import landscape as look
-
-    request = LandscapeRequest(run, out, data, start, cycles, part, cases, points, reestimate)
-    with ConsoleReporter() as reporter:
-        look(request, device=device, reporter=reporter)
-    typer.echo(f"Measured: {out / FIGURE}")
-
-
-@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
@@ -163,57 +97,8 @@ def export(
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
 
 
-@app.command()
-def segment(
-    bundle: Annotated[Path, typer.Option(help="Bundle: a folder or a .zip.")],
-    image: Annotated[Path, typer.Option(help="NIfTI, NRRD, MetaImage, or a DICOM series folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    measure: Annotated[Measure, typer.Option(help="What the uncertainty map shows.")] = "std",
-    device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    backend: Annotated[
-        str, typer.Option(help="What runs the networks: auto, openvino, tuned or torch.")
-    ] = "auto",
-    save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="Also write each structure's probability.")
-    ] = False,
-    save_members: Annotated[
-        bool, typer.Option("--save-members", help="Also write each member's own segmentation.")
-    ] = False,
-    for_viewer: Annotated[
-        bool,
-        typer.Option("--for-viewer", help="Also write all maps, the members' outlines, distances."),
-    ] = False,
-    roi: Annotated[
-        Path | None, typer.Option(help="JSON file of a box (LPS mm) outside which nothing is done.")
-    ] = None,
-    events: Annotated[
-        bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")
-    ] = False,
-) -> None:
-    """Segment a volume with every member and map where they disagree."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.infer.__main__ import run
-    from fedcross.infer.segment import SegmentRequest
-
-    request = SegmentRequest(
-        bundle=bundle,
-        image=image,
-        out=out,
-        measure=measure,
-        device=device,
-        precision=precision,
-        backend=backend,
-        save_probabilities=save_probabilities,
-        save_members=save_members,
-        roi=roi,
-        for_viewer=for_viewer,
-    )
-    if events:
-        raise typer.Exit(run(request, events=True))
-    with ConsoleReporter() as reporter:
-        code = run(request, reporter=reporter)
-    raise typer.Exit(code)
+for command in (compare, landscape, segment):
+    app.command()(command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedcross.commands.options import DataRoot
 from fedcross.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ TABLES = (
 def check(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder that the configuration's data paths are relative to."),
-    ] = None,
+    data: DataRoot = None,
 ) -> None:
     """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
     from fedcross.console import ConsoleReporter
