@@ -20,8 +20,9 @@ def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     shown = fedcross("--help")
     assert shown.returncode == 0
-    for command in ("demo", "train", "export", "segment", "bundle"):
-        assert command in shown.stdout
+    alone = ("demo", "train", "export", "compare", "landscape", "segment")
+    for command in (*alone, "bundle", "data", "site"):
+        assert f"\n  {command} " in shown.stdout
 
 
 def test_help_does_not_wait_for_torch() -> None:
