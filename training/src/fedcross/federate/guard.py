@@ -103,9 +103,10 @@ def _check_size(
     optimizer: Mapping[str, Tensor],
     config: TrainingConfig,
 ) -> None:
-    own = norm(before.weights.values())
+    real = [name for name, tensor in weights.items() if tensor.is_floating_point()]  # no counters
+    own = norm(before.weights[name] for name in real)
     for what, size in (
-        ("weights moved", norm(w.double() - before.weights[n] for n, w in weights.items())),
+        ("weights moved", norm(weights[n].double() - before.weights[n] for n in real)),
         ("next step would move its weights", next_step(optimizer, config.training)),
     ):
         if size > config.engine.max_update * own:
