@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -178,3 +179,37 @@ def test_the_same_seed_draws_the_same_epoch_and_another_another() -> None:
 
     assert drawn(5) == drawn(5)
     assert drawn(5) != drawn(6)
+
+
+def epoch_with(intensity: float) -> list[PatchDraw]:
+    return draw_epoch(
+        [a_volume(10, 10, 10)],
+        patch=(8, 8, 8),
+        patches_per_case=200,
+        rotation_rad=0.1,
+        foreground_fraction=0.3,
+        generator=torch.Generator().manual_seed(1),
+        intensity=intensity,
+    )
+
+
+def test_gains_and_shifts_stay_within_their_bounds_and_patches_where_they_are() -> None:
+    plain, shaded = epoch_with(0.0), epoch_with(0.25)
+    assert {(draw.gain, draw.shift) for draw in plain} == {(1.0, 0.0)}
+    assert [replace(draw, gain=1.0, shift=0.0) for draw in shaded] == plain
+    gains, shifts = [draw.gain for draw in shaded], [draw.shift for draw in shaded]
+    assert 0.75 <= min(gains) < 0.8
+    assert 1.2 < max(gains) <= 1.25
+    assert -0.25 <= min(shifts) < -0.2
+    assert 0.2 < max(shifts) <= 0.25
+
+
+def test_a_patch_is_multiplied_then_shifted_and_its_label_stays() -> None:
+    volume = a_volume(6, 6, 6)
+    draw = PatchDraw(0, (1.0, 1.0, 1.0), NO_TURN)
+    image, label = sample_patch(volume, draw, (4, 4, 4), (1.0, 1.0, 1.0))
+    shaded, same_label = sample_patch(
+        volume, replace(draw, gain=1.5, shift=-0.25), (4, 4, 4), (1.0, 1.0, 1.0)
+    )
+    torch.testing.assert_close(shaded, image * 1.5 - 0.25)
+    assert torch.equal(label, same_label)

@@ -50,6 +50,37 @@ def test_a_visit_repeated_gives_the_same_member_to_the_bit(
     assert all(torch.equal(before[key], tensor) for key, tensor in member.to_tensors().items())
 
 
+@pytest.mark.parametrize("option", [{"noise": 0.1}, {"intensity": 0.2}])
+def test_a_visit_with_augmented_intensities_is_another_and_repeats_itself(
+    config: TrainingConfig,
+    sites: list[Site],
+    member: MemberState,
+    cpu: torch.device,
+    option: dict[str, float],
+) -> None:
+    plain, _ = visit(member, sites[0], 0, config, cpu)
+    first, _ = visit(member, sites[0], 0, changed(config, **option), cpu)
+    second, _ = visit(member, sites[0], 0, changed(config, **option), cpu)
+    assert not same(plain, first)
+    assert same(first, second)
+
+
+def test_compiling_is_asked_for_once_a_visit_and_only_if_wanted(
+    config: TrainingConfig,
+    sites: list[Site],
+    member: MemberState,
+    cpu: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: asked.append(network))
+    plain, _ = visit(member, sites[0], 0, config, cpu)
+    assert asked == []
+    compiled, _ = visit(member, sites[0], 0, changed(config, compile=True), cpu)
+    assert len(asked) == 1
+    assert same(plain, compiled)  # here nothing was compiled: the names of the weights are kept
+
+
 def test_another_round_sees_other_patches(
     config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
 ) -> None:

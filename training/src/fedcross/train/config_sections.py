@@ -222,6 +222,16 @@ class OptimisationConfig(Section):
         description="Share of the patches that are placed around a labelled voxel; the others, and "
         "by default all, lie anywhere in the volume with equal probability.",
     )
+    intensity: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Largest random change of a patch's contrast (as a share) and brightness (in "
+        "standard deviations of the volume); the authors have none.",
+    )
+    noise: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="Standard deviation of Gaussian noise that is added to patches, in standard "
+        "deviations of the volume; the authors add none.",
+    )
     validate_every: Annotated[int, Field(ge=1)] = Field(
         default=1, description="Validate after every so many rounds, and after the last one."
     )
@@ -229,6 +239,11 @@ class OptimisationConfig(Section):
         default="auto",
         description="Of the arithmetic inside the network; bf16 is for GPUs only, auto is bf16 on a "
         "GPU that has it and fp32 elsewhere. Weights, loss and optimiser state are always fp32.",
+    )
+    compile: bool = Field(
+        default=False,
+        description="Let torch.compile fuse the network's steps; every visit then begins with a "
+        "minute or so of compiling, which long visits on a GPU earn back.",
     )
 
 

@@ -31,11 +31,15 @@ class PatchDraw:
         whole.
     angles_rad
         Rotation about the x, y and z axis through the patch's centre.
+    gain, shift
+        What its intensities are multiplied with, and what is added then.
     """
 
     case: int
     start: Triple
     angles_rad: Triple
+    gain: float = 1.0
+    shift: float = 0.0
 
 
 def draw_epoch(
@@ -46,6 +50,7 @@ def draw_epoch(
     rotation_rad: float,
     foreground_fraction: float,
     generator: torch.Generator,
+    intensity: float = 0.0,
 ) -> list[PatchDraw]:
     """Draw one epoch's patches, in the order in which they are trained.
 
@@ -65,15 +70,22 @@ def draw_epoch(
         patch is centred.
     generator
         CPU generator; its state moves on.
+    intensity
+        Gains are uniform within 1 plus and minus this, shifts within plus and minus this, in standard
+        deviations of the volume.
     """
     cases = torch.arange(len(volumes)).repeat_interleave(patches_per_case)
     cases = cases[torch.randperm(len(cases), generator=generator)]
     places = torch.rand(len(cases), 3, generator=generator, dtype=torch.float64)
     turns = torch.rand(len(cases), 3, generator=generator, dtype=torch.float64) * 2 - 1
     chances = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64)
+    shades = [(1.0, 0.0)] * len(cases)
+    if intensity > 0:  # drawn last, so that without it the same seed gives the same patches
+        pairs = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64) * 2 - 1
+        shades = [(1 + intensity * gain, intensity * shift) for gain, shift in pairs.tolist()]
     draws = []
-    for case, place, turn, (chance, pick) in zip(
-        cases.tolist(), places.tolist(), turns.tolist(), chances.tolist(), strict=True
+    for case, place, turn, (chance, pick), shade in zip(
+        cases.tolist(), places.tolist(), turns.tolist(), chances.tolist(), shades, strict=True
     ):
         volume = volumes[case]
         room = [size - side for size, side in zip(volume.label.shape, patch, strict=True)]
@@ -84,7 +96,12 @@ def draw_epoch(
         ]
         angles = [rotation_rad * value for value in turn]
         draws.append(
-            PatchDraw(case, (start[0], start[1], start[2]), (angles[0], angles[1], angles[2]))
+            PatchDraw(
+                case,
+                (start[0], start[1], start[2]),
+                (angles[0], angles[1], angles[2]),
+                *shade,
+            )
         )
     return draws
 
@@ -132,6 +149,8 @@ def sample_patch(
     # grid_sample wants (x, y, z) with -1 and 1 at the outer borders of the outermost voxels.
     grid = torch.stack([(2 * w + 1) / n - 1 for w, n in zip(where, shape, strict=True)][::-1], -1)
     image = F.grid_sample(volume.image[None, None], grid[None], align_corners=False)[0]
+    if (draw.gain, draw.shift) != (1.0, 0.0):
+        image = image * draw.gain + draw.shift
 
     inside = torch.ones(patch, dtype=torch.bool, device=device)
     flat = torch.zeros(patch, dtype=torch.int64, device=device)

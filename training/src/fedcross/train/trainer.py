@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.infer.device import Precision, resolve_precision
@@ -19,6 +19,7 @@ from fedcross.train.config import TrainingConfig
 from fedcross.train.config_sections import OptimisationConfig
 from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import MemberState
+from fedcross.train.optimizer import make_optimizer, optimizer_tensors
 from fedcross.train.pull import Pull
 from fedcross.train.sampling import draw_epoch, sample_batch
 from fedcross.train.seeding import torch_generator
@@ -139,6 +140,8 @@ def _visit(
     volumes = [volume.to(device) for volume in site.train]
     generator = torch_generator("patches", config.seed, member.index, round_index)
     pull = Pull(network, config.method, member.rounds_done)
+    if config.training.compile:
+        network.compile()
     epochs = config.method.local_epochs
     loss_sum, samples = 0.0, 0
     for epoch in range(epochs):
@@ -157,7 +160,7 @@ def _visit(
     after = MemberState(
         index=member.index,
         weights=_on_cpu(network.state_dict()),
-        optimizer=_on_cpu(_optimizer_tensors(network, optimizer)),
+        optimizer=_on_cpu(optimizer_tensors(network, optimizer)),
         epochs_done=member.epochs_done + epochs,
         rounds_done=member.rounds_done + 1,
         last_site=site.name,
@@ -186,6 +189,7 @@ def _epoch(
         rotation_rad=settings.rotation_rad,
         foreground_fraction=settings.foreground_fraction,
         generator=generator,
+        intensity=settings.intensity,
     )
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -197,6 +201,8 @@ def _epoch(
         images, labels = sample_batch(
             volumes, batch, patch=(z, y, x), spacing_mm=config.preprocessing.spacing_mm
         )
+        if settings.noise > 0:
+            images += settings.noise * _noise(images, generator)
         images = images.to(memory_format=torch.channels_last_3d)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
@@ -210,6 +216,13 @@ def _epoch(
     return total, len(draws)
 
 
+def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of the images' shape, made where they lie; `generator` (CPU) seeds it."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    here = torch.Generator(images.device).manual_seed(seed)
+    return torch.randn(images.shape, generator=here, device=images.device)
+
+
 def _load(
     member: MemberState, config: TrainingConfig, device: torch.device
 ) -> tuple[nn.Module, Optimizer]:
@@ -219,44 +232,7 @@ def _load(
     weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
     network.load_state_dict(weights, assign=True)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimizer = _optimizer(network.train(), config.training)
-    parameters = dict(network.named_parameters())
-    for key, tensor in member.optimizer.items():
-        slot, name = key.split(".", 1)
-        parameter = parameters[name]
-        place = device if tensor.shape == parameter.shape else torch.device("cpu")
-        optimizer.state[parameter][slot] = _like(parameter, tensor.to(place, copy=True))
-    return network, optimizer
-
-
-def _optimizer(network: nn.Module, settings: OptimisationConfig) -> Optimizer:
-    if settings.optimizer == "adamw":
-        return AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-    return SGD(
-        network.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-    )
-
-
-def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """`tensor` in the parameter's memory layout, so that a step adds equal layouts."""
-    if tensor.shape != parameter.shape:
-        return tensor
-    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-
-
-def _optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{slot}.{name}": tensor
-        for name, parameter in network.named_parameters()
-        for slot, tensor in optimizer.state[parameter].items()
-        if isinstance(tensor, Tensor)
-    }
+    return network, make_optimizer(network.train(), config.training, member.optimizer)
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
