@@ -17,7 +17,7 @@ from fedcross.federate.coordinator import (
 from fedcross.federate.supervise import Patience, Supervisor
 
 ROUNDS = 4
-PATIENCE = Patience(poll=1.0, server=30.0, start=3.0, tries=3)
+PATIENCE = Patience(poll=1.0, server=30.0, start=3.0, gather=3.0, site=3.0, tries=3)
 
 
 class World:
@@ -37,6 +37,7 @@ class World:
         self.connected = {"a", "b"}
         self.events: list[tuple[float, Callable[[], None]]] = []
         self.refusal = ""
+        self.started = "Monday"
         self._next_round = 2.0
 
     def at(self, second: float, event: Callable[[], None]) -> None:
@@ -61,6 +62,10 @@ class World:
     def _answer(self) -> None:
         if self.down:
             raise UnreachableError("The server does not answer.")
+
+    def server(self) -> str:
+        self._answer()
+        return self.started
 
     def submit(self, job: Path) -> str:
         self._answer()
@@ -145,12 +150,24 @@ def test_a_server_that_is_killed_is_waited_for_and_given_the_job_again() -> None
         world.down = True
         world.vanished.add("job-0")
 
+    def restart() -> None:
+        world.down, world.started = False, "Tuesday"
+
     world.at(3, kill)
-    world.at(13, lambda: setattr(world, "down", False))
+    world.at(13, restart)
     watched = Watched(world)
     assert watched.supervisor.run() == "job-1"
     assert sum("Waiting for it" in line for line in watched.told) == 1
-    assert world.aborted == ["job-0"]  # it was listed as running, but nothing ran
+    assert "The server was started anew, and the job died with it." in watched.told
+    assert world.aborted == ["job-0"]  # it was still listed as running
+
+
+def test_a_job_that_is_listed_as_running_but_never_heard_of_is_given_up() -> None:
+    world = World()
+    world.at(1, lambda: world.vanished.add("job-0"))
+    watched = Watched(world)
+    assert watched.supervisor.run() == "job-1"
+    assert "The server lists the job as running, but nothing runs." in watched.told
 
 
 def test_a_server_that_stays_away_is_given_up() -> None:
@@ -204,7 +221,7 @@ def test_rounds_in_between_renew_the_patience() -> None:
     world = World()
     for second in (3, 6, 9, 12):
         world.at(second, lambda: world.ended.setdefault(world.jobs[-1], "FINISHED:ABORTED"))
-    tight = Patience(poll=1.0, server=30.0, start=3.0, tries=1)
+    tight = Patience(poll=1.0, server=30.0, start=3.0, gather=3.0, site=3.0, tries=1)
     Watched(world, tight).supervisor.run()
     assert world.done == ROUNDS
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.data import app as data_app
+from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import Cache, DataRoot
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(data_app, name="data")
+app.add_typer(federation_app, name="federation")
 app.add_typer(site_app, name="site")
 
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"

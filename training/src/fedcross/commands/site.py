@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fedcross.commands.federation import need_flare
+
 app = typer.Typer(help="At a hospital of a federation.", no_args_is_help=True)
 
 WORDS = {"good": "good", "look": "LOOK", "wrong": "WRONG"}
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `check` a command of its own, though it is the only one."""
+app.callback()(need_flare)  # and `check` stays a command of its own, though it is the only one
 
 
 @app.command("check")

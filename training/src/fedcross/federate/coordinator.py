@@ -54,6 +54,9 @@ class Outcome:
 class Coordinator(Protocol):
     """The coordinator's hand at the server. Every call may raise `UnreachableError`."""
 
+    def server(self) -> str:
+        """When the server was started: another answer than before means that it died since."""
+
     def submit(self, job: Path) -> str:
         """Hand a job's folder over; its identifier is returned."""
 

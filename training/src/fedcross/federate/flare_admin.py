@@ -66,6 +66,11 @@ class FlareCoordinator:
         self._close()
         logging.getLogger().setLevel(self._level)
 
+    def server(self) -> str:
+        """See `Coordinator`."""
+        with self._server() as session:
+            return str(session.get_system_info().server_info.start_time)
+
     def submit(self, job: Path) -> str:
         """See `Coordinator`."""
         with self._server() as session:
@@ -101,7 +106,10 @@ class FlareCoordinator:
     def abort(self, job: str) -> None:
         """See `Coordinator`."""
         with contextlib.suppress(GoneError), self._server() as session:
-            session.abort_job(job)
+            try:
+                session.abort_job(job)
+            except InternalError as error:  # so it says of a job that died with the server
+                raise GoneError("The job does not run.") from error
 
     def download(self, job: str, folder: Path) -> Path:
         """See `Coordinator`."""

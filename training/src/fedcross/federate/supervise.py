@@ -39,14 +39,21 @@ class Patience:
     server
         For a server that does not answer.
     start
-        For a job to begin, and for a site that begins with it.
+        For a job to be heard of: every site imports PyTorch before it begins, and FLARE takes its
+        time to end it.
+    gather
+        For the sites to connect before a job begins.
+    site
+        For a site that is connected to take part in the job.
     tries
         Jobs in a row that finish no round.
     """
 
     poll: float = 5.0
     server: float = 3600.0
-    start: float = 60.0
+    start: float = 300.0
+    gather: float = 60.0
+    site: float = 60.0
     tries: int = 5
 
 
@@ -55,6 +62,7 @@ class Followed:
     """What is known of the job at hand."""
 
     job: str
+    server: str  # when the server that runs it was started
     since: float  # it was last heard of, or began to run
     paused: bool = False
     outside: dict[str, float] = field(default_factory=dict)  # site -> since when it is left out
@@ -122,7 +130,8 @@ class Supervisor:
             before = self._rounds
             job = running or self._submit()
             running = None
-            if self._follow(Followed(job, self._now())):
+            server = self._patiently(self._coordinator.server)
+            if self._follow(Followed(job, server, self._now())):
                 return job
             fruitless = 0 if self._rounds > before else fruitless + 1
             if fruitless >= self._patience.tries:
@@ -146,7 +155,7 @@ class Supervisor:
             missing = [name for name in self._sites if name not in connected]
             if not missing:
                 return
-            if self._now() - began >= self._patience.start:
+            if self._now() - began >= self._patience.gather:
                 self._tell(f"Without {', '.join(missing)}, who can join later.")
                 return
             if not told:
@@ -188,6 +197,9 @@ class Supervisor:
         try:
             self._hear(at, self._patiently(lambda: self._coordinator.ask(at.job, STATUS)))
         except GoneError:
+            if self._patiently(self._coordinator.server) != at.server:
+                self._tell("The server was started anew, and the job died with it.")
+                return False
             if self._now() - at.since < self._patience.start:
                 return True
             self._tell("The server lists the job as running, but nothing runs.")
@@ -207,7 +219,7 @@ class Supervisor:
         now = self._now()
         left_out = [name for name, takes_part in sites.items() if not takes_part]
         at.outside = {name: at.outside.get(name, now) for name in left_out}
-        waiting = [name for name, t in at.outside.items() if now - t >= self._patience.start]
+        waiting = [name for name, t in at.outside.items() if now - t >= self._patience.site]
         if waiting and not at.paused:
             self._tell(f"{', '.join(waiting)} is back; the job begins anew after this round.")
             at.paused = True
