@@ -81,6 +81,7 @@ class FlareSites:
         self._proxies = {name: proxy for name, proxy in proxies.items() if name in names}
         self._silence_s = config.engine.silence_timeout_s
         self._patience_s = config.engine.visit_timeout_s
+        self._bytes_per_s = config.engine.slowest_mbit_s * 125_000
         self._wait_s = min(LONG_POLL_S, self._silence_s / 2)
 
     def greet(self) -> dict[str, dict[str, str]]:
@@ -105,8 +106,11 @@ class FlareSites:
         if site not in self._proxies:
             raise SiteError(f"Site {site} is not connected.")
         tensors = [member.to_tensors() for member in members]
+        size = sum(tensor.nbytes for each in tensors for tensor in each.values())
         try:
-            ticket = self._site(site).begin(task=task, members=tensors, round_index=round_index)
+            ticket = self._site(site, size).begin(
+                task=task, members=tensors, round_index=round_index
+            )
         except CollabCallError as error:
             raise SiteError(f"Site {site} cannot be reached: {error.cause_type}.") from error
         answer = self._collect(site, ticket)
@@ -132,8 +136,9 @@ class FlareSites:
             heard = time.monotonic()
         raise SiteError(f"Site {site} took longer than {self._patience_s:g} s.")
 
-    def _site(self, name: str) -> Any:
-        return self._proxies[name](timeout=self._silence_s)
+    def _site(self, name: str, size: int = 0) -> Any:
+        """A site's proxy, with as much patience as a message of this size in bytes needs."""
+        return self._proxies[name](timeout=self._silence_s + size / self._bytes_per_s)
 
 
 class _SupersededError(Exception):
@@ -183,6 +188,13 @@ class FederationSite:
             return self._task.result(timeout=wait_s)
         except NotYet:
             return None
+
+    @collab.final  # type: ignore[untyped-decorator]
+    def end(self) -> None:
+        """Give up what is under way, so that the process can end."""
+        with self._lock:
+            self._ticket += 1
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(
         self, ticket: int, task: str, members: Sequence[Tensors], round_index: int

@@ -278,6 +278,11 @@ class EngineConfig(Section):
         description="Of the flare engines: a visit at a site that is not heard of for so long has "
         "failed.",
     )
+    slowest_mbit_s: Annotated[float, Field(gt=0)] = Field(
+        default=10.0,
+        description="Of the flare engines: the slowest connection of a site, in Mbit/s; a site that "
+        "is sent a member may be silent for as much longer as that takes.",
+    )
     max_update: Annotated[float, Field(gt=0)] = Field(
         default=10.0,
         description="Of the flare engines: a member whose weights come back changed by more than "
