@@ -206,7 +206,7 @@ def test_a_wrong_option_is_an_error_event_and_a_sentence(arguments, wrong, kind,
 def test_something_unexpected_is_exit_code_1_with_the_trace_on_stderr_only(
     arguments, monkeypatch, capfd
 ):
-    def broken(request, reporter):
+    def broken(request, reporter, models):
         print("chatter of a library")
         os.write(1, b"chatter of C code\n")
         raise ZeroDivisionError("first line\nsecond line")
@@ -223,7 +223,7 @@ def test_something_unexpected_is_exit_code_1_with_the_trace_on_stderr_only(
 
 
 def test_the_paths_of_system_errors_are_not_told(arguments, monkeypatch, capfd):
-    def broken(request, reporter):
+    def broken(request, reporter, models):
         raise PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii")
 
     monkeypatch.setattr(segment_module, "segment", broken)

@@ -1,31 +1,24 @@
 """The child process: ``python -m fedcross.infer --bundle B --image I --out D [--events]``.
 
 With ``--events`` stdout carries JSON lines (`fedcross.infer.events`) and nothing else; all the rest
-goes to stderr. Exit codes: 0 done, 2 something the user can put right, 1 anything unexpected,
-130 interrupted, also when whoever reads the events has gone away.
+goes to stderr. Exit codes are those of `fedcross.infer.answer`. With ``--worker`` it stays and does one
+volume after the other (`fedcross.infer.worker`).
 """
 
 import argparse
-import os
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn
 
-from fedcross.errors import ConfigError, FedCrossError
+from fedcross.errors import ConfigError
+from fedcross.infer.answer import answer, events_on_stdout, terminable
 from fedcross.infer.backends import BACKENDS
-from fedcross.infer.events import JsonReporter, PlainReporter, Reporter
+from fedcross.infer.events import Reporter
 from fedcross.method.uncertainty import MEASURES
 
 if TYPE_CHECKING:
     from fedcross.infer.segment import SegmentRequest
-
-EXIT_DONE, EXIT_UNEXPECTED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
-MESSAGE_LENGTH = 200
 
 
 def run(
@@ -42,117 +35,25 @@ def run(
     reporter
         Who listens when `events` is off; None prints plain lines on stderr.
     """
-    with _terminable():
-        return _run(lambda: request, events, reporter)
+    with terminable():
+        if not events:
+            return answer(lambda: request, None, reporter)
+        with events_on_stdout() as json_reporter:
+            return answer(lambda: request, json_reporter)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the child process and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with _terminable():
-        return _run(lambda: _parse(given), "--events" in given, None)
+    with terminable():
+        if given[:1] == ["--worker"]:
+            from fedcross.infer.worker import work
 
-
-def _run(
-    make_request: Callable[[], "SegmentRequest"], events: bool, reporter: Reporter | None
-) -> int:
-    """Segment and turn every ending into an exit code and, if asked for, an event."""
-    with _json_reporter(events) as json_reporter:
-        try:
-            _segment(make_request, json_reporter, reporter or PlainReporter(sys.stderr))
-        except FedCrossError as error:
-            _tell(json_reporter, type(error).__name__, error.message, error.hint)
-            return EXIT_BAD_INPUT
-        except BrokenPipeError:
-            return EXIT_INTERRUPTED
-        except KeyboardInterrupt:
-            _tell(json_reporter, "Interrupted", "Interrupted.", "")
-            return EXIT_INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - the last stop: the trace goes to the log
-            traceback.print_exc()
-            _tell(json_reporter, type(error).__name__, _short(error), "Please report it.")
-            return EXIT_UNEXPECTED
-    return EXIT_DONE
-
-
-def _segment(
-    make_request: Callable[[], "SegmentRequest"],
-    json_reporter: JsonReporter | None,
-    reporter: Reporter,
-) -> None:
-    listener = json_reporter or reporter
-    request = make_request()
-    # Only now: PyTorch takes a second to import.
-    from fedcross.infer.output import SUMMARY
-    from fedcross.infer.segment import segment
-
-    summary = segment(request, listener)
-    if json_reporter is None:
-        reporter.log(f"Wrote {', '.join([*summary.files.values(), SUMMARY])}.")
-    else:
-        json_reporter.result(summary.files, SUMMARY)
-
-
-def _tell(json_reporter: JsonReporter | None, kind: str, message: str, hint: str) -> None:
-    """Say how it ended, in an event or on stderr."""
-    if json_reporter is None:
-        print(f"{message} {hint}".strip(), file=sys.stderr)
-        return
-    try:
-        json_reporter.error(kind, message, hint)
-    except BrokenPipeError:
-        return  # nobody is left to be told
-
-
-def _short(error: Exception) -> str:
-    """Return the first line of an unexpected error's message, without the paths of system errors."""
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    lines = (text or "").splitlines()
-    return f"Unexpected {type(error).__name__}: {lines[0] if lines else '?'}"[:MESSAGE_LENGTH]
-
-
-@contextmanager
-def _json_reporter(events: bool) -> Iterator[JsonReporter | None]:
-    """Keep stdout for events alone: whatever else is printed, also by C libraries, goes to stderr."""
-    if not events:
-        yield None
-        return
-    sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    stream: TextIO = open(saved, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
-    try:
-        with redirect_stdout(sys.stderr):
-            yield JsonReporter(stream)
-    finally:
-        os.dup2(saved, 1)
-        _close_quietly(stream)
-        os.close(saved)
-
-
-def _close_quietly(stream: TextIO) -> None:
-    """Close a stream whose reader may be gone while something is left in its buffer."""
-    try:
-        stream.close()
-    except BrokenPipeError:
-        return
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to terminate unwind the stack as Ctrl-C does, so that nothing is left behind."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be handled
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            return work(given[1:], parse)
+        if "--events" not in given:
+            return answer(lambda: parse(given), None)
+        with events_on_stdout() as json_reporter:
+            return answer(lambda: parse(given), json_reporter)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -160,8 +61,19 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"The command line is wrong: {message}.", "See --help.")
 
 
-def _parse(arguments: Sequence[str]) -> "SegmentRequest":
-    parser = _Parser(prog="python -m fedcross.infer", description="Segment a volume.")
+def parse(arguments: Sequence[str]) -> "SegmentRequest":
+    """Return what the words of a command line ask for.
+
+    Raises
+    ------
+    ConfigError
+        If they are wrong.
+    """
+    parser = _Parser(
+        prog="python -m fedcross.infer",
+        description="Segment a volume.",
+        epilog="With --worker instead, it stays and reads such command lines from stdin.",
+    )
     parser.add_argument("--bundle", type=Path, required=True, help="folder or .zip")
     parser.add_argument("--image", type=Path, required=True, help="file or DICOM series folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")

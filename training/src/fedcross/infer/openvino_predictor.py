@@ -63,15 +63,24 @@ class OpenVINOPredictor:
     """
 
     def __init__(self, compiled: Any, temperature: float) -> None:
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        self._request: Any = None
         self._temperature = temperature
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
+        if self._request is None:
+            self._request = self._compiled.create_infer_request()
         self._request.infer([patch[None, None]], share_inputs=True)
         # A copy: the request writes its next result to the same place.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
         return softmax(logits / np.float32(self._temperature))
+
+    def rest(self) -> None:
+        """Let go of the memory for a patch's features, several times that of the weights."""
+        if self._request is not None:
+            self._request = None
+            self._compiled.release_memory()
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 The one function that everything else (child process, command line, demo) calls.
 """
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.errors import DeviceError
-from fedcross.infer.backends import choose_backend
+from fedcross.infer.backends import Backend, choose_backend
 from fedcross.infer.distance import distance_map
 from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map, run_ensemble
 from fedcross.infer.events import Reporter
@@ -31,7 +32,7 @@ from fedcross.infer.stopwatch import Stopwatch
 from fedcross.infer.summary import Summary, UncertaintyMap, summarise
 from fedcross.infer.volume_io import read_volume, write_volume
 from fedcross.method.uncertainty import MEASURES, Measure, upper_bound
-from fedcross.model.bundle import open_bundle
+from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.manifest import Manifest
 
 
@@ -79,6 +80,18 @@ class SegmentRequest:
         return (self.measure, *others)
 
 
+Models = Callable[[SegmentRequest], AbstractContextManager[tuple[Backend, Bundle]]]
+"""Brings what a request segments with: what runs the members, and the opened bundle."""
+
+
+@contextmanager
+def fresh_models(request: SegmentRequest) -> Iterator[tuple[Backend, Bundle]]:
+    """Choose the back-end and open the bundle, for this one request."""
+    backend = choose_backend(request.backend, request.device, request.precision)
+    with open_bundle(request.bundle) as bundle:
+        yield backend, bundle
+
+
 @dataclass(frozen=True)
 class _Result:
     """The ensemble's results on the input's own grid, (z, y, x) as stored.
@@ -91,7 +104,7 @@ class _Result:
     inside: NDArray[np.bool_] | None
 
 
-def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
+def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
     """Segment a volume and write the results, all or none.
 
     Parameters
@@ -101,6 +114,8 @@ def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
     reporter
         Told about stages (``open``, ``read``, ``preprocess``, ``ensemble``, ``combine``, ``write``) and
         patches.
+    models
+        Where back-end and bundle come from; the warm worker keeps them from request to request.
 
     Returns
     -------
@@ -114,7 +129,7 @@ def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
         can be checked is checked before anything is computed.
     """
     try:
-        return _segment(request, reporter)
+        return _segment(request, reporter, models)
     except MemoryError as error:
         raise DeviceError(
             "This machine's memory does not suffice for the volume.",
@@ -122,13 +137,12 @@ def segment(request: SegmentRequest, reporter: Reporter) -> Summary:
         ) from error
 
 
-def _segment(request: SegmentRequest, reporter: Reporter) -> Summary:
+def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Summary:
     clock = Stopwatch(reporter)
     with ExitStack() as stack:
         with clock.stage("open", "Opening the bundle"):
-            backend = choose_backend(request.backend, request.device, request.precision)
             region = Region.read(request.roi) if request.roi else None
-            bundle = stack.enter_context(open_bundle(request.bundle))
+            backend, bundle = stack.enter_context(models(request))
             out = stack.enter_context(OutputFolder(request.out, request.image))
         with clock.stage("read", "Reading the volume"):
             image = read_volume(request.image)
