@@ -70,12 +70,12 @@ def train(
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
     from fedcross.console import ConsoleReporter
-    from fedcross.federate.local import run_local
+    from fedcross.federate.engines import run_here
     from fedcross.train.config import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        run_local(
+        run_here(
             configuration,
             out,
             resume=resume,
