@@ -21,7 +21,7 @@ def test_help_names_every_command() -> None:
     shown = fedcross("--help")
     assert shown.returncode == 0
     alone = ("demo", "train", "export", "compare", "landscape", "segment")
-    for command in (*alone, "bundle", "data", "site"):
+    for command in (*alone, "bundle", "data", "federation", "site"):
         assert f"\n  {command} " in shown.stdout
 
 

@@ -203,6 +203,7 @@ def test_the_fast_prostate_configuration_differs_from_the_papers_where_it_says_s
         "method.local_epochs",
         "method.schedule",
         "network.norm",
+        "training.intensity",
         "training.foreground_fraction",
         "training.validate_every",
         "training.precision",
