@@ -1,5 +1,6 @@
 """A run on the engine that its configuration names."""
 
+import importlib.util
 from pathlib import Path
 
 from fedcross.errors import CheckpointError, ConfigError
@@ -47,6 +48,11 @@ def run_here(
     if RunFolder(out).exists and not resume:
         raise CheckpointError(
             f"{out.name} already holds a run.", "Add --resume, or choose another folder."
+        )
+    if importlib.util.find_spec("nvflare") is None:
+        raise ConfigError(
+            'engine.kind is "flare-simulator", but NVIDIA FLARE is not installed.',
+            "pip install 'fedcross[federate]'",
         )
     from fedcross.federate.flare_simulator import run_simulated
 

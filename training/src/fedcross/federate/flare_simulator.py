@@ -14,6 +14,7 @@ from fedcross.federate.flare_job import RUN_FOLDER, build_job
 from fedcross.federate.flare_start import environment, stop
 from fedcross.federate.provision_kits import CLASSES
 from fedcross.federate.site_settings import SITE_FILE
+from fedcross.infer.answer import terminable
 from fedcross.infer.events import NullReporter, Reporter
 from fedcross.train.config import TrainingConfig
 from fedcross.train.watch import LOG
@@ -60,7 +61,8 @@ def run_simulated(
     _write_local(workspace / "local", config, device)
     hear.stage("train", f"Training at {len(config.sites)} sites on NVIDIA FLARE's simulator")
     lines = _Lines(out / LOG, hear)
-    _run(_command(job, workspace, config), out.absolute(), scratch / "log.txt", lines)
+    with terminable():
+        _run(_command(job, workspace, config), out.absolute(), scratch / "log.txt", lines)
     lines()
     found = workspace / "server" / JOB / RESULT / OUTCOME
     if not found.is_file():

@@ -1,18 +1,16 @@
 """The local engine: all sites in one process."""
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from fedcross.federate.plan import make_plan
 from fedcross.federate.rounds import train_rounds
 from fedcross.federate.visits import LocalVisits
+from fedcross.infer.answer import terminable
 from fedcross.infer.events import NullReporter, Reporter
 from fedcross.train.board import Board
 from fedcross.train.config import TrainingConfig
@@ -105,7 +103,7 @@ def run_local(
     for each in devices:
         training_precision(config.training, each)  # refused before anything is read
     with ExitStack() as stack:
-        stack.enter_context(_terminable())
+        stack.enter_context(terminable())
         run = stack.enter_context(open_run(out, config, resume=resume))
         hear = stack.enter_context(Watch(run, config, reporter or NullReporter()))
         show = stack.enter_context(Board(run)).show if tensorboard else None
@@ -148,20 +146,3 @@ def _test(
         lambda done, total: reporter.progress(done, total, "test"),
     )
     run.write(TEST, {"round": chosen.rounds_done, **figures})
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, where signals can be handled."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

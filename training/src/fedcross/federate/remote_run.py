@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from fedcross.errors import ConfigError
 from fedcross.federate.plan import make_plan
+from fedcross.federate.privacy import promise
 from fedcross.federate.remote import (
     Ask,
     RemoteVisits,
@@ -108,6 +109,8 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
         done = begin(config, run).rounds_done
         standing.reached(done)
         title = TITLES[config.method.kind]
+        if told := promise(config, plan):
+            hear.log(told)
         hear.stage("train", f"Training {title} at {len(config.sites)} sites")
         finished = train_rounds(
             config,

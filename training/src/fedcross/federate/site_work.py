@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from fedcross.errors import ConfigError
+from fedcross.federate.privacy import protected
 from fedcross.federate.site_settings import SiteSettings
 from fedcross.infer.device import resolve_device
 from fedcross.model.versions import package_versions
@@ -119,7 +120,8 @@ class SiteWork:
             after, report = visit(
                 states[0], site, round_index, self._config, self._device, progress
             )
-            return {"member": after.to_tensors(), "loss": self._told("loss", report.loss)}
+            leaving = protected(states[0], after, self._config.engine)
+            return {"member": leaving.to_tensors(), "loss": self._told("loss", report.loss)}
         if task == VALIDATE:
             found = validate(states, [site], self._config, self._device)
             dice = None if found is None else found.mean_dice

@@ -18,11 +18,11 @@ from fedcross.model.architecture import Architecture, UNetArchitecture
 from fedcross.model.manifest import Preprocessing, Structure
 from fedcross.train.config_errors import explain
 from fedcross.train.config_sections import (
-    EngineConfig,
     OptimisationConfig,
     Section,
     SiteConfig,
 )
+from fedcross.train.engine_config import EngineConfig
 from fedcross.train.method_config import PERSONAL, MethodConfig
 
 # Parts of an error's location that nobody wrote: tags of unions, and pydantic's word for a key.
