@@ -141,6 +141,7 @@ def test_the_configuration_says_how_it_was_made_and_how_to_train_it(shifted: Pat
     config = load_config(shifted)
     assert (config.seed, config.members) == (3, 4)
     assert config.method.rounds % 4 == 0
+    assert config.training.optimizer == "adamw"
 
 
 @pytest.mark.parametrize(

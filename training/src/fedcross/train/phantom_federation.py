@@ -43,8 +43,8 @@ color = [0.35, 0.9, 0.55]
 [training]
 batch_size = 2
 patches_per_case = 2
-learning_rate = 0.02
-momentum = 0.9
+optimizer = "adamw"  # with so few steps SGD leaves some members where all is background
+learning_rate = 0.003
 validate_every = {sites}
 """
 _SITE = """
