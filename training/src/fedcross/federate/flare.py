@@ -183,11 +183,15 @@ class FederationSite:
         """The task's answer, if it comes within this time; it may be fetched again."""
         _only_for_the_server()
         if ticket != self._ticket or self._task is None:
-            return {"failed": "a task that was given up"}
+            return {"failed": "the task was given up"}
         try:
-            return self._task.result(timeout=wait_s)
+            error = self._task.exception(timeout=wait_s)
         except NotYet:
             return None
+        if error is None:
+            return self._task.result()
+        log.error("The task failed: %s", error, exc_info=error)
+        return {"failed": type(error).__name__}
 
     @collab.final  # type: ignore[untyped-decorator]
     def end(self) -> None:
@@ -203,16 +207,10 @@ class FederationSite:
             if ticket != self._ticket:
                 raise _SupersededError
 
-        try:
-            if self._work is None:
-                assert self._config is not None, "the server says hello first"
-                self._work = SiteWork(self._config, self._name, load_site_settings(self._kit))
-            return self._work.do(task, members, round_index, progress)
-        except _SupersededError:
-            return {"failed": "a task that was given up"}
-        except FedCrossError as error:
-            log.error("The task %s failed: %s", task, error)
-            return {"failed": type(error).__name__}
+        if self._work is None:
+            assert self._config is not None, "the server says hello first"
+            self._work = SiteWork(self._config, self._name, load_site_settings(self._kit))
+        return self._work.do(task, members, round_index, progress)
 
 
 def _only_for_the_server() -> None:
