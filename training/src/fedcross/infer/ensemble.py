@@ -3,7 +3,8 @@
 Member-outer: one member is alive at a time. Its patches are blended into one map of probabilities,
 which goes into streaming statistics; its label map goes to disk. So the memory does not grow with the
 number K of members: beside the volume it takes float32 maps on the networks' grid, C for the member
-at work, C to 2 C + 1 for the statistics, and one for the weights (C classes).
+at work, C for the mean, up to 2 + C / 4 for the measures of spread, and one for the weights (C
+classes).
 """
 
 from collections.abc import Callable, Collection

@@ -43,9 +43,9 @@ class EnsembleStatistics:
     that nearly agree. (The mutual information is a difference of two entropies: below about 1e-6 nats
     it is rounding.)
 
-    What is held does not grow with K: C maps for the mean and, as the measures need, C for the
-    squares, one for the entropy and C bytes per voxel for the votes. An update takes a few maps more
-    for a moment.
+    What is held does not grow with K: C maps for the mean and, as the measures need, one for the
+    squares, added up over the classes, one for the entropy and C bytes per voxel for the votes. An
+    update takes a few maps more for a moment.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class EnsembleStatistics:
         self._shape = tuple(shape)
         self._count = 0
         self._mean = np.zeros(shape, np.float32)
-        self._squares = np.zeros(shape, np.float32) if "std" in wanted else None
+        self._squares = np.zeros(shape[1:], np.float32) if "std" in wanted else None
         self._entropies = (
             np.zeros(shape[1:], np.float32) if "mutual_information" in wanted else None
         )
@@ -105,7 +105,7 @@ class EnsembleStatistics:
             delta = member - self._mean[c]
             self._mean[c] += delta / count
             if self._squares is not None:
-                self._squares[c] += delta * (member - self._mean[c])
+                self._squares += delta * (member - self._mean[c])
         if self._entropies is not None:
             self._entropies += (_entropy(probabilities) - self._entropies) / count
         if self._votes is not None:
@@ -130,15 +130,10 @@ class EnsembleStatistics:
         """The ensemble's probabilities, (C, D, H, W): no copy, to be read and not written."""
         return self._gathered(self._mean, "mean")
 
-    def std_per_class(self) -> Array:
-        """Population standard deviation over the members of each class's probability, (C, D, H, W)."""
-        squares = self._gathered(self._squares, "std")
-        return np.asarray(np.sqrt(squares / np.float32(self._count)))
-
     def std(self) -> Array:
         """Spread over all classes, (D, H, W): the paper's map when there are two."""
         squares = self._gathered(self._squares, "std")
-        return np.asarray(np.sqrt(squares.sum(axis=0) / np.float32(2 * self._count)))
+        return np.asarray(np.sqrt(squares / np.float32(2 * self._count)))
 
     def predictive_entropy(self) -> Array:
         """Entropy of the mean: all uncertainty, of the members and between them; (D, H, W)."""
