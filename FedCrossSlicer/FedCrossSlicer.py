@@ -22,6 +22,7 @@ from FedCrossSlicerLib.logic import SegmentationLogic
 from FedCrossSlicerLib.parameters import Parameters
 from FedCrossSlicerLib.samples import registerSamples
 from FedCrossSlicerLib.widget import Panel
+from FedCrossSlicerLib.workers import WORKERS
 
 
 class FedCrossSlicer(ScriptedLoadableModule):
@@ -80,6 +81,7 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _onSceneStartClose(self, caller, event):
         self.panel.cancel()
         self.panel.close()
+        WORKERS.end()
 
     def _onSceneEndClose(self, caller, event):
         if self.parent.isEntered:

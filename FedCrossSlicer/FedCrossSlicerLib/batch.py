@@ -9,7 +9,7 @@ From Slicer's Python console::
 import csv
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child import RESULT, Options, childCommand, childEnvironment
+from FedCrossSlicerLib.child import RESULT, Options, childWords
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.process import InferenceProcess
 from FedCrossSlicerLib.result import readResult
+from FedCrossSlicerLib.workers import WORKERS
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 FIGURES = "figures.csv"
@@ -60,7 +60,7 @@ def segmentFolder(
     out: str | Path,
     options: Options | None = None,
     progress: Progress | None = None,
-    starter: Callable[[Sequence[str], Mapping[str, str]], Any] = InferenceProcess,
+    starter: Callable[[Sequence[str]], Any] = WORKERS.start,
 ) -> list[Row]:
     """Segment the volumes of a folder, each into a folder of its own below `out`.
 
@@ -79,7 +79,7 @@ def segmentFolder(
     progress
         Called with (volumes done, in all, name of the one at work).
     starter
-        Starts the child; replaced in tests.
+        Has the words of a request answered; replaced in tests.
 
     Returns
     -------
@@ -137,8 +137,9 @@ def _stem(image: Path) -> str:
 def _segment(
     image: Path, bundle: Path, folder: Path, options: Options | None, starter: Callable[..., Any]
 ) -> list[Row]:
-    command = childCommand(folder, bundle.absolute(), options or Options(), image.absolute())
-    process = starter(command, childEnvironment())
+    # Whole paths: a worker may have been started in another folder than the present one.
+    words = childWords(folder.absolute(), bundle.absolute(), options or Options(), image.absolute())
+    process = starter(words)
     try:
         while process.running:
             process.events()

@@ -1,4 +1,4 @@
-"""How the child process is called: ``python -m fedcross.infer``."""
+"""How the child process is called: ``python -m fedcross.infer``, and what it is asked."""
 
 import os
 import shutil
@@ -18,12 +18,13 @@ class Options:
     precision: str = "auto"
     backend: str = "auto"
     measure: str = "std"
+    localise: bool = False
 
 
-def childCommand(
+def childWords(
     folder: Path, bundle: Path, options: Options, image: Path | None = None
 ) -> list[str]:
-    """Return the child's command line.
+    """Return what the child is asked: the words of its command line.
 
     Parameters
     ----------
@@ -48,7 +49,13 @@ def childCommand(
     if (folder / ROI).is_file():
         arguments["--roi"] = str(folder / ROI)
     flat = [word for pair in arguments.items() for word in pair]
-    return [childPython(), "-m", "fedcross.infer", *flat, "--for-viewer", "--events"]
+    localise = ["--localise"] if options.localise else []
+    return [*flat, *localise, "--for-viewer", "--events"]
+
+
+def childCommand() -> list[str]:
+    """Return how the child is called; the words follow."""
+    return [childPython(), "-m", "fedcross.infer"]
 
 
 def childPython() -> str:

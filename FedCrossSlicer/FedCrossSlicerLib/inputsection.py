@@ -11,17 +11,18 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import fit
 from FedCrossSlicerLib.bundleinfo import BundleInfo, readBundleInfo
+from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.devices import Devices
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.samples import BUNDLE
-from FedCrossSlicerLib.sequences import timePoints
+from FedCrossSlicerLib.sequencenodes import timePoints
 
 AMBER = "#b26a00"  # readable on white and on dark grey
 SWATCH = "\u25a0"
 
 
 class InputSection:
-    """Volume, region, bundle and device.
+    """Volume, region, bundle, device and what to compute with.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ class InputSection:
         self._changed = changed
         self._shown: tuple[str, BundleInfo | None] = ("", None)
         self._gpus: list[str] = []
+        ui.backendCombo.addItems([label for label, _backend, _precision in _waysToCompute()])
         self.showDevices(Devices((), _("Looking for graphics cards..."), None))
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
@@ -52,6 +54,12 @@ class InputSection:
         """The device by the child's name."""
         index = self.ui.deviceCombo.currentIndex
         return ["auto", "cpu", *self._gpus][max(index, 0)]
+
+    @property
+    def options(self) -> Options:
+        """How to segment, as it was chosen here."""
+        _label, backend, precision = _waysToCompute()[max(self.ui.backendCombo.currentIndex, 0)]
+        return Options(device=self.device, backend=backend, precision=precision)
 
     def useCPU(self) -> None:
         """Choose the CPU from now on."""
@@ -121,6 +129,17 @@ class InputSection:
             self.ui.bundleEdit.currentPath = str(BUNDLE)
         elif info is not None:
             slicer.util.infoDisplay(info.card, windowTitle=_("Model card of {}").format(info.name))
+
+
+def _waysToCompute() -> list[tuple[str, str, str]]:
+    """What people read, and the child's names of back-end and precision."""
+    return [
+        (_("Automatic"), "auto", "auto"),
+        (_("OpenVINO (processor)"), "openvino", "auto"),
+        (_("OpenVINO, half precision"), "openvino", "bf16"),
+        (_("PyTorch, tuned"), "tuned", "auto"),
+        (_("PyTorch, the reference"), "torch", "fp32"),
+    ]
 
 
 def describe(info: BundleInfo) -> str:

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
 from FedCrossSlicerLib.errors import InstallError
+from FedCrossSlicerLib.workers import WORKERS
 
 
 class InstallSection:
@@ -47,6 +48,7 @@ class InstallSection:
             self._say(lambda: self._outcome(self.installer.ensure(self._ask, wheels=Path(folder))))
 
     def _outcome(self, there: bool) -> str:
+        WORKERS.end()  # one that runs knows the packages of before
         return _("Everything is installed.") if there else _("Nothing was installed.")
 
     def _say(self, work: Callable[[], str]) -> None:

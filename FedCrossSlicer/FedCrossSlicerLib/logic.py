@@ -6,19 +6,19 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child import RESULT, ROI, VOLUME, Options, childCommand, childEnvironment
+from FedCrossSlicerLib.child import RESULT, ROI, VOLUME, Options, childWords
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.presentation import present
-from FedCrossSlicerLib.process import InferenceProcess
 from FedCrossSlicerLib.resultnodes import ResultNodes
+from FedCrossSlicerLib.workers import WORKERS
 from FedCrossSlicerLib.workspace import temporaryFolder
 
 Progress = Callable[[int, int, str], None]
@@ -26,7 +26,7 @@ POLL_S = 0.05
 
 
 class Process(Protocol):
-    """What a task needs of a running child; `InferenceProcess` is the real one."""
+    """What a task needs of whoever segments for it; `FedCrossSlicerLib.workers.Call` is the real one."""
 
     @property
     def running(self) -> bool:
@@ -46,7 +46,7 @@ class Process(Protocol):
         """Raise what went wrong."""
 
 
-Starter = Callable[[Sequence[str], Mapping[str, str]], Process]
+Starter = Callable[[Sequence[str]], Process]
 
 
 class SegmentationTask:
@@ -157,10 +157,10 @@ class SegmentationLogic:
     Parameters
     ----------
     starter
-        Starts the child; replaced in tests.
+        Has the words of a request answered; replaced in tests.
     """
 
-    def __init__(self, starter: Starter = InferenceProcess) -> None:
+    def __init__(self, starter: Starter = WORKERS.start) -> None:
         self._starter = starter
 
     def start(
@@ -195,8 +195,9 @@ class SegmentationLogic:
             exportVolume(volume, folder / VOLUME)
             if roi is not None:
                 (folder / ROI).write_text(json.dumps(regionOf(roi)), encoding="utf-8")
-            command = childCommand(folder, Path(bundle), options or Options())
-            process = self._starter(command, childEnvironment())
+            # A worker may have been started in another folder than the present one.
+            words = childWords(folder, Path(bundle).absolute(), options or Options())
+            process = self._starter(words)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -188,6 +188,7 @@ def _noteProvenance(segmentation: Any, result: Result) -> None:
         result.created,
         result.packages.get("fedcross", ""),
         json.dumps(dict(result.packages), sort_keys=True),
+        result.computed,
     )
     for name, value in zip(roles.PROVENANCE, values, strict=True):
         segmentation.SetAttribute(PREFIX + name, value)

@@ -34,6 +34,8 @@ class InferenceProcess:
         Program and arguments.
     environment
         The child's whole environment; None inherits ours.
+    stdin
+        `subprocess.PIPE` for a child that is spoken to.
 
     Raises
     ------
@@ -42,7 +44,10 @@ class InferenceProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
@@ -52,7 +57,7 @@ class InferenceProcess:
         try:
             self._child = subprocess.Popen(
                 list(command),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",

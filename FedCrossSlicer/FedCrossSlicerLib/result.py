@@ -88,9 +88,9 @@ class Result:
         the child was asked to write them for the viewer.
     hotSpots
         Hottest first.
-    bundleName, bundleHash, members, created, packages
+    bundleName, bundleHash, members, created, packages, computed
         Where it comes from: the bundle and its hash, its number of members, date and time (ISO 8601),
-        package versions.
+        package versions, and what the members were run with, in words.
     """
 
     folder: Path
@@ -105,6 +105,7 @@ class Result:
     members: int
     created: str
     packages: Mapping[str, str]
+    computed: str
 
     @property
     def segmentation(self) -> Path:
@@ -144,6 +145,7 @@ def readResult(folder: Path) -> Result:
             members=int(summary["bundle"]["members"]),
             created=str(summary["created"]),
             packages={str(name): str(version) for name, version in summary["packages"].items()},
+            computed=_computed(summary),
         )
     except OSError as error:
         raise InferenceError(
@@ -169,6 +171,12 @@ def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]
         )
         for measure, entry in described.items()
     }
+
+
+def _computed(summary: Mapping[str, Any]) -> str:
+    """Back-end, precision and processor, as far as they are named."""
+    parts = (str(summary.get(key) or "") for key in ("backend", "precision", "device"))
+    return ", ".join(part for part in parts if part)
 
 
 def _optional(folder: Path, summary: Mapping[str, Any], what: str) -> Path | None:

@@ -24,7 +24,16 @@ OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER = (
 )
 OWNED = (HEAT, MAP, DISTANCE, OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER)
 """Roles of the nodes that come and go with the result; the volume is the user's."""
-PROVENANCE = ("Bundle", "BundleSHA256", "Members", "Measure", "Date", "Version", "Packages")
+PROVENANCE = (
+    "Bundle",
+    "BundleSHA256",
+    "Members",
+    "Measure",
+    "Date",
+    "Version",
+    "Packages",
+    "Computed",
+)
 """Attributes of every node of a result, after the prefix. Neither paths nor people."""
 
 
@@ -127,6 +136,11 @@ class ResultNodes:
     def members(self) -> int:
         """The number of members, K."""
         return int(self._noted("Members") or 0)
+
+    @property
+    def computed(self) -> str:
+        """What the members were run with, in words; ``""`` for a result that does not say."""
+        return self._noted("Computed")
 
     @property
     def askedMeasure(self) -> str:

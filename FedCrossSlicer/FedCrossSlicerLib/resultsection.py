@@ -54,6 +54,8 @@ class ResultSection:
         table = nodes.figures if nodes else None
         self._figures = readFigures(table) if table is not None else []
         self._thresholds = thresholds
+        self.ui.detailsLabel.text = _details(nodes) if nodes else ""
+        self.ui.detailsLabel.visible = nodes is not None
         self.ui.copyFiguresButton.enabled = self.ui.csvButton.enabled = bool(self._figures)
         fillRows(self.ui.figuresTable, [self._row(figure) for figure in self._figures])
         for row, figure in enumerate(self._figures):
@@ -85,6 +87,13 @@ class ResultSection:
             writeCSV(self._figures, self._thresholds, Path(path))
         except InferenceError as error:
             slicer.util.errorDisplay(str(error))
+
+
+def _details(nodes: ResultNodes) -> str:
+    text = _("{bundle}, {count} members.").format(bundle=nodes.bundleName, count=nodes.members)
+    if nodes.computed:
+        text += " " + _("Computed with {how}.").format(how=nodes.computed)
+    return text
 
 
 def fillHeader(table: Any, titles: list[str]) -> None:

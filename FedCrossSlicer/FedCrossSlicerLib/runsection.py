@@ -6,6 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.logic import SegmentationTask
+from FedCrossSlicerLib.sequences import SequenceTask
 
 
 class RunSection:
@@ -32,7 +33,7 @@ class RunSection:
             self._log = log
             self.ui.logText.plainText = log
 
-    def showTask(self, task: SegmentationTask) -> None:
+    def showTask(self, task: SegmentationTask | SequenceTask) -> None:
         """Show stage, patches and remaining time; a total of 0 shows a bar that is merely busy."""
         self.ui.progressBar.setRange(0, task.total)
         self.ui.progressBar.setValue(task.done)

@@ -1,10 +1,7 @@
-"""Every time point of a sequence in one go.
+"""Every time point of a sequence in one go."""
 
-A sequence browser shows one time point at a time: its proxy nodes are what is seen. The results become
-sequences of the same browser, so that scrolling through time shows each time point's own.
-"""
-
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +9,139 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child import Options
-from FedCrossSlicerLib.edits import KEPT, fingerprint
-from FedCrossSlicerLib.logic import SegmentationTask
-from FedCrossSlicerLib.resultnodes import (
-    MARKER,
-    PREFIX,
-    ROLE,
-    SEGMENTATION,
-    SURFACE,
-    ResultNodes,
-)
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.logic import POLL_S, SegmentationTask
+from FedCrossSlicerLib.resultnodes import ResultNodes
+from FedCrossSlicerLib.sequencenodes import sameTimePoint, select, show, timePoints
 
 Progress = Callable[[int, int, str], None]
-_OF, _UNEDITED = PREFIX + "Of", PREFIX + "Fingerprint."
 
 
-def timePoints(volume: Any) -> tuple[Any, int] | None:
-    """Return the browser that a volume is shown by and its number of time points; None if by none."""
-    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
-        if browser.IsProxyNode(volume.GetID()):
-            return browser, browser.GetNumberOfItems()
-    return None
+class SequenceTask:
+    """Every time point of a sequence, one after the other; handled as a `SegmentationTask` is.
+
+    They are shown only when all are done. `poll` moves on from one to the next.
+
+    Parameters
+    ----------
+    logic
+        With `start`, as `SegmentationLogic` has it.
+    volume
+        A sequence browser's proxy volume.
+    bundle, options, roi
+        As for `start`.
+
+    Attributes
+    ----------
+    item, count
+        The time point at work, from 0, and how many there are.
+
+    Raises
+    ------
+    InferenceError
+        If the first time point cannot be started.
+    """
+
+    def __init__(
+        self, logic: Any, volume: Any, bundle: Path, options: Options | None, roi: Any
+    ) -> None:
+        found = timePoints(volume)
+        if found is None:
+            raise ValueError("volume must be a sequence browser's proxy node")
+        self._browser, self.count = found
+        self._volume = volume
+        self._start = lambda: logic.start(volume, bundle, options, roi)
+        self._failure: InferenceError | None = None
+        self._tasks: list[SegmentationTask] = []
+        self._next()
+
+    @property
+    def item(self) -> int:
+        return len(self._tasks) - 1
+
+    @property
+    def running(self) -> bool:
+        """Whether a time point is still to be done."""
+        return self._failure is None and (self.item + 1 < self.count or self._task.running)
+
+    @property
+    def log(self) -> str:
+        """What was said beside the events, about this time point."""
+        return self._task.log
+
+    @property
+    def done(self) -> int:
+        """Steps of the present stage of this time point, of `total`."""
+        return self._task.done
+
+    @property
+    def total(self) -> int:
+        """All steps of the present stage of this time point; 0 while they cannot be counted."""
+        return self._task.total
+
+    @property
+    def message(self) -> str:
+        """Time point and stage, for people."""
+        text = _("Time point {item} of {count}").format(item=self.item + 1, count=self.count)
+        return f"{text}: {self._task.message}" if self._task.message else text
+
+    @property
+    def remainingSeconds(self) -> float | None:
+        """How long the present stage of this time point will take, at the rate so far."""
+        return self._task.remainingSeconds
+
+    def poll(self) -> None:
+        """Take in what was said, and go on with the next time point when one is done."""
+        self._task.poll()
+        if self._failure is not None or self._task.running or self.item + 1 == self.count:
+            return
+        try:
+            self._task.check()
+            self._next()
+        except InferenceError as error:
+            self._failure = error
+
+    def finish(self) -> ResultNodes:
+        """Show the results; all must be there.
+
+        Returns
+        -------
+        ResultNodes
+            Whose nodes change with the browser's time point.
+
+        Raises
+        ------
+        InferenceError
+            If a time point failed; scene and browser are then as they were.
+        """
+        try:
+            if self._failure is not None:
+                raise self._failure
+            self._task.check()
+            self._stillThere()
+            with sameTimePoint(self._browser):
+                return show(self._tasks, self._volume, self._browser)
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop, leaving nothing behind; harmless when all has ended."""
+        for task in self._tasks:
+            task.cancel()
+
+    @property
+    def _task(self) -> SegmentationTask:
+        return self._tasks[-1]
+
+    def _next(self) -> None:
+        self._stillThere()
+        with sameTimePoint(self._browser):  # the user may look at another one meanwhile
+            select(self._browser, len(self._tasks))
+            self._tasks.append(self._start())
+
+    def _stillThere(self) -> None:
+        if timePoints(self._volume) != (self._browser, self.count):
+            raise InferenceError(_("The sequence was changed while it was being segmented."))
 
 
 def segmentSequence(
@@ -41,130 +150,30 @@ def segmentSequence(
     bundle: Path,
     options: Options | None = None,
     progress: Progress | None = None,
+    roi: Any = None,
 ) -> ResultNodes:
-    """Segment every time point, and show them only when all are done.
+    """Segment every time point and wait for the results; the arguments are those of `SequenceTask`.
 
     Parameters
     ----------
-    logic
-        With `start`, as `SegmentationLogic` has it.
-    volume
-        A sequence browser's proxy volume.
-    bundle, options
-        As for `start`.
     progress
         Called with (time points done, in all, what is going on).
-
-    Returns
-    -------
-    ResultNodes
-        Whose nodes change with the browser's time point.
 
     Raises
     ------
     InferenceError
         If a time point fails; scene and browser are then as they were.
     """
-    found = timePoints(volume)
-    if found is None:
-        raise ValueError("volume must be a sequence browser's proxy node")
-    browser, count = found
-    shown = browser.GetSelectedItemNumber()
-    tasks: list[SegmentationTask] = []
+    task = SequenceTask(logic, volume, bundle, options, roi)
+    told = -1
     try:
-        for item in range(count):
-            if progress is not None:
-                text = _("Time point {item} of {count}").format(item=item + 1, count=count)
-                progress(item, count, text)
-            _select(browser, item)
-            tasks.append(logic.start(volume, bundle, options))
-            tasks[-1].wait()
-            tasks[-1].check()
-        return _show(tasks, volume, browser)
+        while task.running:
+            if progress is not None and task.item > told:
+                told = task.item
+                progress(told, task.count, task.message)
+            slicer.app.processEvents()
+            time.sleep(POLL_S)
+            task.poll()
+        return task.finish()
     finally:
-        for task in tasks:
-            task.cancel()
-        _select(browser, shown)
-
-
-def _show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> ResultNodes:
-    """Bring the results into the scene, each in place of the one before, and keep them by time.
-
-    An earlier run's result goes, unless one of its time points was edited.
-    """
-    master = browser.GetMasterSequenceNode()
-    sequences: list[Any] = []
-    nodes: Any = None
-    for item, task in enumerate(tasks):
-        _select(browser, item)
-        before, nodes = nodes, task.finish()
-        if before is not None and before.segmentation.GetScene() is not None:
-            before.remove()
-        _retire(browser, nodes)
-        nodes.segmentation.SetAttribute(KEPT, "sequence")
-        kept = _changing(nodes)
-        sequences = sequences or [_newSequence(volume, master, node) for node in kept]
-        for node, sequence in zip(kept, sequences, strict=True):
-            sequence.SetDataNodeAtValue(node, master.GetNthIndexValue(item))
-        sequences[0].SetAttribute(f"{_UNEDITED}{item}", fingerprint(nodes.segmentation))
-    # As one change: told of a sequence without a proxy, the browser would make a proxy of its own.
-    wasModifying = browser.StartModify()
-    for node, sequence in zip(_changing(nodes), sequences, strict=True):
-        sequence.SetAttribute(_OF, f"{nodes.bundleHash} {sequences[0].GetID()}")
-        browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-        browser.AddProxyNode(node, sequence, False)
-    browser.SetSaveChanges(sequences[0], True)  # edits belong to their time point
-    browser.EndModify(wasModifying)
-    return nodes
-
-
-def _changing(nodes: ResultNodes) -> list[Any]:
-    """What differs from time point to time point, the segmentation first.
-
-    The surface is made of the segmentation that is shown, and the marker is where the user put it.
-    """
-    return [node for node in nodes.owned() if node.GetAttribute(ROLE) not in (MARKER, SURFACE)]
-
-
-def _newSequence(volume: Any, master: Any, node: Any) -> Any:
-    role = node.GetAttribute(ROLE)
-    name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {role}")
-    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
-    sequence.SetAttribute(ROLE, role)
-    sequence.SetIndexName(master.GetIndexName())
-    sequence.SetIndexUnit(master.GetIndexUnit())
-    sequence.SetIndexType(master.GetIndexType())
-    return sequence
-
-
-def _retire(browser: Any, nodes: ResultNodes) -> None:
-    """Remove the sequences of earlier, unedited results of the same bundle, with what they show."""
-    every = [
-        sequence
-        for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
-        if browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(_OF)
-    ]
-    for sequence in every:
-        of = sequence.GetAttribute(_OF)
-        ours = sequence.GetAttribute(ROLE) == SEGMENTATION and of.startswith(nodes.bundleHash)
-        if not ours or _anyEdited(sequence):
-            continue
-        shown = ResultNodes.of(browser.GetProxyNode(sequence))
-        for twin in every:
-            if twin.GetAttribute(_OF) == of:
-                browser.RemoveSynchronizedSequenceNode(twin.GetID())
-                slicer.mrmlScene.RemoveNode(twin)
-        if shown is not None:
-            shown.remove()
-
-
-def _anyEdited(sequence: Any) -> bool:
-    return any(
-        fingerprint(sequence.GetNthDataNode(item)) != sequence.GetAttribute(f"{_UNEDITED}{item}")
-        for item in range(sequence.GetNumberOfDataNodes())
-    )
-
-
-def _select(browser: Any, item: int) -> None:
-    browser.SetSelectedItemNumber(item)
-    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        task.cancel()

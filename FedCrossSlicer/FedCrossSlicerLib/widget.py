@@ -10,7 +10,6 @@ import vtk
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
-from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.devices import DeviceProbe
 from FedCrossSlicerLib.errors import InferenceError, InstallError
 from FedCrossSlicerLib.inputsection import InputSection
@@ -21,8 +20,10 @@ from FedCrossSlicerLib.resultnodes import ResultNodes
 from FedCrossSlicerLib.resultsection import ResultSection
 from FedCrossSlicerLib.reviewsection import ReviewSection
 from FedCrossSlicerLib.runsection import RunSection
-from FedCrossSlicerLib.sequences import segmentSequence, timePoints
+from FedCrossSlicerLib.sequencenodes import timePoints
+from FedCrossSlicerLib.sequences import SequenceTask
 from FedCrossSlicerLib.uncertaintysection import UncertaintySection
+from FedCrossSlicerLib.workers import WORKERS
 
 POLL_MS = 100
 
@@ -52,7 +53,7 @@ class Panel:
         self.review = ReviewSection(ui, root)
         self.install = InstallSection(ui, self._confirm)
         self._installed = False
-        self._task: SegmentationTask | None = None
+        self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Parameters | None = None
         self._tags: tuple[Any, Any] = (None, None)
         self._probe: DeviceProbe | None = None
@@ -92,17 +93,11 @@ class Panel:
         parameters = self._parameters
         if parameters is None or self._task is not None:
             return
-        options = Options(device=self.input.device)
         try:
             if not self._ready():
                 self.run.say(_("Nothing was installed, so nothing can be segmented."))
                 return
-            if parameters.allTimePoints and timePoints(parameters.inputVolume):
-                self._segmentSequence(parameters, options)
-                return
-            self._task = self.logic.start(
-                parameters.inputVolume, Path(self.input.path), options, parameters.roi
-            )
+            self._task = self._start(parameters)
         except (InferenceError, InstallError) as error:
             self.run.say(str(error))
             return
@@ -135,6 +130,7 @@ class Panel:
     def stop(self) -> None:
         """End everything that runs: the module is unloaded, or Slicer quits."""
         self.cancel()
+        WORKERS.end()
         self._probeTimer.stop()
         if self._probe is not None:
             self._probe.cancel()
@@ -189,26 +185,14 @@ class Panel:
             self.input.useCPU()
             self.apply()
 
-    def _segmentSequence(self, parameters: Parameters, options: Options) -> None:
-        """One time point after the other; Slicer works on, but the panel waits."""
-        self.run.refresh(_("Wait for the sequence."), busy=False)
+    def _start(self, parameters: Parameters) -> SegmentationTask | SequenceTask:
+        volume, bundle = parameters.inputVolume, Path(self.input.path)
+        options, roi = self.input.options, parameters.roi
+        if parameters.allTimePoints and timePoints(volume):
+            return SequenceTask(self.logic, volume, bundle, options, roi)
+        return self.logic.start(volume, bundle, options, roi)
 
-        def progress(done: int, total: int, stage: str) -> None:
-            self.ui.progressBar.visible = True
-            self.ui.progressBar.setRange(0, total)
-            self.ui.progressBar.setValue(done)
-            self.run.say(stage)
-
-        try:
-            segmentSequence(
-                self.logic, parameters.inputVolume, Path(self.input.path), options, progress
-            )
-            self.run.say(_("Done: every time point is segmented."))
-        finally:
-            self.refresh()
-            self.ui.progressBar.visible = False
-
-    def _takeTask(self) -> SegmentationTask:
+    def _takeTask(self) -> SegmentationTask | SequenceTask:
         assert self._task is not None
         task, self._task = self._task, None
         self._timer.stop()

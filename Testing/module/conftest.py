@@ -80,18 +80,31 @@ def transform(scene: Any) -> Any:
 @pytest.fixture
 def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
     """Makes a logic whose child is `fake_child.py` in one of its moods."""
+    from FedCrossSlicerLib.child import childEnvironment
     from FedCrossSlicerLib.logic import SegmentationLogic
     from FedCrossSlicerLib.process import InferenceProcess
 
     def make(mood: str) -> SegmentationLogic:
-        def start(command: list[str], environment: dict[str, str]) -> InferenceProcess:
+        def start(words: list[str]) -> InferenceProcess:
             return InferenceProcess(
-                [sys.executable, str(FAKE_CHILD), mood, *command[3:]], environment
+                [sys.executable, str(FAKE_CHILD), mood, *words], childEnvironment()
             )
 
         return SegmentationLogic(start)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def end_workers() -> Iterator[Callable[[], None]]:
+    """Ends the idle worker, at the latest after each test."""
+
+    def end() -> None:
+        if "FedCrossSlicerLib.workers" in sys.modules:
+            sys.modules["FedCrossSlicerLib.workers"].WORKERS.end()
+
+    yield end
+    end()
 
 
 @pytest.fixture

@@ -125,6 +125,9 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
             for rank, point in enumerate((centre, [float(x) for x in first]), start=1)
         ],
         "files": files,
+        "backend": "torch",
+        "precision": "fp32",
+        "device": "CPU, 1 thread",
         "packages": {"fedcross": "0.1.0", "torch": "2.13.0"},
     }
 

@@ -13,7 +13,7 @@ def click(button):
     QtTest.QTest.mouseClick(button, QtCore.Qt.LeftButton, **place)
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

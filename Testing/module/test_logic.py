@@ -221,13 +221,13 @@ def test_a_volume_without_an_image_is_refused(fake, scene):
             fake("good").start(nothing, "bundle")
 
 
-def test_the_command_is_that_of_the_child_process(loaded, tmp_path):
-    from FedCrossSlicerLib.child import Options, childCommand
+def test_what_the_child_is_asked_are_the_words_of_its_command_line(loaded, tmp_path):
+    from FedCrossSlicerLib.child import Options, childCommand, childWords
 
     options = Options(device="cpu", precision="fp32", measure="entropy")
-    _, *command = childCommand(tmp_path, Path("a bundle"), options)
-    assert command == [
-        *("-m", "fedcross.infer", "--bundle", "a bundle"),
+    assert childCommand()[1:] == ["-m", "fedcross.infer"]
+    assert childWords(tmp_path, Path("a bundle"), options) == [
+        *("--bundle", "a bundle"),
         *("--image", str(tmp_path / "volume.nrrd"), "--out", str(tmp_path / "result")),
         *("--measure", "entropy", "--device", "cpu", "--precision", "fp32"),
         *("--backend", "auto", "--for-viewer", "--events"),
@@ -285,7 +285,7 @@ def real(loaded, monkeypatch):
 
 
 def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
-    real, bundle, volume, transform, temporary
+    real, bundle, volume, transform, temporary, end_workers
 ):
     plain = real(volume, bundle)
     own = to_ras(volume)
@@ -298,6 +298,7 @@ def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
     expected = slicer.util.arrayFromTransformMatrix(transform) @ own
     np.testing.assert_allclose(to_ras(moved.heat), expected, atol=1e-5)
     np.testing.assert_allclose(slicer.util.arrayFromVolume(moved.heat), heat, atol=1e-6)
+    end_workers()
     assert list(temporary.iterdir()) == []
 
 

@@ -20,13 +20,15 @@ sys.path[:0] = {paths!r}
 from harness import services
 services.provide()
 from pathlib import Path
-from FedCrossSlicerLib.child import Options, childCommand, childEnvironment
-from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.child import Options, childWords
+from FedCrossSlicerLib.workers import WORKERS
 options = Options(device="cpu", backend="torch")
-command = childCommand(Path({folder!r}), Path({bundle!r}), options)
-process = InferenceProcess(command, childEnvironment())
-print(process.pid, flush=True)
-time.sleep(60)
+words = childWords(Path({folder!r}), Path({bundle!r}), options)
+call = WORKERS.start(words)
+while not any(event["event"] in {until!r} for event in call.events()):
+    time.sleep(0.02)
+print(call.pid, flush=True)
+time.sleep(600)
 """
 
 
@@ -76,13 +78,22 @@ def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, t
     assert list(temporary.iterdir()) == []
 
 
-def test_a_child_that_is_killed_is_one_sentence(long_task, temporary, node_ids):
+def killed(task):
+    """Kill the worker at work, and nobody else."""
+    under_way(task)
+    os.kill(task._process.pid, signal.SIGKILL)
+
+
+def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, node_ids, end_workers):
     from FedCrossSlicerLib.errors import InferenceError
 
     task = long_task()
     before = node_ids()
-    under_way(task)
-    os.kill(task._process.pid, signal.SIGKILL)
+    killed(task)
+    first = task._process.pid
+    until(lambda: not task.running or task._process.pid != first)
+    task.done = 0
+    killed(task)
     until(lambda: not task.running)
     with pytest.raises(InferenceError, match="was killed"):
         task.finish()
@@ -90,8 +101,48 @@ def test_a_child_that_is_killed_is_one_sentence(long_task, temporary, node_ids):
     assert list(temporary.iterdir()) == []
 
 
+def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
+    volume, bundle_folder, temporary, end_workers
+):
+    from FedCrossSlicerLib.child import Options
+    from FedCrossSlicerLib.logic import SegmentationLogic
+
+    logic, options = SegmentationLogic(), Options(device="cpu", backend="torch")
+    task = logic.start(volume, bundle_folder, options)
+    task.wait()
+    idle = task._process.pid
+    expected = slicer.util.arrayFromVolume(task.finish().heat).copy()
+    os.kill(idle, signal.SIGKILL)
+    again = logic.start(volume, bundle_folder, options)
+    assert again._process.pid != idle
+    os.kill(again._process.pid, signal.SIGKILL)
+    again.wait()
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(again.finish().heat), expected)
+    assert "started again" in again.log
+    end_workers()
+    assert list(temporary.iterdir()) == []
+
+
+def test_two_at_once_on_one_new_cache_say_the_same(
+    volume, bundle_folder, tmp_path, monkeypatch, temporary
+):
+    from FedCrossSlicerLib.child import Options
+    from FedCrossSlicerLib.logic import SegmentationLogic
+
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("FEDCROSS_CACHE", str(tmp_path / "cache"))
+    logic, options = SegmentationLogic(), Options(device="cpu", backend="openvino")
+    tasks = [logic.start(volume, bundle_folder, options) for _ in range(2)]
+    assert tasks[0]._process.pid != tasks[1]._process.pid
+    for task in tasks:
+        task.wait()
+    heats = [slicer.util.arrayFromVolume(task.finish().heat).copy() for task in tasks]
+    np.testing.assert_array_equal(*heats)
+    assert not list((tmp_path / "cache").rglob(".partial-*"))
+
+
 def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
-    long_task, bundle_folder, tmp_path, temporary
+    long_task, bundle_folder, tmp_path, temporary, end_workers
 ):
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -103,26 +154,34 @@ def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
     until(lambda: not task.running, 300)
     with pytest.raises(InferenceError, match=r"member_1\.safetensors"):
         task.finish()
+    end_workers()
     assert list(temporary.iterdir()) == []
 
 
-def test_when_slicer_dies_the_child_ends_too(bundle_folder, tmp_path, long_task, loaded):
+@pytest.mark.parametrize(
+    ("state", "until_event"), [("idle", ["result", "error"]), ("busy", ["progress"])]
+)
+def test_when_slicer_dies_the_worker_ends_too(
+    bundle_folder, tmp_path, long_task, loaded, state, until_event
+):
     from FedCrossSlicerLib.child import VOLUME
     from FedCrossSlicerLib.export import exportVolume
 
-    exportVolume(slicer.util.getNode("Large"), tmp_path / VOLUME)
+    if state == "busy":
+        exportVolume(slicer.util.getNode("Large"), tmp_path / VOLUME)
     code = PARENT.format(
         paths=[path for path in sys.path if path],
         folder=str(tmp_path),
         bundle=str(bundle_folder),
+        until=until_event,
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    child = psutil.Process(int(parent.stdout.readline()))
+    worker = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-    assert not (tmp_path / "result" / "summary.json").exists()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    assert not (tmp_path / "result").exists()
 
 
 @pytest.fixture
@@ -138,7 +197,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
-    small_disk, volume, bundle_folder, node_ids, monkeypatch
+    small_disk, volume, bundle_folder, node_ids, monkeypatch, end_workers
 ):
     from FedCrossSlicerLib.child import Options
     from FedCrossSlicerLib.errors import InferenceError
@@ -152,6 +211,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
         SegmentationLogic().segment(volume, bundle_folder, Options(device="cpu", backend="torch"))
     assert "Traceback" not in str(caught.value)
     assert node_ids() == before
+    end_workers()
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
@@ -201,7 +261,9 @@ def test_the_childs_region_is_the_rois_in_lps(scene, transform):
     assert not np.allclose(np.abs(axes), np.eye(3), atol=0.1)
 
 
-def test_paths_with_spaces_and_umlauts_serve(volume, bundle_folder, tmp_path, monkeypatch):
+def test_paths_with_spaces_and_umlauts_serve(
+    volume, bundle_folder, tmp_path, monkeypatch, end_workers
+):
     from FedCrossSlicerLib.child import Options
     from FedCrossSlicerLib.logic import SegmentationLogic
 
@@ -213,4 +275,5 @@ def test_paths_with_spaces_and_umlauts_serve(volume, bundle_folder, tmp_path, mo
     options = Options(device="cpu", backend="torch")
     nodes = SegmentationLogic().segment(volume, bundle, options)
     assert nodes.segmentation.GetName() == "T2 axial segmentation"
+    end_workers()
     assert list(Path(folder).iterdir()) == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from panel_tools import click
+from panel_tools import click, until
 from PySide6 import QtCore, QtGui, QtWidgets
 
 
@@ -179,3 +179,20 @@ def test_a_bundle_is_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
     assert ui.bundleEdit.currentPath == ""
     drop(top, tmp_path / "notes.txt", bundle_folder)
     assert ui.bundleEdit.currentPath == str(bundle_folder)
+
+
+def test_what_to_compute_with_is_chosen_and_told_with_the_result(panel, widget, volume):
+    from FedCrossSlicerLib.child import Options
+
+    ready = panel()
+    combo = ready.ui.backendCombo
+    assert ready.input.options == Options()
+    combo.currentIndex = combo.findText("OpenVINO, half precision")
+    assert ready.input.options == Options(backend="openvino", precision="bf16")
+    combo.currentIndex = 0
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.applyButton.enabled)
+    assert ready.ui.detailsLabel.text == (
+        "Prostate T2, 4 members. Computed with torch, fp32, CPU, 1 thread."
+    )

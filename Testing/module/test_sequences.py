@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slicer
+from panel_tools import click, until
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def centre(segmentation):
 
 
 def test_only_a_browsers_volume_has_time_points(browser, volume):
-    from FedCrossSlicerLib.sequences import timePoints
+    from FedCrossSlicerLib.sequencenodes import timePoints
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     assert timePoints(proxy) == (browser, 3)
@@ -125,6 +126,76 @@ def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
     assert results(browser) == {nodes.segmentation, latest.segmentation}
     edited = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
     assert edited[0, 0, 0] == 1
+
+
+def test_the_panel_segments_a_sequence_while_it_stays_alive(browser, panel, widget):
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    ui = panel().ui
+    ui.inputSelector.setCurrentNode(proxy)
+    ui.sequenceCheck.checked = True
+    browser.SetSelectedItemNumber(2)
+    click(ui.applyButton)
+    assert browser.GetSelectedItemNumber() == 2
+    assert not ui.applyButton.enabled
+    assert ui.cancelButton.enabled
+    until(lambda: "Time point 2 of 3" in ui.statusLabel.text)
+    until(lambda: ui.applyButton.enabled)
+    assert ui.statusLabel.text.startswith("Done: ")
+    assert results(browser) == {ui.resultSelector.currentNode()}
+    assert browser.GetSelectedItemNumber() == 2
+
+
+def test_a_sequence_can_be_cancelled_leaving_nothing(
+    browser, panel, widget, fake, node_ids, temporary
+):
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    ready = panel()
+    ready.logic.start = FailsAt(fake("good"), fake("slow"), 2).start
+    ui = ready.ui
+    ui.inputSelector.setCurrentNode(proxy)
+    ui.sequenceCheck.checked = True
+    before = node_ids()
+    click(ui.applyButton)
+    until(lambda: ui.statusLabel.text.startswith("Time point 2 of 3: "))
+    click(ui.cancelButton)
+    assert ui.statusLabel.text == "Cancelled."
+    assert ui.applyButton.enabled
+    assert node_ids() == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sequence_that_changes_meanwhile_is_one_sentence(browser, fake, temporary):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.sequences import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    sequence = browser.GetMasterSequenceNode()
+
+    def shorten(done, *_):
+        if done == 1:
+            sequence.RemoveDataNodeAtValue("0.2")
+
+    with pytest.raises(InferenceError, match="sequence was changed"):
+        segmentSequence(fake("good"), proxy, "bundle", progress=shorten)
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_region_confines_every_time_point(browser, scene):
+    from FedCrossSlicerLib.sequences import segmentSequence
+
+    class Notes:
+        """A logic that notes what it is asked for and then fails."""
+
+        def start(self, *given):
+            self.given = given
+            raise ZeroDivisionError
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    notes = Notes()
+    with pytest.raises(ZeroDivisionError):
+        segmentSequence(notes, proxy, "bundle", roi=roi)
+    assert notes.given == (proxy, "bundle", None, roi)
 
 
 class FailsAt:
