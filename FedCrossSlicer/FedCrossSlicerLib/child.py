@@ -18,7 +18,6 @@ class Options:
     precision: str = "auto"
     backend: str = "auto"
     measure: str = "std"
-    localise: bool = False
 
 
 def childWords(
@@ -49,8 +48,7 @@ def childWords(
     if (folder / ROI).is_file():
         arguments["--roi"] = str(folder / ROI)
     flat = [word for pair in arguments.items() for word in pair]
-    localise = ["--localise"] if options.localise else []
-    return [*flat, *localise, "--for-viewer", "--events"]
+    return [*flat, "--for-viewer", "--events"]
 
 
 def childCommand() -> list[str]:
