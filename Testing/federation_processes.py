@@ -56,8 +56,8 @@ class Processes:
         """The kit of ``server``, ``admin`` or a site."""
         return open_kit(self.folder / ("sites" if name in self.sites else "") / name)
 
-    def start(self, *names: str, **variables: str) -> None:
-        """Start ``server`` or sites, each in a process of its own, with more in its environment."""
+    def start(self, *names: str, **variables: str) -> dict[str, int]:
+        """Start ``server`` or sites, with more in their environment; return their processes' ids."""
         for name in names:
             kit = self.kit(name)
             prepare(kit)
@@ -69,6 +69,7 @@ class Processes:
                     stdout=console,
                     stderr=subprocess.STDOUT,
                 )
+        return {name: self._running[name].pid for name in names}
 
     def kill(self, name: str) -> None:
         """Kill a process as a power cut does, with everything it started: no time for a farewell."""

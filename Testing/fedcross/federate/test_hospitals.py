@@ -110,7 +110,7 @@ def write_config(folder: Path, rounds: int, epochs: int) -> TrainingConfig:
         sites=len(SITES),
         rounds=rounds,
         local_epochs=epochs,
-        extra="[engine]\nsilence_timeout_s = 20",
+        extra="[engine]\nsilence_timeout_s = 15",
     )
     return load_config(path)
 
@@ -160,7 +160,7 @@ def test_separate_processes_over_tls_train_the_members_of_the_local_engine_to_th
 def test_a_site_that_is_killed_loses_its_visit_only_and_makes_it_up_later(
     trial: Processes, tmp_path: Path
 ) -> None:
-    config = write_config(tmp_path, rounds=6, epochs=20)
+    config = write_config(tmp_path, rounds=4, epochs=20)
     trial.start("server", *SITES)
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(1)
@@ -173,11 +173,11 @@ def test_a_site_that_is_killed_loses_its_visit_only_and_makes_it_up_later(
     assert all(gap["made_up"] is not None for gap in lost)
     assert any("s1 is back" in line for line in submitted.told)
     others = [line for line in metrics(run) if line.get("site") in ("s0", "s2")]
-    assert len(others) == 12
+    assert len(others) == 8
     assert all("failed" not in line for line in others)
     last = run.checkpoints.latest()
     assert last is not None
-    assert [member.rounds_done for member in last.members] == [6, 6, 6]
+    assert [member.rounds_done for member in last.members] == [4, 4, 4]
 
 
 def test_a_server_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
@@ -197,7 +197,7 @@ def test_a_server_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
 
 
 def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_path: Path) -> None:
-    config = write_config(tmp_path, rounds=6, epochs=20)
+    config = write_config(tmp_path, rounds=4, epochs=20)
     trial.start("server", "s0", "s1")
     submitted = Submitted(trial, config, tmp_path, replace(PATIENCE, gather=1.0))
     submitted.wait_for_round(1)
