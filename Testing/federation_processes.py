@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-import psutil
-
-from fedcross.federate.flare_start import command, environment, prepare, stop
+from fedcross.federate.flare_start import command, end_orphans, environment, prepare, stop
 from fedcross.federate.provision import Federation, init_federation
 from fedcross.federate.startup_kit import Kit, open_kit
 
@@ -47,6 +45,8 @@ class Processes:
     def __exit__(self, *error: object) -> None:
         for name in list(self._running):
             self.end(name)
+        for name in ("server", *self.sites):
+            end_orphans(self.kit(name))
 
     def set_up(self, site: str, text: str) -> None:
         """Write a site's own settings."""
@@ -72,16 +72,10 @@ class Processes:
         return {name: self._running[name].pid for name in names}
 
     def kill(self, name: str) -> None:
-        """Kill a process as a power cut does, with everything it started: no time for a farewell."""
+        """Kill a process, and only it, as ``kill -9`` does: no time for a farewell."""
         process = self._running.pop(name)
-        family = [
-            *psutil.Process(process.pid).children(recursive=True),
-            psutil.Process(process.pid),
-        ]
-        for each in family:
-            each.kill()
+        process.kill()
         process.wait(10)
-        psutil.wait_procs(family, 10)
 
     def end(self, name: str) -> None:
         """End a process and everything it started."""

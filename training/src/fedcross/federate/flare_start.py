@@ -15,6 +15,10 @@ from fedcross.federate.provision_kits import place_storage
 from fedcross.federate.site_settings import load_site_settings
 from fedcross.federate.startup_kit import Kit
 
+JOBS = (
+    "nvflare.private.fed.app.server.runner_process",
+    "nvflare.private.fed.app.client.worker_process",
+)
 PAUSE_S = 3.0  # before it is started again
 PATIENCE = 5  # deaths in a row, each sooner than
 SOON_S = 60.0
@@ -66,11 +70,22 @@ def keep_running(kit: Kit, tell: Callable[[str], None]) -> None:
 
 
 def prepare(kit: Kit) -> None:
-    """Bring a kit in order for its machine."""
+    """Bring a kit in order for its machine, and end what an earlier process of it left running."""
+    end_orphans(kit)
     if kit.kind == "server":
         place_storage(kit.path)
     elif not (settings := load_site_settings(kit.path)).data.is_dir():
         raise ConfigError(f"local/site.toml: the folder data is not there, got {settings.data}.")
+
+
+def end_orphans(kit: Kit) -> None:
+    """End the processes of jobs whose parent died: they hold the GPU, or the run's folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if str(kit.path) in words and any(name in words for name in JOBS):
+            parent = process.parent()
+            if parent is None or str(kit.path) not in parent.cmdline():
+                stop(process.pid)
 
 
 def _run(kit: Kit) -> int:
@@ -89,6 +104,7 @@ def _run(kit: Kit) -> int:
         if process.poll() is None:
             stop(process.pid)
             process.wait()
+        end_orphans(kit)
 
 
 def environment() -> dict[str, str]:
