@@ -111,6 +111,11 @@ class TestTheServersSide:
         size = sum(tensor.nbytes for tensor in member.to_tensors().values())
         assert proxy.patience[0] == pytest.approx(60 + size * 8 / 10e6)
 
+    def test_a_site_that_cannot_take_part_is_left_out(self, config: TrainingConfig) -> None:
+        proxy = Proxy(None)
+        proxy.hello = lambda: {"failed": "ConfigError"}  # type: ignore[method-assign]
+        assert FlareSites({"s0": proxy}, config).greet() == {}
+
     def test_only_the_configurations_sites_are_greeted(self, config: TrainingConfig) -> None:
         sites = FlareSites({"s0": Proxy(None), "guest": Proxy(None)}, config)
         assert sites.greet() == {"s0": {"torch": "1.0"}}
@@ -148,6 +153,12 @@ class TestTheSitesSide:
         assert site.collect(ticket=ticket, wait_s=30.0) == {"cases": 1}
         assert site.collect(ticket=ticket, wait_s=30.0) == {"cases": 1}
         site.end()
+
+    def test_wrong_settings_are_told_to_the_hospital_only(
+        self, called: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        (tmp_path / "local" / "site.toml").write_text("data = 'relative'")
+        assert FederationSite().hello() == {"failed": "ConfigError"}
 
     def test_another_site_may_not_ask(self, called: Callable[[str], None]) -> None:
         site = FederationSite()

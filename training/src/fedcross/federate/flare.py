@@ -85,13 +85,16 @@ class FlareSites:
         self._wait_s = min(LONG_POLL_S, self._silence_s / 2)
 
     def greet(self) -> dict[str, dict[str, str]]:
-        """The credentials of every site that answers, by its name."""
+        """The credentials of every site that can take part, by its name."""
 
         def one(name: str) -> dict[str, str] | None:
+            found: dict[str, str]
             try:
-                found: dict[str, str] = self._site(name).hello()
+                found = self._site(name).hello()
             except CollabCallError as error:
-                log.warning("Site %s does not answer: %s.", name, error.cause_type)
+                found = {"failed": str(error.cause_type)}
+            if "failed" in found:
+                log.warning("Site %s takes no part: %s.", name, found["failed"])
                 return None
             return found
 
@@ -166,7 +169,11 @@ class FederationSite:
         folder = workspace.get_app_config_dir(collab.fl_ctx.get_job_id())
         self._config = read_terms(Path(folder)).config
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
-        return credentials(self._config, load_site_settings(self._kit).configuration)
+        try:
+            return credentials(self._config, load_site_settings(self._kit).configuration)
+        except FedCrossError as error:
+            log.error("%s", error)
+            return {"failed": type(error).__name__}
 
     @collab.publish  # type: ignore[untyped-decorator]
     def begin(self, task: str, members: list[Tensors], round_index: int) -> int:
