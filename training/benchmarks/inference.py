@@ -4,9 +4,12 @@
 
 The peer runs MONAI's `SlidingWindowInferer` (same patch, overlap and Gaussian weights, fp32, no_grad)
 on one member after the other and averages with MONAI's `MeanEnsemble`; reading, resampling and writing
-are ours for both. Each contender is a process of its own; time is wall time from its start to its end,
-memory its peak resident set. Prints a table of ratios, writes results.json, and refuses to compare
-contenders whose labels or spread differ from the peer's.
+are ours for both. Each contender is a process of its own; memory is its peak resident set. Processor
+time, which other programs disturb least, stands beside wall time. Rows held to AVX2 are compared with
+the peer held to AVX2. A contender whose labels or spread differ from the peer's by more than `agreement`
+allows is not compared: its row says so, and the exit code is 1.
+
+``--scaling`` measures volumes and numbers of members, and from them how time grows.
 """
 
 import argparse
@@ -16,108 +19,59 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from agreement import LEAST_DICE, STD_LIMIT, lowest_dice
+from inference_material import make_bundle, make_volume
+from inference_report import Row, Scaled, write_report
 
-SPACING_MM = (0.6, 0.6, 3.0)
-TRAINING_STEPS = 60
-MEMBER_NOISE = 0.02  # relative: members that differ a little, as trained ones do
-LEAST_DICE = 0.999
-MOST_STD_DIFFERENCE = 0.02
-
-CONTENDERS: dict[str, list[str]] = {
-    "MONAI fp32": [],
-    "torch fp32": ["--backend", "torch", "--precision", "fp32"],
-    "tuned fp32": ["--backend", "tuned", "--precision", "fp32"],
-    "tuned bf16": ["--backend", "tuned", "--precision", "bf16"],
-    "openvino fp32": ["--backend", "openvino", "--precision", "fp32"],
-    "openvino bf16": ["--backend", "openvino", "--precision", "bf16"],
-}
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""Threads of PyTorch that wait for one another would count as work otherwise, on a busy machine."""
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+"""PyTorch and OpenVINO each hold a oneDNN of their own; both heed its variable."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One contender.
-
-    Attributes
-    ----------
-    seconds
-        Wall time of the whole process.
-    peak_mb
-        Peak resident set.
-    dice
-        Of its labels with the peer's.
-    std_difference
-        Largest difference between its map of the standard deviation and the peer's.
-    """
+class Contender:
+    """What is run: the peer where `options` is None; held to AVX2 or not."""
 
     name: str
-    seconds: float
-    peak_mb: float
-    dice: float
-    std_difference: float
+    options: tuple[str, ...] | None
+    avx2: bool = False
+
+    @property
+    def peer(self) -> str:
+        """Whom it is compared with."""
+        return "MONAI fp32, AVX2" if self.avx2 else "MONAI fp32"
 
 
-def make_volume(path: Path, size: tuple[int, int, int]) -> None:
-    """Write a noisy volume with one bright ellipsoid of about a tenth of its volume."""
-    rng = np.random.default_rng(0)
-    z, y, x = np.indices(size[::-1], dtype=np.float32)
-    shape = np.array(size[::-1], np.float32)
-    position = np.stack([z, y, x], axis=-1) / shape - 0.5
-    inside = (position**2).sum(axis=-1) < 0.29**2
-    voxels = rng.normal(100, 30, size[::-1]) + 90 * inside
-    image = sitk.GetImageFromArray(voxels.astype(np.float32))
-    image.SetSpacing(SPACING_MM)
-    sitk.WriteImage(image, str(path))
+def _ours(backend: str, precision: str, *more: str, avx2: bool = False) -> Contender:
+    name = " ".join([backend, precision, *(option.lstrip("-") for option in more)])
+    options = ("--backend", backend, "--precision", precision, *more)
+    return Contender(name + (", AVX2" if avx2 else ""), options, avx2)
 
 
-def make_bundle(path: Path, members: int) -> None:
-    """Train the reference U-Net for a moment on such ellipsoids; the members are perturbed copies."""
-    import torch
-
-    from fedcross.model.architecture import UNetArchitecture
-    from fedcross.model.bundle import write_bundle
-    from fedcross.model.networks import build_network, initialise
-    from fedcross.train.losses import dice_ce_loss
-
-    generator = torch.Generator().manual_seed(0)
-    architecture = UNetArchitecture()
-    network = build_network(architecture)
-    initialise(network, generator)
-    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
-    grid = torch.stack(
-        torch.meshgrid(*[torch.linspace(-1, 1, side) for side in (32, 64, 64)], indexing="ij")
-    )
-    for step in range(TRAINING_STEPS):
-        centre = (torch.rand(3, generator=generator) - 0.5)[:, None, None, None]
-        label = (((grid - centre) ** 2).sum(0) < 0.45).long()[None]
-        image = torch.randn(1, 1, 32, 64, 64, generator=generator) * 0.6 + 2 * label[:, None]
-        optimiser.zero_grad()
-        dice_ce_loss(network(image), label).backward()
-        optimiser.step()
-        print(f"\rtraining the benchmark's network: {step + 1}/{TRAINING_STEPS}", end="")
-    print()
-    states = []
-    for _ in range(members):
-        state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        for name, tensor in state.items():
-            if tensor.is_floating_point() and name.endswith("weight"):
-                noise = torch.randn(tensor.shape, generator=generator)
-                tensor.mul_(1 + MEMBER_NOISE * noise)
-        states.append(state)
-    manifest = {
-        "name": "Benchmark",
-        "architecture": architecture.model_dump(),
-        "preprocessing": {"spacing_mm": (0.5, 0.5, 1.0), "patch_size": (160, 160, 32)},
-        "structures": [{"name": "Ellipsoid", "label": 1}],
-        "provenance": {"created": "2026-01-01"},
-    }
-    write_bundle(path, manifest, states)
+CONTENDERS = (
+    Contender("MONAI fp32", None),
+    _ours("torch", "fp32"),
+    _ours("tuned", "fp32"),
+    _ours("tuned", "bf16"),
+    _ours("openvino", "fp32"),
+    _ours("openvino", "bf16"),
+    _ours("openvino", "fp32", "--localise"),
+    _ours("openvino", "bf16", "--localise"),
+    Contender("MONAI fp32, AVX2", None, avx2=True),
+    _ours("openvino", "fp32", avx2=True),
+    _ours("openvino", "fp32", "--localise", avx2=True),
+)
+SCALING_SIZES = ((160, 160, 16), (224, 224, 24), (320, 320, 24), (384, 384, 32))
+SCALING_MEMBERS = (1, 2, 4, 8)
 
 
 def peer(bundle: Path, image: Path, out: Path) -> None:
@@ -152,51 +106,95 @@ def peer(bundle: Path, image: Path, out: Path) -> None:
     write_volume(prepared.source.image(to_source_grid(std, prepared)), out / "uncertainty.nrrd")
 
 
-def run(name: str, bundle: Path, image: Path, out: Path) -> tuple[float, float]:
-    """Run a contender; return its wall time in seconds and its peak memory in MB."""
-    if name.startswith("MONAI"):
+def run(contender: Contender, bundle: Path, image: Path, out: Path) -> tuple[float, float, float]:
+    """Run a contender; return its wall time and processor time in s, and its peak memory in MB."""
+    if contender.options is None:
         command = [sys.executable, __file__, "--peer"]
     else:
-        command = [sys.executable, "-m", "fedcross.infer", "--device", "cpu", *CONTENDERS[name]]
+        command = [sys.executable, "-m", "fedcross.infer", "--device", "cpu", *contender.options]
     command += ["--bundle", str(bundle), "--image", str(image), "--out", str(out)]
+    environment = os.environ | WAITING | (AVX2 if contender.avx2 else {})
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)  # what this child alone has used
     process.returncode = status
     seconds = time.perf_counter() - start
     if status != 0:
-        raise RuntimeError(f"{name} failed: {said.decode(errors='replace')[-500:]}")
-    return seconds, usage.ru_maxrss / 1024  # kB on Linux
+        raise RuntimeError(f"{contender.name} failed: {said.decode(errors='replace')[-500:]}")
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024  # kB on Linux
 
 
-def compare(out: Path, reference: Path) -> tuple[float, float]:
-    """Return Dice and largest difference of the spread against the peer's results."""
+def difference(out: Path, reference: Path) -> tuple[float, float]:
+    """Return the lowest Dice of the labels and the largest difference of the std maps."""
 
     def read(folder: Path, file: str) -> np.ndarray:
         return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / file)))
 
-    ours, theirs = (read(folder, "segmentation.seg.nrrd") > 0 for folder in (out, reference))
-    dice = 2 * (ours & theirs).sum() / max(ours.sum() + theirs.sum(), 1)
-    heat = np.abs(read(out, "uncertainty.nrrd") - read(reference, "uncertainty.nrrd"))
-    return float(dice), float(heat.max())
+    labels = (read(folder, "segmentation.seg.nrrd") for folder in (out, reference))
+    maps = [read(folder, "uncertainty.nrrd") for folder in (out, reference)]
+    return lowest_dice(*labels), float(np.abs(maps[0] - maps[1]).max())
 
 
-def report(rows: list[Measured], facts: dict[str, Any], out: Path) -> None:
-    """Print the table; write results.json."""
-    base = rows[0]
-    lines = [
-        "| contender | times as fast | memory | Dice | std difference |",
-        "|---|---|---|---|---|",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.name} | {base.seconds / row.seconds:.2f} | {row.peak_mb / base.peak_mb:.2f} | "
-            f"{row.dice:.5f} | {row.std_difference:.4f} |"
-        )
-    print("\n".join(lines))
-    content = {"facts": facts, "rows": [asdict(row) for row in rows]}
-    (out / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def side_by_side(bundle: Path, image: Path, out: Path, contenders: list[Contender]) -> list[Row]:
+    """Run the contenders one after another; each follows the peer it is compared with."""
+    rows: dict[str, Row] = {}
+    for contender in contenders:
+        folder = out / contender.name.replace(" ", "_").replace(",", "")
+        seconds, processor, peak = run(contender, bundle, image, folder)
+        dice, std = difference(folder, out / contender.peer.replace(" ", "_").replace(",", ""))
+        rows[contender.name] = Row(
+            contender.name, contender.peer, seconds, processor, peak, dice, std,
+            comparable=dice >= LEAST_DICE and std < STD_LIMIT,
+        )  # fmt: skip
+        print(rows[contender.name], flush=True)
+    return list(rows.values())
+
+
+def scale(out: Path, contender: Contender, members: int) -> list[Scaled]:
+    """Measure volumes with `members`, and the smallest volume with other numbers of them."""
+    cases = [(size, members) for size in SCALING_SIZES]
+    cases += [(SCALING_SIZES[0], k) for k in SCALING_MEMBERS if k != members]
+    found = []
+    for size, k in cases:
+        image, bundle = material(out, size, k)
+        seconds, processor, peak = run(contender, bundle, image, out / "scaled")
+        timings = json.loads((out / "scaled" / "summary.json").read_text())["timings_s"]
+        found.append(Scaled(size, k, seconds, processor, peak, timings))
+        print(found[-1], flush=True)
+    return found
+
+
+def material(out: Path, size: tuple[int, int, int], members: int) -> tuple[Path, Path]:
+    """Return the volume and the bundle, made and converted where they are not there yet."""
+    image, bundle = out / f"volume_{'x'.join(map(str, size))}.nrrd", out / f"bundle_{members}"
+    if not image.exists():
+        make_volume(image, size)
+    if not bundle.exists():
+        make_bundle(bundle, members)
+    convert = "from fedcross.infer.conversion import converted_member as convert; import sys; \
+from pathlib import Path; from fedcross.model.bundle import open_bundle; \
+b = open_bundle(Path(sys.argv[1])); [convert(b, i) for i in range(len(b.manifest.members))]"
+    subprocess.run([sys.executable, "-c", convert, str(bundle)], check=True)
+    return image, bundle
+
+
+def facts() -> dict[str, Any]:
+    """Return when and on what it was measured."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "processor": model or platform.processor() or platform.machine(),
+        "instructions": [flag for flag in wanted if flag in flags],
+        "cores": os.cpu_count(),
+        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
+        "versions": {name: version(name) for name in ("torch", "monai", "openvino", "numpy")},
+    }
 
 
 def main() -> int:
@@ -205,43 +203,27 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=3, default=(320, 320, 24), help="x y z")
     parser.add_argument("--members", type=int, default=4)
-    parser.add_argument("--only", nargs="*", help="names of contenders, the peer always runs")
+    parser.add_argument("--only", nargs="*", help="names of contenders; their peer must have run")
+    parser.add_argument("--scaling", action="store_true", help="sizes and numbers of members, too")
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--bundle", type=Path, help="instead of making one")
-    parser.add_argument("--image", type=Path, help="instead of making one")
+    parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer:
         peer(given.bundle, given.image, given.out)
         return 0
     given.out.mkdir(parents=True, exist_ok=True)
-    image, bundle = given.image or given.out / "volume.nrrd", given.bundle or given.out / "bundle"
-    if not image.exists():
-        make_volume(image, tuple(given.size))
-    if not bundle.exists():
-        make_bundle(bundle, given.members)
-    rows = []
-    for name in CONTENDERS:
-        if given.only and rows and name not in given.only:
-            continue
-        folder = given.out / name.replace(" ", "_")
-        if "openvino" in name:
-            run(name, bundle, image, folder)  # converts the members, once for all time
-        seconds, peak = run(name, bundle, image, folder)
-        reference = given.out / "MONAI_fp32"
-        row = Measured(name, seconds, peak, *compare(folder, reference))
-        print(f"{name}: {seconds:.1f} s, {peak:.0f} MB", flush=True)
-        if row.dice < LEAST_DICE or row.std_difference > MOST_STD_DIFFERENCE:
-            print(f"{name} differs too much to be compared: {row}", file=sys.stderr)
-            return 1
-        rows.append(row)
-    facts = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "members": given.members,
-        "versions": {name: version(name) for name in ("torch", "monai", "openvino", "numpy")},
-    }
-    report(rows, facts, given.out)
-    return 0
+    before = facts()
+    image, bundle = material(given.out, tuple(given.size), given.members)
+    chosen = [c for c in CONTENDERS if not given.only or c.name in given.only]
+    rows = side_by_side(bundle, image, given.out, chosen)
+    auto = _ours("openvino", "fp32")
+    scaled = scale(given.out, auto, given.members) if given.scaling else []
+    described = before | {
+        "size": given.size, "members": given.members, "load_after": facts()["load"],
+    }  # fmt: skip
+    write_report(rows, scaled, described, given.out)
+    return 0 if all(row.comparable for row in rows) else 1
 
 
 if __name__ == "__main__":

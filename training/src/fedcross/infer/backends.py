@@ -1,13 +1,14 @@
 """Which execution back-end runs the members: chosen by what the machine has, or by name.
 
 ============  ================================================================================
-``torch``     PyTorch as it is, fp32 on a CPU: what the others are compared with
-``tuned``     PyTorch with normalisation folded and channels last
+``torch``     PyTorch as it is: what the others are compared with
+``tuned``     PyTorch with normalisation folded and channels last; on a GPU the next member is
+              loaded while one computes (untested: no GPU was at hand)
 ``openvino``  OpenVINO on a CPU: the fastest there; PyTorch is not even imported once the members
               have been converted
 ============  ================================================================================
 
-``auto`` is ``torch`` on a GPU; on a CPU ``openvino`` where it is installed, else ``tuned``.
+``auto`` is ``openvino`` on a CPU where it is installed, else ``tuned``.
 """
 
 import ctypes
@@ -90,8 +91,7 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
     from fedcross.infer.torch_predictor import TorchBackend
 
     where = resolve_device(device)
-    name = ("tuned" if where.type == "cpu" else "torch") if backend == "auto" else backend
-    return TorchBackend(where, precision, tuned=name == "tuned")
+    return TorchBackend(where, precision, tuned=backend != "torch")
 
 
 def _has_openvino() -> bool:

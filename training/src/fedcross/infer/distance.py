@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy  # loads its parts when they are used: not before the first patch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fedcross.infer.geometry import Triple
 
@@ -28,7 +28,7 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
         uint8 (z, y, x): 0 inside a structure, at most `FAR_MM`; all `FAR_MM` where there is none.
     """
     distances = np.full(labels.shape, FAR_MM, dtype=np.uint8)
-    found = ndimage.find_objects((labels > 0).view(np.uint8))
+    found = scipy.ndimage.find_objects((labels > 0).view(np.uint8))
     if not found:
         return distances
     spacing = spacing_mm[::-1]
@@ -42,7 +42,7 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
             strict=True,
         )
     )
-    exact = ndimage.distance_transform_edt(labels[box] == 0, sampling=spacing)
+    exact = scipy.ndimage.distance_transform_edt(labels[box] == 0, sampling=spacing)
     # Rounding in the distance must not push 3.0000000001 mm up to 4.
     distances[box] = np.minimum(np.ceil(exact - 1e-6), FAR_MM).astype(np.uint8)
     return distances

@@ -12,6 +12,7 @@ from fedcross.errors import DeviceError
 from fedcross.infer.device import Precision, describe_device, resolve_precision
 from fedcross.infer.fold import fold_normalisation
 from fedcross.infer.patches import PatchPredictor
+from fedcross.infer.prefetch import Load, Prefetch
 from fedcross.model.bundle import Bundle
 
 
@@ -26,7 +27,8 @@ class TorchBackend:
         ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
     tuned
         Fold batch normalisation into the convolutions before it and store channels last: the same
-        arithmetic but for rounding, in an order that processors like better.
+        arithmetic but for rounding, in an order that processors like better. On a GPU the next
+        member is loaded while one computes.
     """
 
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
@@ -35,21 +37,28 @@ class TorchBackend:
         self.precision: Precision = resolve_precision(precision, device)
         self._device = device
         self._tuned = tuned
+        # On a CPU two members at a time would cost memory and gain nothing.
+        streamed = tuned and device.type == "cuda"
+        self._bring: Load = Prefetch(self._network) if streamed else self._network
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
         """Bring a member to life; see `fedcross.infer.backends.Backend`."""
         with memory_errors_translated():
-            network = bundle.load_member(index, self._device)
-            if self._tuned:
-                network = fold_normalisation(network)
-                # PyTorch's own types lack this overload.
-                network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            network = self._bring(bundle, index)
         return TorchPredictor(
             network,
             device=self._device,
             precision=self.precision,
             temperature=bundle.manifest.calibration.temperature,
         )
+
+    def _network(self, bundle: Bundle, index: int) -> nn.Module:
+        network = bundle.load_member(index, self._device)
+        if self._tuned:
+            network = fold_normalisation(network)
+            # PyTorch's own types lack this overload.
+            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        return network
 
 
 class TorchPredictor:

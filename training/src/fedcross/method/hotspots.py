@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads its parts when they are used: not before the first patch
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 
 from fedcross.method.agreement import MM3_PER_ML
 
@@ -126,7 +125,7 @@ def _voxel_ml(index_to_world: NDArray[np.float64]) -> float:
 def _ranked_regions(
     heat: NDArray[np.float32], threshold: float, min_voxels: int, limit: int | None
 ) -> list[_Region]:
-    regions, count = ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
+    regions, count = scipy.ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
     hot = np.nonzero(regions)
     region, values = regions[hot] - 1, heat[hot].astype(np.float64)
     sizes = np.bincount(region, minlength=count)
@@ -144,7 +143,7 @@ def _ranked_regions(
 def _describe(
     rank: int,
     region: _Region,
-    boundaries: Mapping[str, KDTree],
+    boundaries: "Mapping[str, scipy.spatial.KDTree]",
     index_to_world: NDArray[np.float64],
     voxel_ml: float,
 ) -> HotSpot:
@@ -168,17 +167,17 @@ def _describe(
 
 def _boundaries(
     labels: NDArray[np.uint8], structures: Mapping[str, int], index_to_world: NDArray[np.float64]
-) -> dict[str, KDTree]:
+) -> "dict[str, scipy.spatial.KDTree]":
     """Trees of the world coordinates of each structure's boundary voxels; absent ones left out."""
-    boxes = dict(enumerate(ndimage.find_objects(labels), start=1))
+    boxes = dict(enumerate(scipy.ndimage.find_objects(labels), start=1))
     trees = {}
     for name, label in structures.items():
         box = boxes.get(label)
         if box is not None:
             mask = labels[box] == label
-            shell = mask & ~ndimage.binary_erosion(mask)
+            shell = mask & ~scipy.ndimage.binary_erosion(mask)
             indices = (np.argwhere(shell) + [axis.start for axis in box])[:, ::-1]
-            trees[name] = KDTree(_to_world(indices, index_to_world))
+            trees[name] = scipy.spatial.KDTree(_to_world(indices, index_to_world))
     return trees
 
 
