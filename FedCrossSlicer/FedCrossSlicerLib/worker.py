@@ -49,6 +49,11 @@ class Worker(InferenceProcess):
             stdin.flush()
 
     @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._child.poll() is None
+
+    @property
     def answered(self) -> bool:
         """Whether the request has come to its end, good or bad."""
         return bool(self._last)

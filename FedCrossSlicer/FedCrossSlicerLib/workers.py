@@ -105,7 +105,7 @@ class Call:
             self._failure = error
         self._keep()
         self._over = True
-        if self._worker.answered and self._worker.running:
+        if self._worker.answered and self._worker.alive:
             self._give(self._worker)
         else:
             self._worker.cancel()
@@ -154,7 +154,7 @@ class Workers:
             idle.cancel()
 
     def _take(self) -> Worker:
-        if self._idle is not None and self._idle.running:
+        if self._idle is not None and self._idle.alive:
             idle, self._idle = self._idle, None
             return idle
         self.end()  # it died, or had been idle for so long that it went

@@ -113,6 +113,7 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     idle = task._process.pid
     expected = slicer.util.arrayFromVolume(task.finish().heat).copy()
     os.kill(idle, signal.SIGKILL)
+    until(lambda: psutil.Process(idle).status() == psutil.STATUS_ZOMBIE)
     again = logic.start(volume, bundle_folder, options)
     assert again._process.pid != idle
     os.kill(again._process.pid, signal.SIGKILL)
