@@ -9,7 +9,8 @@ the Medical Segmentation Decathlon's Task04 (``images/`` and ``labels/``) and ma
 them: one plain, one inverted, one noisy and one that draws a voxel more than the others.
 
 Each takes about an hour on one core. Finished runs in FOLDER are kept and an interrupted one goes on.
-What a reader needs is written to ``FOLDER/report``: the tables (CSV and Markdown), the page, facts.
+What a reader needs is written to ``FOLDER/report``: the tables (CSV and Markdown), the page, a
+figure and the facts.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from scipy import ndimage
 from fedcross.console import ConsoleReporter
 from fedcross.errors import DataError
 from fedcross.federate.compare import CASES, PAGE, TABLE, compare
+from fedcross.federate.figures import box_plots
 from fedcross.federate.significance import Spread, holm, over_seeds, paired_test
 from fedcross.train.config import load_config
 from fedcross.train.phantom_federation import write_phantom_federation
@@ -205,6 +207,14 @@ def markdown(out: Path) -> str:
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
+def boxes(out: Path) -> str:
+    """Dice of the test cases, a box for every method that was run, as SVG."""
+    with (out / CASES).open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if "," not in row["method"]]
+    by_method = groupby(rows, key=lambda row: row["method"])
+    return box_plots({name: _by_case(found) for name, found in by_method}, "Dice")
+
+
 def _by_case(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], float]:
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
@@ -281,6 +291,7 @@ def main() -> int:
     title = f"# {given.federation.capitalize()}, not iid"
     text = f"{title}\n\n{markdown(given.out)}\n{facts(config, given, minutes)}"
     (report / "table.md").write_text(text, encoding="utf-8")
+    (report / "dice.svg").write_text(boxes(given.out), encoding="utf-8")
     print(text)
     return 0
 
