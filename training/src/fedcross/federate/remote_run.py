@@ -12,10 +12,9 @@ from fedcross.federate.remote import (
     Ask,
     RemoteVisits,
     SiteError,
-    test_remotely,
     together,
-    validate_remotely,
 )
+from fedcross.federate.remote_evaluation import test_remotely, validate_remotely
 from fedcross.federate.rounds import begin, train_rounds
 from fedcross.federate.site_work import OPEN, credentials
 from fedcross.infer.events import NullReporter
