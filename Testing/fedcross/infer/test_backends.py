@@ -24,6 +24,8 @@ from fedcross.model.architecture import (
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
 
+PATCH = (32, 64, 48)  # (z, y, x): not the size that members are traced with when they are converted
+
 needs_openvino = pytest.mark.skipif(
     not backends._has_openvino(), reason="OpenVINO is not installed"
 )
@@ -56,7 +58,7 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
     manifest = {
         "name": "Tiny",
         "architecture": architecture.model_dump(mode="json"),
-        "preprocessing": {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (32, 32, 32)},
+        "preprocessing": {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": PATCH[::-1]},
         "structures": [{"name": "A", "label": 1}],
         "calibration": {"temperature": 1.5},
         "provenance": {"created": "2026-01-31"},
@@ -81,13 +83,28 @@ def test_every_back_end_says_what_eager_pytorch_says(
     tmp_path: Path, architecture: Architecture, name: str
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b", members=1)
-    patch = np.random.default_rng(0).normal(size=(32, 32, 32)).astype(np.float32)
+    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
     expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
     found = choose_backend(name, "cpu", "fp32").load(bundle, 0)(patch)
-    assert found.shape == (2, 32, 32, 32)
+    assert found.shape == (2, *PATCH)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 1e-4
     assert expected.std() > 0.01  # the network says something
+
+
+@needs_openvino
+@pytest.mark.parametrize("name", ["tuned", "openvino"])
+def test_bf16_differs_from_fp32_by_its_rounding_and_no_more(tmp_path: Path, name: str) -> None:
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
+    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
+    try:
+        backend = choose_backend(name, "cpu", "bf16")
+    except DeviceError:
+        pytest.skip("this processor has no bf16")
+    difference = np.abs(backend.load(bundle, 0)(patch) - expected).max()
+    assert backend.precision == "bf16"
+    assert 1e-5 < difference < 0.05  # something was rounded, to 8 bits
 
 
 @needs_openvino
@@ -95,9 +112,9 @@ def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
     predict = choose_backend("openvino", "cpu", "fp32").load(
         bundle_of(NETWORKS[0], tmp_path / "b"), 0
     )
-    first = predict(np.zeros((32, 32, 32), np.float32))
+    first = predict(np.zeros(PATCH, np.float32))
     kept = first.copy()
-    predict(np.ones((32, 32, 32), np.float32))
+    predict(np.ones(PATCH, np.float32))
     assert np.array_equal(first, kept)
 
 
@@ -184,7 +201,7 @@ def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     bundle = bundle_of(NETWORKS[0], tmp_path / "b")
     for index in range(2):
         converted_member(bundle, index)
-    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=(32, 32, 32)))
+    image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=PATCH))
     sitk.WriteImage(image, str(tmp_path / "v.nrrd"))
     code = (
         "import sys; from fedcross.infer.__main__ import main; "
@@ -201,7 +218,8 @@ def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     )
     assert ran.stdout.strip().endswith("[] None 0")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["backend"] == "openvino"
+    assert (summary["backend"], summary["precision"]) == ("openvino", "fp32")
+    assert "OpenVINO" in summary["device"]
 
 
 def test_auto_takes_openvino_on_a_cpu_where_it_is_installed_and_else_tuned_pytorch(
