@@ -9,6 +9,7 @@ from fedcross.federate.remote import Ask, SiteError, together
 from fedcross.federate.site_work import TEST, VALIDATE
 from fedcross.federate.strategies import Members
 from fedcross.train.config import TrainingConfig
+from fedcross.train.config_sections import ExplicitSplit, SiteConfig
 from fedcross.train.evaluation import Validation
 
 
@@ -52,9 +53,10 @@ def test_remotely(
 def _ask_all(
     task: str, predictors: Members, config: TrainingConfig, ask: Ask, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every site's answer about what predicts there; those that fail are told and left out."""
+    """The answers about what predicts of all sites with cases; those that fail are told, left out."""
     light = [replace(member, optimizer={}) for member in predictors]
     personal = config.method.is_personal and task == VALIDATE
+    places = [place for place, site in enumerate(config.sites) if may_have_cases(site, task)]
 
     def one(place: int) -> Mapping[str, Any] | None:
         try:
@@ -65,10 +67,19 @@ def _ask_all(
             tell(str(error))
             return None
 
-    answers = together(one, range(len(config.sites)))
-    for site, answer in zip(config.sites, answers, strict=True):
+    for place, answer in zip(places, together(one, places), strict=True):
         if answer is not None:
-            yield site.name, answer
+            yield config.sites[place].name, answer
+
+
+def may_have_cases(site: SiteConfig, task: str) -> bool:
+    """Whether the configuration leaves a site cases to validate or test with, as far as it tells."""
+    split = site.split
+    if split is None:
+        return True  # its list file says
+    if isinstance(split, ExplicitSplit):
+        return bool(split.validation if task == VALIDATE else split.test)
+    return split[1 if task == VALIDATE else 2] > 0
 
 
 def _mean(values: Sequence[float], counts: Sequence[int | None]) -> float:
