@@ -210,7 +210,7 @@ def test_after_data_were_put_right_the_same_command_trains(
         (no_federation, "sites must hold at least 1, got 0."),
         (no_toml, "config.toml is not valid TOML: "),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_mistake_in_the_configuration_is_named_with_its_value_and_makes_nothing(
     config: Path, tmp_path: Path, fedcross: Command, spoil: Callable[[Path], None], says: str

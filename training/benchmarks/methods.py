@@ -24,7 +24,6 @@ import time
 from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +46,7 @@ REFERENCE = "FedCrossEns"
 CASES_PER_SITE = 6
 NOISE = 0.5  # of the image's standard deviation
 CONFIG = "federation.toml"
+Row = dict[str, str]
 BUDGET = """
 [network]
 name = "unet"
@@ -185,7 +185,7 @@ def markdown(out: Path) -> str:
         rows = list(csv.DictReader(file))
     metrics = ("dice", "hd95_mm", "assd_mm")
     sites = list(dict.fromkeys(row["site"] for row in rows))
-    by_method = {name: list(found) for name, found in groupby(rows, key=lambda r: r["method"])}
+    by_method = _by_method(rows)
     cases = {name: _by_case(found) for name, found in by_method.items()}
     tests = {n: paired_test(c, cases[REFERENCE]) for n, c in cases.items() if n != REFERENCE}
     corrected = holm({name: test.p for name, test in tests.items()})
@@ -211,18 +211,24 @@ def boxes(out: Path) -> str:
     """Dice of the test cases, a box for every method that was run, as SVG."""
     with (out / CASES).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if "," not in row["method"]]
-    by_method = groupby(rows, key=lambda row: row["method"])
-    return box_plots({name: _by_case(found) for name, found in by_method}, "Dice")
+    return box_plots({name: _by_case(found) for name, found in _by_method(rows).items()}, "Dice")
 
 
-def _by_case(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], float]:
+def _by_method(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["method"], []).append(row)
+    return found
+
+
+def _by_case(rows: Iterable[Row]) -> dict[tuple[str, str], float]:
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         values.setdefault((row["site"], row["case"]), []).append(float(row["dice"]))
     return {case: float(np.mean(each)) for case, each in values.items()}
 
 
-def _over_seeds(rows: Iterable[dict[str, str]], metric: str) -> Spread:
+def _over_seeds(rows: Iterable[Row], metric: str) -> Spread:
     seeds: dict[str, list[float]] = {}
     for row in rows:
         seeds.setdefault(row["seed"], []).append(float(row[metric]))
