@@ -20,7 +20,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import version
@@ -239,7 +238,7 @@ def _told(spread: Spread) -> str:
     return f"{spread.mean:.3f}" + (f" ± {spread.deviation:.3f}" if spread.deviation else "")
 
 
-def facts(config: Path, given: argparse.Namespace, minutes: float) -> str:
+def facts(config: Path, given: argparse.Namespace) -> str:
     """What was measured with what."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -251,8 +250,7 @@ def facts(config: Path, given: argparse.Namespace, minutes: float) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "monai", "numpy"))
     lines = [
         f"{date.today()}, commit {commit or 'unknown'}, Python {platform.python_version()}, {versions}",
-        f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, "
-        f"{minutes:.0f} minutes since the last interruption",
+        f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads",
         f"{given.seeds} seeds; what predicts is the round with the best validation Dice",
     ]
     if given.federation == "phantom":
@@ -280,7 +278,6 @@ def main() -> int:
             parser.error("hippocampus needs --data")
         else:
             write_hippocampus(given.data, folder)
-    began = time.monotonic()
     with ConsoleReporter() as reporter:
         compare(
             load_config(config),
@@ -289,13 +286,12 @@ def main() -> int:
             seeds=given.seeds,
             reporter=reporter,
         )
-    minutes = (time.monotonic() - began) / 60
     report = given.out / "report"
     report.mkdir(exist_ok=True)
     for name in (TABLE, CASES, PAGE):
         shutil.copyfile(given.out / name, report / name)
     title = f"# {given.federation.capitalize()}, not iid"
-    text = f"{title}\n\n{markdown(given.out)}\n{facts(config, given, minutes)}"
+    text = f"{title}\n\n{markdown(given.out)}\n{facts(config, given)}"
     (report / "table.md").write_text(text, encoding="utf-8")
     (report / "dice.svg").write_text(boxes(given.out), encoding="utf-8")
     print(text)
