@@ -27,15 +27,21 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from scipy import ndimage
 
 from fedcross.console import ConsoleReporter
 from fedcross.errors import DataError
-from fedcross.federate.compare import CASES, PAGE, TABLE, compare
+from fedcross.federate.compare import CASES, PAGE, RUNS, TABLE, compare
 from fedcross.federate.figures import box_plots
+from fedcross.federate.local import read_data
 from fedcross.federate.significance import Spread, holm, over_seeds, paired_test
-from fedcross.train.config import load_config
+from fedcross.infer.events import NullReporter
+from fedcross.train.config import TrainingConfig, load_config
+from fedcross.train.evaluation import evaluate_test
+from fedcross.train.export import load_members
 from fedcross.train.phantom_federation import write_phantom_federation
+from fedcross.train.run_folder import TEST, RunFolder
 
 METHODS = (
     "fedcross-ens,fedavg,centralised,fedcross,local,fedbn,fedprox,"
@@ -196,12 +202,7 @@ def markdown(out: Path) -> str:
         for site in sites:
             cells.append(_told(_over_seeds([r for r in found if r["site"] == site], "dice")))
         test = tests.get(name)
-        p = corrected.get(name)
-        cells += (
-            ["", ""]
-            if test is None
-            else [f"{test.difference:+.3f}", "" if p is None else f"{p:.3f}"]
-        )
+        cells += ["", ""] if test is None else [f"{test.difference:+.3f}", _p(corrected[name])]
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
@@ -234,8 +235,28 @@ def _over_seeds(rows: Iterable[Row], metric: str) -> Spread:
     return over_seeds([float(np.mean(each)) for each in seeds.values()])
 
 
+def _p(p: float | None) -> str:
+    if p is None:
+        return "no difference"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _told(spread: Spread) -> str:
     return f"{spread.mean:.3f}" + (f" ± {spread.deviation:.3f}" if spread.deviation else "")
+
+
+def all_seeds_together(out: Path, config: TrainingConfig, seeds: int) -> str:
+    """FedCross's members of all seeds as one ensemble: FedCrossEns with as many times the budget."""
+    folders = [out / RUNS / "fedcross" / f"seed-{config.seed + n}" for n in range(seeds)]
+    if not all((folder / TEST).is_file() for folder in folders):
+        return ""
+    members = [m for folder in folders for m in load_members(RunFolder(folder), "best").predictors]
+    sites = read_data(config, NullReporter()).sites
+    mean = evaluate_test(members, sites, config, torch.device("cpu"))["mean"]
+    return (
+        f"FedCross's members of the {seeds} seeds together, an ensemble of {seeds} times the budget: "
+        f"Dice {mean['ensemble']:.3f}.\n"
+    )
 
 
 def facts(config: Path, given: argparse.Namespace) -> str:
@@ -291,7 +312,8 @@ def main() -> int:
     for name in (TABLE, CASES, PAGE):
         shutil.copyfile(given.out / name, report / name)
     title = f"# {given.federation.capitalize()}, not iid"
-    text = f"{title}\n\n{markdown(given.out)}\n{facts(config, given)}"
+    longer = all_seeds_together(given.out, load_config(config), given.seeds)
+    text = f"{title}\n\n{markdown(given.out)}\n{longer}\n{facts(config, given)}"
     (report / "table.md").write_text(text, encoding="utf-8")
     (report / "dice.svg").write_text(boxes(given.out), encoding="utf-8")
     print(text)
