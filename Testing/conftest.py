@@ -1,8 +1,15 @@
 """For all tests: nothing is kept in the user's own cache folder."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt here and in children: a shell's background job would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,9 +26,10 @@ pytestmark = pytest.mark.federation
 SITES = ("s0", "s1", "s2")
 PATIENCE = Patience(poll=1.0, server=90.0, start=90.0, gather=60.0, site=8.0, tries=3)
 SECONDS = 240.0  # for a whole run, disturbed or not
-POISON = """
-import importlib.abc, sys
-class Poison(importlib.abc.MetaPathFinder):
+# A site's sitecustomize.py: its visits are altered before its first job imports them.
+ALTERED = """
+import importlib.abc, os, sys, time
+class Altered(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name != "fedcross.federate.site_work":
             return None
@@ -37,14 +38,31 @@ class Poison(importlib.abc.MetaPathFinder):
         honest = trainer.visit
         def visit(*arguments):
             after, report = honest(*arguments)
-            for tensor in after.weights.values():
-                if tensor.is_floating_point():
-                    tensor.view(-1)[0] = float("nan")
+            {afterwards}
             return after, report
         trainer.visit = visit
         return None
-sys.meta_path.insert(0, Poison())
+sys.meta_path.insert(0, Altered())
 """
+POISONED = """for tensor in after.weights.values():
+                if tensor.is_floating_point():
+                    tensor.view(-1)[0] = float("nan")"""
+HELD = """while os.path.exists({path!r}):
+                time.sleep(0.05)"""
+
+
+def altered(folder: Path, afterwards: str) -> dict[str, str]:
+    """What is in the environment of a site that does more after every visit."""
+    (folder / "altered").mkdir()
+    (folder / "altered" / "sitecustomize.py").write_text(
+        ALTERED.replace("{afterwards}", afterwards), encoding="utf-8"
+    )
+    return {"PYTHONPATH": str(folder / "altered")}
+
+
+def held_while(hold: Path, folder: Path) -> dict[str, str]:
+    """The same of a site whose visits do not end while a file exists."""
+    return altered(folder, HELD.format(path=str(hold)))
 
 
 class Submitted:
@@ -82,6 +100,14 @@ class Submitted:
             lambda: self._error is not None or number in self.at_the_server.checkpoints.rounds(),
             SECONDS,
             f"round {number}; told: {self.told}",
+        )
+        self.raise_error()
+
+    def wait_to_be_told(self, words: str) -> None:
+        wait_until(
+            lambda: self._error is not None or any(words in line for line in self.told),
+            SECONDS,
+            f"told {words!r}; told: {self.told}",
         )
         self.raise_error()
 
@@ -161,17 +187,21 @@ def test_a_site_that_is_killed_loses_its_visit_only_and_makes_it_up_later(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=4, epochs=20)
-    trial.start("server", *SITES)
+    hold = tmp_path / "hold"
+    trial.start("server", "s1", "s2")
+    trial.start("s0", **held_while(hold, tmp_path))
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(1)
+    hold.touch()  # no round ends until s1 was noticed
     trial.kill("s1")
     trial.start("s1")
+    submitted.wait_to_be_told("s1 is back")
+    hold.unlink()
     run = submitted.finish()
     lost = gaps(run)
     assert lost
     assert {gap["site"] for gap in lost} == {1}
     assert all(gap["made_up"] is not None for gap in lost)
-    assert any("s1 is back" in line for line in submitted.told)
     others = [line for line in metrics(run) if line.get("site") in ("s0", "s2")]
     assert len(others) == 8
     assert all("failed" not in line for line in others)
@@ -184,10 +214,14 @@ def test_a_server_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=3, epochs=30)
-    trial.start("server", *SITES)
+    hold = tmp_path / "hold"
+    trial.start("server", "s1", "s2")
+    trial.start("s0", **held_while(hold, tmp_path))
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(1)
+    hold.touch()  # the run does not end before the server
     trial.kill("server")
+    hold.unlink()
     trial.start("server")
     run = submitted.finish()
     assert any("does not answer" in line for line in submitted.told)
@@ -197,11 +231,16 @@ def test_a_server_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
 
 
 def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_path: Path) -> None:
-    config = write_config(tmp_path, rounds=4, epochs=20)
-    trial.start("server", "s0", "s1")
+    config = write_config(tmp_path, rounds=6, epochs=4)
+    hold = tmp_path / "hold"
+    trial.start("server", "s1")
+    trial.start("s0", **held_while(hold, tmp_path))
     submitted = Submitted(trial, config, tmp_path, replace(PATIENCE, gather=1.0))
     submitted.wait_for_round(1)
+    hold.touch()  # no round ends until s2 was noticed
     trial.start("s2")
+    submitted.wait_to_be_told("s2 is back")
+    hold.unlink()
     run = submitted.finish()
     assert "Without s2, who can join later." in submitted.told
     assert {gap["site"] for gap in gaps(run)} == {2}
@@ -213,10 +252,8 @@ def test_a_poisoned_member_is_refused_and_the_run_goes_on_without_it(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=3, epochs=1)
-    (tmp_path / "evil").mkdir()
-    (tmp_path / "evil" / "sitecustomize.py").write_text(POISON, encoding="utf-8")
     trial.start("server", "s0", "s1")
-    trial.start("s2", PYTHONPATH=str(tmp_path / "evil"))
+    trial.start("s2", **altered(tmp_path, POISONED))
     run = Submitted(trial, config, tmp_path).finish()
     refused = [line for line in metrics(run) if "failed" in line]
     assert {line["site"] for line in refused} == {"s2"}
