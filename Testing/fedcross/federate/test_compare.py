@@ -149,7 +149,7 @@ def test_the_page_needs_nothing_else(out: Path) -> None:
     page = Page(text)
     assert page.outside == []
     assert page.tags["svg"] == 5  # curves, three boxes, reliability
-    assert page.tags["table"] == 3
+    assert page.tags["table"] == 5  # test cases; Dice, HD95 and surface distance by site; cost
     assert "script" not in page.tags
     assert "n = 4 test cases" in text
     assert "cannot give less than 0.12" in text
@@ -182,7 +182,7 @@ def test_without_test_cases_the_page_says_so(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, sites=1, cases=1, split=(1, 0, 0), rounds=1)
     page = compare(config, tmp_path / "out", methods="local", seeds=1, device="cpu")
     text = page.read_text(encoding="utf-8")
-    assert text.count("There are no test cases.") == 2
+    assert text.count("There are no test cases.") == 3
     assert "nothing to show" in text
     assert len(rows(tmp_path / "out" / "comparison.csv")) == 0
 

@@ -232,6 +232,19 @@ class TestSitesThatDiffer:
         ):
             check_alike(own, {"a": own, "b": {**own, what: "other"}})
 
+    def test_a_server_without_a_gpu_leads_sites_that_have_one(
+        self, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def credentials_of(build: str) -> dict[str, str]:
+            versions = {"fedcross": "0.1.0", "torch": build}
+            monkeypatch.setattr("fedcross.federate.site_work.package_versions", lambda: versions)
+            return credentials(config)
+
+        server = credentials_of("2.13.0+cpu")
+        check_alike(server, {name: credentials_of(name) for name in ("2.13.0", "2.13.0+cu126")})
+        with pytest.raises(ConfigError, match=r"2\.12\.1 there, 2\.13\.0 here"):
+            check_alike(server, {"a": credentials_of("2.12.1+cu126")})
+
     def test_nothing_is_trained(self, config: TrainingConfig, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"Site s1 differs .* torch: 1\.0 there"):
             remotely(config, tmp_path / "run", others={"s1": {"torch": "1.0"}})

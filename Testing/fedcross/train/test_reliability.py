@@ -15,10 +15,11 @@ def test_voxels_are_counted_in_bins_of_a_twentieth() -> None:
     assert EDGES[5] == pytest.approx(0.25)
 
 
-def test_rates_are_over_all_cases_together_and_unknown_where_there_is_no_voxel() -> None:
+def test_rates_are_over_all_cases_together_and_unknown_where_there_are_hardly_any_voxels() -> None:
     few, many = Reliability(), Reliability()
-    few.add(np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), bool))
-    many.add(np.zeros((1, 1, 9), np.float32), np.zeros((1, 1, 9), bool))
+    few.add(np.full((1, 1, 19), 0.4, np.float32), np.ones((1, 1, 19), bool))
+    few.add(np.zeros((1, 1, 2), np.float32), np.ones((1, 1, 2), bool))
+    many.add(np.zeros((1, 1, 18), np.float32), np.zeros((1, 1, 18), bool))
     assert error_rates([few.record(), many.record()]) == [0.1] + [None] * (BINS - 1)
     assert error_rates([]) == [None] * BINS
 

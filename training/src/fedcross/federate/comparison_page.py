@@ -9,6 +9,7 @@ from fedcross.federate.comparison import RunFigures, Score, by_case, mean_of
 from fedcross.federate.figures import Runs
 from fedcross.federate.page import figure, note, page, table
 from fedcross.federate.significance import Spread, holm, over_seeds, paired_test
+from fedcross.train.reliability import FEWEST
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95, mm", "assd_mm": "surface distance, mm"}
 NONE = "–"
@@ -31,7 +32,13 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
     """
     sections = {
         "Test cases": _scores(runs),
-        "Dice by site": [_by_site(runs)],
+        "By site": [
+            part
+            for metric, name in METRICS.items()
+            for part in (note(name), _by_site(runs, metric))
+        ]
+        if _has_cases(runs)
+        else [note("There are no test cases.")],
         "While training": [
             figure(figures.training_curves(runs), "Validation Dice over the share of the budget"),
             note(
@@ -49,7 +56,8 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
             figure(figures.reliability(runs), "Error rate of the voxels by the members' spread"),
             note(
                 "All voxels of all test cases, in ten bins of the standard deviation between the "
-                "members: a useful map rises from the lower left."
+                f"members, without those that hold fewer than {FEWEST} voxels: a useful map rises "
+                "from the lower left."
             ),
         ],
         "Cost": [_costs(runs, data_bytes)],
@@ -104,7 +112,7 @@ def _smallest_p(count: int) -> str:
     )
 
 
-def _by_site(runs: Runs) -> str:
+def _by_site(runs: Runs, metric: str) -> str:
     predictors = _predictors(runs)
     first = next(iter(runs.values()))[0]
     sites = list(dict.fromkeys(s.site for scores in first.scores.values() for s in scores))
@@ -112,8 +120,8 @@ def _by_site(runs: Runs) -> str:
     for label, seeds in predictors.items():
         row = [label]
         for site in sites:
-            values = [mean_of(scores, "dice", site) for scores in seeds]
-            row.append(_told(over_seeds(values), "dice"))
+            values = [mean_of(scores, metric, site) for scores in seeds]
+            row.append(_told(over_seeds(values), metric))
         rows.append(row)
     return table(["", *sites], rows)
 

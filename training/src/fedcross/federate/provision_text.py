@@ -6,8 +6,9 @@ from collections.abc import Sequence
 def handing_out(name: str, server: str, port: int, sites: Sequence[str]) -> str:
     """The README of the folder with all kits."""
     hospitals = "\n".join(f"  sites/{site:<20} to the hospital {site}" for site in sites)
-    return f"""The startup kits of the federation {name}
-{"=" * (31 + len(name))}
+    title = f"The startup kits of the federation {name}"
+    return f"""{title}
+{"=" * len(title)}
 
 Each folder holds a private key: whoever has it is that participant. Give each folder to its owner only,
 and over a way that you would trust with a password: in person on an encrypted disk, or as an encrypted

@@ -110,9 +110,12 @@ def versions() -> Finding:
     """What is installed; all hospitals and the server should have the same."""
     from importlib.metadata import version
 
+    from fedcross.federate.site_work import DECIDING
+
     found = {**package_versions(), "nvflare": version("nvflare")}
     told = ", ".join(f"{name} {number}" for name, number in found.items())
-    return Finding("Versions", "good", f"{told}; the server refuses a site whose fedcross differs.")
+    deciding = " or ".join(DECIDING)
+    return Finding("Versions", "good", f"{told}; the server refuses a site whose {deciding} differs.")
 
 
 def check_device(settings: SiteSettings) -> Finding:

@@ -40,7 +40,8 @@ def credentials(config: TrainingConfig, agreed: str | None = None) -> dict[str, 
         SHA-256 of the only configuration that a site takes; None if it takes every one.
     """
     packages = package_versions()
-    versions = {name: packages.get(name, "none") for name in DECIDING}
+    # Without "+cpu" or "+cu126": a server without a GPU leads hospitals that have one.
+    versions = {name: packages.get(name, "none").partition("+")[0] for name in DECIDING}
     return {**versions, "the configuration": agreed or config_sha256(config)}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS: Final = 10
+FEWEST: Final = 20  # voxels of a bin whose rate says anything
 EDGES: Final = np.linspace(0.0, 0.5, BINS + 1)  # 0.5 is the largest std of two members
 
 
@@ -33,9 +34,9 @@ class Reliability:
 
 
 def error_rates(records: Iterable[Mapping[str, Any]]) -> list[float | None]:
-    """Share of wrong voxels in each bin, over all records together; None where there is no voxel."""
+    """Share of wrong voxels in each bin, over all records together; None of fewer than `FEWEST`."""
     voxels, wrong = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
     for record in records:
         voxels += record["voxels"]
         wrong += record["wrong"]
-    return [float(w / n) if n else None for w, n in zip(wrong, voxels, strict=True)]
+    return [float(w / n) if n >= FEWEST else None for w, n in zip(wrong, voxels, strict=True)]
