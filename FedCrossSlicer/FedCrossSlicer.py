@@ -65,7 +65,8 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.drop = FileDrop(root, self.panel.input.drop)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
         self.panel.open()
 
     def enter(self):
@@ -83,7 +84,7 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.close()
         WORKERS.end()
 
-    def _onSceneEndClose(self, caller, event):
+    def _onSceneChanged(self, caller, event):
         if self.parent.isEntered:
             self.panel.open()
 

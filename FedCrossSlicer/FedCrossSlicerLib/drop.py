@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
+import slicer
 
 
 class FileDrop(qt.QObject):
@@ -12,7 +13,7 @@ class FileDrop(qt.QObject):
     Parameters
     ----------
     widget
-        Where they may be dropped.
+        Where they may be dropped, also on the lines of text in it.
     take
         Called with their paths; returns whether it took one.
     """
@@ -20,7 +21,9 @@ class FileDrop(qt.QObject):
     def __init__(self, widget: Any, take: Callable[[Sequence[str]], bool]) -> None:
         qt.QObject.__init__(self)
         self._take = take
-        widget.setAcceptDrops(True)
+        widget.acceptDrops = True
+        for line in slicer.util.findChildren(widget, className="QLineEdit"):
+            line.acceptDrops = False  # it would write the file's address into itself
         widget.installEventFilter(self)
 
     def eventFilter(self, _watched: Any, event: Any) -> bool:

@@ -14,6 +14,7 @@ from FedCrossSlicerLib.bundleinfo import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.child import Options
 from FedCrossSlicerLib.devices import Devices
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.region import fitRegion
 from FedCrossSlicerLib.samples import BUNDLE
 from FedCrossSlicerLib.sequencenodes import timePoints
 
@@ -37,8 +38,10 @@ class InputSection:
         self._changed = changed
         self._shown: tuple[str, BundleInfo | None] = ("", None)
         self._gpus: list[str] = []
+        self.card: Any = None
         ui.backendCombo.addItems([label for label, _backend, _precision in _waysToCompute()])
         self.showDevices(Devices((), _("Looking for graphics cards..."), None))
+        ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onRegion)
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
         ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # an empty line is none
@@ -67,7 +70,7 @@ class InputSection:
 
     def showDevices(self, devices: Devices) -> None:
         """List the devices; the chosen one stays chosen if it is still there."""
-        chosen = self.device if self._gpus else "auto"
+        chosen = self.device
         self._gpus = [gpu.device for gpu in devices.gpus]
         combo = self.ui.deviceCombo
         combo.clear()
@@ -123,12 +126,33 @@ class InputSection:
         if folder:
             self.ui.bundleEdit.currentPath = folder
 
+    def _onRegion(self, roi: Any) -> None:
+        """Lay a box that was made here, which has no size as yet, around the volume."""
+        volume = self.ui.inputSelector.currentNode()
+        if roi is None or volume is None or slicer.mrmlScene.IsImporting():
+            return
+        if not any(roi.GetSize()) and volume.GetImageData() is not None:
+            fitRegion(roi, volume)
+
     def _onLink(self, target: str) -> None:
         info = self._shown[1]
         if target == "sample":
             self.ui.bundleEdit.currentPath = str(BUNDLE)
         elif info is not None:
-            slicer.util.infoDisplay(info.card, windowTitle=_("Model card of {}").format(info.name))
+            self.card = _cardWindow(info)
+            self.card.show()
+
+
+def _cardWindow(info: BundleInfo) -> Any:
+    """A window with the model card, which may be long; nothing in a stranger's text leads elsewhere."""
+    window = qt.QDialog(slicer.util.mainWindow())
+    window.windowTitle = _("Model card of {name}").format(name=info.name)
+    window.resize(640, 720)
+    text = qt.QTextBrowser()
+    text.openLinks = False
+    text.setMarkdown(info.card.replace("<", "&lt;"))  # "<T2>" is no HTML
+    qt.QVBoxLayout(window).addWidget(text)
+    return window
 
 
 def _waysToCompute() -> list[tuple[str, str, str]]:

@@ -17,6 +17,7 @@ from FedCrossSlicerLib.child import RESULT, ROI, VOLUME, Options, childWords
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.presentation import present
+from FedCrossSlicerLib.region import regionOf
 from FedCrossSlicerLib.resultnodes import ResultNodes
 from FedCrossSlicerLib.workers import WORKERS
 from FedCrossSlicerLib.workspace import temporaryFolder
@@ -225,23 +226,6 @@ class SegmentationLogic:
         except BaseException:
             task.cancel()
             raise
-
-
-def regionOf(roi: Any) -> dict[str, Any]:
-    """Return a markups ROI's box where it is seen, as the child reads it: LPS, mm."""
-    center, size = [0.0] * 3, [0.0] * 3
-    roi.GetCenterWorld(center)
-    roi.GetSizeWorld(size)
-    axes = []
-    for read in (roi.GetXAxisWorld, roi.GetYAxisWorld, roi.GetZAxisWorld):
-        axis = [0.0] * 3
-        read(axis)
-        axes.append(_toLPS(axis))
-    return {"center_mm": _toLPS(center), "size_mm": [float(side) for side in size], "axes": axes}
-
-
-def _toLPS(ras: Sequence[float]) -> list[float]:
-    return [-float(ras[0]), -float(ras[1]), float(ras[2])]
 
 
 def _count(value: Any) -> int:

@@ -55,7 +55,8 @@ class Panel:
         self._installed = False
         self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Parameters | None = None
-        self._tags: tuple[Any, Any] = (None, None)
+        self._gui: Any = None
+        self._observed: list[tuple[Any, Any]] = []
         self._probe: DeviceProbe | None = None
         self._timer = _timer(self._poll)
         self._probeTimer = _timer(self._pollProbe)
@@ -66,14 +67,13 @@ class Panel:
         """Show the scene's parameters; the volume on view and the last result are preselected."""
         self.close()
         self._parameters = self.logic.getParameterNode()
-        if self._parameters.inputVolume is None:
-            self._parameters.inputVolume = _volumeOnView()
+        self._preselect()
         if self._parameters.result is None:
             results = ResultNodes.all(slicer.mrmlScene)
             self._parameters.result = results[-1].segmentation if results else None
-        gui = self._parameters.connectGui(self.ui)
-        event = vtk.vtkCommand.ModifiedEvent
-        self._tags = (gui, self._parameters.AddObserver(event, self.refresh))
+        self._gui = self._parameters.connectGui(self.ui)
+        self._observe(self._parameters, self.refresh)
+        self._observe(_firstView(), self._preselect)
         self.uncertainty.forget()
         self.review.listen(True)
         self.refresh()
@@ -83,9 +83,10 @@ class Panel:
         """Let go of the scene's parameters."""
         self.review.listen(False)
         if self._parameters is not None:
-            gui, observer = self._tags
-            self._parameters.RemoveObserver(observer)
-            self._parameters.disconnectGui(gui)
+            for node, tag in self._observed:
+                node.RemoveObserver(tag)
+            self._observed = []
+            self._parameters.disconnectGui(self._gui)
             self._parameters = None
 
     def apply(self, *_args: Any) -> None:
@@ -118,8 +119,8 @@ class Panel:
     def refresh(self, *_args: Any) -> None:
         """Bring every section up to date with the parameters."""
         parameters = self._parameters
-        if parameters is None:
-            return
+        if parameters is None or slicer.mrmlScene.IsImporting():
+            return  # after an import the panel is opened anew
         nodes = ResultNodes.of(parameters.result)
         self.input.refresh(parameters.inputVolume)
         self.run.refresh(self._lacking(parameters), self._task is not None)
@@ -135,6 +136,18 @@ class Panel:
         if self._probe is not None:
             self._probe.cancel()
         self.close()
+
+    def _observe(self, node: Any, slot: Callable[..., None]) -> None:
+        if node is not None:
+            self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, slot)))
+
+    def _preselect(self, *_args: Any) -> None:
+        """Choose the volume on view, as long as none is chosen."""
+        parameters = self._parameters
+        if parameters is None or slicer.mrmlScene.IsImporting():
+            return
+        if parameters.inputVolume is None:
+            parameters.inputVolume = _volumeOnView()
 
     def _lacking(self, parameters: Parameters) -> str:
         if parameters.inputVolume is None:
@@ -223,10 +236,14 @@ def _ask(question: str) -> bool:
     return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
 
 
+def _firstView() -> Any:
+    """What the first slice view shows; None without views."""
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+
+
 def _volumeOnView() -> Any:
     """The first slice view's background, else the scene's first volume, else None."""
-    scene = slicer.mrmlScene
-    composite = scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    scene, composite = slicer.mrmlScene, _firstView()
     shown = composite and scene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
     if shown and shown.GetClassName() == "vtkMRMLScalarVolumeNode":
         return shown

@@ -20,9 +20,9 @@ from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.figures import Verdict, readFigures, verdict
 from FedCrossSlicerLib.heatmap import colorTable
-from FedCrossSlicerLib.logic import regionOf
 from FedCrossSlicerLib.presentation import present
 from FedCrossSlicerLib.process import InferenceProcess
+from FedCrossSlicerLib.region import regionOf
 from FedCrossSlicerLib.resultnodes import ResultNodes
 from FedCrossSlicerLib.review import Review, State
 from FedCrossSlicerLib.view import ViewOptions, show

@@ -246,7 +246,7 @@ def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
 
 
 def test_the_childs_region_is_the_rois_in_lps(scene, transform):
-    from FedCrossSlicerLib.logic import regionOf
+    from FedCrossSlicerLib.region import regionOf
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
     roi.SetCenter(1, 2, 3)

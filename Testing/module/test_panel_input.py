@@ -20,6 +20,17 @@ def test_apply_waits_for_a_volume_and_a_bundle(widget, volume):
     assert not ui.cancelButton.enabled
 
 
+def test_a_volume_that_is_opened_while_the_panel_is_open_is_chosen(widget):
+    ui = widget.self().ui
+    assert ui.inputSelector.currentNode() is None
+    first = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="First")
+    slicer.util.setSliceViewerLayers(background=first)
+    assert ui.inputSelector.currentNode() is first
+    second = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="Second")
+    slicer.util.setSliceViewerLayers(background=second)
+    assert ui.inputSelector.currentNode() is first  # what was chosen stays
+
+
 @pytest.mark.usefixtures("_no_probe")
 def test_the_volume_on_view_is_preselected(loaded, scene, volume):
     other = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="On view")
@@ -84,11 +95,21 @@ def test_the_sample_bundle_is_a_click_away(widget):
     assert "Phantom organ" in ui.bundleInfo.text
 
 
-def test_the_model_card_opens(panel, widget, monkeypatch):
-    shown = []
-    monkeypatch.setattr(slicer.util, "infoDisplay", lambda text, **_: shown.append(text))
-    panel().ui.bundleInfo.linkActivated.emit("card")
-    assert "Prostate <T2>" in shown[0]
+def test_the_model_card_opens(panel, widget):
+    ready = panel()
+    ready.ui.bundleInfo.linkActivated.emit("card")
+    card = ready.input.card
+    assert card.visible
+    assert card.windowTitle == "Model card of Prostate <T2>"
+    text = card.findChild(QtWidgets.QTextBrowser)
+    assert "Research use only" in text.plainText
+    assert "|---|" not in text.plainText  # Markdown's tables became tables
+    assert text.plainText.startswith("Prostate <T2>")
+    assert not text.openLinks
+    card.close()
+    widget.raise_()
+    widget.activateWindow()
+    until(lambda: widget.isActiveWindow, 5)
 
 
 def test_a_volume_that_does_not_fit_is_warned_of_before_anything_is_computed(panel, widget, scene):
@@ -127,6 +148,16 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
     assert asked[0].device == "cuda:0"
 
 
+def test_a_device_that_was_chosen_before_the_graphics_cards_were_found_stays(panel, widget):
+    from FedCrossSlicerLib.devices import Devices, Gpu
+
+    ready = panel()
+    ready.input.showDevices(Devices((), "Looking...", None))
+    ready.ui.deviceCombo.currentIndex = 1
+    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    assert ready.input.device == "cpu"
+
+
 def _never():
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -147,6 +178,22 @@ def test_the_region_of_interest_reaches_the_child_where_it_is_seen(
     ready.logic.start = lambda volume, path, options, roi: asked.append(roi) or _never()
     click(ready.ui.applyButton)
     assert asked == [roi]
+
+
+def test_a_new_box_lies_around_the_volume_and_one_with_a_size_stays_as_it_is(widget, volume):
+    ui = widget.self().ui
+    ui.inputSelector.setCurrentNode(volume)
+    roi = ui.roiSelector.addNode()
+    bounds, around = [0.0] * 6, [0.0] * 6
+    volume.GetRASBounds(bounds)
+    roi.GetRASBounds(around)
+    assert around == pytest.approx(bounds)
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Own")
+    own.SetSize(1, 2, 3)
+    ui.roiSelector.setCurrentNode(own)
+    assert tuple(own.GetSize()) == (1, 2, 3)
+    elsewhere = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "About to be placed")
+    assert tuple(elsewhere.GetSize()) == (0, 0, 0)
 
 
 def test_the_folder_button_fills_in_the_bundle(widget, monkeypatch, tmp_path):
@@ -179,6 +226,13 @@ def test_a_bundle_is_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
     assert ui.bundleEdit.currentPath == ""
     drop(top, tmp_path / "notes.txt", bundle_folder)
     assert ui.bundleEdit.currentPath == str(bundle_folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+def test_a_bundle_dropped_onto_the_line_of_its_path_is_a_path_and_no_address(widget, bundle_folder):
+    line = widget.self().ui.bundleEdit.comboBox().lineEdit()
+    drop(line, bundle_folder)
+    assert widget.self().ui.bundleEdit.currentPath == str(bundle_folder)
 
 
 def test_what_to_compute_with_is_chosen_and_told_with_the_result(panel, widget, volume):

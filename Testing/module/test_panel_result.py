@@ -19,6 +19,19 @@ def test_apply_segments_and_the_result_fills_the_sections(segmented, volume):
     assert foreground().GetName() == "T2 axial uncertainty"
 
 
+def test_a_scene_that_is_added_while_the_panel_is_open_shows_its_result(segmented, scene, tmp_path):
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    scene.Clear(False)
+    files = slicer.app.coreIOManager()
+    files.loadNodes("SceneFile", {"fileName": path, "clear": False}, None)
+    ui = segmented.ui
+    assert ui.resultSelector.currentNode().GetName() == "T2 axial segmentation"
+    assert ui.inputSelector.currentNode().GetName() == "T2 axial"
+    assert ui.reviewLabel.text == "0 of 2 reviewed"
+    assert foreground().GetName() == "T2 axial uncertainty"
+
+
 def test_closing_the_scene_empties_result_and_review(segmented, scene):
     scene.Clear(False)
     ui = segmented.ui
