@@ -88,7 +88,6 @@ def colorTable() -> Any:
     node.SetNumberOfColors(len(colors))
     for index, (red, green, blue) in enumerate(colors):
         node.SetColor(index, f"{index / (len(colors) - 1):.3f}", red, green, blue, 1.0)
-    node.NamesInitialisedOn()
     return node
 
 

@@ -76,18 +76,17 @@ def _makesWay(nodes: ResultNodes, result: Result, volume: Any) -> bool:
 
 def _load(result: Result, volume: Any) -> ResultNodes:
     """Bring the files into the scene, and make the tables and the marker."""
-    segmentation = _loaded(slicer.util.loadSegmentation, result.segmentation)
+    segmentation = _readSegmentation(result.segmentation)
     _noteProvenance(segmentation, result)
     _styleSegmentation(segmentation, volume)
     nodes = ResultNodes(segmentation)
     nodes.refer(roles.VOLUME, volume)
     _loadMaps(nodes, result)
     if result.distance is not None:
-        distance = _loaded(slicer.util.loadVolume, result.distance)
-        distance.SetHideFromEditors(True)
+        distance = _readVolume(result.distance, hidden=True)
         nodes.attach(roles.DISTANCE, distance)
     if result.outlines is not None:
-        outlines = _loaded(slicer.util.loadSegmentation, result.outlines)
+        outlines = _readSegmentation(result.outlines)
         styleOutlines(outlines, result.members)
         nodes.attach(roles.OUTLINES, outlines)
     nodes.attach(roles.FIGURES, newFigures("figures", result.structures, segmentation))
@@ -100,26 +99,42 @@ def _load(result: Result, volume: Any) -> ResultNodes:
 
 def _loadMaps(nodes: ResultNodes, result: Result) -> None:
     for measure, each in result.maps.items():
-        node = _loaded(slicer.util.loadVolume, each.file)
+        node = _readVolume(each.file, hidden=True)  # what is seen of it is in the heat node
         styleMap(node, each.windowMax, ViewOptions.threshold)
         nodes.attach(roles.MAP, node)
         node.SetAttribute(PREFIX + "Measure", measure)
         node.SetAttribute(PREFIX + "WindowMax", repr(each.windowMax))
-    logic = slicer.modules.volumes.logic()
-    asked = nodes.maps[result.measure]
-    nodes.attach(roles.HEAT, logic.CloneVolume(slicer.mrmlScene, asked, "heat"))
+    asked = result.maps[result.measure]
+    heat = _readVolume(asked.file)
+    styleMap(heat, asked.windowMax, ViewOptions.threshold)
+    nodes.attach(roles.HEAT, heat)
 
 
-def _loaded(load: Any, path: Path) -> Any:
-    """A file's node, which knows nothing of the file: saving the scene must write the data anew."""
-    try:
-        node = load(str(path), {"show": False, "singleFile": True})
-    except RuntimeError as error:  # as slicer.util reports an unreadable file
-        raise InferenceError(_("The result cannot be read; is the disk full?")) from error
-    storage = node.GetStorageNode()
-    if storage is not None:
-        node.SetAndObserveStorageNodeID(None)
-        slicer.mrmlScene.RemoveNode(storage)
+def _readVolume(path: Path, hidden: bool = False) -> Any:
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetHideFromEditors(
+        hidden
+    )  # Slicer does not expect it of a node that it has listed already
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetSingleFile(True)
+    return _read(node, storage, path)
+
+
+def _readSegmentation(path: Path) -> Any:
+    return _read(slicer.vtkMRMLSegmentationNode(), slicer.vtkMRMLSegmentationStorageNode(), path)
+
+
+def _read(node: Any, storage: Any, path: Path) -> Any:
+    """Add a node with a file's content, which knows nothing of the file.
+
+    So saving the scene writes the data anew. `slicer.util.load...` would put every file, which is
+    deleted soon, into Slicer's list of recently loaded ones, too.
+    """
+    slicer.mrmlScene.AddNode(node)
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node):
+        raise InferenceError(_("The result cannot be read; is the disk full?"))
+    node.CreateDefaultDisplayNodes()
     return node
 
 

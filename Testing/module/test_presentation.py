@@ -22,6 +22,21 @@ def matrix(node):
     return slicer.util.arrayFromVTKMatrix(made)
 
 
+def test_slicers_list_of_recent_files_is_left_alone(volume, result_folder, monkeypatch):
+    from FedCrossSlicerLib.presentation import present
+
+    loaded = []
+    monkeypatch.setattr(slicer.app.coreIOManager(), "loadNodes", lambda *a: loaded.append(a))
+    present(result_folder, volume)
+    assert loaded == []
+
+
+def test_of_the_maps_only_the_one_that_is_seen_is_offered_elsewhere(presented):
+    assert not presented.heat.GetHideFromEditors()
+    assert len(presented.maps) > 1
+    assert all(node.GetHideFromEditors() for node in presented.maps.values())
+
+
 def legend_of(presented):
     return slicer.modules.colors.logic().GetColorLegendDisplayNode(presented.heat)
 
