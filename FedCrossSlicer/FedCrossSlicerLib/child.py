@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,11 @@ def childEnvironment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUTF8": "1",
     }
+
+
+def withoutWindow() -> dict[str, int]:
+    """Return what keeps Windows from opening a console window for a process; nothing elsewhere."""
+    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
 
 
 def packageFolder() -> Path:

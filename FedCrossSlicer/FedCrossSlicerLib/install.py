@@ -50,8 +50,13 @@ class SlicerInstaller:
                 _("Install the PyTorch extension in the Extensions Manager and restart Slicer.")
             ) from error
         logic: Any = PyTorchUtils.PyTorchUtilsLogic()
-        if logic.installTorch(torchVersionRequirement=f">={requirement.floor}") is None:
-            raise InstallError(_("PyTorch could not be installed; see the log."))
+        failed = _("PyTorch could not be installed; see the log.")
+        try:
+            torch = logic.installTorch(torchVersionRequirement=f">={requirement.floor}")
+        except (subprocess.CalledProcessError, ImportError, OSError, ValueError) as error:
+            raise InstallError(failed) from error  # pip failed, or what it left cannot be imported
+        if torch is None:
+            raise InstallError(failed)
 
     def install(self, requirements: Sequence[Requirement]) -> None:
         _pip([str(requirement) for requirement in requirements])

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from slicer.i18n import tr as _
 
+from FedCrossSlicerLib.child import withoutWindow
 from FedCrossSlicerLib.errors import InferenceError
 
 LOG_LINES = 200  # of what the child says beside its events
@@ -196,7 +197,7 @@ def _ownProcessGroup() -> dict[str, Any]:
 def _killTree(child: "subprocess.Popen[str]") -> None:
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(child.pid), "/T", "/F"]
-        subprocess.run(command, capture_output=True, check=False)
+        subprocess.run(command, capture_output=True, check=False, **withoutWindow())
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child import childEnvironment, childPython
+from FedCrossSlicerLib.child import childEnvironment, childPython, withoutWindow
 from FedCrossSlicerLib.errors import InstallError
 
 PROBE_TIMEOUT_S = 120
@@ -113,6 +113,7 @@ def askChild(command: Sequence[str]) -> dict[str, Any]:
             env=childEnvironment(),
             timeout=PROBE_TIMEOUT_S,
             check=True,
+            **withoutWindow(),
         )
         return dict(json.loads(finished.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

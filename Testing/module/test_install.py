@@ -1,9 +1,12 @@
 """The child's packages: looked for, asked about, installed, looked for again."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -226,6 +229,30 @@ def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
 
     with pytest.raises(InstallError, match="Extensions Manager"):
         SlicerInstaller().installTorch(TORCH)
+
+
+@pytest.mark.parametrize(
+    "error", [subprocess.CalledProcessError(1, "pip"), ImportError("no libtorch"), None]
+)
+def test_a_torch_that_cannot_be_installed_is_one_sentence(loaded, monkeypatch, error):
+    from FedCrossSlicerLib.errors import InstallError
+    from FedCrossSlicerLib.install import SlicerInstaller
+    from FedCrossSlicerLib.requirements import TORCH
+
+    asked = []
+
+    def installTorch(**given):
+        asked.append(given)
+        if error is not None:
+            raise error
+
+    extension = SimpleNamespace(
+        PyTorchUtilsLogic=lambda: SimpleNamespace(installTorch=installTorch)
+    )
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    with pytest.raises(InstallError, match="PyTorch could not be installed; see the log"):
+        SlicerInstaller().installTorch(TORCH)
+    assert asked == [{"torchVersionRequirement": ">=2.4"}]
 
 
 def test_slicers_pip_gets_the_floors(loaded):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -135,3 +136,18 @@ def test_cancel_after_the_end_is_harmless(run):
     process = finished(run("""print('{"event": "result"}')"""))
     process.cancel()
     process.cancel()
+
+
+def test_on_windows_no_console_window_appears_when_the_tree_is_killed(run, monkeypatch):
+    from types import SimpleNamespace
+
+    from FedCrossSlicerLib import process
+
+    ran = []
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
+    monkeypatch.setattr(subprocess, "run", lambda command, **given: ran.append((command, given)))
+    process._killTree(SimpleNamespace(pid=4711))
+    ((command, given),) = ran
+    assert command == ["taskkill", "/PID", "4711", "/T", "/F"]
+    assert given["creationflags"] == 0x08000000
