@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcross.infer.resample import resample_linear
+from fedcross.infer import resample
+from fedcross.infer.resample import Sampling, chunks, resample_linear
 
 
 def test_halving_the_spacing_interpolates_and_repeats_the_edge():
@@ -58,3 +59,27 @@ def test_a_straight_line_stays_one_inside(count, scale):
     samples = resample_linear(line, (count,), (scale,))
     expected = (np.arange(count) - (count - 1) / 2) * scale + 4.5
     np.testing.assert_allclose(samples, expected.clip(0, 9), rtol=1e-6)
+
+
+@given(
+    old=st.tuples(*[st.integers(1, 9)] * 3),
+    new=st.tuples(*[st.integers(1, 12)] * 3),
+    scale=st.tuples(*[st.floats(0.2, 4)] * 3),
+    cut=st.integers(0, 11),
+)
+def test_a_part_is_that_part_of_the_whole_bit_for_bit(old, new, scale, cut):
+    values = np.random.default_rng(0).random(old, dtype=np.float32)
+    sampling = Sampling(old, new, scale)
+    every = slice(0, new[0])
+    whole = sampling(values[sampling.reach(every)], every)
+    for part in (slice(0, min(cut, new[0] - 1) + 1), slice(min(cut, new[0] - 1), new[0])):
+        assert np.array_equal(sampling(values[sampling.reach(part)], part), whole[part])
+    assert np.array_equal(resample_linear(values, new, scale), whole)
+
+
+def test_a_large_array_is_resampled_in_parts_with_the_same_bits(monkeypatch):
+    values = np.random.default_rng(0).random((7, 6, 5), dtype=np.float32)
+    at_once = resample_linear(values, (11, 4, 9), (0.6, 1.4, 0.5))
+    monkeypatch.setattr(resample, "CHUNK_VOXELS", 80)  # two slices
+    assert len(list(chunks(0, 11, (11, 4, 9)))) == 6
+    assert np.array_equal(resample_linear(values, (11, 4, 9), (0.6, 1.4, 0.5)), at_once)

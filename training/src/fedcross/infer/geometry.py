@@ -4,13 +4,14 @@ Triples are (x, y, z); the world is LPS in mm. Arrays are (z, y, x).
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 Triple = tuple[float, float, float]
+_Voxel = TypeVar("_Voxel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,14 @@ def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[A
     NDArray
         The same voxels on `wanted`, C-contiguous.
     """
+    return np.ascontiguousarray(reordered(array, current, wanted))
+
+
+def reordered(array: NDArray[_Voxel], current: Grid, wanted: Grid) -> NDArray[_Voxel]:
+    """Return a view of `array` as `restore_order` would store it: writing to it writes to `array`."""
     # Row: an axis of `current`, column: of `wanted`; entries are -1, 0 or 1.
     relation = np.rint(current.axes.T @ wanted.axes).astype(int)
     source_axis = np.abs(relation).argmax(axis=0)  # for x, y, z of `wanted`
     order = [2 - int(source_axis[2 - axis]) for axis in range(3)]  # array axes run (z, y, x)
     flipped = tuple(axis for axis in range(3) if relation[:, 2 - axis].sum() < 0)
-    return np.ascontiguousarray(np.flip(array.transpose(order), flipped))
+    return np.flip(array.transpose(order), flipped)

@@ -5,7 +5,7 @@ results can be compared number by number. Shapes here are (D, H, W) = (z, y, x).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import product
 from typing import Protocol
@@ -20,6 +20,8 @@ SMALLEST_WEIGHT = 1e-3
 Start = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
 Progress = Callable[[int, int], None]
+Slab = tuple[slice, NDArray[np.float32]]
+"""Neighbouring slices z of a volume, and float32 (C, dz, H, W): the values of C maps in them."""
 
 
 class PatchPredictor(Protocol):
@@ -83,12 +85,41 @@ def blend_patches(
     needed: Box | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return the weighted mean of a member's probabilities over all patches of a volume.
+    """Return what `stream_patches` yields as one array, float32 (C, D, H, W)."""
+    blended = np.empty((classes, *volume.shape), dtype=np.float32)
+    for part, probabilities in stream_patches(
+        predict,
+        volume,
+        patch=patch,
+        overlap=overlap,
+        classes=classes,
+        needed=needed,
+        progress=progress,
+    ):
+        blended[:, part] = probabilities
+    return blended
+
+
+def stream_patches(
+    predict: PatchPredictor,
+    volume: NDArray[np.float32],
+    *,
+    patch: Sequence[int],
+    overlap: float,
+    classes: int,
+    needed: Box | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Slab]:
+    """Yield the weighted mean of a member's probabilities over all patches, slab after slab.
+
+    Patches come z outermost, so that the slices below the next row of patches are finished: only a
+    slab as deep as a patch is in memory.
 
     Parameters
     ----------
     predict
-        The member.
+        The member. It is not asked about air, a patch whose voxels are all equal (padding, what was
+        erased, what lies outside the scanner's field): that is background with probability 1.
     volume
         float32 (D, H, W). Where it is smaller than a patch, 0 is put around it.
     patch
@@ -102,29 +133,84 @@ def blend_patches(
         that touch it, and no others, are computed, at the same places: in it the result is the same,
         bit for bit. Where no patch was computed, everything is background.
     progress
-        Called with (patches done, patches in all) after each patch.
+        Called with (patches done, patches in all) after each patch, air included.
 
-    Returns
-    -------
-    NDArray
-        float32 (C, D, H, W).
+    Yields
+    ------
+    slice, NDArray
+        Slices z of the volume, in order and without gaps, at most d of them; float32 (C, dz, H, W)
+        there, valid until the next is asked for. Where the cuts are depends on shapes and `needed`
+        only.
     """
     before, padded = _pad(volume, patch)
     starts = _touching(plan_patches(padded.shape, patch, overlap), patch, before, needed)
     weight = gaussian_weight(patch)
-    total = np.zeros((classes, *padded.shape), dtype=np.float32)
-    counted = np.zeros(padded.shape, dtype=np.float32)
+    slab = _Slab(classes, patch[0], padded.shape)
+    depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
+
+    def trimmed(finished: Iterator[Slab]) -> Iterator[Slab]:  # without what was put around
+        for part, probabilities in finished:
+            low, high = max(part.start, depth.start), min(part.stop, depth.stop)
+            if low < high:
+                kept = slice(low - part.start, high - part.start)
+                inner = slice(low - depth.start, high - depth.start)
+                yield inner, probabilities[:, kept, *sides]
+
     for done, start in enumerate(starts, 1):
+        yield from trimmed(slab.finish(start[0]))
         box = tuple(slice(low, low + side) for low, side in zip(start, patch, strict=True))
-        total[:, *box] += weight * predict(np.ascontiguousarray(padded[box]))
-        counted[box] += weight
+        voxels = np.ascontiguousarray(padded[box])
+        if (voxels == voxels[0, 0, 0]).all():
+            slab.add_background(start, weight)
+        else:
+            slab.add(start, weight, weight * predict(voxels))
         if progress is not None:
             progress(done, len(starts))
-    total[0][counted == 0] = 1
-    counted[counted == 0] = 1
-    total /= counted
-    inner = tuple(slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
-    return np.ascontiguousarray(total[:, *inner])
+    yield from trimmed(slab.finish(padded.shape[0]))
+
+
+class _Slab:
+    """Sums of weighted probabilities over as many slices as a patch is deep; it moves up along z."""
+
+    def __init__(self, classes: int, depth: int, shape: Sequence[int]) -> None:
+        self._low = 0
+        self._depth = depth
+        self._total = np.zeros((classes, depth, *shape[1:]), dtype=np.float32)
+        self._counted = np.zeros((depth, *shape[1:]), dtype=np.float32)
+
+    def add(self, start: Start, weight: NDArray[np.float32], weighted: NDArray[np.float32]) -> None:
+        """Take in a patch in the slab: its weights (d, h, w), and its probabilities times these."""
+        box = self._box(start, weight)
+        self._total[:, *box] += weighted
+        self._counted[box] += weight
+
+    def add_background(self, start: Start, weight: NDArray[np.float32]) -> None:
+        """Take in a patch of nothing but background."""
+        box = self._box(start, weight)
+        self._total[0, *box] += weight
+        self._counted[box] += weight
+
+    def finish(self, stop: int) -> Iterator[Slab]:
+        """Yield the blend of the slices before `stop` that are left, and move up to there."""
+        while self._low < stop:
+            count = min(stop - self._low, self._depth)
+            total, counted = self._total[:, :count], self._counted[:count]
+            total[0][counted == 0] = 1
+            counted[counted == 0] = 1
+            total /= counted
+            yield slice(self._low, self._low + count), total
+            kept = self._depth - count
+            self._total[:, :kept] = self._total[:, count:]
+            self._counted[:kept] = self._counted[count:]
+            self._total[:, kept:] = 0
+            self._counted[kept:] = 0
+            self._low += count
+
+    def _box(self, start: Start, weight: NDArray[np.float32]) -> Box:
+        z, y, x = start
+        depth, height, width = weight.shape
+        z -= self._low
+        return slice(z, z + depth), slice(y, y + height), slice(x, x + width)
 
 
 def count_patches(
@@ -163,5 +249,7 @@ def _pad(
     """Put zeros around a volume smaller than a patch; also return how many lie before it."""
     lacking = [max(0, part - side) for side, part in zip(volume.shape, patch, strict=True)]
     before = [lack // 2 for lack in lacking]
+    if not any(lacking):
+        return before, volume
     after = [lack - low for lack, low in zip(lacking, before, strict=True)]
     return before, np.pad(volume, list(zip(before, after, strict=True)))
