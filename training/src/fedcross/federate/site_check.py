@@ -115,7 +115,9 @@ def versions() -> Finding:
     found = {**package_versions(), "nvflare": version("nvflare")}
     told = ", ".join(f"{name} {number}" for name, number in found.items())
     deciding = " or ".join(DECIDING)
-    return Finding("Versions", "good", f"{told}; the server refuses a site whose {deciding} differs.")
+    return Finding(
+        "Versions", "good", f"{told}; the server refuses a site whose {deciding} differs."
+    )
 
 
 def check_device(settings: SiteSettings) -> Finding:
