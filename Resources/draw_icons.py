@@ -24,7 +24,7 @@ from PySide6.QtGui import (
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
     ROOT / "FedCrossSlicer" / "Resources" / "Icons" / "FedCrossSlicer.png": 128,
-    ROOT / "Resources" / "FedCrossSlicer.png": 256,
+    ROOT / "Resources" / "FedCrossSlicer.png": 128,
 }
 MEMBERS = ("#4cc9a7", "#5aa9f2", "#b58cf0", "#e8ecf4")
 GLOW = ((0.0, "#fff3b0"), (0.3, "#ffb347"), (0.65, "#b3e0345c"), (1.0, "#00801060"))  # (a)rgb
