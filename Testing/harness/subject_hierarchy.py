@@ -30,9 +30,9 @@ def follow(scene: Any) -> None:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(caller: Any, event: str, node: Any) -> None:
-        if not scene.IsClosing() and _isListed(node):
-            tree = _tree(scene)
-            tree.RemoveItem(tree.GetItemByDataNode(node), False, False)
+        item = 0 if scene.IsClosing() else _tree(scene).GetItemByDataNode(node)
+        if item:
+            _tree(scene).RemoveItem(item, False, False)
 
     def imported(caller: Any, event: str) -> None:
         slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
