@@ -28,6 +28,10 @@ def prepared(volume, bundle):
     return prepare(sitk.DICOMOrient(volume, "SAR"), bundle.manifest.preprocessing)
 
 
+def whole(slabs):
+    return np.concatenate([values for _, values in slabs], axis=1)
+
+
 def member(index):
     """A member that is unsure by its number: foreground 1 where z > 0, the rest shared out."""
 
@@ -42,14 +46,14 @@ def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
     recorder = Recorder()
     with tempfile.TemporaryFile() as spool:
         outcome = run_ensemble(
-            bundle.manifest, member, prepared, spool, measures=("std",), reporter=recorder
+            bundle.manifest, member, prepared, lambda: spool, measures=("std",), reporter=recorder
         )
-        labels = np.array(outcome.member_labels)
+        labels = np.stack([np.asarray(one) for one in outcome.member_labels])
     # No overlap matters to a member that looks at one voxel only.
     every = np.stack([member(index)(prepared.array) for index in range(3)]).astype(np.float64)
-    np.testing.assert_allclose(outcome.statistics.mean, every.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(whole(outcome.statistics.mean()), every.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(
-        outcome.statistics.std(),
+        whole(outcome.statistics.measure("std"))[0],
         np.sqrt(every.var(axis=0).sum(axis=0) / 2),
         atol=1e-6,
     )
@@ -77,7 +81,12 @@ def test_one_member_is_alive_at_a_time(bundle, prepared):
 
     with tempfile.TemporaryFile() as spool:
         run_ensemble(
-            bundle.manifest, load, prepared, spool, measures=("entropy",), reporter=NullReporter()
+            bundle.manifest,
+            load,
+            prepared,
+            lambda: spool,
+            measures=("entropy",),
+            reporter=NullReporter(),
         )
     assert len(alive) == 3
 
@@ -119,7 +128,7 @@ class Constant(torch.nn.Module):
 def run_constant(**options):
     return blend(
         Constant(),
-        np.zeros((4, 4, 4), dtype=np.float32),
+        np.arange(64, dtype=np.float32).reshape(4, 4, 4),
         patch_size=(4, 4, 4),
         overlap=0.25,
         classes=2,

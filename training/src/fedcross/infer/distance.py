@@ -42,7 +42,22 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
             strict=True,
         )
     )
-    exact = scipy.ndimage.distance_transform_edt(labels[box] == 0, sampling=spacing)
-    # Rounding in the distance must not push 3.0000000001 mm up to 4.
-    distances[box] = np.minimum(np.ceil(exact - 1e-6), FAR_MM).astype(np.uint8)
+    # Only where the nearest voxel is: distances of the whole box take several times the memory.
+    nearest = scipy.ndimage.distance_transform_edt(
+        labels[box] == 0, sampling=spacing, return_distances=False, return_indices=True
+    )  # int32 (3, z, y, x)
+    for z, plane in enumerate(distances[box]):
+        exact = _distances(nearest[:, z], z, spacing)
+        # Rounding in the distance must not push 3.0000000001 mm up to 4.
+        plane[:] = np.minimum(np.ceil(exact - 1e-6), FAR_MM)
     return distances
+
+
+def _distances(
+    nearest: NDArray[np.int32], z: int, spacing: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Return how far the voxels of slice z, (y, x), are from the voxels at the indices `nearest`."""
+    y, x = np.ogrid[: nearest.shape[1], : nearest.shape[2]]
+    apart = ((at - here) * step for at, here, step in zip(nearest, (z, y, x), spacing, strict=True))
+    squares = sum(np.square(part, dtype=np.float64) for part in apart)
+    return np.asarray(np.sqrt(squares))

@@ -1,24 +1,41 @@
 """The members of a bundle over one volume: their mean, their spread, and what each says.
 
-Member-outer: one member is alive at a time. Its patches are blended into one map of probabilities,
-which goes into streaming statistics; its label map goes to disk. So the memory does not grow with the
-number K of members: beside the volume it takes float32 maps on the networks' grid, C for the member
-at work, C for the mean, up to 2 + C / 4 for the measures of spread, and one for the weights (C
-classes).
+Member-outer: one member is alive at a time. Its patches are blended slab by slab; a slab goes into
+streaming statistics, and onto the input's own grid, where the member's label map goes to disk. So
+memory does not grow with the number K of members. With C classes, n voxels on the networks' grid, N of
+the input, and s in as many slices as a patch is deep, it takes, beside a member at work on a patch,
+
+    4 n + N + g + about 24 C s  bytes:
+
+z-scores, a label map, what the statistics gather, and slabs. For all measures g is (5 C + 8) n, on disk
+and not in memory where that exceeds `fedcross.infer.spread.MAX_BYTES_IN_MEMORY`. Before, while the
+volume is prepared, memory holds the file's voxels twice and the z-scores twice; after, when the z-scores
+are gone, about 16 N at most (for the distances, `fedcross.infer.distance`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.infer import spread
 from fedcross.infer.events import Reporter
-from fedcross.infer.patches import PatchPredictor, Progress, blend_patches, count_patches
-from fedcross.infer.preprocess import Prepared, to_source_grid
+from fedcross.infer.geometry import reordered
+from fedcross.infer.member_labels import MemberLabels
+from fedcross.infer.patches import (
+    PatchPredictor,
+    Progress,
+    Slab,
+    blend_patches,
+    count_patches,
+    stream_patches,
+)
+from fedcross.infer.preprocess import Prepared, on_oriented
 from fedcross.infer.region import Region
-from fedcross.method.uncertainty import EnsembleStatistics, Measure
+from fedcross.infer.spread import SlabStatistics
+from fedcross.method.uncertainty import Measure
 from fedcross.model.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -36,14 +53,14 @@ class EnsembleOutcome:
 
     Attributes
     ----------
-    statistics : EnsembleStatistics
+    statistics : SlabStatistics
         Over the members' blended probabilities, on the networks' grid.
-    member_labels : NDArray
-        uint8 (K, D, H, W): each member's label map on the input's own grid, memory-mapped.
+    member_labels : sequence of MemberLabels
+        Each member's label map on the input's own grid, in a file.
     """
 
-    statistics: EnsembleStatistics
-    member_labels: NDArray[np.uint8]
+    statistics: SlabStatistics
+    member_labels: Sequence[MemberLabels]
 
 
 def blend(
@@ -95,7 +112,7 @@ def run_ensemble(
     manifest: Manifest,
     load_member: Callable[[int], PatchPredictor],
     prepared: Prepared,
-    spool: IO[bytes],
+    open_spool: Callable[[], IO[bytes]],
     *,
     measures: Collection[Measure],
     region: Region | None = None,
@@ -111,9 +128,10 @@ def run_ensemble(
         Brings member k to life; it is let go before the next one comes.
     prepared
         The volume.
-    spool
-        An empty file opened for reading and writing, to hold a byte per voxel and member; the
-        outcome lives as long as this file.
+    open_spool
+        Opens an empty file for reading and writing. One is to hold a byte per voxel and member; where
+        the statistics are larger than `fedcross.infer.spread.MAX_BYTES_IN_MEMORY`, another one holds
+        these. The outcome lives as long as the files.
     measures
         The measures of spread that will be asked for.
     region
@@ -121,6 +139,11 @@ def run_ensemble(
         outside it the members' label maps are background.
     reporter
         Told about every patch.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written: the disk is full.
     """
     members = len(manifest.members)
     classes = manifest.architecture.classes
@@ -130,13 +153,16 @@ def run_ensemble(
     needed = region.bounds(prepared.grid, margin=1) if region else None
     inside = region.mask(prepared.source) if region else None
     patches = count_patches(prepared.array.shape, patch, overlap, needed)
-    statistics = EnsembleStatistics((classes, *prepared.array.shape), measures)
+    shape = (classes, *prepared.array.shape)
+    small = SlabStatistics.nbytes(shape, measures) <= spread.MAX_BYTES_IN_MEMORY
+    statistics = SlabStatistics(shape, measures, None if small else open_spool())
+    spool = open_spool()
 
-    def take_in(index: int) -> None:  # a function, so that nothing of a member outlives it
+    def said(index: int) -> Iterator[Slab]:  # a function, so that nothing of a member outlives it
         def told(done: int, _: int) -> None:
             reporter.progress(index * patches + done, members * patches, STAGE)
 
-        probabilities = blend_patches(
+        for part, probabilities in stream_patches(
             load_member(index),
             prepared.array,
             patch=patch,
@@ -144,28 +170,35 @@ def run_ensemble(
             classes=classes,
             needed=needed,
             progress=told,
-        )
-        statistics.update(probabilities)
-        # Written, not mapped: a full disk is then an error and not a crash.
-        spool.write(label_map(probabilities, prepared, inside).tobytes())
+        ):
+            statistics.update(part, probabilities)
+            yield part, probabilities
 
     for index in range(members):
-        take_in(index)
+        # Written, not mapped: a full disk is then an error and not a crash.
+        spool.write(label_map_of_slabs(said(index), prepared, inside).data)
     spool.flush()
-    shape = (members, *prepared.source.shape)
-    return EnsembleOutcome(statistics, np.memmap(spool, np.uint8, mode="r", shape=shape))
+    labels = [MemberLabels(spool, index, prepared.source.shape) for index in range(members)]
+    return EnsembleOutcome(statistics, labels)
 
 
 def label_map(
     probabilities: NDArray[np.float32], prepared: Prepared, inside: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
+    """Do what `label_map_of_slabs` does with probabilities (C, D, H, W) at hand."""
+    return label_map_of_slabs([(slice(0, probabilities.shape[1]), probabilities)], prepared, inside)
+
+
+def label_map_of_slabs(
+    slabs: Iterable[Slab], prepared: Prepared, inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
     """Return the most probable class of every voxel of the input's own grid.
 
     Parameters
     ----------
-    probabilities
-        float32 (C, D, H, W) on the networks' grid; class 0 is the background. They are interpolated
-        first and compared then, class by class.
+    slabs
+        Probabilities on the networks' grid as `fedcross.infer.preprocess.on_oriented` takes them; class
+        0 is the background. They are interpolated first and compared then, class by class.
     prepared
         The volume.
     inside
@@ -176,12 +209,13 @@ def label_map(
     NDArray
         uint8 (z, y, x) as stored; of equal classes the lowest.
     """
-    best = to_source_grid(probabilities[0], prepared)
-    labels = np.zeros(best.shape, dtype=np.uint8)
-    for label in range(1, len(probabilities)):
-        candidate = to_source_grid(probabilities[label], prepared)
-        labels[candidate > best] = label
-        best = np.maximum(best, candidate)  # not in place: it may be the caller's own array
+    labels = np.zeros(prepared.source.shape, dtype=np.uint8)
+    oriented = reordered(labels, prepared.source, prepared.oriented)
+    for part, probabilities in on_oriented(slabs, prepared):
+        best, winner = probabilities[0], oriented[part]
+        for label in range(1, len(probabilities)):
+            winner[probabilities[label] > best] = label
+            best = np.maximum(best, probabilities[label])
     if inside is not None:
         labels[~inside] = 0
     return labels

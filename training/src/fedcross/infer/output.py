@@ -87,6 +87,16 @@ class OutputFolder:
         return self._spools.enter_context(tempfile.TemporaryFile(dir=self._path))
 
     @contextmanager
+    def spooling(self) -> Iterator[None]:
+        """Turn a full disk while temporary files are written into an `OutputError`."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # of whoever listens to the progress
+        except OSError as error:
+            raise self._failed(error) from error
+
+    @contextmanager
     def publishing(self) -> Iterator[Path]:
         """Yield a folder to write results to; afterwards they replace those of earlier runs.
 

@@ -6,16 +6,18 @@ resampling to the bundle's spacing. Whoever cuts patches puts 0, the mean, aroun
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.infer.geometry import Grid, Triple, restore_order
-from fedcross.infer.resample import resample_linear
+from fedcross.infer.geometry import Grid, Triple, reordered
+from fedcross.infer.patches import Slab
+from fedcross.infer.resample import Sampling, chunks, resample_linear
 from fedcross.infer.volume_io import MAX_VOXELS
 from fedcross.model.manifest import Preprocessing
 
@@ -40,6 +42,10 @@ class Prepared:
     grid: Grid
     oriented: Grid
     source: Grid
+
+    def without_array(self) -> Self:
+        """Return the way back alone: `array` is empty, and its memory free if nobody else holds it."""
+        return replace(self, array=np.empty((0, 0, 0), dtype=np.float32))
 
 
 def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
@@ -85,9 +91,55 @@ def to_source_grid(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np
         float32 on ``prepared.source``, (z, y, x) as stored. Linear; voxels outside the outermost
         samples get the nearest one's value. Without resampling the values are the same, bit for bit.
     """
-    oriented = prepared.oriented
-    values = resample_linear(array, oriented.shape, _scale(prepared.grid, oriented))
-    return restore_order(values, oriented, prepared.source)
+    return map_on_source([(slice(0, len(array)), array[None])], prepared)
+
+
+def map_on_source(slabs: Iterable[Slab], prepared: Prepared) -> NDArray[np.float32]:
+    """Do what `to_source_grid` does with one map (C = 1) in slabs as `on_oriented` takes them."""
+    values = np.empty(prepared.source.shape, dtype=np.float32)
+    oriented = reordered(values, prepared.source, prepared.oriented)
+    for part, (one,) in on_oriented(slabs, prepared):
+        oriented[part] = one
+    return values
+
+
+def on_oriented(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
+    """Bring C maps from the networks' grid onto the input's own voxels, slab by slab.
+
+    Parameters
+    ----------
+    slabs
+        All slices z of ``prepared.grid``, in order; float32 (C, dz, H, W). None is looked at after the
+        next was asked for.
+    prepared
+        What `prepare` returned.
+
+    Yields
+    ------
+    slice, NDArray
+        Slices z of ``prepared.oriented``, in order; float32 there, the same bits however the slabs were
+        cut. To be read, not written.
+    """
+    shape = prepared.oriented.shape
+    sampling = Sampling(prepared.grid.shape, shape, _scale(prepared.grid, prepared.oriented))
+    done = low = 0  # the next slice to yield; the first slice in `held`
+    held: NDArray[np.float32] | None = None
+    for part, slab in slabs:
+        if done == shape[0]:
+            continue  # all has been yielded, but the giver may want to be heard to the end
+        held = slab if held is None else np.concatenate([held, slab], axis=1)
+        ready = done
+        while ready < shape[0] and sampling.reach(slice(ready, ready + 1)).stop <= part.stop:
+            ready += 1
+        for wanted in chunks(done, ready, shape):
+            reach = sampling.reach(wanted)
+            values = held[:, reach.start - low : reach.stop - low]  # (C, n, H, W)
+            yield wanted, np.stack([sampling(each, wanted) for each in values])
+        done = ready
+        if done < shape[0]:
+            first = min(sampling.reach(slice(done, done + 1)).start, part.stop)
+            held = held[:, first - low :].copy()  # what the next slab is interpolated with
+            low = first
 
 
 def zscore(voxels: NDArray[Any]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fedcross.errors import DeviceError
 from fedcross.infer.backends import Backend, choose_backend
 from fedcross.infer.distance import distance_map
-from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map, run_ensemble
+from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
 from fedcross.infer.events import Reporter
 from fedcross.infer.outlines import write_outlines
 from fedcross.infer.output import (
@@ -25,7 +25,7 @@ from fedcross.infer.output import (
     UNCERTAINTY,
     OutputFolder,
 )
-from fedcross.infer.preprocess import Prepared, prepare, to_source_grid
+from fedcross.infer.preprocess import Prepared, map_on_source, prepare
 from fedcross.infer.region import Region
 from fedcross.infer.segmentation_io import write_segmentation
 from fedcross.infer.stopwatch import Stopwatch
@@ -149,20 +149,25 @@ def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Sum
         with clock.stage("preprocess", "Preparing the volume"):
             prepared = prepare(image, bundle.manifest.preprocessing)
             inside = region.mask(prepared.source) if region else None
+        del image  # the networks need no more than the z-scores
         members = len(bundle.manifest.members)
-        with clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"):
+        with (
+            clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),
+            out.spooling(),
+        ):
             outcome = run_ensemble(
                 bundle.manifest,
                 lambda index: backend.load(bundle, index),
                 prepared,
-                out.spool(),
+                out.spool,
                 measures=request.measures,
                 region=region,
                 reporter=reporter,
             )
+        prepared = prepared.without_array()
         with clock.stage("combine", "Comparing the models"):
             result = _Result(
-                label_map(outcome.statistics.mean, prepared, inside),
+                label_map_of_slabs(outcome.statistics.mean(), prepared, inside),
                 _heat(outcome, request.measure, prepared, inside),
                 inside,
             )
@@ -176,7 +181,7 @@ def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Sum
                 measure=request.measure,
                 labels=result.labels,
                 heat=result.heat,
-                member_labels=tuple(outcome.member_labels),
+                member_labels=outcome.member_labels,
                 roi=region is not None,
                 uncertainty_maps=maps,
                 files=files,
@@ -198,8 +203,13 @@ def _heat(
     inside: NDArray[np.bool_] | None,
 ) -> NDArray[np.float32]:
     """Return a map of uncertainty on the input's own grid."""
-    heat = to_source_grid(outcome.statistics.measure(measure), prepared)
-    return heat if inside is None else np.where(inside, heat, np.float32(0))
+    return _confined(map_on_source(outcome.statistics.measure(measure), prepared), inside)
+
+
+def _confined(values: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    if inside is not None:
+        values[~inside] = 0
+    return values
 
 
 def _write_maps(
@@ -240,19 +250,20 @@ def _write(
     write_segmentation(grid.image(result.labels), structures, folder / SEGMENTATION)
     if request.for_viewer:
         files |= {"outlines": OUTLINES, "distance": DISTANCE}
-        write_outlines(tuple(outcome.member_labels), structures, grid, folder / OUTLINES)
+        write_outlines(outcome.member_labels, structures, grid, folder / OUTLINES)
         distances = distance_map(result.labels, grid.spacing_mm)
         write_volume(grid.image(distances), folder / DISTANCE)
     if request.save_probabilities:
         for structure in structures:
             kind = f"probability_{structure.slug}"
             files[kind] = f"{kind}.nrrd"
-            probability = to_source_grid(outcome.statistics.mean[structure.label], prepared)
-            if result.inside is not None:
-                probability = np.where(result.inside, probability, np.float32(0))
+            one = slice(structure.label, structure.label + 1)
+            probability = map_on_source(outcome.statistics.mean(one), prepared)
+            probability = _confined(probability, result.inside)
             write_volume(grid.image(probability), folder / files[kind])
     if request.save_members:
         for index, labels in enumerate(outcome.member_labels):
             files[f"member_{index}"] = f"member_{index}.seg.nrrd"
-            write_segmentation(grid.image(labels), structures, folder / files[f"member_{index}"])
+            image = grid.image(np.asarray(labels))
+            write_segmentation(image, structures, folder / files[f"member_{index}"])
     return files

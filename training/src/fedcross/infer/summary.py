@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fedcross.infer.device import Precision
 from fedcross.infer.geometry import Grid
-from fedcross.method.agreement import MM3_PER_ML, agreement
+from fedcross.method.agreement import MM3_PER_ML, LabelMap, agreement
 from fedcross.method.hotspots import find_hotspots
 from fedcross.method.uncertainty import Measure
 from fedcross.model.bundle import Bundle
@@ -126,7 +126,7 @@ def summarise(
     measure: Measure,
     labels: NDArray[np.uint8],
     heat: NDArray[np.float32],
-    member_labels: Sequence[NDArray[np.uint8]],
+    member_labels: Sequence[LabelMap],
     roi: bool,
     uncertainty_maps: Mapping[Measure, UncertaintyMap],
     files: Mapping[str, str],
@@ -148,7 +148,7 @@ def summarise(
     labels, heat
         The ensemble's segmentation and uncertainty, (z, y, x).
     member_labels
-        Each member's label map, (z, y, x); may be memory-mapped.
+        Each member's label map, (z, y, x); may be in a file.
     roi, uncertainty_maps, files, backend, device, precision, timings_s
         As they stand in the summary.
     """

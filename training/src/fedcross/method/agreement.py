@@ -4,11 +4,23 @@ import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 MM3_PER_ML = 1000.0
+
+
+class LabelMap(Protocol):
+    """A label map (D, H, W): an array, or a file of which slices are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(D, H, W)."""
+
+    def __getitem__(self, z: int, /) -> NDArray[np.uint8]:
+        """Slice z, uint8 (H, W)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def agreement(
-    members: Sequence[NDArray[np.uint8]],
+    members: Sequence[LabelMap],
     structures: Mapping[str, int],
     voxel_volume_mm3: float,
 ) -> list[StructureAgreement]:
@@ -76,8 +88,7 @@ def agreement(
     Parameters
     ----------
     members
-        K label maps (D, H, W), uint8, at least one. They may be memory-mapped: one slice (H, W) of
-        each is in memory at a time.
+        K label maps (D, H, W), uint8, at least one; asked for one slice (H, W) of each at a time.
     structures
         Name to label value.
     voxel_volume_mm3

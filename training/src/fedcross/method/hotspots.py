@@ -125,19 +125,31 @@ def _voxel_ml(index_to_world: NDArray[np.float64]) -> float:
 def _ranked_regions(
     heat: NDArray[np.float32], threshold: float, min_voxels: int, limit: int | None
 ) -> list[_Region]:
+    # Plane by plane: lists of all hot voxels would be several times as large as the volume.
     regions, count = scipy.ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
-    hot = np.nonzero(regions)
-    region, values = regions[hot] - 1, heat[hot].astype(np.float64)
-    sizes = np.bincount(region, minlength=count)
-    ranked = np.argsort(-np.bincount(region, values, minlength=count), kind="stable")
-    by_region = np.argsort(region, kind="stable")  # a region's voxels, one region after the other
-    ends = np.cumsum(sizes)
-    indices = np.stack(hot[::-1], axis=1)  # (z, y, x) -> (n, 3) of (x, y, z)
-    members = [
-        by_region[ends[index] - sizes[index] : ends[index]]
-        for index in ranked[sizes[ranked] >= min_voxels][:limit]
+    sizes, sums = np.zeros(count + 1, np.int64), np.zeros(count + 1)
+    for plane, values in zip(regions, heat, strict=True):
+        hot = np.nonzero(plane)
+        np.add.at(sizes, plane[hot], 1)
+        np.add.at(sums, plane[hot], values[hot].astype(np.float64))
+    ranked = np.argsort(-sums[1:], kind="stable") + 1
+    kept = ranked[sizes[ranked] >= min_voxels][:limit]
+    order = np.zeros(count + 1, np.int32)  # 0: not kept
+    order[kept] = np.arange(1, len(kept) + 1)
+    indices: list[list[NDArray[np.intp]]] = [[] for _ in kept]
+    heats: list[list[NDArray[np.float64]]] = [[] for _ in kept]
+    for z, (plane, values) in enumerate(zip(regions, heat, strict=True)):
+        here = order[plane]
+        y, x = np.nonzero(here)
+        rank = here[y, x]
+        for one in np.unique(rank):
+            ys, xs = y[rank == one], x[rank == one]
+            indices[one - 1].append(np.stack([xs, ys, np.full_like(xs, z)], axis=1))
+            heats[one - 1].append(values[ys, xs].astype(np.float64))
+    return [
+        _Region(np.concatenate(voxels), np.concatenate(values))
+        for voxels, values in zip(indices, heats, strict=True)
     ]
-    return [_Region(indices[voxels], values[voxels]) for voxels in members]
 
 
 def _describe(

@@ -20,7 +20,7 @@ Gal, "Uncertainty in Deep Learning", 2016 (section 3.3); Smith and Gal, UAI 2018
 
 import math
 from collections.abc import Collection
-from typing import Literal, TypeVar, get_args
+from typing import IO, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,41 @@ class EnsembleStatistics:
             winner = probabilities.argmax(axis=0)
             for c in range(len(self._votes)):
                 self._votes[c] += winner == c
+
+    def save(self, file: IO[bytes]) -> None:
+        """Write what has been gathered, as bytes of this machine's order.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        """
+        for gathered in self._held():
+            file.write(gathered.data)
+
+    def load(self, file: IO[bytes], count: int) -> None:
+        """Go on where statistics of the same shape and measures were saved after `count` members.
+
+        Raises
+        ------
+        ValueError
+            If the file ends too early.
+        """
+        for gathered in self._held():
+            found = np.frombuffer(file.read(gathered.nbytes), gathered.dtype)
+            if found.size != gathered.size:
+                raise ValueError("The saved statistics are cut short.")
+            gathered[:] = found.reshape(gathered.shape)
+        self._count = count
+
+    @property
+    def nbytes(self) -> int:
+        """How much is held, and saved."""
+        return sum(gathered.nbytes for gathered in self._held())
+
+    def _held(self) -> "list[NDArray[np.float32] | NDArray[np.uint8]]":
+        maps = (self._mean, self._squares, self._entropies, self._votes)
+        return [gathered for gathered in maps if gathered is not None]
 
     def _check(self, probabilities: Array) -> None:
         if probabilities.shape != self._shape or probabilities.dtype != np.float32:

@@ -1,0 +1,56 @@
+"""Label maps of an ensemble's members in a file, read slice by slice: memory does not grow with K."""
+
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class MemberLabels:
+    """One member's label map, (z, y, x), in a file.
+
+    Indexed by a slice's number z, or by three slices (z, y, x), it reads so much into memory, and
+    ``np.asarray`` reads it all.
+
+    Parameters
+    ----------
+    file
+        Holds the label maps, uint8 in C order, one after another.
+    index
+        Which one this is.
+    shape
+        Of a label map.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, file: IO[bytes], index: int, shape: Sequence[int]) -> None:
+        self._file = file
+        self.shape = tuple(shape)
+        self._offset = index * int(np.prod(self.shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[z] for z in range(len(self)))
+
+    def __getitem__(self, key: int | tuple[slice, slice, slice]) -> NDArray[np.uint8]:
+        if isinstance(key, int):
+            plane: NDArray[np.uint8] = self._read(range(len(self))[key], 1)[0]
+            return plane
+        z, y, x = key
+        # Copies: a view would keep its whole slice.
+        return np.stack([self[index][y, x].copy() for index in range(len(self))[z]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a label map in a file cannot be had without a copy")
+        return self._read(0, len(self)).astype(dtype or np.uint8, copy=False)
+
+    def _read(self, first: int, count: int) -> NDArray[np.uint8]:
+        height, width = self.shape[1:]
+        self._file.seek(self._offset + first * height * width)
+        found = self._file.read(count * height * width)
+        return np.frombuffer(found, np.uint8).reshape(count, height, width)
