@@ -83,6 +83,16 @@ def test_a_job_without_a_result_leaves_what_was_there(run: SupervisedRun) -> Non
     assert run.record == before
 
 
+def test_before_the_first_job_there_is_nothing_to_ask_the_server(run: SupervisedRun) -> None:
+    server = Server()
+    for ask in (run.progress, run.bring_home):
+        with pytest.raises(FederationError, match="No job of this run was handed in yet"):
+            ask(server)
+    run.abort(server)
+    assert run.record.aborted
+    assert server.states == {}
+
+
 def test_of_a_paused_run_nothing_comes_home_yet(run: SupervisedRun) -> None:
     run.keep(job="job-0")
     server = Server()
@@ -128,6 +138,8 @@ def test_progress_says_what_the_job_says(run: SupervisedRun) -> None:
     assert run.progress(server) == (RUNNING, "Round 2/3", {"s0": True, "s1": False})
     server.running = False
     assert "started" in run.progress(server)[1]
+    run.keep(aborted=True)
+    assert "being ended" in run.progress(server)[1]
     server.states["job-0"] = COMPLETED
     assert run.progress(server) == (COMPLETED, "", {})
 

@@ -17,6 +17,7 @@ from nvflare.fuel.flare_api.api_spec import (
     InternalError,
     InvalidJobDefinition,
     InvalidTarget,
+    JobNotDone,
     JobNotFound,
     JobNotRunning,
     NoClientsAvailable,
@@ -139,6 +140,10 @@ class FlareCoordinator:
             raise GoneError(f"{where} does not run that job: {error}.") from error
         except (AuthenticationError, AuthorizationError) as error:
             raise FederationError(f"{where} does not let this kit in: {error}.") from error
+        except JobNotDone as error:
+            raise FederationError(
+                "The job is still running.", "fedcross federation status says how far it is."
+            ) from error
         except InvalidJobDefinition as error:
             raise FederationError(f"{where} refuses the job: {error}.") from error
         except (

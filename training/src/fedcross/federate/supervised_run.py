@@ -31,6 +31,7 @@ from fedcross.train.config import TrainingConfig, config_sha256
 from fedcross.train.run_folder import TEST
 
 RECORD = "federation.json"
+TAKE_UP = "fedcross federation submit takes it up."
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,19 @@ class SupervisedRun:
         write_atomically(self.path / RECORD, json.dumps(asdict(record), indent=2).encode("utf-8"))
 
     @property
+    def job(self) -> str:
+        """The last job handed in.
+
+        Raises
+        ------
+        FederationError
+            If there is none yet.
+        """
+        if not (job := self.record.job):
+            raise FederationError("No job of this run was handed in yet.", TAKE_UP)
+        return job
+
+    @property
     def finished(self) -> bool:
         """Whether the run came home and has its last figures."""
         return (self.path / TEST).is_file()
@@ -129,12 +143,12 @@ class SupervisedRun:
         FederationError
             If the job left nothing that can be used; what is here is unharmed.
         """
-        job = self.record.job
+        job = self.job
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".fetched-") as scratch:
             fetched = coordinator.download(job, Path(scratch))
             found = next(fetched.rglob(f"{RESULT}/{OUTCOME}"), None)
             if found is None:
-                raise FederationError(f"Job {job} left no result; was it aborted?")
+                raise FederationError(f"Job {job} left no result; was it aborted?", TAKE_UP)
             try:
                 outcome = Outcome(**json.loads(found.read_text(encoding="utf-8")))
             except (OSError, ValueError, TypeError) as error:
@@ -168,7 +182,7 @@ class SupervisedRun:
 
     def progress(self, coordinator: Coordinator) -> tuple[str, str, Mapping[str, bool]]:
         """FLARE's word for the last job, what the job says, and which sites take part in it."""
-        job = self.record.job
+        job = self.job
         status = coordinator.status(job)
         if status != RUNNING:
             return status, "", {}
@@ -176,9 +190,12 @@ class SupervisedRun:
             told = str(coordinator.ask(job, STATUS)["message"])
         except GoneError:
             told = "It is being started, or died with the server."
+            if self.record.aborted:
+                told = "It is being ended."
         return status, told, coordinator.sites(job)
 
     def abort(self, coordinator: Coordinator) -> None:
         """End the run; whoever supervises it does not hand it in again."""
         self.keep(aborted=True)
-        coordinator.abort(self.record.job)
+        if self.record.job:
+            coordinator.abort(self.record.job)
