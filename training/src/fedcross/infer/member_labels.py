@@ -1,6 +1,6 @@
 """Label maps of an ensemble's members in a file, read slice by slice: memory does not grow with K."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 class MemberLabels:
     """One member's label map, (z, y, x), in a file.
 
-    Indexed by a slice's number z, or by three slices (z, y, x), it reads so much into memory, and
-    ``np.asarray`` reads it all.
+    Indexed by z it reads that slice into memory; ``np.asarray`` reads them all.
 
     Parameters
     ----------
@@ -23,8 +22,6 @@ class MemberLabels:
         Of a label map.
     """
 
-    dtype = np.dtype(np.uint8)
-
     def __init__(self, file: IO[bytes], index: int, shape: Sequence[int]) -> None:
         self._file = file
         self.shape = tuple(shape)
@@ -33,16 +30,9 @@ class MemberLabels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        return (self[z] for z in range(len(self)))
-
-    def __getitem__(self, key: int | tuple[slice, slice, slice]) -> NDArray[np.uint8]:
-        if isinstance(key, int):
-            plane: NDArray[np.uint8] = self._read(range(len(self))[key], 1)[0]
-            return plane
-        z, y, x = key
-        # Copies: a view would keep its whole slice.
-        return np.stack([self[index][y, x].copy() for index in range(len(self))[z]])
+    def __getitem__(self, z: int) -> NDArray[np.uint8]:
+        plane: NDArray[np.uint8] = self._read(range(len(self))[z], 1)[0]
+        return plane
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:

@@ -4,7 +4,7 @@ Made to be drawn as outlines. Layer k of the file is member k's label map; then 
 what all members agree on and, for each structure, one with what any member says: these may overlap.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,19 @@ from numpy.typing import NDArray
 
 from fedcross.infer.geometry import Grid
 from fedcross.infer.segmentation_io import Segment, write_layers
+from fedcross.method.agreement import LabelMap
 from fedcross.model.manifest import Structure
-
-Labels = NDArray[np.uint8]
 
 
 def write_outlines(
-    member_labels: Sequence[Labels], structures: Sequence[Structure], grid: Grid, path: Path
+    member_labels: Sequence[LabelMap], structures: Sequence[Structure], grid: Grid, path: Path
 ) -> None:
     """Write the outlines, cropped to the box that holds anything.
 
     Parameters
     ----------
     member_labels
-        Label maps (z, y, x) on `grid`, at least one; may be memory-mapped. Only the box around what
-        the members found is brought into memory.
+        Label maps (z, y, x) on `grid`, at least one; asked for one slice of each at a time.
     structures
         Their labels are the values in the label maps.
     grid
@@ -41,40 +39,55 @@ def write_outlines(
         If it cannot be written.
     """
     box = _common_box(member_labels)
-    members = [np.array(labels[box]) for labels in member_labels]
-    layers, segments = list(members), []
-    for index in range(len(members)):
-        for structure in structures:
-            segments.append(
-                Segment.of(
-                    structure,
-                    f"member_{index}_{structure.slug}",
-                    f"{structure.name} (member {index + 1})",
-                    layer=index,
-                )
-            )
-    same = np.logical_and.reduce([labels == members[0] for labels in members])
-    layers.append(np.where(same, members[0], np.uint8(0)))
+    labels = [structure.label for structure in structures]
+
+    def slices() -> Iterator[NDArray[np.uint8]]:
+        depth, *sides = box
+        for z in range(depth.start, depth.stop):
+            yield _layers([one[z][*sides] for one in member_labels], labels)
+
+    write_layers(slices, _segments(len(member_labels), structures), grid, box, path)
+
+
+def _segments(members: int, structures: Sequence[Structure]) -> list[Segment]:
+    """Name what is in the layers that `_layers` returns."""
+    segments = [
+        Segment.of(
+            structure,
+            f"member_{index}_{structure.slug}",
+            f"{structure.name} (member {index + 1})",
+            layer=index,
+        )
+        for index in range(members)
+        for structure in structures
+    ]
     for structure in structures:
         name = f"intersection_{structure.slug}"
         segments.append(
-            Segment.of(structure, name, f"{structure.name} (all members)", layer=len(members))
+            Segment.of(structure, name, f"{structure.name} (all members)", layer=members)
         )
-    for structure in structures:
-        any_of = np.logical_or.reduce([labels == structure.label for labels in members])
+    for layer, structure in enumerate(structures, members + 1):
         name = f"union_{structure.slug}"
-        segments.append(
-            Segment.of(structure, name, f"{structure.name} (any member)", layer=len(layers))
-        )
-        layers.append(any_of.astype(np.uint8) * np.uint8(structure.label))
-    write_layers(layers, segments, grid, box, path)
+        segments.append(Segment.of(structure, name, f"{structure.name} (any member)", layer=layer))
+    return segments
 
 
-def _common_box(member_labels: Sequence[Labels]) -> tuple[slice, slice, slice]:
+def _layers(members: Sequence[NDArray[np.uint8]], labels: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the layers (K + 1 + structures, y, x) of one slice of the members' label maps."""
+    same = np.logical_and.reduce([one == members[0] for one in members])
+    layers = [*members, np.where(same, members[0], np.uint8(0))]
+    for label in labels:
+        any_of = np.logical_or.reduce([one == label for one in members])
+        layers.append(any_of.astype(np.uint8) * np.uint8(label))
+    return np.stack(layers)
+
+
+def _common_box(member_labels: Sequence[LabelMap]) -> tuple[slice, slice, slice]:
     """The box around everything that any member found, (z, y, x); one voxel if nobody found any."""
     hit = [np.zeros(side, dtype=np.bool_) for side in member_labels[0].shape]
     for labels in member_labels:
-        for z, plane in enumerate(labels):  # plane by plane: the maps may be larger than memory
+        for z in range(len(hit[0])):
+            plane = labels[z]
             if plane.any():
                 hit[0][z] = True
                 hit[1] |= plane.any(axis=1)

@@ -4,8 +4,8 @@ Names, colours and coded terms lie in the NRRD header under the keys that Slicer
 reads. Colours are red, green, blue in 0..1.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.infer.geometry import Grid
+from fedcross.infer.nrrd import write_layered
 from fedcross.infer.volume_io import write_volume
 from fedcross.model.manifest import Code, Structure
 
@@ -72,13 +73,18 @@ def write_segmentation(labels: sitk.Image, structures: Sequence[Structure], path
         Segment.of(structure, structure.slug, structure.name, layer=0) for structure in structures
     ]
     voxels = sitk.GetArrayViewFromImage(labels)
+    hits = [_Hits(*voxels.shape) for _ in segments]
+    for z, plane in enumerate(voxels):
+        for segment, hit in zip(segments, hits, strict=True):
+            hit.add(z, plane == segment.label)
     image = sitk.Image(labels)  # the header entries go into a copy
-    _describe(image, segments, [voxels], (0, 0, 0))
+    for key, value in _fields(segments, [hit.extent for hit in hits], (0, 0, 0)).items():
+        image.SetMetaData(key, value)
     write_volume(image, path)
 
 
 def write_layers(
-    layers: Sequence[NDArray[np.uint8]],
+    slices: Callable[[], Iterable[NDArray[np.uint8]]],
     segments: Sequence[Segment],
     grid: Grid,
     box: tuple[slice, slice, slice],
@@ -88,8 +94,9 @@ def write_layers(
 
     Parameters
     ----------
-    layers
-        uint8 (z, y, x), all of the shape of `box`.
+    slices
+        Gives slice after slice of `box`, uint8 (L, y, x): all layers of each. Asked for twice: where
+        segments begin and end is said before their voxels.
     segments
         Each in one of the layers.
     grid
@@ -104,36 +111,62 @@ def write_layers(
     OutputError
         If it cannot be written.
     """
-    z, y, x = (part.start for part in box)
-    image = sitk.GetImageFromArray(np.stack(layers, axis=-1), isVector=True)
-    image.SetSpacing(grid.spacing_mm)
-    image.SetDirection(grid.direction)
-    image.SetOrigin([float(value) for value in (grid.index_to_world @ (x, y, z, 1))[:3]])
-    _describe(image, segments, layers, (x, y, z))
-    write_volume(image, path)
+    depth, height, width = (part.stop - part.start for part in box)
+    hits = [_Hits(depth, height, width) for _ in segments]
+    for index, layered in enumerate(slices()):
+        for segment, hit in zip(segments, hits, strict=True):
+            hit.add(index, layered[segment.layer] == segment.label)
+    offset = (box[2].start, box[1].start, box[0].start)
+    origin = (grid.index_to_world @ (*offset, 1))[:3]
+    x, y, z = (float(value) for value in origin)
+    part = replace(grid, size=(width, height, depth), origin_mm=(x, y, z))
+    fields = _fields(segments, [hit.extent for hit in hits], offset)
+    layers = max(segment.layer for segment in segments) + 1
+    write_layered(slices(), layers, part, fields, path)
 
 
-def _describe(
-    image: sitk.Image,
-    segments: Sequence[Segment],
-    layers: Sequence[NDArray[np.uint8]],
-    offset: tuple[int, int, int],
-) -> None:
-    """Put what Slicer needs to know into the image's header."""
-    for index, segment in enumerate(segments):
-        for key, value in _segment_fields(segment, layers[segment.layer]).items():
-            image.SetMetaData(f"Segment{index}_{key}", value)
-    for key, value in {
-        "ContainedRepresentationNames": f"{_BINARY_LABELMAP}|",
-        "ConversionParameters": "",
-        "MasterRepresentation": _BINARY_LABELMAP,
-        "SourceRepresentation": _BINARY_LABELMAP,
-        "ReferenceImageExtentOffset": " ".join(str(side) for side in offset),
-    }.items():
-        image.SetMetaData(f"Segmentation_{key}", value)
+class _Hits:
+    """Which slices, rows and columns of a mask hold anything; it comes slice by slice."""
+
+    def __init__(self, depth: int, height: int, width: int) -> None:
+        self._axes = [np.zeros(side, np.bool_) for side in (width, height, depth)]
+
+    def add(self, z: int, mask: NDArray[np.bool_]) -> None:
+        """Take in slice z, (y, x)."""
+        columns = mask.any(axis=0)
+        if columns.any():
+            x, y, depth = self._axes
+            x |= columns
+            y |= mask.any(axis=1)
+            depth[z] = True
+
+    @property
+    def extent(self) -> str:
+        """The box around the mask as Slicer writes it: first and last x, y, z."""
+        bounds = []
+        for hit in map(np.flatnonzero, self._axes):
+            bounds += [int(hit[0]), int(hit[-1])] if hit.size else [0, -1]
+        return " ".join(str(bound) for bound in bounds)
 
 
-def _segment_fields(segment: Segment, layer: NDArray[np.uint8]) -> dict[str, str]:
+def _fields(
+    segments: Sequence[Segment], extents: Sequence[str], offset: tuple[int, int, int]
+) -> dict[str, str]:
+    """Return what Slicer needs to find in the file's header."""
+    fields = {
+        "Segmentation_ContainedRepresentationNames": f"{_BINARY_LABELMAP}|",
+        "Segmentation_ConversionParameters": "",
+        "Segmentation_MasterRepresentation": _BINARY_LABELMAP,
+        "Segmentation_SourceRepresentation": _BINARY_LABELMAP,
+        "Segmentation_ReferenceImageExtentOffset": " ".join(str(side) for side in offset),
+    }
+    for index, (segment, extent) in enumerate(zip(segments, extents, strict=True)):
+        for key, value in _segment_fields(segment, extent).items():
+            fields[f"Segment{index}_{key}"] = value
+    return fields
+
+
+def _segment_fields(segment: Segment, extent: str) -> dict[str, str]:
     return {
         "ID": segment.identifier,
         "Name": segment.name,
@@ -142,19 +175,9 @@ def _segment_fields(segment: Segment, layer: NDArray[np.uint8]) -> dict[str, str
         "ColorAutoGenerated": "0",
         "LabelValue": str(segment.label),
         "Layer": str(segment.layer),
-        "Extent": _extent(layer == segment.label),
+        "Extent": extent,
         "Tags": f"TerminologyEntry:{segment.terminology}|",
     }
-
-
-def _extent(mask: NDArray[np.bool_]) -> str:
-    """Return the box around a mask (z, y, x) as Slicer writes it: first and last x, y, z."""
-    bounds = []
-    for axis in (2, 1, 0):
-        others = tuple(other for other in range(3) if other != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        bounds += [int(hit[0]), int(hit[-1])] if hit.size else [0, -1]
-    return " ".join(str(bound) for bound in bounds)
 
 
 def _terminology(structure: Structure) -> str:
