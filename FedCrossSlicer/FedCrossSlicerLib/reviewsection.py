@@ -66,6 +66,11 @@ class ReviewSection:
         self.ui.spotsTable.visible = bool(spots)
         self._showProgress()
 
+    @property
+    def _reviewable(self) -> Review | None:
+        """The review, as long as there is a hot spot: the user may delete their table."""
+        return self._review if self._review is not None and self._review.spots else None
+
     def _showProgress(self) -> None:
         review = self._review
         if review is None:
@@ -80,19 +85,19 @@ class ReviewSection:
             self.ui.spotsTable.selectRow(review.current)
 
     def _onRow(self, row: int, _column: int) -> None:
-        if self._review is not None:
-            self._review.go(row)
-            self._showProgress()
+        if self._reviewable:
+            self._reviewable.go(row)
+        self._showProgress()
 
     def _next(self, *_args: Any) -> None:
-        if self._review is not None:
-            self._review.next()
-            self._showProgress()
+        if self._reviewable:
+            self._reviewable.next()
+        self._showProgress()
 
     def _previous(self, *_args: Any) -> None:
-        if self._review is not None:
-            self._review.previous()
-            self._showProgress()
+        if self._reviewable:
+            self._reviewable.previous()
+        self._showProgress()
 
     def _reviewed(self, *_args: Any) -> None:
         self._mark(State.REVIEWED)
@@ -102,7 +107,7 @@ class ReviewSection:
 
     def _mark(self, state: State) -> None:
         """Note it, and go on to the next one that is still open."""
-        review = self._review
+        review = self._reviewable
         if review is None or review.current is None:
             return
         current = review.current
@@ -116,8 +121,8 @@ class ReviewSection:
         self._showProgress()
 
     def _edit(self, *_args: Any) -> None:
-        if self._review is not None:
-            self._review.editHere(self._review.current or 0)
+        if self._reviewable:
+            self._reviewable.editHere(self._reviewable.current or 0)
 
 
 def _row(spot: HotSpot) -> list[str]:

@@ -172,6 +172,20 @@ def test_what_was_reviewed_is_counted_and_kept_with_the_scene(segmented, tmp_pat
     assert texts(ui.figuresTable)[0][:2] == ["Prostate", "31.2"]
 
 
+def test_a_deleted_table_of_hot_spots_leaves_nothing_to_do(segmented, widget):
+    ui = segmented.ui
+    nodes = two_spots(segmented)
+    click(ui.nextButton)
+    slicer.mrmlScene.RemoveNode(nodes.hotSpots)
+    before = slice_offset()
+    middle = ui.spotsTable.visualItemRect(ui.spotsTable.item(1, 0)).center()
+    QtTest.QTest.mouseClick(ui.spotsTable.viewport(), QtCore.Qt.LeftButton, pos=middle)
+    for button in (ui.nextButton, ui.previousButton, ui.reviewedButton, ui.editButton):
+        click(button)
+    assert slice_offset() == before
+    assert ui.reviewLabel.text == "There is no hot spot: the members agree throughout."
+
+
 def test_the_keys_work_only_while_the_module_is_on_view(segmented, widget):
     assert all(shortcut.enabled for shortcut in segmented.review._shortcuts)
     widget.exit()
