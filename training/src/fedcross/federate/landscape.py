@@ -16,20 +16,18 @@ and on the plane through three local models.
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 
 from fedcross.errors import ConfigError
-from fedcross.federate.averaging import combined, weighted_mean
+from fedcross.federate.averaging import weighted_mean
 from fedcross.federate.compare import as_csv, check_matplotlib
+from fedcross.federate.landscape_numbers import measure
 from fedcross.federate.local import read_data
 from fedcross.federate.plan import make_plan
-from fedcross.federate.plane import Plane, distance
 from fedcross.federate.probe import Probe, State
 from fedcross.federate.strategies import STRATEGIES, Members, first_members
 from fedcross.infer.device import resolve_device
@@ -47,7 +45,6 @@ from fedcross.train.volumes import Site
 NUMBERS, TABLE, FIGURE = "landscape.json", "landscape.csv", "landscape.svg"
 AVERAGE, CROSSED, START = "average of the local models", "cross-trained", "start"
 IN_PLANE = 3
-MARGIN = 0.3  # of the plane's picture, beyond its outermost model
 
 
 @dataclass(frozen=True)
@@ -207,39 +204,18 @@ def _measure(
     reporter: Reporter,
 ) -> dict[str, Any]:
     with torch.device("meta"):
-        names = [name for name, _ in build_network(config.network).named_parameters()]
+        parameters = [name for name, _ in build_network(config.network).named_parameters()]
     corners = [f"local, {site}" for site in sites[:IN_PLANE]]
     if len(corners) == 2:
         corners.append(f"{CROSSED} 1")
-    a, b, c = (models[corner] for corner in corners)
-    plane = Plane(a, b, c, names)
-    positions = {name: plane.position(model) for name, model in models.items()}
     pairs = [*itertools.combinations(corners, 2), (AVERAGE, f"{CROSSED} 1")]
-    total = len(models) + (len(pairs) + request.points) * request.points
-    reporter.stage("measure", f"Measuring the loss of {total} models")
-    done = itertools.count(1)
-
-    def losses(state: State) -> dict[str, float]:
-        by_site = probe.losses(state)
-        reporter.progress(next(done), total, "measure")
-        return {"mean": fmean(by_site.values()), **by_site}
-
     return {
         "run": request.run.name,
         "start": request.start,
         "cycles": request.cycles,
         "part": request.part,
         "batch_norm": _statistics(probe, request),
-        "models": {
-            name: {
-                "loss": losses(model),
-                **asdict(positions[name]),
-                "from_average": distance(model, models[AVERAGE], names),
-            }
-            for name, model in models.items()
-        },
-        "lines": [_line(pair, models, request.points, losses) for pair in pairs],
-        "plane": {"corners": corners, **_grid(plane, corners, models, positions, request, losses)},
+        **measure(models, AVERAGE, corners, pairs, parameters, request.points, probe, reporter),
     }
 
 
@@ -249,45 +225,6 @@ def _statistics(probe: Probe, request: LandscapeRequest) -> str:
     if request.reestimate:
         return "running statistics measured anew for every model, on all sites' training cases"
     return "running statistics combined as the weights are"
-
-
-def _line(
-    pair: tuple[str, str], models: dict[str, State], points: int, losses: Any
-) -> dict[str, Any]:
-    """Losses between two models, and the barrier: how far they rise above the ends' straight line."""
-    ends = [models[name] for name in pair]
-    shares = np.linspace(0.0, 1.0, points).tolist()
-    found = [losses(combined(ends, [1 - share, share])) for share in shares]
-    means = [each["mean"] for each in found]
-    chord = [(1 - share) * means[0] + share * means[-1] for share in shares]
-    return {
-        "from": pair[0],
-        "to": pair[1],
-        "share": shares,
-        "loss": {name: [each[name] for each in found] for name in found[0]},
-        "barrier": max(mean - straight for mean, straight in zip(means, chord, strict=True)),
-    }
-
-
-def _grid(
-    plane: Plane,
-    corners: Sequence[str],
-    models: dict[str, State],
-    positions: dict[str, Any],
-    request: LandscapeRequest,
-    losses: Any,
-) -> dict[str, Any]:
-    """Losses on a rectangle of the plane that holds all models' nearest points."""
-    axes = []
-    for axis in ("x", "y"):
-        values = [getattr(position, axis) for position in positions.values()]
-        room = MARGIN * (max(values) - min(values))
-        axes.append(np.linspace(min(values) - room, max(values) + room, request.points).tolist())
-    states = [models[corner] for corner in corners]
-    found = [[losses(combined(states, plane.shares(x, y))) for x in axes[0]] for y in axes[1]]
-    sites = found[0][0]
-    by_site = {name: [[each[name] for each in row] for row in found] for name in sites}
-    return {"x": axes[0], "y": axes[1], "loss": by_site}  # loss[site][y][x]
 
 
 def _write(out: Path, numbers: dict[str, Any]) -> None:
