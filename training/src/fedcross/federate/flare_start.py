@@ -108,12 +108,14 @@ def _run(kit: Kit) -> int:
 
 
 def environment() -> dict[str, str]:
-    """What the process inherits, and two things of FLARE's own.
+    """What the process inherits, and what is set for FLARE.
 
-    glibc's arenas are limited, as FLARE advises, to hold less memory; and errors go to the server by
-    their type only, without a traceback in which a case could be named.
+    glibc's arenas are limited, as FLARE advises, to hold less memory, and their pages are huge, for
+    a member is copied more than once on its way; and errors go to the server by their type only,
+    without a traceback in which a case could be named.
     """
-    return {"MALLOC_ARENA_MAX": "4", **os.environ, "NVFLARE_SECURE_LOGGING": "true"}
+    malloc = {"MALLOC_ARENA_MAX": "4", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    return {**malloc, **os.environ, "NVFLARE_SECURE_LOGGING": "true"}
 
 
 def stop(pid: int) -> None:

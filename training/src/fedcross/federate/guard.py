@@ -106,7 +106,7 @@ def _check_size(
     real = [name for name, tensor in weights.items() if tensor.is_floating_point()]  # no counters
     own = norm(before.weights[name] for name in real)
     for what, size in (
-        ("weights moved", norm(weights[n].double() - before.weights[n] for n in real)),
+        ("weights moved", norm(weights[n] - before.weights[n] for n in real)),
         ("next step would move its weights", next_step(optimizer, config.training)),
     ):
         if size > config.engine.max_update * own:
@@ -134,4 +134,5 @@ def next_step(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> 
 
 def norm(tensors: Iterable[Tensor]) -> float:
     """Euclidean norm of all numbers together, in float64; 0 without tensors."""
-    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors))
+    norms = (torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in tensors)
+    return math.hypot(*(float(each) for each in norms))

@@ -95,11 +95,11 @@ class Checkpoints:
             shutil.rmtree(final, ignore_errors=True)  # only ever a damaged one
             os.rename(partial, final)
             sync_folder(self.folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
+            reason = error.strerror if isinstance(error, OSError) else error
             raise CheckpointError(
-                f"The checkpoint of round {checkpoint.rounds_done} cannot be written: "
-                f"{error.strerror}.",
+                f"The checkpoint of round {checkpoint.rounds_done} cannot be written: {reason}.",
                 "Earlier rounds are safe: make room and use --resume.",
             ) from error
         best = checkpoint.best.round if checkpoint.best else None
@@ -175,10 +175,12 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def _write_member(folder: Path, kind: str, member: MemberState) -> dict[str, str]:
-    data = safetensors.torch.save(member.to_tensors())
     name = f"{kind}_{member.index}.safetensors"
-    write_through(folder / name, data)
-    return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
+    safetensors.torch.save_file(member.to_tensors(), folder / name)
+    with (folder / name).open("r+b") as file:  # Windows flushes only what can be written
+        os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": name, "sha256": digest}
 
 
 def _read_member(folder: Path, entry: dict[str, Any]) -> MemberState:
