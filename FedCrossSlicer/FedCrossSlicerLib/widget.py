@@ -91,14 +91,13 @@ class Panel:
 
     def apply(self, *_args: Any) -> None:
         """Start segmenting."""
-        parameters = self._parameters
-        if parameters is None or self._task is not None:
+        if self._task is not None:
             return
         try:
             if not self._ready():
                 self.run.say(_("Nothing was installed, so nothing can be segmented."))
                 return
-            self._task = self._start(parameters)
+            self._task = self._start(self._kept())
         except (InferenceError, InstallError) as error:
             self.run.say(str(error))
             return
@@ -183,9 +182,12 @@ class Panel:
         self.refresh()
 
     def _look(self, nodes: ResultNodes) -> None:
-        if self._parameters is not None:
-            self.uncertainty.forget()
-            self._parameters.result = nodes.segmentation
+        self.uncertainty.forget()
+        self._kept().result = nodes.segmentation
+
+    def _kept(self) -> Parameters:
+        """The scene's parameters, also while another module is on view."""
+        return self._parameters or self.logic.getParameterNode()
 
     def _tell(self, error: InferenceError, log: str) -> None:
         """Say what went wrong; when a GPU was too small, offer the CPU."""

@@ -199,6 +199,7 @@ def widget(loaded, scene, _no_probe):
     representation = loaded.widgetRepresentation()
     representation.resize(460, 1100)
     representation.show()
+    representation.self().ui.bundleEdit.currentPath = ""  # a new panel knows the last one used
     representation.enter()
     yield representation
     representation.self().panel.cancel()

@@ -216,6 +216,20 @@ def test_a_second_volumes_result_stands_beside_the_first(segmented, volume):
     assert foreground().GetName() == "Other uncertainty"
 
 
+def test_a_result_that_came_while_another_module_was_open_is_looked_at_afterwards(
+    segmented, widget, volume
+):
+    ui = segmented.ui
+    other = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, "Other")
+    ui.inputSelector.setCurrentNode(other)
+    click(ui.applyButton)
+    widget.exit()
+    until(lambda: ui.statusLabel.text == "Done: Other segmentation.")
+    widget.enter()
+    assert ui.resultSelector.currentNode().GetName() == "Other segmentation"
+    assert ui.applyButton.enabled
+
+
 def test_only_results_are_offered_as_results(segmented, scene):
     scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "By hand")
     assert segmented.ui.resultSelector.nodeCount() == 1

@@ -69,6 +69,15 @@ def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
     assert (ready.input.device == "cpu") == agreed
 
 
+def test_the_cpu_takes_over_although_another_module_is_on_view(panel, widget, volume):
+    ready = panel("small-gpu")
+    ready.ask = lambda question: True
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    widget.exit()
+    until(lambda: ready.ui.statusLabel.text == "Done: T2 axial segmentation.")
+
+
 def test_without_consent_to_install_nothing_starts(panel, widget, volume):
     ui = panel(installed=False).ui
     ui.inputSelector.setCurrentNode(volume)
