@@ -92,7 +92,7 @@ class Federation:
             {"name": ADMIN_NAME, "type": "admin", "role": "project_admin"},
         ]
         builders = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in BUILDERS]
-        builders[1]["args"] = {"config_folder": "config", "scheme": "grpc"}
+        builders[1]["args"] = {"config_folder": "config", "scheme": "tcp"}
         return {
             "api_version": 3,
             "name": self.name,
