@@ -94,6 +94,23 @@ def test_the_run_at_the_server_becomes_a_bundle_and_names_no_case(
     assert not [path.name for path in told if "case-" in path.read_text(encoding="utf-8")]
 
 
+class Hears(Standing):
+    def __init__(self, rounds: int) -> None:
+        super().__init__(rounds)
+        self.heard: list[tuple[int, int]] = []
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self.heard.append((done, total))
+
+
+def test_rounds_are_counted_so_that_the_servers_status_tells_the_time_that_remains(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    standing = Hears(config.method.rounds)
+    run_remotely(config, tmp_path / "run", SitesHere(config), standing)
+    assert standing.heard == [(0, 2), (1, 2), (2, 2)]
+
+
 @pytest.fixture(scope="module")
 def gappy(config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in which site s1 was away in round 1, when a member was due there."""

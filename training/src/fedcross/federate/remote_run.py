@@ -17,7 +17,7 @@ from fedcross.federate.remote import (
 from fedcross.federate.remote_evaluation import test_remotely, validate_remotely
 from fedcross.federate.rounds import begin, train_rounds
 from fedcross.federate.site_work import OPEN, credentials
-from fedcross.infer.events import NullReporter
+from fedcross.infer.events import NullReporter, Reporter
 from fedcross.train.config import TrainingConfig
 from fedcross.train.export import load_members
 from fedcross.train.method_config import AGGREGATING, TITLES
@@ -62,9 +62,10 @@ class Standing(NullReporter):
             "message": self._message,
         }
 
-    def after_round(self, run: RunFolder) -> bool:
-        """Note that a round was finished; whether to end here."""
+    def after_round(self, run: RunFolder, reporter: Reporter) -> bool:
+        """Note that a round was finished, and tell `reporter`; whether to end here."""
         self.reached(run.checkpoints.rounds()[-1])
+        reporter.progress(self._rounds_done, self._rounds, "train")
         return self._pause.is_set()
 
     def pause(self) -> dict[str, Any]:
@@ -111,6 +112,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
         if told := promise(config, plan):
             hear.log(told)
         hear.stage("train", f"Training {title} at {len(config.sites)} sites")
+        hear.progress(done, config.method.rounds, "train")
         finished = train_rounds(
             config,
             run,
@@ -118,7 +120,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
             RemoteVisits(config, plan, sites, run, done, hear.log),
             lambda members: validate_remotely(members, config, sites, hear.log),
             hear,
-            stop=lambda: standing.after_round(run),
+            stop=lambda: standing.after_round(run, hear),
         )
         if not finished:
             raise KeyboardInterrupt
