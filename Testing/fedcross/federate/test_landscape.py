@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,18 @@ def test_cases_that_are_not_those_of_the_run_are_refused(run: Path, tmp_path: Pa
     request = LandscapeRequest(run, tmp_path / "out", tmp_path / "other", points=3)
     with pytest.raises(CheckpointError, match="cases of s0"):
         landscape(request, device="cpu")
+
+
+def test_a_run_that_never_read_its_cases_is_left_as_it_was(
+    federation: Path, run: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copy(run / "config.json", begun)
+    request = LandscapeRequest(begun, tmp_path / "out", federation.parent, start="untrained")
+    with pytest.raises(CheckpointError, match=r"begun has no splits\.json"):
+        landscape(request, device="cpu")
+    assert [path.name for path in begun.iterdir()] == ["config.json"]
 
 
 def test_one_site_has_no_landscape(tmp_path: Path) -> None:

@@ -102,17 +102,27 @@ class RunFolder:
             If a site's cases differ from those that the run began with.
         """
         if (self.path / SPLITS).is_file():
-            before = self.read(SPLITS)
-            changed = [site for site in splits if before.get(site) != splits[site]]
-            if changed:
-                raise CheckpointError(
-                    f"The cases of {', '.join(changed)} are not those that the run "
-                    f"{self.path.name} began with.",
-                    "Bring them back, or begin a new run.",
-                )
+            self.check_cases(splits)
             return
         self.write(SCHEDULE, {"sites": list(splits), "schedule": schedule})
         self.write(SPLITS, splits)
+
+    def check_cases(self, splits: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Check that the sites' cases are those of the run.
+
+        Raises
+        ------
+        CheckpointError
+            If a site's cases differ, or the run has none on record.
+        """
+        before = self.read(SPLITS)
+        changed = [site for site in splits if before.get(site) != splits[site]]
+        if changed:
+            raise CheckpointError(
+                f"The cases of {', '.join(changed)} are not those that the run "
+                f"{self.path.name} began with.",
+                "Bring them back, or begin a new run.",
+            )
 
     def add_environment(self, found: Mapping[str, Any]) -> None:
         """Say with what the run is computed from now on, see `environment`."""
