@@ -32,6 +32,10 @@ def segment(
     roi: Annotated[
         Path | None, typer.Option(help="JSON file of a box (LPS mm) outside which nothing is done.")
     ] = None,
+    localise: Annotated[
+        bool,
+        typer.Option("--localise", help="Look for the structures first, compute only near them."),
+    ] = False,
     events: Annotated[
         bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")
     ] = False,
@@ -53,6 +57,7 @@ def segment(
         save_members=save_members,
         roi=roi,
         for_viewer=for_viewer,
+        localise=localise,
     )
     if events:
         raise typer.Exit(run(request, events=True))

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from fedcross.infer import spread
 from fedcross.infer.events import Reporter
 from fedcross.infer.geometry import reordered
+from fedcross.infer.localise import MissedError, coarse_patches, confined, locate
 from fedcross.infer.member_labels import MemberLabels
 from fedcross.infer.patches import (
+    Box,
     PatchPredictor,
     Progress,
     Slab,
@@ -57,10 +59,13 @@ class EnsembleOutcome:
         Over the members' blended probabilities, on the networks' grid.
     member_labels : sequence of MemberLabels
         Each member's label map on the input's own grid, in a file.
+    computed : float
+        Share of the volume's patches that were computed.
     """
 
     statistics: SlabStatistics
     member_labels: Sequence[MemberLabels]
+    computed: float
 
 
 def blend(
@@ -116,6 +121,7 @@ def run_ensemble(
     *,
     measures: Collection[Measure],
     region: Region | None = None,
+    localise: bool = False,
     reporter: Reporter,
 ) -> EnsembleOutcome:
     """Run all members, one after another.
@@ -137,6 +143,9 @@ def run_ensemble(
     region
         What is segmented; None is the whole volume. Patches that do not touch it are left out, and
         outside it the members' label maps are background.
+    localise
+        Whether to look first where the structures are, see `fedcross.infer.localise`, and to compute
+        only there; not with a region, which says where already.
     reporter
         Told about every patch.
 
@@ -145,41 +154,143 @@ def run_ensemble(
     OSError
         If a file cannot be written: the disk is full.
     """
-    members = len(manifest.members)
-    classes = manifest.architecture.classes
-    patch = manifest.preprocessing.patch_size[::-1]
-    overlap = manifest.preprocessing.overlap
-    # One voxel more on each side: interpolation to the input's own grid looks at neighbours.
-    needed = region.bounds(prepared.grid, margin=1) if region else None
-    inside = region.mask(prepared.source) if region else None
-    patches = count_patches(prepared.array.shape, patch, overlap, needed)
-    shape = (classes, *prepared.array.shape)
-    small = SlabStatistics.nbytes(shape, measures) <= spread.MAX_BYTES_IN_MEMORY
-    statistics = SlabStatistics(shape, measures, None if small else open_spool())
-    spool = open_spool()
+    run = _Run(manifest, load_member, prepared, open_spool, measures, reporter)
+    if region is not None:
+        # One voxel more on each side: interpolation to the input's own grid looks at neighbours.
+        return run.members(
+            region.bounds(prepared.grid, margin=1), inside=region.mask(prepared.source)
+        )
+    box = run.locate() if localise else None
+    if box is not None:
+        try:
+            return run.members(box, found_coarsely=True)
+        except MissedError as error:
+            reporter.log(f"{error} The whole volume is computed.")
+    return run.members(None)
 
-    def said(index: int) -> Iterator[Slab]:  # a function, so that nothing of a member outlives it
-        def told(done: int, _: int) -> None:
-            reporter.progress(index * patches + done, members * patches, STAGE)
 
-        for part, probabilities in stream_patches(
-            load_member(index),
-            prepared.array,
-            patch=patch,
-            overlap=overlap,
-            classes=classes,
+class _Run:
+    """One volume's way through an ensemble; the parameters are those of `run_ensemble`."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        load_member: Callable[[int], PatchPredictor],
+        prepared: Prepared,
+        open_spool: Callable[[], IO[bytes]],
+        measures: Collection[Measure],
+        reporter: Reporter,
+    ) -> None:
+        self._manifest, self._load, self._prepared = manifest, load_member, prepared
+        self._open_spool, self._measures, self._reporter = open_spool, measures, reporter
+        self._patch = manifest.preprocessing.patch_size[::-1]
+        self._overlap = manifest.preprocessing.overlap
+        self._classes = manifest.architecture.classes
+        self._done = 0  # patches
+
+    def locate(self) -> Box | None:
+        """Look for the structures with the first member; None where it does not help."""
+        array = self._prepared.array
+        first = coarse_patches(array.shape, self._patch, self._overlap)
+        if not first:
+            return None
+        box = locate(
+            self._load(0),
+            array,
+            self._prepared.grid,
+            patch=self._patch,
+            overlap=self._overlap,
+            classes=self._classes,
+            progress=self._progress(first + self._in_all(None)),
+        )
+        self._reporter.log(
+            "The structures are not plain to see: the whole volume is computed."
+            if box is None
+            else "The structures were found; only their surroundings are computed."
+        )
+        return box
+
+    def members(
+        self,
+        needed: Box | None,
+        *,
+        inside: NDArray[np.bool_] | None = None,
+        found_coarsely: bool = False,
+    ) -> EnsembleOutcome:
+        """Run them on the patches that touch a box of the networks' grid.
+
+        Parameters
+        ----------
+        needed
+            The box; None is everything.
+        inside
+            On the input's own grid, (z, y, x): what else is background in the label maps.
+        found_coarsely
+            Whether the box is `locate`'s: then all is background outside, and what it should hold is
+            looked for.
+
+        Raises
+        ------
+        MissedError
+            If the box does not seem to hold the structures.
+        """
+        shape = (self._classes, *self._prepared.array.shape)
+        small = SlabStatistics.nbytes(shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
+        statistics = SlabStatistics(shape, self._measures, None if small else self._open_spool())
+        spool = self._open_spool()
+        members = range(len(self._manifest.members))
+        missed = {structure.label for structure in self._manifest.structures}
+        told = self._progress(self._done + self._in_all(needed))
+        for index in members:
+            slabs = self._said(index, needed, told)
+            if needed is not None and found_coarsely:
+                slabs = confined(slabs, needed, shape[1:])
+            labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
+            if found_coarsely:
+                missed = {label for label in missed if not (labels == label).any()}
+            # Written, not mapped: a full disk is then an error and not a crash.
+            spool.write(labels.data)
+        if found_coarsely and missed:
+            raise MissedError("No member finds every structure where it was seen first.")
+        spool.flush()
+        own = self._prepared.source.shape
+        return EnsembleOutcome(
+            statistics,
+            [MemberLabels(spool, index, own) for index in members],
+            self._in_all(needed) / self._in_all(None),
+        )
+
+    def _said(self, index: int, needed: Box | None, told: Progress) -> Iterator[Slab]:
+        # A generator, so that nothing of a member outlives it.
+        yield from stream_patches(
+            self._load(index),
+            self._prepared.array,
+            patch=self._patch,
+            overlap=self._overlap,
+            classes=self._classes,
             needed=needed,
             progress=told,
-        ):
-            statistics.update(part, probabilities)
-            yield part, probabilities
+        )
 
-    for index in range(members):
-        # Written, not mapped: a full disk is then an error and not a crash.
-        spool.write(label_map_of_slabs(said(index), prepared, inside).data)
-    spool.flush()
-    labels = [MemberLabels(spool, index, prepared.source.shape) for index in range(members)]
-    return EnsembleOutcome(statistics, labels)
+    def _in_all(self, needed: Box | None) -> int:
+        """Patches of all members together."""
+        shape = self._prepared.array.shape
+        each = count_patches(shape, self._patch, self._overlap, needed)
+        return each * len(self._manifest.members)
+
+    def _progress(self, total: int) -> Progress:
+        def told(done: int, of_all: int) -> None:
+            self._done += 1
+            self._reporter.progress(self._done, total, STAGE)
+
+        return told
+
+
+def _taken_in(statistics: SlabStatistics, slabs: Iterable[Slab]) -> Iterator[Slab]:
+    """Pass slabs on once the statistics have had them."""
+    for part, probabilities in slabs:
+        statistics.update(part, probabilities)
+        yield part, probabilities
 
 
 def label_map(

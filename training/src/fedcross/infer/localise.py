@@ -4,17 +4,26 @@ The volume is shrunk by `COARSE` and read in few patches. Around what is found l
 then compute those patches of the full grid that touch it, at the same places as without a localiser, so
 that in the box every probability is the same, bit for bit. A member saw the structures in another size
 when it learned, so what it finds coarsely is trusted only to say where to look, and only if it finds
-every structure; and if a member's segmentation reaches the box's faces, the whole volume is computed
-after all.
+every structure. If afterwards a member's segmentation reaches the box's faces, or no member finds a
+structure in it, the whole volume is computed after all. Outside the box everything is background, and
+of no uncertainty.
 """
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.infer.geometry import Grid
-from fedcross.infer.patches import Box, PatchPredictor, Progress, blend_patches, count_patches
+from fedcross.infer.patches import (
+    Box,
+    PatchPredictor,
+    Progress,
+    Slab,
+    blend_patches,
+    count_patches,
+)
 
 COARSE = 2
 """How many voxels become one, along every axis on which the volume is larger than a patch."""
@@ -28,7 +37,11 @@ WORTHWHILE = 0.75
 """Share of the full grid's patches above which nothing is gained by leaving the others out."""
 
 
-def coarse_patches(shape: tuple[int, ...], patch: tuple[int, ...], overlap: float) -> int:
+class MissedError(Exception):
+    """The box does not hold the structures."""
+
+
+def coarse_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> int:
     """Return how many patches `locate` takes; 0 if it is not worth the try.
 
     Parameters
@@ -48,7 +61,7 @@ def locate(
     volume: NDArray[np.float32],
     grid: Grid,
     *,
-    patch: tuple[int, ...],
+    patch: Sequence[int],
     overlap: float,
     classes: int,
     progress: Progress | None = None,
@@ -98,25 +111,49 @@ def locate(
     return box if worthwhile else None
 
 
-def reaches_faces(labels: NDArray[np.uint8], box: Box) -> bool:
-    """Whether a segmentation touches a face of the box that does not lie at the volume's end.
+def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[Slab]:
+    """Pass on what a member says, changed in place to background outside the box.
 
     Parameters
     ----------
-    labels
-        Label map (D, H, W) on the networks' grid, 0 is background, all of it outside the box.
+    slabs
+        Of the volume, as `fedcross.infer.patches.stream_patches` yields them.
     box
         As `locate` returns it.
+    shape
+        Of the volume, (D, H, W).
+
+    Raises
+    ------
+    MissedError
+        If a structure is the most probable class at a face of the box, but for faces where the
+        volume ends: it goes on outside.
     """
-    inner = labels[box]
-    for axis, (part, side) in enumerate(zip(box, labels.shape, strict=True)):
-        faces = [(0, part.start == 0), (-1, part.stop == side)]
-        if any(inner.take(index, axis).any() for index, at_end in faces if not at_end):
-            return True
+    z, y, x = box
+    for part, probabilities in slabs:
+        low, high = max(z.start, part.start) - part.start, min(z.stop, part.stop) - part.start
+        inner = probabilities[:, max(low, 0) : max(high, 0), y, x]
+        at_z = (z.start == 0 or z.start < part.start, z.stop == shape[0] or z.stop > part.stop)
+        at_y, at_x = ((p.start == 0, p.stop == n) for p, n in zip((y, x), shape[1:], strict=True))
+        if inner.size and _reaches(inner, (at_z, at_y, at_x)):
+            raise MissedError("A structure goes on beyond where it was seen first.")
+        kept = inner.copy()
+        probabilities[0], probabilities[1:] = 1, 0
+        inner[:] = kept
+        yield part, probabilities
+
+
+def _reaches(probabilities: NDArray[np.float32], open_ends: Sequence[tuple[bool, bool]]) -> bool:
+    """Whether a structure is most probable at an end of an axis (z, y, x) that is not open."""
+    for axis, ends in enumerate(open_ends, start=1):
+        for index, is_open in zip((0, -1), ends, strict=True):
+            face = np.take(probabilities, index, axis)
+            if not is_open and bool((face[1:].max(axis=0) > face[0]).any()):
+                return True
     return False
 
 
-def _factors(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
+def _factors(shape: Sequence[int], patch: Sequence[int]) -> tuple[int, ...]:
     return tuple(COARSE if side > part else 1 for side, part in zip(shape, patch, strict=True))
 
 

@@ -54,6 +54,9 @@ class SegmentRequest:
         As `fedcross.infer.backends.choose_backend` takes them.
     roi : Path or None
         A box to which the segmentation is confined, see `fedcross.infer.region.Region.read`.
+    localise : bool
+        Whether to look first where the structures are and to compute only there, see
+        `fedcross.infer.localise`; a box in `roi` says it already.
     save_probabilities, save_members : bool
         Also write each structure's mean probability, and each member's own segmentation.
     for_viewer : bool
@@ -72,6 +75,7 @@ class SegmentRequest:
     save_members: bool = False
     roi: Path | None = None
     for_viewer: bool = False
+    localise: bool = False
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -162,6 +166,7 @@ def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Sum
                 out.spool,
                 measures=request.measures,
                 region=region,
+                localise=request.localise,
                 reporter=reporter,
             )
         prepared = prepared.without_array()
@@ -183,6 +188,7 @@ def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Sum
                 heat=result.heat,
                 member_labels=outcome.member_labels,
                 roi=region is not None,
+                computed=outcome.computed,
                 uncertainty_maps=maps,
                 files=files,
                 backend=backend.name,

@@ -105,6 +105,10 @@ class Summary(_Part):
     bundle: BundleIdentity
     geometry: Geometry
     roi: bool = Field(description="Whether only a part was segmented.")
+    computed: float = Field(
+        description="Share of the volume's patches that were computed; below 1 with a region of "
+        "interest, or where the structures were looked for first."
+    )
     measure: Measure
     uncertainty: Uncertainty = Field(description="Of `measure`.")
     uncertainty_maps: dict[Measure, UncertaintyMap] = Field(description="Every map written.")
@@ -128,6 +132,7 @@ def summarise(
     heat: NDArray[np.float32],
     member_labels: Sequence[LabelMap],
     roi: bool,
+    computed: float,
     uncertainty_maps: Mapping[Measure, UncertaintyMap],
     files: Mapping[str, str],
     backend: str,
@@ -149,7 +154,7 @@ def summarise(
         The ensemble's segmentation and uncertainty, (z, y, x).
     member_labels
         Each member's label map, (z, y, x); may be in a file.
-    roi, uncertainty_maps, files, backend, device, precision, timings_s
+    roi, computed, uncertainty_maps, files, backend, device, precision, timings_s
         As they stand in the summary.
     """
     manifest = bundle.manifest
@@ -174,6 +179,7 @@ def summarise(
         ),
         geometry=Geometry(size=grid.size, spacing_mm=grid.spacing_mm),
         roi=roi,
+        computed=computed,
         measure=measure,
         uncertainty=Uncertainty(max=shown.max, window_max=shown.window_max),
         uncertainty_maps=dict(uncertainty_maps),
