@@ -34,7 +34,7 @@ def segment(
     ] = None,
     localise: Annotated[
         bool,
-        typer.Option("--localise", help="Look for the structures first, compute only near them."),
+        typer.Option("--localise", help="All but the first member near the structures only."),
     ] = False,
     events: Annotated[
         bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fedcross.infer import spread
 from fedcross.infer.events import Reporter
 from fedcross.infer.geometry import reordered
-from fedcross.infer.localise import MissedError, coarse_patches, confined, locate
+from fedcross.infer.localise import MissedError, Surroundings, confined
 from fedcross.infer.member_labels import MemberLabels
 from fedcross.infer.patches import (
     Box,
@@ -60,7 +60,7 @@ class EnsembleOutcome:
     member_labels : sequence of MemberLabels
         Each member's label map on the input's own grid, in a file.
     computed : float
-        Share of the volume's patches that were computed.
+        Share of all members' patches that it took.
     """
 
     statistics: SlabStatistics
@@ -144,8 +144,8 @@ def run_ensemble(
         What is segmented; None is the whole volume. Patches that do not touch it are left out, and
         outside it the members' label maps are background.
     localise
-        Whether to look first where the structures are, see `fedcross.infer.localise`, and to compute
-        only there; not with a region, which says where already.
+        Whether only the first member reads everything and the others read where it sees the
+        structures, see `fedcross.infer.localise`; not with a region, which says where already.
     reporter
         Told about every patch.
 
@@ -160,12 +160,8 @@ def run_ensemble(
         return run.members(
             region.bounds(prepared.grid, margin=1), inside=region.mask(prepared.source)
         )
-    box = run.locate() if localise else None
-    if box is not None:
-        try:
-            return run.members(box, found_coarsely=True)
-        except MissedError as error:
-            reporter.log(f"{error} The whole volume is computed.")
+    if localise:
+        return run.first_everywhere()
     return run.members(None)
 
 
@@ -181,41 +177,48 @@ class _Run:
         measures: Collection[Measure],
         reporter: Reporter,
     ) -> None:
-        self._manifest, self._load, self._prepared = manifest, load_member, prepared
+        self._load, self._prepared = load_member, prepared
         self._open_spool, self._measures, self._reporter = open_spool, measures, reporter
         self._patch = manifest.preprocessing.patch_size[::-1]
         self._overlap = manifest.preprocessing.overlap
-        self._classes = manifest.architecture.classes
+        self._members = len(manifest.members)
+        self._shape = (manifest.architecture.classes, *prepared.array.shape)
         self._done = 0  # patches
 
-    def locate(self) -> Box | None:
-        """Look for the structures with the first member; None where it does not help."""
-        array = self._prepared.array
-        first = coarse_patches(array.shape, self._patch, self._overlap)
-        if not first:
-            return None
-        box = locate(
-            self._load(0),
-            array,
-            self._prepared.grid,
-            patch=self._patch,
-            overlap=self._overlap,
-            classes=self._classes,
-            progress=self._progress(first + self._in_all(None)),
-        )
-        self._reporter.log(
-            "The structures are not plain to see: the whole volume is computed."
-            if box is None
-            else "The structures were found; only their surroundings are computed."
-        )
-        return box
+    def first_everywhere(self) -> EnsembleOutcome:
+        """Run the first member on everything, and the others where it sees the structures."""
+        surroundings = Surroundings(self._shape)
+        told = self._progress(self._patches(None) * self._members)
+        spool = self._open_spool()
+        for part, probabilities in self._said(0, None, told):
+            surroundings.see(part, probabilities)
+            np.save(spool, probabilities, allow_pickle=False)
+
+        def first() -> Iterator[Slab]:
+            spool.seek(0)
+            end = 0
+            while end < self._shape[1]:
+                probabilities = np.load(spool, allow_pickle=False)
+                end, start = end + probabilities.shape[1], end
+                yield slice(start, end), probabilities
+
+        box = surroundings.box(self._prepared.grid.spacing_mm)
+        if box is None:
+            self._reporter.log("The first model misses a structure: all read the whole volume.")
+        else:
+            try:
+                return self.members(box, first=first, is_found=True)
+            except MissedError as error:
+                self._reporter.log(f"{error} All read the whole volume.")
+        return self.members(None, first=first)
 
     def members(
         self,
         needed: Box | None,
         *,
         inside: NDArray[np.bool_] | None = None,
-        found_coarsely: bool = False,
+        first: Callable[[], Iterator[Slab]] | None = None,
+        is_found: bool = False,
     ) -> EnsembleOutcome:
         """Run them on the patches that touch a box of the networks' grid.
 
@@ -225,39 +228,37 @@ class _Run:
             The box; None is everything.
         inside
             On the input's own grid, (z, y, x): what else is background in the label maps.
-        found_coarsely
-            Whether the box is `locate`'s: then all is background outside, and what it should hold is
-            looked for.
+        first
+            What the first member says of the whole volume, if that is known.
+        is_found
+            Whether the box is where the first member sees the structures: then all is background
+            outside.
 
         Raises
         ------
         MissedError
-            If the box does not seem to hold the structures.
+            If the box is found and does not hold the structures.
         """
-        shape = (self._classes, *self._prepared.array.shape)
-        small = SlabStatistics.nbytes(shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
-        statistics = SlabStatistics(shape, self._measures, None if small else self._open_spool())
-        spool = self._open_spool()
-        members = range(len(self._manifest.members))
-        missed = {structure.label for structure in self._manifest.structures}
-        told = self._progress(self._done + self._in_all(needed))
-        for index in members:
-            slabs = self._said(index, needed, told)
-            if needed is not None and found_coarsely:
-                slabs = confined(slabs, needed, shape[1:])
+        small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
+        file = None if small else self._open_spool()
+        statistics, spool = SlabStatistics(self._shape, self._measures, file), self._open_spool()
+        known = 0 if first is None else 1
+        told = self._progress(self._done + (self._members - known) * self._patches(needed))
+        for index in range(self._members):
+            slabs = first() if first and index == 0 else self._said(index, needed, told)
+            if is_found and needed is not None:
+                slabs = confined(slabs, needed, self._shape[1:])
             labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
-            if found_coarsely:
-                missed = {label for label in missed if not (labels == label).any()}
             # Written, not mapped: a full disk is then an error and not a crash.
             spool.write(labels.data)
-        if found_coarsely and missed:
-            raise MissedError("No member finds every structure where it was seen first.")
         spool.flush()
         own = self._prepared.source.shape
+        each, everything = self._patches(needed), self._patches(None)
+        computed = known * everything + (self._members - known) * each
         return EnsembleOutcome(
             statistics,
-            [MemberLabels(spool, index, own) for index in members],
-            self._in_all(needed) / self._in_all(None),
+            [MemberLabels(spool, index, own) for index in range(self._members)],
+            computed / (self._members * everything),
         )
 
     def _said(self, index: int, needed: Box | None, told: Progress) -> Iterator[Slab]:
@@ -267,16 +268,14 @@ class _Run:
             self._prepared.array,
             patch=self._patch,
             overlap=self._overlap,
-            classes=self._classes,
+            classes=self._shape[0],
             needed=needed,
             progress=told,
         )
 
-    def _in_all(self, needed: Box | None) -> int:
-        """Patches of all members together."""
-        shape = self._prepared.array.shape
-        each = count_patches(shape, self._patch, self._overlap, needed)
-        return each * len(self._manifest.members)
+    def _patches(self, needed: Box | None) -> int:
+        """Of a member."""
+        return count_patches(self._prepared.array.shape, self._patch, self._overlap, needed)
 
     def _progress(self, total: int) -> Progress:
         def told(done: int, of_all: int) -> None:

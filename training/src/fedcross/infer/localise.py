@@ -1,12 +1,10 @@
-"""Where the structures are, found coarsely by one member, so that all members look only there.
+"""Where the structures are, as the first member sees them, so that the others need look only there.
 
-The volume is shrunk by `COARSE` and read in few patches. Around what is found lies a box; the members
-then compute those patches of the full grid that touch it, at the same places as without a localiser, so
-that in the box every probability is the same, bit for bit. A member saw the structures in another size
-when it learned, so what it finds coarsely is trusted only to say where to look, and only if it finds
-every structure. If afterwards a member's segmentation reaches the box's faces, or no member finds a
-structure in it, the whole volume is computed after all. Outside the box everything is background, and
-of no uncertainty.
+The first member reads the whole volume. Around what it takes, or nearly takes, for a structure lies a
+box, and the other members compute those patches of the full grid that touch it, at the same places as
+without a localiser: in the box every probability is the same, bit for bit. Outside it everything is
+background, and of no uncertainty. If the first member misses a structure, or another one's segmentation
+reaches the box's faces, all of them read the whole volume after all, and nothing but time was lost.
 """
 
 import math
@@ -15,100 +13,58 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.infer.geometry import Grid
-from fedcross.infer.patches import (
-    Box,
-    PatchPredictor,
-    Progress,
-    Slab,
-    blend_patches,
-    count_patches,
-)
+from fedcross.infer.geometry import Triple
+from fedcross.infer.patches import Box, Slab
 
-COARSE = 2
-"""How many voxels become one, along every axis on which the volume is larger than a patch."""
-SURE = 0.5
-"""A structure is found where its probability reaches this."""
 SUSPECT = 0.2
-"""Whatever is a structure with this probability lies in the box."""
+"""What is a structure with this probability lies in the box."""
 MARGIN_MM = 10.0
 """Of the box around it, on every side."""
-WORTHWHILE = 0.75
-"""Share of the full grid's patches above which nothing is gained by leaving the others out."""
 
 
 class MissedError(Exception):
     """The box does not hold the structures."""
 
 
-def coarse_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> int:
-    """Return how many patches `locate` takes; 0 if it is not worth the try.
+class Surroundings:
+    """Gathers from a member's probabilities, slab by slab, where the structures are.
 
     Parameters
     ----------
     shape
-        Of the volume on the networks' grid, (D, H, W).
-    patch, overlap
-        As in `fedcross.infer.patches.blend_patches`.
+        Of the member's probabilities, (C, D, H, W).
     """
-    coarse = [-(-side // f) for side, f in zip(shape, _factors(shape, patch), strict=True)]
-    count = count_patches(coarse, patch, overlap)
-    return count if count < WORTHWHILE * count_patches(shape, patch, overlap) else 0
 
+    def __init__(self, shape: Sequence[int]) -> None:
+        self._shape = tuple(shape[1:])
+        self._found = np.zeros(shape[0] - 1, dtype=np.bool_)
+        self._suspect = [np.zeros(side, dtype=np.bool_) for side in self._shape]
 
-def locate(
-    predict: PatchPredictor,
-    volume: NDArray[np.float32],
-    grid: Grid,
-    *,
-    patch: Sequence[int],
-    overlap: float,
-    classes: int,
-    progress: Progress | None = None,
-) -> Box | None:
-    """Return a box that holds all structures.
+    def see(self, part: slice, probabilities: NDArray[np.float32]) -> None:
+        """Take in slices z of the volume: float32 (C, dz, H, W)."""
+        background, structures = probabilities[0], probabilities[1:]
+        self._found |= (structures > background).any(axis=(1, 2, 3))
+        suspect: NDArray[np.bool_] = np.asarray((structures >= SUSPECT).any(axis=0))
+        self._suspect[0][part] |= suspect.any(axis=(1, 2))
+        self._suspect[1] |= suspect.any(axis=(0, 2))
+        self._suspect[2] |= suspect.any(axis=(0, 1))
 
-    Parameters
-    ----------
-    predict
-        A member.
-    volume
-        z-scores, float32 (D, H, W).
-    grid
-        Where `volume` lies.
-    patch, overlap, classes, progress
-        As in `fedcross.infer.patches.blend_patches`.
+    def box(self, spacing_mm: Triple) -> Box | None:
+        """Return the box, as slices (z, y, x); None if a structure is nowhere.
 
-    Returns
-    -------
-    (slice, slice, slice) or None
-        Voxels of the volume, (z, y, x); None if a structure was not found, or the box is no gain.
-    """
-    factors = _factors(volume.shape, patch)
-    probabilities = blend_patches(
-        predict,
-        _shrunk(volume, factors),
-        patch=patch,
-        overlap=overlap,
-        classes=classes,
-        progress=progress,
-    )
-    if any(structure.max() < SURE for structure in probabilities[1:]):
-        return None
-    suspect = probabilities[1:].max(axis=0) >= SUSPECT
-    sides = []
-    for axis, (side, factor, spacing) in enumerate(
-        zip(volume.shape, factors, grid.spacing_mm[::-1], strict=True)
-    ):
-        others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(suspect.any(axis=others))
-        margin = math.ceil(MARGIN_MM / spacing)
-        low, high = int(found[0]) * factor - margin, (int(found[-1]) + 1) * factor + margin
-        sides.append(slice(max(low, 0), min(high, side)))
-    box = (sides[0], sides[1], sides[2])
-    everything = count_patches(volume.shape, patch, overlap)
-    worthwhile = count_patches(volume.shape, patch, overlap, box) <= WORTHWHILE * everything
-    return box if worthwhile else None
+        Parameters
+        ----------
+        spacing_mm
+            Of the voxels, (x, y, z).
+        """
+        if not self._found.all():
+            return None
+        sides = []
+        for side, seen, spacing in zip(self._shape, self._suspect, spacing_mm[::-1], strict=True):
+            places, margin = np.flatnonzero(seen), math.ceil(MARGIN_MM / spacing)
+            low, high = int(places[0]) - margin, int(places[-1]) + 1 + margin
+            sides.append(slice(max(low, 0), min(high, side)))
+        return sides[0], sides[1], sides[2]
 
 
 def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[Slab]:
@@ -119,7 +75,7 @@ def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[
     slabs
         Of the volume, as `fedcross.infer.patches.stream_patches` yields them.
     box
-        As `locate` returns it.
+        As `Surroundings.box` returns it.
     shape
         Of the volume, (D, H, W).
 
@@ -132,11 +88,11 @@ def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[
     z, y, x = box
     for part, probabilities in slabs:
         low, high = max(z.start, part.start) - part.start, min(z.stop, part.stop) - part.start
-        inner = probabilities[:, max(low, 0) : max(high, 0), y, x]
+        inner = probabilities[:, low : max(high, 0), y, x]
         at_z = (z.start == 0 or z.start < part.start, z.stop == shape[0] or z.stop > part.stop)
         at_y, at_x = ((p.start == 0, p.stop == n) for p, n in zip((y, x), shape[1:], strict=True))
         if inner.size and _reaches(inner, (at_z, at_y, at_x)):
-            raise MissedError("A structure goes on beyond where it was seen first.")
+            raise MissedError("A structure goes on beyond where the first model sees it.")
         kept = inner.copy()
         probabilities[0], probabilities[1:] = 1, 0
         inner[:] = kept
@@ -151,19 +107,3 @@ def _reaches(probabilities: NDArray[np.float32], open_ends: Sequence[tuple[bool,
             if not is_open and bool((face[1:].max(axis=0) > face[0]).any()):
                 return True
     return False
-
-
-def _factors(shape: Sequence[int], patch: Sequence[int]) -> tuple[int, ...]:
-    return tuple(COARSE if side > part else 1 for side, part in zip(shape, patch, strict=True))
-
-
-def _shrunk(volume: NDArray[np.float32], factors: tuple[int, ...]) -> NDArray[np.float32]:
-    """Average blocks of voxels; the last of an axis may be repeated to fill one."""
-    for axis, factor in enumerate(factors):
-        lacking = -volume.shape[axis] % factor
-        after = [(0, lacking if other == axis else 0) for other in range(3)]
-        padded = np.pad(volume, after, mode="edge")
-        shape = list(padded.shape)
-        shape[axis : axis + 1] = [shape[axis] // factor, factor]
-        volume = padded.reshape(shape).mean(axis=axis + 1)
-    return volume

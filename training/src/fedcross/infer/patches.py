@@ -139,11 +139,11 @@ def stream_patches(
     ------
     slice, NDArray
         Slices z of the volume, in order and without gaps, at most d of them; float32 (C, dz, H, W)
-        there, valid until the next is asked for. Where the cuts are depends on shapes and `needed`
-        only.
+        there, valid until the next is asked for. Where the cuts are depends on shapes only.
     """
     before, padded = _pad(volume, patch)
-    starts = _touching(plan_patches(padded.shape, patch, overlap), patch, before, needed)
+    starts = plan_patches(padded.shape, patch, overlap)
+    wanted = _touching(starts, patch, before, needed)
     weight = gaussian_weight(patch)
     slab = _Slab(classes, patch[0], padded.shape)
     depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
@@ -156,8 +156,12 @@ def stream_patches(
                 inner = slice(low - depth.start, high - depth.start)
                 yield inner, probabilities[:, kept, *sides]
 
-    for done, start in enumerate(starts, 1):
+    done = 0
+    for start in starts:
         yield from trimmed(slab.finish(start[0]))
+        if done == len(wanted) or start != wanted[done]:
+            continue
+        done += 1
         box = tuple(slice(low, low + side) for low, side in zip(start, patch, strict=True))
         voxels = np.ascontiguousarray(padded[box])
         if (voxels == voxels[0, 0, 0]).all():
@@ -165,7 +169,7 @@ def stream_patches(
         else:
             slab.add(start, weight, weight * predict(voxels))
         if progress is not None:
-            progress(done, len(starts))
+            progress(done, len(wanted))
     yield from trimmed(slab.finish(padded.shape[0]))
 
 

@@ -107,7 +107,7 @@ class Summary(_Part):
     roi: bool = Field(description="Whether only a part was segmented.")
     computed: float = Field(
         description="Share of the volume's patches that were computed; below 1 with a region of "
-        "interest, or where the structures were looked for first."
+        "interest, or with a localiser."
     )
     measure: Measure
     uncertainty: Uncertainty = Field(description="Of `measure`.")
