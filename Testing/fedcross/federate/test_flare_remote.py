@@ -12,6 +12,7 @@ from fedcross.federate.remote_run import Standing, check_alike, run_remotely
 from fedcross.federate.site_settings import SiteSettings
 from fedcross.federate.site_work import SiteWork, credentials
 from fedcross.model.bundle import verify_bundle
+from fedcross.train.checkpoint import Best
 from fedcross.train.config import TrainingConfig, config_sha256
 from fedcross.train.export import export_run
 from fedcross.train.member import new_member
@@ -207,6 +208,30 @@ def test_a_site_may_share_no_figure_at_all(config: TrainingConfig, tmp_path: Pat
         "round": 2,
         "mean": None,
         "sites": {},
+    }
+
+
+def test_a_round_is_not_the_best_because_the_hardest_site_was_away(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    # s0, s1 in the first and the second round; alone, the second one's mean would be the higher.
+    dices = {"s0": [0.875, 0.75], "s1": [0.25]}
+
+    def away(site: str, task: str, index: int) -> bool:
+        return task == "validate" and not dices[site]
+
+    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "dice": dices[site].pop(0)} if task == "validate" else answer
+
+    remotely(config, tmp_path, fails=away, changes=told)
+    last = RunFolder(tmp_path).checkpoints.latest()
+    assert last is not None
+    assert last.validation == {"mean": 0.75, "s0": 0.75}
+    assert last.best == Best(1, 0.5625, {"s0": 0.875, "s1": 0.25})
+    assert json.loads((tmp_path / "test.json").read_text())["round"] == 1
+    assert json.loads((tmp_path / "status.json").read_text())["best_validation"] == {
+        "round": 1,
+        "dice": 0.5625,
     }
 
 

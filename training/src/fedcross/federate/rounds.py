@@ -8,7 +8,7 @@ from fedcross.federate.plan import Plan
 from fedcross.federate.soup import blended
 from fedcross.federate.strategies import STRATEGIES, Members, first_members
 from fedcross.infer.events import Reporter
-from fedcross.train.checkpoint import Checkpoint, better
+from fedcross.train.checkpoint import Best, Checkpoint, better
 from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import Validation
 from fedcross.train.member import MemberState
@@ -66,7 +66,7 @@ def train_rounds(
             validation = validate(averages or members)
         best, figures = done.best, {}
         if validation is not None:
-            best = better(best, rounds_done, validation.mean_dice)
+            best = better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         done = Checkpoint(rounds_done, members, best, figures, averages)

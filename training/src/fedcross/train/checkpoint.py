@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import safetensors.torch
@@ -29,10 +30,21 @@ _PREFIX, _STATE = "round_", "state.json"
 
 @dataclass(frozen=True)
 class Best:
-    """The round with the highest validation Dice so far."""
+    """The round with the highest validation Dice so far, see `better`.
+
+    Attributes
+    ----------
+    round
+        Its number, from 1.
+    dice
+        Mean of its validation.
+    by_site
+        Site -> Dice there; empty in a checkpoint that was written before these were kept.
+    """
 
     round: int
     dice: float
+    by_site: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,10 +174,9 @@ class Checkpoints:
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
     members = [_write_member(folder, "member", member) for member in checkpoint.members]
     averages = [_write_member(folder, "average", member) for member in checkpoint.averages]
-    best = checkpoint.best
     state = {
         "rounds_done": checkpoint.rounds_done,
-        "best": None if best is None else {"round": best.round, "dice": best.dice},
+        "best": None if checkpoint.best is None else asdict(checkpoint.best),
         "validation": checkpoint.validation,
         "members": members,
         "averages": averages,
@@ -190,6 +201,20 @@ def _read_member(folder: Path, entry: dict[str, Any]) -> MemberState:
     return MemberState.from_tensors(safetensors.torch.load(data))
 
 
-def better(best: Best | None, rounds_done: int, dice: float) -> Best:
-    """The best of what was best so far and a newly validated round; the earlier one on a tie."""
-    return Best(rounds_done, dice) if best is None or dice > best.dice else best
+def better(best: Best | None, new: Best) -> Best:
+    """The best of what was best so far and a newly validated round; the earlier one on a tie.
+
+    A site that was away makes a round's mean easier or harder to reach. So rounds that were judged
+    by different sites are compared by the plain mean over the sites that judged both; if there is
+    none, the round that more sites judged is the better one.
+    """
+    if best is None:
+        return new
+    both = best.by_site.keys() & new.by_site.keys()
+    if not best.by_site or best.by_site.keys() == new.by_site.keys():
+        is_better = new.dice > best.dice
+    elif both:
+        is_better = fmean(new.by_site[s] for s in both) > fmean(best.by_site[s] for s in both)
+    else:
+        is_better = len(new.by_site) > len(best.by_site)
+    return new if is_better else best

@@ -16,6 +16,7 @@ import torch
 from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.infer.events import Reporter
 from fedcross.train.atomic import write_atomically
+from fedcross.train.checkpoint import Best, better
 from fedcross.train.config import TrainingConfig
 from fedcross.train.run_folder import RunFolder
 
@@ -53,6 +54,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._run, self._reporter, self._clock = run, reporter, clock
         self._began = self._written = self._stage_began = clock()
         self._first_done: int | None = None
+        self._best: Best | None = None
         self._status: dict[str, Any] = {
             "state": RUNNING,
             "doing": "",
@@ -115,11 +117,11 @@ class Watch(AbstractContextManager["Watch"]):
         """A line of the metrics: a visit or a validation."""
         self._status["round"] = figures["round"]
         if "validation" in figures:
-            dice = figures["validation"]["mean"]
-            here = {"round": figures["round"], "dice": dice}
-            best = self._status.get("best_validation", here)
-            self._status["last_validation"] = here
-            self._status["best_validation"] = here if dice >= best["dice"] else best
+            by_site = dict(figures["validation"])
+            here = Best(figures["round"], by_site.pop("mean"), by_site)
+            self._best = better(self._best, here)
+            for which, told in (("last", here), ("best", self._best)):
+                self._status[f"{which}_validation"] = {"round": told.round, "dice": told.dice}
         else:
             keys = ("member", "site", "loss", "absent")
             self._status["last_visit"] = {key: figures[key] for key in keys if key in figures}
