@@ -242,6 +242,11 @@ def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_pa
     hold = tmp_path / "hold"
     trial.start("server", "s1")
     trial.start("s0", **held_while(hold, tmp_path))
+    wait_until(  # only s2 is late, however slow the machine
+        lambda: all("Successfully registered" in trial.words(site) for site in ("s0", "s1")),
+        SECONDS,
+        "s0 and s1 at the server",
+    )
     submitted = Submitted(trial, config, tmp_path, replace(PATIENCE, gather=1.0))
     submitted.wait_for_round(1)
     hold.touch()  # no round ends until s2 was noticed
