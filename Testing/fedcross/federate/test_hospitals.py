@@ -22,11 +22,7 @@ from fedcross.train.run_folder import RunFolder
 from federation_processes import Processes, wait_until
 from tiny_federation import write_federation
 
-pytestmark = [
-    pytest.mark.federation,
-    # FLARE's client closes no socket that could not connect, as while the server starts.
-    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
-]
+pytestmark = pytest.mark.federation
 
 SITES = ("s0", "s1", "s2")
 PATIENCE = Patience(poll=1.0, server=90.0, start=90.0, gather=60.0, site=8.0, tries=3)

@@ -20,8 +20,7 @@ archive (7-Zip with AES-256) whose password goes another way, such as the teleph
   authority/                 stays with you and leaves this machine never: it can make new kits
   project.yml                stays with you: who takes part
 
-The server listens on TCP port {port}; it must be reachable there from every hospital and from you, and
-should be from nowhere else: whoever connects and stays silent keeps all others from connecting.
+The server listens on TCP port {port}; it must be reachable there from every hospital and from you.
 Hospitals open no port. Everything is encrypted, and both sides prove who they are (mutual TLS).
 
 At the server:     fedcross federation start server

@@ -2,17 +2,14 @@
 
 import socket
 import ssl
-import struct
 
 from fedcross.federate.coordinator import UnreachableError
 from fedcross.federate.startup_kit import Kit
 
 TIMEOUT_S = 10.0
-# In TLS 1.3 a client learns after the handshake only whether its certificate is accepted, so it waits
-# for an answer. FLARE's server answers a greeting (a frame of type 4, MessagePack) with its own, then
-# refuses this one because it names nobody (a line in its log): a site at work is not disturbed.
-_NAMELESS = b"\x81\xadendpoint_name\xa0"
-GREETING = struct.pack(">IHBBHHHH", 16 + len(_NAMELESS), 0, 4, 0, 0, 0, 1, 1) + _NAMELESS
+# What every HTTP/2 client says first, and an empty SETTINGS frame: a server answers in kind, and one
+# that does not accept the client's certificate hangs up instead.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
@@ -28,8 +25,8 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
     with _connect(kit, where, timeout_s) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=kit.host) as secure:
-                secure.sendall(GREETING)
-                if not secure.recv(16):
+                secure.sendall(PREFACE)
+                if not secure.recv(9):
                     raise UnreachableError(
                         f"{where} hung up at once.",
                         "Its certificate authority may not know this kit: was the federation "
@@ -46,7 +43,7 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
         except ssl.SSLError as error:
             raise UnreachableError(
                 f"{where} does not accept this kit's certificate, or speaks no TLS: "
-                f"{error.reason or 'it hung up'}.",
+                f"{error.reason or error}.",
                 "Ask the coordinator whether the kit is the right one.",
             ) from error
         except OSError as error:
@@ -60,6 +57,7 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
 def _context(kit: Kit) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
     try:
         context.load_verify_locations(kit.authority)
         context.load_cert_chain(kit.certificate, kit.key)
