@@ -13,12 +13,16 @@ VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 
 @dataclass(frozen=True)
 class Options:
-    """How to segment; the values are those of ``python -m fedcross.infer``."""
+    """How to segment; the values are those of ``python -m fedcross.infer``.
+
+    With a region, `localise` changes nothing.
+    """
 
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
     measure: str = "std"
+    localise: bool = False
 
 
 def childWords(
@@ -49,7 +53,7 @@ def childWords(
     if (folder / ROI).is_file():
         arguments["--roi"] = str(folder / ROI)
     flat = [word for pair in arguments.items() for word in pair]
-    return [*flat, "--for-viewer", "--events"]
+    return [*flat, *(["--localise"] if options.localise else []), "--for-viewer", "--events"]
 
 
 def childCommand() -> list[str]:

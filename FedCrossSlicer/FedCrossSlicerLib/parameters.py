@@ -62,13 +62,14 @@ Share = Annotated[float, WithinRange(0.0, 1.0)]
 class Parameters:
     """Parameters of the panel.
 
-    inputVolume, roi, allTimePoints - what to segment.
+    inputVolume, roi, allTimePoints, localise - what to segment, and whether only near the structures.
     result - which result is looked at; the others are how.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode
     allTimePoints: bool = False
+    localise: bool = False
     result: vtkMRMLSegmentationNode
     measure: Measure = Measure.STD
     showHeat: bool = True

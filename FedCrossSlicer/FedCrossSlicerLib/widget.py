@@ -1,6 +1,7 @@
 """The panel: its sections, and the segmentation under way."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class Panel:
 
     def _start(self, parameters: Parameters) -> SegmentationTask | SequenceTask:
         volume, bundle = parameters.inputVolume, Path(self.input.path)
-        options, roi = self.input.options, parameters.roi
+        options, roi = replace(self.input.options, localise=parameters.localise), parameters.roi
         if parameters.allTimePoints and timePoints(volume):
             return SequenceTask(self.logic, volume, bundle, options, roi)
         return self.logic.start(volume, bundle, options, roi)

@@ -232,6 +232,8 @@ def test_what_the_child_is_asked_are_the_words_of_its_command_line(loaded, tmp_p
         *("--measure", "entropy", "--device", "cpu", "--precision", "fp32"),
         *("--backend", "auto", "--for-viewer", "--events"),
     ]
+    words = childWords(tmp_path, Path("a bundle"), Options(localise=True))
+    assert words[-3:] == ["--localise", "--for-viewer", "--events"]
 
 
 def test_the_childs_environment_is_ours_with_the_package_in_front(loaded, monkeypatch):

@@ -59,6 +59,18 @@ def test_what_is_chosen_is_kept_in_the_scene(widget, volume):
     assert ui.measureCombo.currentText == Measure.ENTROPY.label()
 
 
+def test_the_box_only_near_the_structures_is_asked_of_the_child_and_kept(panel, volume):
+    ready = panel()
+    ready.ui.inputSelector.setCurrentNode(volume)
+    asked = []
+    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    assert not ready.ui.localiseCheck.checked
+    click(ready.ui.localiseCheck)
+    click(ready.ui.applyButton)
+    assert [options.localise for options in asked] == [True]
+    assert ready.logic.getParameterNode().localise
+
+
 def test_neither_the_bundles_path_nor_the_device_is_kept_in_the_scene(widget, volume):
     ui = widget.self().ui
     ui.bundleEdit.currentPath = "/home/somebody/bundle"
