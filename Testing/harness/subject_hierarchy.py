@@ -30,9 +30,12 @@ def follow(scene: Any) -> None:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(caller: Any, event: str, node: Any) -> None:
-        item = 0 if scene.IsClosing() else _tree(scene).GetItemByDataNode(node)
-        if item:
-            _tree(scene).RemoveItem(item, False, False)
+        # Only for what is listed: asking for the tree while it is itself removed makes another one.
+        if not scene.IsClosing() and _isListed(node):
+            tree = _tree(scene)
+            item = tree.GetItemByDataNode(node)
+            if item != tree.GetInvalidItemID():
+                tree.RemoveItem(item, False, False)
 
     def imported(caller: Any, event: str) -> None:
         slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
