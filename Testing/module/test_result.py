@@ -131,6 +131,7 @@ def test_the_childs_own_summary_is_understood(loaded, tmp_path):
         bundle=child.BundleIdentity(name="B", sha256="0" * 64, members=2),
         geometry=child.Geometry(size=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0)),
         roi=False,
+        computed=1.0,
         measure="std",
         uncertainty_maps={
             "std": child.UncertaintyMap(max=0.3, window_max=0.5, file="uncertainty.nrrd")
