@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from fedcross.federate.flare_start import command, end_orphans, environment, prepare, stop
+from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
 from fedcross.federate.provision import Federation, init_federation
 from fedcross.federate.startup_kit import Kit, open_kit
 

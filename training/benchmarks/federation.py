@@ -37,8 +37,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
 
-from fedcross.federate.flare_admin import FlareCoordinator
-from fedcross.federate.flare_job import RUNS, build_job
+from fedcross.federate.flare.admin import FlareCoordinator
+from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.supervise import Patience
 from fedcross.federate.supervised_run import SupervisedRun
 from fedcross.train.config import TrainingConfig, load_config

@@ -32,15 +32,15 @@ from scipy import ndimage
 
 from fedcross.console import ConsoleReporter
 from fedcross.errors import DataError
-from fedcross.federate.compare import CASES, PAGE, RUNS, TABLE, compare
-from fedcross.federate.figures import box_plots
 from fedcross.federate.local import read_data
-from fedcross.federate.significance import Spread, holm, over_seeds, paired_test
 from fedcross.infer.events import NullReporter
+from fedcross.study.compare import CASES, PAGE, RUNS, TABLE, compare
+from fedcross.study.figures import box_plots
+from fedcross.study.significance import Spread, holm, over_seeds, paired_test
 from fedcross.train.config import TrainingConfig, load_config
+from fedcross.train.data.phantom_federation import write_phantom_federation
 from fedcross.train.evaluation import evaluate_test
 from fedcross.train.export import load_members
-from fedcross.train.phantom_federation import write_phantom_federation
 from fedcross.train.run_folder import TEST, RunFolder
 
 METHODS = (

@@ -42,10 +42,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from fedcross.infer.device import describe_device, resolve_device
 from fedcross.model.networks import build_network, initialise
 from fedcross.train.config import TrainingConfig, parse_config
+from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import new_member
 from fedcross.train.seeding import torch_generator
-from fedcross.train.sites import find_all_cases, load_sites
 from fedcross.train.trainer import visit
 
 WORKERS = min(4, os.cpu_count() or 4)  # the first implementation has 4

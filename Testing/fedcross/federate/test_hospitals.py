@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedcross.federate.flare_admin import FlareCoordinator
-from fedcross.federate.flare_job import RUNS, build_job
+from fedcross.federate.flare.admin import FlareCoordinator
+from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.local import run_local
 from fedcross.federate.site_check_connection import check_connection
 from fedcross.federate.supervise import Patience

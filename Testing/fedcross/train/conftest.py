@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fedcross.train.config import TrainingConfig
-from fedcross.train.sites import find_all_cases, load_sites
-from fedcross.train.volumes import Site
+from fedcross.train.data.sites import find_all_cases, load_sites
+from fedcross.train.data.volumes import Site
 from tiny_federation import tiny_config
 
 

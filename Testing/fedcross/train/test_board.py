@@ -6,8 +6,8 @@ import torch
 
 from fedcross.errors import ConfigError
 from fedcross.train.board import FOLDER, Board, picture
+from fedcross.train.data.volumes import Volume
 from fedcross.train.run_folder import RunFolder
-from fedcross.train.volumes import Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorBoard's own
 

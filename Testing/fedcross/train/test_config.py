@@ -5,7 +5,7 @@ import pytest
 import dataset_trees
 from fedcross.errors import ConfigError
 from fedcross.train.config import TrainingConfig, config_sha256, config_values, load_config
-from fedcross.train.data_check import check_data
+from fedcross.train.data.check import check_data
 from tiny_federation import write_federation
 
 CONFIGS = Path(__file__).parents[3] / "training" / "configs"

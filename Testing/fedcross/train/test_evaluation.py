@@ -7,11 +7,11 @@ import torch
 
 from fedcross.model.manifest import Structure
 from fedcross.train.config import TrainingConfig
+from fedcross.train.data.reading import read_case
+from fedcross.train.data.sites import find_all_cases, load_sites
+from fedcross.train.data.volumes import Site
 from fedcross.train.evaluation import dice_by_structure, evaluate_test, validate
 from fedcross.train.member import MemberState, new_member
-from fedcross.train.reading import read_case
-from fedcross.train.sites import find_all_cases, load_sites
-from fedcross.train.volumes import Site
 from tiny_federation import tiny_config
 
 

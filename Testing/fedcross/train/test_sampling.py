@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcross.train.data.volumes import Volume
 from fedcross.train.sampling import PatchDraw, draw_epoch, index_motion, sample_patch
-from fedcross.train.volumes import Volume
 
 angle = st.floats(-math.pi, math.pi)
 NO_TURN = (0.0, 0.0, 0.0)

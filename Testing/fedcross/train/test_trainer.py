@@ -8,9 +8,9 @@ import torch
 
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.train.config import TrainingConfig
+from fedcross.train.data.volumes import Site
 from fedcross.train.member import MemberState, new_member
 from fedcross.train.trainer import learning_rate, training_precision, visit
-from fedcross.train.volumes import Site
 
 
 def changed(config: TrainingConfig, **training: Any) -> TrainingConfig:

@@ -28,9 +28,9 @@ from fedcross.infer.summary import Summary
 from fedcross.method.agreement import dice
 from fedcross.method.discrimination import auroc
 from fedcross.train.config import load_config
+from fedcross.train.data.phantom import make_case, write_synthetic_federation
+from fedcross.train.data.phantom_styles import UNSEEN_STYLE
 from fedcross.train.export import export_run
-from fedcross.train.phantom import make_case, write_synthetic_federation
-from fedcross.train.phantom_styles import UNSEEN_STYLE
 
 SEED = 2023
 CASES_PER_SITE = 8

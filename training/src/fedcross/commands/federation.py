@@ -54,7 +54,7 @@ def start(
     kit: Annotated[Path, typer.Argument(help="The server's kit or a hospital's.")],
 ) -> None:
     """Run a kit until Ctrl-C; what dies is started again."""
-    from fedcross.federate.flare_start import keep_running
+    from fedcross.federate.flare.start import keep_running
     from fedcross.federate.startup_kit import open_kit
 
     keep_running(open_kit(kit, "server", "site"), typer.echo)
@@ -73,8 +73,8 @@ def submit(
     """
     import tempfile
 
-    from fedcross.federate.flare_admin import FlareCoordinator
-    from fedcross.federate.flare_job import build_job
+    from fedcross.federate.flare.admin import FlareCoordinator
+    from fedcross.federate.flare.job import build_job
     from fedcross.federate.startup_kit import open_kit
     from fedcross.federate.supervised_run import SupervisedRun
     from fedcross.train.config import load_config
@@ -91,7 +91,7 @@ def submit(
 @app.command("status")
 def status(run: Run, kit: AdminKit) -> None:
     """Say how far a run is, and which hospitals take part."""
-    from fedcross.federate.flare_admin import FlareCoordinator
+    from fedcross.federate.flare.admin import FlareCoordinator
     from fedcross.federate.startup_kit import open_kit
     from fedcross.federate.supervised_run import SupervisedRun
 
@@ -109,7 +109,7 @@ def fetch(
 ) -> None:
     """Make a bundle of a run's best round; bring the members home first, unless they are."""
     from fedcross.federate.coordinator import FederationError
-    from fedcross.federate.flare_admin import FlareCoordinator
+    from fedcross.federate.flare.admin import FlareCoordinator
     from fedcross.federate.startup_kit import open_kit
     from fedcross.federate.supervised_run import SupervisedRun
     from fedcross.train.export import export_run
@@ -130,7 +130,7 @@ def fetch(
 @app.command("abort")
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; its finished rounds are kept at the server, and submit takes it up again."""
-    from fedcross.federate.flare_admin import FlareCoordinator
+    from fedcross.federate.flare.admin import FlareCoordinator
     from fedcross.federate.startup_kit import open_kit
     from fedcross.federate.supervised_run import SupervisedRun
 

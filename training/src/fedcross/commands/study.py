@@ -24,7 +24,7 @@ def compare(
     Finished runs in OUT are kept, an interrupted one goes on.
     """
     from fedcross.console import ConsoleReporter
-    from fedcross.federate.compare import compare as run_comparison
+    from fedcross.study.compare import compare as run_comparison
     from fedcross.train.config import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
@@ -58,8 +58,8 @@ def landscape(
 ) -> None:
     """Show where the average of local models and cross-trained models sit on the sites' losses."""
     from fedcross.console import ConsoleReporter
-    from fedcross.federate.landscape import FIGURE, LandscapeRequest
-    from fedcross.federate.landscape import landscape as look
+    from fedcross.study.landscape import FIGURE, LandscapeRequest
+    from fedcross.study.landscape import landscape as look
 
     request = LandscapeRequest(run, out, data, start, cycles, part, cases, points, reestimate)
     with ConsoleReporter() as reporter:

@@ -31,7 +31,7 @@ def run_here(
     ConfigError
         If the configuration's engine needs hospitals, or does not do what was asked for.
     FedCrossError
-        As `local.run_local` and `flare_simulator.run_simulated`.
+        As `local.run_local` and `flare.simulator.run_simulated`.
     """
     if config.engine.kind == "flare":
         raise ConfigError(
@@ -54,6 +54,6 @@ def run_here(
             'engine.kind is "flare-simulator", but NVIDIA FLARE is not installed.',
             "pip install 'fedcross[federate]'",
         )
-    from fedcross.federate.flare_simulator import run_simulated
+    from fedcross.federate.flare.simulator import run_simulated
 
     run_simulated(config, out, device=device, reporter=reporter)

@@ -14,15 +14,15 @@ from fedcross.infer.answer import terminable
 from fedcross.infer.events import NullReporter, Reporter
 from fedcross.train.board import Board
 from fedcross.train.config import TrainingConfig
+from fedcross.train.data.sites import find_all_cases, load_sites
+from fedcross.train.data.splits import SiteCases
+from fedcross.train.data.volumes import Site
 from fedcross.train.environment import environment, training_devices
 from fedcross.train.evaluation import evaluate_test, validate
 from fedcross.train.export import load_members
 from fedcross.train.method_config import TITLES
 from fedcross.train.run_folder import TEST, RunFolder, open_run
-from fedcross.train.sites import find_all_cases, load_sites
-from fedcross.train.splits import SiteCases
 from fedcross.train.trainer import training_precision
-from fedcross.train.volumes import Site
 from fedcross.train.watch import Watch
 
 

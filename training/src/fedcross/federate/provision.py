@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fedcross.errors import ConfigError
-from fedcross.federate.flare_kits import make_kits
+from fedcross.federate.flare.kits import make_kits
 from fedcross.federate.provision_kits import (
     close_to_others,
     settle_admin,

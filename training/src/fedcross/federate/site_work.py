@@ -16,11 +16,11 @@ from fedcross.federate.site_settings import SiteSettings
 from fedcross.infer.device import resolve_device
 from fedcross.model.versions import package_versions
 from fedcross.train.config import TrainingConfig, config_sha256
+from fedcross.train.data.sites import find_all_cases, load_sites
+from fedcross.train.data.volumes import Site
 from fedcross.train.evaluation import evaluate_test, validate
 from fedcross.train.member import MemberState
-from fedcross.train.sites import find_all_cases, load_sites
 from fedcross.train.trainer import training_precision, visit
-from fedcross.train.volumes import Site
 
 DECIDING = ("fedcross", "torch")  # packages whose versions must be the same everywhere
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"

@@ -11,11 +11,11 @@ from fedcross.federate.plan import Plan
 from fedcross.federate.strategies import POOLED
 from fedcross.infer.events import Reporter
 from fedcross.train.config import TrainingConfig
+from fedcross.train.data.volumes import Site
 from fedcross.train.member import MemberState
 from fedcross.train.method_config import AGGREGATING
 from fedcross.train.run_folder import RunFolder
 from fedcross.train.trainer import VisitReport, visit
-from fedcross.train.volumes import Site
 
 POOLED_NAME = "all sites"
 

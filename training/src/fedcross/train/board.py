@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.errors import ConfigError
+from fedcross.train.data.volumes import Volume
 from fedcross.train.run_folder import RunFolder
-from fedcross.train.volumes import Volume
 
 FOLDER = "tensorboard"
 SHOWN_DEVIATIONS = 2.5  # from black to white, of the z-scores

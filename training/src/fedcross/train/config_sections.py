@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from fedcross.model.manifest import Structure
 
 if TYPE_CHECKING:
-    from fedcross.train.datasets import Dataset
+    from fedcross.train.data.datasets import Dataset
 
 Count = Annotated[int, Field(ge=0)]
 SiteName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
@@ -47,7 +47,7 @@ Split = Annotated[
 def _dataset(name: str) -> "Dataset":
     """What is known about a data set; ValueError if it is none."""
     # Here, because it brings SimpleITK, which a machine that only trains may lack.
-    from fedcross.train.datasets import DATASETS
+    from fedcross.train.data.datasets import DATASETS
 
     if name not in DATASETS:
         close = difflib.get_close_matches(name, DATASETS, n=1)

@@ -23,11 +23,11 @@ from fedcross.method.uncertainty import EnsembleStatistics
 from fedcross.model.manifest import Structure
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
+from fedcross.train.data.reading import read_case
+from fedcross.train.data.volumes import CaseFiles, Site, Volume
 from fedcross.train.member import MemberState
-from fedcross.train.reading import read_case
 from fedcross.train.reliability import Reliability
 from fedcross.train.surface import surface_by_structure
-from fedcross.train.volumes import CaseFiles, Site, Volume
 
 Dices = dict[str, float]
 Array = NDArray[np.float32]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedcross.train.volumes import Volume
+from fedcross.train.data.volumes import Volume
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]

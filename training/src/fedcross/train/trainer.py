@@ -17,13 +17,13 @@ from fedcross.infer.device import Precision, resolve_precision
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.config_sections import OptimisationConfig
+from fedcross.train.data.volumes import Site, Volume
 from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import MemberState
 from fedcross.train.optimizer import make_optimizer, optimizer_tensors
 from fedcross.train.pull import Pull
 from fedcross.train.sampling import draw_epoch, sample_batch
 from fedcross.train.seeding import torch_generator
-from fedcross.train.volumes import Site, Volume
 
 POLYNOMIAL = 0.9
 Progress = Callable[[int, int], None]

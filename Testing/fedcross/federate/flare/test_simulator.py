@@ -1,0 +1,100 @@
+"""NVIDIA FLARE's simulator, with real processes for server and sites: one run for all tests here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.engines import run_here
+from fedcross.federate.flare.job import build_job, read_terms
+from fedcross.infer.events import NullReporter
+from fedcross.train.config import TrainingConfig, load_config
+from tiny_federation import tiny_config, write_federation
+
+SIMULATED = '[engine]\nkind = "flare-simulator"'
+
+
+class Lines(NullReporter):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def log(self, message: str) -> None:
+        self.heard.append(message)
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("federation")
+    write_federation(folder, sites=3, rounds=2, extra=SIMULATED)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(federation: Path) -> TrainingConfig:
+    return load_config(federation / "config.toml")
+
+
+def test_the_simulator_and_the_local_engine_write_the_same_members(
+    federation: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    lines = Lines()
+    local = config.model_copy(update={"engine": config.engine.model_copy(update={"kind": "local"})})
+    run_here(local, federation / "local", device="cpu")
+    run_here(config, federation / "flare", device="cpu", reporter=lines)
+    for number in (1, 2):
+        for member in range(3):
+            path = f"checkpoints/round_{number:04d}/member_{member}.safetensors"
+            one, other = ((federation / run / path).read_bytes() for run in ("local", "flare"))
+            assert one == other, path
+    figures = json.loads((federation / "flare" / "test.json").read_text(encoding="utf-8"))
+    assert figures["sites"].keys() == {"s0", "s1", "s2"}
+    assert [line[:9] for line in lines.heard if line.startswith("Round")] == [
+        "Round 1/2",
+        "Round 2/2",
+    ]
+    assert not list(federation.glob(".flare*"))
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        run_here(config, federation / "flare")
+
+
+def test_a_job_is_json_without_code_and_without_the_data_folder(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    job = build_job(config, tmp_path, run_id="first")
+    files = {str(path.relative_to(job)) for path in job.rglob("*") if path.is_file()}
+    app = ("config_fed_server.json", "config_fed_client.json", "federation.json")
+    assert files == {"meta.json", *(f"app/config/{name}" for name in app)}
+    assert all(str(config.data_root) not in (job / name).read_text() for name in files)
+    terms = read_terms(job / "app" / "config")
+    assert (terms.run, terms.config.sites) == ("first", config.sites)
+    meta = json.loads((job / "meta.json").read_text())
+    assert meta["deploy_map"] == {"app": ["server", "s0", "s1", "s2"]}
+
+
+def test_what_does_not_suit_the_engine_is_refused(tmp_path: Path) -> None:
+    pooled = tiny_config(tmp_path, kind="centralised", extra=SIMULATED)
+    with pytest.raises(ConfigError, match="centralised needs the cases of all sites in one place"):
+        build_job(pooled, tmp_path, run_id="first")
+    far = tiny_config(tmp_path, extra='[engine]\nkind = "flare"')
+    with pytest.raises(ConfigError, match="fedcross federation submit"):
+        run_here(far, tmp_path / "run")
+    near = tiny_config(tmp_path, extra=SIMULATED)
+    with pytest.raises(ConfigError, match="--tensorboard is for"):
+        run_here(near, tmp_path / "run", tensorboard=True)
+
+
+def test_a_site_whose_name_flare_does_not_allow_is_named(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    site = config.sites[0].model_copy(update={"name": "St. Mary's"})
+    odd = config.model_copy(update={"sites": (site, *config.sites[1:])})
+    with pytest.raises(ConfigError, match="Mary's"):
+        build_job(odd, tmp_path, run_id="first")
+
+
+def test_terms_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "federation.json").write_text("{")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_terms(tmp_path)

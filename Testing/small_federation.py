@@ -1,0 +1,67 @@
+"""Two small sites in memory: fixtures for whoever trains or compares."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from fedcross.federate.local import FederationData
+from fedcross.train.config import TrainingConfig, parse_config
+from fedcross.train.data.splits import SiteCases
+from fedcross.train.data.volumes import Site, Volume
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def small() -> TrainingConfig:
+    """Two sites; volumes are one patch, and only the last round is validated."""
+    return parse_config(
+        {
+            "name": "Small",
+            "method": {"rounds": 3, "local_epochs": 1},
+            "network": {"name": "unet", "base_channels": 2, "norm": "batch"},
+            "preprocessing": {"spacing_mm": [2, 2, 2], "patch_size": [32, 16, 16]},
+            "structures": [{"name": "Blob", "label": 1}],
+            "training": {
+                "batch_size": 2,
+                "patches_per_case": 2,
+                "momentum": 0.9,
+                "validate_every": 3,
+            },
+            "sites": [
+                {"name": name, "images": "i", "labels": "l", "split": [1, 1, 0]}
+                for name in ("s0", "s1")
+            ],
+        },
+        source="small",
+    )
+
+
+def bright_box(name: str, seed: int, contrast: float) -> Volume:
+    """A box in noise, (16, 16, 32)."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.zeros(16, 16, 32, dtype=torch.uint8)
+    z, y, x = torch.randint(1, 6, (3,), generator=generator).tolist()
+    label[z : z + 9, y : y + 8, x : x + 16] = 1
+    return Volume(name, torch.randn(label.shape, generator=generator) + contrast * label, label)
+
+
+@pytest.fixture(scope="session")
+def small_data() -> FederationData:
+    """In memory: the first site with two training cases, the second with one."""
+    sites = [
+        Site(
+            f"s{index}",
+            tuple(bright_box(f"t{case}", 10 * index + case, 3.0 - index) for case in range(cases)),
+            (bright_box("v", 10 * index + 9, 3.0 - index),),
+        )
+        for index, cases in enumerate((2, 1))
+    ]
+    return FederationData([SiteCases((), (), ()) for _ in sites], sites)

@@ -1,0 +1,129 @@
+"""Sites in memory: every training and validation case read, checked and preprocessed once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+
+from fedcross.errors import DataError
+from fedcross.infer.events import NullReporter, Reporter
+from fedcross.infer.geometry import Grid
+from fedcross.infer.preprocess import prepare
+from fedcross.model.manifest import Preprocessing
+from fedcross.train.config import TrainingConfig
+from fedcross.train.data.cache import VolumeCache, cache_key
+from fedcross.train.data.cases import find_cases
+from fedcross.train.data.reading import in_case, read_case
+from fedcross.train.data.splits import SiteCases
+from fedcross.train.data.volumes import CaseFiles, Site, Volume
+
+
+def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
+    """Find and split the cases of every site, in the configuration's order.
+
+    Raises
+    ------
+    DataError
+        As `cases.find_cases`, or if one image belongs to two sites.
+    """
+    found = [find_cases(site, config.data_root, config.seed) for site in config.sites]
+    owner: dict[tuple[Path, int | None], str] = {}
+    for site, cases in zip(config.sites, found, strict=True):
+        for case in (*cases.train, *cases.validation, *cases.test):
+            image = case.image.resolve(), case.channel
+            if image in owner:
+                raise DataError(
+                    f"The image of case {case.name} belongs to two sites, {owner[image]} and "
+                    f"{site.name}: a test case of one could be a training case of the other.",
+                    "Name it in exclude at one of them.",
+                )
+            owner[image] = site.name
+    return found
+
+
+def load_sites(
+    config: TrainingConfig, found: Sequence[SiteCases], reporter: Reporter | None = None
+) -> list[Site]:
+    """Read and preprocess the training and validation cases of every site.
+
+    Where the configuration names a cache, what is there already is not made again, and the volumes
+    stay on disk, memory-mapped.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    found
+        From `find_all_cases`.
+    reporter
+        Hears of every case read.
+
+    Raises
+    ------
+    DataError
+        If a case cannot be used; it is named.
+    OutputError
+        If the cache cannot be written.
+    """
+    hear = reporter or NullReporter()
+    cache = None if config.cache is None else VolumeCache(config.cache)
+    total = sum(len(cases.train) + len(cases.validation) for cases in found)
+    done = 0
+    sites = []
+    for site, cases in zip(config.sites, found, strict=True):
+        label_map, missing = site.mapping(config.structures), site.missing(config.structures)
+        volumes = []
+        for case in (*cases.train, *cases.validation):
+            volume = load_volume(case, label_map, config.preprocessing, site.name, cache)
+            volumes.append(replace(volume, missing=missing))
+            done += 1
+            hear.progress(done, total, "read")
+        count = len(cases.train)
+        train, validation = tuple(volumes[:count]), tuple(volumes[count:])
+        sites.append(Site(site.name, train, validation, cases.test, label_map, missing))
+    return sites
+
+
+def load_volume(
+    case: CaseFiles,
+    label_map: Mapping[int, int],
+    preprocessing: Preprocessing,
+    site: str,
+    cache: VolumeCache | None = None,
+) -> Volume:
+    """Read one case and bring it onto the model's grid, the label by nearest neighbour."""
+
+    def make() -> Volume:
+        image, label = read_case(case, label_map, site)
+        try:
+            prepared = prepare(image, preprocessing)
+        except DataError as error:
+            raise in_case(error, case, site) from error
+        mapped = sitk.GetImageFromArray(label)
+        mapped.CopyInformation(image)
+        oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(mapped, preprocessing.orientation))
+        on_grid = _nearest(oriented, prepared.oriented, prepared.grid)
+        return Volume(case.name, torch.from_numpy(prepared.array), torch.from_numpy(on_grid))
+
+    if cache is None:
+        return make()
+    return cache.volume(case.name, cache_key(case, label_map, preprocessing), make)
+
+
+def _nearest(label: NDArray[np.uint8], old: Grid, new: Grid) -> NDArray[np.uint8]:
+    """Resample between grids of the same axes and centre, as `prepare` does the image.
+
+    A sample half way between two voxels takes the one of the higher index, so that the result does
+    not hang on how a file rounds its geometry.
+    """
+    picks = []
+    for count, size, step, voxel in zip(
+        new.shape, old.shape, new.spacing_mm[::-1], old.spacing_mm[::-1], strict=True
+    ):
+        positions = (np.arange(count) - (count - 1) / 2) * (step / voxel) + (size - 1) / 2
+        picks.append(np.floor(positions + 0.5).astype(np.intp).clip(0, size - 1))
+    return np.ascontiguousarray(label[np.ix_(*picks)])
