@@ -61,6 +61,7 @@ def test_counters_cannot_be_forged(config: TrainingConfig) -> None:
         ({"optimizer__exp_avg__a__weight": torch.zeros(2)}, "which no member has"),
         ({"weights__a__weight": torch.tensor([3e3, 4e3])}, "weights moved by 4995, more than 10"),
         ({"optimizer__momentum_buffer__a__weight": torch.tensor([6e4, 0.0])}, "next step would"),
+        ({"weights__a__weight": torch.tensor([1e30, 0.0])}, r"weights moved by 1e\+30"),
     ],
 )
 def test_a_poisoned_update_is_refused_and_named(

@@ -90,7 +90,7 @@ def _check_tensor(who: str, name: str, tensor: Tensor, like: Tensor) -> None:
             f"{who} with {name} of shape {tuple(tensor.shape)} and {tensor.dtype}, which must be "
             f"{tuple(like.shape)} and {like.dtype}."
         )
-    if not bool(torch.isfinite(tensor).all()):
+    if not _is_finite(tensor):
         raise UpdateError(f"{who} with NaN or infinite numbers in {name}.")
     if name.startswith("exp_avg_sq.") and bool((tensor < 0).any()):
         raise UpdateError(f"{who} with squares below 0 in {name}.")
@@ -104,9 +104,9 @@ def _check_size(
     config: TrainingConfig,
 ) -> None:
     real = [name for name, tensor in weights.items() if tensor.is_floating_point()]  # no counters
-    own = norm(before.weights[name] for name in real)
+    own = _size(before.weights[name] for name in real)
     for what, size in (
-        ("weights moved", norm(weights[n] - before.weights[n] for n in real)),
+        ("weights moved", _size(weights[n] - before.weights[n] for n in real)),
         ("next step would move its weights", next_step(optimizer, config.training)),
     ):
         if size > config.engine.max_update * own:
@@ -122,7 +122,7 @@ def next_step(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> 
     That is rate * |momentum| for sgd and rate * |m / (sqrt(v) + 1e-8)| for adamw; 0 without state.
     """
     if settings.optimizer == "sgd":
-        return settings.learning_rate * norm(optimizer.values())
+        return settings.learning_rate * _size(optimizer.values())
     means, squares = part(optimizer, "exp_avg."), part(optimizer, "exp_avg_sq.")
     steps = (
         mean.double() / (squares[name].double().sqrt() + ADAM_EPSILON)
@@ -130,6 +130,22 @@ def next_step(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> 
         if name in squares
     )
     return settings.learning_rate * norm(steps)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # The norm is 30 times as fast to compute; it may overflow where every number is finite.
+    return not tensor.is_floating_point() or bool(
+        torch.linalg.vector_norm(tensor).isfinite() or torch.isfinite(tensor).all()
+    )
+
+
+def _size(tensors: Iterable[Tensor]) -> float:
+    """What `norm` returns, within a hundredth: in the tensors' own precision unless that overflows."""
+    sizes = []
+    for tensor in tensors:
+        size = float(torch.linalg.vector_norm(tensor))
+        sizes.append(size if math.isfinite(size) else norm([tensor]))
+    return math.hypot(*sizes)
 
 
 def norm(tensors: Iterable[Tensor]) -> float:

@@ -15,7 +15,7 @@ from fedcross.federate.remote import (
     together,
 )
 from fedcross.federate.remote_evaluation import test_remotely, validate_remotely
-from fedcross.federate.rounds import begin, train_rounds
+from fedcross.federate.rounds import Behind, begin, train_rounds
 from fedcross.federate.site_work import OPEN, credentials
 from fedcross.infer.events import NullReporter, Reporter
 from fedcross.train.config import TrainingConfig
@@ -62,9 +62,9 @@ class Standing(NullReporter):
             "message": self._message,
         }
 
-    def after_round(self, run: RunFolder, reporter: Reporter) -> bool:
-        """Note that a round was finished, and tell `reporter`; whether to end here."""
-        self.reached(run.checkpoints.rounds()[-1])
+    def after_round(self, reporter: Reporter) -> bool:
+        """Note that one more round is done, and tell `reporter`; whether to end here."""
+        self.reached(self._rounds_done + 1)
         reporter.progress(self._rounds_done, self._rounds, "train")
         return self._pause.is_set()
 
@@ -113,18 +113,19 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
             hear.log(told)
         hear.stage("train", f"Training {title} at {len(config.sites)} sites")
         hear.progress(done, config.method.rounds, "train")
-        finished = train_rounds(
-            config,
-            run,
-            plan,
-            RemoteVisits(config, plan, sites, run, done, hear.log),
-            lambda members: validate_remotely(members, config, sites, hear.log),
-            hear,
-            stop=lambda: standing.after_round(run, hear),
-        )
+        with Behind(run.checkpoints.save) as save:
+            finished = train_rounds(
+                config,
+                run,
+                plan,
+                RemoteVisits(config, plan, sites, run, done, hear.log),
+                lambda members: validate_remotely(members, config, sites, hear.log),
+                hear,
+                save=save,
+                stop=lambda: standing.after_round(hear),
+            )
         if not finished:
             raise KeyboardInterrupt
-        standing.reached(config.method.rounds)
         hear.stage("test", "Evaluating the best round on the sites' test cases")
         best = load_members(run, "best")
         figures = test_remotely(best.predictors, config, sites, hear.log)

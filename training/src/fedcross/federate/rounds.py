@@ -1,8 +1,10 @@
 """The rounds of a run, whichever engine makes the visits: train, validate, bring to safety."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from statistics import fmean
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from fedcross.federate.plan import Plan
 from fedcross.federate.soup import blended
@@ -13,6 +15,8 @@ from fedcross.train.config import TrainingConfig
 from fedcross.train.evaluation import Validation
 from fedcross.train.member import MemberState
 from fedcross.train.run_folder import RunFolder
+
+Save = Callable[[Checkpoint], None]
 
 
 class RoundVisits(Protocol):
@@ -36,6 +40,7 @@ def train_rounds(
     validate: Callable[[Members], Validation | None],
     reporter: Reporter,
     *,
+    save: Save | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Run the strategy from where the run stands; after every round validate and bring to safety.
@@ -48,6 +53,8 @@ def train_rounds(
         The engine's: train the members at the sites, and judge what predicts.
     reporter
         Hears a line after every round.
+    save
+        Brings a finished round to safety; None writes it to the run's folder and waits.
     stop
         Asked after every round.
 
@@ -56,6 +63,7 @@ def train_rounds(
     bool
         Whether all rounds are done; False after a stop.
     """
+    save = save or run.checkpoints.save
     done = begin(config, run)
     rounds = range(done.rounds_done, config.method.rounds)
     strategy = STRATEGIES[config.method.kind](done.members, plan, visits, rounds)
@@ -70,11 +78,51 @@ def train_rounds(
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         done = Checkpoint(rounds_done, members, best, figures, averages)
-        run.checkpoints.save(done)
+        save(done)
         reporter.log(_line(rounds_done, config.method.rounds, visits.losses, validation))
         if stop() and rounds_done < config.method.rounds:
             return False
     return True
+
+
+class Behind:
+    """Brings a round to safety while the next one is under way; at the end all are safe.
+
+    For members that nobody changes any more, such as those that came from elsewhere. A round that
+    cannot be written is known when the next one is to be, or at the end.
+
+    Parameters
+    ----------
+    save
+        Writes a round, and returns when it is safe.
+    """
+
+    def __init__(self, save: Save) -> None:
+        self._save = save
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, checkpoint: Checkpoint) -> None:
+        """Begin to write a round once the one before is safe."""
+        self._wait()
+        self._last = self._pool.submit(self._save, checkpoint)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        if error is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:

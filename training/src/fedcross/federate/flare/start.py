@@ -23,6 +23,11 @@ PAUSE_S = 3.0  # before it is started again
 PATIENCE = 5  # deaths in a row, each sooner than
 SOON_S = 60.0
 GRACE_S = 5.0
+PIECES = {
+    "NVFLARE_TENSOR_DOWNLOAD_CHUNK_SIZE": 16 * 2**20,
+    "NVFLARE_STREAMING_CHUNK_SIZE": 4 * 2**20,
+}
+"""Bytes of the pieces in which a member is asked for, and of those in which they travel."""
 
 
 def command(kit: Kit) -> list[str]:
@@ -111,11 +116,13 @@ def environment() -> dict[str, str]:
     """What the process inherits, and what is set for FLARE.
 
     glibc's arenas are limited, as FLARE advises, to hold less memory, and their pages are huge, for
-    a member is copied more than once on its way; and errors go to the server by their type only,
-    without a traceback in which a case could be named.
+    a member is copied more than once on its way; it goes in larger pieces than FLARE would cut, for
+    each of them passes through the server's relay in Python. Errors go to the server by their type
+    only, without a traceback in which a case could be named.
     """
     malloc = {"MALLOC_ARENA_MAX": "4", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-    return {**malloc, **os.environ, "NVFLARE_SECURE_LOGGING": "true"}
+    pieces = {name: str(size) for name, size in PIECES.items()}
+    return {**malloc, **pieces, **os.environ, "NVFLARE_SECURE_LOGGING": "true"}
 
 
 def stop(pid: int) -> None:
