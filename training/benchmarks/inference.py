@@ -10,6 +10,9 @@ the peer held to AVX2. A contender whose labels or spread differ from the peer's
 allows is not compared: its row says so, and the exit code is 1. With the localiser a Dice of 0.995 is
 enough, and the spread, which is 0 away from the structures then, is not looked at.
 
+``--device cuda:0`` compares on a GPU instead, and tells how much of the rate at which it multiplies bf16
+matrices the networks reach (untested: no GPU was at hand).
+
 ``--scaling`` measures volumes and numbers of members, and from them how time grows.
 """
 
@@ -29,6 +32,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from agreement import LEAST_DICE, STD_LIMIT, lowest_dice
+from arithmetic import matrix_rate
 from inference_material import make_bundle, make_volume
 from inference_report import Row, Scaled, write_report
 from localiser import LEAST_DICE as LEAST_DICE_LOCALISED
@@ -52,6 +56,15 @@ class Contender:
         """Whom it is compared with."""
         return "MONAI fp32, AVX2" if self.avx2 else "MONAI fp32"
 
+    @property
+    def folder(self) -> str:
+        """Where its results go."""
+        return _folder(self.name)
+
+
+def _folder(name: str) -> str:
+    return name.replace(" ", "_").replace(",", "")
+
 
 def _ours(backend: str, precision: str, *, avx2: bool = False, localise: bool = False) -> Contender:
     name = (
@@ -73,16 +86,24 @@ CONTENDERS = (
     _ours("openvino", "fp32", avx2=True),
     _ours("openvino", "fp32", avx2=True, localise=True),
 )
+ON_A_GPU = (
+    Contender("MONAI fp32", None),
+    _ours("torch", "fp32"),
+    _ours("tuned", "fp32"),
+    _ours("tuned", "bf16"),
+    _ours("tuned", "bf16", localise=True),
+)
 SCALING_SIZES = ((160, 160, 16), (224, 224, 24), (320, 320, 24), (384, 384, 32))
 SCALING_MEMBERS = (1, 2, 4, 8)
 
 
-def peer(bundle: Path, image: Path, out: Path) -> None:
+def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     """Segment with MONAI's inferer and ensemble: the process that we are compared with."""
     import torch
     from monai.inferers import SlidingWindowInferer
     from monai.transforms import MeanEnsemble
 
+    from fedcross.infer.device import resolve_device
     from fedcross.infer.ensemble import label_map
     from fedcross.infer.preprocess import prepare, to_source_grid
     from fedcross.infer.segmentation_io import write_segmentation
@@ -95,27 +116,31 @@ def peer(bundle: Path, image: Path, out: Path) -> None:
     inferer = SlidingWindowInferer(
         roi_size=steps.patch_size[::-1], overlap=steps.overlap, mode="gaussian", sw_batch_size=1
     )
-    batch = torch.from_numpy(prepared.array)[None, None]
+    where = resolve_device(device)
+    batch = torch.from_numpy(prepared.array)[None, None].to(where)
     predictions = []
     with torch.no_grad():
         for index in range(len(opened.manifest.members)):
-            network = opened.load_member(index)
+            network = opened.load_member(index, where)
             predictions.append(inferer(batch, lambda x, n=network: n(x).softmax(dim=1))[0])
-    mean = np.asarray(MeanEnsemble()(predictions), dtype=np.float32)
-    std = torch.stack([p[1] for p in predictions]).std(dim=0, correction=0).numpy()
+    mean = np.asarray(MeanEnsemble()(predictions).cpu(), dtype=np.float32)
+    std = torch.stack([p[1] for p in predictions]).std(dim=0, correction=0).cpu().numpy()
     out.mkdir(parents=True, exist_ok=True)
     labels = prepared.source.image(label_map(mean, prepared))
     write_segmentation(labels, opened.manifest.structures, out / "segmentation.seg.nrrd")
     write_volume(prepared.source.image(to_source_grid(std, prepared)), out / "uncertainty.nrrd")
 
 
-def run(contender: Contender, bundle: Path, image: Path, out: Path) -> tuple[float, float, float]:
+def run(
+    contender: Contender, bundle: Path, image: Path, out: Path, device: str
+) -> tuple[float, float, float]:
     """Run a contender; return its wall time and processor time in s, and its peak memory in MB."""
     if contender.options is None:
         command = [sys.executable, __file__, "--peer"]
     else:
-        command = [sys.executable, "-m", "fedcross.infer", "--device", "cpu", *contender.options]
-    command += ["--bundle", str(bundle), "--image", str(image), "--out", str(out)]
+        command = [sys.executable, "-m", "fedcross.infer", *contender.options]
+    command += ["--device", device, "--bundle", str(bundle), "--image", str(image)]
+    command += ["--out", str(out)]
     environment = os.environ | WAITING | (AVX2 if contender.avx2 else {})
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -141,13 +166,15 @@ def difference(out: Path, reference: Path) -> tuple[float, float]:
     return lowest_dice(*labels), float(np.abs(maps[0] - maps[1]).max())
 
 
-def side_by_side(bundle: Path, image: Path, out: Path, contenders: list[Contender]) -> list[Row]:
+def side_by_side(
+    bundle: Path, image: Path, out: Path, contenders: list[Contender], device: str
+) -> list[Row]:
     """Run the contenders one after another; each follows the peer it is compared with."""
     rows: dict[str, Row] = {}
     for contender in contenders:
-        folder = out / contender.name.replace(" ", "_").replace(",", "")
-        seconds, processor, peak = run(contender, bundle, image, folder)
-        dice, std = difference(folder, out / contender.peer.replace(" ", "_").replace(",", ""))
+        folder = out / contender.folder
+        seconds, processor, peak = run(contender, bundle, image, folder, device)
+        dice, std = difference(folder, out / _folder(contender.peer))
         rows[contender.name] = Row(
             contender.name, contender.peer, seconds, processor, peak, dice, std,
             comparable=dice >= LEAST_DICE_LOCALISED
@@ -158,32 +185,57 @@ def side_by_side(bundle: Path, image: Path, out: Path, contenders: list[Contende
     return list(rows.values())
 
 
-def scale(out: Path, contender: Contender, members: int) -> list[Scaled]:
+def scale(out: Path, contender: Contender, members: int, device: str) -> list[Scaled]:
     """Measure volumes with `members`, and the smallest volume with other numbers of them."""
     cases = [(size, members) for size in SCALING_SIZES]
     cases += [(SCALING_SIZES[0], k) for k in SCALING_MEMBERS if k != members]
     found = []
     for size, k in cases:
-        image, bundle = material(out, size, k)
-        seconds, processor, peak = run(contender, bundle, image, out / "scaled")
+        image, bundle = material(out, size, k, device)
+        seconds, processor, peak = run(contender, bundle, image, out / "scaled", device)
         timings = json.loads((out / "scaled" / "summary.json").read_text())["timings_s"]
         found.append(Scaled(size, k, seconds, processor, peak, timings))
         print(found[-1], flush=True)
     return found
 
 
-def material(out: Path, size: tuple[int, int, int], members: int) -> tuple[Path, Path]:
-    """Return the volume and the bundle, made and converted where they are not there yet."""
+def material(out: Path, size: tuple[int, int, int], members: int, device: str) -> tuple[Path, Path]:
+    """Return the volume and the bundle, made and, for a CPU, converted where they are not yet."""
     image, bundle = out / f"volume_{'x'.join(map(str, size))}.nrrd", out / f"bundle_{members}"
     if not image.exists():
         make_volume(image, size)
     if not bundle.exists():
         make_bundle(bundle, members)
+    if device != "cpu":
+        return image, bundle
     convert = "from fedcross.infer.conversion import converted_member as convert; import sys; \
 from pathlib import Path; from fedcross.model.bundle import open_bundle; \
 b = open_bundle(Path(sys.argv[1])); [convert(b, i) for i in range(len(b.manifest.members))]"
     subprocess.run([sys.executable, "-c", convert, str(bundle)], check=True)
     return image, bundle
+
+
+def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
+    """Share of a GPU's rate of multiplying matrices that the members of a contender reached."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from fedcross.infer.ensemble import STAGE
+    from fedcross.infer.patches import count_patches
+    from fedcross.infer.preprocess import prepare
+    from fedcross.infer.volume_io import read_volume
+    from fedcross.model.bundle import open_bundle
+
+    opened, where = open_bundle(bundle), torch.device(device)
+    steps = opened.manifest.preprocessing
+    patch = steps.patch_size[::-1]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        opened.load_member(0, where)(torch.zeros(1, 1, *patch, device=where))
+    shape = prepare(read_volume(image), steps).array.shape
+    summary = json.loads((folder / "summary.json").read_text())
+    patches = count_patches(shape, patch, steps.overlap) * len(opened.manifest.members)
+    flop = counter.get_total_flops() * patches * summary["computed"]
+    return flop / summary["timings_s"][STAGE] / matrix_rate(where)
 
 
 def facts() -> dict[str, Any]:
@@ -208,6 +260,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=3, default=(320, 320, 24), help="x y z")
     parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:0")
     parser.add_argument("--only", nargs="*", help="names of contenders; their peer must have run")
     parser.add_argument("--scaling", action="store_true", help="sizes and numbers of members, too")
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
@@ -215,18 +268,29 @@ def main() -> int:
     parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer:
-        peer(given.bundle, given.image, given.out)
+        peer(given.bundle, given.image, given.out, given.device)
         return 0
     given.out.mkdir(parents=True, exist_ok=True)
     before = facts()
-    image, bundle = material(given.out, tuple(given.size), given.members)
-    chosen = [c for c in CONTENDERS if not given.only or c.name in given.only]
-    rows = side_by_side(bundle, image, given.out, chosen)
-    auto = _ours("openvino", "fp32")
-    scaled = scale(given.out, auto, given.members) if given.scaling else []
+    image, bundle = material(given.out, tuple(given.size), given.members, given.device)
+    on_gpu = given.device != "cpu"
+    chosen = [
+        c for c in (ON_A_GPU if on_gpu else CONTENDERS) if not given.only or c.name in given.only
+    ]
+    rows = side_by_side(bundle, image, given.out, chosen, given.device)
+    auto = _ours("tuned", "bf16") if on_gpu else _ours("openvino", "fp32")
+    scaled = scale(given.out, auto, given.members, given.device) if given.scaling else []
     described = before | {
-        "size": given.size, "members": given.members, "load_after": facts()["load"],
+        "device": given.device, "size": given.size, "members": given.members,
+        "load_after": facts()["load"],
     }  # fmt: skip
+    if on_gpu:
+        described["of_the_bf16_matrix_rate"] = {
+            c.name: of_the_rate(given.out / c.folder, bundle, image, given.device)
+            for c in chosen
+            if c.options is not None
+        }
+        print(described["of_the_bf16_matrix_rate"])
     write_report(rows, scaled, described, given.out)
     return 0 if all(row.comparable for row in rows) else 1
 

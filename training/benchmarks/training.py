@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import torch
+from arithmetic import matrix_rate
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -230,18 +231,7 @@ def floor(size: Size, device: torch.device) -> tuple[float, float]:
     x, y, z = size.patch
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(2, 1, z, y, x, device=device)).sum().backward()
-    kind = torch.bfloat16 if device.type == "cuda" else torch.float32
-    side = 8192 if device.type == "cuda" else 1536
-    a = torch.randn(side, side, device=device, dtype=kind)
-    rates = []
-    for _ in range(5):
-        began = time.perf_counter()
-        for _ in range(4):
-            a @ a
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        rates.append(4 * 2 * side**3 / (time.perf_counter() - began))
-    return counter.get_total_flops() / 2, max(rates)
+    return counter.get_total_flops() / 2, matrix_rate(device)
 
 
 def table(rows: dict[str, dict[str, float | None]], flop: float, rate: float) -> str:

@@ -15,6 +15,8 @@ from fedcross.infer import backends, conversion
 from fedcross.infer.backends import choose_backend
 from fedcross.infer.conversion import converted_member
 from fedcross.infer.fold import fold_normalisation
+from fedcross.infer.patches import Box, blend_patches
+from fedcross.infer.torch_predictor import DevicePredictor, TorchPredictor
 from fedcross.model.architecture import (
     Architecture,
     DynUNetArchitecture,
@@ -116,6 +118,24 @@ def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
     kept = first.copy()
     predict(np.ones(PATCH, np.float32))
     assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("needed", [None, (slice(0, 9), slice(3, 20), slice(30, 41))])
+def test_blending_where_it_is_computed_gives_the_hosts_result_to_the_bit(
+    needed: Box | None,
+) -> None:
+    """As on a GPU, which is not at hand: here the device is the CPU."""
+    network = nn.Conv3d(1, 3, 3, padding=1).eval().requires_grad_(False)
+    volume = np.random.default_rng(0).normal(size=(27, 21, 41)).astype(np.float32)
+    volume[:, :, :14] = 0  # air
+    how = {"patch": (8, 6, 10), "overlap": 0.6, "classes": 3, "needed": needed}
+    cpu = torch.device("cpu")
+    there, here = (
+        blend_patches(kind(network, device=cpu, temperature=0.5), volume, **how)
+        for kind in (DevicePredictor, TorchPredictor)
+    )
+    assert np.array_equal(there, here)
+    assert 0 < np.count_nonzero(here[1]) < here[1].size
 
 
 def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:

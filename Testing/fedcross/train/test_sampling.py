@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcross.train.data.volumes import Volume
-from fedcross.train.sampling import PatchDraw, draw_epoch, index_motion, sample_patch
+from fedcross.train.sampling import (
+    PatchDraw,
+    around,
+    draw_epoch,
+    index_motion,
+    sample_batch,
+    sample_patch,
+)
 
 angle = st.floats(-math.pi, math.pi)
 NO_TURN = (0.0, 0.0, 0.0)
@@ -213,3 +221,44 @@ def test_a_patch_is_multiplied_then_shifted_and_its_label_stays() -> None:
     )
     torch.testing.assert_close(shaded, image * 1.5 - 0.25)
     assert torch.equal(label, same_label)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    start=st.tuples(st.floats(-3, 9), st.floats(-3, 12), st.floats(-3, 6)),
+    turns=st.tuples(angle, angle, angle),
+    spacing=st.tuples(st.floats(0.4, 3), st.floats(0.4, 3), st.floats(0.4, 3)),
+)
+def test_what_a_patch_sees_of_a_volume_is_all_it_needs(
+    start: tuple[float, float, float],
+    turns: tuple[float, float, float],
+    spacing: tuple[float, float, float],
+) -> None:
+    volume, patch = a_volume(12, 16, 11), (4, 6, 5)
+    draw = PatchDraw(0, start, turns)
+    cropped, moved = around(volume, draw, patch, spacing)
+    assert cropped.image.shape == cropped.label.shape
+    image, label = sample_patch(cropped, moved, patch, spacing)
+    expected, drawn = sample_patch(volume, draw, patch, spacing)
+    assert torch.allclose(image, expected, atol=1e-4)
+    # A point between two voxels may round to either of them.
+    assert (label != drawn).float().mean() <= 0.02
+
+
+def test_only_what_a_patch_sees_is_cut_out() -> None:
+    cropped, moved = around(
+        a_volume(40, 40, 40), PatchDraw(0, (10.0, 20.0, 5.0), NO_TURN), (4, 6, 5), (1, 1, 1)
+    )
+    assert cropped.image.shape == (4 + 2, 6 + 2, 5 + 2)  # a voxel more at each end
+    assert moved.start == (1.0, 1.0, 1.0)
+
+
+def test_volumes_that_lie_elsewhere_are_cropped_before_they_are_brought_over() -> None:
+    volume = a_volume(12, 16, 11)
+    draws = [PatchDraw(0, (3.0, 4.0, 2.0), (0.1, 0.0, 0.2)), PatchDraw(0, (0.0, 0.0, 0.0), NO_TURN)]
+    how: dict[str, Any] = {"patch": (4, 6, 5), "spacing_mm": (1.0, 1.0, 1.0)}
+    images, labels = sample_batch([volume], draws, **how, device=torch.device("meta"))
+    assert (images.device.type, images.shape) == ("meta", (2, 1, 4, 6, 5))
+    assert labels.shape == (2, 4, 6, 5)
+    here, _ = sample_batch([volume], draws, **how, device=torch.device("cpu"))
+    assert torch.equal(here, sample_batch([volume], draws, **how)[0])

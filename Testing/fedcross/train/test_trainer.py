@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fedcross.errors import ConfigError, DeviceError
+from fedcross.train import trainer
 from fedcross.train.config import TrainingConfig
 from fedcross.train.data.volumes import Site
 from fedcross.train.member import MemberState, new_member
@@ -214,6 +215,14 @@ def test_too_little_memory_is_said(
     monkeypatch.setattr("fedcross.train.trainer.sample_batch", full)
     with pytest.raises(DeviceError, match=r"memory of cpu.*batch_size"):
         visit(member, sites[0], 0, config, cpu)
+
+
+def test_volumes_that_would_crowd_a_gpus_memory_stay_where_they_are(
+    sites: list[Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "_free", lambda _: 3 * sites[0].train[0].nbytes)
+    kept = trainer._within_reach(sites[0].train, torch.device("cuda:0"))
+    assert [id(volume) for volume in kept] == [id(volume) for volume in sites[0].train]
 
 
 def test_a_machine_that_only_trains_needs_neither_monai_nor_simpleitk() -> None:

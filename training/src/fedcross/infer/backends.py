@@ -2,8 +2,8 @@
 
 ============  ================================================================================
 ``torch``     PyTorch as it is: what the others are compared with
-``tuned``     PyTorch with normalisation folded and channels last; on a GPU the next member is
-              loaded while one computes (untested: no GPU was at hand)
+``tuned``     PyTorch with normalisation folded and channels last; on a GPU patches are blended there,
+              and the next member is loaded while one computes (untested: no GPU was at hand)
 ``openvino``  OpenVINO on a CPU: the fastest there; PyTorch is not even imported once the members
               have been converted
 ============  ================================================================================

@@ -101,10 +101,10 @@ def blend(
         float32 (C, D, H, W).
     """
     # Here and not above: other back-ends run the ensemble without PyTorch.
-    from fedcross.infer.torch_predictor import TorchPredictor
+    from fedcross.infer.torch_predictor import predictor_on
 
     return blend_patches(
-        TorchPredictor(network, device=device, precision=precision, temperature=temperature),
+        predictor_on(device)(network, device=device, precision=precision, temperature=temperature),
         np.asarray(volume, dtype=np.float32),
         patch=patch_size[::-1],
         overlap=overlap,

@@ -6,9 +6,9 @@ results can be compared number by number. Shapes here are (D, H, W) = (z, y, x).
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ Progress = Callable[[int, int], None]
 Slab = tuple[slice, NDArray[np.float32]]
 """Neighbouring slices z of a volume, and float32 (C, dz, H, W): the values of C maps in them."""
 
+_zeros = partial(np.zeros, dtype=np.float32)
+
 
 class PatchPredictor(Protocol):
     """One live member on one execution back-end: a patch to probabilities."""
@@ -32,6 +34,14 @@ class PatchPredictor(Protocol):
 
         Float32 on the host; the result may be overwritten by the next call.
         """
+
+
+@runtime_checkable
+class BlendingPredictor(PatchPredictor, Protocol):
+    """One that blends where it computes, on a GPU: only finished slices come to the host."""
+
+    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> "Blend":
+        """Begin; the parameters are those of `Blend`."""
 
 
 def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[Start]:
@@ -145,7 +155,10 @@ def stream_patches(
     starts = plan_patches(padded.shape, patch, overlap)
     wanted = _touching(starts, patch, before, needed)
     weight = gaussian_weight(patch)
-    slab = _Slab(classes, patch[0], padded.shape)
+    if isinstance(predict, BlendingPredictor):
+        slab = predict.blending(classes, padded.shape, weight)
+    else:
+        slab = Blend(predict, classes, padded.shape, weight)
     depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
 
     def trimmed(finished: Iterator[Slab]) -> Iterator[Slab]:  # without what was put around
@@ -165,56 +178,87 @@ def stream_patches(
         box = tuple(slice(low, low + side) for low, side in zip(start, patch, strict=True))
         voxels = np.ascontiguousarray(padded[box])
         if (voxels == voxels[0, 0, 0]).all():
-            slab.add_background(start, weight)
+            slab.add_background(start)
         else:
-            slab.add(start, weight, weight * predict(voxels))
+            slab.add(start, voxels)
         if progress is not None:
             progress(done, len(wanted))
     yield from trimmed(slab.finish(padded.shape[0]))
 
 
-class _Slab:
-    """Sums of weighted probabilities over as many slices as a patch is deep; it moves up along z."""
+class Blend:
+    """Sums of weighted probabilities over as many slices as a patch is deep; it moves up along z.
 
-    def __init__(self, classes: int, depth: int, shape: Sequence[int]) -> None:
+    Parameters
+    ----------
+    predict
+        The member.
+    classes
+        C, background included.
+    shape
+        Of the volume, (D, H, W), at least a patch.
+    weight
+        How much each voxel of a patch counts, (d, h, w).
+    zeros
+        Makes an array where the sums are to be kept; NumPy's on the host.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[NDArray[np.float32]], Any],
+        classes: int,
+        shape: Sequence[int],
+        weight: Any,
+        zeros: Callable[[tuple[int, ...]], Any] = _zeros,
+    ) -> None:
+        self._predict, self._weight = predict, weight
         self._low = 0
-        self._depth = depth
-        self._total = np.zeros((classes, depth, *shape[1:]), dtype=np.float32)
-        self._counted = np.zeros((depth, *shape[1:]), dtype=np.float32)
+        self._depth = weight.shape[0]
+        self._total = zeros((classes, self._depth, *shape[1:]))
+        self._counted = zeros((1, self._depth, *shape[1:]))
 
-    def add(self, start: Start, weight: NDArray[np.float32], weighted: NDArray[np.float32]) -> None:
-        """Take in a patch in the slab: its weights (d, h, w), and its probabilities times these."""
-        box = self._box(start, weight)
-        self._total[:, *box] += weighted
-        self._counted[box] += weight
+    def add(self, start: Start, voxels: NDArray[np.float32]) -> None:
+        """Take in what the member says of a patch (d, h, w) that starts in the slab."""
+        box = self._box(start)
+        self._total[box] += self._weight * self._predict(voxels)
+        self._counted[box] += self._weight
 
-    def add_background(self, start: Start, weight: NDArray[np.float32]) -> None:
+    def add_background(self, start: Start) -> None:
         """Take in a patch of nothing but background."""
-        box = self._box(start, weight)
-        self._total[0, *box] += weight
-        self._counted[box] += weight
+        box = self._box(start)
+        self._total[:1][box] += self._weight
+        self._counted[box] += self._weight
 
     def finish(self, stop: int) -> Iterator[Slab]:
         """Yield the blend of the slices before `stop` that are left, and move up to there."""
         while self._low < stop:
             count = min(stop - self._low, self._depth)
-            total, counted = self._total[:, :count], self._counted[:count]
-            total[0][counted == 0] = 1
-            counted[counted == 0] = 1
+            total, counted = self._total[:, :count], self._counted[:, :count]
+            nowhere = counted == 0
+            total[:1][nowhere] = 1
+            counted[nowhere] = 1
             total /= counted
-            yield slice(self._low, self._low + count), total
-            kept = self._depth - count
-            self._total[:, :kept] = self._total[:, count:]
-            self._counted[:kept] = self._counted[count:]
-            self._total[:, kept:] = 0
-            self._counted[kept:] = 0
+            yield slice(self._low, self._low + count), self.on_host(total)
+            for sums in (self._total, self._counted):
+                self.move_up(sums, count)
             self._low += count
 
-    def _box(self, start: Start, weight: NDArray[np.float32]) -> Box:
+    def on_host(self, finished: Any) -> NDArray[np.float32]:
+        """Return sums as the host's array, which may be the same memory."""
+        values: NDArray[np.float32] = finished
+        return values
+
+    def move_up(self, sums: Any, count: int) -> None:
+        """Let go of the first `count` slices (axis 1) in place; zeros come after the last."""
+        kept = self._depth - count
+        sums[:, :kept] = sums[:, count:]
+        sums[:, kept:] = 0
+
+    def _box(self, start: Start) -> tuple[slice, slice, slice, slice]:
         z, y, x = start
-        depth, height, width = weight.shape
+        depth, height, width = self._weight.shape
         z -= self._low
-        return slice(z, z + depth), slice(y, y + height), slice(x, x + width)
+        return slice(None), slice(z, z + depth), slice(y, y + height), slice(x, x + width)
 
 
 def count_patches(

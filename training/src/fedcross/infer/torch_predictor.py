@@ -1,17 +1,17 @@
 """The execution back-ends that are always there: a member as a PyTorch module, as it is or tuned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from fedcross.errors import DeviceError
 from fedcross.infer.device import Precision, describe_device, resolve_precision
 from fedcross.infer.fold import fold_normalisation
-from fedcross.infer.patches import PatchPredictor
+from fedcross.infer.patches import Blend, PatchPredictor
 from fedcross.infer.prefetch import Load, Prefetch
 from fedcross.model.bundle import Bundle
 
@@ -45,7 +45,7 @@ class TorchBackend:
         """Bring a member to life; see `fedcross.infer.backends.Backend`."""
         with memory_errors_translated():
             network = self._bring(bundle, index)
-        return TorchPredictor(
+        return predictor_on(self._device)(
             network,
             device=self._device,
             precision=self.precision,
@@ -92,10 +92,17 @@ class TorchPredictor:
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
         with self._context():
-            batch = torch.from_numpy(patch)[None, None].to(self._device)  # (1, 1, d, h, w)
-            logits = self._network(batch).float() / self._temperature  # (1, C, d, h, w)
-            probabilities: NDArray[np.float32] = logits.softmax(dim=1)[0].cpu().numpy()
+            probabilities: NDArray[np.float32] = self._probabilities(patch).cpu().numpy()
         return probabilities
+
+    def _probabilities(self, patch: NDArray[np.float32]) -> Tensor:
+        """The same, on the device."""
+        batch = torch.from_numpy(patch)[None, None]  # (1, 1, d, h, w)
+        if self._device.type == "cuda":  # from pinned memory the copy runs beside the computing
+            batch = batch.pin_memory()
+        batch = batch.to(self._device, non_blocking=True)
+        logits: Tensor = self._network(batch).float() / self._temperature  # (1, C, d, h, w)
+        return logits.softmax(dim=1)[0]
 
     @contextmanager
     def _context(self) -> Iterator[None]:
@@ -108,6 +115,41 @@ class TorchPredictor:
                 # Convolutions round to 10 bits by default; fp32 was asked for.
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             yield
+
+
+class DevicePredictor(TorchPredictor):
+    """A network whose patches are blended where they are computed; see `TorchPredictor`."""
+
+    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
+        """Begin; see `fedcross.infer.patches.Blend`."""
+        with memory_errors_translated():
+            return _DeviceBlend(
+                self._there,
+                classes,
+                shape,
+                torch.from_numpy(weight).to(self._device),
+                lambda wanted: torch.zeros(wanted, device=self._device),
+            )
+
+    def _there(self, patch: NDArray[np.float32]) -> Tensor:
+        with self._context():
+            return self._probabilities(patch)
+
+
+class _DeviceBlend(Blend):
+    def on_host(self, finished: Tensor) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = finished.cpu().numpy()
+        return values
+
+    def move_up(self, sums: Tensor, count: int) -> None:
+        kept = sums[:, count:].clone()  # PyTorch does not copy between parts that overlap
+        sums[:, : kept.shape[1]] = kept
+        sums[:, kept.shape[1] :] = 0
+
+
+def predictor_on(device: torch.device) -> type[TorchPredictor]:
+    """The kind of predictor for a device: on a GPU one that blends there."""
+    return DevicePredictor if device.type == "cuda" else TorchPredictor
 
 
 @contextmanager

@@ -6,7 +6,7 @@ gives the same patches on every device.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -107,20 +107,28 @@ def draw_epoch(
 
 
 def sample_batch(
-    volumes: Sequence[Volume], draws: Sequence[PatchDraw], *, patch: Shape, spacing_mm: Triple
+    volumes: Sequence[Volume],
+    draws: Sequence[PatchDraw],
+    *,
+    patch: Shape,
+    spacing_mm: Triple,
+    device: torch.device | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cut out a batch.
 
     Parameters
     ----------
     volumes
-        The cases, on the device where the patches are wanted.
+        The cases. What lies elsewhere than on `device` is cropped there to what the patch sees, and
+        only that is brought over.
     draws
         One per patch.
     patch
         (D, H, W) in voxels.
     spacing_mm
         (x, y, z) of the volumes and the patches.
+    device
+        Where the patches are wanted; None is where the volumes are.
 
     Returns
     -------
@@ -129,7 +137,13 @@ def sample_batch(
     labels : Tensor
         (N, D, H, W) int64, nearest voxel; 0 outside.
     """
-    pairs = [sample_patch(volumes[draw.case], draw, patch, spacing_mm) for draw in draws]
+    pairs = []
+    for draw in draws:
+        volume = volumes[draw.case]
+        if device is not None and volume.image.device != device:
+            volume, draw = around(volume, draw, patch, spacing_mm)
+            volume = volume.to(device)
+        pairs.append(sample_patch(volume, draw, patch, spacing_mm))
     return torch.stack([image for image, _ in pairs]), torch.stack([label for _, label in pairs])
 
 
@@ -159,6 +173,27 @@ def sample_patch(
         inside &= (nearest >= 0) & (nearest < n)
         flat = flat * n + nearest.clamp(0, n - 1)
     return image, torch.take(volume.label, flat).long() * inside
+
+
+def around(
+    volume: Volume, draw: PatchDraw, patch: Shape, spacing_mm: Triple
+) -> tuple[Volume, PatchDraw]:
+    """The part of a volume that a patch sees, and where the patch lies in it."""
+    matrix, offset = index_motion(draw, patch, spacing_mm)
+    lows, parts = [], []
+    for row, first, side in zip(matrix, offset, volume.image.shape, strict=True):
+        # From the first voxel of the patch to its corners, on the near and on the far side.
+        steps = [step * (count - 1) for step, count in zip(row, patch, strict=True)]
+        near = first + sum(min(step, 0.0) for step in steps)
+        far = first + sum(max(step, 0.0) for step in steps)
+        # One voxel more than interpolation looks at: the crop's own border is never seen.
+        low = min(max(math.floor(near) - 1, 0), side - 1)
+        lows.append(low)
+        parts.append(slice(low, max(min(math.ceil(far) + 2, side), low + 1)))
+    z, y, x = (start - low for start, low in zip(draw.start, lows, strict=True))
+    box = tuple(parts)
+    cropped = replace(volume, image=volume.image[box], label=volume.label[box])
+    return cropped, replace(draw, start=(z, y, x))
 
 
 def index_motion(

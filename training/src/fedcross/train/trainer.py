@@ -5,7 +5,7 @@ round's number: repeating it gives the same member, to the bit on a CPU.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,8 @@ from fedcross.train.sampling import draw_epoch, sample_batch
 from fedcross.train.seeding import torch_generator
 
 POLYNOMIAL = 0.9
+GPU_SHARE = 0.3
+"""Of a GPU's free memory: a site's volumes may take so much of it, the rest is for training."""
 Progress = Callable[[int, int], None]
 
 
@@ -137,7 +139,7 @@ def _visit(
 ) -> tuple[MemberState, VisitReport]:
     began = time.perf_counter()
     network, optimizer = _load(member, config, device)
-    volumes = [volume.to(device) for volume in site.train]
+    volumes = _within_reach(site.train, device)
     generator = torch_generator("patches", config.seed, member.index, round_index)
     pull = Pull(network, config.method, member.rounds_done)
     if config.training.compile:
@@ -193,13 +195,17 @@ def _epoch(
     )
     for group in optimizer.param_groups:
         group["lr"] = rate
-    device = volumes[0].image.device
+    device = next(network.parameters()).device
     bf16 = training_precision(settings, device) == "bf16"
     total = torch.zeros((), device=device)
     for first in range(0, len(draws), settings.batch_size):
         batch = draws[first : first + settings.batch_size]
         images, labels = sample_batch(
-            volumes, batch, patch=(z, y, x), spacing_mm=config.preprocessing.spacing_mm
+            volumes,
+            batch,
+            patch=(z, y, x),
+            spacing_mm=config.preprocessing.spacing_mm,
+            device=device,
         )
         if settings.noise > 0:
             images += settings.noise * _noise(images, generator)
@@ -214,6 +220,24 @@ def _epoch(
         optimizer.step()
         total += loss.detach() * len(batch)
     return total, len(draws)
+
+
+def _within_reach(volumes: Sequence[Volume], device: torch.device) -> list[Volume]:
+    """The volumes on the device; where they would crowd a GPU's memory, as they are.
+
+    A patch's surroundings are then brought there when it is cut.
+    """
+    if device.type == "cuda" and sum(volume.nbytes for volume in volumes) > GPU_SHARE * _free(
+        device
+    ):
+        return list(volumes)
+    return [volume.to(device) for volume in volumes]
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of a GPU's memory that this process can still have; PyTorch holds some for later."""
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + held
 
 
 def _noise(images: Tensor, generator: torch.Generator) -> Tensor:

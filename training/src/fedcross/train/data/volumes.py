@@ -38,6 +38,11 @@ class Volume:
         """Flat indices of the labelled voxels, (n,) int64 on the CPU; n may be 0."""
         return self.label.cpu().flatten().nonzero()[:, 0]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of image and label."""
+        return self.image.nbytes + self.label.nbytes
+
     def to(self, device: torch.device) -> "Volume":
         """The same case on `device` (itself if it is there already)."""
         if device == self.image.device:
