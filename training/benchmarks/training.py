@@ -7,7 +7,8 @@
 file, z-scored and resampled by ITK through a random rigid transform, in `DataLoader` workers that end
 with the epoch; float32, contiguous, and ``loss.item()`` after each step. ``ours`` is one visit of
 `fedcross.train.trainer`: cases prepared once and kept, patches cut on the device, channels last, one
-wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and loss.
+wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and loss. On a
+GPU there is ``pair`` as well: two such visits side by side, each in a stream of its own.
 
 Both run in processes of their own, by turns, so that the machine's other work hits both alike; the rate
 is the median over the turns, the first epoch of each (start of workers, tuning) left out. How near the
@@ -24,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -172,6 +174,21 @@ def ours(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell
     visit(member, site, 0, config, device, lambda *_: tell(size.cases * 2))
 
 
+def pair(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell) -> None:
+    """Two members side by side, as ``--device cuda:0,cuda:0`` trains them."""
+    config = configuration(size, folder, epochs)
+    (site,) = load_sites(config, find_all_cases(config))
+    both = threading.Barrier(2, action=lambda: tell(2 * size.cases * 2))
+
+    def one(index: int) -> None:
+        member = new_member(index, config.network, 0)
+        with torch.cuda.stream(torch.cuda.Stream(device)):
+            visit(member, site, 0, config, device, lambda *_: both.wait())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, range(2)))
+
+
 @contextmanager
 def utilisation(device: torch.device) -> Iterator[list[int]]:
     """Percentages of time in which the GPU was busy, ten a second; none without NVIDIA's library."""
@@ -192,10 +209,13 @@ def utilisation(device: torch.device) -> Iterator[list[int]]:
     ended.set()
 
 
+CONTENDERS = {"peer": peer, "ours": ours, "pair": pair}
+
+
 def child(given: argparse.Namespace) -> None:
     """Run one contender and print its figures."""
     size, device = SIZES[given.size], resolve_device(given.device)
-    loop = {"peer": peer, "ours": ours}[given.child]
+    loop = CONTENDERS[given.child]
     ends = [(time.perf_counter(), 0)]
     with utilisation(device) as busy:
         loop(size, given.out / "data", device, given.epochs, partial(_note, ends))
@@ -262,7 +282,7 @@ def main() -> int:
         "--epochs", type=int, default=4, help="of every turn, the first not counted"
     )
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--child", choices=("peer", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         child(given)
@@ -270,7 +290,8 @@ def main() -> int:
     size, device = SIZES[given.size], resolve_device(given.device)
     make_cases(size, given.out / "data")
     load = os.getloadavg()
-    turns = [{name: run(name, given) for name in ("peer", "ours")} for _ in range(given.turns)]
+    names = [name for name in CONTENDERS if name != "pair" or device.type == "cuda"]
+    turns = [{name: run(name, given) for name in names} for _ in range(given.turns)]
     flop, rate = floor(size, device)
     rows = {
         name: {
@@ -279,7 +300,7 @@ def main() -> int:
             else statistics.median(t[name][key] for t in turns)
             for key in turns[0][name]
         }
-        for name in ("peer", "ours")
+        for name in names
     }
     facts = {
         "date": str(date.today()),

@@ -19,7 +19,16 @@ def test_auto_is_every_gpu_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert [str(device) for device in training_devices("auto")] == ["cuda:0", "cuda:1", "cuda:2"]
-    assert [str(d) for d in training_devices("cuda:2, cuda:0,cuda:2")] == ["cuda:2", "cuda:0"]
+    assert [str(d) for d in training_devices("cuda:2, cuda:0")] == ["cuda:2", "cuda:0"]
+
+
+def test_a_gpu_named_twice_trains_two_members_and_a_processor_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert [str(device) for device in training_devices("cuda:0,cuda:0")] == ["cuda:0", "cuda:0"]
+    assert training_devices("cpu,cpu") == (CPU,)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

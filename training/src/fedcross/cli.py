@@ -60,7 +60,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in OUT.")] = False,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, or GPUs: cuda:0, or cuda:0,cuda:1 for a member on each.")
+        str,
+        typer.Option(
+            help="auto, cpu, or GPUs: cuda:0, or cuda:0,cuda:1 for a member on each; one named twice "
+            "trains two members side by side."
+        ),
     ] = "auto",
     data: DataRoot = None,
     cache: Cache = None,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 
 import torch
@@ -30,7 +31,8 @@ class LocalVisits:
     sites
         In the configuration's order.
     devices
-        Where to compute: with several, as many visits of a round side by side.
+        Where to compute: with several, as many visits of a round side by side. A GPU may be there more
+        than once: each time is a stream of its own.
     run
         Hears of every visit: site, loss, bytes that would cross the wire there and back.
     reporter
@@ -49,9 +51,9 @@ class LocalVisits:
         self._config, self._plan = config, plan
         self._run, self._reporter = run, reporter
         self._workers = len(devices)
-        self._idle: SimpleQueue[torch.device] = SimpleQueue()
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for device in devices:
-            self._idle.put(device)
+            self._idle.put(_Worker(device, has_stream=devices.count(device) > 1))
         self._sites = list(sites)
         self._per_round = len(sites) if config.method.kind in AGGREGATING else config.members
         self._losses: list[float] = []
@@ -93,13 +95,19 @@ class LocalVisits:
             for _ in range(self._config.method.local_epochs):
                 self._epoch_done()
             return None
-        device = self._idle.get()
+        worker = self._idle.get()
         try:
-            return visit(
-                member, site, round_index, self._config, device, lambda _, __: self._epoch_done()
-            )
+            with worker.stream():
+                return visit(
+                    member,
+                    site,
+                    round_index,
+                    self._config,
+                    worker.device,
+                    lambda _, __: self._epoch_done(),
+                )
         finally:
-            self._idle.put(device)
+            self._idle.put(worker)
 
     def _epoch_done(self) -> None:
         method = self._config.method
@@ -137,6 +145,19 @@ class LocalVisits:
     def _wire_bytes(self, member: MemberState) -> int:
         tensors = member.state().items()
         return sum(tensor.nbytes for name, tensor in tensors if not self._plan.stays(name))
+
+
+class _Worker:
+    """A device that does one visit at a time; on a GPU that others use as well, in its own stream."""
+
+    def __init__(self, device: torch.device, *, has_stream: bool) -> None:
+        self.device = device
+        # One for all visits: PyTorch keeps memory for each stream apart.
+        is_shared_gpu = has_stream and device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if is_shared_gpu else None  # type: ignore[no-untyped-call]
+
+    def stream(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
 
 def pooled(sites: Sequence[Site]) -> Site:

@@ -17,7 +17,7 @@ def training_devices(name: str) -> tuple[torch.device, ...]:
     ----------
     name
         ``auto`` (all CUDA devices, or else the CPU), ``cpu``, or CUDA devices with commas between
-        them, such as ``cuda:0,cuda:1``.
+        them, such as ``cuda:0,cuda:1``. One that is named twice trains two members side by side.
 
     Raises
     ------
@@ -26,7 +26,11 @@ def training_devices(name: str) -> tuple[torch.device, ...]:
     """
     if name == "auto" and torch.cuda.is_available():
         return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
-    return tuple(dict.fromkeys(resolve_device(each.strip()) for each in name.split(",")))
+    devices = tuple(resolve_device(each.strip()) for each in name.split(","))
+    # A CPU's threads all work on one member anyway.
+    return (
+        devices if all(each.type == "cuda" for each in devices) else tuple(dict.fromkeys(devices))
+    )
 
 
 def environment(devices: Sequence[torch.device]) -> dict[str, Any]:
