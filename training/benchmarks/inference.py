@@ -22,7 +22,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,6 +32,7 @@ import numpy as np
 import SimpleITK as sitk
 from agreement import LEAST_DICE, STD_LIMIT, lowest_dice
 from arithmetic import matrix_rate
+from child_process import Usage, run_measured
 from inference_material import make_bundle, make_volume
 from inference_report import Row, Scaled, write_report
 from localiser import LEAST_DICE as LEAST_DICE_LOCALISED
@@ -131,28 +131,15 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     write_volume(prepared.source.image(to_source_grid(std, prepared)), out / "uncertainty.nrrd")
 
 
-def run(
-    contender: Contender, bundle: Path, image: Path, out: Path, device: str
-) -> tuple[float, float, float]:
-    """Run a contender; return its wall time and processor time in s, and its peak memory in MB."""
+def run(contender: Contender, bundle: Path, image: Path, out: Path, device: str) -> Usage:
+    """Run a contender in a process of its own."""
     if contender.options is None:
         command = [sys.executable, __file__, "--peer"]
     else:
         command = [sys.executable, "-m", "fedcross.infer", *contender.options]
     command += ["--device", device, "--bundle", str(bundle), "--image", str(image)]
     command += ["--out", str(out)]
-    environment = os.environ | WAITING | (AVX2 if contender.avx2 else {})
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-    )
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)  # what this child alone has used
-    process.returncode = status
-    seconds = time.perf_counter() - start
-    if status != 0:
-        raise RuntimeError(f"{contender.name} failed: {said.decode(errors='replace')[-500:]}")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024  # kB on Linux
+    return run_measured(command, os.environ | WAITING | (AVX2 if contender.avx2 else {}))
 
 
 def difference(out: Path, reference: Path) -> tuple[float, float]:

@@ -11,18 +11,16 @@ use come on top. What is written goes to FOLDER and is removed; FOLDER/memory.js
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 import torch
+from child_process import run_measured
 from inference import facts
 
 from fedcross.model.architecture import DynUNetArchitecture
@@ -122,18 +120,12 @@ def measure(size: tuple[int, ...], members: int, folder: Path) -> Measured:
     make_bundle(bundle, members)
     command = [sys.executable, "-m", "fedcross.infer", "--device", "cpu", "--backend", "tuned"]
     command += ["--bundle", str(bundle), "--image", str(image), "--out", str(out), "--for-viewer"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)  # of this child alone
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{size}, K = {members}: the child ended with {process.returncode}")
-    seconds = time.perf_counter() - start
+    usage = run_measured(command)
     summary = json.loads((out / "summary.json").read_text())
     volume_ml = np.prod(size) * np.prod(SPACING_MM) / 1000
     found = tuple(round(float(one["volume_ml"] / volume_ml), 4) for one in summary["structures"])
     ensemble_s = summary["timings_s"]["ensemble"]
-    return Measured(size, members, usage.ru_maxrss / 1024, seconds, ensemble_s, found)
+    return Measured(size, members, usage.peak_mb, usage.seconds, ensemble_s, found)
 
 
 def table(measured: list[dict]) -> str:
