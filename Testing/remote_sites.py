@@ -13,6 +13,11 @@ from fedcross.train.member import MemberState
 Answer = dict[str, Any]
 
 
+def as_it_is(before: MemberState, after: MemberState) -> MemberState:
+    """What leaves a site without filters."""
+    return after
+
+
 class SitesHere:
     """Every site of a configuration, at work in this process.
 
@@ -43,7 +48,9 @@ class SitesHere:
         self._config, self._others = config, others or {}
         self._fails, self._changes = fails, changes
         self._one_at_a_time = threading.Lock()
-        self._work = {site.name: SiteWork(config, site.name, settings) for site in config.sites}
+        self._work = {
+            site.name: SiteWork(config, site.name, settings, as_it_is) for site in config.sites
+        }
 
     def greet(self) -> dict[str, Mapping[str, str]]:
         own = credentials(self._config)

@@ -18,6 +18,7 @@ from fedcross.federate.supervised_run import SupervisedRun
 from fedcross.model.bundle import verify_bundle
 from fedcross.train.config import TrainingConfig, load_config
 from fedcross.train.export import export_run
+from fedcross.train.member import new_member
 from fedcross.train.run_folder import RunFolder
 from federation_processes import Processes, wait_until
 from tiny_federation import write_federation
@@ -271,3 +272,27 @@ def test_a_poisoned_member_is_refused_and_the_run_goes_on_without_it(
     for member in last.members:
         assert all(bool(torch.isfinite(tensor).all()) for tensor in member.state().values())
         assert member.rounds_done == 2
+
+
+def test_a_hospitals_own_privacy_policy_filters_what_leaves_it(
+    trial: Processes, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, rounds=1, epochs=1)
+    keeps_all = {
+        "path": "nvflare.app_common.filters.exclude_vars.ExcludeVars",
+        "args": {"exclude_vars": "."},
+    }
+    scope = {"name": "hospital", "task_result_filters": [keeps_all]}
+    policy = {"scopes": [scope], "default_scope": "hospital"}
+    (trial.kit("s0").path / "local" / "privacy.json").write_text(json.dumps(policy))
+    trial.start("server", *SITES)
+    run = Submitted(trial, config, tmp_path).finish()
+    last = run.checkpoints.latest()
+    assert last is not None
+    for member in last.members:
+        new = new_member(member.index, config.network, config.seed)
+        unchanged = all(
+            torch.equal(member.weights[name], new.weights[name]) for name in new.weights
+        )
+        assert unchanged == (member.last_site == "s0")
+        assert member.rounds_done == 1

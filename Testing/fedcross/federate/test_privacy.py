@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,57 +7,60 @@ import torch
 
 from fedcross.errors import ConfigError
 from fedcross.federate.plan import make_plan
-from fedcross.federate.privacy import promise, protected
+from fedcross.federate.privacy import changed_by, noised, promise
 from fedcross.method.privacy import gaussian_delta, gaussian_epsilon
-from fedcross.train.config import TrainingConfig
+from fedcross.train.config import TrainingConfig, load_config
 from fedcross.train.engine_config import EngineConfig
 from fedcross.train.member import MemberState
-from tiny_federation import tiny_config
+from tiny_federation import tiny_config, write_federation
 
-BEFORE = MemberState(0, {"w": torch.zeros(4)}, {})
-AFTER = replace(
-    BEFORE,
-    weights={"w": torch.tensor([3.0, 4.0, 0.0, 0.0])},
-    optimizer={"momentum_buffer.w": torch.ones(4)},
-    rounds_done=1,
-)
+UPDATE = {"w": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0])}
 
 
 def engine(**values: float) -> EngineConfig:
     return EngineConfig(kind="flare", **values)  # type: ignore[arg-type]
 
 
-def test_without_the_option_a_member_leaves_as_it_is() -> None:
-    assert protected(BEFORE, AFTER, engine()) is AFTER
+def test_what_changed_is_the_difference_by_name() -> None:
+    before = MemberState(0, {"w": torch.tensor([1.0, 2.0])}, {})
+    after = MemberState(0, {"w": torch.tensor([1.5, 1.0])}, {}, rounds_done=1)
+    assert changed_by(before, after)["w"].tolist() == [0.5, -1.0]
 
 
-@pytest.mark.parametrize(("clip", "left"), [(1.0, [0.6, 0.8, 0, 0]), (9.0, [3.0, 4.0, 0, 0])])
+@pytest.mark.parametrize(
+    ("clip", "left"), [(1.0, {"w": [0.6, 0.0], "b": [0.8]}), (9.0, {"w": [3.0, 0.0], "b": [4.0]})]
+)
 def test_an_update_is_scaled_to_the_norm_and_a_smaller_one_is_kept(
-    clip: float, left: list[float]
+    clip: float, left: dict[str, list[float]]
 ) -> None:
-    leaving = protected(BEFORE, AFTER, engine(clip_norm=clip))
-    torch.testing.assert_close(leaving.weights["w"], torch.tensor(left))
-    assert (leaving.optimizer, leaving.rounds_done) == ({}, 1)
+    for name, leaving in noised(UPDATE, clip, 0.0).items():
+        torch.testing.assert_close(leaving, torch.tensor(left[name]))
 
 
 def test_a_visit_that_changed_nothing_leaves_as_nothing() -> None:
-    leaving = protected(BEFORE, BEFORE, engine(clip_norm=1.0))
-    assert leaving.weights["w"].tolist() == [0.0, 0.0, 0.0, 0.0]
+    assert noised({"w": torch.zeros(4)}, 1.0, 0.0)["w"].tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
 def test_the_noise_has_the_deviation_that_was_asked_for_and_is_never_the_same() -> None:
-    wide = MemberState(0, {"w": torch.zeros(40_000)}, {})
-    noise = protected(wide, wide, engine(clip_norm=0.5, noise_multiplier=2.0)).weights["w"]
-    again = protected(wide, wide, engine(clip_norm=0.5, noise_multiplier=2.0)).weights["w"]
+    wide = {"w": torch.zeros(40_000)}
+    noise, again = (noised(wide, 0.5, 2.0)["w"] for _ in range(2))
     assert float(noise.std()) == pytest.approx(1.0, abs=0.03)  # 8 standard errors
     assert float(noise.mean()) == pytest.approx(0.0, abs=0.04)
     assert not torch.equal(noise, again)
 
 
 def test_batch_normalisation_is_refused() -> None:
-    batch = replace(AFTER, weights={**AFTER.weights, "norm.running_var": torch.ones(2)})
     with pytest.raises(ConfigError, match="without batch normalisation"):
-        protected(batch, batch, engine(clip_norm=1.0))
+        noised({**UPDATE, "norm.running_var": torch.ones(2)}, 1.0, 0.0)
+
+
+def test_a_configuration_with_batch_normalisation_is_refused_before_any_visit(
+    tmp_path: Path,
+) -> None:
+    path = write_federation(tmp_path, extra='[engine]\nkind = "flare"\nclip_norm = 1.0')
+    path.write_text(path.read_text().replace('norm = "group"', 'norm = "batch"'))
+    with pytest.raises(ConfigError, match=r'engine\.clip_norm needs network\.norm = "instance"'):
+        load_config(path)
 
 
 @pytest.mark.parametrize(("mu", "epsilon"), [(1.0, 0.0), (1.0, 2.0), (0.3, 0.5), (4.0, 10.0)])

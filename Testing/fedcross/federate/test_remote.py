@@ -17,7 +17,7 @@ from fedcross.train.config import TrainingConfig, config_sha256
 from fedcross.train.export import export_run
 from fedcross.train.member import new_member
 from fedcross.train.run_folder import RunFolder
-from remote_sites import SitesHere
+from remote_sites import SitesHere, as_it_is
 from tiny_federation import tiny_config
 
 Tensors = dict[str, torch.Tensor]
@@ -301,11 +301,11 @@ class TestSitesThatDiffer:
     ) -> None:
         sha256 = config_sha256(config)
         settings = SiteSettings(data=config.data_root, device="cpu", configuration=sha256)
-        SiteWork(config, "s0", settings)
+        SiteWork(config, "s0", settings, as_it_is)
         with pytest.raises(ConfigError, match=f"agreed to the configuration {sha256} only"):
-            SiteWork(variant(config, rounds=9), "s0", settings)
+            SiteWork(variant(config, rounds=9), "s0", settings, as_it_is)
 
 
 def test_a_site_that_the_configuration_does_not_know_is_told_so(config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="no site elsewhere"):
-        SiteWork(config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"))
+        SiteWork(config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"), as_it_is)

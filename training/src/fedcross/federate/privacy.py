@@ -1,15 +1,12 @@
-"""Noise on what a visit changed, added at the site before the member leaves it.
+"""Noise on what a visit changed, and what it is worth.
 
-The update is scaled down to a norm and Gaussian noise is added to every weight; the optimiser's state,
-which is made of a site's gradients, does not leave. This is done by the site's own part of FedCross, not
-by NVIDIA FLARE's filters, for those do not see what its Collab API sends.
+A site adds it before a member leaves (`flare.filters`).
 """
 
 import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,35 +16,47 @@ from fedcross.federate.guard import norm
 from fedcross.federate.plan import Plan
 from fedcross.method.privacy import gaussian_epsilon
 from fedcross.train.config import TrainingConfig
-from fedcross.train.engine_config import EngineConfig
 from fedcross.train.member import MemberState
 
 
-def protected(
-    before: MemberState,
-    after: MemberState,
-    engine: EngineConfig,
+def changed_by(before: MemberState, after: MemberState) -> dict[str, Tensor]:
+    """What a visit changed: the weights after it less those before, by name."""
+    return {name: after.weights[name] - old for name, old in before.weights.items()}
+
+
+def noised(
+    update: Mapping[str, Tensor],
+    clip_norm: float,
+    noise_multiplier: float,
     generator: torch.Generator | None = None,
-) -> MemberState:
-    """The member as it may leave the site; unchanged if the configuration does not ask for noise.
+) -> dict[str, Tensor]:
+    """An update scaled down to a norm, with Gaussian noise on every number.
+
+    This is the Gaussian mechanism on the whole update (Dwork and Roth, 2014; McMahan et al., ICLR
+    2018, who clip in the same way).
 
     Parameters
     ----------
-    before, after
-        The visit.
-    engine
-        ``clip_norm`` and ``noise_multiplier``.
+    update
+        What a visit changed, by the weights' names; any shapes.
+    clip_norm
+        Euclidean norm of all numbers together that is left, above 0; a smaller one stays.
+    noise_multiplier
+        Standard deviation of the noise, in `clip_norm`.
     generator
         Of the noise; when None, one that nobody can repeat, seeded by the operating system.
+
+    Returns
+    -------
+    dict of str to Tensor
+        With the shapes and dtypes of `update`.
 
     Raises
     ------
     ConfigError
         If the network has batch normalisation, whose statistics would not survive the noise.
     """
-    if engine.clip_norm is None:
-        return after
-    if any(name.endswith("running_var") for name in after.weights):
+    if any(name.endswith("running_var") for name in update):
         raise ConfigError(
             "engine.clip_norm needs a network without batch normalisation.",
             'Use network.norm = "instance" or "group".',
@@ -55,16 +64,14 @@ def protected(
     if generator is None:
         generator = torch.Generator()
         generator.manual_seed(secrets.randbits(63))
-    update = {name: after.weights[name].double() - old for name, old in before.weights.items()}
-    scale = min(1.0, engine.clip_norm / max(norm(update.values()), math.ulp(0.0)))
-    deviation = engine.noise_multiplier * engine.clip_norm
+    scale = min(1.0, clip_norm / max(norm(update.values()), math.ulp(0.0)))
+    deviation = noise_multiplier * clip_norm
 
-    def leaving(old: Tensor, change: Tensor) -> Tensor:
+    def leaving(change: Tensor) -> Tensor:
         noise = torch.randn(change.shape, generator=generator, dtype=torch.float64)
-        return (old.double() + change * scale + noise * deviation).to(old.dtype)
+        return (change.double() * scale + noise * deviation).to(change.dtype)
 
-    weights = {name: leaving(old, update[name]) for name, old in before.weights.items()}
-    return replace(after, weights=weights, optimizer={})
+    return {name: leaving(change) for name, change in update.items()}
 
 
 def promise(config: TrainingConfig, plan: Plan) -> str:

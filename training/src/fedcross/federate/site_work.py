@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from fedcross.errors import ConfigError
-from fedcross.federate.privacy import protected
 from fedcross.federate.site_settings import SiteSettings
 from fedcross.infer.device import resolve_device
 from fedcross.model.versions import package_versions
@@ -56,6 +55,8 @@ class SiteWork:
         Which of its sites this is.
     settings
         The hospital's own.
+    leave
+        The member as it may leave the site, from the one before a visit and the one after.
 
     Raises
     ------
@@ -66,7 +67,13 @@ class SiteWork:
         If the processor asked for is absent.
     """
 
-    def __init__(self, config: TrainingConfig, name: str, settings: SiteSettings) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        name: str,
+        settings: SiteSettings,
+        leave: Callable[[MemberState, MemberState], MemberState],
+    ) -> None:
         here = [site for site in config.sites if site.name == name]
         if not here:
             raise ConfigError(f"The configuration {config.name} has no site {name}.")
@@ -81,6 +88,7 @@ class SiteWork:
         self._shared = set(config.engine.figures) & set(settings.share)
         self._device = resolve_device(settings.device)
         training_precision(config.training, self._device)
+        self._leave = leave
         self._site: Site | None = None
 
     def do(
@@ -121,7 +129,7 @@ class SiteWork:
             after, report = visit(
                 states[0], site, round_index, self._config, self._device, progress
             )
-            leaving = protected(states[0], after, self._config.engine)
+            leaving = self._leave(states[0], after)
             return {"member": leaving.to_tensors(), "loss": self._told("loss", report.loss)}
         if task == VALIDATE:
             found = validate(states, [site], self._config, self._device)

@@ -96,6 +96,11 @@ class TrainingConfig(Section):
                 f"preprocessing.patch_size must be larger than {self.network.divisor} along an "
                 "axis, or nothing is left to normalise at the network's lowest level"
             )
+        if self.engine.clip_norm is not None and self.network.norm == "batch":
+            raise ValueError(
+                'engine.clip_norm needs network.norm = "instance" or "group", got "batch", whose '
+                "statistics would not survive the noise"
+            )
         for site in self.sites:
             site.check_labels(self.structures)
         if self.members > len(names):

@@ -23,6 +23,7 @@ from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.errors import FedCrossError
 from fedcross.federate.coordinator import OUTCOME, PAUSE, RESULT, STATUS, Outcome
+from fedcross.federate.flare.filters import filtered
 from fedcross.federate.flare.job import RUN_FOLDER, RUNS, read_terms
 from fedcross.federate.remote import SiteError, together
 from fedcross.federate.remote_run import Standing, run_remotely
@@ -155,6 +156,7 @@ class FederationSite:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fedcross")
         self._config: TrainingConfig | None = None
+        self._context: Any = None
         self._kit = Path()
         self._name = ""
         self._work: SiteWork | None = None
@@ -165,8 +167,8 @@ class FederationSite:
     def hello(self) -> dict[str, str]:
         """The versions here and what it understands the configuration to be."""
         _only_for_the_server()
-        workspace = collab.workspace
-        folder = workspace.get_app_config_dir(collab.fl_ctx.get_job_id())
+        workspace, self._context = collab.workspace, collab.fl_ctx
+        folder = workspace.get_app_config_dir(self._context.get_job_id())
         self._config = read_terms(Path(folder)).config
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
         try:
@@ -215,8 +217,14 @@ class FederationSite:
                 raise _SupersededError
 
         if self._work is None:
-            assert self._config is not None, "the server says hello first"
-            self._work = SiteWork(self._config, self._name, load_site_settings(self._kit))
+            config = self._config
+            assert config is not None, "the server says hello first"
+            self._work = SiteWork(
+                config,
+                self._name,
+                load_site_settings(self._kit),
+                leave=lambda before, after: filtered(before, after, config.engine, self._context),
+            )
         return self._work.do(task, members, round_index, progress)
 
 
