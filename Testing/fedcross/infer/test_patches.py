@@ -1,9 +1,12 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcross.infer import patches
 from fedcross.infer.ensemble import blend
 from fedcross.infer.patches import (
     SMALLEST_WEIGHT,
@@ -125,21 +128,23 @@ def sensitive(patch):
     patch=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4)),
     overlap=st.floats(0, 0.7),
     corner=st.tuples(st.integers(0, 22), st.integers(0, 3), st.integers(0, 3)),
+    most=st.sampled_from([1, 60, 150, patches.SLAB_VOXELS]),
     seed=st.integers(0, 99),
 )
-def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, seed):
+def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, most, seed):
     volume = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     volume = volume + np.linspace(0, 1, volume.size, dtype=np.float32).reshape(shape)
     needed = tuple(slice(min(c, s - 1), s) for c, s in zip(corner, shape, strict=True))
     if patch == (1, 1, 1):
         return  # one voxel is air
     how = {"patch": patch, "overlap": overlap, "classes": 3, "needed": needed}
-    slabs = [(part, p.copy()) for part, p in stream_patches(sensitive, volume, **how)]
+    with mock.patch.object(patches, "SLAB_VOXELS", most):
+        slabs = [(part, p.copy()) for part, p in stream_patches(sensitive, volume, **how)]
     ends = [0]
     for part, probabilities in slabs:
         assert part.start == ends[-1]
         assert probabilities.shape == (3, part.stop - part.start, *shape[1:])
-        assert 0 < probabilities.shape[1] <= patch[0]
+        assert 0 < probabilities.shape[1] <= min(patch[0], max(1, most // (shape[1] * shape[2])))
         ends.append(part.stop)
     assert ends[-1] == shape[0]
     found = np.concatenate([probabilities for _, probabilities in slabs], axis=1)

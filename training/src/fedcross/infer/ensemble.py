@@ -5,12 +5,13 @@ streaming statistics, and onto the input's own grid, where the member's label ma
 memory does not grow with the number K of members. With C classes, n voxels on the networks' grid, N of
 the input, and s in as many slices as a patch is deep, it takes, beside a member at work on a patch,
 
-    4 n + N + g + about 24 C s  bytes:
+    4 n + N + g + 4 (C + 1) s  bytes:
 
-z-scores, a label map, what the statistics gather, and slabs. For all measures g is (5 C + 8) n, on disk
-and not in memory where that exceeds `fedcross.infer.spread.MAX_BYTES_IN_MEMORY`. Before, while the
-volume is prepared, memory holds the file's voxels twice and the z-scores twice; after, when the z-scores
-are gone, about 16 N at most (for the distances, `fedcross.infer.distance`).
+z-scores, a label map, what the statistics gather, and sums of patches; and some arrays of C times
+`fedcross.infer.patches.SLAB_VOXELS` numbers. For all measures g is (5 C + 8) n, on disk and not in
+memory where that exceeds `fedcross.infer.spread.MAX_BYTES_IN_MEMORY`. Before, while the volume is
+prepared, memory holds the file's voxels twice and the z-scores twice; after, when the z-scores are gone,
+about 16 N at most (for the distances, `fedcross.infer.distance`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

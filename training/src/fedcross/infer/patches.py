@@ -23,6 +23,9 @@ Progress = Callable[[int, int], None]
 Slab = tuple[slice, NDArray[np.float32]]
 """Neighbouring slices z of a volume, and float32 (C, dz, H, W): the values of C maps in them."""
 
+SLAB_VOXELS = 2**19
+"""Of a slab at most, unless a slice has more: whoever takes slabs makes several arrays as large."""
+
 _zeros = partial(np.zeros, dtype=np.float32)
 
 
@@ -148,8 +151,9 @@ def stream_patches(
     Yields
     ------
     slice, NDArray
-        Slices z of the volume, in order and without gaps, at most d of them; float32 (C, dz, H, W)
-        there, valid until the next is asked for. Where the cuts are depends on shapes only.
+        Slices z of the volume, in order and without gaps, `SLAB_VOXELS` in all or one; float32
+        (C, dz, H, W) there, valid until the next is asked for. Where the cuts are depends on shapes
+        only.
     """
     before, padded = _pad(volume, patch)
     starts = plan_patches(padded.shape, patch, overlap)
@@ -238,7 +242,11 @@ class Blend:
             total[:1][nowhere] = 1
             counted[nowhere] = 1
             total /= counted
-            yield slice(self._low, self._low + count), self.on_host(total)
+            step = max(1, SLAB_VOXELS // (total.shape[2] * total.shape[3]))
+            for low in range(0, count, step):
+                part = slice(low, min(low + step, count))
+                there = slice(self._low + part.start, self._low + part.stop)
+                yield there, self.on_host(total[:, part])
             for sums in (self._total, self._counted):
                 self.move_up(sums, count)
             self._low += count

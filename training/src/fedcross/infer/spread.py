@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fedcross.infer.patches import Slab
 from fedcross.method.uncertainty import EnsembleStatistics, Measure
 
-MAX_BYTES_IN_MEMORY = 2**30
-"""Of what is gathered: 1 GiB. Of four classes and all measures that is 38 million voxels."""
+MAX_BYTES_IN_MEMORY = 2**26
+"""Of what is gathered: 64 MiB. Of two classes and the paper's map that is 5 million voxels."""
 
 
 @dataclass(frozen=True)
