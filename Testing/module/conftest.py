@@ -147,7 +147,7 @@ def bundle_folder(tmp_path_factory):
     from fedcross.model.bundle import write_bundle
     from fedcross.model.networks import build_network
 
-    architecture = UNetArchitecture(base_channels=2)
+    architecture = UNetArchitecture(base_channels=2, norm="batch")
     manifest = {
         "name": "Prostate <T2>",
         "architecture": architecture.model_dump(),

@@ -259,7 +259,7 @@ def bundle(tmp_path_factory):
     from fedcross.model.bundle import write_bundle
     from fedcross.model.networks import build_network, initialise
 
-    architecture = UNetArchitecture(base_channels=2, classes=2)
+    architecture = UNetArchitecture(base_channels=2, classes=2, norm="batch")
     weights = []
     for member in range(3):
         network = build_network(architecture)

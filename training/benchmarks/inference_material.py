@@ -45,7 +45,7 @@ def make_bundle(path: Path, members: int) -> None:
     network = load_file(trained)
     manifest = {
         "name": "Benchmark",
-        "architecture": UNetArchitecture().model_dump(),
+        "architecture": UNetArchitecture(norm="batch").model_dump(),
         "preprocessing": {"spacing_mm": (0.5, 0.5, 1.0), "patch_size": (160, 160, 32)},
         "structures": [{"name": "Ellipsoid", "label": 1}],
         "provenance": {"created": "2026-01-01"},
@@ -56,7 +56,7 @@ def make_bundle(path: Path, members: int) -> None:
 def _train() -> dict[str, Tensor]:
     """Return the reference U-Net's weights after a moment of training on noisy ellipsoids."""
     generator = torch.Generator().manual_seed(0)
-    network = build_network(UNetArchitecture())
+    network = build_network(UNetArchitecture(norm="batch"))
     initialise(network, generator)
     optimiser = torch.optim.Adam(network.parameters(), 1e-3)
     axes = [torch.linspace(-1, 1, side) for side in TRAINING_SIDES]

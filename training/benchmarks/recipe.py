@@ -1,110 +1,88 @@
-"""Does what `configs/prostate-fast.toml` changes help? Step by step from the paper's, on phantoms.
+"""Does what `prostate-fast.toml` changes help? Step by step from the paper's, on small federations.
 
-    python training/benchmarks/recipe.py --out FOLDER
+    python training/benchmarks/recipe.py phantom --out FOLDER
+    python training/benchmarks/recipe.py hippocampus --data FOLDER --out FOLDER
 
-FedCrossEns on four synthetic hospitals that differ (as in `methods.py`), with equal local epochs: first
-as the paper trains (long visits, sites drawn at random, batch normalisation, patches anywhere, no
-change of intensity), then with one change more in every row, until all those of the fast configuration
-are made. Mean test Dice over the seeds. Finished runs in FOLDER are kept and an interrupted one goes on.
+FedCrossEns on the hospitals of `methods.py`, which differ, with equal local epochs: first as the paper
+trains (long visits, sites drawn at random, batch normalisation, patches anywhere, no change of
+intensity), then with one change more in every row, until all those of the fast configuration are made.
+Mean test Dice over the seeds. Finished runs in FOLDER are kept and an interrupted one goes on.
 """
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from methods import SITE, write_phantom
+from methods import CONFIG, write_hippocampus, write_phantom
 
 from fedcross.console import ConsoleReporter
 from fedcross.federate.local import run_local
 from fedcross.study.significance import over_seeds
-from fedcross.train.config import load_config
+from fedcross.train.config import TrainingConfig, config_values, load_config, parse_config
 from fedcross.train.run_folder import TEST, RunFolder
 
-CONFIG = """
-name = "Phantom, {name}"
-seed = {seed}
-
-[method]
-kind = "fedcross-ens"
-rounds = {rounds}
-local_epochs = {local_epochs}
-schedule = "{schedule}"
-
-[network]
-name = "unet"
-base_channels = 8
-norm = "{norm}"
-
-[preprocessing]
-spacing_mm = [3.0, 3.0, 3.0]
-patch_size = [32, 32, 32]
-overlap = 0.5
-modality = "MR"
-
-[training]
-batch_size = 2
-patches_per_case = 1
-learning_rate = 0.02
-momentum = 0.9
-foreground_fraction = {foreground}
-intensity = {intensity}
-validate_every = {validate_every}
-
-[[structures]]
-name = "Phantom organ"
-label = 1
-"""
-PAPER = {
-    "rounds": 5,
-    "local_epochs": 8,
-    "validate_every": 1,
-    "schedule": "random",
-    "norm": "batch",
-    "foreground": 0.0,
-    "intensity": 0.0,
-}
-STEPS = {
-    "as the paper": {},
-    "short visits, Latin schedule": {
-        "rounds": 20,
-        "local_epochs": 2,
-        "validate_every": 4,
-        "schedule": "latin",
+LONG, SHORT = 8, 2  # local epochs of a visit
+Change = Mapping[str, Mapping[str, Any]]
+STEPS: dict[str, Change] = {
+    "as the paper": {
+        "method": {"local_epochs": LONG, "schedule": "random"},
+        "network": {"norm": "batch"},
+        "training": {"foreground_fraction": 0.0, "intensity": 0.0, "validate_every": 1},
     },
-    "instance normalisation": {"norm": "instance"},
-    "every second patch at the organ": {"foreground": 0.5},
-    "contrast and brightness changed": {"intensity": 0.2},
+    "short visits, Latin schedule": {
+        "method": {"local_epochs": SHORT, "schedule": "latin"},
+        "training": {"validate_every": LONG // SHORT},
+    },
+    "instance normalisation": {"network": {"norm": "instance"}},
+    "every second patch at the organ": {"training": {"foreground_fraction": 0.5}},
+    "contrast and brightness changed": {"training": {"intensity": 0.2}},
 }
+
+
+def changed(config: TrainingConfig, change: Change) -> TrainingConfig:
+    """The configuration with a change, and as many rounds as make the same epochs."""
+    values = config_values(config)
+    for section, entries in change.items():
+        values[section] |= entries
+    values["method"]["rounds"] = config.total_epochs // values["method"]["local_epochs"]
+    made = parse_config(values, source="the recipe")
+    return made.model_copy(update={"data_root": config.data_root})
 
 
 def main() -> int:
     """Run what is not there yet, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("federation", choices=("phantom", "hippocampus"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="of hippocampus: folder with images/ and labels/")
+    parser.add_argument("--shift", type=float, default=0.7, help="of phantom")
     parser.add_argument("--seeds", type=int, default=3, help="at least 2")
-    parser.add_argument("--shift", type=float, default=0.7)
     given = parser.parse_args()
-    federation = given.out / "federation"
-    if not federation.is_dir():
-        write_phantom(federation, given.shift)
-    sites = sorted(path.name for path in federation.iterdir() if path.is_dir())
-    recipe, lines = dict(PAPER), ["| with, in addition | ensemble | one member |", "|---|---|---|"]
+    folder = given.out / "federation"
+    if not (folder / CONFIG).is_file():
+        if given.federation == "phantom":
+            write_phantom(folder, given.shift)
+        elif given.data is None:
+            parser.error("hippocampus needs --data")
+        else:
+            write_hippocampus(given.data, folder)
+    config, lines = load_config(folder / CONFIG), ["| with, in addition | ensemble | one member |"]
+    lines.append("|---|---|---|")
     with ConsoleReporter() as reporter:
         for number, (name, change) in enumerate(STEPS.items()):
-            recipe |= change
+            config = changed(config, change)
             ensemble, alone = [], []
             for seed in range(1, given.seeds + 1):
-                text = CONFIG.format(name=name, seed=seed, **recipe)
-                text += "".join(SITE.format(name=site, split=[10, 2, 4]) for site in sites)
-                path = federation / f"recipe-{number}-{seed}.toml"
-                path.write_text(text, encoding="utf-8")
-                run = RunFolder(given.out / "runs" / path.stem)
+                run = RunFolder(given.out / "runs" / f"recipe-{number}-{seed}")
                 if not (run.path / TEST).is_file():
-                    run_local(load_config(path), run.path, resume=run.exists, reporter=reporter)
+                    seeded = config.model_copy(update={"seed": seed})
+                    run_local(seeded, run.path, resume=run.exists, reporter=reporter)
                 found = json.loads((run.path / TEST).read_text(encoding="utf-8"))["mean"]
                 ensemble.append(found["ensemble"])
                 alone.append(fmean(found["members"]))
@@ -113,7 +91,8 @@ def main() -> int:
             lines.append(f"| {name} | {cells} |")
             print(lines[-1], flush=True)
     threads = os.environ.get("OMP_NUM_THREADS", "all")
-    facts = f"{date.today()}; {given.seeds} seeds, shift {given.shift:g}, CPU, {threads} threads"
+    shift = f", shift {given.shift:g}" if given.federation == "phantom" else ""
+    facts = f"{date.today()}; {given.seeds} seeds{shift}, CPU, {threads} threads"
     table = "\n".join(lines) + f"\n\n{facts}\n"
     (given.out / "recipe.md").write_text(table, encoding="utf-8")
     print(table)

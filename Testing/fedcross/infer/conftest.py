@@ -70,7 +70,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundl
         patch_size: tuple[int, int, int] = (32, 32, 16),
         temperature: float = 1.0,
     ) -> Bundle:
-        architecture = UNetArchitecture(base_channels=2, classes=structures + 1)
+        architecture = UNetArchitecture(base_channels=2, classes=structures + 1, norm="batch")
         weights = []
         for member in range(members):
             network = build_network(architecture)

@@ -70,7 +70,7 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
 
 
 NETWORKS: tuple[Architecture, ...] = (
-    UNetArchitecture(base_channels=4),
+    UNetArchitecture(base_channels=4, norm="batch"),
     UNetArchitecture(base_channels=4, norm="instance"),
     UNetArchitecture(base_channels=8, norm="group"),
     SegResNetArchitecture(blocks_down=(1, 1)),

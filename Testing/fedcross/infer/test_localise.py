@@ -156,7 +156,7 @@ def ensemble(
     manifest = Manifest.model_validate(
         {
             "name": "Blob",
-            "architecture": UNetArchitecture(base_channels=2).model_dump(),
+            "architecture": UNetArchitecture(base_channels=2, norm="batch").model_dump(),
             "preprocessing": {
                 "spacing_mm": GRID.spacing_mm,
                 "patch_size": (SIDE, SIDE, SIDE),

@@ -9,7 +9,7 @@ from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
 
-ARCHITECTURE = UNetArchitecture(base_channels=2)
+ARCHITECTURE = UNetArchitecture(base_channels=2, norm="batch")
 
 
 def fields(**changes: Any) -> dict[str, Any]:

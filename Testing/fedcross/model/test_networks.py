@@ -15,12 +15,12 @@ from fedcross.model.networks import EnsembleNetwork, build_network, initialise
 
 def test_the_reference_network_has_as_many_parameters_as_published() -> None:
     with torch.device("meta"):
-        network = build_network(UNetArchitecture())
+        network = build_network(UNetArchitecture(norm="batch"))
     assert sum(p.numel() for p in network.parameters()) == 10_739_906
 
 
 def test_its_parameters_are_named_as_in_the_reference() -> None:
-    names = set(build_network(UNetArchitecture(base_channels=2)).state_dict())
+    names = set(build_network(UNetArchitecture(base_channels=2, norm="batch")).state_dict())
     blocks = [f"{side}{i}.conv.conv" for side in ("enc", "dec") for i in (1, 2, 3, 4)]
     expected = {"outconv.weight", "outconv.bias"}
     for block in [*blocks, "lastconv.conv"]:
@@ -68,7 +68,7 @@ def plain_unet(state: dict[str, Tensor], x: Tensor) -> Tensor:
 
 def test_it_computes_what_a_forward_written_by_hand_computes() -> None:
     generator = torch.Generator().manual_seed(7)
-    network = build_network(UNetArchitecture(base_channels=4, classes=3)).eval()
+    network = build_network(UNetArchitecture(base_channels=4, classes=3, norm="batch")).eval()
     initialise(network, generator)
     for name, tensor in network.state_dict().items():
         if ("running" in name or ".1." in name or ".4." in name) and tensor.is_floating_point():
@@ -82,7 +82,7 @@ def test_it_computes_what_a_forward_written_by_hand_computes() -> None:
 @pytest.mark.parametrize(
     "architecture",
     [
-        UNetArchitecture(base_channels=2, classes=3),
+        UNetArchitecture(base_channels=2, classes=3, norm="batch"),
         SegResNetArchitecture(classes=3),
         DynUNetArchitecture(
             classes=3, filters=(8, 8, 16), strides=((1, 1, 1), (2, 2, 1), (2, 2, 2))
@@ -113,7 +113,7 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_the_global_generator_al
     states = []
     for _ in range(2):
         with torch.random.fork_rng():
-            network = build_network(UNetArchitecture(base_channels=2))
+            network = build_network(UNetArchitecture(base_channels=2, norm="batch"))
         initialise(network, torch.Generator().manual_seed(3))
         states.append(network.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -121,7 +121,9 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_the_global_generator_al
 
 
 def test_the_ensemble_network_is_the_mean_of_its_members_probabilities() -> None:
-    ensemble = EnsembleNetwork(UNetArchitecture(base_channels=2).model_dump(), 2).eval()
+    ensemble = EnsembleNetwork(
+        UNetArchitecture(base_channels=2, norm="batch").model_dump(), 2
+    ).eval()
     x = torch.randn(1, 1, 16, 16, 16)
     with torch.no_grad():
         a, b = (member(x).softmax(1) for member in ensemble.members)

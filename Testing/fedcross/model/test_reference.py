@@ -18,7 +18,7 @@ def checkpoint(tmp_path: Path) -> Path:
     content["best_val_acc"] = np.float64(0.875)  # as the mean over the validation cases is
     for k in range(3):
         torch.manual_seed(k)
-        network = build_network(UNetArchitecture(base_channels=2))
+        network = build_network(UNetArchitecture(base_channels=2, norm="batch"))
         optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.99, nesterov=True)
         network(torch.randn(2, 1, 16, 16, 16)).sum().backward()
         optimizer.step()
@@ -49,11 +49,11 @@ def test_the_defaults_are_the_reference_configuration(checkpoint: Path, tmp_path
     assert manifest.preprocessing.patch_size == (160, 160, 32)
     assert manifest.structures[0].name == "Prostate"
     assert manifest.structures[0].type.value == "41216001"
-    assert manifest.architecture == UNetArchitecture(base_channels=2)
+    assert manifest.architecture == UNetArchitecture(base_channels=2, norm="batch")
 
 
 def test_a_checkpoint_trained_without_data_parallel_is_read_too(tmp_path: Path) -> None:
-    network = build_network(UNetArchitecture(base_channels=2, classes=3))
+    network = build_network(UNetArchitecture(base_channels=2, classes=3, norm="batch"))
     torch.save({"local_model_0_state_dict": network.state_dict()}, tmp_path / "c.pth.tar")
     manifest = import_reference_checkpoint(tmp_path / "c.pth.tar", tmp_path / "b").manifest
     assert [s.name for s in manifest.structures] == ["Prostate", "Prostate 2"]

@@ -32,7 +32,7 @@ def read(tmp_path: Path, text: str, *, top: str = "") -> TrainingConfig:
     return load_config(path)
 
 
-def test_what_is_left_out_is_as_the_authors_have_it(tmp_path: Path) -> None:
+def test_what_is_left_out_is_as_the_authors_have_it_but_for_normalisation(tmp_path: Path) -> None:
     config = read(tmp_path, PLAIN)
     assert (config.method.rounds, config.method.local_epochs, config.total_epochs) == (50, 32, 1600)
     settings = config.training
@@ -41,7 +41,7 @@ def test_what_is_left_out_is_as_the_authors_have_it(tmp_path: Path) -> None:
     assert (settings.weight_decay, settings.rotation_rad) == (0, 0.1)
     assert (config.network.name, config.network.norm, config.network.classes) == (
         "unet",
-        "batch",
+        "instance",
         2,
     )
 

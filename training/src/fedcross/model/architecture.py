@@ -44,7 +44,11 @@ class UNetArchitecture(_Architecture):
     base_channels: Channels = Field(
         default=32, description="Channels of the first level; doubled at each level below."
     )
-    norm: Norm = Field(default="batch", description="Normalisation after every convolution.")
+    norm: Norm = Field(
+        default="instance",
+        description="Normalisation after every convolution. The authors' is batch, whose statistics "
+        "are of the hospital visited last.",
+    )
 
     @property
     def reduction(self) -> tuple[int, int, int]:

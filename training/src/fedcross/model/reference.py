@@ -142,6 +142,7 @@ def _architecture(member: dict[str, Tensor], name: str) -> UNetArchitecture:
                 "in_channels": first.shape[1],
                 "base_channels": first.shape[0],
                 "classes": last.shape[0],
+                "norm": "batch",
             }
         )
     except ValidationError as error:
