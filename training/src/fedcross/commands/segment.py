@@ -34,7 +34,9 @@ def segment(
     ] = None,
     localise: Annotated[
         bool,
-        typer.Option("--localise", help="All but the first member near the structures only."),
+        typer.Option(
+            "--localise", help="Read only near where the first member sees the structures."
+        ),
     ] = False,
     events: Annotated[
         bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")

@@ -86,7 +86,9 @@ def parse(arguments: Sequence[str]) -> "SegmentRequest":
     parser.add_argument("--for-viewer", action="store_true", help="all maps, outlines, distances")
     parser.add_argument("--roi", type=Path, help="JSON file of a box in the world")
     parser.add_argument(
-        "--localise", action="store_true", help="all but the first member near the structures only"
+        "--localise",
+        action="store_true",
+        help="read only near the structures, as first seen",
     )
     parser.add_argument("--events", action="store_true", help="JSON lines on stdout")
     options = vars(parser.parse_args(arguments))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fedcross.infer import spread
 from fedcross.infer.events import Reporter
 from fedcross.infer.geometry import reordered
-from fedcross.infer.localise import MissedError, Surroundings, confined
+from fedcross.infer.localise import SIDE_BY_SIDE, MissedError, Surroundings, confined
 from fedcross.infer.member_labels import MemberLabels
 from fedcross.infer.patches import (
     Box,
@@ -61,7 +61,7 @@ class EnsembleOutcome:
     member_labels : sequence of MemberLabels
         Each member's label map on the input's own grid, in a file.
     computed : float
-        Share of all members' patches that it took.
+        Share of the volume's patches that every member computed.
     """
 
     statistics: SlabStatistics
@@ -145,8 +145,8 @@ def run_ensemble(
         What is segmented; None is the whole volume. Patches that do not touch it are left out, and
         outside it the members' label maps are background.
     localise
-        Whether only the first member reads everything and the others read where it sees the
-        structures, see `fedcross.infer.localise`; not with a region, which says where already.
+        Whether the members read only where the first one sees the structures, see
+        `fedcross.infer.localise`; not with a region, which says where already.
     reporter
         Told about every patch.
 
@@ -162,7 +162,7 @@ def run_ensemble(
             region.bounds(prepared.grid, margin=1), inside=region.mask(prepared.source)
         )
     if localise:
-        return run.first_everywhere()
+        return run.localised()
     return run.members(None)
 
 
@@ -186,39 +186,31 @@ class _Run:
         self._shape = (manifest.architecture.classes, *prepared.array.shape)
         self._done = 0  # patches
 
-    def first_everywhere(self) -> EnsembleOutcome:
-        """Run the first member on everything, and the others where it sees the structures."""
+    def localised(self) -> EnsembleOutcome:
+        """Let the first member look the volume over, and run all where it sees the structures."""
+        looks, everything = self._patches(None, SIDE_BY_SIDE), self._patches(None)
+        if looks > everything / 2:
+            self._reporter.log("The volume is too small for a first look to save time.")
+            return self.members(None)
         surroundings = Surroundings(self._shape)
-        told = self._progress(self._patches(None) * self._members)
-        spool = self._open_spool()
-        for part, probabilities in self._said(0, None, told):
+        told = self._progress(looks + self._members * everything)
+        for part, probabilities in self._said(0, None, told, SIDE_BY_SIDE):
             surroundings.see(part, probabilities)
-            np.save(spool, probabilities, allow_pickle=False)
-
-        def first() -> Iterator[Slab]:
-            spool.seek(0)
-            end = 0
-            while end < self._shape[1]:
-                probabilities = np.load(spool, allow_pickle=False)
-                end, start = end + probabilities.shape[1], end
-                yield slice(start, end), probabilities
-
         box = surroundings.box(self._prepared.grid.spacing_mm)
         if box is None:
             self._reporter.log("The first model misses a structure: all read the whole volume.")
-        else:
-            try:
-                return self.members(box, first=first, is_found=True)
-            except MissedError as error:
-                self._reporter.log(f"{error} All read the whole volume.")
-        return self.members(None, first=first)
+            return self.members(None)
+        try:
+            return self.members(box, is_found=True)
+        except MissedError as error:
+            self._reporter.log(f"{error} All read the whole volume.")
+            return self.members(None)
 
     def members(
         self,
         needed: Box | None,
         *,
         inside: NDArray[np.bool_] | None = None,
-        first: Callable[[], Iterator[Slab]] | None = None,
         is_found: bool = False,
     ) -> EnsembleOutcome:
         """Run them on the patches that touch a box of the networks' grid.
@@ -229,8 +221,6 @@ class _Run:
             The box; None is everything.
         inside
             On the input's own grid, (z, y, x): what else is background in the label maps.
-        first
-            What the first member says of the whole volume, if that is known.
         is_found
             Whether the box is where the first member sees the structures: then all is background
             outside.
@@ -243,10 +233,9 @@ class _Run:
         small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
         file = None if small else self._open_spool()
         statistics, spool = SlabStatistics(self._shape, self._measures, file), self._open_spool()
-        known = 0 if first is None else 1
-        told = self._progress(self._done + (self._members - known) * self._patches(needed))
+        told = self._progress(self._done + self._members * self._patches(needed))
         for index in range(self._members):
-            slabs = first() if first and index == 0 else self._said(index, needed, told)
+            slabs = self._said(index, needed, told)
             if is_found and needed is not None:
                 slabs = confined(slabs, needed, self._shape[1:])
             labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
@@ -254,29 +243,30 @@ class _Run:
             spool.write(labels.data)
         spool.flush()
         own = self._prepared.source.shape
-        each, everything = self._patches(needed), self._patches(None)
-        computed = known * everything + (self._members - known) * each
         return EnsembleOutcome(
             statistics,
             [MemberLabels(spool, index, own) for index in range(self._members)],
-            computed / (self._members * everything),
+            self._patches(needed) / self._patches(None),
         )
 
-    def _said(self, index: int, needed: Box | None, told: Progress) -> Iterator[Slab]:
+    def _said(
+        self, index: int, needed: Box | None, told: Progress, overlap: float | None = None
+    ) -> Iterator[Slab]:
         # A generator, so that nothing of a member outlives it.
         yield from stream_patches(
             self._load(index),
             self._prepared.array,
             patch=self._patch,
-            overlap=self._overlap,
+            overlap=self._overlap if overlap is None else overlap,
             classes=self._shape[0],
             needed=needed,
             progress=told,
         )
 
-    def _patches(self, needed: Box | None) -> int:
+    def _patches(self, needed: Box | None, overlap: float | None = None) -> int:
         """Of a member."""
-        return count_patches(self._prepared.array.shape, self._patch, self._overlap, needed)
+        overlap = self._overlap if overlap is None else overlap
+        return count_patches(self._prepared.array.shape, self._patch, overlap, needed)
 
     def _progress(self, total: int) -> Progress:
         def told(done: int, of_all: int) -> None:

@@ -1,10 +1,11 @@
-"""Where the structures are, as the first member sees them, so that the others need look only there.
+"""Where the structures are, as the first member sees them at a first look, so that all look only there.
 
-The first member reads the whole volume. Around what it takes, or nearly takes, for a structure lies a
-box, and the other members compute those patches of the full grid that touch it, at the same places as
-without a localiser: in the box every probability is the same, bit for bit. Outside it everything is
-background, and of no uncertainty. If the first member misses a structure, or another one's segmentation
-reaches the box's faces, all of them read the whole volume after all, and nothing but time was lost.
+The first member looks the volume over in patches side by side, without overlap: less than half of the
+full grid's, and shown the structures as large as it knows them. Around what it takes, or nearly takes,
+for a structure lies a box, and all members compute those patches of the full grid that touch it, at the
+same places as without a localiser: in the box every probability is the same, bit for bit. Outside it
+everything is background, and of no uncertainty. If the first member misses a structure, or a member's
+segmentation reaches the box's faces, all of them read the whole volume after all.
 """
 
 import math
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from fedcross.infer.geometry import Triple
 from fedcross.infer.patches import Box, Slab
 
+SIDE_BY_SIDE = 0.0
+"""Overlap of the patches of the first look."""
 SUSPECT = 0.2
 """What is a structure with this probability lies in the box."""
 MARGIN_MM = 10.0

@@ -55,8 +55,8 @@ class SegmentRequest:
     roi : Path or None
         A box to which the segmentation is confined, see `fedcross.infer.region.Region.read`.
     localise : bool
-        Whether only the first member reads everything and the others read where it sees the
-        structures, see `fedcross.infer.localise`; a box in `roi` says where already.
+        Whether the members read only where the first one sees the structures at a first look, see
+        `fedcross.infer.localise`; a box in `roi` says where already.
     save_probabilities, save_members : bool
         Also write each structure's mean probability, and each member's own segmentation.
     for_viewer : bool

@@ -106,8 +106,8 @@ class Summary(_Part):
     geometry: Geometry
     roi: bool = Field(description="Whether only a part was segmented.")
     computed: float = Field(
-        description="Share of the volume's patches that were computed; below 1 with a region of "
-        "interest, or with a localiser."
+        description="Share of the volume's patches that every member computed; below 1 with a region "
+        "of interest, or with a localiser."
     )
     measure: Measure
     uncertainty: Uncertainty = Field(description="Of `measure`.")
