@@ -1,3 +1,4 @@
+import json
 import shutil
 import socket
 import ssl
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fedcross.commands.site import app
+from fedcross.errors import ConfigError
 from fedcross.federate.coordinator import UnreachableError
 from fedcross.federate.provision import Federation, init_federation
 from fedcross.federate.site_check import (
@@ -21,6 +23,7 @@ from fedcross.federate.site_check import (
     check_device,
     check_disk,
     check_key,
+    check_policy,
     check_site,
 )
 from fedcross.federate.site_check_connection import check_connection
@@ -73,6 +76,33 @@ def listening(server: Kit, *, trusted: Path | None = None, silent: bool = False)
     finally:
         thread.join(10)
         listener.close()
+
+
+def policy(kit: Kit, **content: object) -> str:
+    """What the check says of a privacy policy."""
+    (kit.path / "local" / "privacy.json").write_text(json.dumps(content))
+    return check_policy(kit)
+
+
+NOISE = {"path": "fedcross.federate.flare.filters.ClippedNoise", "args": {"clip_norm": 1.0}}
+
+
+def test_a_hospital_is_told_which_filters_its_members_leave_through(kit: Kit) -> None:
+    assert "as the configuration says" in check_policy(kit)
+    scope = {"name": "hospital", "task_result_filters": [NOISE]}
+    told = policy(kit, scopes=[scope], default_scope="hospital")
+    assert told.endswith("local/privacy.json: ClippedNoise.")
+
+
+def test_a_privacy_policy_that_would_end_every_job_is_found(kit: Kit) -> None:
+    wrong = {"name": "hospital", "task_result_filters": [{**NOISE, "args": {"norm": 1}}]}
+    with pytest.raises(ConfigError, match=r"local/privacy\.json cannot be used"):
+        policy(kit, scopes=[wrong], default_scope="hospital")
+    with pytest.raises(ConfigError, match="no default_scope"):
+        policy(kit, scopes=[{"name": "hospital"}])
+    (kit.path / "local" / "privacy.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"local/privacy\.json cannot be used"):
+        check_policy(kit)
 
 
 def test_a_server_that_knows_the_kit_is_reached(folder: Path, kit: Kit) -> None:

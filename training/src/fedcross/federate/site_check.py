@@ -50,6 +50,7 @@ def check_site(
     yield check_key(kit)
     yield check_certificate(kit, now)
     yield versions()
+    yield from _caught("Privacy policy", lambda: check_policy(kit))
     yield from _caught("Connection", lambda: check_connection(kit))
     try:
         settings = load_site_settings(kit.path)
@@ -118,6 +119,24 @@ def versions() -> Finding:
     return Finding(
         "Versions", "good", f"{told}; the server refuses a site whose {deciding} differs."
     )
+
+
+def check_policy(kit: Kit) -> str:
+    """What the hospital's own privacy policy does with what leaves.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be used.
+    """
+    from fedcross.federate.flare.filters import POLICY, policy_filters
+
+    names = policy_filters(kit.path)
+    if not names:
+        return (
+            f"Members leave as the configuration says; filters of its own go into local/{POLICY}."
+        )
+    return f"Members leave through the filters of local/{POLICY}: {', '.join(names)}."
 
 
 def check_device(settings: SiteSettings) -> Finding:

@@ -8,22 +8,27 @@ last.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.dxo_filter import DXOFilter
 from nvflare.apis.filter import Filter
-from nvflare.apis.fl_constant import FilterKey, FLContextKey
+from nvflare.apis.fl_constant import FilterKey, FLContextKey, WorkspaceConstants
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.utils.task_utils import apply_filters, get_filters
+from nvflare.apis.workspace import Workspace
+from nvflare.private.fed.app.fl_conf import create_privacy_manager
 from nvflare.private.privacy_manager import Scope
 
+from fedcross.errors import ConfigError
 from fedcross.federate.privacy import changed_by, noised
 from fedcross.federate.site_work import TRAIN
 from fedcross.train.engine_config import EngineConfig
 from fedcross.train.member import MemberState
 
+POLICY = WorkspaceConstants.PRIVACY_CONFIG
 RESULTS = Scope.TASK_RESULT_FILTERS_NAME
 LEAVING = f"{TRAIN}{FilterKey.DELIMITER}{FilterKey.OUT}"  # FLARE's key
 
@@ -102,6 +107,33 @@ def filtered(
         for name, old in before.weights.items()
     }
     return replace(after, weights=weights, optimizer={})
+
+
+def policy_filters(kit: Path) -> list[str]:
+    """Names of the filters that a hospital's privacy policy puts before what leaves; none without one.
+
+    Parameters
+    ----------
+    kit
+        The hospital's folder.
+
+    Raises
+    ------
+    ConfigError
+        If the policy cannot be used: FLARE would end every job here.
+    """
+    try:
+        manager = create_privacy_manager(Workspace(str(kit)), names_only=False)
+    except Exception as error:
+        raise ConfigError(f"local/{POLICY} cannot be used: {error}") from error
+    if not manager.is_policy_defined():
+        return []
+    scope = manager.get_scope(None)
+    if scope is None:
+        raise ConfigError(
+            f"local/{POLICY} names no default_scope, so that NVIDIA FLARE refuses every job here."
+        )
+    return [type(each).__name__ for each in getattr(scope, RESULTS)[FilterKey.OUT]]
 
 
 def _of_the_job(fl_ctx: FLContext) -> Mapping[str, list[Filter]]:
