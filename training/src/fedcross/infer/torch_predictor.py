@@ -14,6 +14,7 @@ from fedcross.infer.fold import fold_normalisation
 from fedcross.infer.patches import Blend, PatchPredictor
 from fedcross.infer.prefetch import Load, Prefetch
 from fedcross.model.bundle import Bundle
+from fedcross.model.layout import memory_format
 
 
 class TorchBackend:
@@ -26,9 +27,9 @@ class TorchBackend:
     precision
         ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
     tuned
-        Fold batch normalisation into the convolutions before it and store channels last: the same
-        arithmetic but for rounding, in an order that processors like better. On a GPU the next
-        member is loaded while one computes.
+        Fold batch normalisation into the convolutions before it, and store channels last where that
+        pays: the same arithmetic but for rounding, in an order that processors like better. On a GPU
+        the next member is loaded while one computes.
     """
 
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
@@ -56,8 +57,9 @@ class TorchBackend:
         network = bundle.load_member(index, self._device)
         if self._tuned:
             network = fold_normalisation(network)
+            layout = memory_format(network, self._device)
             # PyTorch's own types lack this overload.
-            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+            network.to(memory_format=layout)  # type: ignore[call-overload]
         return network
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedcross.infer.patches import plan_patches
+from fedcross.model.layout import memory_format
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.data.volumes import Site, Volume
@@ -61,6 +62,9 @@ class Probe:
     ) -> None:
         x, y, z = config.preprocessing.patch_size
         patch = (z, y, x)
+        self._network = build_network(config.network).eval().to(device)
+        layout = memory_format(self._network, device)
+        self._network.to(memory_format=layout)  # type: ignore[call-overload]
         self._tiles = {
             site.name: [
                 (*tiles(volume, patch, device), volume.missing)
@@ -71,8 +75,6 @@ class Probe:
         }
         if not self._tiles:
             raise ValueError(f"no site has cases in {part}.")
-        network = build_network(config.network).to(device)
-        self._network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._statistics = [
             module
             for module in self._network.modules()
@@ -131,5 +133,4 @@ def tiles(volume: Volume, patch: tuple[int, int, int], device: torch.device) -> 
     ]
     images = torch.stack([image[box] for box in boxes])[:, None]
     labels = torch.stack([label[box] for box in boxes])
-    images = images.to(device, memory_format=torch.channels_last_3d)
-    return images, labels.to(device, torch.int64)
+    return images.to(device), labels.to(device, torch.int64)

@@ -20,6 +20,7 @@ from fedcross.infer.ensemble import blend, label_map
 from fedcross.infer.preprocess import prepare, to_source_grid
 from fedcross.method.agreement import dice
 from fedcross.method.uncertainty import EnsembleStatistics
+from fedcross.model.layout import memory_format
 from fedcross.model.manifest import Structure
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
@@ -127,7 +128,8 @@ def loaded(member: MemberState, config: TrainingConfig, device: torch.device) ->
         network = build_network(config.network)
     network.load_state_dict(dict(member.weights), assign=True)
     network = network.eval().requires_grad_(False).to(device)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    # PyTorch's own types lack this overload.
+    return network.to(memory_format=memory_format(network, device))  # type: ignore[call-overload, no-any-return]
 
 
 def drawn(structures: Sequence[Structure], missing: Collection[int]) -> list[Structure]:

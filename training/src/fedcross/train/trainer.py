@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.infer.device import Precision, resolve_precision
+from fedcross.model.layout import memory_format
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
 from fedcross.train.config_sections import OptimisationConfig
@@ -209,7 +210,6 @@ def _epoch(
         )
         if settings.noise > 0:
             images += settings.noise * _noise(images, generator)
-        images = images.to(memory_format=torch.channels_last_3d)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(images)
             held = pull.loss(images, logits)
@@ -255,8 +255,9 @@ def _load(
         network = build_network(config.network)
     weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
     network.load_state_dict(weights, assign=True)
-    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    return network, make_optimizer(network.train(), config.training, member.optimizer)
+    network.train()
+    network.to(memory_format=memory_format(network, device))  # type: ignore[call-overload]
+    return network, make_optimizer(network, config.training, member.optimizer)
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
