@@ -126,6 +126,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     bars = axes.barh([row.name for row in shown], ratios, color="#2a7f9e")
     axes.bar_label(bars, fmt="%.1f", padding=3)
     axes.axvline(1, color="0.4", linewidth=0.8)
+    axes.margins(x=0.1)
     axes.set_xlabel("times as fast as MONAI's inferer, fp32, on the same instructions")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
