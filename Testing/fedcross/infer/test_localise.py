@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fedcross.infer.ensemble import EnsembleOutcome, run_ensemble
 from fedcross.infer.events import NullReporter
 from fedcross.infer.geometry import Grid
-from fedcross.infer.localise import MissedError, Surroundings, confined
+from fedcross.infer.localise import MissedError, Recorded, Surroundings, confined
 from fedcross.infer.patches import PatchPredictor, Slab
 from fedcross.infer.preprocess import Prepared
 from fedcross.model.architecture import UNetArchitecture
@@ -228,11 +228,40 @@ def test_a_member_that_sees_more_than_the_first_one_makes_the_whole_volume_be_co
     assert (gathered(outcome) == gathered(whole)).all()
 
 
-def test_a_volume_of_few_patches_is_not_looked_over_first() -> None:
-    outcome, told = ensemble(volume_with()[:, :24, :24], bright)
+FEW = (slice(None), slice(0, 24), slice(0, 24))  # 3 * 2 * 2 patches, as many as side by side
+
+
+def test_in_a_volume_of_few_patches_the_first_member_reads_all_and_the_others_what_it_saw() -> None:
+    volume = volume_with((slice(22, 26), slice(18, 22), slice(18, 22)))[FEW]
+    near, told = ensemble(volume, bright, duller, bright)
+    whole, _ = ensemble(volume, bright, duller, bright, localise=False)
+    assert near.computed == (2 * 2 * 2) / (3 * 2 * 2)
+    assert len(told.steps) == 3 * 2 * 2 + 2 * (2 * 2 * 2)
+    assert told.steps[-1] == (len(told.steps), len(told.steps))
+    assert (gathered(near) == gathered(whole)).all()
+    for ours, theirs in zip(near.member_labels, whole.member_labels, strict=True):
+        assert (np.asarray(ours) == np.asarray(theirs)).all()
+
+
+def test_in_a_volume_of_few_patches_nothing_is_computed_twice_even_if_nothing_is_found() -> None:
+    volume = np.random.default_rng(0).uniform(0, 0.1, GRID.shape).astype(np.float32)[FEW]
+    outcome, told = ensemble(volume, bright, duller)
+    whole, _ = ensemble(volume, bright, duller, localise=False)
     assert outcome.computed == 1
-    assert len(told.steps) == 3 * 2 * 2
-    assert any("too small" in line for line in told.lines)
+    assert len(told.steps) == 2 * (3 * 2 * 2)
+    assert (gathered(outcome) == gathered(whole)).all()
+
+
+@pytest.mark.parametrize("cuts", [(), (4,), (5, 8), (3, 7, 10)])
+def test_what_is_recorded_comes_back_slab_by_slab_and_may_be_changed(cuts: tuple[int, ...]) -> None:
+    said, file = said_of((5, 5, 10)), Recorded(BytesIO())
+    assert all(given is not None for given in file.record(slabs_of(said, *cuts)))
+    for _ in range(2):
+        back = list(file)
+        assert [part for part, _ in back] == [part for part, _ in slabs_of(said, *cuts)]
+        assert (np.concatenate([values for _, values in back], axis=1) == said).all()
+        for _, values in back:
+            values[:] = 0
 
 
 def test_without_a_structure_the_whole_volume_is_computed() -> None:

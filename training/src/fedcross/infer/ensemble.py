@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fedcross.infer import spread
 from fedcross.infer.events import Reporter
 from fedcross.infer.geometry import reordered
-from fedcross.infer.localise import SIDE_BY_SIDE, MissedError, Surroundings, confined
+from fedcross.infer.localise import SIDE_BY_SIDE, MissedError, Recorded, Surroundings, confined
 from fedcross.infer.member_labels import MemberLabels
 from fedcross.infer.patches import (
     Box,
@@ -184,17 +184,21 @@ class _Run:
         self._overlap = manifest.preprocessing.overlap
         self._members = len(manifest.members)
         self._shape = (manifest.architecture.classes, *prepared.array.shape)
+        self._first: Recorded | None = None  # what the first member says of the whole volume
         self._done = 0  # patches
 
     def localised(self) -> EnsembleOutcome:
         """Let the first member look the volume over, and run all where it sees the structures."""
         looks, everything = self._patches(None, SIDE_BY_SIDE), self._patches(None)
-        if looks > everything / 2:
-            self._reporter.log("The volume is too small for a first look to save time.")
-            return self.members(None)
+        if looks <= everything / 2:
+            told = self._progress(looks + self._members * everything)
+            looked = self._said(0, None, told, SIDE_BY_SIDE)
+        else:
+            told = self._progress(self._members * everything)
+            self._first = Recorded(self._open_spool())
+            looked = self._first.record(self._said(0, None, told))
         surroundings = Surroundings(self._shape)
-        told = self._progress(looks + self._members * everything)
-        for part, probabilities in self._said(0, None, told, SIDE_BY_SIDE):
+        for part, probabilities in looked:
             surroundings.see(part, probabilities)
         box = surroundings.box(self._prepared.grid.spacing_mm)
         if box is None:
@@ -233,9 +237,12 @@ class _Run:
         small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
         file = None if small else self._open_spool()
         statistics, spool = SlabStatistics(self._shape, self._measures, file), self._open_spool()
-        told = self._progress(self._done + self._members * self._patches(needed))
+        asked = self._members - (self._first is not None)
+        told = self._progress(self._done + asked * self._patches(needed))
         for index in range(self._members):
-            slabs = self._said(index, needed, told)
+            slabs: Iterable[Slab] = self._said(index, needed, told)
+            if index == 0 and self._first is not None:
+                slabs = self._first
             if is_found and needed is not None:
                 slabs = confined(slabs, needed, self._shape[1:])
             labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)

@@ -1,15 +1,17 @@
 """Where the structures are, as the first member sees them at a first look, so that all look only there.
 
-The first member looks the volume over in patches side by side, without overlap: less than half of the
-full grid's, and shown the structures as large as it knows them. Around what it takes, or nearly takes,
-for a structure lies a box, and all members compute those patches of the full grid that touch it, at the
-same places as without a localiser: in the box every probability is the same, bit for bit. Outside it
-everything is background, and of no uncertainty. If the first member misses a structure, or a member's
+The first member looks the volume over in patches side by side, without overlap, shown the structures as
+large as it knows them. In a small volume these would be more than half of the full grid's patches: there
+it reads the full grid, and what it says is kept and not asked for again. Around what it takes, or nearly
+takes, for a structure lies a box, and all members compute those patches of the full grid that touch it,
+at the same places as without a localiser: in the box every probability is the same, bit for bit. Outside
+it everything is background, and of no uncertainty. If the first member misses a structure, or a member's
 segmentation reaches the box's faces, all of them read the whole volume after all.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +70,40 @@ class Surroundings:
             low, high = int(places[0]) - margin, int(places[-1]) + 1 + margin
             sides.append(slice(max(low, 0), min(high, side)))
         return sides[0], sides[1], sides[2]
+
+
+class Recorded:
+    """What a member says of a volume, kept in a file to be had again.
+
+    Parameters
+    ----------
+    file
+        Empty, opened for reading and writing, and for nothing else.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._cuts: list[tuple[slice, tuple[int, ...]]] = []
+
+    def record(self, slabs: Iterable[Slab]) -> Iterator[Slab]:
+        """Pass slabs on once they are written.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        """
+        for part, probabilities in slabs:
+            self._file.write(np.ascontiguousarray(probabilities).data)
+            self._cuts.append((part, probabilities.shape))
+            yield part, probabilities
+
+    def __iter__(self) -> Iterator[Slab]:
+        self._file.seek(0)
+        for part, shape in self._cuts:
+            # Not as bytes: whoever takes a slab may change it.
+            found = bytearray(self._file.read(4 * math.prod(shape)))
+            yield part, np.frombuffer(found, np.float32).reshape(shape)
 
 
 def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[Slab]:
