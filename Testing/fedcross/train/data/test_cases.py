@@ -63,6 +63,19 @@ def test_label_names_may_differ_from_image_names_by_a_pattern(tmp_path: Path) ->
     ]
 
 
+def test_in_one_folder_a_pattern_for_images_may_match_the_labels_too(tmp_path: Path) -> None:
+    touch(tmp_path / "RUNMC", "Case00.nii.gz", "Case00_Segmentation.nii.gz")
+    values = {"images": "RUNMC/Case*.nii.gz", "labels": "RUNMC/Case*_Segmentation.nii.gz"}
+    (case,) = find_cases(site(**values, split=(1, 0, 0)), tmp_path, seed=0).train
+    assert (case.image.name, case.label.name) == ("Case00.nii.gz", "Case00_Segmentation.nii.gz")
+
+
+@pytest.mark.parametrize("place", ["images", "images/p*.nii.gz"])
+def test_labels_that_are_the_images_are_refused(data: Path, place: str) -> None:
+    with pytest.raises(DataError, match=r"The images in .* are the labels\. Let .* differ"):
+        find_cases(site(images=place, labels=place), data, seed=1)
+
+
 @pytest.mark.parametrize(
     ("remove", "says"),
     [

@@ -7,7 +7,7 @@ and labels, each by the case's name; whoever pairs them says which half is missi
 import glob
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ def pair(root: Path, images: str, labels: str) -> Found:
     """Two folders (cases named by their files) or two glob patterns (by what the wildcards match).
 
     ``sub-*/anat/sub-*_T2w.nii.gz`` finds case 01 in ``sub-01/anat/sub-01_T2w.nii.gz``: what several
-    folders and the file have in common is said once.
+    folders and the file have in common is said once. Where both lie in one folder, ``Case*.nii.gz`` may
+    mean the images beside ``Case*_segmentation.nii.gz``: what is a label is no image.
 
     Parameters
     ----------
@@ -52,9 +53,11 @@ def pair(root: Path, images: str, labels: str) -> Found:
     Raises
     ------
     DataError
-        If one is absent or empty, or a name occurs twice in it.
+        If one is absent or empty, a name occurs twice in it, or both find the same files.
     """
-    return Found(_by_name("images", root, images), _by_name("labels", root, labels))
+    drawn = _by_name("labels", root, labels)
+    pictures = _by_name("images", root, images, apart_from=set(drawn.values()))
+    return Found(pictures, drawn)
 
 
 def msd(root: Path, channel: int | None) -> Found:
@@ -190,7 +193,9 @@ def _volumes(folder: Path, ending: str | tuple[str, ...] = EXTENSIONS) -> list[P
     )
 
 
-def _by_name(kind: str, root: Path, place: str) -> dict[str, Path]:
+def _by_name(
+    kind: str, root: Path, place: str, apart_from: Collection[Path] = ()
+) -> dict[str, Path]:
     folder = root / place
     if folder.is_dir():
         named = [(stem(path), path) for path in folder.iterdir() if _is_volume(path)]
@@ -204,7 +209,12 @@ def _by_name(kind: str, root: Path, place: str) -> dict[str, Path]:
         )
     if not named:
         raise DataError(f"There are no {kind} in {folder.name}.", "Check the configuration.")
-    return unique(kind, sorted(named))
+    apart = [(name, path) for name, path in named if path not in apart_from]
+    if not apart:
+        raise DataError(
+            f"The {kind} in {folder.name} are the labels.", "Let images and labels differ."
+        )
+    return unique(kind, sorted(apart))
 
 
 def _is_volume(path: Path) -> bool:

@@ -25,7 +25,7 @@ from fedcross.train.data.layouts import Found, msd, pair, unique
 Finder = Callable[[Path, int | None], Found]
 
 _NCI = re.compile(r"Prostate(?:3T|Dx)-\d{2}-\d{4}")
-_PROMISE = re.compile(r"(Case\d+)(_segmentation)?")
+_PROMISE = re.compile(r"Case(\d+)(_segmentation)?", re.IGNORECASE)
 _PROSTATEX = re.compile(r"ProstateX-(\d{4})", re.IGNORECASE)
 _ZONES = re.compile(r"Seg-(\d{4})(?:_R1)?")  # of a test case's two readers the first
 _T2_AXIAL = r"t2.*(tra|ax)"
@@ -88,7 +88,7 @@ def promise12(root: Path, channel: int | None) -> Found:
         for name in names:
             match = _PROMISE.fullmatch(stem(Path(name)))
             if match and name.endswith(EXTENSIONS):
-                here[bool(match[2])].append((match[1], folder / name))
+                here[bool(match[2])].append((f"Case{match[1]}", folder / name))
         if here[1]:
             images += here[0]
             labels += here[1]
