@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from fedcross.errors import ConfigError, DeviceError
 from fedcross.train import trainer
 from fedcross.train.config import TrainingConfig
 from fedcross.train.data.volumes import Site
+from fedcross.train.losses import dice_ce_loss
 from fedcross.train.member import MemberState, new_member
 from fedcross.train.trainer import learning_rate, training_precision, visit
 
@@ -191,6 +193,34 @@ def test_on_a_gpu_bf16_computes_the_network_only(
     assert told_roughly.loss == pytest.approx(told.loss, rel=0.02)
     kinds = {t.dtype for t in rough.to_tensors().values() if t.is_floating_point()}
     assert kinds == {torch.float32}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("pull", [{}, {"mu": 0.1, "distillation": 0.5}])
+def test_the_device_is_first_waited_for_when_an_epoch_is_over(
+    config: TrainingConfig,
+    sites: list[Site],
+    member: MemberState,
+    optimizer: str,
+    pull: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # PyTorch's meta device holds no values: whatever asks for one, or mixes it with the host, fails.
+    losses: list[torch.Tensor] = []
+
+    def loss(*given: Any) -> torch.Tensor:
+        losses.append(dice_ce_loss(*given))
+        return losses[-1]
+
+    monkeypatch.setattr(trainer, "dice_ce_loss", loss)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    method = config.method.model_copy(update={"local_epochs": 2, **pull})
+    settings = changed(config, patches_per_case=7, intensity=0.2, optimizer=optimizer)
+    settings = settings.model_copy(update={"method": method})
+    with pytest.raises(RuntimeError, match="meta"):
+        visit(replace(member, rounds_done=1), sites[0], 0, settings, torch.device("meta"))
+    patches = 7 * len(sites[0].train)
+    assert len(losses) == -(-patches // settings.training.batch_size) > 1
 
 
 def test_a_loss_that_explodes_is_named(
