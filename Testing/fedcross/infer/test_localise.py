@@ -243,6 +243,16 @@ def test_in_a_volume_of_few_patches_the_first_member_reads_all_and_the_others_wh
         assert (np.asarray(ours) == np.asarray(theirs)).all()
 
 
+def test_a_structure_that_touches_every_patch_confines_nothing() -> None:
+    volume = volume_with((slice(14, 18), slice(10, 14), slice(10, 14)))[FEW]
+    volume[2, 2, 2] = 0.15  # what is not quite a structure stays uncertain, far from it
+    everywhere, told = ensemble(volume, bright, duller)
+    whole, _ = ensemble(volume, bright, duller, localise=False)
+    assert everywhere.computed == 1
+    assert any("touch every patch" in line for line in told.lines)
+    assert (gathered(everywhere) == gathered(whole)).all()
+
+
 def test_in_a_volume_of_few_patches_nothing_is_computed_twice_even_if_nothing_is_found() -> None:
     volume = np.random.default_rng(0).uniform(0, 0.1, GRID.shape).astype(np.float32)[FEW]
     outcome, told = ensemble(volume, bright, duller)

@@ -204,6 +204,9 @@ class _Run:
         if box is None:
             self._reporter.log("The first model misses a structure: all read the whole volume.")
             return self.members(None)
+        if self._patches(box) == everything:
+            self._reporter.log("The structures touch every patch: all read the whole volume.")
+            return self.members(None)
         try:
             return self.members(box, is_found=True)
         except MissedError as error:
