@@ -6,8 +6,8 @@ it reads the full grid, and what it says is kept and not asked for again. Around
 takes, for a structure lies a box, and all members compute those patches of the full grid that touch it,
 at the same places as without a localiser: in the box every probability is the same, bit for bit. Outside
 it everything is background, and of no uncertainty. If the first member misses a structure, the box
-touches every patch, or a member's segmentation reaches the box's faces, all of them read the whole volume
-after all.
+touches every patch, or a member's segmentation reaches the box's faces, all of them read the whole
+volume after all.
 """
 
 import math
