@@ -23,7 +23,7 @@ from fedcross.model.bundle import Bundle
 
 CACHE_VARIABLE = "FEDCROSS_CACHE"
 MAX_CACHE_BYTES = 4 * 1024**3
-_FORM = 2
+_FORM = 3
 _GRAPH, _WEIGHTS, _HASHES = "model.xml", "model.bin", "sha256.json"
 _PARTIAL = ".partial-"
 _ABANDONED_S = 3600
@@ -100,7 +100,10 @@ def _convert(bundle: Bundle, index: int) -> tuple[bytes, bytes]:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    network = bundle.load_member(index)
+    from fedcross.infer.compose import compose_upsampling
+    from fedcross.infer.fold import fold_normalisation
+
+    network = compose_upsampling(fold_normalisation(bundle.load_member(index)))
     # Two voxels at the lowest level: quick to trace, and enough for every normalisation. Which size
     # it is does not matter, the converted network is reshaped to the patch.
     example = torch.zeros(

@@ -1,0 +1,177 @@
+"""A transposed convolution and the convolution after it as one: less to compute, the same result.
+
+In a U-Net what comes from below is enlarged by a transposed convolution, laid beside the skip connection,
+and convolved. All of that is linear, so that the convolution can be split by its inputs, and its one half
+multiplied out with the transposed convolution before it:
+
+    conv([skip, up(low)]) = of_skip(skip) + of_low(low)
+
+A doubling and a 3x3x3 convolution become a transposed convolution of 4x4x4, of which 8 taps meet a voxel
+instead of 27. Neither the enlarged features nor the two side by side are ever in memory.
+"""
+
+from math import ceil, prod
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedcross.model.networks import UNet
+
+
+def compose_upsampling(network: nn.Module) -> nn.Module:
+    """Compose every transposed convolution of a network with the convolution after it, where that pays.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode. A batch normalisation after the convolution is to be folded before. The
+        network's modules are used, and may be changed.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same function but for rounding. The reference U-Net and DynUNet have such pairs; any other
+        network is returned as it is.
+    """
+    if isinstance(network, UNet):
+        return ComposedUNet(network)
+    # Here and not above: it takes seconds, and the reference U-Net does without.
+    from monai.networks.blocks.dynunet_block import UnetUpBlock
+
+    for parent in list(network.modules()):
+        for name, block in parent.named_children():
+            if isinstance(block, UnetUpBlock) and _pays(*_pair(block)):
+                setattr(parent, name, _ComposedBlock(block))
+    return network
+
+
+class JoinedConvolution(nn.Module):
+    """``conv(cat([skip, up(low)]))``, composed.
+
+    Along an axis of stride s and padding p, tap a of ``up`` takes voxel i to h = s i + a, and tap t of
+    ``conv`` takes that to o = h - t + p. So both are tap a - t + 2 p of one transposed convolution with
+    stride s and padding p, where their products are summed over the channels between.
+
+    The bias of ``up`` ends where the volume does: beyond, ``conv`` sees zeros. It becomes the weights of
+    one more channel of ``low``, which is 1 everywhere.
+
+    Parameters
+    ----------
+    up
+        With a kernel as large as its stride.
+    conv
+        With a kernel of 2 p + 1 and stride 1.
+    skip_first
+        Whether the channels of the skip connection come before those of ``up``.
+
+    Attributes
+    ----------
+    of_skip, of_low
+        The two parts, each a layer. What ``low`` must have for the second, `with_ones` adds.
+    """
+
+    def __init__(self, up: nn.ConvTranspose3d, conv: nn.Conv3d, *, skip_first: bool) -> None:
+        super().__init__()
+        padding = cast(tuple[int, ...], conv.padding)
+        weight = conv.weight.detach()
+        skipped = weight.shape[1] - up.out_channels
+        if skip_first:
+            of_skip, of_up = weight[:, :skipped], weight[:, skipped:]
+        else:
+            of_skip, of_up = weight[:, up.out_channels :], weight[:, : up.out_channels]
+        composed = functional.conv3d(
+            _bias_as_input(up).double(), of_up.double(), padding=[2 * p for p in padding]
+        ).to(weight.dtype)  # (low + 1, out, *kernel)
+        self._has_ones = up.bias is not None
+        out = conv.out_channels
+        kernel, grown = conv.kernel_size, tuple(composed.shape[2:])
+        with torch.device("meta"):  # the weights are put in below
+            self.of_skip = nn.Conv3d(skipped, out, kernel, padding=padding)
+            self.of_low = nn.ConvTranspose3d(
+                composed.shape[0], out, grown, up.stride, padding, bias=False
+            )
+        self.of_skip.weight = nn.Parameter(of_skip.contiguous(), requires_grad=False)
+        self.of_skip.bias = conv.bias
+        self.of_low.weight = nn.Parameter(composed, requires_grad=False)
+
+    def with_ones(self, low: Tensor) -> Tensor:
+        """Add the channel of ones, where there is one."""
+        return torch.cat([low, torch.ones_like(low[:, :1])], dim=1) if self._has_ones else low
+
+    def forward(self, skip: Tensor, low: Tensor) -> Tensor:
+        """Map (N, skipped, D, H, W) and (N, low, D/s, H/s, W/s) to (N, out, D, H, W)."""
+        return cast(Tensor, self.of_skip(skip) + self.of_low(self.with_ones(low)))
+
+
+class ComposedUNet(nn.Module):
+    """The reference U-Net with its upsampling composed; see `fedcross.model.networks.UNet`.
+
+    Attributes
+    ----------
+    encoders, bottom, joins, rests, outconv
+        Its parts in the order in which an image goes through. A join takes a skip connection and what
+        comes from below; the rest of its block follows.
+    """
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        decoders = (network.dec1, network.dec2, network.dec3, network.dec4)
+        above = (*(decoder.conv for decoder in decoders[1:]), network.lastconv)
+        blocks = [double.conv for double in above]
+        self.encoders = nn.ModuleList([network.enc1, network.enc2, network.enc3, network.enc4])
+        self.bottom = network.dec1.conv.conv
+        self.joins = nn.ModuleList(
+            JoinedConvolution(below.up, cast(nn.Conv3d, block[0]), skip_first=True)
+            for below, block in zip(decoders, blocks, strict=True)
+        )
+        self.rests = nn.ModuleList(block[1:] for block in blocks)
+        self.outconv = network.outconv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        skips = []
+        for encoder in self.encoders:
+            x, skip = encoder(x)
+            skips.append(skip)
+        x = self.bottom(x)
+        for join, rest in zip(self.joins, self.rests, strict=True):
+            x = rest(join(skips.pop(), x))
+        return cast(Tensor, self.outconv(x))
+
+
+class _ComposedBlock(nn.Module):
+    """MONAI's ``UnetUpBlock``, composed."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.join = JoinedConvolution(*_pair(block), skip_first=False)
+        rest = block.conv_block
+        self.rest = nn.Sequential(rest.norm1, rest.lrelu, rest.conv2, rest.norm2, rest.lrelu)
+
+    def forward(self, low: Tensor, skip: Tensor) -> Tensor:
+        return cast(Tensor, self.rest(self.join(skip, low)))
+
+
+def _pair(block: nn.Module) -> tuple[nn.ConvTranspose3d, nn.Conv3d]:
+    return block.transp_conv.conv, block.conv_block.conv1.conv
+
+
+def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
+    """Whether the pair multiplies less when composed, in a voxel of the result."""
+    apart = up.in_channels * up.out_channels + prod(conv.kernel_size) * up.out_channels * conv.out_channels
+    taps = [
+        ceil((k + n - 1) / s)
+        for k, n, s in zip(up.kernel_size, conv.kernel_size, up.stride, strict=True)
+    ]
+    return prod(taps) * up.in_channels * conv.out_channels < apart
+
+
+def _bias_as_input(up: nn.ConvTranspose3d) -> Tensor:
+    """Return its weights (in, out, *kernel), and after them its bias as if of one more input."""
+    weight = up.weight.detach()
+    if up.bias is None:
+        return weight
+    bias = up.bias.detach()[None, :, None, None, None]
+    return torch.cat([weight, bias.expand(1, *weight.shape[1:])])

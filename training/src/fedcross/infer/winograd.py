@@ -1,0 +1,178 @@
+"""Convolutions with half of the multiplications: Winograd's F(4, 3) along z.
+
+Four neighbouring slices of the result are sums of products of six slices of the input with three slices
+of the kernel, twelve pairs of slices. Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
+CVPR 2016) get by with six: of six mixtures of the slices with six mixtures of the kernel, and the four
+results are mixtures of these. In the plane the products stay convolutions.
+
+Features are kept in four phases, phase r being the slices r, r + 4, r + 8 and so on. So the slices that
+are mixed lie in different tensors, at the same place, and nothing has to be cut up or put together.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedcross.infer.compose import ComposedUNet
+
+Phases = Sequence[Tensor]
+"""Four tensors (N, C, D/4, H, W)."""
+
+PHASES = 4
+LEVELS = 3
+"""So many levels of the reference U-Net have slices enough whatever the patch, a multiple of 16."""
+
+_OF_SLICES = (
+    (4, 0, -5, 0, 1, 0),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+)
+_OF_KERNEL = (
+    (1 / 4, 0, 0),
+    (-1 / 6, -1 / 6, -1 / 6),
+    (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6),
+    (1 / 24, -1 / 12, 1 / 6),
+    (0, 0, 1),
+)
+_OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+
+
+class WinogradConvolution(nn.Module):
+    """A 3x3x3 convolution with padding 1, from phases to phases.
+
+    Parameters
+    ----------
+    conv
+        Such a convolution.
+    """
+
+    def __init__(self, conv: nn.Conv3d) -> None:
+        super().__init__()
+        mixtures = torch.einsum(
+            "jt,octyx->jocyx", torch.tensor(_OF_KERNEL).double(), conv.weight.detach().double()
+        ).to(conv.weight.dtype)
+        self.products = nn.ModuleList(_in_plane(mixture) for mixture in mixtures)
+        self.bias = None if conv.bias is None else conv.bias.detach()[None, :, None, None, None]
+
+    def forward(self, phases: Phases) -> list[Tensor]:
+        """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
+        before = functional.pad(phases[-1], (0, 0, 0, 0, 1, 0))[:, :, :-1]
+        after = functional.pad(phases[0], (0, 0, 0, 0, 0, 1))[:, :, 1:]
+        slices = [before, *phases, after]
+        products = [
+            product(_mixture(factors, slices))
+            for factors, product in zip(_OF_SLICES, self.products, strict=True)
+        ]
+        results = [_mixture(factors, products) for factors in _OF_PRODUCTS]
+        return results if self.bias is None else [result + self.bias for result in results]
+
+
+class WinogradUNet(nn.Module):
+    """The reference U-Net, its upper levels in phases; see `fedcross.model.networks.UNet`.
+
+    Parameters
+    ----------
+    network
+        With its upsampling composed. Its modules are used.
+    """
+
+    def __init__(self, network: ComposedUNet) -> None:
+        super().__init__()
+        blocks = [encoder.conv.conv for encoder in network.encoders[:LEVELS]]
+        self.first = blocks[0][0]
+        self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
+        self.pool = nn.MaxPool3d((1, 2, 2))
+        self.encoders, self.bottom = network.encoders[LEVELS:], network.bottom
+        below = len(self.encoders)
+        self.lower_joins, self.joins = network.joins[:below], network.joins[below:]
+        self.lower_rests = network.rests[:below]
+        self.of_skips = nn.ModuleList(WinogradConvolution(join.of_skip) for join in self.joins)
+        self.up = nn.ModuleList(_in_phases(rest) for rest in network.rests[below:])
+        self.outconv = network.outconv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        phases, skips = _first(self.first, x), []
+        for block in self.down:
+            phases = _through(block, phases)
+            skips.append(phases)
+            pooled = [self.pool(phase) for phase in phases]
+            halves = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
+            phases = [half[:, :, start::2] for start in (0, 1) for half in halves]
+        x = together(halves)
+        lower = []
+        for encoder in self.encoders:
+            x, skip = encoder(x)
+            lower.append(skip)
+        x = self.bottom(x)
+        for join, rest in zip(self.lower_joins, self.lower_rests, strict=True):
+            x = rest(join(lower.pop(), x))
+        parts = [x]
+        for join, of_skip, block in zip(self.joins, self.of_skips, self.up, strict=True):
+            of_low = apart(join.of_low(join.with_ones(together(parts))))
+            sums = [a + b for a, b in zip(of_skip(skips.pop()), of_low, strict=True)]
+            parts = _through(block, sums)
+        return together([self.outconv(part) for part in parts])
+
+
+def apart(x: Tensor) -> list[Tensor]:
+    """Return the four phases of (N, C, D, H, W), each (N, C, D/4, H, W)."""
+    return [x[:, :, phase::PHASES] for phase in range(PHASES)]
+
+
+def together(parts: Phases) -> Tensor:
+    """Put slices together that lie in any number of tensors in turn: the inverse of `apart`."""
+    return torch.stack(list(parts), dim=3).flatten(2, 3)
+
+
+def _first(conv: nn.Conv3d, x: Tensor) -> list[Tensor]:
+    """Do an ordinary convolution with padding 1, and return its result in phases."""
+    padded = functional.pad(x, (0, 0, 0, 0, 1, 1))
+    return [
+        functional.conv3d(
+            padded[:, :, phase:], conv.weight, conv.bias, stride=(PHASES, 1, 1), padding=(0, 1, 1)
+        )
+        for phase in range(PHASES)
+    ]
+
+
+def _in_phases(block: nn.Module) -> nn.ModuleList:
+    """Return the layers of a sequence, convolutions as Winograd's."""
+    return nn.ModuleList(
+        WinogradConvolution(layer) if isinstance(layer, nn.Conv3d) else layer
+        for layer in cast(nn.Sequential, block)
+    )
+
+
+def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
+    """Send phases through layers, which are as `_in_phases` returns them."""
+    for layer in cast(nn.ModuleList, layers):
+        if isinstance(layer, WinogradConvolution):
+            phases = layer(phases)
+        elif isinstance(layer, nn.InstanceNorm3d | nn.GroupNorm):
+            # Its statistics are of all slices, and do not depend on their order.
+            phases = layer(torch.cat(list(phases), dim=2)).chunk(PHASES, dim=2)
+        else:
+            phases = [layer(phase) for phase in phases]
+    return list(phases)
+
+
+def _in_plane(weight: Tensor) -> nn.Conv3d:
+    """Return a convolution of slices, each by itself, from its weights (out, in, 3, 3)."""
+    with torch.device("meta"):
+        conv = nn.Conv3d(weight.shape[1], weight.shape[0], (1, 3, 3), padding=(0, 1, 1), bias=False)
+    conv.weight = nn.Parameter(weight[:, :, None].contiguous(), requires_grad=False)
+    return conv
+
+
+def _mixture(factors: Iterable[float], tensors: Iterable[Tensor]) -> Tensor:
+    """Return the sum of tensors, each times its factor."""
+    terms = [t if f == 1 else f * t for f, t in zip(factors, tensors, strict=True) if f != 0]
+    return cast(Tensor, sum(terms[1:], start=terms[0]))
