@@ -99,6 +99,14 @@ def test_a_patch_that_weighs_less_than_a_tenth_at_the_part_is_left_out() -> None
     assert along_x(5, 30) == [0, 24]
 
 
+def test_of_a_cell_that_the_volume_cuts_off_only_what_is_in_it_counts() -> None:
+    # As above at voxel 12, in the last of 4 slices that lie in the middle of a patch of 16.
+    part = Cells.none((4, 1, 40), (3, 1, 1))
+    part.mask[1, 0, 12] = True
+    starts = plan_patches((4, 1, 40), (16, 1, 16), 0.25)
+    assert carrying(starts, (16, 1, 16), part) == [(-6, 0, 0)]
+
+
 def test_where_all_weigh_as_little_as_they_can_all_count() -> None:
     # In the corner between four patches each axis weighs exp(-5.5^2 / 8) * exp(-5.5^2 / 8) = 0.0005
     # at most, so that all have the floor.

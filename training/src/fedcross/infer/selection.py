@@ -78,9 +78,8 @@ class _Reach:
         line = np.zeros((last - first) * cell)
         line[low - begin : high - begin] = values[low - start : high - start]
         largest = line.reshape(-1, cell).max(axis=1)
-        line[side - begin :] = (
-            np.inf
-        )  # of a cell that the volume cuts off only what is in it counts
+        # Of a cell that the volume cuts off only what is in it counts.
+        line[side - begin :] = np.inf
         return cls(slice(first, last), largest, line.reshape(-1, cell).min(axis=1))
 
 
