@@ -208,7 +208,7 @@ def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     from fedcross.infer.ensemble import STAGE
-    from fedcross.infer.patches import count_patches
+    from fedcross.infer.placement import plan_patches
     from fedcross.infer.preprocess import prepare
     from fedcross.infer.volume_io import read_volume
     from fedcross.model.bundle import open_bundle
@@ -220,7 +220,7 @@ def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
         opened.load_member(0, where)(torch.zeros(1, 1, *patch, device=where))
     shape = prepare(read_volume(image), steps).array.shape
     summary = json.loads((folder / "summary.json").read_text())
-    patches = count_patches(shape, patch, steps.overlap) * len(opened.manifest.members)
+    patches = len(plan_patches(shape, patch, steps.overlap)) * len(opened.manifest.members)
     flop = counter.get_total_flops() * patches * summary["computed"]
     return flop / summary["timings_s"][STAGE] / matrix_rate(where)
 

@@ -35,7 +35,7 @@ class Look:
     Attributes
     ----------
     localised
-        Whether the localiser's box was used; otherwise the whole volume was computed.
+        Whether some patches were left out; otherwise the whole volume was computed.
     dice
         The lowest over the structures; two empty label maps count as 1.
     computed
@@ -84,7 +84,7 @@ def look(bundle: Path, image: Path) -> Look:
 def table(rows: Sequence[Look]) -> str:
     """Return the worst of all volumes, by bundle, as Markdown."""
     lines = [
-        "| bundle | volumes | with a box | worst Dice | patches computed (median) "
+        "| bundle | volumes | localised | worst Dice | patches computed (median) "
         "| times as fast (median) | slowest |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -15,7 +15,8 @@ from fedcross.infer import backends, conversion
 from fedcross.infer.backends import choose_backend
 from fedcross.infer.conversion import converted_member
 from fedcross.infer.fold import fold_normalisation
-from fedcross.infer.patches import Box, blend_patches
+from fedcross.infer.patches import blend_patches
+from fedcross.infer.placement import Box
 from fedcross.infer.torch_predictor import DevicePredictor, TorchPredictor
 from fedcross.model.architecture import (
     Architecture,

@@ -8,56 +8,8 @@ from hypothesis import strategies as st
 
 from fedcross.infer import patches
 from fedcross.infer.ensemble import blend
-from fedcross.infer.patches import (
-    SMALLEST_WEIGHT,
-    blend_patches,
-    count_patches,
-    gaussian_weight,
-    plan_patches,
-    stream_patches,
-)
-
-
-def test_the_reference_grid_has_27_patches():
-    starts = plan_patches((72, 384, 384), (32, 160, 160), 0.25)
-    assert len(starts) == 27
-    assert sorted({z for z, _, _ in starts}) == [0, 24, 40]
-    assert sorted({x for _, _, x in starts}) == [0, 120, 224]
-
-
-def test_a_volume_of_one_patch_has_one():
-    assert plan_patches((16, 32, 32), (16, 32, 32), 0.25) == [(0, 0, 0)]
-
-
-def test_one_voxel_more_takes_a_second_patch():
-    assert plan_patches((17, 32, 32), (16, 32, 32), 0.25) == [(0, 0, 0), (1, 0, 0)]
-
-
-def test_a_volume_smaller_than_a_patch_must_be_padded_first():
-    with pytest.raises(ValueError, match="smaller than a patch"):
-        plan_patches((15, 32, 32), (16, 32, 32), 0.25)
-    assert count_patches((15, 32, 32), (16, 32, 32), 0.25) == 1
-
-
-@given(side=st.integers(1, 60), part=st.integers(1, 60), overlap=st.floats(0, 0.95))
-def test_patches_cover_every_voxel_and_stay_inside(side, part, overlap):
-    side = max(side, part)
-    starts = [z for z, _, _ in plan_patches((side, 4, 4), (part, 4, 4), overlap)]
-    covered = np.zeros(side, dtype=bool)
-    for start in starts:
-        assert 0 <= start <= side - part
-        covered[start : start + part] = True
-    assert covered.all()
-    assert starts == sorted(set(starts))
-
-
-def test_the_weight_is_a_bell_with_a_floor():
-    weight = gaussian_weight((5, 8, 16))
-    assert weight.dtype == np.float32
-    np.testing.assert_array_equal(weight, weight[::-1, ::-1, ::-1])
-    # Centre voxels lie 0, 1/2 and 1/2 voxel from the centre; sigma is 5/8, 1 and 2.
-    assert weight.max() == pytest.approx(np.exp(-0.5 * (0.5**2 + 0.25**2)))
-    assert weight[0, 0, 0] == np.float32(SMALLEST_WEIGHT)
+from fedcross.infer.patches import blend_patches, stream_patches
+from fedcross.infer.placement import gaussian_weight, plan_patches, touching
 
 
 def test_a_member_that_says_the_same_everywhere_is_blended_to_just_that():
@@ -137,7 +89,8 @@ def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, m
     needed = tuple(slice(min(c, s - 1), s) for c, s in zip(corner, shape, strict=True))
     if patch == (1, 1, 1):
         return  # one voxel is air
-    how = {"patch": patch, "overlap": overlap, "classes": 3, "needed": needed}
+    starts = touching(plan_patches(shape, patch, overlap), patch, needed)
+    how = {"patch": patch, "starts": starts, "classes": 3}
     with mock.patch.object(patches, "SLAB_VOXELS", most):
         slabs = [(part, p.copy()) for part, p in stream_patches(sensitive, volume, **how)]
     ends = [0]

@@ -22,21 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.infer import spread
+from fedcross.infer.cells import Cells
 from fedcross.infer.events import Reporter
 from fedcross.infer.geometry import reordered
-from fedcross.infer.localise import SIDE_BY_SIDE, MissedError, Recorded, Surroundings, confined
+from fedcross.infer.localise import MissedError, confined, look, plan_look
 from fedcross.infer.member_labels import MemberLabels
-from fedcross.infer.patches import (
-    Box,
-    PatchPredictor,
-    Progress,
-    Slab,
-    blend_patches,
-    count_patches,
-    stream_patches,
-)
+from fedcross.infer.patches import PatchPredictor, Progress, Slab, blend_patches, stream_patches
+from fedcross.infer.placement import Start, plan_patches, touching
 from fedcross.infer.preprocess import Prepared, on_oriented
 from fedcross.infer.region import Region
+from fedcross.infer.selection import carrying
 from fedcross.infer.spread import SlabStatistics
 from fedcross.method.uncertainty import Measure
 from fedcross.model.manifest import Manifest
@@ -158,12 +153,9 @@ def run_ensemble(
     run = _Run(manifest, load_member, prepared, open_spool, measures, reporter)
     if region is not None:
         # One voxel more on each side: interpolation to the input's own grid looks at neighbours.
-        return run.members(
-            region.bounds(prepared.grid, margin=1), inside=region.mask(prepared.source)
-        )
-    if localise:
-        return run.localised()
-    return run.members(None)
+        needed = touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))
+        return run.members(needed, inside=region.mask(prepared.source))
+    return run.localised() if localise else run.members(run.grid)
 
 
 class _Run:
@@ -180,74 +172,74 @@ class _Run:
     ) -> None:
         self._load, self._prepared = load_member, prepared
         self._open_spool, self._measures, self._reporter = open_spool, measures, reporter
-        self._patch = manifest.preprocessing.patch_size[::-1]
-        self._overlap = manifest.preprocessing.overlap
+        self.patch = manifest.preprocessing.patch_size[::-1]
+        self.grid = plan_patches(prepared.array.shape, self.patch, manifest.preprocessing.overlap)
         self._members = len(manifest.members)
         self._shape = (manifest.architecture.classes, *prepared.array.shape)
-        self._first: Recorded | None = None  # what the first member says of the whole volume
         self._done = 0  # patches
 
     def localised(self) -> EnsembleOutcome:
         """Let the first member look the volume over, and run all where it sees the structures."""
-        looks, everything = self._patches(None, SIDE_BY_SIDE), self._patches(None)
-        if looks <= everything / 2:
-            told = self._progress(looks + self._members * everything)
-            looked = self._said(0, None, told, SIDE_BY_SIDE)
-        else:
-            told = self._progress(self._members * everything)
-            self._first = Recorded(self._open_spool())
-            looked = self._first.record(self._said(0, None, told))
-        surroundings = Surroundings(self._shape)
-        for part, probabilities in looked:
-            surroundings.see(part, probabilities)
-        box = surroundings.box(self._prepared.grid.spacing_mm)
-        if box is None:
-            self._reporter.log("The first model misses a structure: all read the whole volume.")
-            return self.members(None)
-        if self._patches(box) == everything:
-            self._reporter.log("The structures touch every patch: all read the whole volume.")
-            return self.members(None)
+        full, spacing_mm = len(self.grid), self._prepared.grid.spacing_mm
+        looks = plan_look(self._shape[1:], self.patch, spacing_mm, full, self._members)
+        if not looks:
+            return self._read_all("The volume has too few patches for a first look.")
+        surroundings = look(
+            self._load(0),
+            self._prepared.array,
+            patch=self.patch,
+            starts=looks,
+            classes=self._shape[0],
+            spacing_mm=spacing_mm,
+            progress=self._progress(len(looks) + self._members * full),
+        )
+        if surroundings is None:
+            return self._read_all("The first model misses a structure.")
+        kept = carrying(self.grid, self.patch, surroundings)
+        if len(looks) + self._members * len(kept) >= self._members * full:
+            return self._read_all("The structures reach too far to save anything.")
         try:
-            return self.members(box, is_found=True)
+            return self.members(kept, surroundings=surroundings)
         except MissedError as error:
-            self._reporter.log(f"{error} All read the whole volume.")
-            return self.members(None)
+            reason = str(error)
+        # Out here, where what the exception held is let go of: statistics, and a member.
+        return self._read_all(reason)
+
+    def _read_all(self, reason: str) -> EnsembleOutcome:
+        self._reporter.log(f"{reason} All read the whole volume.")
+        return self.members(self.grid)
 
     def members(
         self,
-        needed: Box | None,
+        starts: Sequence[Start],
         *,
         inside: NDArray[np.bool_] | None = None,
-        is_found: bool = False,
+        surroundings: Cells | None = None,
     ) -> EnsembleOutcome:
-        """Run them on the patches that touch a box of the networks' grid.
+        """Run them on some patches of the grid.
 
         Parameters
         ----------
-        needed
-            The box; None is everything.
+        starts
+            Of the patches.
         inside
             On the input's own grid, (z, y, x): what else is background in the label maps.
-        is_found
-            Whether the box is where the first member sees the structures: then all is background
-            outside.
+        surroundings
+            Of what the first member suspects: outside all is background.
 
         Raises
         ------
         MissedError
-            If the box is found and does not hold the structures.
+            If the surroundings do not hold the structures.
         """
         small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
         file = None if small else self._open_spool()
         statistics, spool = SlabStatistics(self._shape, self._measures, file), self._open_spool()
-        asked = self._members - (self._first is not None)
-        told = self._progress(self._done + asked * self._patches(needed))
+        told = self._progress(self._done + self._members * len(starts))
         for index in range(self._members):
-            slabs: Iterable[Slab] = self._said(index, needed, told)
-            if index == 0 and self._first is not None:
-                slabs = self._first
-            if is_found and needed is not None:
-                slabs = confined(slabs, needed, self._shape[1:])
+            slabs = self._said(index, starts, told)
+            if surroundings is not None:
+                slabs = confined(slabs, surroundings)
             labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
             # Written, not mapped: a full disk is then an error and not a crash.
             spool.write(labels.data)
@@ -256,27 +248,19 @@ class _Run:
         return EnsembleOutcome(
             statistics,
             [MemberLabels(spool, index, own) for index in range(self._members)],
-            self._patches(needed) / self._patches(None),
+            len(starts) / len(self.grid),
         )
 
-    def _said(
-        self, index: int, needed: Box | None, told: Progress, overlap: float | None = None
-    ) -> Iterator[Slab]:
+    def _said(self, index: int, starts: Sequence[Start], told: Progress) -> Iterator[Slab]:
         # A generator, so that nothing of a member outlives it.
         yield from stream_patches(
             self._load(index),
             self._prepared.array,
-            patch=self._patch,
-            overlap=self._overlap if overlap is None else overlap,
+            patch=self.patch,
+            starts=starts,
             classes=self._shape[0],
-            needed=needed,
             progress=told,
         )
-
-    def _patches(self, needed: Box | None, overlap: float | None = None) -> int:
-        """Of a member."""
-        overlap = self._overlap if overlap is None else overlap
-        return count_patches(self._prepared.array.shape, self._patch, overlap, needed)
 
     def _progress(self, total: int) -> Progress:
         def told(done: int, of_all: int) -> None:

@@ -1,149 +1,129 @@
 """Where the structures are, as the first member sees them at a first look, so that all look only there.
 
-The first member looks the volume over in patches side by side, without overlap, shown the structures as
-large as it knows them. In a small volume these would be more than half of the full grid's patches: there
-it reads the full grid, and what it says is kept and not asked for again. Around what it takes, or nearly
-takes, for a structure lies a box, and all members compute those patches of the full grid that touch it,
-at the same places as without a localiser: in the box every probability is the same, bit for bit. Outside
-it everything is background, and of no uncertainty. If the first member misses a structure, the box
-touches every patch, or a member's segmentation reaches the box's faces, all of them read the whole
-volume after all.
+The first member looks the volume over in a few patches that do not overlap and leave gaps of up to
+`MAX_GAP_MM`: what is thinner than a gap and lies wholly in it is not seen. Around what it takes, or
+nearly takes, for a structure lie `MARGIN_MM` of surroundings. They are a set of cells: two places far
+apart do not include what lies between. All members compute those patches of the full grid that carry
+the weight in the surroundings (`fedcross.infer.selection`), at the same places as without a localiser.
+Outside everything is background, and of no uncertainty.
+
+If the first member misses a structure, if nothing would be saved, or if a member sees a structure where
+the surroundings end, all of them read the whole volume after all.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.infer.cells import Cells
 from fedcross.infer.geometry import Triple
-from fedcross.infer.patches import Box, Slab
+from fedcross.infer.patches import PatchPredictor, Progress, Slab, cut_patches
+from fedcross.infer.placement import Start, plan_sparsely
 
-SIDE_BY_SIDE = 0.0
-"""Overlap of the patches of the first look."""
 SUSPECT = 0.2
-"""What is a structure with this probability lies in the box."""
+"""What is a structure with this probability has its surroundings."""
 MARGIN_MM = 10.0
-"""Of the box around it, on every side."""
+"""Of the surroundings: in volumes that were looked at, members saw a structure up to 6.4 mm beyond what
+the first one suspects."""
+MAX_GAP_MM = 12.0
+"""A little more than the margin: what reaches into a gap and ends there is in the surroundings, or so
+near to their end that the members who see it notice. Whatever spans a gap is in them from both sides."""
+MAX_SHARE = 0.25
+"""Of what all members take for the whole volume: a look that takes more is not worth it."""
+CELLS_PER_SIDE = 40
+"""Of a patch, so that a weight changes little within a cell, a fifth of sigma."""
+SMALLEST_CELL = 2
+"""Voxels along an axis, so that a set of cells stays small beside the volume."""
 
 
 class MissedError(Exception):
-    """The box does not hold the structures."""
+    """The surroundings do not hold the structures."""
 
 
-class Surroundings:
-    """Gathers from a member's probabilities, slab by slab, where the structures are.
+def plan_look(
+    shape: Sequence[int], patch: Sequence[int], spacing_mm: Triple, full: int, members: int
+) -> list[Start]:
+    """Return the patches of the first look; none if it is not worth it.
 
     Parameters
     ----------
     shape
-        Of the member's probabilities, (C, D, H, W).
+        Of the volume, (D, H, W).
+    patch
+        Shape of a patch, (d, h, w).
+    spacing_mm
+        Of the voxels, (x, y, z).
+    full
+        Patches that each member takes for the whole volume.
+    members
+        K.
     """
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        self._shape = tuple(shape[1:])
-        self._found = np.zeros(shape[0] - 1, dtype=np.bool_)
-        self._suspect = [np.zeros(side, dtype=np.bool_) for side in self._shape]
-
-    def see(self, part: slice, probabilities: NDArray[np.float32]) -> None:
-        """Take in slices z of the volume: float32 (C, dz, H, W)."""
-        background, structures = probabilities[0], probabilities[1:]
-        self._found |= (structures > background).any(axis=(1, 2, 3))
-        suspect: NDArray[np.bool_] = np.asarray((structures >= SUSPECT).any(axis=0))
-        self._suspect[0][part] |= suspect.any(axis=(1, 2))
-        self._suspect[1] |= suspect.any(axis=(0, 2))
-        self._suspect[2] |= suspect.any(axis=(0, 1))
-
-    def box(self, spacing_mm: Triple) -> Box | None:
-        """Return the box, as slices (z, y, x); None if a structure is nowhere.
-
-        Parameters
-        ----------
-        spacing_mm
-            Of the voxels, (x, y, z).
-        """
-        if not self._found.all():
-            return None
-        sides = []
-        for side, seen, spacing in zip(self._shape, self._suspect, spacing_mm[::-1], strict=True):
-            places, margin = np.flatnonzero(seen), math.ceil(MARGIN_MM / spacing)
-            low, high = int(places[0]) - margin, int(places[-1]) + 1 + margin
-            sides.append(slice(max(low, 0), min(high, side)))
-        return sides[0], sides[1], sides[2]
+    starts = plan_sparsely(shape, patch, [MAX_GAP_MM / spacing for spacing in spacing_mm[::-1]])
+    is_worth_it = full > 1 and len(starts) <= MAX_SHARE * members * full
+    return starts if is_worth_it else []
 
 
-class Recorded:
-    """What a member says of a volume, kept in a file to be had again.
+def look(
+    predict: PatchPredictor,
+    volume: NDArray[np.float32],
+    *,
+    patch: Sequence[int],
+    starts: Sequence[Start],
+    classes: int,
+    spacing_mm: Triple,
+    progress: Progress,
+) -> Cells | None:
+    """Let a member look at some patches.
 
     Parameters
     ----------
-    file
-        Empty, opened for reading and writing, and for nothing else.
+    predict, volume, patch, starts, classes, progress
+        As in `fedcross.infer.patches.stream_patches`.
+    spacing_mm
+        Of the voxels, (x, y, z).
+
+    Returns
+    -------
+    Cells or None
+        The surroundings of what it suspects; None if it finds a structure nowhere.
     """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._cuts: list[tuple[slice, tuple[int, ...]]] = []
-
-    def record(self, slabs: Iterable[Slab]) -> Iterator[Slab]:
-        """Pass slabs on once they are written.
-
-        Raises
-        ------
-        OSError
-            If the disk is full.
-        """
-        for part, probabilities in slabs:
-            self._file.write(np.ascontiguousarray(probabilities).data)
-            self._cuts.append((part, probabilities.shape))
-            yield part, probabilities
-
-    def __iter__(self) -> Iterator[Slab]:
-        self._file.seek(0)
-        for part, shape in self._cuts:
-            # Not as bytes: whoever takes a slab may change it.
-            found = bytearray(self._file.read(4 * math.prod(shape)))
-            yield part, np.frombuffer(found, np.float32).reshape(shape)
+    side = [max(SMALLEST_CELL, voxels // CELLS_PER_SIDE) for voxels in patch]
+    suspected = Cells.none(volume.shape, side)
+    found = np.zeros(classes, dtype=np.bool_)
+    for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
+        if voxels is not None:
+            low = tuple(max(-first, 0) for first in start)  # before it lies what was put around
+            inside = tuple(slice(n, n + m) for n, m in zip(low, volume.shape, strict=True))
+            probabilities = predict(voxels)[:, *inside]
+            found[np.unique(probabilities.argmax(axis=0))] = True
+            z, y, x = (max(first, 0) for first in start)
+            suspected.add((z, y, x), probabilities[1:].max(axis=0) >= SUSPECT)
+        progress(done, len(starts))
+    return suspected.grown(MARGIN_MM, spacing_mm) if found[1:].all() else None
 
 
-def confined(slabs: Iterable[Slab], box: Box, shape: Sequence[int]) -> Iterator[Slab]:
-    """Pass on what a member says, changed in place to background outside the box.
+def confined(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:
+    """Pass on what a member says, changed in place to background outside the surroundings.
 
     Parameters
     ----------
     slabs
         Of the volume, as `fedcross.infer.patches.stream_patches` yields them.
-    box
-        As `Surroundings.box` returns it.
-    shape
-        Of the volume, (D, H, W).
+    surroundings
+        As `look` returns them.
 
     Raises
     ------
     MissedError
-        If a structure is the most probable class at a face of the box, but for faces where the
-        volume ends: it goes on outside.
+        If a structure is the most probable class in the surroundings' outermost cells, but for cells
+        that are outermost only because the volume ends: it goes on outside.
     """
-    z, y, x = box
+    rim = surroundings.rim()
     for part, probabilities in slabs:
-        low, high = max(z.start, part.start) - part.start, min(z.stop, part.stop) - part.start
-        inner = probabilities[:, low : max(high, 0), y, x]
-        at_z = (z.start == 0 or z.start < part.start, z.stop == shape[0] or z.stop > part.stop)
-        at_y, at_x = ((p.start == 0, p.stop == n) for p, n in zip((y, x), shape[1:], strict=True))
-        if inner.size and _reaches(inner, (at_z, at_y, at_x)):
+        background, structures = probabilities[0], probabilities[1:]
+        if (structures > background)[:, rim.voxels(part)].any():
             raise MissedError("A structure goes on beyond where the first model sees it.")
-        kept = inner.copy()
-        probabilities[0], probabilities[1:] = 1, 0
-        inner[:] = kept
+        outside = ~surroundings.voxels(part)
+        background[outside], structures[:, outside] = 1, 0
         yield part, probabilities
-
-
-def _reaches(probabilities: NDArray[np.float32], open_ends: Sequence[tuple[bool, bool]]) -> bool:
-    """Whether a structure is most probable at an end of an axis (z, y, x) that is not open."""
-    for axis, ends in enumerate(open_ends, start=1):
-        for index, is_open in zip((0, -1), ends, strict=True):
-            face = np.take(probabilities, index, axis)
-            if not is_open and bool((face[1:].max(axis=0) > face[0]).any()):
-                return True
-    return False

@@ -1,24 +1,17 @@
-"""Overlapping patches over a volume, blended with Gaussian weights.
+"""What a member says of patches of a volume, blended with Gaussian weights.
 
-The same positions and weights as MONAI's sliding window inferer with ``mode="gaussian"``, so that
-results can be compared number by number. Shapes here are (D, H, W) = (z, y, x).
+Where patches lie and what they weigh: `fedcross.infer.placement`. Shapes here are (D, H, W) = (z, y, x).
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial, reduce
-from itertools import product
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-SIGMA_PER_SIDE = 0.125
-SMALLEST_WEIGHT = 1e-3
-"""Far from the centre weights stop falling, so that a patch's corners never count as nothing."""
+from fedcross.infer.placement import Box, Start, gaussian_weight, plan_patches, touching
 
-Start = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
 Progress = Callable[[int, int], None]
 Slab = tuple[slice, NDArray[np.float32]]
 """Neighbouring slices z of a volume, and float32 (C, dz, H, W): the values of C maps in them."""
@@ -47,47 +40,6 @@ class BlendingPredictor(PatchPredictor, Protocol):
         """Begin; the parameters are those of `Blend`."""
 
 
-def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[Start]:
-    """Return where patches start so that they cover the volume.
-
-    Parameters
-    ----------
-    shape
-        Of the volume, (D, H, W), at least one patch along every axis.
-    patch
-        Shape of a patch.
-    overlap
-        Share of a patch, 0 <= overlap < 1, by which neighbours overlap at least. The last patch of
-        an axis ends with the volume and may overlap more.
-
-    Returns
-    -------
-    list of (int, int, int)
-        Lowest corners in array order.
-    """
-    if any(side < part for side, part in zip(shape, patch, strict=True)):
-        raise ValueError(f"volume {tuple(shape)} is smaller than a patch {tuple(patch)}")
-    z, y, x = (
-        _starts(side, part, max(1, int(part * (1 - overlap))))
-        for side, part in zip(shape, patch, strict=True)
-    )
-    return list(product(z, y, x))
-
-
-def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
-    """Return how much each voxel of a patch counts: a Gaussian around its centre.
-
-    Per axis ``exp(-(i - centre)^2 / (2 sigma^2))`` with sigma an eighth of the side; the product of
-    the axes, but at least `SMALLEST_WEIGHT`.
-    """
-    bells = []
-    for side in patch:
-        distance = np.arange(side, dtype=np.float64) - (side - 1) / 2
-        bells.append(np.exp(-0.5 * np.square(distance / (SIGMA_PER_SIDE * side))))
-    weight = reduce(np.multiply.outer, bells)
-    return np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32)
-
-
 def blend_patches(
     predict: PatchPredictor,
     volume: NDArray[np.float32],
@@ -98,16 +50,24 @@ def blend_patches(
     needed: Box | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return what `stream_patches` yields as one array, float32 (C, D, H, W)."""
+    """Return the blend of a full grid of patches as one array, float32 (C, D, H, W).
+
+    Parameters
+    ----------
+    predict, volume, patch, classes, progress
+        As in `stream_patches`.
+    overlap
+        As in `fedcross.infer.placement.plan_patches`.
+    needed
+        Slices (z, y, x) of the part of the volume that is asked for; None is all of it. The patches
+        that touch it, and no others, are computed: in it the result is the same, bit for bit.
+    """
+    starts = plan_patches(volume.shape, patch, overlap)
+    if needed is not None:
+        starts = touching(starts, patch, needed)
     blended = np.empty((classes, *volume.shape), dtype=np.float32)
     for part, probabilities in stream_patches(
-        predict,
-        volume,
-        patch=patch,
-        overlap=overlap,
-        classes=classes,
-        needed=needed,
-        progress=progress,
+        predict, volume, patch=patch, starts=starts, classes=classes, progress=progress
     ):
         blended[:, part] = probabilities
     return blended
@@ -118,12 +78,11 @@ def stream_patches(
     volume: NDArray[np.float32],
     *,
     patch: Sequence[int],
-    overlap: float,
+    starts: Sequence[Start],
     classes: int,
-    needed: Box | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Slab]:
-    """Yield the weighted mean of a member's probabilities over all patches, slab after slab.
+    """Yield the weighted mean of a member's probabilities over some patches, slab after slab.
 
     Patches come z outermost, so that the slices below the next row of patches are finished: only a
     slab as deep as a patch is in memory.
@@ -131,20 +90,18 @@ def stream_patches(
     Parameters
     ----------
     predict
-        The member. It is not asked about air, a patch whose voxels are all equal (padding, what was
-        erased, what lies outside the scanner's field): that is background with probability 1.
+        The member. It is not asked about air, see `cut_patches`: that is background with
+        probability 1.
     volume
-        float32 (D, H, W). Where it is smaller than a patch, 0 is put around it.
+        float32 (D, H, W).
     patch
         Shape of a patch, (d, h, w).
-    overlap
-        As in `plan_patches`.
+    starts
+        Of the patches, all or some of a `fedcross.infer.placement.plan_patches`, in its order.
+        Patches that are left out change nothing where they would not have been; where there is none
+        at all, everything is background.
     classes
         C, background included.
-    needed
-        Slices (z, y, x) of the part of the volume that is asked for; None is all of it. The patches
-        that touch it, and no others, are computed, at the same places: in it the result is the same,
-        bit for bit. Where no patch was computed, everything is background.
     progress
         Called with (patches done, patches in all) after each patch, air included.
 
@@ -153,16 +110,15 @@ def stream_patches(
     slice, NDArray
         Slices z of the volume, in order and without gaps, `SLAB_VOXELS` in all or one; float32
         (C, dz, H, W) there, valid until the next is asked for. Where the cuts are depends on shapes
-        only.
+        and starts only.
     """
-    before, padded = _pad(volume, patch)
-    starts = plan_patches(padded.shape, patch, overlap)
-    wanted = _touching(starts, patch, before, needed)
+    before = [max(0, (part - side) // 2) for side, part in zip(volume.shape, patch, strict=True)]
+    padded = [max(side, part) for side, part in zip(volume.shape, patch, strict=True)]
     weight = gaussian_weight(patch)
     if isinstance(predict, BlendingPredictor):
-        slab = predict.blending(classes, padded.shape, weight)
+        slab = predict.blending(classes, padded, weight)
     else:
-        slab = Blend(predict, classes, padded.shape, weight)
+        slab = Blend(predict, classes, padded, weight)
     depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
 
     def trimmed(finished: Iterator[Slab]) -> Iterator[Slab]:  # without what was put around
@@ -173,21 +129,35 @@ def stream_patches(
                 inner = slice(low - depth.start, high - depth.start)
                 yield inner, probabilities[:, kept, *sides]
 
-    done = 0
-    for start in starts:
-        yield from trimmed(slab.finish(start[0]))
-        if done == len(wanted) or start != wanted[done]:
-            continue
-        done += 1
-        box = tuple(slice(low, low + side) for low, side in zip(start, patch, strict=True))
-        voxels = np.ascontiguousarray(padded[box])
-        if (voxels == voxels[0, 0, 0]).all():
-            slab.add_background(start)
+    for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
+        z, y, x = (low + lack for low, lack in zip(start, before, strict=True))
+        yield from trimmed(slab.finish(z))
+        if voxels is None:
+            slab.add_background((z, y, x))
         else:
-            slab.add(start, voxels)
+            slab.add((z, y, x), voxels)
         if progress is not None:
-            progress(done, len(wanted))
-    yield from trimmed(slab.finish(padded.shape[0]))
+            progress(done, len(starts))
+    yield from trimmed(slab.finish(padded[0]))
+
+
+def cut_patches(
+    volume: NDArray[np.float32], patch: Sequence[int], starts: Sequence[Start]
+) -> Iterator[tuple[Start, NDArray[np.float32] | None]]:
+    """Yield each patch's start and voxels, float32 (d, h, w), contiguous; of air None.
+
+    Where a patch is larger than the volume, 0 is put around it. Air is a patch whose voxels are all
+    equal: what was put around, what was erased, what lies outside the scanner's field.
+    """
+    for start in starts:
+        inside = tuple(slice(max(n, 0), n + side) for n, side in zip(start, patch, strict=True))
+        voxels = np.ascontiguousarray(volume[inside])
+        if voxels.shape != tuple(patch):
+            around = np.zeros(patch, dtype=np.float32)
+            there = zip(start, voxels.shape, strict=True)
+            around[tuple(slice(max(-n, 0), max(-n, 0) + side) for n, side in there)] = voxels
+            voxels = around
+        yield start, None if (voxels == voxels[0, 0, 0]).all() else voxels
 
 
 class Blend:
@@ -200,7 +170,7 @@ class Blend:
     classes
         C, background included.
     shape
-        Of the volume, (D, H, W), at least a patch.
+        Of the volume with what is put around it, (D, H, W), at least a patch.
     weight
         How much each voxel of a patch counts, (d, h, w).
     zeros
@@ -267,45 +237,3 @@ class Blend:
         depth, height, width = self._weight.shape
         z -= self._low
         return slice(None), slice(z, z + depth), slice(y, y + height), slice(x, x + width)
-
-
-def count_patches(
-    shape: Sequence[int], patch: Sequence[int], overlap: float, needed: Box | None = None
-) -> int:
-    """Return how many patches `blend_patches` takes for a volume of `shape`, padding included."""
-    padded = [max(side, part) for side, part in zip(shape, patch, strict=True)]
-    before = [(large - small) // 2 for large, small in zip(padded, shape, strict=True)]
-    return len(_touching(plan_patches(padded, patch, overlap), patch, before, needed))
-
-
-def _touching(
-    starts: list[Start], patch: Sequence[int], before: Sequence[int], needed: Box | None
-) -> list[Start]:
-    """Keep the patches of a padded volume that touch a part of the volume inside."""
-    if needed is None:
-        return starts
-    return [
-        start
-        for start in starts
-        if all(
-            low < part.stop + pad and low + side > part.start + pad
-            for low, side, pad, part in zip(start, patch, before, needed, strict=True)
-        )
-    ]
-
-
-def _starts(side: int, part: int, interval: int) -> list[int]:
-    steps = math.ceil((side - part) / interval)
-    return [min(step * interval, side - part) for step in range(steps + 1)]
-
-
-def _pad(
-    volume: NDArray[np.float32], patch: Sequence[int]
-) -> tuple[list[int], NDArray[np.float32]]:
-    """Put zeros around a volume smaller than a patch; also return how many lie before it."""
-    lacking = [max(0, part - side) for side, part in zip(volume.shape, patch, strict=True)]
-    before = [lack // 2 for lack in lacking]
-    if not any(lacking):
-        return before, volume
-    after = [lack - low for lack, low in zip(lacking, before, strict=True)]
-    return before, np.pad(volume, list(zip(before, after, strict=True)))

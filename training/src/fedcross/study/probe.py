@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedcross.infer.patches import plan_patches
+from fedcross.infer.placement import plan_patches
 from fedcross.model.layout import memory_format
 from fedcross.model.networks import build_network
 from fedcross.train.config import TrainingConfig
