@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import scipy  # loads its parts when they are used: not before the first patch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fedcross.infer.geometry import Triple
 from fedcross.infer.placement import Start
@@ -65,8 +65,8 @@ class Cells:
             return self
         side_mm = [one * mm for one, mm in zip(self.side, spacing_mm[::-1], strict=True)]
         # Between the nearest voxels of two cells lies at least one cell less than between the cells.
-        near = ndimage.binary_dilation(self.mask, _NEIGHBOURS)
-        distance_mm = ndimage.distance_transform_edt(~near, sampling=side_mm)
+        near = scipy.ndimage.binary_dilation(self.mask, _NEIGHBOURS)
+        distance_mm = scipy.ndimage.distance_transform_edt(~near, sampling=side_mm)
         return replace(self, mask=self.mask | (distance_mm < margin_mm))
 
     def rim(self) -> Self:
@@ -74,7 +74,7 @@ class Cells:
 
         Where the volume ends there is no neighbour.
         """
-        inner = ndimage.binary_erosion(self.mask, _NEIGHBOURS, border_value=1)
+        inner = scipy.ndimage.binary_erosion(self.mask, _NEIGHBOURS, border_value=1)
         return replace(self, mask=self.mask & ~inner)
 
     def voxels(self, part: slice) -> NDArray[np.bool_]:

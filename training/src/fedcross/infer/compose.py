@@ -1,8 +1,8 @@
 """A transposed convolution and the convolution after it as one: less to compute, the same result.
 
-In a U-Net what comes from below is enlarged by a transposed convolution, laid beside the skip connection,
-and convolved. All of that is linear, so that the convolution can be split by its inputs, and its one half
-multiplied out with the transposed convolution before it:
+In a U-Net what comes from below is enlarged by a transposed convolution, laid beside the skip
+connection, and convolved. All of that is linear, so that the convolution can be split by its inputs, and
+its one half multiplied out with the transposed convolution before it:
 
     conv([skip, up(low)]) = of_skip(skip) + of_low(low)
 
@@ -11,7 +11,7 @@ instead of 27. Neither the enlarged features nor the two side by side are ever i
 """
 
 from math import ceil, prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,41 +68,42 @@ class JoinedConvolution(nn.Module):
 
     Attributes
     ----------
-    of_skip, of_low
-        The two parts, each a layer. What ``low`` must have for the second, `with_ones` adds.
+    of_skip : torch.nn.Parameter
+        The weights for the skip connection, (out, skipped, *kernel).
+    bias : torch.nn.Parameter or None
+        That of ``conv``, (out,).
+    of_low : torch.nn.Parameter
+        The weights of the composed part, (low, out, *kernel); low + 1 where there is a bias.
     """
 
     def __init__(self, up: nn.ConvTranspose3d, conv: nn.Conv3d, *, skip_first: bool) -> None:
         super().__init__()
-        padding = cast(tuple[int, ...], conv.padding)
-        weight = conv.weight.detach()
-        skipped = weight.shape[1] - up.out_channels
+        weight, between = conv.weight.detach(), up.out_channels
         if skip_first:
-            of_skip, of_up = weight[:, :skipped], weight[:, skipped:]
+            of_skip, of_up = weight[:, :-between], weight[:, -between:]
         else:
-            of_skip, of_up = weight[:, up.out_channels :], weight[:, : up.out_channels]
+            of_skip, of_up = weight[:, between:], weight[:, :between]
+        self._stride, self._padding = list(up.stride), [int(side) for side in conv.padding]
         composed = functional.conv3d(
-            _bias_as_input(up).double(), of_up.double(), padding=[2 * p for p in padding]
-        ).to(weight.dtype)  # (low + 1, out, *kernel)
+            _bias_as_input(up).double(), of_up.double(), padding=[2 * p for p in self._padding]
+        )
+        self.of_skip = nn.Parameter(of_skip.contiguous(), requires_grad=False)
+        self.bias = conv.bias
+        self.of_low = nn.Parameter(composed.to(weight.dtype), requires_grad=False)
         self._has_ones = up.bias is not None
-        out = conv.out_channels
-        kernel, grown = conv.kernel_size, tuple(composed.shape[2:])
-        with torch.device("meta"):  # the weights are put in below
-            self.of_skip = nn.Conv3d(skipped, out, kernel, padding=padding)
-            self.of_low = nn.ConvTranspose3d(
-                composed.shape[0], out, grown, up.stride, padding, bias=False
-            )
-        self.of_skip.weight = nn.Parameter(of_skip.contiguous(), requires_grad=False)
-        self.of_skip.bias = conv.bias
-        self.of_low.weight = nn.Parameter(composed, requires_grad=False)
 
-    def with_ones(self, low: Tensor) -> Tensor:
-        """Add the channel of ones, where there is one."""
-        return torch.cat([low, torch.ones_like(low[:, :1])], dim=1) if self._has_ones else low
+    def enlarged(self, low: Tensor) -> Tensor:
+        """Map (N, low, D/s, H/s, W/s) to its part in the result, (N, out, D, H, W)."""
+        if self._has_ones:
+            low = torch.cat([low, torch.ones_like(low[:, :1])], dim=1)
+        return functional.conv_transpose3d(
+            low, self.of_low, stride=self._stride, padding=self._padding
+        )
 
     def forward(self, skip: Tensor, low: Tensor) -> Tensor:
         """Map (N, skipped, D, H, W) and (N, low, D/s, H/s, W/s) to (N, out, D, H, W)."""
-        return cast(Tensor, self.of_skip(skip) + self.of_low(self.with_ones(low)))
+        of_skip = functional.conv3d(skip, self.of_skip, self.bias, padding=self._padding)
+        return of_skip + self.enlarged(low)
 
 
 class ComposedUNet(nn.Module):
@@ -144,7 +145,7 @@ class ComposedUNet(nn.Module):
 class _ComposedBlock(nn.Module):
     """MONAI's ``UnetUpBlock``, composed."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
         self.join = JoinedConvolution(*_pair(block), skip_first=False)
         rest = block.conv_block
@@ -154,13 +155,16 @@ class _ComposedBlock(nn.Module):
         return cast(Tensor, self.rest(self.join(skip, low)))
 
 
-def _pair(block: nn.Module) -> tuple[nn.ConvTranspose3d, nn.Conv3d]:
+def _pair(block: Any) -> tuple[nn.ConvTranspose3d, nn.Conv3d]:
     return block.transp_conv.conv, block.conv_block.conv1.conv
 
 
 def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
     """Whether the pair multiplies less when composed, in a voxel of the result."""
-    apart = up.in_channels * up.out_channels + prod(conv.kernel_size) * up.out_channels * conv.out_channels
+    apart = (
+        up.in_channels * up.out_channels
+        + prod(conv.kernel_size) * up.out_channels * conv.out_channels
+    )
     taps = [
         ceil((k + n - 1) / s)
         for k, n, s in zip(up.kernel_size, conv.kernel_size, up.stride, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.errors import DeviceError
-from fedcross.infer.conversion import converted_member, openvino
+from fedcross.infer.conversion import compiled_member, openvino
 from fedcross.infer.device import Precision
 from fedcross.infer.patches import PatchPredictor
 from fedcross.model.bundle import Bundle
@@ -41,14 +41,7 @@ class OpenVINOBackend:
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
         """Bring a member to life; see `fedcross.infer.backends.Backend`."""
-        description, weights = converted_member(bundle, index)
-        model = self._core.read_model(description, weights)
-        model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-        }
-        compiled = self._core.compile_model(model, "CPU", settings)
+        compiled = compiled_member(self._core, bundle, index, self.precision)
         return OpenVINOPredictor(compiled, bundle.manifest.calibration.temperature)
 
 

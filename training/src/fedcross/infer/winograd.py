@@ -1,22 +1,22 @@
 """Convolutions with half of the multiplications: Winograd's F(4, 3) along z.
 
-Four neighbouring slices of the result are sums of products of six slices of the input with three slices
-of the kernel, twelve pairs of slices. Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
-CVPR 2016) get by with six: of six mixtures of the slices with six mixtures of the kernel, and the four
-results are mixtures of these. In the plane the products stay convolutions.
+Four neighbouring slices of the result are sums over twelve pairs, of one of six slices of the input with
+one of three slices of the kernel. Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
+CVPR 2016) get by with six pairs: a mixture of the slices with a mixture of the kernel's each, and the
+four results are mixtures of what these give. In the plane each pair stays a convolution.
 
 Features are kept in four phases, phase r being the slices r, r + 4, r + 8 and so on. So the slices that
 are mixed lie in different tensors, at the same place, and nothing has to be cut up or put together.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedcross.infer.compose import ComposedUNet
+from fedcross.infer.compose import ComposedUNet, JoinedConvolution
 
 Phases = Sequence[Tensor]
 """Four tensors (N, C, D/4, H, W)."""
@@ -49,17 +49,19 @@ class WinogradConvolution(nn.Module):
 
     Parameters
     ----------
-    conv
-        Such a convolution.
+    weight
+        (out, in, 3, 3, 3).
+    bias
+        (out,), or None.
     """
 
-    def __init__(self, conv: nn.Conv3d) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         mixtures = torch.einsum(
-            "jt,octyx->jocyx", torch.tensor(_OF_KERNEL).double(), conv.weight.detach().double()
-        ).to(conv.weight.dtype)
+            "jt,octyx->jocyx", torch.tensor(_OF_KERNEL).double(), weight.detach().double()
+        ).to(weight.dtype)
         self.products = nn.ModuleList(_in_plane(mixture) for mixture in mixtures)
-        self.bias = None if conv.bias is None else conv.bias.detach()[None, :, None, None, None]
+        self.bias = None if bias is None else bias.detach()[None, :, None, None, None]
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
@@ -85,28 +87,27 @@ class WinogradUNet(nn.Module):
 
     def __init__(self, network: ComposedUNet) -> None:
         super().__init__()
-        blocks = [encoder.conv.conv for encoder in network.encoders[:LEVELS]]
-        self.first = blocks[0][0]
+        blocks = [cast(Any, encoder).conv.conv for encoder in network.encoders[:LEVELS]]
+        self.first: nn.Conv3d = blocks[0][0]
         self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
         self.pool = nn.MaxPool3d((1, 2, 2))
         self.encoders, self.bottom = network.encoders[LEVELS:], network.bottom
         below = len(self.encoders)
         self.lower_joins, self.joins = network.joins[:below], network.joins[below:]
         self.lower_rests = network.rests[:below]
-        self.of_skips = nn.ModuleList(WinogradConvolution(join.of_skip) for join in self.joins)
+        self.of_skips = nn.ModuleList(_of_skip(join) for join in self.joins)
         self.up = nn.ModuleList(_in_phases(rest) for rest in network.rests[below:])
         self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
-        phases, skips = _first(self.first, x), []
-        for block in self.down:
-            phases = _through(block, phases)
-            skips.append(phases)
-            pooled = [self.pool(phase) for phase in phases]
-            halves = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
-            phases = [half[:, :, start::2] for start in (0, 1) for half in halves]
-        x = together(halves)
+        parts, skips = _first(self.first, x), []
+        for level, block in enumerate(self.down):
+            phases = parts if level == 0 else _in_fours(parts)
+            skips.append(_through(block, phases))
+            pooled = [self.pool(phase) for phase in skips[-1]]
+            parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
+        x = together(parts)
         lower = []
         for encoder in self.encoders:
             x, skip = encoder(x)
@@ -116,7 +117,7 @@ class WinogradUNet(nn.Module):
             x = rest(join(lower.pop(), x))
         parts = [x]
         for join, of_skip, block in zip(self.joins, self.of_skips, self.up, strict=True):
-            of_low = apart(join.of_low(join.with_ones(together(parts))))
+            of_low = apart(cast(JoinedConvolution, join).enlarged(together(parts)))
             sums = [a + b for a, b in zip(of_skip(skips.pop()), of_low, strict=True)]
             parts = _through(block, sums)
         return together([self.outconv(part) for part in parts])
@@ -125,6 +126,11 @@ class WinogradUNet(nn.Module):
 def apart(x: Tensor) -> list[Tensor]:
     """Return the four phases of (N, C, D, H, W), each (N, C, D/4, H, W)."""
     return [x[:, :, phase::PHASES] for phase in range(PHASES)]
+
+
+def _in_fours(halves: Phases) -> list[Tensor]:
+    """Return the four phases of what lies in even and odd slices."""
+    return [half[:, :, start::2] for start in range(2) for half in halves]
 
 
 def together(parts: Phases) -> Tensor:
@@ -146,9 +152,14 @@ def _first(conv: nn.Conv3d, x: Tensor) -> list[Tensor]:
 def _in_phases(block: nn.Module) -> nn.ModuleList:
     """Return the layers of a sequence, convolutions as Winograd's."""
     return nn.ModuleList(
-        WinogradConvolution(layer) if isinstance(layer, nn.Conv3d) else layer
+        WinogradConvolution(layer.weight, layer.bias) if isinstance(layer, nn.Conv3d) else layer
         for layer in cast(nn.Sequential, block)
     )
+
+
+def _of_skip(join: nn.Module) -> WinogradConvolution:
+    join = cast(JoinedConvolution, join)
+    return WinogradConvolution(join.of_skip, join.bias)
 
 
 def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
@@ -175,4 +186,4 @@ def _in_plane(weight: Tensor) -> nn.Conv3d:
 def _mixture(factors: Iterable[float], tensors: Iterable[Tensor]) -> Tensor:
     """Return the sum of tensors, each times its factor."""
     terms = [t if f == 1 else f * t for f, t in zip(factors, tensors, strict=True) if f != 0]
-    return cast(Tensor, sum(terms[1:], start=terms[0]))
+    return sum(terms[1:], start=terms[0])
