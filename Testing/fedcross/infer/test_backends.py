@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.infer import backends, conversion
 from fedcross.infer.backends import choose_backend
-from fedcross.infer.conversion import converted_member
+from fedcross.infer.cache import CACHE_VARIABLE
 from fedcross.infer.fold import fold_normalisation
 from fedcross.infer.patches import blend_patches
 from fedcross.infer.placement import Box
@@ -41,7 +40,7 @@ def back_end() -> None:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(conversion.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -145,74 +144,25 @@ def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:
 
 
 @needs_openvino
-def test_a_member_is_converted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_kept_of_a_compiled_member_says_what_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, precision: str
 ) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b")
-    first = converted_member(bundle, 0)
+    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    try:
+        backend = choose_backend("openvino", "cpu", precision)
+    except DeviceError:
+        pytest.skip("this processor has no bf16")
+    first = backend.load(bundle, 0)(patch)
 
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(conversion, "_convert", never)
-    assert converted_member(bundle, 0) == first
+    monkeypatch.setattr(conversion, "_compiled_anew", never)
+    again = choose_backend("openvino", "cpu", precision).load(bundle, 0)(patch)
+    assert np.array_equal(again, first)
     assert len(list(cache.glob("*/member_*"))) == 1
-    assert not list(cache.rglob(".partial-*"))
-
-
-@needs_openvino
-@pytest.mark.parametrize("file", ["model.xml", "model.bin", "sha256.json"])
-@pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
-def test_a_damaged_cache_is_made_anew(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, file: str, harm: str
-) -> None:
-    monkeypatch.setattr(conversion, "_convert", lambda *_: (b"<graph/>", b"weights"))
-    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
-    converted_member(bundle, 0)
-    (path,) = cache.rglob(file)
-    data = path.read_bytes()
-    if harm == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(data[:3] if harm == "cut" else data[:-1] + b"!")
-    assert converted_member(bundle, 0) == (b"<graph/>", b"weights")
-
-
-@needs_openvino
-def test_a_cache_that_cannot_be_written_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(conversion.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(conversion, "_convert", lambda *_: (b"g", b"w"))
-    assert converted_member(bundle_of(NETWORKS[0], tmp_path / "b", 1), 0) == (b"g", b"w")
-
-
-@needs_openvino
-def test_another_process_may_be_first(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
-
-    def slow(*_: object) -> tuple[bytes, bytes]:
-        monkeypatch.setattr(conversion, "_convert", lambda *_: (b"g", b"w"))
-        converted_member(bundle, 0)  # somebody else's, while we are at it
-        return b"g", b"w"
-
-    monkeypatch.setattr(conversion, "_convert", slow)
-    assert converted_member(bundle, 0) == (b"g", b"w")
-    assert converted_member(bundle, 0) == (b"g", b"w")
-    assert not list(cache.rglob(".partial-*"))
-
-
-def test_the_cache_keeps_what_was_made_last(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for age, name in enumerate(("new", "old", "oldest")):
-        (cache / name).mkdir(parents=True)
-        (cache / name / "model.bin").write_bytes(bytes(100))
-        os.utime(cache / name, (10**9 - age, 10**9 - age))
-    monkeypatch.setattr(conversion, "MAX_CACHE_BYTES", 250)
-    conversion._trim(cache, spare=cache / "oldest")
-    assert sorted(entry.name for entry in cache.iterdir()) == ["new", "oldest"]
 
 
 @needs_openvino
@@ -220,8 +170,9 @@ def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     tmp_path: Path, cache: Path
 ) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b")
+    backend = choose_backend("openvino", "cpu", "fp32")
     for index in range(2):
-        converted_member(bundle, index)
+        backend.load(bundle, index)
     image = sitk.GetImageFromArray(np.random.default_rng(0).normal(size=PATCH))
     sitk.WriteImage(image, str(tmp_path / "v.nrrd"))
     code = (

@@ -1,140 +1,135 @@
-"""The cache of converted members against everything that happens to files."""
+"""Members are compiled once for a processor, and made anew where what is kept does not fit."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from fedcross.infer import conversion
-from fedcross.infer.conversion import converted_member
+from fedcross.infer.cache import CACHE_VARIABLE
+from fedcross.infer.conversion import compiled_member
+from fedcross.infer.device import Precision
 from fedcross.model.bundle import Bundle
 
 pytest.importorskip("openvino")
 
-AS_A_PROCESS = """
-import sys, time
-from pathlib import Path
-from fedcross.infer import conversion
-from fedcross.model.bundle import open_bundle
-def convert(bundle, index):
-    time.sleep(0.3)
-    return b"<graph/>", bytes(10**6)
-conversion._convert = convert
-if sys.argv[2] == "stop while writing":
-    def stop(*_):
-        print("writing", flush=True)
-        time.sleep(600)
-    conversion._hashes = stop
-print(len(conversion.converted_member(open_bundle(Path(sys.argv[1])), 0)[1]))
-"""
+
+class Compiled:
+    """A compiled member that is nothing but its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def export_model(self) -> BytesIO:
+        return BytesIO(self.data)
+
+
+class Processor:
+    """OpenVINO on some processor: `Core` as far as it is used here."""
+
+    def __init__(self, name: str = "CPU", *abilities: str, refuses: bool = False) -> None:
+        self._properties = {"FULL_DEVICE_NAME": name, "OPTIMIZATION_CAPABILITIES": list(abilities)}
+        self._refuses = refuses
+        self.read = 0
+
+    def get_property(self, device: str, name: str) -> object:
+        assert device == "CPU"
+        return self._properties[name]
+
+    def import_model(self, file: BytesIO, device: str, settings: dict[str, str]) -> Compiled:
+        if self._refuses:
+            raise RuntimeError("built for another runtime")
+        self.read += 1
+        return Compiled(file.read())
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(conversion.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture(autouse=True)
-def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Which members were converted, one after the other; the real thing is in `test_backends`."""
-    done: list[int] = []
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
+    """Which members were made, one after the other; the real thing is in `test_backends`."""
+    done: list[tuple[int, Precision]] = []
 
-    def convert(bundle: Bundle, index: int) -> tuple[bytes, bytes]:
-        done.append(index)
-        return b"<graph/>", bytes([index]) * 100
+    def make(
+        core: object, bundle: Bundle, index: int, precision: Precision, settings: dict[str, str]
+    ) -> Compiled:
+        assert settings["INFERENCE_PRECISION_HINT"] == {"fp32": "f32", "bf16": "bf16"}[precision]
+        done.append((index, precision))
+        return Compiled(f"{index} {precision}".encode())
 
-    monkeypatch.setattr(conversion, "_convert", convert)
+    monkeypatch.setattr(conversion, "_compiled_anew", make)
     return done
 
 
-def process(bundle: Bundle, what: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", AS_A_PROCESS, str(bundle.path), what]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def test_a_member_is_compiled_once(bundle: Bundle, made: list[tuple[int, Precision]]) -> None:
+    core = Processor()
+    for _ in range(3):
+        assert compiled_member(core, bundle, 0, "fp32").data == b"0 fp32"
+        assert compiled_member(core, bundle, 1, "fp32").data == b"1 fp32"
+    assert made == [(0, "fp32"), (1, "fp32")]
+    assert core.read == 4
 
 
-def test_members_whose_files_were_swapped_are_not_taken_for_one_another(
-    bundle: Bundle, cache: Path, conversions: list[int]
+def test_each_precision_is_compiled_by_itself(
+    bundle: Bundle, made: list[tuple[int, Precision]]
 ) -> None:
-    first, second = converted_member(bundle, 0), converted_member(bundle, 1)
-    (zero,), (one,) = cache.glob("*/member_0"), cache.glob("*/member_1")
-    zero.rename(cache / "aside")
-    one.rename(zero)
-    (cache / "aside").rename(one)
-    assert (converted_member(bundle, 0), converted_member(bundle, 1)) == (first, second)
-    assert conversions == [0, 1, 0, 1]
-    converted_member(bundle, 0)
-    assert conversions == [0, 1, 0, 1]  # and the right ones are kept again
+    for _ in range(2):
+        assert compiled_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
+        assert compiled_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
+    assert made == [(0, "fp32"), (0, "bf16")]
 
 
-@pytest.mark.parametrize("what", ["file", "link", "folder", "hashes of another form"])
-def test_something_foreign_in_a_members_place_is_replaced(
-    bundle: Bundle, cache: Path, conversions: list[int], tmp_path: Path, what: str
+@pytest.mark.parametrize("what", ["processor", "abilities", "held to fewer", "version"])
+def test_for_another_processor_or_version_it_is_compiled_anew(
+    bundle: Bundle,
+    cache: Path,
+    made: list[tuple[int, Precision]],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
 ) -> None:
-    expected = converted_member(bundle, 0)
-    (place,) = cache.glob("*/member_0")
-    if what == "hashes of another form":
-        (place / "sha256.json").write_text(json.dumps({"a": 1}))
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    compiled_member(Processor("A", "FP32"), bundle, 0, "fp32")
+    other = Processor("A", "FP32")
+    if what == "processor":
+        other = Processor("B", "FP32")
+    elif what == "abilities":
+        other = Processor("A", "FP32", "BF16")
+    elif what == "held to fewer":
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     else:
-        shutil.rmtree(place)
-        (tmp_path / "precious").mkdir()
-        (tmp_path / "precious" / "file").write_text("not ours")
-        if what == "file":
-            place.write_text("foreign")
-        elif what == "link":
-            place.symlink_to(tmp_path / "precious")
-        else:
-            (place / "inner").mkdir(parents=True)
-    assert converted_member(bundle, 0) == expected
-    assert converted_member(bundle, 0) == expected
-    assert conversions == [0, 0]
-    if what == "link":
-        assert (tmp_path / "precious" / "file").read_text() == "not ours"
 
+        class Newer:
+            @staticmethod
+            def get_version() -> str:
+                return "2099.1-123-abc"
 
-def test_two_processes_may_convert_at_the_same_time(
-    bundle: Bundle, cache: Path, conversions: list[int]
-) -> None:
-    both = [process(bundle), process(bundle)]
-    assert [one.communicate()[0].strip() for one in both] == ["1000000", "1000000"]
-    assert converted_member(bundle, 0) == (b"<graph/>", bytes(10**6))
-    assert conversions == []
-    assert not list(cache.rglob(".partial-*"))
-
-
-def test_a_process_killed_while_writing_leaves_nothing_that_is_read(
-    bundle: Bundle, cache: Path, conversions: list[int]
-) -> None:
-    killed = process(bundle, "stop while writing")
-    assert killed.stdout is not None
-    assert killed.stdout.readline() == "writing\n"
-    killed.kill()
-    killed.communicate()
-    (left,) = cache.rglob(".partial-*")
-    assert not list(cache.glob("*/member_0"))
-    assert converted_member(bundle, 0) == (b"<graph/>", bytes(100))
-    assert left.exists()  # it might have been at work still
-    os.utime(left, (10**9, 10**9))
-    converted_member(bundle, 1)
-    assert not left.exists()
-    assert conversions == [0, 1]
-
-
-def test_another_version_of_openvino_converts_anew(
-    bundle: Bundle, cache: Path, conversions: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    converted_member(bundle, 0)
-
-    class Newer:
-        @staticmethod
-        def get_version() -> str:
-            return "2099.1-123-abc"
-
-    monkeypatch.setattr(conversion, "openvino", Newer)
-    converted_member(bundle, 0)
-    assert conversions == [0, 0]
+        monkeypatch.setattr(conversion, "openvino", Newer)
+    compiled_member(other, bundle, 0, "fp32")
+    assert made == [(0, "fp32"), (0, "fp32")]
     assert len(list(cache.glob("*/member_0"))) == 2
+
+
+def test_what_openvino_refuses_to_read_is_compiled_anew(
+    bundle: Bundle, made: list[tuple[int, Precision]]
+) -> None:
+    compiled_member(Processor(), bundle, 0, "fp32")
+    assert compiled_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
+    assert made == [(0, "fp32"), (0, "fp32")]
+
+
+def test_of_processors_on_which_nothing_was_measured_the_network_stays_as_it_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = bundle.load_member(0)
+    monkeypatch.setattr(conversion.platform, "machine", lambda: "arm64")
+    assert conversion._with_less_to_compute(network, "fp32") is network
+    monkeypatch.setattr(conversion.platform, "machine", lambda: "AMD64")
+    kinds = {
+        precision: type(conversion._with_less_to_compute(bundle.load_member(0), precision)).__name__
+        for precision in ("fp32", "bf16")
+    }
+    assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet"}
