@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedcross.infer import conversion
+from fedcross.infer import conversion, device
 from fedcross.infer.cache import CACHE_VARIABLE
 from fedcross.infer.conversion import compiled_member
 from fedcross.infer.device import Precision
@@ -125,9 +125,9 @@ def test_of_processors_on_which_nothing_was_measured_the_network_stays_as_it_is(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = bundle.load_member(0)
-    monkeypatch.setattr(conversion.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(device.platform, "machine", lambda: "arm64")
     assert conversion._with_less_to_compute(network, "fp32") is network
-    monkeypatch.setattr(conversion.platform, "machine", lambda: "AMD64")
+    monkeypatch.setattr(device.platform, "machine", lambda: "AMD64")
     kinds = {
         precision: type(conversion._with_less_to_compute(bundle.load_member(0), precision)).__name__
         for precision in ("fp32", "bf16")

@@ -10,6 +10,7 @@ A doubling and a 3x3x3 convolution become a transposed convolution of 4x4x4, of 
 instead of 27. Neither the enlarged features nor the two side by side are ever in memory.
 """
 
+from itertools import product
 from math import ceil, prod
 from typing import Any, cast
 
@@ -84,12 +85,9 @@ class JoinedConvolution(nn.Module):
         else:
             of_skip, of_up = weight[:, between:], weight[:, :between]
         self._stride, self._padding = list(up.stride), [int(side) for side in conv.padding]
-        composed = functional.conv3d(
-            _bias_as_input(up).double(), of_up.double(), padding=[2 * p for p in self._padding]
-        )
         self.of_skip = nn.Parameter(of_skip.contiguous(), requires_grad=False)
         self.bias = conv.bias
-        self.of_low = nn.Parameter(composed.to(weight.dtype), requires_grad=False)
+        self.of_low = nn.Parameter(_composed(up, of_up), requires_grad=False)
         self._has_ones = up.bias is not None
 
     def enlarged(self, low: Tensor) -> Tensor:
@@ -170,6 +168,24 @@ def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
         for k, n, s in zip(up.kernel_size, conv.kernel_size, up.stride, strict=True)
     ]
     return prod(taps) * up.in_channels * conv.out_channels < apart
+
+
+def _composed(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
+    """Return the weights of a transposed convolution that does what `up` and a convolution do.
+
+    The convolution's are `after`, (out, between, *kernel). Taps meet as `JoinedConvolution` says; the
+    sums are made in float64.
+    """
+    weight = _bias_as_input(up).double()  # (low, between, *kernel)
+    after, (d, h, w) = after.double().flip(2, 3, 4), after.shape[2:]
+    depth, height, width = up.kernel_size
+    composed = torch.zeros(
+        len(weight), len(after), depth + d - 1, height + h - 1, width + w - 1, dtype=weight.dtype
+    )
+    for z, y, x in product(range(depth), range(height), range(width)):
+        both = torch.einsum("lb,ob...->lo...", weight[:, :, z, y, x], after)
+        composed[:, :, z : z + d, y : y + h, x : x + w] += both
+    return composed.to(up.weight.dtype)
 
 
 def _bias_as_input(up: nn.ConvTranspose3d) -> Tensor:

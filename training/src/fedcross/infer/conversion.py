@@ -6,7 +6,6 @@ instructions and the numbers it computes with: where any of these is another, a 
 
 import hashlib
 import os
-import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from fedcross.infer.cache import cache_folder, keep, read
-from fedcross.infer.device import Precision
+from fedcross.infer.device import Precision, is_x86
 from fedcross.model.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -95,24 +94,25 @@ def _compiled_anew(
     network = _with_less_to_compute(bundle.load_member(index), precision)
     # Two voxels at the lowest level: quick to trace, and enough for every normalisation. Which size
     # it is does not matter, the converted network is reshaped to the patch.
-    example = torch.zeros(
-        1, 1, *[2 * side for side in bundle.manifest.architecture.reduction[::-1]]
-    )
+    depth, height, width = bundle.manifest.architecture.reduction[::-1]
+    example = torch.zeros(1, 1, 2 * depth, height, width)
     frontend = FrontEndManager().load_by_framework("pytorch")
     with torch.inference_mode(), _quiet():
-        decoder = TorchScriptPythonDecoder(network, example_input=example)
+        decoder = TorchScriptPythonDecoder(
+            network, example_input=example, trace_kwargs={"check_trace": False}
+        )
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
     return core.compile_model(model, "CPU", settings)  # while the decoder lives: they share weights
 
 
 def _with_less_to_compute(network: "nn.Module", precision: Precision) -> "nn.Module":
-    """Return the same function with less to compute, as measured on x86; elsewhere nothing was."""
+    """Return the same function with less to compute, where it was measured that this pays."""
     from fedcross.infer.compose import ComposedUNet, compose_upsampling
     from fedcross.infer.fold import fold_normalisation
     from fedcross.infer.winograd import WinogradUNet
 
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    if not is_x86():
         return network
     network = compose_upsampling(fold_normalisation(network))
     # Mixing slices loses digits that bf16 has not got.

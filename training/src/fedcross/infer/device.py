@@ -3,6 +3,7 @@
 PyTorch is imported where it is asked: the names here are needed without it, too.
 """
 
+import platform
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from fedcross.errors import ConfigError, DeviceError
@@ -79,6 +80,11 @@ def check_precision(name: str) -> None:
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32 or bf16.")
+
+
+def is_x86() -> bool:
+    """Whether the CPU is of the kind on which it was measured what makes networks faster."""
+    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def describe_device(device: "torch.device") -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fedcross.errors import DeviceError
-from fedcross.infer.device import Precision, describe_device, resolve_precision
+from fedcross.infer.compose import compose_upsampling
+from fedcross.infer.device import Precision, describe_device, is_x86, resolve_precision
 from fedcross.infer.fold import fold_normalisation
 from fedcross.infer.patches import Blend, PatchPredictor
 from fedcross.infer.prefetch import Load, Prefetch
@@ -27,9 +28,9 @@ class TorchBackend:
     precision
         ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
     tuned
-        Fold batch normalisation into the convolutions before it, and store channels last where that
-        pays: the same arithmetic but for rounding, in an order that processors like better. On a GPU
-        the next member is loaded while one computes.
+        Fold batch normalisation into the convolutions before it, store channels last where that pays,
+        and on a CPU compose transposed convolutions with those after them: the same function but for
+        rounding. On a GPU the next member is loaded while one computes.
     """
 
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
@@ -57,6 +58,8 @@ class TorchBackend:
         network = bundle.load_member(index, self._device)
         if self._tuned:
             network = fold_normalisation(network)
+            if self._device.type == "cpu" and is_x86():  # elsewhere it was not measured
+                network = compose_upsampling(network)
             layout = memory_format(network, self._device)
             # PyTorch's own types lack this overload.
             network.to(memory_format=layout)  # type: ignore[call-overload]
