@@ -99,6 +99,7 @@ CONTENDERS = (
     _ours("openvino", "fp32"),
     _ours("openvino", "bf16"),
     _ours("openvino", "fp32", localise=True),
+    _ours("openvino", "bf16", localise=True),
     Contender("MONAI fp32, AVX2", None, avx2=True),
     _ours("openvino", "fp32", avx2=True),
     _ours("openvino", "fp32", avx2=True, localise=True),

@@ -166,6 +166,29 @@ def test_what_is_kept_of_a_compiled_member_says_what_it_said(
 
 
 @needs_openvino
+def test_what_openvino_cannot_compute_is_said_in_a_sentence(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As bf16 on a processor whose instructions are held to AVX2."""
+
+    class Unable:
+        def __init__(self) -> None:
+            self._core = conversion.openvino().Core()
+
+        def get_property(self, *names: str) -> object:
+            return self._core.get_property(*names)
+
+        def compile_model(self, *_: object) -> None:
+            raise RuntimeError("could not create a primitive descriptor")
+
+    bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
+    with pytest.raises(DeviceError, match="network with bf16 on this processor") as caught:
+        conversion.compiled_member(Unable(), bundle, 0, "bf16")
+    assert "--precision fp32" in caught.value.hint
+    assert not list(cache.glob("*/member_*"))
+
+
+@needs_openvino
 def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     tmp_path: Path, cache: Path
 ) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from fedcross.errors import DeviceError
 from fedcross.infer.cache import cache_folder, keep, read
 from fedcross.infer.device import Precision, is_x86
 from fedcross.model.bundle import Bundle
@@ -59,6 +60,8 @@ def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision)
     ------
     BundleError
         If it has to be converted and its weights are missing, changed, or do not fit.
+    DeviceError
+        If OpenVINO has no way to compute it with this precision on this processor.
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -103,7 +106,15 @@ def _compiled_anew(
         )
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
-    return core.compile_model(model, "CPU", settings)  # while the decoder lives: they share weights
+    try:
+        return core.compile_model(
+            model, "CPU", settings
+        )  # while the decoder lives: they share weights
+    except RuntimeError as error:
+        raise DeviceError(
+            f"OpenVINO cannot compute this bundle's network with {precision} on this processor.",
+            "Use --backend tuned" + ("." if precision == "fp32" else ", or --precision fp32."),
+        ) from error
 
 
 def _with_less_to_compute(network: "nn.Module", precision: Precision) -> "nn.Module":
