@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from math import prod
@@ -173,8 +174,8 @@ def test_a_composed_network_rounds_no_worse_in_float32(architecture: Architectur
     truth = network(x)
     single = deepcopy(network).float()
     apart, together = ((net(x.float()) - truth).abs() for net in (single, composed(single)))
-    assert together.mean() < 2 * apart.mean()
-    assert together.max() < 1e-4
+    assert together.mean() < 1.5 * apart.mean()
+    assert together.max() < 1e-5
 
 
 @pytest.mark.parametrize("architecture", U_NETS, ids=lambda a: a.norm)
@@ -261,11 +262,7 @@ def test_pytorch_counts_the_same_multiplications(
     voxels = prod(4 * s for s in stride)
     assert multiplications(lambda: of_up(up(x))) == apart * voxels
     join = JoinedConvolution(up, of_both, skip_first=False)
-    # The composed kernel is as long as stride + kernel - 1; where that is no multiple of the stride
-    # some voxels meet a tap less. `_pays` counts the most that one meets.
-    assert multiplications(lambda: join.enlarged(x)) <= at_once * voxels
-    if kernel == (3, 3, 3):
-        assert multiplications(lambda: join.enlarged(x)) == at_once * voxels
+    assert multiplications(lambda: join.enlarged(x)) == at_once * voxels
 
 
 def test_a_pair_that_does_not_pay_stays_as_it_is() -> None:
@@ -298,7 +295,7 @@ def test_a_composed_network_computes_with_channels_last_and_in_bf16(
     expected = network(x)
     last = composed(network).to(memory_format=torch.channels_last_3d)
     x = x.to(memory_format=torch.channels_last_3d)
-    assert (last(x) - expected).abs().max() < 1e-4
+    assert (last(x) - expected).abs().max() < 1e-5
     with torch.autocast("cpu", torch.bfloat16):
         apart, together = network(x), last(x)
     assert together.dtype == torch.bfloat16
@@ -326,7 +323,7 @@ def ups_of(network: nn.Module) -> list[UnetUpBlock]:
     return [module for module in network.modules() if isinstance(module, UnetUpBlock)]
 
 
-def multiplications(work: Any) -> int:
+def multiplications(work: Callable[[], Tensor]) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         work()
     return counter.get_total_flops() // 2  # additions are counted too

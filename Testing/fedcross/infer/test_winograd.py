@@ -67,7 +67,7 @@ def along_z(weights: list[float]) -> Tensor:
     return functional.pad(column(weights), (1, 1, 1, 1))
 
 
-def values(tensor: Tensor) -> list[float]:
+def numbers_in(tensor: Tensor) -> list[float]:
     return [round(value, 10) for value in tensor.flatten().tolist()]
 
 
@@ -89,7 +89,7 @@ def test_four_slices_by_hand() -> None:
     # 1 of the slice before, 10 of the slice itself, 100 of the slice after; zero beyond the ends.
     conv = WinogradConvolution(along_z([1, 10, 100]), None)
     found = together(conv(apart(column([1, 2, 0, 3]))))
-    assert values(found) == [
+    assert numbers_in(found) == [
         10 * 1 + 100 * 2,
         1 * 1 + 10 * 2,
         1 * 2 + 100 * 3,
@@ -101,7 +101,7 @@ def test_the_seam_between_fours_and_the_bias_by_hand() -> None:
     conv = WinogradConvolution(along_z([1, 10, 100]), torch.tensor([0.5]).double())
     found = together(conv(apart(column([1, 2, 0, 3, 4, 0, 0, 5]))))
     # The fourth slice sees the fifth, and the fifth the fourth.
-    assert values(found) == [210.5, 21.5, 302.5, 430.5, 43.5, 4.5, 500.5, 50.5]
+    assert numbers_in(found) == [210.5, 21.5, 302.5, 430.5, 43.5, 4.5, 500.5, 50.5]
 
 
 @settings(max_examples=60, deadline=None)
@@ -216,6 +216,17 @@ def test_the_u_net_in_phases_is_the_u_net(
     assert found.shape == (images, classes, *patch)
     assert expected.std() > 0.1  # the network says something
     assert (found - expected).abs().max() < 1e-9
+
+
+def test_three_levels_are_in_phases() -> None:
+    network = in_phases(lived_in("batch"))
+    kinds = [type(module) for module in network.modules()]
+    # On the way down two convolutions a level, but not the very first; on the way up one of the skip
+    # connection and one after it.
+    assert kinds.count(WinogradConvolution) == (2 * 3 - 1) + 2 * 3
+    whole = [m for m in network.modules() if getattr(m, "kernel_size", None) == (3, 3, 3)]
+    # The first, two of the fourth level, two below it and one after the way up has begun.
+    assert len(whole) == 1 + 2 + 2 + 1
 
 
 @pytest.mark.parametrize("norm", ["instance", "group"])

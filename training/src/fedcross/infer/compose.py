@@ -41,10 +41,15 @@ def compose_upsampling(network: nn.Module) -> nn.Module:
     # Here and not above: it takes seconds, and the reference U-Net does without.
     from monai.networks.blocks.dynunet_block import UnetUpBlock
 
-    for parent in list(network.modules()):
-        for name, block in parent.named_children():
-            if isinstance(block, UnetUpBlock) and _pays(*_pair(block)):
-                setattr(parent, name, _ComposedBlock(block))
+    composed = {
+        block: _ComposedBlock(block)
+        for block in network.modules()
+        if isinstance(block, UnetUpBlock) and _pays(*_pair(block))
+    }
+    for parent in list(network.modules()):  # MONAI has each block in two places
+        for name, child in list(parent.named_children()):
+            if child in composed:
+                setattr(parent, name, composed[child])
     return network
 
 

@@ -58,10 +58,13 @@ class WinogradConvolution(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         mixtures = torch.einsum(
-            "jt,octyx->jocyx", torch.tensor(_OF_KERNEL).double(), weight.detach().double()
+            "jt,octyx->jocyx",
+            torch.tensor(_OF_KERNEL, dtype=torch.float64),
+            weight.detach().double(),
         ).to(weight.dtype)
         self.products = nn.ModuleList(_in_plane(mixture) for mixture in mixtures)
-        self.bias = None if bias is None else bias.detach()[None, :, None, None, None]
+        shaped = None if bias is None else bias.detach()[None, :, None, None, None]
+        self.bias = None if shaped is None else nn.Parameter(shaped, requires_grad=False)
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
@@ -82,7 +85,8 @@ class WinogradUNet(nn.Module):
     Parameters
     ----------
     network
-        With its upsampling composed. Its modules are used.
+        With its upsampling composed. Its modules are used, for inference only: the layers between
+        convolutions work in place.
     """
 
     def __init__(self, network: ComposedUNet) -> None:
