@@ -2,10 +2,12 @@
 
 ============  ================================================================================
 ``torch``     PyTorch as it is: what the others are compared with
-``tuned``     PyTorch with normalisation folded and channels last; on a GPU patches are blended there,
-              and the next member is loaded while one computes (untested: no GPU was at hand)
-``openvino``  OpenVINO on a CPU: the fastest there; PyTorch is not even imported once the members
-              have been converted
+``tuned``     PyTorch with less to compute (`fedcross.infer.fold`, `fedcross.infer.compose`) and channels
+              last; on a GPU patches are blended there, and the next member is loaded while one
+              computes (untested: no GPU was at hand)
+``openvino``  OpenVINO on a CPU: the fastest there, with still less to compute in fp32
+              (`fedcross.infer.winograd`); PyTorch is not even imported once the members have been
+              compiled and kept (`fedcross.infer.conversion`)
 ============  ================================================================================
 
 ``auto`` is ``openvino`` on a CPU where it is installed, else ``tuned``.
