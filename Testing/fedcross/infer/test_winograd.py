@@ -19,7 +19,6 @@ from fedcross.infer.winograd import (
     _first,
     _in_fours,
     _through,
-    apart,
     together,
 )
 from fedcross.model.architecture import UNetArchitecture
@@ -53,6 +52,11 @@ def in_phases(network: nn.Module) -> WinogradUNet:
     return WinogradUNet(composed)
 
 
+def apart(x: Tensor) -> list[Tensor]:
+    """The four phases of (N, C, D, H, W), each (N, C, D/4, H, W)."""
+    return [x[:, :, phase::PHASES] for phase in range(PHASES)]
+
+
 def image(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1)).double()
 
@@ -74,10 +78,10 @@ def numbers_in(tensor: Tensor) -> list[float]:
 @pytest.mark.parametrize("result", range(4))
 def test_the_mixtures_give_each_result_its_three_pairs_and_no_other(result: int) -> None:
     # Result r is slice r times tap 0, and r + 1 times 1, and r + 2 times 2.
-    of_slices, of_kernel, of_products = (
-        torch.tensor(matrix, dtype=torch.float64)
-        for matrix in (winograd._OF_SLICES, winograd._OF_KERNEL, winograd._OF_PRODUCTS)
-    )
+    each = list(torch.eye(6, dtype=torch.float64))
+    of_slices = torch.stack(winograd._of_slices(each))
+    of_products = torch.stack(winograd._of_products(each))
+    of_kernel = torch.tensor(winograd._OF_KERNEL, dtype=torch.float64)
     pairs = torch.einsum("j,js,jt->st", of_products[result], of_slices, of_kernel)
     expected = torch.zeros(6, 3).double()
     for tap in range(3):

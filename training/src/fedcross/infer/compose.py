@@ -95,12 +95,14 @@ class JoinedConvolution(nn.Module):
         self.of_low = nn.Parameter(_composed(up, of_up), requires_grad=False)
         self._has_ones = up.bias is not None
 
+    def with_ones(self, low: Tensor) -> Tensor:
+        """Add the channel of ones, where there is one."""
+        return torch.cat([low, torch.ones_like(low[:, :1])], dim=1) if self._has_ones else low
+
     def enlarged(self, low: Tensor) -> Tensor:
         """Map (N, low, D/s, H/s, W/s) to its part in the result, (N, out, D, H, W)."""
-        if self._has_ones:
-            low = torch.cat([low, torch.ones_like(low[:, :1])], dim=1)
         return functional.conv_transpose3d(
-            low, self.of_low, stride=self._stride, padding=self._padding
+            self.with_ones(low), self.of_low, stride=self._stride, padding=self._padding
         )
 
     def forward(self, skip: Tensor, low: Tensor) -> Tensor:

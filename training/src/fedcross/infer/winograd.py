@@ -9,7 +9,7 @@ Features are kept in four phases, phase r being the slices r, r + 4, r + 8 and s
 are mixed lie in different tensors, at the same place, and nothing has to be cut up or put together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -25,14 +25,6 @@ PHASES = 4
 LEVELS = 3
 """So many levels of the reference U-Net have slices enough whatever the patch, a multiple of 16."""
 
-_OF_SLICES = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
 _OF_KERNEL = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
@@ -41,7 +33,6 @@ _OF_KERNEL = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-_OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
 class WinogradConvolution(nn.Module):
@@ -68,15 +59,49 @@ class WinogradConvolution(nn.Module):
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
-        before = functional.pad(phases[-1], (0, 0, 0, 0, 1, 0))[:, :, :-1]
-        after = functional.pad(phases[0], (0, 0, 0, 0, 0, 1))[:, :, 1:]
-        slices = [before, *phases, after]
-        products = [
-            product(_mixture(factors, slices))
-            for factors, product in zip(_OF_SLICES, self.products, strict=True)
-        ]
-        results = [_mixture(factors, products) for factors in _OF_PRODUCTS]
+        mixtures = _of_slices([_later(phases[-1]), *phases, _sooner(phases[0])])
+        results = _of_products(
+            [product(mixture) for product, mixture in zip(self.products, mixtures, strict=True)]
+        )
         return results if self.bias is None else [result + self.bias for result in results]
+
+
+class WinogradJoin(nn.Module):
+    """A join that doubles, in phases.
+
+    Its tap a takes slice i of what comes from below to o = 2 i - 1 + a. So to every phase two of four
+    taps lead, one from an even slice and one from an odd one: its own, or its neighbour's.
+
+    Parameters
+    ----------
+    join
+        With a transposed convolution of 4x4x4 and stride 2.
+    """
+
+    def __init__(self, join: JoinedConvolution) -> None:
+        super().__init__()
+        self.of_skip = WinogradConvolution(join.of_skip, join.bias)
+        taps = [join.of_low[:, :, tap : tap + 1] for tap in range(4)]
+        self.of_low = nn.ParameterList(
+            nn.Parameter(torch.cat([taps[of_even], taps[of_odd]]), requires_grad=False)
+            for of_even, of_odd in ((1, 3), (2, 0), (3, 1), (0, 2))
+        )
+        self.with_ones = join.with_ones
+
+    def forward(self, skip: Phases, halves: Phases) -> list[Tensor]:
+        """Map four (N, skipped, D/4, H, W) and two (N, low, D/4, H/2, W/2) to four (N, out, D/4, H, W).
+
+        The two are the even and the odd slices of what comes from below.
+        """
+        even, odd = map(self.with_ones, halves)
+        pairs = ((even, _later(odd)), (even, odd), (even, odd), (_sooner(even), odd))
+        return [
+            functional.conv_transpose3d(
+                torch.cat(pair, dim=1), weight, stride=(1, 2, 2), padding=(0, 1, 1)
+            )
+            + of_skip
+            for of_skip, pair, weight in zip(self.of_skip(skip), pairs, self.of_low, strict=True)
+        ]
 
 
 class WinogradUNet(nn.Module):
@@ -97,9 +122,10 @@ class WinogradUNet(nn.Module):
         self.pool = nn.MaxPool3d((1, 2, 2))
         self.encoders, self.bottom = network.encoders[LEVELS:], network.bottom
         below = len(self.encoders)
-        self.lower_joins, self.joins = network.joins[:below], network.joins[below:]
-        self.lower_rests = network.rests[:below]
-        self.of_skips = nn.ModuleList(_of_skip(join) for join in self.joins)
+        self.lower_joins, self.lower_rests = network.joins[:below], network.rests[:below]
+        self.joins = nn.ModuleList(
+            WinogradJoin(cast(JoinedConvolution, join)) for join in network.joins[below:]
+        )
         self.up = nn.ModuleList(_in_phases(rest) for rest in network.rests[below:])
         self.outconv = network.outconv
 
@@ -119,17 +145,11 @@ class WinogradUNet(nn.Module):
         x = self.bottom(x)
         for join, rest in zip(self.lower_joins, self.lower_rests, strict=True):
             x = rest(join(lower.pop(), x))
-        parts = [x]
-        for join, of_skip, block in zip(self.joins, self.of_skips, self.up, strict=True):
-            of_low = apart(cast(JoinedConvolution, join).enlarged(together(parts)))
-            sums = [a + b for a, b in zip(of_skip(skips.pop()), of_low, strict=True)]
-            parts = _through(block, sums)
+        parts = [x[:, :, start::2] for start in range(2)]
+        for join, block in zip(self.joins, self.up, strict=True):
+            halves = [together(parts[start::2]) for start in range(2)]
+            parts = _through(block, join(skips.pop(), halves))
         return together([self.outconv(part) for part in parts])
-
-
-def apart(x: Tensor) -> list[Tensor]:
-    """Return the four phases of (N, C, D, H, W), each (N, C, D/4, H, W)."""
-    return [x[:, :, phase::PHASES] for phase in range(PHASES)]
 
 
 def _in_fours(halves: Phases) -> list[Tensor]:
@@ -138,8 +158,18 @@ def _in_fours(halves: Phases) -> list[Tensor]:
 
 
 def together(parts: Phases) -> Tensor:
-    """Put slices together that lie in any number of tensors in turn: the inverse of `apart`."""
+    """Return (N, C, D, H, W) from tensors among which its slices are dealt out in turn."""
     return torch.stack(list(parts), dim=3).flatten(2, 3)
+
+
+def _later(x: Tensor) -> Tensor:
+    """Put zeros before the first slice, and leave out the last one."""
+    return functional.pad(x, (0, 0, 0, 0, 1, -1))
+
+
+def _sooner(x: Tensor) -> Tensor:
+    """Leave out the first slice, and put zeros after the last one."""
+    return functional.pad(x, (0, 0, 0, 0, -1, 1))
 
 
 def _first(conv: nn.Conv3d, x: Tensor) -> list[Tensor]:
@@ -159,11 +189,6 @@ def _in_phases(block: nn.Module) -> nn.ModuleList:
         WinogradConvolution(layer.weight, layer.bias) if isinstance(layer, nn.Conv3d) else layer
         for layer in cast(nn.Sequential, block)
     )
-
-
-def _of_skip(join: nn.Module) -> WinogradConvolution:
-    join = cast(JoinedConvolution, join)
-    return WinogradConvolution(join.of_skip, join.bias)
 
 
 def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
@@ -187,7 +212,26 @@ def _in_plane(weight: Tensor) -> nn.Conv3d:
     return conv
 
 
-def _mixture(factors: Iterable[float], tensors: Iterable[Tensor]) -> Tensor:
-    """Return the sum of tensors, each times its factor."""
-    terms = [t if f == 1 else f * t for f, t in zip(factors, tensors, strict=True) if f != 0]
-    return sum(terms[1:], start=terms[0])
+def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
+    """Return the six mixtures of six slices.
+
+    No two have a part in common, as written: what is shared OpenVINO would keep in memory.
+    """
+    return [
+        x[4] + 4 * x[0] - 5 * x[2],
+        x[3] + x[4] - 4 * (x[1] + x[2]),
+        x[4] - x[3] + 4 * (x[1] - x[2]),
+        x[4] + 2 * (x[3] - x[1]) - x[2],
+        x[4] + 2 * (x[1] - x[3]) - x[2],
+        x[5] + 4 * x[1] - 5 * x[3],
+    ]
+
+
+def _of_products(m: Sequence[Tensor]) -> list[Tensor]:
+    """Return the four results, mixtures of six products; as `_of_slices`."""
+    return [
+        m[0] + m[1] + m[2] + m[3] + m[4],
+        m[1] + 2 * (m[3] - m[4]) - m[2],
+        m[1] + m[2] + 4 * (m[3] + m[4]),
+        m[5] + m[1] - m[2] + 8 * m[3] - 8 * m[4],
+    ]
