@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fedcross.infer.segment import SegmentRequest
     from fedcross.model.bundle import Bundle
 
-MAX_KEPT_BYTES = 512 * 1024**2
-"""Of members' files; in memory they take up to three times as much. Members beyond are loaded anew."""
+MAX_KEPT_BYTES = 384 * 1024**2
+"""Of members' files; in memory they take up to five times as much. Members beyond are loaded anew."""
 
 _Identity = tuple[Path, int, int, int, int]
 
