@@ -127,6 +127,6 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axes.bar_label(bars, fmt="%.1f", padding=3)
     axes.axvline(1, color="0.4", linewidth=0.8)
     axes.margins(x=0.1)
-    axes.set_xlabel("times as fast (wall time) as MONAI's inferer, fp32, on the same instructions")
+    axes.set_xlabel("times as fast (wall time) as MONAI's inferer in fp32")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
