@@ -20,8 +20,8 @@ class Compiled:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def export_model(self) -> BytesIO:
-        return BytesIO(self.data)
+    def export_model(self, file: BytesIO) -> None:
+        file.write(self.data)
 
 
 class Processor:

@@ -79,7 +79,9 @@ def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision)
         with suppress(RuntimeError):  # written by another build of the same version, say
             return core.import_model(BytesIO(kept), "CPU", settings)
     compiled = _compiled_anew(core, bundle, index, precision, settings)
-    keep(place, member, compiled.export_model().getvalue())
+    exported = BytesIO()
+    compiled.export_model(exported)
+    keep(place, member, exported.getvalue())
     return compiled
 
 
