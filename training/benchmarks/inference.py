@@ -66,7 +66,7 @@ class Contender:
     @property
     def precision(self) -> str:
         """What it computes with."""
-        return "bf16" if "bf16" in self.name else "fp32"
+        return self.options[self.options.index("--precision") + 1] if self.options else "fp32"
 
     @property
     def peer(self) -> str:

@@ -111,32 +111,35 @@ class JoinedConvolution(nn.Module):
         return of_skip + self.enlarged(low)
 
 
-class ComposedUNet(nn.Module):
-    """The reference U-Net with its upsampling composed; see `fedcross.model.networks.UNet`.
+class ComposedLevels(nn.Module):
+    """Levels of the reference U-Net, down and up again, with their upsampling composed.
 
-    Attributes
+    Parameters
     ----------
-    encoders, bottom, joins, rests, outconv
-        Its parts in the order in which an image goes through. A join takes a skip connection and what
-        comes from below; the rest of its block follows.
+    encoders, bottom, joins, rests
+        In the order in which features go through. A join takes a skip connection and what comes from
+        below; the rest of its block follows.
     """
 
-    def __init__(self, network: UNet) -> None:
+    def __init__(
+        self,
+        encoders: nn.ModuleList,
+        bottom: nn.Module,
+        joins: nn.ModuleList,
+        rests: nn.ModuleList,
+    ) -> None:
         super().__init__()
-        decoders = (network.dec1, network.dec2, network.dec3, network.dec4)
-        above = (*(decoder.conv for decoder in decoders[1:]), network.lastconv)
-        blocks = [double.conv for double in above]
-        self.encoders = nn.ModuleList([network.enc1, network.enc2, network.enc3, network.enc4])
-        self.bottom = network.dec1.conv.conv
-        self.joins = nn.ModuleList(
-            JoinedConvolution(below.up, cast(nn.Conv3d, block[0]), skip_first=True)
-            for below, block in zip(decoders, blocks, strict=True)
+        self.encoders, self.bottom, self.joins, self.rests = encoders, bottom, joins, rests
+
+    def below(self, level: int) -> "ComposedLevels":
+        """Return the same without the upper levels, so many, at least one fewer than there are."""
+        count = len(self.encoders) - level
+        return ComposedLevels(
+            self.encoders[level:], self.bottom, self.joins[:count], self.rests[:count]
         )
-        self.rests = nn.ModuleList(block[1:] for block in blocks)
-        self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        """Map what the first encoder takes to features (N, out, D, H, W)."""
         skips = []
         for encoder in self.encoders:
             x, skip = encoder(x)
@@ -144,7 +147,32 @@ class ComposedUNet(nn.Module):
         x = self.bottom(x)
         for join, rest in zip(self.joins, self.rests, strict=True):
             x = rest(join(skips.pop(), x))
-        return cast(Tensor, self.outconv(x))
+        return x
+
+
+class ComposedUNet(nn.Module):
+    """The reference U-Net with its upsampling composed; see `fedcross.model.networks.UNet`."""
+
+    def __init__(self, network: UNet) -> None:
+        super().__init__()
+        decoders = (network.dec1, network.dec2, network.dec3, network.dec4)
+        above = (*(decoder.conv for decoder in decoders[1:]), network.lastconv)
+        blocks = [double.conv for double in above]
+        joins = nn.ModuleList(
+            JoinedConvolution(below.up, cast(nn.Conv3d, block[0]), skip_first=True)
+            for below, block in zip(decoders, blocks, strict=True)
+        )
+        self.levels = ComposedLevels(
+            nn.ModuleList([network.enc1, network.enc2, network.enc3, network.enc4]),
+            network.dec1.conv.conv,
+            joins,
+            nn.ModuleList(block[1:] for block in blocks),
+        )
+        self.outconv = network.outconv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        return cast(Tensor, self.outconv(self.levels(x)))
 
 
 class _ComposedBlock(nn.Module):

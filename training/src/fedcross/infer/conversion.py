@@ -115,24 +115,16 @@ def _compiled_anew(
         )
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
-    further = [_SUMS_ONE_BY_ONE, {}] if isinstance(network, WinogradUNet) else [{}]
     try:
-        return _first_possible(core, model, [settings | more for more in further])
+        if isinstance(network, WinogradUNet):
+            with suppress(RuntimeError):  # it may not know the setting
+                return core.compile_model(model, "CPU", settings | _SUMS_ONE_BY_ONE)
+        return core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise DeviceError(
             f"OpenVINO cannot compute this bundle's network with {precision} on this processor.",
             "Use --backend tuned" + ("." if precision == "fp32" else ", or --precision fp32."),
         ) from error
-
-
-def _first_possible(core: Any, model: Any, settings: list[dict[str, str]]) -> Any:
-    """Compile with the first settings; with the next ones where OpenVINO does not know those."""
-    try:
-        return core.compile_model(model, "CPU", settings[0])
-    except RuntimeError:
-        if len(settings) == 1:
-            raise
-        return _first_possible(core, model, settings[1:])
 
 
 def _with_less_to_compute(network: "nn.Module", precision: Precision) -> "nn.Module":

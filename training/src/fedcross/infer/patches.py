@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.infer.placement import Box, Start, gaussian_weight, plan_patches, touching
+from fedcross.infer.placement import Box, Start, gaussian_weight, plan_patches, put_before, touching
 
 Progress = Callable[[int, int], None]
 Slab = tuple[slice, NDArray[np.float32]]
@@ -112,7 +112,7 @@ def stream_patches(
         (C, dz, H, W) there, valid until the next is asked for. Where the cuts are depends on shapes
         and starts only.
     """
-    before = [max(0, (part - side) // 2) for side, part in zip(volume.shape, patch, strict=True)]
+    before = list(map(put_before, volume.shape, patch))
     padded = [max(side, part) for side, part in zip(volume.shape, patch, strict=True)]
     weight = gaussian_weight(patch)
     if isinstance(predict, BlendingPredictor):

@@ -97,9 +97,14 @@ def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
     return np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32)
 
 
+def put_before(side: int, part: int) -> int:
+    """Return how many voxels are put before a volume along an axis where a patch is longer."""
+    return max(0, (part - side) // 2)
+
+
 def _starts(side: int, part: int, interval: int) -> list[int]:
     if side < part:
-        return [-((part - side) // 2)]
+        return [-put_before(side, part)]
     steps = math.ceil((side - part) / interval)
     return [min(step * interval, side - part) for step in range(steps + 1)]
 

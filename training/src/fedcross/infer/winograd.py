@@ -53,7 +53,10 @@ class WinogradConvolution(nn.Module):
             torch.tensor(_OF_KERNEL, dtype=torch.float64),
             weight.detach().double(),
         ).to(weight.dtype)
-        self.products = nn.ModuleList(_in_plane(mixture) for mixture in mixtures)
+        self.weights = nn.ParameterList(
+            nn.Parameter(mixture[:, :, None].contiguous(), requires_grad=False)
+            for mixture in mixtures
+        )
         shaped = None if bias is None else bias.detach()[None, :, None, None, None]
         self.bias = None if shaped is None else nn.Parameter(shaped, requires_grad=False)
 
@@ -61,7 +64,10 @@ class WinogradConvolution(nn.Module):
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
         mixtures = _of_slices([_later(phases[-1]), *phases, _sooner(phases[0])])
         results = _of_products(
-            [product(mixture) for product, mixture in zip(self.products, mixtures, strict=True)]
+            [
+                functional.conv3d(mixture, weight, padding=(0, 1, 1))
+                for mixture, weight in zip(mixtures, self.weights, strict=True)
+            ]
         )
         return results if self.bias is None else [result + self.bias for result in results]
 
@@ -116,17 +122,16 @@ class WinogradUNet(nn.Module):
 
     def __init__(self, network: ComposedUNet) -> None:
         super().__init__()
-        blocks = [cast(Any, encoder).conv.conv for encoder in network.encoders[:LEVELS]]
+        levels = network.levels
+        blocks = [cast(Any, encoder).conv.conv for encoder in levels.encoders[:LEVELS]]
         self.first: nn.Conv3d = blocks[0][0]
         self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
         self.pool = nn.MaxPool3d((1, 2, 2))
-        self.encoders, self.bottom = network.encoders[LEVELS:], network.bottom
-        below = len(self.encoders)
-        self.lower_joins, self.lower_rests = network.joins[:below], network.rests[:below]
+        self.lower = levels.below(LEVELS)
         self.joins = nn.ModuleList(
-            WinogradJoin(cast(JoinedConvolution, join)) for join in network.joins[below:]
+            WinogradJoin(cast(JoinedConvolution, join)) for join in levels.joins[-LEVELS:]
         )
-        self.up = nn.ModuleList(_in_phases(rest) for rest in network.rests[below:])
+        self.up = nn.ModuleList(_in_phases(rest) for rest in levels.rests[-LEVELS:])
         self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,14 +142,7 @@ class WinogradUNet(nn.Module):
             skips.append(_through(block, phases))
             pooled = [self.pool(phase) for phase in skips[-1]]
             parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
-        x = together(parts)
-        lower = []
-        for encoder in self.encoders:
-            x, skip = encoder(x)
-            lower.append(skip)
-        x = self.bottom(x)
-        for join, rest in zip(self.lower_joins, self.lower_rests, strict=True):
-            x = rest(join(lower.pop(), x))
+        x = self.lower(together(parts))
         parts = [x[:, :, start::2] for start in range(2)]
         for join, block in zip(self.joins, self.up, strict=True):
             halves = [together(parts[start::2]) for start in range(2)]
@@ -202,14 +200,6 @@ def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
         else:
             phases = [layer(phase) for phase in phases]
     return list(phases)
-
-
-def _in_plane(weight: Tensor) -> nn.Conv3d:
-    """Return a convolution of slices, each by itself, from its weights (out, in, 3, 3)."""
-    with torch.device("meta"):
-        conv = nn.Conv3d(weight.shape[1], weight.shape[0], (1, 3, 3), padding=(0, 1, 1), bias=False)
-    conv.weight = nn.Parameter(weight[:, :, None].contiguous(), requires_grad=False)
-    return conv
 
 
 def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
