@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from fedcross.model.architecture import (
     UNetArchitecture,
 )
 from fedcross.model.bundle import Bundle, write_bundle
-from fedcross.model.networks import build_network, initialise
+from lived_in_networks import lived_in
 
 PATCH = (32, 64, 48)  # (z, y, x): not the size that members are traced with when they are converted
 
@@ -44,18 +45,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def lived_in(architecture: Architecture, seed: int) -> nn.Module:
-    """A network whose batch normalisations have seen images."""
-    network = build_network(architecture)
-    generator = torch.Generator().manual_seed(seed)
-    initialise(network, generator)
-    network.train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
-    return network.eval()
-
-
 def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundle:
     manifest = {
         "name": "Tiny",
@@ -65,7 +54,9 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
         "calibration": {"temperature": 1.5},
         "provenance": {"created": "2026-01-31"},
     }
-    weights = [lived_in(architecture, seed).state_dict() for seed in range(members)]
+    weights = [
+        deepcopy(lived_in(architecture, seed)).float().state_dict() for seed in range(members)
+    ]
     return write_bundle(path, manifest, weights)
 
 
@@ -139,7 +130,7 @@ def test_blending_where_it_is_computed_gives_the_hosts_result_to_the_bit(
 
 
 def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:
-    network = fold_normalisation(lived_in(NETWORKS[0], 0))
+    network = fold_normalisation(deepcopy(lived_in(NETWORKS[0])))
     assert not any(isinstance(module, nn.BatchNorm3d) for module in network.modules())
 
 

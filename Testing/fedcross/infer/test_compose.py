@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from copy import deepcopy
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -21,7 +20,7 @@ from fedcross.model.architecture import (
     SegResNetArchitecture,
     UNetArchitecture,
 )
-from fedcross.model.networks import build_network, initialise
+from lived_in_networks import lived_in
 
 Triple = tuple[int, int, int]
 
@@ -47,23 +46,6 @@ DYN_U_NETS = [
         norm="group",
     ),
 ]
-
-
-@cache
-def lived_in(architecture: Architecture, seed: int = 0) -> nn.Module:
-    """A network none of whose parameters are neutral, in float64; batch norms have seen images."""
-    network = build_network(architecture)
-    generator = torch.Generator().manual_seed(seed)
-    initialise(network, generator)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(0, 0.5, generator=generator)
-            elif parameter.ndim == 1:  # of a normalisation
-                parameter.uniform_(0.5, 1.5, generator=generator)
-        if architecture.norm == "batch":
-            network.train()(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
-    return network.eval().requires_grad_(False).double()
 
 
 def image_for(architecture: Architecture, images: int = 1) -> Tensor:

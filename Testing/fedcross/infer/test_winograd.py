@@ -1,5 +1,4 @@
 from copy import deepcopy
-from functools import cache
 
 import pytest
 import torch
@@ -22,27 +21,14 @@ from fedcross.infer.winograd import (
     together,
 )
 from fedcross.model.architecture import UNetArchitecture
-from fedcross.model.networks import build_network, initialise
+from lived_in_networks import lived_in
 
 depths = st.sampled_from([4, 8, 12, 16])
 seeds = st.integers(0, 2**20)
 
 
-@cache
-def lived_in(norm: str, *, classes: int = 2, seed: int = 0) -> nn.Module:
-    """A U-Net none of whose parameters are neutral, in float64; batch norms have seen images."""
-    network = build_network(UNetArchitecture(base_channels=4, norm=norm, classes=classes))
-    generator = torch.Generator().manual_seed(seed)
-    initialise(network, generator)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
-                parameter.normal_(0, 0.5, generator=generator)
-            elif parameter.ndim == 1:  # of a normalisation
-                parameter.uniform_(0.5, 1.5, generator=generator)
-        if norm == "batch":
-            network.train()(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
-    return network.eval().requires_grad_(False).double()
+def u_net(norm: str, classes: int = 2) -> nn.Module:
+    return lived_in(UNetArchitecture(base_channels=4, norm=norm, classes=classes))
 
 
 def in_phases(network: nn.Module) -> WinogradUNet:
@@ -214,7 +200,7 @@ def test_statistics_are_of_all_phases_together(norm: nn.Module) -> None:
 def test_the_u_net_in_phases_is_the_u_net(
     norm: str, patch: tuple[int, int, int], classes: int, images: int
 ) -> None:
-    network, x = lived_in(norm, classes=classes), image(images, 1, *patch)
+    network, x = u_net(norm, classes), image(images, 1, *patch)
     expected = network(x)
     found = in_phases(network)(x)
     assert found.shape == (images, classes, *patch)
@@ -223,7 +209,7 @@ def test_the_u_net_in_phases_is_the_u_net(
 
 
 def test_three_levels_are_in_phases() -> None:
-    network = in_phases(lived_in("batch"))
+    network = in_phases(u_net("batch"))
     kinds = [type(module) for module in network.modules()]
     # On the way down two convolutions a level, but not the very first; on the way up one of the skip
     # connection and one after it.
@@ -235,7 +221,7 @@ def test_three_levels_are_in_phases() -> None:
 
 @pytest.mark.parametrize("norm", ["instance", "group"])
 def test_an_image_whose_phases_differ_is_normalised_as_a_whole(norm: str) -> None:
-    network, x = lived_in(norm), image(1, 1, 32, 32, 32)
+    network, x = u_net(norm), image(1, 1, 32, 32, 32)
     brightness = torch.tensor([0, 5, -3, 20]).repeat(8)
     x += brightness[None, None, :, None, None]
     assert (in_phases(network)(x) - network(x)).abs().max() < 1e-9
@@ -243,7 +229,7 @@ def test_an_image_whose_phases_differ_is_normalised_as_a_whole(norm: str) -> Non
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "group"])
 def test_the_u_net_in_phases_keeps_the_digits_of_a_logit(norm: str) -> None:
-    network, x = lived_in(norm), image(1, 1, 48, 32, 32)
+    network, x = u_net(norm), image(1, 1, 48, 32, 32)
     truth = network(x)
     single = deepcopy(network).float()
     direct, found = (net(x.float()) - truth for net in (single, in_phases(single)))

@@ -1,0 +1,26 @@
+"""Networks as if they had been trained: no parameter is neutral, so that none is forgotten unnoticed."""
+
+from functools import cache
+
+import torch
+from torch import nn
+
+from fedcross.model.architecture import Architecture
+from fedcross.model.networks import build_network, initialise
+
+
+@cache
+def lived_in(architecture: Architecture, seed: int = 0) -> nn.Module:
+    """In float64, in evaluation mode; batch norms have seen images. Copy it before you change it."""
+    network = build_network(architecture)
+    generator = torch.Generator().manual_seed(seed)
+    initialise(network, generator)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.5, generator=generator)
+            elif parameter.ndim == 1:  # of a normalisation
+                parameter.uniform_(0.5, 1.5, generator=generator)
+        if architecture.norm == "batch":
+            network.train()(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
+    return network.eval().requires_grad_(False).double()
