@@ -20,7 +20,7 @@ from fedcross.train.losses import dice_ce_loss
 SPACING_MM = (0.6, 0.6, 3.0)
 BOX_SIDE = 0.1 ** (1 / 3)  # of the volume's: the structure's box is a tenth of the volume
 CENTRE = (0.3, 0.3, 0.35)  # of the volume, (x, y, z)
-TRAINING_STEPS = 40
+TRAINING_STEPS = 150
 TRAINING_SIDES = (16, 48, 48)
 MEMBER_NOISE = 0.02  # relative: members that differ a little, as trained ones do
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from fedcross.infer.cells import Cells
 from fedcross.infer.geometry import Triple
+from fedcross.infer.placement import plan_sparsely
 
 
 def with_voxels(shape: tuple[int, ...], side: tuple[int, ...], *voxels: tuple[int, ...]) -> Cells:
@@ -46,6 +47,41 @@ def test_slices_hold_what_the_whole_does() -> None:
     whole = cells.voxels(slice(0, 7))
     for low, high in [(0, 3), (3, 4), (5, 7)]:
         assert (cells.voxels(slice(low, high)) == whole[low:high]).all()
+
+
+def test_between_patches_are_the_cells_that_are_not_wholly_in_one() -> None:
+    # Along z the patches are at 0 to 3 and 4 to 7 of 8, along y at 1 to 4 of 6, along x wider than all.
+    starts = [(0, 1, -1), (4, 1, -1)]
+    between = Cells.between(starts, (4, 4, 9), Cells.none((8, 6, 7), (3, 2, 2)))
+    # Only y = 2 and 3 are a whole cell of a patch.
+    assert (between.mask == np.broadcast_to([[[True], [False], [True]]], (3, 3, 4))).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 14)] * 3),
+    side=st.tuples(*[st.integers(1, 4)] * 3),
+    patch=st.tuples(*[st.integers(1, 6)] * 3),
+    gap=st.floats(0, 4),
+)
+def test_every_voxel_that_is_in_no_patch_lies_between_patches(
+    shape: tuple[int, ...], side: tuple[int, ...], patch: tuple[int, ...], gap: float
+) -> None:
+    starts = plan_sparsely(shape, patch, (gap, gap, gap))
+    looked_at = np.zeros(shape, bool)
+    for start in starts:
+        looked_at[tuple(slice(max(n, 0), n + p) for n, p in zip(start, patch, strict=True))] = True
+    like = Cells.none(shape, side)
+    between, expected = Cells.between(starts, patch, like), Cells.none(shape, side)
+    expected.add((0, 0, 0), ~looked_at)
+    assert (between.mask == expected.mask).all()
+
+
+def test_or_and_and_are_those_of_the_cells() -> None:
+    one = with_voxels((4, 4, 4), (2, 2, 2), (0, 0, 0), (3, 3, 3))
+    other = with_voxels((4, 4, 4), (2, 2, 2), (1, 1, 1), (0, 0, 3))
+    assert indices((one | other).mask) == [(0, 0, 0), (0, 0, 1), (1, 1, 1)]
+    assert indices((one & other).mask) == [(0, 0, 0)]
 
 
 def test_ten_millimetres_are_four_cells_more_in_plane_and_five_along_z() -> None:

@@ -49,7 +49,7 @@ def weights(shape: Shape, patch: Shape, starts: list[Start]) -> NDArray[np.float
 
 @settings(max_examples=150, deadline=None)
 @parts
-def test_every_voxel_of_the_part_keeps_nine_tenths_of_its_weight(
+def test_every_voxel_of_the_part_keeps_half_of_its_weight(
     shape: Shape, patch: Shape, overlap: float, side: Shape, seed: int
 ) -> None:
     starts, part = plan_patches(shape, patch, overlap), some_part(shape, side, seed)
@@ -62,15 +62,15 @@ def test_every_voxel_of_the_part_keeps_nine_tenths_of_its_weight(
 
 @settings(max_examples=50, deadline=None)
 @given(
-    shape=st.tuples(*[st.integers(3, 26)] * 3),
-    patch=st.tuples(*[st.integers(4, 10)] * 3),
-    overlap=st.floats(0, 0.5),
+    steps=st.tuples(*[st.integers(0, 3)] * 3),
+    patch=st.tuples(*[st.sampled_from([4, 6, 8, 10])] * 3),
     side=st.tuples(*[st.integers(1, 3)] * 3),
 )
 def test_for_the_whole_volume_every_patch_is_needed(
-    shape: Shape, patch: Shape, overlap: float, side: Shape
+    steps: Shape, patch: Shape, side: Shape
 ) -> None:
-    starts = plan_patches(shape, patch, overlap)
+    shape = tuple(p + n * p // 2 for n, p in zip(steps, patch, strict=True))
+    starts = plan_patches(shape, patch, 0.5)
     assert carrying(starts, patch, everywhere(shape, side)) == starts
 
 
@@ -88,26 +88,26 @@ def along_x(*voxels: int) -> list[int]:
     return [x for _, _, x in carrying(starts, (1, 1, 16), part)]
 
 
-def test_a_patch_that_weighs_less_than_a_tenth_at_the_part_is_left_out() -> None:
+def test_a_patch_that_weighs_less_than_half_at_the_part_is_left_out() -> None:
     # Centres are 7.5, 19.5 and 31.5, sigma is 2. At voxel 13 the first weighs exp(-5.5^2 / 8) = 0.023
-    # and the second exp(-6.5^2 / 8) = 0.005, 18 % of both; at voxel 12 0.080 and 0.0009 or the floor,
-    # 0.001: 1 %.
-    assert along_x(13) == [0, 12]
-    assert along_x(12) == [0]
+    # and the second exp(-6.5^2 / 8) = 0.005, 18 % of both; at voxel 14 it is the other way round.
+    assert along_x(13) == [0]
+    assert along_x(14) == [12]
+    assert along_x(13, 14) == [0, 12]
     assert along_x(10, 11, 12) == [0]
     assert along_x(19) == [12]
     assert along_x(5, 30) == [0, 24]
 
 
 def test_of_a_cell_that_the_volume_cuts_off_only_what_is_in_it_counts() -> None:
-    # As above at voxel 12, in the last of 4 slices that lie in the middle of a patch of 16.
+    # As above at voxel 13, in the last of 4 slices that lie in the middle of a patch of 16.
     part = Cells.none((4, 1, 40), (3, 1, 1))
-    part.mask[1, 0, 12] = True
+    part.mask[1, 0, 13] = True
     starts = plan_patches((4, 1, 40), (16, 1, 16), 0.25)
     assert carrying(starts, (16, 1, 16), part) == [(-6, 0, 0)]
 
 
-def test_where_all_weigh_as_little_as_they_can_all_count() -> None:
+def test_where_four_weigh_as_little_as_they_can_two_are_half_of_them() -> None:
     # In the corner between four patches each axis weighs exp(-5.5^2 / 8) * exp(-5.5^2 / 8) = 0.0005
     # at most, so that all have the floor.
     shape, patch = (1, 28, 28), (1, 16, 16)
@@ -116,12 +116,12 @@ def test_where_all_weigh_as_little_as_they_can_all_count() -> None:
     starts = plan_patches(shape, patch, 0.25)
     assert len(starts) == 4
     assert bell(16)[13] * bell(16)[13] == pytest.approx(0.00052, abs=1e-5)
-    assert carrying(starts, patch, part) == starts
+    assert len(carrying(starts, patch, part)) == 2
 
 
 @settings(max_examples=60, deadline=None)
 @parts
-def test_no_probability_in_the_part_moves_by_more_than_a_tenth_and_most_by_nothing(
+def test_no_probability_in_the_part_moves_by_more_than_a_half_and_most_by_nothing(
     shape: Shape, patch: Shape, overlap: float, side: Shape, seed: int
 ) -> None:
     starts, part = plan_patches(shape, patch, overlap), some_part(shape, side, seed)

@@ -5,6 +5,7 @@ Shapes here are (D, H, W) = (z, y, x).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Self
 
 import numpy as np
@@ -40,6 +41,33 @@ class Cells:
         """Return the empty set."""
         cells = [-(-voxels // one) for voxels, one in zip(shape, side, strict=True)]
         return cls(shape, side, np.zeros(cells, dtype=np.bool_))
+
+    @classmethod
+    def between(cls, starts: Sequence[Start], patch: Sequence[int], like: Self) -> Self:
+        """Return the cells with a voxel that is in no patch.
+
+        Parameters
+        ----------
+        starts
+            Of patches in rows: every combination of where they start along z, y and x.
+        patch
+            Shape of a patch, (d, h, w).
+        like
+            Cells of the same volume and sides.
+        """
+        wholly_in = []
+        for axis, (voxels, one) in enumerate(zip(like.shape, like.side, strict=True)):
+            line = np.zeros(voxels, dtype=np.bool_)
+            for low in {start[axis] for start in starts}:
+                line[max(low, 0) : low + patch[axis]] = True
+            wholly_in.append(np.logical_and.reduceat(line, np.arange(0, voxels, one)))
+        return replace(like, mask=~reduce(np.logical_and.outer, wholly_in))
+
+    def __or__(self, other: Self) -> Self:
+        return replace(self, mask=self.mask | other.mask)
+
+    def __and__(self, other: Self) -> Self:
+        return replace(self, mask=self.mask & other.mask)
 
     def add(self, start: Start, voxels: NDArray[np.bool_]) -> None:
         """Add the cells of the voxels that are True in a box (d, h, w) that starts at `start`."""

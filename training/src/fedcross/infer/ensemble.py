@@ -177,6 +177,7 @@ class _Run:
         self._members = len(manifest.members)
         self._shape = (manifest.architecture.classes, *prepared.array.shape)
         self._done = 0  # patches
+        self._first: PatchPredictor | None = None  # from its look on, until it reads
 
     def localised(self) -> EnsembleOutcome:
         """Let the first member look the volume over, and run all where it sees the structures."""
@@ -184,8 +185,9 @@ class _Run:
         looks = plan_look(self._shape[1:], self.patch, spacing_mm, full, self._members)
         if not looks:
             return self._read_all("The volume has too few patches for a first look.")
+        self._first = self._load(0)
         surroundings = look(
-            self._load(0),
+            self._first,
             self._prepared.array,
             patch=self.patch,
             starts=looks,
@@ -254,13 +256,17 @@ class _Run:
     def _said(self, index: int, starts: Sequence[Start], told: Progress) -> Iterator[Slab]:
         # A generator, so that nothing of a member outlives it.
         yield from stream_patches(
-            self._load(index),
+            self._member(index),
             self._prepared.array,
             patch=self.patch,
             starts=starts,
             classes=self._shape[0],
             progress=told,
         )
+
+    def _member(self, index: int) -> PatchPredictor:
+        first, self._first = self._first, None
+        return self._load(index) if first is None else first
 
     def _progress(self, total: int) -> Progress:
         def told(done: int, of_all: int) -> None:

@@ -2,10 +2,11 @@
 
 The first member looks the volume over in a few patches that do not overlap and leave gaps of up to
 `MAX_GAP_MM`: what is thinner than a gap and lies wholly in it is not seen. Around what it takes, or
-nearly takes, for a structure lie `MARGIN_MM` of surroundings. They are a set of cells: two places far
-apart do not include what lies between. All members compute those patches of the full grid that carry
-the weight in the surroundings (`fedcross.infer.selection`), at the same places as without a localiser.
-Outside everything is background, and of no uncertainty.
+nearly takes, for a structure lie `MARGIN_MM` of surroundings; a gap beside it belongs to them up to its
+other side. They are a set of cells: two places far apart do not include what lies between. All members
+compute those patches of the full grid that carry the weight in the surroundings
+(`fedcross.infer.selection`), at the same places as without a localiser. Outside everything is
+background, and of no uncertainty.
 
 If the first member misses a structure, if nothing would be saved, or if a member sees a structure where
 the surroundings end, all of them read the whole volume after all.
@@ -27,8 +28,8 @@ MARGIN_MM = 10.0
 """Of the surroundings: in volumes that were looked at, members saw a structure up to 6.4 mm beyond what
 the first one suspects."""
 MAX_GAP_MM = 12.0
-"""A little more than the margin: what reaches into a gap and ends there is in the surroundings, or so
-near to their end that the members who see it notice. Whatever spans a gap is in them from both sides."""
+"""Also how far a gap beside something suspected belongs to its surroundings, and half of the margin
+around that: a structure may go on there as far as where the first member has looked again."""
 MAX_SHARE = 0.25
 """Of what all members take for the whole volume: a look that takes more is not worth it."""
 CELLS_PER_SIDE = 40
@@ -100,7 +101,12 @@ def look(
             z, y, x = (max(first, 0) for first in start)
             suspected.add((z, y, x), probabilities[1:].max(axis=0) >= SUSPECT)
         progress(done, len(starts))
-    return suspected.grown(MARGIN_MM, spacing_mm) if found[1:].all() else None
+    if not found[1:].all():
+        return None
+    near = suspected.grown(MARGIN_MM, spacing_mm)
+    # In a gap what it suspects beside it may go on, up to the gap's other side.
+    gaps = Cells.between(starts, patch, suspected) & suspected.grown(MAX_GAP_MM, spacing_mm)
+    return near | gaps.grown(MARGIN_MM / 2, spacing_mm)
 
 
 def confined(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:

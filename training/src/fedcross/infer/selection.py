@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from fedcross.infer.cells import Cells
 from fedcross.infer.placement import SMALLEST_WEIGHT, Start, bell
 
-KEPT_WEIGHT = 0.9
-"""Of what all patches weigh together, every voxel of the part keeps at least this share: whatever the
-patches left out would have said, no probability there would have been another by more than a tenth."""
+KEPT_WEIGHT = 0.5
+"""Of what all patches weigh together, every voxel of the part keeps at least this share. So those have
+their say in whose middle it lies; more would hardly say anything else, and take most of the grid."""
 
 
 def carrying(starts: Sequence[Start], patch: Sequence[int], part: Cells) -> list[Start]:
