@@ -25,7 +25,13 @@ from fedcross.infer.segment import SegmentRequest, segment
 LEAST_DICE = 0.999
 STD_LIMIT = 0.02
 REFERENCE = ("torch", "fp32")
-CONTENDERS = (("tuned", "fp32"), ("tuned", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"))
+CONTENDERS = (
+    ("tuned", "fp32"),
+    ("tuned", "bf16"),
+    ("tuned", "fp16"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ ON_A_GPU = (
     _ours("torch", "fp32"),
     _ours("tuned", "fp32"),
     _ours("tuned", "bf16"),
-    _ours("tuned", "bf16", localise=True),
+    _ours("tuned", "fp16"),
+    _ours("tuned", "fp16", localise=True),
 )
 SCALING_SIZES = ((160, 160, 16), (224, 224, 24), (320, 320, 24), (384, 384, 32))
 SCALING_MEMBERS = (1, 2, 4, 8)
@@ -282,7 +283,7 @@ def main() -> int:
         c for c in (ON_A_GPU if on_gpu else CONTENDERS) if not given.only or c.name in given.only
     ]
     rows = side_by_side(bundle, image, given.out, chosen, given.device)
-    auto = _ours("tuned", "bf16") if on_gpu else _ours("openvino", "fp32")
+    auto = _ours("tuned", "fp16") if on_gpu else _ours("openvino", "fp32")
     scaled = scale(given.out, auto, given.members, given.device) if given.scaling else []
     described = before | {
         "device": given.device, "size": given.size, "members": given.members,

@@ -57,7 +57,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
     def make(
         core: object, bundle: Bundle, index: int, precision: Precision, settings: dict[str, str]
     ) -> Compiled:
-        assert settings["INFERENCE_PRECISION_HINT"] == {"fp32": "f32", "bf16": "bf16"}[precision]
+        assert (
+            settings["INFERENCE_PRECISION_HINT"]
+            == {
+                "fp32": "f32",
+                "bf16": "bf16",
+                "fp16": "f16",
+            }[precision]
+        )
         done.append((index, precision))
         return Compiled(f"{index} {precision}".encode())
 
@@ -80,7 +87,8 @@ def test_each_precision_is_compiled_by_itself(
     for _ in range(2):
         assert compiled_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
         assert compiled_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
-    assert made == [(0, "fp32"), (0, "bf16")]
+        assert compiled_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
+    assert made == [(0, "fp32"), (0, "bf16"), (0, "fp16")]
 
 
 @pytest.mark.parametrize("what", ["processor", "abilities", "held to fewer", "version"])
@@ -130,6 +138,6 @@ def test_of_processors_on_which_nothing_was_measured_the_network_stays_as_it_is(
     monkeypatch.setattr(device.platform, "machine", lambda: "AMD64")
     kinds = {
         precision: type(conversion._with_less_to_compute(bundle.load_member(0), precision)).__name__
-        for precision in ("fp32", "bf16")
+        for precision in ("fp32", "bf16", "fp16")
     }
-    assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet"}
+    assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet", "fp16": "ComposedUNet"}

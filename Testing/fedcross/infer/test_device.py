@@ -4,6 +4,8 @@ import torch
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.infer.device import describe_device, resolve_device, resolve_precision
 
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
 
 @pytest.fixture
 def no_gpu(monkeypatch):
@@ -43,22 +45,39 @@ def test_other_names_are_refused(name):
 
 
 def test_auto_precision_on_the_cpu_is_fp32():
-    assert resolve_precision("auto", torch.device("cpu")) == "fp32"
-    assert resolve_precision("bf16", torch.device("cpu")) == "bf16"
+    assert resolve_precision("auto", CPU) == resolve_precision("auto", CPU, on_gpu="fp16") == "fp32"
 
 
-@pytest.mark.parametrize(("able", "auto"), [(True, "bf16"), (False, "fp32")])
-def test_auto_precision_on_a_gpu_is_bf16_where_it_has_it(monkeypatch, able, auto):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
-    assert resolve_precision("auto", torch.device("cuda:0")) == auto
-    if not able:
-        with pytest.raises(DeviceError, match="Use --precision fp32"):
-            resolve_precision("bf16", torch.device("cuda:0"))
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_a_cpu_computes_with_what_was_asked_for(name):
+    assert resolve_precision(name, CPU) == name
+
+
+@pytest.mark.parametrize(
+    ("generation", "half", "auto"),
+    [
+        ((6, 1), "bf16", "fp32"),
+        ((6, 1), "fp16", "fp32"),
+        ((7, 5), "bf16", "fp32"),  # it would be emulated
+        ((7, 5), "fp16", "fp16"),
+        ((8, 6), "bf16", "bf16"),
+        ((8, 6), "fp16", "fp16"),
+    ],
+)
+def test_auto_precision_on_a_gpu_is_half_where_it_has_it(monkeypatch, generation, half, auto):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
+    assert resolve_precision("auto", GPU, on_gpu=half) == auto
+    assert resolve_precision("fp32", GPU) == "fp32"
+    if auto == "fp32":
+        with pytest.raises(DeviceError, match=f"This GPU .* with {half}. Use --precision fp32"):
+            resolve_precision(half, GPU)
+    else:
+        assert resolve_precision(half, GPU) == half
 
 
 def test_another_precision_is_refused():
-    with pytest.raises(ConfigError, match="There is no precision 'fp16'"):
-        resolve_precision("fp16", torch.device("cpu"))
+    with pytest.raises(ConfigError, match="There is no precision 'fp8'"):
+        resolve_precision("fp8", CPU)
 
 
 def test_a_device_is_described_for_people(monkeypatch):

@@ -6,11 +6,12 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from fedcross.errors import DeviceError
+from fedcross.errors import DeviceError, PrecisionError
 from fedcross.infer.ensemble import blend, label_map, run_ensemble
 from fedcross.infer.events import NullReporter
+from fedcross.infer.patches import blend_patches
 from fedcross.infer.preprocess import prepare, to_source_grid
-from fedcross.infer.torch_predictor import TorchPredictor
+from fedcross.infer.torch_predictor import DevicePredictor, TorchPredictor
 
 CPU = torch.device("cpu")
 
@@ -145,13 +146,34 @@ def test_the_temperature_divides_the_logits():
     assert run_constant(temperature=2.0) == pytest.approx(1 / (1 + np.exp(-1)))
 
 
-def test_bf16_stays_close_to_fp32_and_returns_float32(bundle, blobs):
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.05), ("fp16", 0.05 / 8)])
+def test_half_precision_stays_close_to_fp32_and_returns_float32(bundle, blobs, precision, most):
     network = bundle.load_member(0)
     patch = np.ascontiguousarray(blobs[:16, :16, :32] / 500 - 1).astype(np.float32)
     exact = TorchPredictor(network, device=CPU)(patch)
-    rounded = TorchPredictor(network, device=CPU, precision="bf16")(patch)
+    rounded = TorchPredictor(network, device=CPU, precision=precision)(patch)
     assert rounded.dtype == np.float32
-    assert 0 < np.abs(exact - rounded).max() < 0.05
+    assert 0 < np.abs(exact - rounded).max() < most
+
+
+class Large(torch.nn.Module):
+    """Says something that fp16, which ends at 65504, does not hold."""
+
+    def forward(self, x):
+        return torch.cat(
+            [x, torch.nn.functional.conv3d(x, torch.full((1, 1, 1, 1, 1), 7e4))], dim=1
+        )
+
+
+@pytest.mark.parametrize("kind", [TorchPredictor, DevicePredictor])
+def test_numbers_too_large_for_fp16_are_told_in_a_sentence(kind):
+    how = {"patch": (4, 4, 4), "overlap": 0.25, "classes": 2}
+    volume = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    with pytest.raises(PrecisionError, match="too large for fp16. Use --precision fp32"):
+        blend_patches(kind(Large(), device=CPU, precision="fp16"), volume, **how)
+    for precision in ("fp32", "bf16"):
+        found = blend_patches(kind(Large(), device=CPU, precision=precision), volume, **how)
+        assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize(

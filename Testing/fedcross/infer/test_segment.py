@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +7,21 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from fedcross.errors import BundleError, DataError, DeviceError, FedCrossError, OutputError
+from fedcross.errors import (
+    BundleError,
+    DataError,
+    DeviceError,
+    FedCrossError,
+    OutputError,
+    PrecisionError,
+)
 from fedcross.infer.events import NullReporter
 from fedcross.infer.geometry import Grid
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.segment import SegmentRequest, fresh_models, segment
 from fedcross.infer.summary import Summary
 from fedcross.method.agreement import dice
 from fedcross.method.uncertainty import MEASURES
-from fedcross.model.bundle import Bundle, pack_bundle
+from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
 
 
 @dataclass
@@ -325,6 +332,53 @@ def test_memory_that_does_not_suffice_is_told(bundle, image_path, tmp_path):
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(DeviceError, match="memory does not suffice for the volume"):
         segment(request, Refusing("combine", MemoryError()))
+
+
+class Heard(NullReporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def in_fp16_by_itself(request: SegmentRequest):
+    """Models as on a GPU, where ``auto`` is fp16."""
+    precision = "fp16" if request.precision == "auto" else request.precision
+    return fresh_models(replace(request, backend="tuned", precision=precision))
+
+
+@pytest.fixture
+def too_large(make_bundle, tmp_path) -> Bundle:
+    """Its first member's last weights are beyond fp16."""
+    bundle = make_bundle()
+    weights = [bundle.member_tensors(index) for index in range(len(bundle.manifest.members))]
+    weights[0]["outconv.weight"] *= 1e8
+    manifest = bundle.manifest.model_dump(mode="json", exclude={"members"})
+    return write_bundle(tmp_path / "large", manifest, weights)
+
+
+def test_what_is_too_large_for_fp16_is_computed_once_more_with_fp32(
+    too_large, image_path, tmp_path
+):
+    request = SegmentRequest(too_large.path, image_path, tmp_path / "out", device="cpu")
+    heard = Heard()
+    summary = segment(request, heard, in_fp16_by_itself)
+    assert summary.precision == "fp32"
+    assert heard.lines == ["This bundle's numbers are too large for fp16. Once more with fp32."]
+    exact = replace(request, out=tmp_path / "exact", precision="fp32")
+    segment(exact, NullReporter(), in_fp16_by_itself)
+    for file in summary.files.values():
+        assert (request.out / file).read_bytes() == (exact.out / file).read_bytes()
+
+
+def test_fp16_that_was_asked_for_is_refused_where_it_is_too_small(too_large, image_path, tmp_path):
+    request = SegmentRequest(
+        too_large.path, image_path, tmp_path / "out", device="cpu", precision="fp16"
+    )
+    with pytest.raises(PrecisionError, match="Use --precision fp32"):
+        segment(request, NullReporter(), in_fp16_by_itself)
+    assert not request.out.exists()
 
 
 class Counting(NullReporter):

@@ -45,5 +45,9 @@ class DeviceError(FedCrossError):
     """The processor that was asked for is absent, or its memory does not suffice."""
 
 
+class PrecisionError(DeviceError):
+    """The numbers of a bundle are too large for the precision that was asked for."""
+
+
 class OutputError(FedCrossError):
     """A result cannot be written where it was asked for."""

@@ -15,7 +15,7 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     measure: Annotated[Measure, typer.Option(help="What the uncertainty map shows.")] = "std",
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     backend: Annotated[
         str, typer.Option(help="What runs the networks: auto, openvino, tuned or torch.")
     ] = "auto",

@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str]) -> "SegmentRequest":
     parser.add_argument("--measure", choices=MEASURES, default="std", help="of uncertainty")
     parser.add_argument("--device", default="auto", help="auto, cpu, or cuda:0")
     parser.add_argument("--backend", default="auto", help=", ".join(BACKENDS))
-    parser.add_argument("--precision", default="auto", help="auto, fp32, or bf16")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16, or fp16")
     parser.add_argument("--save-probabilities", action="store_true")
     parser.add_argument("--save-members", action="store_true")
     parser.add_argument("--for-viewer", action="store_true", help="all maps, outlines, distances")

@@ -65,7 +65,8 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
     device
         As `fedcross.infer.device.resolve_device` takes it.
     precision
-        ``auto``, ``fp32`` or ``bf16``; ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp16 on a GPU that has it, and fp32 on a
+        CPU.
 
     Raises
     ------

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _FORM = 3
+_HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _HELD_TO = "ONEDNN_MAX_CPU_ISA"
 """Environment variable with which a user holds OpenVINO's kernels to fewer instructions."""
 
@@ -70,7 +71,7 @@ def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision)
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_PRECISION_HINT": _HINT[precision],
     }
     place = cache_folder() / _name(core, bundle, precision) / f"member_{index}"
     member = bundle.manifest.members[index].sha256
@@ -136,7 +137,7 @@ def _with_less_to_compute(network: "nn.Module", precision: Precision) -> "nn.Mod
     if not is_x86():
         return network
     network = compose_upsampling(fold_normalisation(network))
-    # Mixing slices loses digits that bf16 has not got.
+    # Mixing slices loses digits that half precision has not got.
     if precision == "fp32" and isinstance(network, ComposedUNet):
         return WinogradUNet(network)
     return network

@@ -11,11 +11,13 @@ from fedcross.errors import ConfigError, DeviceError
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["fp32", "bf16"]
-PrecisionChoice = Literal["auto", "fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+PrecisionChoice = Literal["auto", Precision]
 PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 
 _USE_CPU = "Use --device cpu."
+_FIRST_WITH: dict[Precision, int] = {"fp32": 0, "fp16": 7, "bf16": 8}
+"""Generation of NVIDIA's GPUs that first multiplies such matrices in hardware."""
 
 
 def resolve_device(name: str) -> "torch.device":
@@ -47,27 +49,39 @@ def resolve_device(name: str) -> "torch.device":
     return torch.device("cuda", number)
 
 
-def resolve_precision(name: str, device: "torch.device") -> Precision:
-    """Turn ``auto``, ``fp32`` or ``bf16`` into the numbers that `device` computes with.
+def resolve_precision(
+    name: str, device: "torch.device", *, on_gpu: Precision = "bf16"
+) -> Precision:
+    """Turn ``auto`` or a precision into the numbers that PyTorch computes with on `device`.
 
-    ``auto`` is bf16 on a GPU that has it, and fp32 elsewhere.
+    Parameters
+    ----------
+    name
+        Of a `PrecisionChoice`.
+    device
+        Where. A GPU does without numbers that it has no hardware for; a CPU computes with all of them,
+        some slowly.
+    on_gpu
+        What ``auto`` is on a GPU that has it; it is fp32 elsewhere.
 
     Raises
     ------
     ConfigError
         If the name is not one of these.
     DeviceError
-        If the GPU does not compute with bf16.
+        If the GPU has no hardware for them.
     """
+    check_precision(name)
+    if device.type != "cuda":
+        return "fp32" if name == "auto" else cast(Precision, name)
     import torch
 
-    check_precision(name)
-    on_gpu = device.type == "cuda"
-    if name == "auto":
-        return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
-    if name == "bf16" and on_gpu and not torch.cuda.is_bf16_supported():
-        raise DeviceError("This GPU does not compute with bf16.", "Use --precision fp32.")
-    return cast(Precision, name)
+    wanted = on_gpu if name == "auto" else cast(Precision, name)
+    if torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH[wanted]:
+        return wanted
+    if name != "auto":
+        raise DeviceError(f"This GPU does not compute with {name}.", "Use --precision fp32.")
+    return "fp32"
 
 
 def check_precision(name: str) -> None:
@@ -79,7 +93,7 @@ def check_precision(name: str) -> None:
         If it is none.
     """
     if name not in PRECISION_CHOICES:
-        raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32 or bf16.")
+        raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
 
 
 def is_x86() -> bool:

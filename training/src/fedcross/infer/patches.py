@@ -20,6 +20,7 @@ SLAB_VOXELS = 2**19
 """Of a slab at most, unless a slice has more: whoever takes slabs makes several arrays as large."""
 
 _zeros = partial(np.zeros, dtype=np.float32)
+_as_it_is: partial[NDArray[np.float32]] = partial(np.asarray, dtype=np.float32)
 
 
 class PatchPredictor(Protocol):
@@ -175,6 +176,8 @@ class Blend:
         How much each voxel of a patch counts, (d, h, w).
     zeros
         Makes an array where the sums are to be kept; NumPy's on the host.
+    on_host
+        Turns such an array into NumPy's, which may be the same memory.
     """
 
     def __init__(
@@ -184,8 +187,9 @@ class Blend:
         shape: Sequence[int],
         weight: Any,
         zeros: Callable[[tuple[int, ...]], Any] = _zeros,
+        on_host: Callable[[Any], NDArray[np.float32]] = _as_it_is,
     ) -> None:
-        self._predict, self._weight = predict, weight
+        self._predict, self._weight, self._on_host = predict, weight, on_host
         self._low = 0
         self._depth = weight.shape[0]
         self._total = zeros((classes, self._depth, *shape[1:]))
@@ -216,15 +220,10 @@ class Blend:
             for low in range(0, count, step):
                 part = slice(low, min(low + step, count))
                 there = slice(self._low + part.start, self._low + part.stop)
-                yield there, self.on_host(total[:, part])
+                yield there, self._on_host(total[:, part])
             for sums in (self._total, self._counted):
                 self.move_up(sums, count)
             self._low += count
-
-    def on_host(self, finished: Any) -> NDArray[np.float32]:
-        """Return sums as the host's array, which may be the same memory."""
-        values: NDArray[np.float32] = finished
-        return values
 
     def move_up(self, sums: Any, count: int) -> None:
         """Let go of the first `count` slices (axis 1) in place; zeros come after the last."""

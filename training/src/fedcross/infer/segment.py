@@ -5,13 +5,13 @@ The one function that everything else (child process, command line, demo) calls.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.errors import DeviceError
+from fedcross.errors import DeviceError, PrecisionError
 from fedcross.infer.backends import Backend, choose_backend
 from fedcross.infer.distance import distance_map
 from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
@@ -134,11 +134,17 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
     """
     try:
         return _segment(request, reporter, models)
+    except PrecisionError as error:
+        if request.precision != "auto":
+            raise
+        reporter.log(f"{error.message} Once more with fp32.")
     except MemoryError as error:
         raise DeviceError(
             "This machine's memory does not suffice for the volume.",
             "Close other programs or crop the volume.",
         ) from error
+    # Out here, where what the exception held is let go of.
+    return segment(replace(request, precision="fp32"), reporter, models)
 
 
 def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Summary:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedcross.errors import DeviceError
+from fedcross.errors import DeviceError, PrecisionError
 from fedcross.infer.compose import compose_upsampling
 from fedcross.infer.device import Precision, describe_device, is_x86, resolve_precision
 from fedcross.infer.fold import fold_normalisation
@@ -26,7 +26,8 @@ class TorchBackend:
     device
         Where they run.
     precision
-        ``auto``, ``fp32`` or ``bf16``. ``auto`` is bf16 on a GPU that has it, and fp32 on a CPU.
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``. ``auto`` is fp16 on a GPU that has it, as fast as bf16
+        and eight times as exact; and fp32 on a CPU.
     tuned
         Fold batch normalisation into the convolutions before it, store channels last where that pays,
         and on a CPU compose transposed convolutions with those after them: the same function but for
@@ -36,7 +37,7 @@ class TorchBackend:
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
         self.name = "tuned" if tuned else "torch"
         self.processor = describe_device(device)
-        self.precision: Precision = resolve_precision(precision, device)
+        self.precision: Precision = resolve_precision(precision, device, on_gpu="fp16")
         self._device = device
         self._tuned = tuned
         # On a CPU two members at a time would cost memory and gain nothing.
@@ -76,7 +77,7 @@ class TorchPredictor:
     device
         Where it runs.
     precision
-        ``bf16`` runs it under autocast. The softmax is float32 in any case.
+        ``bf16`` and ``fp16`` run it under autocast. The softmax is float32 in any case.
     temperature
         Divides the logits.
     """
@@ -95,10 +96,17 @@ class TorchPredictor:
         self._temperature = temperature
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
+        """Return the probabilities (C, d, h, w) of a patch (d, h, w).
+
+        Raises
+        ------
+        DeviceError
+            If the memory does not suffice.
+        PrecisionError
+            If the network's numbers are too large for fp16.
+        """
         with self._context():
-            probabilities: NDArray[np.float32] = self._probabilities(patch).cpu().numpy()
-        return probabilities
+            return self._on_host(self._probabilities(patch))
 
     def _probabilities(self, patch: NDArray[np.float32]) -> Tensor:
         """The same, on the device."""
@@ -109,13 +117,22 @@ class TorchPredictor:
         logits: Tensor = self._network(batch).float() / self._temperature  # (1, C, d, h, w)
         return logits.softmax(dim=1)[0]
 
+    def _on_host(self, probabilities: Tensor) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = probabilities.cpu().numpy()
+        if self._precision == "fp16" and not np.isfinite(values).all():
+            raise PrecisionError(
+                "This bundle's numbers are too large for fp16.", "Use --precision fp32."
+            )
+        return values
+
     @contextmanager
     def _context(self) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(memory_errors_translated())
             stack.enter_context(torch.inference_mode())
-            if self._precision == "bf16":
-                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+            if self._precision != "fp32":
+                half = torch.bfloat16 if self._precision == "bf16" else torch.float16
+                stack.enter_context(torch.autocast(self._device.type, dtype=half))
             elif self._device.type == "cuda":
                 # Convolutions round to 10 bits by default; fp32 was asked for.
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
@@ -134,6 +151,7 @@ class DevicePredictor(TorchPredictor):
                 shape,
                 torch.from_numpy(weight).to(self._device),
                 lambda wanted: torch.zeros(wanted, device=self._device),
+                self._on_host,
             )
 
     def _there(self, patch: NDArray[np.float32]) -> Tensor:
@@ -142,10 +160,6 @@ class DevicePredictor(TorchPredictor):
 
 
 class _DeviceBlend(Blend):
-    def on_host(self, finished: Tensor) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = finished.cpu().numpy()
-        return values
-
     def move_up(self, sums: Tensor, count: int) -> None:
         kept = sums[:, count:].clone()  # PyTorch does not copy between parts that overlap
         sums[:, : kept.shape[1]] = kept
