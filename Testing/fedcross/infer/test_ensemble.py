@@ -169,7 +169,7 @@ class Large(torch.nn.Module):
 def test_numbers_too_large_for_fp16_are_told_in_a_sentence(kind):
     how = {"patch": (4, 4, 4), "overlap": 0.25, "classes": 2}
     volume = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
-    with pytest.raises(PrecisionError, match="too large for fp16. Use --precision fp32"):
+    with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
         blend_patches(kind(Large(), device=CPU, precision="fp16"), volume, **how)
     for precision in ("fp32", "bf16"):
         found = blend_patches(kind(Large(), device=CPU, precision=precision), volume, **how)

@@ -19,9 +19,10 @@ class OpenVINOBackend:
     Parameters
     ----------
     precision
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32: bf16 is about twice as fast where the processor
-        has it, but moves a voxel in some thousand to the other side of a border. On small structures
-        that is more than is allowed: a Dice of 0.9989 with fp32 on the worst hippocampus measured.
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32: bf16 is about twice as fast where the
+        processor has it, but moves a voxel in some thousand to the other side of a border. On small
+        structures that is more than is allowed: a Dice of 0.9989 with fp32 on the worst hippocampus
+        measured. No processor with fp16 was at hand.
 
     Raises
     ------
