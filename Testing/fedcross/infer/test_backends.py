@@ -100,6 +100,31 @@ def test_bf16_differs_from_fp32_by_its_rounding_and_no_more(tmp_path: Path, name
     assert 1e-5 < difference < 0.05  # something was rounded, to 8 bits
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
+@pytest.mark.parametrize(
+    ("name", "precision", "most"),
+    [
+        ("torch", "fp32", 1e-4),
+        ("tuned", "fp32", 1e-4),
+        ("tuned", "fp16", 0.01),
+        ("tuned", "bf16", 0.05),
+    ],
+)
+def test_a_gpu_says_what_the_cpu_says(
+    tmp_path: Path, architecture: Architecture, name: str, precision: str, most: float
+) -> None:
+    bundle = bundle_of(architecture, tmp_path / "b")
+    volume = np.random.default_rng(0).normal(size=(40, 64, 60)).astype(np.float32)
+    how = {"patch": PATCH, "overlap": 0.25, "classes": 2}
+    here = choose_backend("torch", "cpu", "fp32")
+    there = choose_backend(name, "cuda:0", precision)
+    for index in range(2):
+        expected = blend_patches(here.load(bundle, index), volume, **how)
+        found = blend_patches(there.load(bundle, index), volume, **how)
+        assert np.abs(found - expected).max() < most
+
+
 @needs_openvino
 def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
     predict = choose_backend("openvino", "cpu", "fp32").load(
