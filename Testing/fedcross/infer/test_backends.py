@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from fedcross.errors import ConfigError, DeviceError
+from fedcross.errors import BundleError, ConfigError, DeviceError
 from fedcross.infer import backends, conversion
 from fedcross.infer.backends import choose_backend
 from fedcross.infer.cache import CACHE_VARIABLE
@@ -126,6 +126,21 @@ def test_a_gpu_says_what_the_cpu_says(
 
 
 @needs_openvino
+@pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
+def test_a_bundle_whose_numbers_are_beyond_fp32_is_refused(tmp_path: Path, name: str) -> None:
+    architecture = NETWORKS[0]
+    weights = deepcopy(lived_in(architecture)).float().state_dict()
+    weights["outconv.weight"].fill_(3e38)
+    manifest = bundle_of(architecture, tmp_path / "b").manifest.model_dump(
+        mode="json", exclude={"members"}
+    )
+    bundle = write_bundle(tmp_path / "large", manifest, [weights])
+    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    with pytest.raises(BundleError, match="not finite"):
+        choose_backend(name, "cpu", "fp32").load(bundle, 0)(patch)
+
+
+@needs_openvino
 def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
     predict = choose_backend("openvino", "cpu", "fp32").load(
         bundle_of(NETWORKS[0], tmp_path / "b"), 0
@@ -178,7 +193,7 @@ def test_what_is_kept_of_a_compiled_member_says_what_it_said(
     monkeypatch.setattr(conversion, "_compiled_anew", never)
     again = choose_backend("openvino", "cpu", precision).load(bundle, 0)(patch)
     assert np.array_equal(again, first)
-    assert len(list(cache.glob("*/member_*"))) == 1
+    assert len(list(cache.rglob("member_*"))) == 1
 
 
 @needs_openvino
@@ -201,7 +216,7 @@ def test_what_openvino_cannot_compute_is_said_in_a_sentence(
     with pytest.raises(DeviceError, match="network with bf16 on this processor") as caught:
         conversion.compiled_member(Unable(), bundle, 0, "bf16")
     assert "--precision fp32" in caught.value.hint
-    assert not list(cache.glob("*/member_*"))
+    assert not list(cache.rglob("member_*"))
 
 
 @needs_openvino
@@ -249,7 +264,13 @@ def test_auto_without_a_graphics_driver_does_not_ask_pytorch(
     monkeypatch.setattr(backends, "_may_have_gpu", lambda: False)
     assert choose_backend("auto", "auto", "auto").name == "openvino"
     monkeypatch.setattr(backends, "_may_have_gpu", lambda: True)
-    assert choose_backend("auto", "auto", "auto").name == "tuned"  # PyTorch found no GPU after all
+    assert (
+        choose_backend("auto", "auto", "auto").name == "openvino"
+    )  # PyTorch found no GPU after all
+    monkeypatch.setattr(backends, "resolve_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
+    assert choose_backend("auto", "auto", "auto").name == "tuned"
 
 
 @needs_openvino

@@ -30,7 +30,7 @@ print("done")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "fedcross" / "openvino"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_is_kept_is_read(place: Path) -> None:
 def test_the_folder_is_the_systems_usual_one_unless_another_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cache_folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache" / "fedcross" / "openvino"
     monkeypatch.delenv(CACHE_VARIABLE)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -165,3 +165,14 @@ def test_the_cache_keeps_what_was_made_last(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
     keep(folder / "just made" / "member_0", MEMBER, bytes(10))
     assert sorted(entry.name for entry in folder.iterdir()) == ["just made", "new"]
+
+
+def test_other_things_in_the_folder_that_was_named_stay(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = tmp_path / "cache" / "scans"
+    scans.mkdir(parents=True)
+    (scans / "scan.nii").write_bytes(bytes(1000))
+    monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
+    keep(place, MEMBER, bytes(10))
+    assert (scans / "scan.nii").exists()

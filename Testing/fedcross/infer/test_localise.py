@@ -10,13 +10,15 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fedcross.infer.cells import Cells
 from fedcross.infer.ensemble import EnsembleOutcome, run_ensemble
 from fedcross.infer.events import NullReporter
 from fedcross.infer.geometry import Grid, Triple
-from fedcross.infer.localise import MissedError, confined, look, plan_look
+from fedcross.infer.localise import MAX_GAP_MM, MissedError, confined, look, plan_look
 from fedcross.infer.patches import PatchPredictor, Slab
 from fedcross.infer.placement import Start, plan_patches
 from fedcross.infer.preprocess import Prepared
@@ -60,6 +62,22 @@ def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
     assert starts[0] == (3, 21, 21)
     assert starts[-1] == (37, 203, 203)
     assert len(starts) == 8
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 200)] * 3),
+    patch=st.tuples(*[st.integers(1, 60)] * 3),
+    spacing=st.tuples(*[st.floats(0.3, 15)] * 3),
+)
+def test_no_gap_is_wider_than_it_may_be(
+    shape: tuple[int, int, int], patch: tuple[int, int, int], spacing: Triple
+) -> None:
+    starts = plan_look(shape, patch, spacing, full=10**9, members=1)
+    for axis, (side, part, mm) in enumerate(zip(shape, patch, spacing[::-1], strict=True)):
+        lows = sorted({start[axis] for start in starts})
+        ends = [0, *(low + part for low in lows)]
+        gaps = [begin - end for end, begin in zip(ends, [*lows, side], strict=True)]
+        assert max(gaps) * mm <= MAX_GAP_MM
 
 
 def test_a_look_that_takes_more_than_a_quarter_of_everything_is_none() -> None:

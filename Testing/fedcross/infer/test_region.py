@@ -59,12 +59,17 @@ def test_a_box_beside_the_volume_is_refused(tmp_path: Path) -> None:
         ({"size_mm": [1, 1]}, "3 numbers"),
         ({"center_mm": [1, 1, float("nan")]}, "3 numbers"),
         ({"center_mm": "here"}, "3 numbers"),
+        ({"center_mm": [1, 1, 10**400]}, "3 numbers"),
         ({"axes": [[2, 0, 0], [0, 1, 0], [0, 0, 1]]}, "orthonormal"),
     ],
 )
 def test_what_is_no_box_is_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Region.read(write(tmp_path / "r.json", **changes))
+
+
+def test_a_box_around_everything_holds_everything(tmp_path: Path) -> None:
+    assert Region.read(write(tmp_path / "r.json", size_mm=[1e30] * 3)).mask(UNIT).all()
 
 
 def test_a_region_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -334,6 +334,34 @@ def test_memory_that_does_not_suffice_is_told(bundle, image_path, tmp_path):
         segment(request, Refusing("combine", MemoryError()))
 
 
+def test_what_is_only_called_like_a_result_stays(run, image_path, tmp_path):
+    run(image_path, save_members=True)
+    kept = ["member_0_corrected.seg.nrrd", "uncertainty_mine.nrrd", "notes.txt"]
+    for name in kept:
+        (tmp_path / "out" / name).write_text("mine")
+    result = run(image_path)
+    found = {path.name for path in result.out.iterdir()}
+    assert found == {*kept, "summary.json", *result.summary.files.values()}
+
+
+def test_a_folder_that_vanishes_meanwhile_is_made_again(bundle, image_path, tmp_path):
+    class Vanishing(NullReporter):
+        def stage(self, name: str, message: str) -> None:
+            if name == "combine":
+                request.out.rmdir()
+
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    segment(request, Vanishing())
+    assert (request.out / "summary.json").exists()
+
+
+def test_whoever_listens_and_leaves_is_no_trouble_with_the_folder(bundle, image_path, tmp_path):
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    with pytest.raises(BrokenPipeError):
+        segment(request, Refusing("write", BrokenPipeError()))
+    assert not request.out.exists()
+
+
 class Heard(NullReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,5 @@
 import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,14 @@ def write(array: np.ndarray, path: Path, *, vectors: bool = False) -> Path:
     return path
 
 
-def write_series(folder: Path, uid: str = "1.2.3.4", *, slices: int = 6, without: int = -1) -> Path:
+def write_series(
+    folder: Path,
+    uid: str = "1.2.3.4",
+    *,
+    slices: int = 6,
+    without: int = -1,
+    step_mm: tuple[float, float, float] = (0, 0, 2.5),
+) -> Path:
     """A small DICOM series whose slice k holds 100 k + row."""
     folder.mkdir(exist_ok=True)
     writer = sitk.ImageFileWriter()
@@ -32,7 +40,9 @@ def write_series(folder: Path, uid: str = "1.2.3.4", *, slices: int = 6, without
             "0020|000d": "1.2.3",
             "0020|000e": uid,
             "0008|0018": f"{uid}.{k}",
-            "0020|0032": f"1\\2\\{3 + 2.5 * k}",
+            "0020|0032": "\\".join(
+                str(n + k * mm) for n, mm in zip((1, 2, 3), step_mm, strict=True)
+            ),
             "0020|0037": "1\\0\\0\\0\\1\\0",
             "0020|0013": str(slices - k),
         }.items():
@@ -191,6 +201,50 @@ def test_two_series_in_one_folder(tmp_path):
 def test_a_series_with_a_missing_slice(tmp_path):
     write_series(tmp_path / "gap", without=2)
     assert "lie 2.5 to 5 mm apart: some are missing" in refusal(tmp_path / "gap")
+
+
+def test_a_series_of_a_tilted_gantry(tmp_path):
+    write_series(tmp_path / "tilted", step_mm=(0, 0.5, 2.5))
+    # 2.5 mm along y after five steps; and 0.25 mm along z, since ITK stacks them sqrt(0.5^2 + 2.5^2) mm
+    # apart along z.
+    assert "the last one lies 2.51 mm aside" in refusal(tmp_path / "tilted")
+
+
+def test_a_series_of_one_place(tmp_path):
+    write_series(tmp_path / "cine", step_mm=(0, 0, 0))
+    assert "several pictures of one place" in refusal(tmp_path / "cine")
+
+
+def test_slices_aside_by_what_is_rounded(tmp_path):
+    assert read_volume(write_series(tmp_path / "s", step_mm=(0.02, 0, 2.5))).GetSize() == (4, 5, 6)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_axes_that_are_not_at_right_angles(tmp_path, suffix):
+    image = sitk.GetImageFromArray(np.ones((3, 4, 5), np.int16))
+    for angle_deg, refused in ((15, True), (0.3, False)):
+        c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+        image.SetDirection((1, 0, 0, 0, 1, s, 0, 0, c))
+        path = tmp_path / f"sheared{suffix}"
+        sitk.WriteImage(image, str(path))
+        if refused:
+            assert "are not at right angles (cosine 0.259)" in refusal(path)
+        else:
+            assert read_volume(path).GetDirection() == pytest.approx(image.GetDirection(), abs=1e-5)
+
+
+def test_a_name_that_no_file_system_has(tmp_path):
+    with pytest.raises(DataError, match="cannot be read: File name too long"):
+        read_volume(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("place", [1e15, 1e20])
+def test_voxels_said_to_begin_where_no_file_reaches(tmp_path, place):
+    path = write(np.ones((2, 3, 4), np.int16), tmp_path / "far.nii")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<f", data, 108, place)
+    path.write_bytes(bytes(data))
+    refusal(path)
 
 
 def test_a_folder_without_dicom(tmp_path):

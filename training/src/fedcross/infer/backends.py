@@ -19,7 +19,7 @@ import sys
 from typing import Protocol
 
 from fedcross.errors import ConfigError, DeviceError
-from fedcross.infer.device import Precision, check_precision
+from fedcross.infer.device import Precision, check_precision, resolve_device
 from fedcross.infer.patches import PatchPredictor
 from fedcross.model.bundle import Bundle
 
@@ -78,23 +78,33 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
     if backend not in BACKENDS:
         raise ConfigError(f"There is no back-end {backend!r}.", f"Use {', '.join(BACKENDS)}.")
     check_precision(precision)
-    on_cpu = device == "cpu" or (device == "auto" and not _may_have_gpu())
-    if backend == "openvino" or (backend == "auto" and on_cpu and _has_openvino()):
+    if backend == "openvino":
         if device not in ("auto", "cpu"):
             raise DeviceError(
                 f"OpenVINO runs on the CPU here, not on {device}.", "Use --device cpu."
             )
         if not _has_openvino():
             raise DeviceError("OpenVINO is not installed.", "pip install openvino.")
-        # Here and not above, as below: each brings a library of its own, slow to import.
-        from fedcross.infer.openvino_predictor import OpenVINOBackend
-
-        return OpenVINOBackend(precision)
-    from fedcross.infer.device import resolve_device
+        return _openvino(precision)
+    if backend == "auto" and _has_openvino() and _is_cpu(device):
+        return _openvino(precision)
+    # Here and not above, as below: each brings a library of its own, slow to import.
     from fedcross.infer.torch_predictor import TorchBackend
 
-    where = resolve_device(device)
-    return TorchBackend(where, precision, tuned=backend != "torch")
+    return TorchBackend(resolve_device(device), precision, tuned=backend != "torch")
+
+
+def _openvino(precision: str) -> Backend:
+    from fedcross.infer.openvino_predictor import OpenVINOBackend
+
+    return OpenVINOBackend(precision)
+
+
+def _is_cpu(device: str) -> bool:
+    """Whether a name stands for the CPU; PyTorch is only asked where there may be a GPU."""
+    if device == "auto":
+        return not _may_have_gpu() or resolve_device(device).type == "cpu"
+    return device == "cpu"
 
 
 def _has_openvino() -> bool:

@@ -24,10 +24,10 @@ _ABANDONED_S = 3600
 
 
 def cache_folder() -> Path:
-    """Return where it is kept: ``$FEDCROSS_CACHE``, or the system's usual place."""
+    """Return where it is kept: below ``$FEDCROSS_CACHE``, or in the system's usual place."""
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
-    if sys.platform == "win32":
+        base = Path(chosen)
+    elif sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"

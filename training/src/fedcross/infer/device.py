@@ -6,7 +6,10 @@ PyTorch is imported where it is asked: the names here are needed without it, too
 import platform
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from fedcross.errors import ConfigError, DeviceError
+import numpy as np
+from numpy.typing import NDArray
+
+from fedcross.errors import BundleError, ConfigError, DeviceError, PrecisionError
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +19,7 @@ PrecisionChoice = Literal["auto", Precision]
 PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 
 _USE_CPU = "Use --device cpu."
-_FIRST_WITH: dict[Precision, int] = {"fp32": 0, "fp16": 7, "bf16": 8}
+_FIRST_WITH: dict[Precision, int] = {"fp16": 7, "bf16": 8}
 """Generation of NVIDIA's GPUs that first multiplies such matrices in hardware."""
 
 
@@ -77,7 +80,7 @@ def resolve_precision(
     import torch
 
     wanted = on_gpu if name == "auto" else cast(Precision, name)
-    if torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH[wanted]:
+    if wanted == "fp32" or torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH[wanted]:
         return wanted
     if name != "auto":
         raise DeviceError(f"This GPU does not compute with {name}.", "Use --precision fp32.")
@@ -94,6 +97,25 @@ def check_precision(name: str) -> None:
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
+
+
+def finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+    """Return what a member says, which `precision` may have been too small for.
+
+    Raises
+    ------
+    PrecisionError
+        If it is not finite, and might be in fp32.
+    BundleError
+        If it is not finite.
+    """
+    if np.isfinite(said).all():
+        return said
+    if precision == "fp32":
+        raise BundleError("This bundle's networks compute numbers that are not finite.")
+    raise PrecisionError(
+        f"This bundle's numbers are too large for {precision}.", "Use --precision fp32."
+    )
 
 
 def is_x86() -> bool:

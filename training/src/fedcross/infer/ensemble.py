@@ -15,6 +15,7 @@ about 16 N at most (for the distances, `fedcross.infer.distance`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -235,17 +236,20 @@ class _Run:
             If the surroundings do not hold the structures.
         """
         small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
-        file = None if small else self._open_spool()
-        statistics, spool = SlabStatistics(self._shape, self._measures, file), self._open_spool()
         told = self._progress(self._done + self._members * len(starts))
-        for index in range(self._members):
-            slabs = self._said(index, starts, told)
-            if surroundings is not None:
-                slabs = confined(slabs, surroundings)
-            labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
-            # Written, not mapped: a full disk is then an error and not a crash.
-            spool.write(labels.data)
-        spool.flush()
+        with ExitStack() as spools:
+            file = None if small else spools.enter_context(self._open_spool())
+            statistics = SlabStatistics(self._shape, self._measures, file)
+            spool = spools.enter_context(self._open_spool())
+            for index in range(self._members):
+                slabs = self._said(index, starts, told)
+                if surroundings is not None:
+                    slabs = confined(slabs, surroundings)
+                labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
+                # Written, not mapped: a full disk is then an error and not a crash.
+                spool.write(labels.data)
+            spool.flush()
+            spools.pop_all()  # they live as long as the outcome; without one they are closed here
         own = self._prepared.source.shape
         return EnsembleOutcome(
             statistics,

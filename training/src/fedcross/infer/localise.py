@@ -1,6 +1,6 @@
 """Where the structures are, as the first member sees them at a first look, so that all look only there.
 
-The first member looks the volume over in a few patches that do not overlap and leave gaps of up to
+The first member looks the volume over in a few patches that hardly overlap and leave gaps of up to
 `MAX_GAP_MM`: what is thinner than a gap and lies wholly in it is not seen. Around what it takes, or
 nearly takes, for a structure lie `MARGIN_MM` of surroundings; a gap beside it belongs to them up to its
 other side. They are a set of cells: two places far apart do not include what lies between. All members
@@ -60,7 +60,9 @@ def plan_look(
     members
         K.
     """
-    starts = plan_sparsely(shape, patch, [MAX_GAP_MM / spacing for spacing in spacing_mm[::-1]])
+    # Whole voxels, so that rounding makes no gap wider.
+    widest_gap = [MAX_GAP_MM // spacing for spacing in spacing_mm[::-1]]
+    starts = plan_sparsely(shape, patch, widest_gap)
     is_worth_it = full > 1 and len(starts) <= MAX_SHARE * members * full
     return starts if is_worth_it else []
 

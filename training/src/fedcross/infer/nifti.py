@@ -62,7 +62,13 @@ def inspect(path: Path, voxels: int) -> Contents:
             layout = _layout(file.read(_HEADER))
             file.seek(layout.offset)
             return _look_through(file, layout, voxels)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
+    except (
+        EOFError,
+        OSError,
+        OverflowError,
+        ValueError,
+        zlib.error,
+    ):  # a place that no file has, too
         return Contents(complete=False)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DeviceError
 from fedcross.infer.conversion import compiled_member, openvino
-from fedcross.infer.device import Precision
+from fedcross.infer.device import Precision, finite
 from fedcross.infer.patches import PatchPredictor
 from fedcross.model.bundle import Bundle
 
@@ -45,7 +45,7 @@ class OpenVINOBackend:
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
         """Bring a member to life; see `fedcross.infer.backends.Backend`."""
         compiled = compiled_member(self._core, bundle, index, self.precision)
-        return OpenVINOPredictor(compiled, bundle.manifest.calibration.temperature)
+        return OpenVINOPredictor(compiled, self.precision, bundle.manifest.calibration.temperature)
 
 
 class OpenVINOPredictor:
@@ -55,23 +55,31 @@ class OpenVINOPredictor:
     ----------
     compiled
         ``openvino.CompiledModel``: (1, 1, d, h, w) to logits (1, C, d, h, w).
+    precision
+        What it computes with.
     temperature
         Divides the logits.
     """
 
-    def __init__(self, compiled: Any, temperature: float) -> None:
-        self._compiled = compiled
+    def __init__(self, compiled: Any, precision: Precision, temperature: float) -> None:
+        self._compiled, self._precision = compiled, precision
         self._request: Any = None
         self._temperature = temperature
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities (C, d, h, w) of a patch (d, h, w)."""
+        """Return the probabilities (C, d, h, w) of a patch (d, h, w).
+
+        Raises
+        ------
+        PrecisionError, BundleError
+            If they are not finite, see `fedcross.infer.device.finite`.
+        """
         if self._request is None:
             self._request = self._compiled.create_infer_request()
         self._request.infer([patch[None, None]], share_inputs=True)
         # A copy: the request writes its next result to the same place.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
-        return softmax(logits / np.float32(self._temperature))
+        return softmax(finite(logits, self._precision) / np.float32(self._temperature))
 
     def rest(self) -> None:
         """Let go of the memory for a patch's features, several times that of the weights."""

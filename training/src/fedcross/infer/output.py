@@ -6,31 +6,28 @@ it ends. At the end everything is written to a hidden folder inside and then ren
 complete.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from fedcross.errors import OutputError
+from fedcross.method.uncertainty import MEASURES
 
 SUMMARY = "summary.json"
 SEGMENTATION = "segmentation.seg.nrrd"
 UNCERTAINTY = "uncertainty.nrrd"
 OUTLINES = "outlines.seg.nrrd"
 DISTANCE = "distance.nrrd"
-_PRODUCTS = (
-    SUMMARY,
-    SEGMENTATION,
-    UNCERTAINTY,
-    OUTLINES,
-    DISTANCE,
-    "uncertainty_*.nrrd",
-    "probability_*.nrrd",
-    "member_*.seg.nrrd",
+_NAMES = "|".join(map(re.escape, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, DISTANCE)))
+_PRODUCT = re.compile(
+    rf"{_NAMES}|uncertainty_({'|'.join(MEASURES)})\.nrrd|probability_[^.]+\.nrrd|member_\d+\.seg\.nrrd"
 )
+"""What a run writes, and nothing that anybody would call so: earlier results are removed by it."""
 
 
 class OutputFolder:
@@ -79,8 +76,9 @@ class OutputFolder:
         trace: TracebackType | None,
     ) -> None:
         self._spools.close()
-        if self._made and not any(self._path.iterdir()):
-            self._path.rmdir()
+        if self._made:
+            with suppress(OSError):  # it is not empty, or gone
+                self._path.rmdir()
 
     def spool(self) -> IO[bytes]:
         """Return a nameless temporary file on the same disk, closed with the folder."""
@@ -106,12 +104,16 @@ class OutputFolder:
             If they cannot be moved into place. After an error inside, nothing is moved.
         """
         try:
+            # Another run that had made the folder may have removed it again.
+            self._path.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._path))
         except OSError as error:
             raise self._failed(error) from error
         try:
             yield staging
             self._move(staging)
+        except BrokenPipeError:
+            raise  # as above
         except OSError as error:
             raise self._failed(error) from error
         finally:
@@ -123,12 +125,12 @@ class OutputFolder:
         names = {file.name for file in fresh}
         for product in self._products():
             if product.name not in names:
-                product.unlink()
+                product.unlink(missing_ok=True)
         for file in fresh:
             file.replace(self._path / file.name)
 
     def _products(self) -> list[Path]:
-        return [path for pattern in _PRODUCTS for path in self._path.glob(pattern)]
+        return [path for path in self._path.iterdir() if _PRODUCT.fullmatch(path.name)]
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(

@@ -59,7 +59,7 @@ class Region:
             raise ConfigError(
                 f"The region {path.name} cannot be read: {error.strerror}."
             ) from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ConfigError(
                 f"The region {path.name} must hold center_mm, size_mm (3 numbers each) and axes "
                 "(3 x 3)."
@@ -114,6 +114,7 @@ class Region:
         corners = self.center_mm + (signs * self.half_size_mm) @ self.axes
         to_index = np.linalg.inv(grid.index_to_world)
         indices = corners @ to_index[:3, :3].T + to_index[:3, 3]  # (8, 3): x, y, z
+        indices = indices.clip(-(2**31), 2**31)  # far beyond any grid, and yet integers
         low = np.ceil(indices.min(axis=0) - _EDGE).astype(int) - margin
         high = np.floor(indices.max(axis=0) + _EDGE).astype(int) + margin + 1
         x, y, z = (

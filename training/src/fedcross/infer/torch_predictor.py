@@ -8,11 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fedcross.errors import DeviceError, PrecisionError
+from fedcross.errors import DeviceError
 from fedcross.infer.compose import compose_upsampling
-from fedcross.infer.device import Precision, describe_device, is_x86, resolve_precision
+from fedcross.infer.device import (
+    Precision,
+    describe_device,
+    finite,
+    is_x86,
+    resolve_precision,
+)
 from fedcross.infer.fold import fold_normalisation
-from fedcross.infer.patches import Blend, PatchPredictor
+from fedcross.infer.patches import Blend, PatchPredictor, Slab
+from fedcross.infer.placement import Start
 from fedcross.infer.prefetch import Load, Prefetch
 from fedcross.model.bundle import Bundle
 from fedcross.model.layout import memory_format
@@ -102,8 +109,8 @@ class TorchPredictor:
         ------
         DeviceError
             If the memory does not suffice.
-        PrecisionError
-            If the network's numbers are too large for fp16.
+        PrecisionError, BundleError
+            If it is not finite, see `fedcross.infer.device.finite`.
         """
         with self._context():
             return self._on_host(self._probabilities(patch))
@@ -118,12 +125,7 @@ class TorchPredictor:
         return logits.softmax(dim=1)[0]
 
     def _on_host(self, probabilities: Tensor) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = probabilities.cpu().numpy()
-        if self._precision == "fp16" and not np.isfinite(values).all():
-            raise PrecisionError(
-                "This bundle's numbers are too large for fp16.", "Use --precision fp32."
-            )
-        return values
+        return finite(probabilities.cpu().numpy(), self._precision)
 
     @contextmanager
     def _context(self) -> Iterator[None]:
@@ -160,6 +162,14 @@ class DevicePredictor(TorchPredictor):
 
 
 class _DeviceBlend(Blend):
+    def add(self, start: Start, voxels: NDArray[np.float32]) -> None:
+        with memory_errors_translated():
+            super().add(start, voxels)
+
+    def finish(self, stop: int) -> Iterator[Slab]:
+        with memory_errors_translated():
+            yield from super().finish(stop)
+
     def move_up(self, sums: Tensor, count: int) -> None:
         kept = sums[:, count:].clone()  # PyTorch does not copy between parts that overlap
         sums[:, : kept.shape[1]] = kept

@@ -5,18 +5,23 @@ paths often hold patients' names.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from fedcross.errors import DataError, OutputError
 from fedcross.infer.nifti import inspect
 
 MAX_VOXELS = 2**30
 """More voxels than any scanner writes; larger volumes are refused before they fill the memory."""
+
+MAX_SHEAR = 0.01
+"""Largest cosine between two axes: what files round, and not more, for voxels are taken for boxes."""
 
 FORMATS = "Give a 3D scalar volume as NIfTI, NRRD, MetaImage or a folder with one DICOM series."
 
@@ -51,12 +56,17 @@ def read_volume(path: Path) -> sitk.Image:
     ------
     DataError
         If there is nothing, it is no image, it is not 3D, it has several values a voxel, it holds
-        NaN or infinity, it is cut short, or the folder holds several series or one with gaps.
+        NaN or infinity, it is cut short, its axes are not at right angles, or the folder holds several
+        series or one whose slices are not stacked evenly and straight.
     """
     path = Path(os.path.abspath(path))  # "." has no name; links keep theirs
-    if not path.exists():
-        raise DataError(f"There is no file or folder named {path.name}.")
-    files = _series_files(path) if path.is_dir() else [path]
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file or folder named {path.name}.") from error
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
+    files = _series_files(path) if is_folder else [path]
     with without_warnings():
         reader = _reader(files)
         try:
@@ -66,6 +76,7 @@ def read_volume(path: Path) -> sitk.Image:
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     _check_slices(image, files, path.name)
+    _check_axes(image, path.name)
     _check_size(image.GetSize(), path.name)
     _check_values(image, path.name)
     return image
@@ -178,21 +189,48 @@ def _voxels(size: tuple[int, ...]) -> int:
 
 
 def _check_slices(image: sitk.Image, files: list[Path], name: str) -> None:
-    """Refuse a series with missing slices: everything behind the gap would be in a wrong place."""
+    """Refuse a series that is no box: with missing slices, or by a tilted gantry.
+
+    ITK stacks slices along the normal of the first one, as far apart as they are on average: other
+    slices would be in a wrong place.
+    """
+    if len(files) < 2:
+        return
+    last = np.array(image.TransformIndexToPhysicalPoint((0, 0, len(files) - 1)))
+    aside_mm = float(np.linalg.norm(_position_mm(files[-1]) - last))
+    if aside_mm > min(image.GetSpacing()):
+        raise DataError(
+            f"The slices of {name} are not stacked straight: the last one lies {aside_mm:.3g} mm aside "
+            "(a tilted gantry, or several pictures of one place).",
+            "Resample it to a box.",
+        )
     if not image.HasMetaDataKey(_UNEVEN_SLICES):  # also there for mere rounding
         return
-    reader = sitk.ImageFileReader()
-    positions = []
-    for file in files:
-        reader.SetFileName(str(file))
-        reader.ReadImageInformation()
-        positions.append(reader.GetOrigin())
+    positions = [_position_mm(file) for file in files]
     steps_mm = np.linalg.norm(np.diff(positions, axis=0), axis=1)
     if np.ptp(steps_mm) > 0.1 * np.median(steps_mm):
         raise DataError(
             f"The slices of {name} lie {steps_mm.min():.3g} to {steps_mm.max():.3g} mm apart: some "
             "are missing.",
             "Export the whole series again.",
+        )
+
+
+def _position_mm(file: Path) -> NDArray[np.float64]:
+    """Return where a slice's first voxel lies, LPS (3,)."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    reader.ReadImageInformation()
+    return np.array(reader.GetOrigin())
+
+
+def _check_axes(image: sitk.Image, name: str) -> None:
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    off = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if not off < MAX_SHEAR:  # so written, NaN fails too
+        raise DataError(
+            f"The axes of {name} are not at right angles (cosine {off:.3g}).",
+            "Resample it to a box.",
         )
 
 

@@ -80,7 +80,7 @@ class Member(_Strict):
 class Calibration(_Strict):
     """A post-hoc temperature that divides the logits; 1 changes nothing."""
 
-    temperature: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    temperature: Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)] = 1.0
 
 
 class Provenance(_Strict):
