@@ -1,9 +1,11 @@
 """FedCrossSlicer: segment with a federated ensemble and see where not to trust it."""
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -20,6 +22,7 @@ from FedCrossSlicerLib.drop import FileDrop
 from FedCrossSlicerLib.export import exportVolume
 from FedCrossSlicerLib.logic import SegmentationLogic
 from FedCrossSlicerLib.parameters import Parameters
+from FedCrossSlicerLib.resultnodes import removeUnreachable
 from FedCrossSlicerLib.samples import registerSamples
 from FedCrossSlicerLib.widget import Panel
 from FedCrossSlicerLib.workers import WORKERS
@@ -67,6 +70,11 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
+        self.tidying = qt.QTimer()  # once the node is gone for everybody
+        self.tidying.setSingleShot(True)
+        self.tidying.setInterval(0)
+        self.tidying.connect("timeout()", self._tidy)
         self.panel.open()
 
     def enter(self):
@@ -77,12 +85,28 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.panel.stop()
+        self.tidying.stop()
         self.removeObservers()
 
     def _onSceneStartClose(self, caller, event):
         self.panel.cancel()
         self.panel.close()
         WORKERS.end()
+
+    def onReload(self):
+        """Developers: Slicer itself reads this file anew, and not what it imports."""
+        self.panel.stop()
+        for name in [name for name in sys.modules if name.split(".")[0] == "FedCrossSlicerLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def _onNodeRemoved(self, caller, event):
+        self.tidying.start()
+
+    def _tidy(self):
+        scene = slicer.mrmlScene
+        if not (scene.IsClosing() or scene.IsImporting() or scene.IsBatchProcessing()):
+            removeUnreachable(scene)
 
     def _onSceneChanged(self, caller, event):
         if self.parent.isEntered:

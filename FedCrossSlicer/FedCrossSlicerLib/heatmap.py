@@ -81,9 +81,16 @@ def colorTable() -> Any:
     """Return the scene's table of the heat map's colours; made on first use."""
     existing = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
     if existing is not None and existing.IsA("vtkMRMLColorTableNode"):
-        return existing
+        node = existing
+        if any(node.GetLookupTable().GetTableValue(node.GetNumberOfColors() - 1)[:3]):
+            return node
+        # Of a table whose own file is gone a scene keeps nothing but how many colours it had.
+    else:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
+    node.SetHideFromEditors(
+        False
+    )  # hidden, as tables are, it would not be saved beside a .mrml file
     colors = heatColors()
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
     node.SetTypeToUser()
     node.SetNumberOfColors(len(colors))
     for index, (red, green, blue) in enumerate(colors):

@@ -83,6 +83,9 @@ class InputSection:
 
     def refresh(self, volume: Any) -> None:
         """Say what the bundle is, and what speaks against using it on the volume."""
+        self._onRegion(
+            self.ui.roiSelector.currentNode()
+        )  # it may have been made before the volume came
         info, trouble = self._info()
         if info:
             self.ui.bundleInfo.text = describe(info)
@@ -150,7 +153,8 @@ def _cardWindow(info: BundleInfo) -> Any:
     window.resize(640, 720)
     text = qt.QTextBrowser()
     text.openLinks = False
-    text.setMarkdown(info.card.replace("<", "&lt;"))  # "<T2>" is no HTML
+    # "<T2>" is no HTML; and a picture would be fetched from wherever it says.
+    text.setMarkdown(info.card.replace("<", "&lt;").replace("![", "["))
     qt.QVBoxLayout(window).addWidget(text)
     return window
 

@@ -22,13 +22,22 @@ class InstallSection:
         Named children of the loaded .ui.
     ask
         Shows a question; True = go ahead.
+    installed
+        Called when something may have been installed.
     installer
         `fedcross`'s `install` module; replaced in tests.
     """
 
-    def __init__(self, ui: Any, ask: Callable[[str], bool], installer: Any = install) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        ask: Callable[[str], bool],
+        installed: Callable[[], None],
+        installer: Any = install,
+    ) -> None:
         self.ui = ui
         self._ask = ask
+        self._installed = installed
         self.installer = installer
         ui.checkButton.connect("clicked(bool)", self._check)
         ui.installButton.connect("clicked(bool)", self._install)
@@ -49,6 +58,7 @@ class InstallSection:
 
     def _outcome(self, there: bool) -> str:
         WORKERS.end()  # one that runs knows the packages of before
+        self._installed()
         return _("Everything is installed.") if there else _("Nothing was installed.")
 
     def _say(self, work: Callable[[], str]) -> None:

@@ -24,6 +24,8 @@ from FedCrossSlicerLib.errors import InferenceError
 LOG_LINES = 200  # of what the child says beside its events
 LAST_WORDS = 200  # characters
 STRAGGLERS_S = 2.0
+_LAUNCHER_SAW_A_CRASH = "exit abnormally - Report the problem."
+"""What PythonSlicer, a launcher, says when the Python that it started was killed; its code is then 1."""
 
 
 class InferenceProcess:
@@ -133,6 +135,7 @@ class InferenceProcess:
             One sentence for the user.
         """
         code = self._child.poll()
+        crashed = bool(self._log) and self._log[-1].endswith(_LAUNCHER_SAW_A_CRASH)
         if self._cancelled:
             raise InferenceError(_("The segmentation was cancelled."), log=self.log)
         if self._last.get("event") == "error":
@@ -144,7 +147,12 @@ class InferenceProcess:
                 _("The segmentation process ended without a result."), log=self.log
             )
         if code != 0:
-            if code is not None and code < 0:
+            if crashed:
+                self._log.pop()
+                told = _(
+                    "The segmentation process was killed or crashed{words}; most often memory was short."
+                )
+            elif code is not None and code < 0:
                 told = _("The segmentation process was killed (signal {number}){words}.")
             else:
                 told = _("The segmentation process stopped (code {number}){words}.")

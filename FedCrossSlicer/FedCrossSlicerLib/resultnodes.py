@@ -22,6 +22,9 @@ OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER = (
     "hotSpots",
     "marker",
 )
+OWNER = PREFIX + "owner"
+"""How an owned node refers back to its segmentation. A cloned segmentation refers to the original's
+nodes as well, but they do not refer to it."""
 OWNED = (HEAT, MAP, DISTANCE, OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER)
 """Roles of the nodes that come and go with the result; the volume is the user's."""
 PROVENANCE = (
@@ -53,10 +56,11 @@ class ResultNodes:
 
     @staticmethod
     def of(segmentation: Any) -> "ResultNodes | None":
-        """Return the result of a segmentation node; None if it is not a result's."""
+        """Return the result of a segmentation node; None if it is not a result's, but a clone's."""
         if segmentation is None or segmentation.GetAttribute(ROLE) != SEGMENTATION:
             return None
-        return ResultNodes(segmentation)
+        result = ResultNodes(segmentation)
+        return result if len(result.owned()) > 1 else None
 
     @staticmethod
     def all(scene: Any) -> "list[ResultNodes]":
@@ -80,7 +84,7 @@ class ResultNodes:
     @property
     def volume(self) -> Any:
         """The volume that was segmented."""
-        return self._node(VOLUME)
+        return self.segmentation.GetNodeReference(PREFIX + VOLUME)
 
     @property
     def heat(self) -> Any:
@@ -89,13 +93,18 @@ class ResultNodes:
 
     @property
     def maps(self) -> dict[str, Any]:
-        """The untouched map of every measure."""
-        return {node.GetAttribute(PREFIX + "Measure"): node for node in self._nodes(MAP)}
+        """The untouched map of every measure; without those that a scene was saved without."""
+        return {
+            node.GetAttribute(PREFIX + "Measure"): node
+            for node in self._nodes(MAP)
+            if node.GetImageData() is not None
+        }
 
     @property
     def distance(self) -> Any:
         """Distance to the nearest structure, whole mm up to 255."""
-        return self._node(DISTANCE)
+        node = self._node(DISTANCE)
+        return node if node is not None and node.GetImageData() is not None else None
 
     @property
     def outlines(self) -> Any:
@@ -171,6 +180,7 @@ class ResultNodes:
         for name in PROVENANCE:
             node.SetAttribute(PREFIX + name, self.segmentation.GetAttribute(PREFIX + name))
         node.SetAttribute(ROLE, role)
+        node.SetNodeReferenceID(OWNER, self.segmentation.GetID())
         self.refer(role, node)
 
     def refer(self, role: str, node: Any) -> None:
@@ -188,13 +198,23 @@ class ResultNodes:
         return str(self.segmentation.GetAttribute(PREFIX + name) or "")
 
     def _node(self, role: str) -> Any:
-        return self.segmentation.GetNodeReference(PREFIX + role)
+        return next(self._nodes(role), None)
 
     def _nodes(self, role: str) -> Iterator[Any]:
         for index in range(self.segmentation.GetNumberOfNodeReferences(PREFIX + role)):
             node = self.segmentation.GetNthNodeReference(PREFIX + role, index)
-            if node is not None:
+            if node is not None and node.GetNodeReference(OWNER) is self.segmentation:
                 yield node
+
+
+def removeUnreachable(scene: Any) -> None:
+    """Remove the hidden nodes of results whose segmentation is gone: nobody else can."""
+    found = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
+    found.UnRegister(None)
+    for node in [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]:
+        hidden = node.GetAttribute(ROLE) in (MAP, DISTANCE) and node.GetHideFromEditors()
+        if hidden and node.GetNodeReference(OWNER) is None:
+            _remove(node)
 
 
 def freeName(name: str) -> str:

@@ -11,13 +11,13 @@ import vtk
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib import install
-from FedCrossSlicerLib.devices import DeviceProbe
+from FedCrossSlicerLib.devices import DeviceProbe, Devices
 from FedCrossSlicerLib.errors import InferenceError, InstallError
 from FedCrossSlicerLib.inputsection import InputSection
 from FedCrossSlicerLib.installsection import InstallSection
 from FedCrossSlicerLib.logic import SegmentationTask
 from FedCrossSlicerLib.parameters import Parameters, thresholds
-from FedCrossSlicerLib.resultnodes import ResultNodes
+from FedCrossSlicerLib.resultnodes import ROLE, ResultNodes
 from FedCrossSlicerLib.resultsection import ResultSection
 from FedCrossSlicerLib.reviewsection import ReviewSection
 from FedCrossSlicerLib.runsection import RunSection
@@ -52,13 +52,14 @@ class Panel:
         self.result = ResultSection(ui)
         self.uncertainty = UncertaintySection(ui)
         self.review = ReviewSection(ui, root)
-        self.install = InstallSection(ui, self._confirm)
+        self.install = InstallSection(ui, self._confirm, self._probeAgain)
         self._installed = False
         self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Parameters | None = None
         self._gui: Any = None
         self._observed: list[tuple[Any, Any]] = []
         self._probe: DeviceProbe | None = None
+        self._devices: Devices | None = None
         self._timer = _timer(self._poll)
         self._probeTimer = _timer(self._pollProbe)
         ui.applyButton.connect("clicked(bool)", self.apply)
@@ -72,7 +73,7 @@ class Panel:
         if self._parameters.result is None:
             results = ResultNodes.all(slicer.mrmlScene)
             self._parameters.result = results[-1].segmentation if results else None
-        self._gui = self._parameters.connectGui(self.ui)
+        self._gui = self._parameters.connectParametersToGui(_namedWidgets(self.ui))
         self._observe(self._parameters, self.refresh)
         self._observe(_firstView(), self._preselect)
         self.uncertainty.forget()
@@ -132,9 +133,7 @@ class Panel:
         """End everything that runs: the module is unloaded, or Slicer quits."""
         self.cancel()
         WORKERS.end()
-        self._probeTimer.stop()
-        if self._probe is not None:
-            self._probe.cancel()
+        self._stopProbe()
         self.close()
 
     def _observe(self, node: Any, slot: Callable[..., None]) -> None:
@@ -156,7 +155,10 @@ class Panel:
 
     def _ready(self) -> bool:
         """Whether the child's packages are there; asked once, since asking takes a second."""
-        self._installed = self._installed or self.ensureInstalled(self._confirm)
+        if not self._installed:
+            self._installed = self.ensureInstalled(self._confirm)
+            if self._installed and not (self._devices and self._devices.torch):
+                self._probeAgain()
         return self._installed
 
     def _confirm(self, question: str) -> bool:
@@ -221,11 +223,22 @@ class Panel:
             self._probe.start()
             self._probeTimer.start()
 
+    def _probeAgain(self) -> None:
+        """Look once more: what was installed may know other cards."""
+        self._stopProbe()
+        self._startProbe()
+
+    def _stopProbe(self) -> None:
+        self._probeTimer.stop()
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+
     def _pollProbe(self) -> None:
-        devices = self._probe.poll() if self._probe is not None else None
-        if devices is not None:
+        self._devices = self._probe.poll() if self._probe is not None else None
+        if self._devices is not None:
             self._probeTimer.stop()
-            self.input.showDevices(devices)
+            self.input.showDevices(self._devices)
 
 
 def _timer(slot: Callable[[], None]) -> Any:
@@ -248,6 +261,21 @@ def _volumeOnView() -> Any:
     """The first slice view's background, else the scene's first volume, else None."""
     scene, composite = slicer.mrmlScene, _firstView()
     shown = composite and scene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-    if shown and shown.GetClassName() == "vtkMRMLScalarVolumeNode":
-        return shown
-    return scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    candidates = [shown, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    return next(filter(_canBeSegmented, candidates), None)
+
+
+def _canBeSegmented(node: Any) -> bool:
+    """Whether the selector lists it: no label map, which is a scalar volume too, and no map of ours."""
+    return (
+        node is not None
+        and node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        and not node.GetHideFromEditors()
+        and not node.GetAttribute(ROLE)
+    )
+
+
+def _namedWidgets(ui: Any) -> dict[str, Any]:
+    """The widgets of parameters, by these; what Slicer's `connectGui` does, but that gives no tag."""
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}

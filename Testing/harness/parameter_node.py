@@ -142,14 +142,19 @@ class _Wrapper:
     def setValue(self, name: str, value: Any) -> None:
         self._parameters[name].write(self.parameterNode, value)
 
-    def connectGui(self, gui: Any) -> int:
-        """Tie widgets to the parameters that their `SlicerParameterName` property names."""
+    def connectGui(self, gui: Any) -> None:
+        """Tie widgets to the parameters that their `SlicerParameterName` property names.
+
+        As in Slicer nothing is returned, so that nobody can disconnect them.
+        """
+        named = {widget.property(PROPERTY): widget for widget in vars(gui).values()}
+        self.connectParametersToGui({name: widget for name, widget in named.items() if name})
+
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
+        """Tie widgets to parameters by name; return what `disconnectGui` takes."""
         tag = max(self._connectors, default=-1) + 1
         connectors = {}
-        for widget in vars(gui).values():
-            name = widget.property(PROPERTY)
-            if not name:
-                continue
+        for name, widget in mapping.items():
             parameter = self._parameters[name]
             connectors[name] = gui_connectors.create(widget, parameter.kind, parameter.annotations)
         self._connectors[tag] = connectors

@@ -52,6 +52,9 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """Extended by the module."""
 
+    def onReload(self) -> None:
+        """Extended by the module; Slicer reads the module's own file anew."""
+
 
 def _standaloneParent() -> Any:
     parent = slicer.qMRMLWidget()

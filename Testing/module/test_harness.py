@@ -126,7 +126,11 @@ def test_widgets_and_parameters_follow_each_other_until_disconnected(loaded, sce
     ui.combo = qt.QComboBox()
     ui.combo.setProperty("SlicerParameterName", "measure")
     parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
-    tag = parameters.connectGui(ui)
+    assert parameters.connectGui(ui) is None  # as in Slicer: nobody can disconnect it
+    ui = Ui()
+    ui.combo = qt.QComboBox()
+    parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    tag = parameters.connectParametersToGui({"measure": ui.combo})
     ui.combo.currentIndex = 3
     assert parameters.measure is Measure.VARIATION_RATIO
     parameters.measure = Measure.ENTROPY

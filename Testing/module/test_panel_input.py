@@ -1,5 +1,7 @@
 """What is chosen in the panel, with the mouse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -39,6 +41,38 @@ def test_the_volume_on_view_is_preselected(loaded, scene, volume):
     widget.enter()
     assert widget.self().ui.inputSelector.currentNode() is other
     widget.exit()
+
+
+@pytest.mark.usefixtures("_no_probe")
+def test_neither_label_maps_nor_maps_of_a_result_are_preselected(loaded, scene, volume):
+    slicer.util.setSliceViewerLayers(background=None)
+    for name in ("vtkMRMLLabelMapVolumeNode", "vtkMRMLVectorVolumeNode"):
+        scene.AddNewNodeByClass(name)
+    for role, hidden in (("heat", False), ("", True)):
+        node = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)))
+        node.SetHideFromEditors(hidden)
+        node.SetAttribute("FedCross.Role", role)
+        slicer.util.setSliceViewerLayers(background=node)
+    widget = loaded.widgetRepresentation()
+    widget.enter()
+    assert widget.self().logic.getParameterNode().inputVolume is volume
+    scene.RemoveNode(volume)
+    slicer.app.processEvents()
+    assert widget.self().logic.getParameterNode().inputVolume is None
+    widget.exit()
+
+
+def test_entering_again_and_again_changes_nothing_that_was_chosen(widget, volume):
+    from FedCrossSlicerLib.parameters import Measure, Region
+
+    ui = widget.self().ui
+    ui.measureCombo.currentText = Measure.ENTROPY.label()
+    ui.regionCombo.currentText = Region.NEAR.label()
+    first = widget.self().logic.getParameterNode()
+    for _ in range(3):
+        widget.exit()
+        widget.enter()
+    assert (first.measure, first.region) == (Measure.ENTROPY, Region.NEAR)
 
 
 def test_what_is_chosen_is_kept_in_the_scene(widget, volume):
@@ -119,6 +153,12 @@ def test_the_model_card_opens(panel, widget):
     assert text.plainText.startswith("Prostate <T2>")
     assert not text.openLinks
     card.close()
+    harmful = "![](file://host/share/x.png) ![a](http://host/x.png)"
+    ready.input._shown = (ready.input.path, replace(ready.input._shown[1], card=harmful))
+    ready.ui.bundleInfo.linkActivated.emit("card")
+    text = ready.input.card.findChild(QtWidgets.QTextBrowser)
+    assert "<img" not in text.toHtml()
+    ready.input.card.close()
     widget.raise_()
     widget.activateWindow()
     until(lambda: widget.isActiveWindow, 5)
@@ -206,6 +246,15 @@ def test_a_new_box_lies_around_the_volume_and_one_with_a_size_stays_as_it_is(wid
     assert tuple(own.GetSize()) == (1, 2, 3)
     elsewhere = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "About to be placed")
     assert tuple(elsewhere.GetSize()) == (0, 0, 0)
+
+
+def test_a_box_made_before_there_is_a_volume_is_laid_around_it_when_it_comes(widget, scene):
+    ui = widget.self().ui
+    roi = ui.roiSelector.addNode()
+    assert not any(roi.GetSize())
+    volume = slicer.util.addVolumeFromArray(np.zeros((6, 5, 4)))
+    ui.inputSelector.setCurrentNode(volume)
+    assert tuple(roi.GetSize()) == (4, 5, 6)
 
 
 def test_the_folder_button_fills_in_the_bundle(widget, monkeypatch, tmp_path):

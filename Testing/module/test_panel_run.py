@@ -1,5 +1,6 @@
 """Apply, progress, cancel, log and dependencies, with the mouse."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +87,36 @@ def test_without_consent_to_install_nothing_starts(panel, widget, volume):
     assert ui.applyButton.enabled
 
 
+def test_after_the_first_installation_graphics_cards_are_looked_for_again(
+    panel, widget, volume, monkeypatch
+):
+    from FedCrossSlicerLib.devices import Devices, Gpu
+
+    ready = panel()
+    found = [Devices((), "PyTorch is not installed.", None)]
+
+    class Probe:
+        start = cancel = lambda self: None
+
+        def poll(self):
+            return found[-1]
+
+    monkeypatch.setattr("FedCrossSlicerLib.widget.DeviceProbe", Probe)
+    ready._probeAgain()
+    until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
+
+    def install(ask):
+        found.append(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13.0"))
+        return True
+
+    ready._installed, ready.ensureInstalled = False, install
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.deviceStatus.text == "GPU ready.", 5)
+    assert "Big Card (cuda:0)" in ready.ui.deviceCombo.itemText(2)
+    until(lambda: ready.ui.applyButton.enabled)
+
+
 def test_an_installation_that_fails_is_one_sentence(panel, widget, volume):
     from FedCrossSlicerLib.errors import InstallError
 
@@ -132,12 +163,27 @@ def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monke
     ui.installSection.collapsed = False
     click(ui.checkButton)
     assert ui.installLabel.text == "torch 2.13.0"
+    before = panel._probe
     click(ui.installButton)
     assert ui.installLabel.text == "Everything is installed."
+    assert panel._probe is not before  # what was installed may know other graphics cards
     click(ui.wheelsButton)
     assert ui.installLabel.text == "The folder has no torch."
     assert asked == [None, tmp_path]
     ui.installSection.collapsed = True
+
+
+def test_reloaded_by_a_developer_the_library_is_read_anew_too(widget, monkeypatch):
+    modules = dict(sys.modules)
+    monkeypatch.setattr(sys, "modules", modules)
+    assert "FedCrossSlicerLib.widget" in modules
+    reloaded = []
+    base = type(widget.self()).__mro__[1]
+    monkeypatch.setattr(
+        base, "onReload", lambda self: reloaded.append("FedCrossSlicerLib.widget" in modules), False
+    )
+    widget.self().onReload()
+    assert reloaded == [False]
 
 
 def test_the_module_cleans_up_when_it_is_unloaded(loaded, panel, widget, volume, temporary):

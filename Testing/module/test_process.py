@@ -87,6 +87,18 @@ def test_a_crash_is_told_with_its_last_line(run):
     assert "Traceback" in error.log
 
 
+def test_a_crash_that_only_the_launcher_saw_is_told_as_one(run):
+    """PythonSlicer says this of a Python that was killed, and ends with code 1."""
+    code = (
+        "import sys; print('Reading', file=sys.stderr); "
+        "print('error: [/opt/slicer/bin/python-real] exit abnormally - Report the problem.', "
+        "file=sys.stderr); raise SystemExit(1)"
+    )
+    assert str(failure(run(code))) == (
+        "The segmentation process was killed or crashed: Reading; most often memory was short."
+    )
+
+
 def test_a_program_that_does_not_exist_is_one_sentence(loaded):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.process import InferenceProcess

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import slicer
+from panel_tools import until
 
 
 @pytest.fixture
@@ -192,6 +193,63 @@ def test_a_deleted_volume_takes_nothing_with_it(make, volume):
     assert nodes.volume is None
     show(nodes, ViewOptions(measure="entropy"))
     assert nodes.measure == "entropy"
+
+
+def test_a_clone_of_a_segmentation_is_no_result_and_takes_nothing_of_the_originals_with_it(
+    make, volume
+):
+    from FedCrossSlicerLib.resultnodes import ResultNodes
+
+    nodes = make(volume)
+    clone = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    clone.Copy(nodes.segmentation)
+    clone.SetName("Before editing")
+    assert clone.GetNodeReferenceID("FedCross.heat") == nodes.heat.GetID()
+    assert ResultNodes.of(clone) is None
+    assert results() == [nodes]
+    paint(nodes)
+    second = make(volume)
+    assert results() == [nodes, second]
+    assert len(nodes.owned()) == 11
+    assert clone.GetScene() is slicer.mrmlScene
+
+
+def test_hidden_maps_of_a_deleted_segmentation_go_and_what_is_seen_stays(
+    make, volume, widget, node_ids
+):
+    nodes, other = make(volume), make(volume, "b" * 64)
+    seen = [nodes.heat, nodes.outlines, nodes.figures, nodes.hotSpots]
+    hidden = {node.GetID() for node in (*nodes.maps.values(), nodes.distance)}
+    kept = {node.GetID() for node in (*seen, *other.owned(), volume)}
+    slicer.mrmlScene.RemoveNode(nodes.segmentation)
+    until(lambda: not hidden & node_ids(), 5)
+    assert kept <= node_ids()
+    assert len(other.owned()) == 11
+
+
+def test_maps_that_a_scene_was_saved_without_are_done_without(make, volume):
+    from FedCrossSlicerLib.view import ViewOptions, show
+
+    nodes = make(volume)
+    for node in (*nodes.maps.values(), nodes.distance):
+        node.SetAndObserveImageData(None)
+    assert nodes.maps == {}
+    assert nodes.distance is None
+    show(nodes, ViewOptions(members=True, surface=True, region="near", measure="entropy"))
+    assert nodes.heat.GetImageData() is not None
+
+
+def test_a_table_of_colors_that_a_scene_was_saved_without_is_filled_again(make, volume):
+    from FedCrossSlicerLib.heatmap import colorTable
+
+    table = make(volume).heat.GetDisplayNode().GetColorNode()
+    assert not table.GetHideFromEditors()  # Slicer's dialog for saving leaves out what is hidden
+    before = [table.GetLookupTable().GetTableValue(index) for index in range(256)]
+    table.SetNumberOfColors(0)
+    table.SetNumberOfColors(256)
+    assert not any(table.GetLookupTable().GetTableValue(255)[:3])
+    assert colorTable() is table
+    assert [table.GetLookupTable().GetTableValue(index) for index in range(256)] == before
 
 
 def test_other_segmentations_are_no_results(make, volume):
