@@ -21,7 +21,7 @@ from fedcross.model.bundle import Bundle
 if TYPE_CHECKING:
     from torch import nn
 
-_FORM = 3
+_FORM = 4
 _HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _HELD_TO = "ONEDNN_MAX_CPU_ISA"
 """Environment variable with which a user holds OpenVINO's kernels to fewer instructions."""

@@ -110,6 +110,28 @@ class WinogradJoin(nn.Module):
         ]
 
 
+class _First(nn.Module):
+    """An ordinary convolution with padding 1 and a bias, its result in phases."""
+
+    def __init__(self, conv: nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, bias = conv.weight, cast(Tensor, conv.bias)
+        # One for each: OpenVINO adds one that is shared afterwards, and not while it convolves.
+        self.biases = nn.ParameterList(
+            nn.Parameter(bias.detach().clone(), False) for _ in range(PHASES)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, 1, D, H, W) to four tensors (N, out, D/4, H, W)."""
+        padded = functional.pad(x, (0, 0, 0, 0, 1, 1))
+        return [
+            functional.conv3d(
+                padded[:, :, phase:], self.weight, bias, stride=(PHASES, 1, 1), padding=(0, 1, 1)
+            )
+            for phase, bias in enumerate(self.biases)
+        ]
+
+
 class WinogradUNet(nn.Module):
     """The reference U-Net, its upper levels in phases; see `fedcross.model.networks.UNet`.
 
@@ -124,7 +146,7 @@ class WinogradUNet(nn.Module):
         super().__init__()
         levels = network.levels
         blocks = [cast(Any, encoder).conv.conv for encoder in levels.encoders[:LEVELS]]
-        self.first: nn.Conv3d = blocks[0][0]
+        self.first = _First(blocks[0][0])
         self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
         self.pool = nn.MaxPool3d((1, 2, 2))
         self.lower = levels.below(LEVELS)
@@ -136,7 +158,7 @@ class WinogradUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
-        parts, skips = _first(self.first, x), []
+        parts, skips = self.first(x), []
         for level, block in enumerate(self.down):
             phases = parts if level == 0 else _in_fours(parts)
             skips.append(_through(block, phases))
@@ -170,17 +192,6 @@ def _sooner(x: Tensor) -> Tensor:
     return functional.pad(x, (0, 0, 0, 0, -1, 1))
 
 
-def _first(conv: nn.Conv3d, x: Tensor) -> list[Tensor]:
-    """Do an ordinary convolution with padding 1, and return its result in phases."""
-    padded = functional.pad(x, (0, 0, 0, 0, 1, 1))
-    return [
-        functional.conv3d(
-            padded[:, :, phase:], conv.weight, conv.bias, stride=(PHASES, 1, 1), padding=(0, 1, 1)
-        )
-        for phase in range(PHASES)
-    ]
-
-
 def _in_phases(block: nn.Module) -> nn.ModuleList:
     """Return the layers of a sequence, convolutions as Winograd's."""
     return nn.ModuleList(
@@ -205,15 +216,16 @@ def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
 def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
     """Return the six mixtures of six slices.
 
-    No two have a part in common, as written: what is shared OpenVINO would keep in memory.
+    As written each is one chain of sums, which OpenVINO computes in one go, and no two have a part in
+    common: what is shared it would keep in memory.
     """
     return [
-        x[4] + 4 * x[0] - 5 * x[2],
-        x[3] + x[4] - 4 * (x[1] + x[2]),
-        x[4] - x[3] + 4 * (x[1] - x[2]),
-        x[4] + 2 * (x[3] - x[1]) - x[2],
-        x[4] + 2 * (x[1] - x[3]) - x[2],
-        x[5] + 4 * x[1] - 5 * x[3],
+        (x[2] * -1.25 + x[0]) * 4 + x[4],
+        (x[1] + x[2]) * -4 + x[3] + x[4],
+        ((x[2] * -1 + x[1]) * -4 + x[3]) * -1 + x[4],
+        ((x[1] * -1 + x[3]) * -2 + x[2]) * -1 + x[4],
+        ((x[3] * -1 + x[1]) * -2 + x[2]) * -1 + x[4],
+        (x[3] * -1.25 + x[1]) * 4 + x[5],
     ]
 
 
@@ -221,7 +233,7 @@ def _of_products(m: Sequence[Tensor]) -> list[Tensor]:
     """Return the four results, mixtures of six products; as `_of_slices`."""
     return [
         m[0] + m[1] + m[2] + m[3] + m[4],
-        m[1] + 2 * (m[3] - m[4]) - m[2],
-        m[1] + m[2] + 4 * (m[3] + m[4]),
-        m[5] + m[1] - m[2] + 8 * m[3] - 8 * m[4],
+        ((m[4] * -1 + m[3]) * -2 + m[2]) * -1 + m[1],
+        (m[3] + m[4]) * 4 + m[1] + m[2],
+        ((m[4] * -1 + m[3]) * -8 + m[2]) * -1 + m[1] + m[5],
     ]
