@@ -79,17 +79,14 @@ def shownMax(windowMax: float) -> float:
 
 def colorTable() -> Any:
     """Return the scene's table of the heat map's colours; made on first use."""
-    existing = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
-    if existing is not None and existing.IsA("vtkMRMLColorTableNode"):
-        node = existing
-        if any(node.GetLookupTable().GetTableValue(node.GetNumberOfColors() - 1)[:3]):
-            return node
-        # Of a table whose own file is gone a scene keeps nothing but how many colours it had.
-    else:
+    node = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
+    if node is None or not node.IsA("vtkMRMLColorTableNode"):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
-    node.SetHideFromEditors(
-        False
-    )  # hidden, as tables are, it would not be saved beside a .mrml file
+        # Hidden, as tables are, it would not be saved beside a .mrml file.
+        node.SetHideFromEditors(False)
+    elif any(node.GetLookupTable().GetTableValue(node.GetNumberOfColors() - 1)[:3]):
+        return node
+    # New, or black: of a table whose own file is gone a scene keeps only how many colours it had.
     colors = heatColors()
     node.SetTypeToUser()
     node.SetNumberOfColors(len(colors))

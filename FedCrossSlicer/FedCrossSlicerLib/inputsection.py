@@ -83,9 +83,8 @@ class InputSection:
 
     def refresh(self, volume: Any) -> None:
         """Say what the bundle is, and what speaks against using it on the volume."""
-        self._onRegion(
-            self.ui.roiSelector.currentNode()
-        )  # it may have been made before the volume came
+        # A box may have been made before the volume came.
+        self._onRegion(self.ui.roiSelector.currentNode())
         info, trouble = self._info()
         if info:
             self.ui.bundleInfo.text = describe(info)

@@ -135,7 +135,6 @@ class InferenceProcess:
             One sentence for the user.
         """
         code = self._child.poll()
-        crashed = bool(self._log) and self._log[-1].endswith(_LAUNCHER_SAW_A_CRASH)
         if self._cancelled:
             raise InferenceError(_("The segmentation was cancelled."), log=self.log)
         if self._last.get("event") == "error":
@@ -147,8 +146,7 @@ class InferenceProcess:
                 _("The segmentation process ended without a result."), log=self.log
             )
         if code != 0:
-            if crashed:
-                self._log.pop()
+            if any(line.endswith(_LAUNCHER_SAW_A_CRASH) for line in self._log):
                 told = _(
                     "The segmentation process was killed or crashed{words}; most often memory was short."
                 )
@@ -161,7 +159,8 @@ class InferenceProcess:
 
     def _lastWords(self) -> str:
         """The last line that the child said beside its events, which tends to name the trouble."""
-        said = [line.strip() for line in self._log if line.strip()]
+        lines = (line.strip() for line in self._log)
+        said = [line for line in lines if line and not line.endswith(_LAUNCHER_SAW_A_CRASH)]
         return f": {said[-1][:LAST_WORDS].rstrip('.')}" if said else _(" without saying why")
 
     def _readEvents(self, stream: IO[str]) -> None:

@@ -56,7 +56,7 @@ class ResultNodes:
 
     @staticmethod
     def of(segmentation: Any) -> "ResultNodes | None":
-        """Return the result of a segmentation node; None if it is not a result's, but a clone's."""
+        """Return the result of a segmentation node; None if it is not a result's, or a clone."""
         if segmentation is None or segmentation.GetAttribute(ROLE) != SEGMENTATION:
             return None
         result = ResultNodes(segmentation)
@@ -65,9 +65,7 @@ class ResultNodes:
     @staticmethod
     def all(scene: Any) -> "list[ResultNodes]":
         """Return the results in a scene, oldest first."""
-        found = scene.GetNodesByClass("vtkMRMLSegmentationNode")
-        found.UnRegister(None)
-        nodes = [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
+        nodes = _ofClass(scene, "vtkMRMLSegmentationNode")
         return [result for node in nodes if (result := ResultNodes.of(node)) is not None]
 
     def __eq__(self, other: object) -> bool:
@@ -209,12 +207,16 @@ class ResultNodes:
 
 def removeUnreachable(scene: Any) -> None:
     """Remove the hidden nodes of results whose segmentation is gone: nobody else can."""
-    found = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
-    found.UnRegister(None)
-    for node in [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]:
+    for node in _ofClass(scene, "vtkMRMLScalarVolumeNode"):
         hidden = node.GetAttribute(ROLE) in (MAP, DISTANCE) and node.GetHideFromEditors()
         if hidden and node.GetNodeReference(OWNER) is None:
             _remove(node)
+
+
+def _ofClass(scene: Any, className: str) -> list[Any]:
+    found = scene.GetNodesByClass(className)
+    found.UnRegister(None)
+    return [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
 
 
 def freeName(name: str) -> str:

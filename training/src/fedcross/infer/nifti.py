@@ -62,13 +62,8 @@ def inspect(path: Path, voxels: int) -> Contents:
             layout = _layout(file.read(_HEADER))
             file.seek(layout.offset)
             return _look_through(file, layout, voxels)
-    except (
-        EOFError,
-        OSError,
-        OverflowError,
-        ValueError,
-        zlib.error,
-    ):  # a place that no file has, too
+    # The errors of a file, of its compression, and of a place that no file has.
+    except (OSError, EOFError, zlib.error, OverflowError, ValueError):
         return Contents(complete=False)
 
 
