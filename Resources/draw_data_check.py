@@ -13,12 +13,12 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fedcross.study.data_figure import draw_site
-from fedcross.study.figures import STYLE
-from fedcross.train.config import load_config
-from fedcross.train.data.check import check_data
-from fedcross.train.data.check_report import PICTURES, DataReport
-from fedcross.train.data.phantom_federation import write_phantom_federation
+from fedcross.study.compare.figures import STYLE
+from fedcross.study.data.figure import draw_site
+from fedcross.train.config.configuration import load_config
+from fedcross.train.data.check.check import check_data
+from fedcross.train.data.check.report import PICTURES, DataReport
+from fedcross.train.data.phantom.federation import write_phantom_federation
 
 PICTURE = Path(__file__).parent / "Screenshots" / "data_check.png"
 SITES, SEED = 4, 1

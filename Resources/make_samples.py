@@ -15,8 +15,8 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from fedcross import demo
-from fedcross.infer.events import PlainReporter
 from fedcross.model.bundle import pack_bundle
+from fedcross.runtime.reporting import PlainReporter
 
 FOLDER = Path(__file__).resolve().parents[1] / "FedCrossSlicer" / "Resources" / "SampleData"
 VOLUME, BUNDLE = "FedCrossPhantom.nrrd", "FedCrossPhantomBundle.zip"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
-from fedcross.federate.provision import Federation, init_federation
-from fedcross.federate.startup_kit import Kit, open_kit
+from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.startup_kit import Kit, open_kit
 
 KITS = "kits"
 

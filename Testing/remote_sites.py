@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fedcross.federate.remote import SiteError
-from fedcross.federate.site_settings import SiteSettings
-from fedcross.federate.site_work import SiteWork, credentials
-from fedcross.train.config import TrainingConfig
-from fedcross.train.member import MemberState
+from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.federate.remote.site_work import SiteWork, credentials
+from fedcross.federate.remote.visits import SiteError
+from fedcross.strategies.member import MemberState
+from fedcross.train.config.configuration import TrainingConfig
 
 Answer = dict[str, Any]
 

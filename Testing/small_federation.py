@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fedcross.federate.local import FederationData
-from fedcross.train.config import TrainingConfig, parse_config
+from fedcross.federate.local.engine import FederationData
+from fedcross.train.config.configuration import TrainingConfig, parse_config
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import Site, Volume
 

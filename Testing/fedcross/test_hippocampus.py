@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.federate.local import run_local
-from fedcross.infer.events import NullReporter
+from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import SegmentRequest, segment
-from fedcross.train.config import parse_config
-from fedcross.train.export import export_run
+from fedcross.runtime.reporting import NullReporter
+from fedcross.train.config.configuration import parse_config
+from fedcross.train.run.export import export_run
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "msd_hippocampus"

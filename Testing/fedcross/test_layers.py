@@ -11,13 +11,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "training" / "src" / "fedcross"
 LAYERS = (
     "errors",
-    "method",
+    "contract",
+    "runtime",
+    "uncertainty",
+    "volumes",
+    "patches",
     "model",
+    "backends",
+    "ensemble",
     "infer",
+    "strategies",
     "train",
     "federate",
     "study",
-    "console",
     "demo",
     "commands",
     "cli",
@@ -79,12 +85,12 @@ def test_every_layer_was_looked_at() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from fedcross.train.config import load_config",
-        "import fedcross.train.config",
+        "from fedcross.train.config.configuration import load_config",
+        "import fedcross.train.config.configuration",
         "import fedcross.train as training",
         "from fedcross import errors, train",
         "def f():\n    from fedcross.train import config",
-        "if TYPE_CHECKING:\n    from fedcross.train.config import TrainingConfig",
+        "if TYPE_CHECKING:\n    from fedcross.train.config.configuration import TrainingConfig",
     ],
 )
 def test_an_import_that_runs_back_is_found_however_it_is_written(source: str) -> None:
@@ -107,12 +113,15 @@ def test_package_files_are_empty() -> None:
         assert (package / "__init__.py").read_bytes() == b"", package
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "method").glob("*.py")), ids=lambda p: p.name)
-def test_the_method_is_mathematics_only(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "uncertainty").glob("*.py")), ids=lambda path: path.name
+)
+def test_uncertainty_is_mathematics_only(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert beyond({"numpy", "scipy", "fedcross"}, source) == []
     ours = {name for name in imported(source) if name.startswith("fedcross")}
-    assert all(name.startswith(("fedcross.errors", "fedcross.method.")) for name in ours)
+    allowed = ("fedcross.errors", "fedcross.contract", "fedcross.uncertainty.")
+    assert all(name.startswith(allowed) for name in ours)
 
 
 @pytest.mark.parametrize("name", TORCH_FREE)
@@ -133,8 +142,8 @@ def test_a_foreign_package_is_found() -> None:
 
 
 def test_a_training_step_needs_neither_monai_nor_simpleitk() -> None:
-    for name in ("trainer", "sampling", "losses", "member"):
-        names = imported(read("train", f"{name}.py"))
+    for name in ("trainer", "sampling", "losses", "optimizer", "pull"):
+        names = imported(read("train", "step", f"{name}.py"))
         assert not {"monai", "SimpleITK"} & {name.split(".")[0] for name in names}
 
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fedcross.cli import app
-from fedcross.method.uncertainty import MEASURES
-from fedcross.train.config import parse_config
+from fedcross.train.config.configuration import parse_config
+from fedcross.uncertainty.measures import MEASURES
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 

@@ -32,8 +32,8 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
     import numpy as np
     import SimpleITK as sitk
 
-    from fedcross.infer.segmentation_io import write_segmentation
-    from fedcross.model.manifest import Code, Structure
+    from fedcross.volumes.segmentation_io import write_segmentation
+    from fedcross.volumes.structure import Code, Structure
 
     volume = sitk.ReadImage(str(image))
     voxels = sitk.GetArrayFromImage(volume)
@@ -70,9 +70,9 @@ def _write_extras(volume: Any, found: Any, structure: Any, out: Path) -> None:
     import numpy as np
     import SimpleITK as sitk
 
-    from fedcross.infer.distance import distance_map
-    from fedcross.infer.geometry import Grid
     from fedcross.infer.outlines import write_outlines
+    from fedcross.volumes.distance import distance_map
+    from fedcross.volumes.grid import Grid
 
     grid = Grid(volume.GetSize(), volume.GetSpacing(), volume.GetOrigin(), volume.GetDirection())
     smaller, larger = found.copy(), found.copy()

@@ -6,9 +6,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from fedcross.infer.geometry import Grid
 from fedcross.infer.outlines import write_outlines
-from fedcross.model.manifest import Code, Structure
+from fedcross.volumes.grid import Grid
+from fedcross.volumes.structure import Code, Structure
 
 STRUCTURES = (
     Structure(

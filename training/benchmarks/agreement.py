@@ -19,8 +19,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from fedcross.infer.events import NullReporter
 from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.runtime.reporting import NullReporter
 
 LEAST_DICE = 0.999
 STD_LIMIT = 0.02

@@ -39,11 +39,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
 
 from fedcross.federate.flare.admin import FlareCoordinator
 from fedcross.federate.flare.job import RUNS, build_job
-from fedcross.federate.supervise import Patience
-from fedcross.federate.supervised_run import SupervisedRun
-from fedcross.train.config import TrainingConfig, load_config
-from fedcross.train.member import new_member
-from fedcross.train.run_folder import RunFolder
+from fedcross.federate.supervise.job import Patience
+from fedcross.federate.supervise.run import SupervisedRun
+from fedcross.strategies.member import new_member
+from fedcross.train.config.configuration import TrainingConfig, load_config
+from fedcross.train.run.folder import RunFolder
 from federation_processes import Processes
 from tiny_federation import write_case
 

@@ -46,7 +46,7 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 COMPILE = """
 import sys
 from pathlib import Path
-from fedcross.infer.openvino_predictor import OpenVINOBackend
+from fedcross.backends.openvino_backend import OpenVINOBackend
 from fedcross.model.bundle import open_bundle
 bundle = open_bundle(Path(sys.argv[1]))
 for index in range(len(bundle.manifest.members)):
@@ -122,12 +122,12 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     from monai.inferers import SlidingWindowInferer
     from monai.transforms import MeanEnsemble
 
-    from fedcross.infer.device import resolve_device
-    from fedcross.infer.ensemble import label_map
-    from fedcross.infer.preprocess import prepare, to_source_grid
-    from fedcross.infer.segmentation_io import write_segmentation
-    from fedcross.infer.volume_io import read_volume, write_volume
+    from fedcross.ensemble.run import label_map
     from fedcross.model.bundle import open_bundle
+    from fedcross.runtime.device import resolve_device
+    from fedcross.volumes.prepare import prepare, to_source_grid
+    from fedcross.volumes.segmentation_io import write_segmentation
+    from fedcross.volumes.volume_io import read_volume, write_volume
 
     opened = open_bundle(bundle)
     steps = opened.manifest.preprocessing
@@ -225,11 +225,11 @@ def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fedcross.infer.ensemble import STAGE
-    from fedcross.infer.placement import plan_patches
-    from fedcross.infer.preprocess import prepare
-    from fedcross.infer.volume_io import read_volume
+    from fedcross.ensemble.run import STAGE
     from fedcross.model.bundle import open_bundle
+    from fedcross.patches.placement import plan_patches
+    from fedcross.volumes.prepare import prepare
+    from fedcross.volumes.volume_io import read_volume
 
     opened, where = open_bundle(bundle), torch.device(device)
     steps = opened.manifest.preprocessing

@@ -15,7 +15,7 @@ from torch import Tensor
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import write_bundle
 from fedcross.model.networks import build_network, initialise
-from fedcross.train.losses import dice_ce_loss
+from fedcross.train.step.losses import dice_ce_loss
 
 SPACING_MM = (0.6, 0.6, 3.0)
 BOX_SIDE = 0.1 ** (1 / 3)  # of the volume's: the structure's box is a tenth of the volume

@@ -22,8 +22,8 @@ import SimpleITK as sitk
 from agreement import lowest_dice
 from numpy.typing import NDArray
 
-from fedcross.infer.events import NullReporter
 from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.runtime.reporting import NullReporter
 
 LEAST_DICE = 0.995
 

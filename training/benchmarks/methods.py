@@ -30,18 +30,18 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from fedcross.console import ConsoleReporter
+from fedcross.commands.console import ConsoleReporter
 from fedcross.errors import DataError
-from fedcross.federate.local import read_data
-from fedcross.infer.events import NullReporter
-from fedcross.study.compare import CASES, PAGE, RUNS, TABLE, compare
-from fedcross.study.figures import box_plots
-from fedcross.study.significance import Spread, holm, over_seeds, paired_test
-from fedcross.train.config import TrainingConfig, load_config
-from fedcross.train.data.phantom_federation import write_phantom_federation
-from fedcross.train.evaluation import evaluate_test
-from fedcross.train.export import load_members
-from fedcross.train.run_folder import TEST, RunFolder
+from fedcross.federate.local.engine import read_data
+from fedcross.runtime.reporting import NullReporter
+from fedcross.study.compare.compare import CASES, PAGE, RUNS, TABLE, compare
+from fedcross.study.compare.figures import box_plots
+from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
+from fedcross.train.config.configuration import TrainingConfig, load_config
+from fedcross.train.data.phantom.federation import write_phantom_federation
+from fedcross.train.evaluation.evaluation import evaluate_test
+from fedcross.train.run.export import load_members
+from fedcross.train.run.folder import TEST, RunFolder
 
 METHODS = (
     "fedcross-ens,fedavg,centralised,fedcross,local,fedbn,fedprox,"

@@ -11,8 +11,9 @@ import SimpleITK as sitk
 
 from fedcross.infer import __main__ as child
 from fedcross.infer import segment as segment_module
-from fedcross.infer.events import JsonReporter, NullReporter, PlainReporter
+from fedcross.infer.events import JsonReporter
 from fedcross.infer.segment import SegmentRequest
+from fedcross.runtime.reporting import NullReporter, PlainReporter
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.infer.events import NullReporter
-from fedcross.infer.geometry import Grid
 from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.runtime.reporting import NullReporter
+from fedcross.volumes.grid import Grid
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 VOLUMES = sorted(

@@ -15,13 +15,13 @@ from fedcross.errors import (
     OutputError,
     PrecisionError,
 )
-from fedcross.infer.events import NullReporter
-from fedcross.infer.geometry import Grid
 from fedcross.infer.segment import SegmentRequest, fresh_models, segment
 from fedcross.infer.summary import Summary
-from fedcross.method.agreement import dice
-from fedcross.method.uncertainty import MEASURES
 from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
+from fedcross.runtime.reporting import NullReporter
+from fedcross.uncertainty.agreement import dice
+from fedcross.uncertainty.measures import MEASURES
+from fedcross.volumes.grid import Grid
 
 
 @dataclass

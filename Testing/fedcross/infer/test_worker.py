@@ -18,10 +18,10 @@ import SimpleITK as sitk
 
 from fedcross.errors import BundleError
 from fedcross.infer import warm, worker
-from fedcross.infer.resident import resident_bytes
 from fedcross.infer.segment import SegmentRequest
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import pack_bundle
+from fedcross.runtime.memory import resident_bytes
 
 PATIENCE_S = 120
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -340,7 +340,7 @@ def test_only_so_many_members_are_kept(bundle, monkeypatch):
 
 def test_one_member_at_a_time_is_at_work(bundle, monkeypatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr("fedcross.infer.backends._has_openvino", lambda: True)
+    monkeypatch.setattr("fedcross.backends.choice._has_openvino", lambda: True)
     patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
     request = SegmentRequest(bundle.path, Path("v"), Path("o"), backend="openvino")
     with WarmModels() as models, models(request) as (backend, opened):

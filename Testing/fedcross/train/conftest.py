@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedcross.train.config import TrainingConfig
+from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.data.volumes import Site
 from tiny_federation import tiny_config

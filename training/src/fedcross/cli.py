@@ -46,7 +46,7 @@ def demo(
     ] = None,
 ) -> None:
     """Run the whole path on synthetic hospitals: train, bundle, segment, show the disagreement."""
-    from fedcross.console import ConsoleReporter
+    from fedcross.commands.console import ConsoleReporter
     from fedcross.demo import run_demo
 
     with ConsoleReporter() as reporter:
@@ -73,9 +73,9 @@ def train(
     ] = False,
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
-    from fedcross.console import ConsoleReporter
+    from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.engines import run_here
-    from fedcross.train.config import load_config
+    from fedcross.train.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
@@ -97,7 +97,7 @@ def export(
     which: Annotated[str, typer.Option(help="best (by validation Dice) or last.")] = "best",
 ) -> None:
     """Make a bundle of a run's members."""
-    from fedcross.train.export import export_run
+    from fedcross.train.run.export import export_run
 
     made = export_run(run, bundle, which=which)
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")

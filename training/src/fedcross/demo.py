@@ -21,16 +21,16 @@ from rich.table import Table
 from scipy import ndimage
 
 from fedcross.errors import FedCrossError
-from fedcross.federate.local import run_local
-from fedcross.infer.events import Reporter
+from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import SegmentRequest, segment
 from fedcross.infer.summary import Summary
-from fedcross.method.agreement import dice
-from fedcross.method.discrimination import auroc
-from fedcross.train.config import load_config
-from fedcross.train.data.phantom import make_case, write_synthetic_federation
-from fedcross.train.data.phantom_styles import UNSEEN_STYLE
-from fedcross.train.export import export_run
+from fedcross.runtime.reporting import Reporter
+from fedcross.train.config.configuration import load_config
+from fedcross.train.data.phantom.styles import UNSEEN_STYLE
+from fedcross.train.data.phantom.volumes import make_case, write_synthetic_federation
+from fedcross.train.run.export import export_run
+from fedcross.uncertainty.agreement import dice
+from fedcross.uncertainty.discrimination import auroc
 
 SEED = 2023
 CASES_PER_SITE = 8

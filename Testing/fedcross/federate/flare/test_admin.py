@@ -12,9 +12,9 @@ from nvflare.fuel.flare_api.api_spec import (
     NoConnection,
 )
 
-from fedcross.federate.coordinator import FederationError, GoneError, UnreachableError
 from fedcross.federate.flare.admin import FlareCoordinator
-from fedcross.federate.startup_kit import Kit
+from fedcross.federate.kits.startup_kit import Kit
+from fedcross.federate.supervise.coordinator import FederationError, GoneError, UnreachableError
 
 PEM = Path("x.pem")
 KIT = Kit(Path("admin"), "admin", "a@b.org", "f", "fl.example.org", 8002, PEM, PEM, PEM)

@@ -12,15 +12,15 @@ from nvflare.collab.api.context import set_call_context
 from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.errors import DataError
-from fedcross.federate.coordinator import OUTCOME, Outcome
 from fedcross.federate.flare import collab
 from fedcross.federate.flare.collab import FederationSite, FlareSites, leave
 from fedcross.federate.flare.job import build_job
-from fedcross.federate.remote import SiteError
-from fedcross.federate.remote_run import Standing
-from fedcross.federate.site_work import OPEN, TRAIN, SiteWork, credentials
-from fedcross.train.config import TrainingConfig
-from fedcross.train.member import new_member
+from fedcross.federate.remote.run import Standing
+from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, credentials
+from fedcross.federate.remote.visits import SiteError
+from fedcross.federate.supervise.coordinator import OUTCOME, Outcome
+from fedcross.strategies.member import new_member
+from fedcross.train.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
 
 SILENT = CollabCallError("s0", "collect", TimeoutError())

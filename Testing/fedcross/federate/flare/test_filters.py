@@ -15,8 +15,8 @@ from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
 from nvflare.private.privacy_manager import Scope
 
 from fedcross.federate.flare.filters import LEAVING, ClippedNoise, filtered
-from fedcross.train.engine_config import EngineConfig
-from fedcross.train.member import MemberState
+from fedcross.strategies.member import MemberState
+from fedcross.train.config.engine import EngineConfig
 
 OPEN = EngineConfig(kind="flare")
 CLIPPED = EngineConfig(kind="flare", clip_norm=1.0)

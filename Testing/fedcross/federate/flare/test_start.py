@@ -5,8 +5,8 @@ import psutil
 import pytest
 
 from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
-from fedcross.federate.provision import Federation, init_federation
-from fedcross.federate.startup_kit import Kit, open_kit
+from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.startup_kit import Kit, open_kit
 
 WAIT = "import time; print(flush=True); time.sleep(60)"
 JOB = "nvflare.private.fed.app.server.runner_process"

@@ -8,13 +8,13 @@ import torch
 
 import dataset_trees
 from fedcross.errors import DataError, OutputError
-from fedcross.model.manifest import Preprocessing
-from fedcross.train.config import load_config
+from fedcross.train.config.configuration import load_config
 from fedcross.train.data import cache as cache_module
 from fedcross.train.data.cache import IMAGE, LABEL, VolumeCache, cache_key
 from fedcross.train.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.train.data.volumes import CaseFiles, Volume
-from fedcross.train.trainer import visit
+from fedcross.train.step.trainer import visit
+from fedcross.volumes.preprocessing import Preprocessing
 from tiny_federation import write_federation
 
 PLAIN = Preprocessing(spacing_mm=(1.0, 1.0, 2.0), patch_size=(16, 16, 16))
@@ -171,7 +171,7 @@ def test_a_run_with_a_cache_trains_the_same_member_and_reads_nothing_twice(
     plain, cached = load_sites(in_memory, found), load_sites(config, found)
     monkeypatch.setattr("fedcross.train.data.sites.read_case", lambda *_: never())
     again = load_sites(config, found)
-    from fedcross.train.member import new_member
+    from fedcross.strategies.member import new_member
 
     member = new_member(0, config.network, seed=1)
     results = [visit(member, sites[0], 0, config, cpu)[0] for sites in (plain, cached, again)]

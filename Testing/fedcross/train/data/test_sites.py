@@ -6,11 +6,11 @@ import SimpleITK as sitk
 import torch
 
 from fedcross.errors import DataError
-from fedcross.federate.visits import pooled
-from fedcross.model.manifest import Preprocessing
-from fedcross.train.config import load_config
+from fedcross.federate.local.visits import pooled
+from fedcross.train.config.configuration import load_config
 from fedcross.train.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.train.data.volumes import CaseFiles
+from fedcross.volumes.preprocessing import Preprocessing
 from tiny_federation import SPACING_MM, tiny_config, write_array, write_case, write_federation
 
 SAME = Preprocessing(spacing_mm=SPACING_MM, patch_size=(16, 16, 16))

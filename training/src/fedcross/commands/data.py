@@ -12,7 +12,7 @@ from fedcross.commands.options import DataRoot
 from fedcross.errors import DataError
 
 if TYPE_CHECKING:
-    from fedcross.train.data.check_report import DataReport
+    from fedcross.train.data.check.report import DataReport
 
 app = typer.Typer(help="Check a federation's data, or make synthetic ones.", no_args_is_help=True)
 TABLES = (
@@ -29,11 +29,11 @@ def check(
     data: DataRoot = None,
 ) -> None:
     """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.study.data_page import write_report
-    from fedcross.train.config import load_config
-    from fedcross.train.data.check import check_data
-    from fedcross.train.data.check_overview import LEGEND, mistakes
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.study.data.page import write_report
+    from fedcross.train.config.configuration import load_config
+    from fedcross.train.data.check.check import check_data
+    from fedcross.train.data.check.overview import LEGEND, mistakes
 
     configuration = load_config(config, data_root=data)
     with ConsoleReporter() as reporter:
@@ -55,7 +55,7 @@ def check(
 
 def _tables(report: "DataReport") -> Iterator[Table]:
     """The sites below one another; all columns at once would not fit a terminal."""
-    from fedcross.train.data.check_overview import HEADING, overview
+    from fedcross.train.data.check.overview import HEADING, overview
 
     rows = [dict(zip(HEADING, row, strict=True)) for row in overview(report)]
     for columns in TABLES:
@@ -76,8 +76,8 @@ def phantom(
     seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
 ) -> None:
     """Write synthetic hospitals and a configuration that trains them."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.train.data.phantom_federation import write_phantom_federation
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.train.data.phantom.federation import write_phantom_federation
 
     with ConsoleReporter() as reporter:
         reporter.stage("phantom", f"Writing {sites} synthetic hospitals")

@@ -42,7 +42,7 @@ def init(
     name: Annotated[str, typer.Option(help="Of the federation.")] = "fedcross",
 ) -> None:
     """Make the startup kits: certificates and settings for server, hospitals and coordinator."""
-    from fedcross.federate.provision import README, Federation, init_federation
+    from fedcross.federate.kits.provision import README, Federation, init_federation
 
     names = tuple(site.strip() for site in sites.split(",") if site.strip())
     init_federation(folder, Federation(name, names, server, port))
@@ -55,7 +55,7 @@ def start(
 ) -> None:
     """Run a kit until Ctrl-C; what dies is started again."""
     from fedcross.federate.flare.start import keep_running
-    from fedcross.federate.startup_kit import open_kit
+    from fedcross.federate.kits.startup_kit import open_kit
 
     keep_running(open_kit(kit, "server", "site"), typer.echo)
 
@@ -75,9 +75,9 @@ def submit(
 
     from fedcross.federate.flare.admin import FlareCoordinator
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.startup_kit import open_kit
-    from fedcross.federate.supervised_run import SupervisedRun
-    from fedcross.train.config import load_config
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.train.config.configuration import load_config
 
     opened, configuration, run = open_kit(kit, "admin"), load_config(config), SupervisedRun(out)
     record = run.begin(configuration)
@@ -92,8 +92,8 @@ def submit(
 def status(run: Run, kit: AdminKit) -> None:
     """Say how far a run is, and which hospitals take part."""
     from fedcross.federate.flare.admin import FlareCoordinator
-    from fedcross.federate.startup_kit import open_kit
-    from fedcross.federate.supervised_run import SupervisedRun
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.supervise.run import SupervisedRun
 
     with FlareCoordinator(open_kit(kit, "admin")) as coordinator:
         word, told, sites = SupervisedRun(run).progress(coordinator)
@@ -108,11 +108,11 @@ def fetch(
     run: Run, bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")], kit: AdminKit
 ) -> None:
     """Make a bundle of a run's best round; bring the members home first, unless they are."""
-    from fedcross.federate.coordinator import FederationError
     from fedcross.federate.flare.admin import FlareCoordinator
-    from fedcross.federate.startup_kit import open_kit
-    from fedcross.federate.supervised_run import SupervisedRun
-    from fedcross.train.export import export_run
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.supervise.coordinator import FederationError
+    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.train.run.export import export_run
 
     home = SupervisedRun(run)
     if not home.finished:
@@ -131,8 +131,8 @@ def fetch(
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; its finished rounds are kept at the server, and submit takes it up again."""
     from fedcross.federate.flare.admin import FlareCoordinator
-    from fedcross.federate.startup_kit import open_kit
-    from fedcross.federate.supervised_run import SupervisedRun
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.supervise.run import SupervisedRun
 
     with FlareCoordinator(open_kit(kit, "admin")) as coordinator:
         SupervisedRun(run).abort(coordinator)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fedcross.commands.options import Device
-from fedcross.method.uncertainty import Measure
+from fedcross.uncertainty.measures import Measure
 
 
 def segment(
@@ -43,7 +43,7 @@ def segment(
     ] = False,
 ) -> None:
     """Segment a volume with every member and map where they disagree."""
-    from fedcross.console import ConsoleReporter
+    from fedcross.commands.console import ConsoleReporter
     from fedcross.infer.__main__ import run
     from fedcross.infer.segment import SegmentRequest
 

@@ -26,11 +26,11 @@ def check(
     ] = None,
 ) -> None:
     """Say whether this machine can take part; exit code 2 if anything is wrong."""
-    from fedcross.console import ConsoleReporter
+    from fedcross.commands.console import ConsoleReporter
     from fedcross.errors import FedCrossError
-    from fedcross.federate.site_check import check_site
-    from fedcross.federate.startup_kit import open_kit
-    from fedcross.train.config import load_config
+    from fedcross.federate.kits.site_check import check_site
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.train.config.configuration import load_config
 
     opened = open_kit(kit, "site")
     configuration = None if config is None else load_config(config)

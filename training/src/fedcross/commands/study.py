@@ -23,9 +23,9 @@ def compare(
 
     Finished runs in OUT are kept, an interrupted one goes on.
     """
-    from fedcross.console import ConsoleReporter
-    from fedcross.study.compare import compare as run_comparison
-    from fedcross.train.config import load_config
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.study.compare.compare import compare as run_comparison
+    from fedcross.train.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
@@ -57,9 +57,9 @@ def landscape(
     device: Device = "auto",
 ) -> None:
     """Show where the average of local models and cross-trained models sit on the sites' losses."""
-    from fedcross.console import ConsoleReporter
-    from fedcross.study.landscape import FIGURE, LandscapeRequest
-    from fedcross.study.landscape import landscape as look
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.study.landscape.landscape import FIGURE, LandscapeRequest
+    from fedcross.study.landscape.landscape import landscape as look
 
     request = LandscapeRequest(run, out, data, start, cycles, part, cases, points, reestimate)
     with ConsoleReporter() as reporter:

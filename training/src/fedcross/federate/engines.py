@@ -4,10 +4,10 @@ import importlib.util
 from pathlib import Path
 
 from fedcross.errors import CheckpointError, ConfigError
-from fedcross.federate.local import run_local
-from fedcross.infer.events import Reporter
-from fedcross.train.config import TrainingConfig
-from fedcross.train.run_folder import RunFolder
+from fedcross.federate.local.engine import run_local
+from fedcross.runtime.reporting import Reporter
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.run.folder import RunFolder
 
 
 def run_here(

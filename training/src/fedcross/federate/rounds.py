@@ -6,15 +6,15 @@ from statistics import fmean
 from types import TracebackType
 from typing import Protocol, Self
 
-from fedcross.federate.plan import Plan
-from fedcross.federate.soup import blended
-from fedcross.federate.strategies import STRATEGIES, Members, first_members
-from fedcross.infer.events import Reporter
-from fedcross.train.checkpoint import Best, Checkpoint, better
-from fedcross.train.config import TrainingConfig
-from fedcross.train.evaluation import Validation
-from fedcross.train.member import MemberState
-from fedcross.train.run_folder import RunFolder
+from fedcross.runtime.reporting import Reporter
+from fedcross.strategies.member import MemberState
+from fedcross.strategies.plan import Plan
+from fedcross.strategies.running_average import blended
+from fedcross.strategies.strategies import STRATEGIES, Members, first_members
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.evaluation.evaluation import Validation
+from fedcross.train.run.checkpoint import Best, Checkpoint, better
+from fedcross.train.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
 

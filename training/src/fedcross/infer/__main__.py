@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from fedcross.backends.choice import BACKENDS
 from fedcross.errors import ConfigError
-from fedcross.infer.answer import answer, events_on_stdout, terminable
-from fedcross.infer.backends import BACKENDS
-from fedcross.infer.events import Reporter
-from fedcross.method.uncertainty import MEASURES
+from fedcross.infer.answer import answer, events_on_stdout
+from fedcross.runtime.reporting import Reporter
+from fedcross.runtime.signals import terminable
+from fedcross.uncertainty.measures import MEASURES
 
 if TYPE_CHECKING:
     from fedcross.infer.segment import SegmentRequest

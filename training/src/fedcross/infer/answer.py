@@ -5,16 +5,15 @@ when whoever reads the events has gone away.
 """
 
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from fedcross.errors import FedCrossError
-from fedcross.infer.events import JsonReporter, PlainReporter, Reporter
+from fedcross.infer.events import JsonReporter
+from fedcross.runtime.reporting import PlainReporter, Reporter
 
 if TYPE_CHECKING:
     from fedcross.infer.segment import Models, SegmentRequest
@@ -118,20 +117,3 @@ def _close_quietly(stream: TextIO) -> None:
         stream.close()
     except BrokenPipeError:
         return
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let a request to terminate unwind the stack as Ctrl-C does, so that nothing is left behind."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be handled
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.infer.geometry import Grid
-from fedcross.infer.segmentation_io import Segment, write_layers
-from fedcross.method.agreement import LabelMap
-from fedcross.model.manifest import Structure
+from fedcross.uncertainty.agreement import LabelMap
+from fedcross.volumes.grid import Grid
+from fedcross.volumes.segmentation_io import Segment, write_layers
+from fedcross.volumes.structure import Structure
 
 
 def write_outlines(

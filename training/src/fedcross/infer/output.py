@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from fedcross.errors import OutputError
-from fedcross.method.uncertainty import MEASURES
+from fedcross.uncertainty.measures import MEASURES
 
 SUMMARY = "summary.json"
 SEGMENTATION = "segmentation.seg.nrrd"

@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.backends.choice import Backend, choose_backend
+from fedcross.ensemble.run import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
 from fedcross.errors import DeviceError, PrecisionError
-from fedcross.infer.backends import Backend, choose_backend
-from fedcross.infer.distance import distance_map
-from fedcross.infer.ensemble import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
-from fedcross.infer.events import Reporter
 from fedcross.infer.outlines import write_outlines
 from fedcross.infer.output import (
     DISTANCE,
@@ -25,15 +23,17 @@ from fedcross.infer.output import (
     UNCERTAINTY,
     OutputFolder,
 )
-from fedcross.infer.preprocess import Prepared, map_on_source, prepare
-from fedcross.infer.region import Region
-from fedcross.infer.segmentation_io import write_segmentation
-from fedcross.infer.stopwatch import Stopwatch
 from fedcross.infer.summary import Summary, UncertaintyMap, summarise
-from fedcross.infer.volume_io import read_volume, write_volume
-from fedcross.method.uncertainty import MEASURES, Measure, upper_bound
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.manifest import Manifest
+from fedcross.runtime.reporting import Reporter
+from fedcross.runtime.stopwatch import Stopwatch
+from fedcross.uncertainty.measures import MEASURES, Measure, upper_bound
+from fedcross.volumes.distance import distance_map
+from fedcross.volumes.prepare import Prepared, map_on_source, prepare
+from fedcross.volumes.region import Region
+from fedcross.volumes.segmentation_io import write_segmentation
+from fedcross.volumes.volume_io import read_volume, write_volume
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class SegmentRequest:
     measure : str
         What the uncertainty map shows.
     device, precision, backend : str
-        As `fedcross.infer.backends.choose_backend` takes them.
+        As `fedcross.backends.choice.choose_backend` takes them.
     roi : Path or None
-        A box to which the segmentation is confined, see `fedcross.infer.region.Region.read`.
+        A box to which the segmentation is confined, see `fedcross.volumes.region.Region.read`.
     localise : bool
         Whether the members read only where the first one sees the structures at a first look, see
-        `fedcross.infer.localise`; a box in `roi` says where already.
+        `fedcross.ensemble.localiser.look`; a box in `roi` says where already.
     save_probabilities, save_members : bool
         Also write each structure's mean probability, and each member's own segmentation.
     for_viewer : bool
         Also write what lets a viewer show everything without computing: the maps of all measures,
-        the outlines (`fedcross.infer.outlines`) and the distances (`fedcross.infer.distance`).
+        the outlines (`fedcross.infer.outlines`) and the distances (`fedcross.volumes.distance`).
     """
 
     bundle: Path

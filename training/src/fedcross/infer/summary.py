@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fedcross.infer.device import Precision
-from fedcross.infer.geometry import Grid
-from fedcross.method.agreement import MM3_PER_ML, LabelMap, agreement
-from fedcross.method.hotspots import find_hotspots
-from fedcross.method.uncertainty import Measure
 from fedcross.model.bundle import Bundle
-from fedcross.model.versions import package_versions
+from fedcross.runtime.device import Precision
+from fedcross.runtime.versions import package_versions
+from fedcross.uncertainty.agreement import MM3_PER_ML, LabelMap, agreement
+from fedcross.uncertainty.hotspots import find_hotspots
+from fedcross.uncertainty.measures import Measure
+from fedcross.volumes.grid import Grid
 
 HOT_SPOT_FRACTION = 0.5
 """Hot is what reaches half of the measure's largest value. For the standard deviation of an even

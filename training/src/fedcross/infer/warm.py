@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from fedcross.infer.device import Precision
-from fedcross.infer.patches import PatchPredictor
+from fedcross.patches.predictor import PatchPredictor
+from fedcross.runtime.device import Precision
 
 if TYPE_CHECKING:
-    from fedcross.infer.backends import Backend
+    from fedcross.backends.choice import Backend
     from fedcross.infer.segment import SegmentRequest
     from fedcross.model.bundle import Bundle
 
@@ -75,7 +75,7 @@ class WarmModels:
         self._opened.close()
 
     def _backend_for(self, request: "SegmentRequest") -> "_KeepingBackend":
-        from fedcross.infer.backends import choose_backend
+        from fedcross.backends.choice import choose_backend
 
         asked = (request.backend, request.device, request.precision)
         if self._backend is None or self._backend[0] != asked:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 from fedcross.errors import ConfigError
 from fedcross.infer.answer import EXIT_DONE, EXIT_INTERRUPTED, answer, events_on_stdout
-from fedcross.infer.resident import resident_bytes
 from fedcross.infer.warm import WarmModels
+from fedcross.runtime.memory import resident_bytes
 
 if TYPE_CHECKING:
     from fedcross.infer.segment import SegmentRequest

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, Self
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import pack_parts, unpack_archive
 from fedcross.model.card import LICENSE_TEXT, model_card
-from fedcross.model.folder import new_folder
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA, check_manifest, read_manifest
 from fedcross.model.monai_files import inference_config, metadata
+from fedcross.runtime.folder import new_folder
 
 if TYPE_CHECKING:
     import torch

@@ -4,71 +4,19 @@ Strict on purpose: unknown keys, out-of-range numbers and unknown networks are r
 imports torch. Triples are (x, y, z).
 """
 
-import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedcross.model.architecture import Architecture
+from fedcross.volumes.preprocessing import Preprocessing
+from fedcross.volumes.structure import Name, Strict, Structure, slug
 
 Text = Annotated[str, Field(max_length=4000)]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
-Millimetres = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=1, le=1024)]
-Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# "^" and "~" separate the fields of Slicer's terminology entries.
-CodeText = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\^~|\x00-\x1f]+$")]
 
 
-def slug(name: str) -> str:
-    """Return a name's ASCII letters and digits, as may stand in a file's name; perhaps nothing."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Code(_Strict):
-    """A coded concept, as in DICOM: scheme, value, meaning."""
-
-    scheme: CodeText = "SCT"
-    value: CodeText
-    meaning: CodeText
-
-
-ANATOMICAL_STRUCTURE = Code(value="123037004", meaning="Anatomical Structure")
-ORGAN = Code(value="113343008", meaning="Organ")
-
-
-class Structure(_Strict):
-    """One segmented structure."""
-
-    name: Name
-    label: Annotated[int, Field(ge=1, le=255, description="Value in label maps; also the channel.")]
-    color: tuple[Unit, Unit, Unit] = (0.9, 0.6, 0.3)
-    category: Code = ANATOMICAL_STRUCTURE
-    type: Code = ORGAN
-
-    @property
-    def slug(self) -> str:
-        """The name as it may stand in a file's name."""
-        return slug(self.name) or f"label_{self.label}"
-
-
-class Preprocessing(_Strict):
-    """How a volume is made into what the networks see; (x, y, z)."""
-
-    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
-    patch_size: tuple[Side, Side, Side]
-    overlap: Annotated[float, Field(ge=0, lt=1, description="Of neighbouring patches.")] = 0.25
-    orientation: Literal["LPS"] = "LPS"
-    intensity: Literal["zscore"] = "zscore"
-    modality: Annotated[str, Field(max_length=40)] = ""
-
-
-class Member(_Strict):
+class Member(Strict):
     """One trained model of the ensemble."""
 
     file: Annotated[str, Field(pattern=r"^models/member_[0-9]{1,3}\.safetensors$")]
@@ -77,25 +25,27 @@ class Member(_Strict):
     rounds: Annotated[int, Field(ge=0)] = 0
 
 
-class Calibration(_Strict):
+class Calibration(Strict):
     """A post-hoc temperature that divides the logits; 1 changes nothing."""
 
     temperature: Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)] = 1.0
 
 
-class Provenance(_Strict):
+class Provenance(Strict):
     """Where a bundle comes from; no paths and no names of people."""
 
     created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     source: Text = ""
-    packages: dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=60)]] = {}
+    packages: dict[Annotated[str, Field(max_length=60)], Annotated[str, Field(max_length=60)]] = (
+        Field(default_factory=dict)
+    )
     configuration_sha256: Sha256 | None = None
     validation: dict[
         Annotated[str, Field(max_length=120)], Annotated[float, Field(allow_inf_nan=False)]
-    ] = {}
+    ] = Field(default_factory=dict)
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Everything needed to run an ensemble, but the weights."""
 
     format_version: Literal[1] = 1

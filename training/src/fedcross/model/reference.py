@@ -15,8 +15,8 @@ from torch import Tensor
 from fedcross.errors import BundleError
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
-from fedcross.model.manifest import Code
-from fedcross.model.versions import package_versions
+from fedcross.runtime.versions import package_versions
+from fedcross.volumes.structure import Code
 
 _MEMBER_KEY = re.compile(r"local_model_(\d+)_state_dict")
 PROSTATE = Code(value="41216001", meaning="Prostate")

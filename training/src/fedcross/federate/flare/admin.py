@@ -28,8 +28,8 @@ from nvflare.fuel.flare_api.api_spec import (
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from nvflare.fuel.hci.proto import MetaKey, MetaStatusValue
 
-from fedcross.federate.coordinator import FederationError, GoneError, UnreachableError
-from fedcross.federate.startup_kit import Kit
+from fedcross.federate.kits.startup_kit import Kit
+from fedcross.federate.supervise.coordinator import FederationError, GoneError, UnreachableError
 
 LOGIN_S = 10.0
 

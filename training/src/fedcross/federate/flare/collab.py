@@ -22,16 +22,16 @@ from nvflare.collab import collab
 from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.errors import FedCrossError
-from fedcross.federate.coordinator import OUTCOME, PAUSE, RESULT, STATUS, Outcome
 from fedcross.federate.flare.filters import filtered
 from fedcross.federate.flare.job import RUN_FOLDER, RUNS, read_terms
-from fedcross.federate.remote import SiteError, together
-from fedcross.federate.remote_run import Standing, run_remotely
-from fedcross.federate.site_settings import load_site_settings
-from fedcross.federate.site_work import Answer, SiteWork, Tensors, credentials
-from fedcross.train.config import TrainingConfig
-from fedcross.train.member import MemberState
-from fedcross.train.run_folder import LOCK
+from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.remote.run import Standing, run_remotely
+from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, credentials
+from fedcross.federate.remote.visits import SiteError, together
+from fedcross.federate.supervise.coordinator import OUTCOME, PAUSE, RESULT, STATUS, Outcome
+from fedcross.strategies.member import MemberState
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.run.folder import LOCK
 
 LONG_POLL_S = 10.0
 PAUSE_S = 1.0

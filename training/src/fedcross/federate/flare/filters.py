@@ -23,10 +23,10 @@ from nvflare.private.fed.app.fl_conf import create_privacy_manager
 from nvflare.private.privacy_manager import Scope
 
 from fedcross.errors import ConfigError
-from fedcross.federate.privacy import changed_by, noised
-from fedcross.federate.site_work import TRAIN
-from fedcross.train.engine_config import EngineConfig
-from fedcross.train.member import MemberState
+from fedcross.federate.privacy.noise import changed_by, noised
+from fedcross.federate.remote.site_work import TRAIN
+from fedcross.strategies.member import MemberState
+from fedcross.train.config.engine import EngineConfig
 
 POLICY = WorkspaceConstants.PRIVACY_CONFIG
 RESULTS = Scope.TASK_RESULT_FILTERS_NAME

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedcross.errors import FedCrossError
-from fedcross.federate.coordinator import OUTCOME, RESULT
 from fedcross.federate.flare.job import RUN_FOLDER, build_job
 from fedcross.federate.flare.start import environment, stop
-from fedcross.federate.provision_kits import CLASSES
-from fedcross.federate.site_settings import SITE_FILE
-from fedcross.infer.answer import terminable
-from fedcross.infer.events import NullReporter, Reporter
-from fedcross.train.config import TrainingConfig
-from fedcross.train.watch import LOG
+from fedcross.federate.kits.contents import CLASSES
+from fedcross.federate.kits.site_settings import SITE_FILE
+from fedcross.federate.supervise.coordinator import OUTCOME, RESULT
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.runtime.signals import terminable
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.run.watch import LOG
 
 JOB = "simulate_job"  # FLARE's name for the one job
 POLL_S = 0.5

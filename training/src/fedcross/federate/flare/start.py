@@ -11,9 +11,9 @@ from types import FrameType
 import psutil
 
 from fedcross.errors import ConfigError, FedCrossError
-from fedcross.federate.provision_kits import place_storage
-from fedcross.federate.site_settings import load_site_settings
-from fedcross.federate.startup_kit import Kit
+from fedcross.federate.kits.contents import place_storage
+from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.kits.startup_kit import Kit
 
 JOBS = (
     "nvflare.private.fed.app.server.runner_process",

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError, OutputError
-from fedcross.model.folder import new_folder
-from fedcross.model.manifest import Preprocessing
-from fedcross.train.data.folders import walk
+from fedcross.runtime.folder import new_folder
+from fedcross.train.data.sources.folders import walk
 from fedcross.train.data.volumes import CaseFiles, Volume
+from fedcross.volumes.preprocessing import Preprocessing
 
 FORM = 1  # of the files here and of the preprocessing; another number makes everything anew
 IMAGE, LABEL = "image.npy", "label.npy"

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedcross.errors import DataError
-from fedcross.train.config_sections import ExplicitSplit, SiteConfig
-from fedcross.train.data.datasets import DATASETS
-from fedcross.train.data.layouts import Found, pair
-from fedcross.train.data.lists import read_list
+from fedcross.train.config.sections import ExplicitSplit, SiteConfig
+from fedcross.train.data.sources.datasets import DATASETS
+from fedcross.train.data.sources.layouts import Found, pair
+from fedcross.train.data.sources.lists import read_list
 from fedcross.train.data.splits import PARTS, SiteCases, split_by_count, split_by_name
 from fedcross.train.data.volumes import CaseFiles
 

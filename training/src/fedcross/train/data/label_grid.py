@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.infer.geometry import Grid, restore_order
+from fedcross.volumes.grid import Grid, restore_order
 
 
 def on_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> NDArray[Any]:

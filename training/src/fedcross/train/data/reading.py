@@ -9,11 +9,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.infer.nifti import inspect
-from fedcross.infer.volume_io import read_volume, without_warnings
-from fedcross.train.data.dicom_series import slices_left_out
 from fedcross.train.data.label_grid import on_image_grid
+from fedcross.train.data.sources.dicom_series import slices_left_out
 from fedcross.train.data.volumes import CaseFiles
+from fedcross.volumes.nifti import inspect
+from fedcross.volumes.volume_io import read_volume, without_warnings
 
 SHOWN_VALUES = 10
 

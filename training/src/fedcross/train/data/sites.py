@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.infer.events import NullReporter, Reporter
-from fedcross.infer.geometry import Grid
-from fedcross.infer.preprocess import prepare
-from fedcross.model.manifest import Preprocessing
-from fedcross.train.config import TrainingConfig
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.cache import VolumeCache, cache_key
 from fedcross.train.data.cases import find_cases
 from fedcross.train.data.reading import in_case, read_case
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import CaseFiles, Site, Volume
+from fedcross.volumes.grid import Grid
+from fedcross.volumes.prepare import prepare
+from fedcross.volumes.preprocessing import Preprocessing
 
 
 def find_all_cases(config: TrainingConfig) -> list[SiteCases]:

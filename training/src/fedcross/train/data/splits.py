@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedcross.errors import DataError
+from fedcross.runtime.seeding import python_generator
 from fedcross.train.data.volumes import CaseFiles
-from fedcross.train.seeding import python_generator
 
 PARTS = ("train", "validation", "test")
 Counts = tuple[int, int, int]

@@ -1,0 +1,144 @@
+"""Members are compiled once for a processor, and made anew where what is kept does not fit."""
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from fedcross.backends import compilation as conversion
+from fedcross.backends.compilation import compiled_member
+from fedcross.backends.compiled_cache import CACHE_VARIABLE
+from fedcross.model.bundle import Bundle
+from fedcross.runtime import device
+from fedcross.runtime.device import Precision
+
+pytest.importorskip("openvino")
+
+
+class Compiled:
+    """A compiled member that is nothing but its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def export_model(self, file: BytesIO) -> None:
+        file.write(self.data)
+
+
+class Processor:
+    """OpenVINO on some processor: `Core` as far as it is used here."""
+
+    def __init__(self, name: str = "CPU", *abilities: str, refuses: bool = False) -> None:
+        self._properties = {"FULL_DEVICE_NAME": name, "OPTIMIZATION_CAPABILITIES": list(abilities)}
+        self._refuses = refuses
+        self.read = 0
+
+    def get_property(self, device: str, name: str) -> object:
+        assert device == "CPU"
+        return self._properties[name]
+
+    def import_model(self, file: BytesIO, device: str, settings: dict[str, str]) -> Compiled:
+        if self._refuses:
+            raise RuntimeError("built for another runtime")
+        self.read += 1
+        return Compiled(file.read())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
+    """Which members were made, one after the other; the real thing is in `test_backends`."""
+    done: list[tuple[int, Precision]] = []
+
+    def make(
+        core: object, bundle: Bundle, index: int, precision: Precision, settings: dict[str, str]
+    ) -> Compiled:
+        assert (
+            settings["INFERENCE_PRECISION_HINT"]
+            == {
+                "fp32": "f32",
+                "bf16": "bf16",
+                "fp16": "f16",
+            }[precision]
+        )
+        done.append((index, precision))
+        return Compiled(f"{index} {precision}".encode())
+
+    monkeypatch.setattr(conversion, "_compiled_anew", make)
+    return done
+
+
+def test_a_member_is_compiled_once(bundle: Bundle, made: list[tuple[int, Precision]]) -> None:
+    core = Processor()
+    for _ in range(3):
+        assert compiled_member(core, bundle, 0, "fp32").data == b"0 fp32"
+        assert compiled_member(core, bundle, 1, "fp32").data == b"1 fp32"
+    assert made == [(0, "fp32"), (1, "fp32")]
+    assert core.read == 4
+
+
+def test_each_precision_is_compiled_by_itself(
+    bundle: Bundle, made: list[tuple[int, Precision]]
+) -> None:
+    for _ in range(2):
+        assert compiled_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
+        assert compiled_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
+        assert compiled_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
+    assert made == [(0, "fp32"), (0, "bf16"), (0, "fp16")]
+
+
+@pytest.mark.parametrize("what", ["processor", "abilities", "held to fewer", "version"])
+def test_for_another_processor_or_version_it_is_compiled_anew(
+    bundle: Bundle,
+    cache: Path,
+    made: list[tuple[int, Precision]],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    compiled_member(Processor("A", "FP32"), bundle, 0, "fp32")
+    other = Processor("A", "FP32")
+    if what == "processor":
+        other = Processor("B", "FP32")
+    elif what == "abilities":
+        other = Processor("A", "FP32", "BF16")
+    elif what == "held to fewer":
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    else:
+
+        class Newer:
+            @staticmethod
+            def get_version() -> str:
+                return "2099.1-123-abc"
+
+        monkeypatch.setattr(conversion, "openvino", Newer)
+    compiled_member(other, bundle, 0, "fp32")
+    assert made == [(0, "fp32"), (0, "fp32")]
+    assert len(list(cache.rglob("member_0"))) == 2
+
+
+def test_what_openvino_refuses_to_read_is_compiled_anew(
+    bundle: Bundle, made: list[tuple[int, Precision]]
+) -> None:
+    compiled_member(Processor(), bundle, 0, "fp32")
+    assert compiled_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
+    assert made == [(0, "fp32"), (0, "fp32")]
+
+
+def test_of_processors_on_which_nothing_was_measured_the_network_stays_as_it_is(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = bundle.load_member(0)
+    monkeypatch.setattr(device.platform, "machine", lambda: "arm64")
+    assert conversion._with_less_to_compute(network, "fp32") is network
+    monkeypatch.setattr(device.platform, "machine", lambda: "AMD64")
+    kinds = {
+        precision: type(conversion._with_less_to_compute(bundle.load_member(0), precision)).__name__
+        for precision in ("fp32", "bf16", "fp16")
+    }
+    assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet", "fp16": "ComposedUNet"}

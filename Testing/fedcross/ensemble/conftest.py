@@ -1,0 +1,21 @@
+from tiny_ensemble import (
+    back_end,
+    blobs,
+    bundle,
+    image_path,
+    lopsided,
+    make_bundle,
+    single_thread,
+    volume,
+)
+
+__all__ = [  # fixtures
+    "back_end",
+    "blobs",
+    "bundle",
+    "image_path",
+    "lopsided",
+    "make_bundle",
+    "single_thread",
+    "volume",
+]

@@ -1,0 +1,194 @@
+import json
+import ssl
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedcross.errors import ConfigError
+from fedcross.federate.kits.contents import place_storage
+from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.kits.startup_kit import open_kit
+
+TRIO = Federation("prostate", ("north", "south", "east"), "localhost", 18002)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("federation") / "kits"
+    init_federation(folder, TRIO)
+    return folder
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_everybody_has_a_kit_that_knows_the_server(made: Path) -> None:
+    server = open_kit(made / "server", "server")
+    assert (server.name, server.federation) == ("localhost", "prostate")
+    for name in TRIO.sites:
+        kit = open_kit(made / "sites" / name, "site")
+        assert (kit.name, kit.host, kit.port) == (name, "localhost", 18002)
+    assert open_kit(made / "admin", "admin").federation == "prostate"
+    assert sorted(path.name for path in made.iterdir()) == [
+        "README.txt",
+        "admin",
+        "authority",
+        "project.yml",
+        "server",
+        "sites",
+    ]
+
+
+def test_nobody_but_the_owner_can_read_anything(made: Path) -> None:
+    for path in (made, *made.rglob("*")):
+        allowed = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == allowed, path
+
+
+def test_the_authoritys_key_is_in_nobodys_kit(made: Path) -> None:
+    authority = read(made / "authority" / "cert.json")["root_pri_key"]
+    assert "PRIVATE KEY" in authority
+    secret = authority.splitlines()[1]
+    for path in (*(made / "server").rglob("*"), *(made / "sites").rglob("*")):
+        assert path.is_dir() or secret not in path.read_text(encoding="utf-8")
+
+
+def test_each_kits_certificate_is_signed_by_the_federations_authority(made: Path) -> None:
+    for path in (made / "server", made / "admin", made / "sites" / "north"):
+        kit = open_kit(path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_cert_chain(kit.certificate, kit.key)
+        context.load_verify_locations(kit.authority)
+        checked = subprocess.run(
+            ["openssl", "verify", "-CAfile", kit.authority, kit.certificate],
+            capture_output=True,
+            text=True,
+        )
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_no_code_comes_with_a_job_and_no_file_can_be_looked_at(made: Path) -> None:
+    for kit in (made / "server", made / "sites" / "north"):
+        policy = read(kit / "local" / "authorization.json")["permissions"]
+        assert list(policy) == ["project_admin"]
+        assert policy["project_admin"]["byoc"] == "none"
+        assert policy["project_admin"]["shell_commands"] == "none"
+        resources = read(kit / "local" / "resources.json")
+        assert resources["class_list_enforcement_mode"] == "enforce"
+        assert resources["class_allow_list"][0] == "fedcross.federate."
+        assert not any(
+            "stream" in each["id"] or "log" in each["id"] for each in resources["components"]
+        )
+    assert (
+        read(made / "sites" / "north" / "local" / "resources.json")["allow_log_streaming"] is False
+    )
+
+
+def test_jobs_and_snapshots_stay_in_the_servers_kit_wherever_it_goes(
+    made: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.joinpath("local").mkdir(parents=True)
+    resources = made / "server" / "local" / "resources.json"
+    (moved / "local" / "resources.json").write_bytes(resources.read_bytes())
+    place_storage(moved)
+    text = (moved / "local" / "resources.json").read_text(encoding="utf-8")
+    assert "/tmp/nvflare" not in resources.read_text(encoding="utf-8")
+    assert text.count(str(moved / "storage")) == 2
+
+
+def test_the_readme_says_which_folder_goes_to_whom(made: Path) -> None:
+    text = (made / "README.txt").read_text(encoding="utf-8")
+    assert "sites/north" in text
+    assert "leaves this machine never" in text
+    assert "TCP port 18002" in text
+
+
+def test_a_hospital_fills_in_its_own_settings(made: Path) -> None:
+    settings = load_site_settings(made / "sites" / "north")
+    assert settings.share == ("loss", "validation", "cases")
+    assert settings.device == "auto"
+    assert "south, east" in (made / "sites/north/local/site.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('data = "here"', "absolute"),
+        ('data = "/d"\nshare = ["weights"]', "share"),
+        ('data = "/d"\ndevise = "cpu"', "did you mean device"),
+        ("", "data is missing"),
+        ("data = ", "not valid TOML"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "site.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        load_site_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("federation", "words"),
+    [
+        (Federation("x", ("a", "a"), "localhost", 8002), "different names"),
+        (Federation("x", (), "localhost", 8002), "none"),
+        (Federation("x", ("Saint Mary",), "localhost", 8002), "Saint Mary"),
+        (Federation("x", ("../up",), "localhost", 8002), "up"),
+        (Federation("x", ("a",), "local host", 8002), "server"),
+        (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
+        (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
+        (Federation("x", ("hub",), "hub", 8002), "as the server"),
+    ],
+)
+def test_a_federation_that_cannot_be_leaves_nothing_behind(
+    tmp_path: Path, federation: Federation, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        init_federation(tmp_path / "kits", federation)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kits_are_never_replaced(made: Path) -> None:
+    before = (made / "authority" / "cert.json").read_bytes()
+    with pytest.raises(ConfigError, match="exists already"):
+        init_federation(made, TRIO)
+    assert (made / "authority" / "cert.json").read_bytes() == before
+
+
+def test_what_breaks_in_the_middle_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kit: Path, name: str, sites: object) -> None:
+        raise ConfigError("broken")
+
+    monkeypatch.setattr("fedcross.federate.kits.provision.settle_site", fail)
+    with pytest.raises(ConfigError, match="broken"):
+        init_federation(tmp_path / "kits", TRIO)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kit_of_another_kind_and_no_kit_are_refused(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="kit of a hospital; that of the coordinator is needed"):
+        open_kit(made / "sites" / "north", "admin")
+    with pytest.raises(ConfigError, match="no startup kit"):
+        open_kit(tmp_path)
+    (tmp_path / "startup").mkdir()
+    (tmp_path / "startup" / "fed_client.json").write_text('{"servers": []}', encoding="utf-8")
+    with pytest.raises(ConfigError, match="damaged"):
+        open_kit(tmp_path)
+
+
+def test_kits_are_made_in_silence(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from fedcross.federate.kits.provision import Federation, init_federation\n"
+        f"init_federation(Path({str(tmp_path / 'k')!r}), Federation('x', ('a',), '127.0.0.1', 8002))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""

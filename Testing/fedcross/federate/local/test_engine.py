@@ -1,0 +1,263 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.local.engine import run_local
+from fedcross.model.bundle import open_bundle, verify_bundle
+from fedcross.train.config.configuration import load_config
+from fedcross.train.run.export import export_run
+from fedcross.train.run.folder import RunFolder
+from tiny_federation import tiny_config, write_federation
+
+# A run that says where it is and waits there to be killed.
+CHILD = """
+import sys, time, torch
+from pathlib import Path
+from fedcross.federate.local.engine import run_local
+from fedcross.runtime.reporting import NullReporter
+from fedcross.train.config.configuration import load_config
+
+class Waits(NullReporter):
+    def progress(self, done, total, stage):
+        if (stage, done) == ("train", int(sys.argv[3])):
+            print("here", flush=True)
+            time.sleep(120)
+
+torch.set_num_threads(1)
+run_local(load_config(Path(sys.argv[1])), Path(sys.argv[2]), device="cpu", reporter=Waits())
+"""
+
+
+class Interrupts:
+    """Sends a signal to the process when the training has come so far."""
+
+    def __init__(self, at: int, number: signal.Signals) -> None:
+        self.at, self.number = at, number
+
+    def stage(self, name: str, message: str) -> None:
+        pass
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        if (stage, done) == ("train", self.at):
+            signal.raise_signal(self.number)
+
+    def log(self, message: str) -> None:
+        pass
+
+
+def final_tensors(run: Path) -> list[dict[str, torch.Tensor]]:
+    checkpoint = RunFolder(run).checkpoints.latest()
+    assert checkpoint is not None
+    return [member.to_tensors() for member in checkpoint.members]
+
+
+def assert_same_end(first: Path, second: Path) -> None:
+    for left, right in zip(final_tensors(first), final_tensors(second), strict=True):
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[key], right[key]) for key in left)
+    figures = [metrics(run) for run in (first, second)]
+    for lines in figures:
+        for line in lines:
+            line.pop("seconds", None)
+    assert figures[0] == figures[1]
+    assert (first / "test.json").read_text() == (second / "test.json").read_text()
+
+
+def metrics(run: Path) -> list[dict[str, object]]:
+    text = (run / "metrics.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def visits(run: Path) -> list[list[object]]:
+    """Sites by round and member, as they were visited."""
+    lines = [line for line in metrics(run) if "member" in line]
+    rounds = max(int(str(line["round"])) for line in lines)
+    return [[line["site"] for line in lines if line["round"] == n + 1] for n in range(rounds)]
+
+
+@pytest.fixture(scope="module")
+def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_federation(tmp_path_factory.mktemp("federation"), rounds=3, local_epochs=2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    run_local(load_config(config_path), out, device="cpu")
+    return out
+
+
+def test_the_members_go_where_the_schedule_sends_them(undisturbed: Path) -> None:
+    plan = json.loads((undisturbed / "schedule.json").read_text(encoding="utf-8"))
+    assert visits(undisturbed) == [
+        [plan["sites"][site] for site in row] for row in plan["schedule"]
+    ]
+    assert len(plan["schedule"]) == 3
+    assert all(sorted(row) == [0, 1] for row in plan["schedule"])
+
+
+def test_a_run_leaves_its_best_and_last_rounds_and_its_figures(undisturbed: Path) -> None:
+    run = RunFolder(undisturbed)
+    scores = {
+        line["round"]: line["validation"]["mean"]
+        for line in metrics(undisturbed)
+        if "validation" in line
+    }
+    assert list(scores) == [1, 2, 3]
+    last = run.checkpoints.latest()
+    assert last is not None
+    assert last.best is not None
+    assert last.best.dice == max(scores.values()) == scores[last.best.round]
+    assert run.checkpoints.rounds() == sorted({2, 3, last.best.round})
+    test = run.read("test.json")
+    assert test["round"] == last.best.round
+    assert list(test["sites"]) == ["s0", "s1"]
+    assert [member.epochs_done for member in last.members] == [6, 6]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_a_run_killed_in_the_middle_of_a_round_ends_as_if_nothing_had_happened(
+    config_path: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    # Of 12 epochs: round 2 is epochs 5 to 8, so 7 is half of its second member's visit.
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(config_path), str(out), "7"], stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    with child.stdout:
+        assert child.stdout.readline() == b"here\n"
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+    assert RunFolder(out).checkpoints.rounds() == [1]
+    assert [line["round"] for line in metrics(out) if "member" in line] == [1, 1, 2]
+    run_local(load_config(config_path), out, resume=True, device="cpu")
+    assert_same_end(out, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_rounds_and_can_go_on(
+    config_path: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    config, out = load_config(config_path), tmp_path / "run"
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run_local(config, out, device="cpu", reporter=Interrupts(9, number))
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert RunFolder(out).checkpoints.rounds() == [1, 2]
+    run_local(config, out, resume=True, device="cpu")
+    assert_same_end(out, undisturbed)
+
+
+def test_a_run_interrupted_before_its_first_round_begins_anew(
+    config_path: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    config, out = load_config(config_path), tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_local(config, out, device="cpu", reporter=Interrupts(1, signal.SIGINT))
+    run_local(config, out, resume=True, device="cpu")
+    assert_same_end(out, undisturbed)
+
+
+def test_resuming_a_finished_run_trains_nothing(config_path: Path, tmp_path: Path) -> None:
+    path = write_federation(tmp_path, sites=1, rounds=1, kind="fedcross")
+    out = tmp_path / "run"
+    run_local(load_config(path), out, device="cpu")
+    started = {"status.json", "train.log", "environment.json"}  # these say that it was
+
+    def results() -> dict[Path, bytes]:
+        files = (file for file in out.rglob("*") if file.is_file() and file.name not in started)
+        return {file: file.read_bytes() for file in files}
+
+    before = results()
+    run_local(load_config(path), out, resume=True, device="cpu")
+    assert results() == before
+    starts = RunFolder(out).read("environment.json")["starts"]
+    assert [start["rounds_done"] for start in starts] == [0, 1]
+
+
+def test_one_member_walks_the_sites_alone(tmp_path: Path) -> None:
+    config = tiny_config(
+        tmp_path, sites=3, cases=1, split=(1, 0, 0), kind="fedcross", rounds=6, schedule="latin"
+    )
+    run_local(config, tmp_path / "run", device="cpu")
+    walked = [row[0] for row in visits(tmp_path / "run")]
+    assert sorted(walked[:3]) == sorted(walked[3:]) == ["s0", "s1", "s2"]
+    (tensors,) = final_tensors(tmp_path / "run")
+    assert bytes(tensors["last_site"].tolist()).decode() == walked[-1]
+
+
+def test_without_validation_the_last_round_is_tested_and_exported(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, sites=1, cases=2, split=(1, 0, 1), rounds=2)
+    run_local(config, tmp_path / "run", device="cpu")
+    assert RunFolder(tmp_path / "run").read("test.json")["round"] == 2
+    bundle = export_run(tmp_path / "run", tmp_path / "bundle")
+    assert bundle.manifest.members[0].rounds == 2
+
+
+def test_validation_may_be_rarer_than_rounds(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, sites=1, rounds=5, extra="validate_every = 2")
+    run_local(config, tmp_path / "run", device="cpu")
+    validated = [line["round"] for line in metrics(tmp_path / "run") if "validation" in line]
+    assert validated == [2, 4, 5]
+
+
+def test_an_exploding_run_says_so_and_keeps_its_folder(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, sites=1, local_epochs=3, extra="learning_rate = 1e30")
+    with pytest.raises(ConfigError, match="at s0 in round 1"):
+        run_local(config, tmp_path / "run", device="cpu")
+    assert RunFolder(tmp_path / "run").exists
+
+
+def test_the_bundle_holds_the_members_and_where_they_come_from(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    export_run(undisturbed, tmp_path / "bundle", which="last")
+    manifest = verify_bundle(tmp_path / "bundle")
+    checkpoint = RunFolder(undisturbed).checkpoints.latest()
+    assert checkpoint is not None
+    with open_bundle(tmp_path / "bundle") as bundle:
+        for k, member in enumerate(checkpoint.members):
+            tensors = bundle.member_tensors(k)
+            assert all(torch.equal(tensors[key], value) for key, value in member.weights.items())
+            assert bundle.manifest.members[k].last_site == member.last_site
+    assert manifest.sites == ("s0", "s1")
+    assert manifest.schedule is not None
+    assert len(manifest.schedule) == 3
+    assert manifest.structures[0].name == "Blob"
+    recorded = json.loads((undisturbed / "config.json").read_text(encoding="utf-8"))
+    assert manifest.provenance.configuration_sha256 == recorded["sha256"]
+    assert "validation Dice, mean" in manifest.provenance.validation
+    metadata = (tmp_path / "bundle" / "configs" / "metadata.json").read_text(encoding="utf-8")
+    assert str(tmp_path.parent) not in metadata
+    assert "s0/images" not in metadata
+
+
+def test_the_best_round_is_exported_unless_the_last_is_asked_for(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    best = RunFolder(undisturbed).read("test.json")["round"]
+    assert export_run(undisturbed, tmp_path / "b").manifest.members[0].rounds == best
+    with pytest.raises(ConfigError, match="best or last, got 'first'"):
+        export_run(undisturbed, tmp_path / "c", which="first")
+
+
+def test_nothing_to_export_is_said(config_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has no config\.json: it holds no run"):
+        export_run(tmp_path, tmp_path / "bundle")
+    with pytest.raises(KeyboardInterrupt):
+        run_local(
+            load_config(config_path),
+            tmp_path / "run",
+            device="cpu",
+            reporter=Interrupts(1, signal.SIGINT),
+        )
+    with pytest.raises(CheckpointError, match="has not finished a round yet"):
+        export_run(tmp_path / "run", tmp_path / "bundle")

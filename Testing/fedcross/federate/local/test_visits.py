@@ -1,0 +1,97 @@
+"""Visits side by side."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedcross.federate.local import visits as visits_module
+from fedcross.federate.local.engine import FederationData
+from fedcross.federate.local.visits import LocalVisits
+from fedcross.runtime.reporting import NullReporter
+from fedcross.strategies.member import MemberState
+from fedcross.strategies.plan import make_plan
+from fedcross.strategies.strategies import first_members
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.run.folder import RunFolder
+
+CPU = torch.device("cpu")
+
+
+class Counts(NullReporter):
+    """Keeps the progress it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, int]] = []
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self.heard.append((done, total))
+
+
+def one_round(
+    config: TrainingConfig, data: FederationData, folder: Path, devices: int
+) -> tuple[list[MemberState | None], list[dict[str, object]], Counts]:
+    counts, run = Counts(), RunFolder(folder)
+    folder.mkdir()
+    plan = make_plan(config, [len(site.train) for site in data.sites])
+    visits = LocalVisits(config, plan, data.sites, [CPU] * devices, run, counts)
+    after = list(visits(first_members(config), [1, 0], 0))
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.metrics()]
+    return after, lines, counts
+
+
+def test_members_on_several_devices_end_as_one_after_another(
+    small: TrainingConfig, small_data: FederationData, tmp_path: Path
+) -> None:
+    alone, told, heard = one_round(small, small_data, tmp_path / "one", devices=1)
+    together, told_together, heard_together = one_round(
+        small, small_data, tmp_path / "two", devices=2
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert one is not None
+        assert other is not None
+        state, twin = one.state(), other.state()
+        assert state.keys() == twin.keys()
+        assert all(torch.equal(state[name], twin[name]) for name in state)
+    assert told == told_together
+    assert heard.heard == heard_together.heard == [(1, 6), (2, 6)]
+
+
+def test_visits_on_two_devices_run_at_the_same_time(
+    small: TrainingConfig,
+    small_data: FederationData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both, original = threading.Barrier(2, timeout=30), visits_module.visit
+
+    def meets(*given: object) -> object:
+        both.wait()  # broken, unless the other visit is under way
+        return original(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(visits_module, "visit", meets)
+    after, _, _ = one_round(small, small_data, tmp_path / "run", devices=2)
+    assert all(after)
+
+
+def test_a_device_is_free_again_after_a_visit_that_failed(
+    small: TrainingConfig,
+    small_data: FederationData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = visits_module.visit
+    failing = iter([True, False, False])
+
+    def fails_once(*given: object) -> object:
+        if next(failing):
+            raise ValueError("once")
+        return original(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(visits_module, "visit", fails_once)
+    plan = make_plan(small, [2, 1])
+    visits = LocalVisits(small, plan, small_data.sites, [CPU], RunFolder(tmp_path), NullReporter())
+    with pytest.raises(ValueError, match="once"):
+        list(visits(first_members(small), [0, 1], 0))
+    assert len(list(visits(first_members(small), [0, 1], 0))) == 2

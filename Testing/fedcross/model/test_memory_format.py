@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from fedcross.model.architecture import Norm, UNetArchitecture
+from fedcross.model.memory_format import memory_format
+from fedcross.model.networks import build_network, initialise
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+NORMS: tuple[Norm, ...] = ("batch", "instance", "group")
+
+
+def network(norm: Norm) -> torch.nn.Module:
+    made = build_network(UNetArchitecture(base_channels=16, norm=norm))
+    initialise(made, torch.Generator().manual_seed(0))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("norm", "training"),
+    [("batch", False), ("instance", False), ("instance", True), ("group", False), ("group", True)],
+)
+def test_a_network_is_exact_on_patches_that_are_almost_constant(norm: Norm, training: bool) -> None:
+    patches = 10 + 0.01 * torch.randn(2, 1, 16, 48, 48, generator=torch.Generator().manual_seed(1))
+    made = network(norm).train(training)
+    with torch.no_grad():
+        expected = made.double()(patches.double()).softmax(1)
+        made.float().to(memory_format=memory_format(made, CPU))
+        got = made(patches).softmax(1)
+    assert (got - expected).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_gpu_has_channels_last_whatever_the_normalisation(norm: Norm) -> None:
+    assert memory_format(network(norm), GPU) == torch.channels_last_3d
+
+
+def test_channels_are_last_through_the_whole_network_though_an_image_has_but_one() -> None:
+    made = network("batch").eval()
+    made.to(memory_format=memory_format(made, CPU))
+    # What enters the last convolution: with one thread PyTorch computes that one, of 1x1x1, otherwise.
+    entering: list[torch.Tensor] = []
+    made.outconv.register_forward_pre_hook(lambda _, inputs: entering.extend(inputs))
+    with torch.no_grad():
+        made(torch.zeros(2, 1, 16, 16, 16))
+    assert entering[0].is_contiguous(memory_format=torch.channels_last_3d)

@@ -1,0 +1,291 @@
+"""The algorithms, with visits that are sums: every tensor grows by what its site adds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fedcross.errors import ConfigError
+from fedcross.strategies.member import MemberState
+from fedcross.strategies.method_config import MethodConfig
+from fedcross.strategies.plan import Plan, make_plan
+from fedcross.strategies.running_average import blended
+from fedcross.strategies.strategies import POOLED, STRATEGIES, Members, first_members
+from fedcross.train.config.configuration import TrainingConfig
+from tiny_federation import tiny_config
+
+NORM = frozenset({"norm.weight"})
+
+
+def member(index: int = 0, value: float = 0.0) -> MemberState:
+    weights = {"conv.weight": torch.tensor([value]), "norm.weight": torch.tensor([value])}
+    return MemberState(index, weights, {})
+
+
+def plan(method: MethodConfig, cases: Sequence[int] = (1, 1, 1), **options: Any) -> Plan:
+    return Plan(method, tuple(cases), options.get("schedule"), NORM, seed=options.get("seed", 0))
+
+
+class Adds:
+    """Site s adds 10 ** s, the momentum becomes what was added; an absent site gives nothing."""
+
+    def __init__(self, absent: dict[int, set[int]] | None = None) -> None:
+        self.absent = absent or {}
+        self.asked: list[tuple[int, int, int]] = []  # member, site, round
+
+    def __call__(
+        self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
+    ) -> Iterator[MemberState | None]:
+        for one, site in zip(members, sites, strict=True):
+            self.asked.append((one.index, site, round_index))
+            if site in self.absent.get(round_index, ()):
+                yield None
+                continue
+            step = torch.tensor([10.0**site])
+            yield replace(
+                one,
+                weights={name: tensor + step for name, tensor in one.weights.items()},
+                optimizer={f"momentum_buffer.{name}": step for name in one.weights},
+                epochs_done=one.epochs_done + 1,
+                rounds_done=one.rounds_done + 1,
+                last_site=str(site),
+            )
+
+
+def run(
+    method: MethodConfig, members: Members, visits: Adds, *, rounds: int = 1, **options: Any
+) -> list[Members]:
+    """The members after each round."""
+    strategy = STRATEGIES[method.kind]
+    return list(strategy(members, plan(method, **options), visits, range(rounds)))
+
+
+def values(members: Members, name: str = "conv.weight") -> list[float]:
+    return [one.weights[name].item() for one in members]
+
+
+def test_fedcross_sends_each_member_where_the_schedule_says_and_averages_nothing() -> None:
+    visits = Adds()
+    schedule = ((2, 0), (1, 2))
+    done = run(
+        MethodConfig(kind="fedcross-ens", local_epochs=1),
+        (member(0), member(1)),
+        visits,
+        rounds=2,
+        schedule=schedule,
+    )
+    assert visits.asked == [(0, 2, 0), (1, 0, 0), (0, 1, 1), (1, 2, 1)]
+    assert [values(members) for members in done] == [[100, 1], [110, 101]]
+
+
+def test_a_member_whose_visit_fails_goes_on_as_it_was() -> None:
+    done = run(
+        MethodConfig(kind="fedcross-ens"),
+        (member(0), member(1)),
+        Adds({0: {2}}),
+        rounds=2,
+        schedule=((2, 0), (1, 2)),
+    )
+    assert [values(members) for members in done] == [[0, 1], [10, 101]]
+    assert [one.rounds_done for one in done[-1]] == [1, 2]
+
+
+def test_fedavg_sends_the_model_to_all_sites_and_weighs_them_by_their_cases() -> None:
+    visits = Adds()
+    method = MethodConfig(kind="fedavg", local_epochs=1)
+    # (30 * 1 + 10 * 10 + 60 * 100) / 100 = 61.3 a round
+    done = run(method, (member(),), visits, rounds=2, cases=(30, 10, 60))
+    assert visits.asked == [(site, site, r) for r in range(2) for site in range(3)]
+    assert [values(members) for members in done] == [
+        [pytest.approx(61.3)],
+        [pytest.approx(122.6)],
+    ]
+    (model,) = done[-1]
+    assert (model.index, model.epochs_done, model.rounds_done, model.last_site) == (0, 2, 2, None)
+    assert model.optimizer["momentum_buffer.conv.weight"].item() == pytest.approx(61.3)
+
+
+def test_fedavg_may_weigh_all_sites_the_same_and_forget_the_momentum() -> None:
+    method = MethodConfig(kind="fedavg", weighting="equal", optimizer_state="reset")
+    ((model,),) = run(method, (member(),), Adds(), cases=(30, 10, 60))
+    assert model.weights["conv.weight"].item() == 37  # (1 + 10 + 100) / 3
+    assert model.optimizer == {}
+
+
+def test_the_mean_is_over_those_who_came_and_nobody_changes_nothing() -> None:
+    method = MethodConfig(kind="fedavg")
+    done = run(
+        method, (member(value=5.0),), Adds({0: {1}, 1: {0, 1, 2}}), rounds=2, cases=(1, 7, 3)
+    )
+    assert values(done[0]) == [5 + (1 * 1 + 3 * 100) / 4]
+    assert done[1] == done[0]
+
+
+def test_fedbn_averages_all_but_the_normalisation_layers() -> None:
+    method = MethodConfig(kind="fedbn", local_epochs=1)
+    start = tuple(member(k) for k in range(3))
+    once, twice = run(method, start, Adds(), rounds=2)
+    assert values(once) == [37, 37, 37]
+    assert values(once, "norm.weight") == [1, 10, 100]
+    assert values(twice) == [74, 74, 74]
+    assert values(twice, "norm.weight") == [2, 20, 200]
+    for site, one in enumerate(twice):
+        assert one.optimizer["momentum_buffer.conv.weight"].item() == 37
+        assert one.optimizer["momentum_buffer.norm.weight"].item() == 10**site
+
+
+def test_a_site_that_is_away_gets_fedbns_mean_but_keeps_its_own_layers() -> None:
+    start = tuple(member(k) for k in range(3))
+    (done,) = run(MethodConfig(kind="fedbn"), start, Adds({0: {1}}))
+    assert values(done) == [50.5, 50.5, 50.5]
+    assert values(done, "norm.weight") == [1, 0, 100]
+    (nobody,) = run(MethodConfig(kind="fedbn"), start, Adds({0: {0, 1, 2}}))
+    assert values(nobody) == values(nobody, "norm.weight") == [0, 0, 0]
+
+
+def test_fedbn_may_forget_the_momentum_of_every_layer() -> None:
+    method = MethodConfig(kind="fedbn", optimizer_state="reset")
+    (done,) = run(method, tuple(member(k) for k in range(3)), Adds())
+    assert [one.optimizer for one in done] == [{}, {}, {}]
+    assert values(done, "norm.weight") == [1, 10, 100]
+
+
+def test_local_models_stay_at_home() -> None:
+    done = run(MethodConfig(kind="local"), tuple(member(k) for k in range(3)), Adds(), rounds=2)
+    assert values(done[-1]) == [2, 20, 200]
+
+
+def test_the_centralised_model_visits_the_pool() -> None:
+    visits = Adds()
+    run(MethodConfig(kind="centralised"), (member(),), visits, rounds=2)
+    assert visits.asked == [(0, POOLED, 0), (0, POOLED, 1)]
+
+
+@pytest.mark.parametrize("kind", list(STRATEGIES))
+def test_going_on_from_any_round_ends_the_same(kind: Any) -> None:
+    method = MethodConfig(kind=kind, local_epochs=1)
+    alone = kind in ("fedcross", "fedavg", "fedprox", "centralised")
+    start = tuple(member(k) for k in range(1 if alone else 3))
+    settled = plan(method, (3, 2, 5), schedule=((2, 0, 1), (1, 2, 0), (0, 1, 2)))
+    if alone:
+        settled = replace(settled, schedule=((2,), (0,), (1,)))
+    strategy = STRATEGIES[kind]
+    whole = list(strategy(start, settled, Adds(), range(3)))
+    again = list(strategy(whole[0], settled, Adds(), range(1, 3)))
+    assert again == whole[1:]
+
+
+# What is away is drawn from the seed and the round alone.
+
+
+def test_as_many_sites_take_part_as_asked_and_each_gets_its_turn() -> None:
+    half = plan(MethodConfig(kind="fedavg", participation=0.5), [1] * 6)
+    rounds = [half.absent(r) for r in range(40)]
+    assert {len(absent) for absent in rounds} == {3}
+    assert frozenset.union(*rounds) == set(range(6))
+    assert rounds == [half.absent(r) for r in range(40)]
+    assert rounds != [replace(half, seed=1).absent(r) for r in range(40)]
+    assert all(not plan(MethodConfig()).absent(r) for r in range(5))
+    tenth = plan(MethodConfig(participation=0.1), [1] * 3)
+    assert {len(tenth.absent(r)) for r in range(9)} == {2}
+
+
+def test_visits_fail_as_often_as_asked() -> None:
+    shaky = plan(MethodConfig(kind="fedavg", dropout=0.25), [1] * 4)
+    missed = sum(len(shaky.absent(r)) for r in range(1000))
+    assert missed / 4000 == pytest.approx(0.25, abs=0.03)  # 4 standard deviations: 0.027
+
+
+# What never leaves a site.
+
+
+def staying(kind: Any, **options: Any) -> list[bool]:
+    settled = plan(MethodConfig(kind=kind, **options))
+    names = ("weights.conv.weight", "weights.norm.weight", "optimizer.momentum_buffer.conv.weight")
+    return [settled.stays(name) for name in (*names, "optimizer.momentum_buffer.norm.weight")]
+
+
+def test_each_method_says_what_stays_at_a_site() -> None:
+    assert staying("fedcross") == [False, False, False, False]
+    assert staying("fedavg") == [False, False, False, False]
+    assert staying("fedavg", optimizer_state="reset") == [False, False, True, True]
+    assert staying("fedbn") == [False, True, False, True]
+    assert staying("fedbn", optimizer_state="reset") == [False, True, True, True]
+    assert staying("local") == staying("centralised") == [True, True, True, True]
+
+
+# Plans and beginnings, from configurations.
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    folder = tmp_path_factory.mktemp("sites")
+    return tiny_config(folder, sites=3, cases=1, split=(1, 0, 0), rounds=4)
+
+
+def of_kind(config: TrainingConfig, kind: Any) -> TrainingConfig:
+    return config.model_copy(update={"method": config.method.model_copy(update={"kind": kind})})
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("fedcross", 1),
+        ("fedcross-ens", 3),
+        ("fedavg", 1),
+        ("fedprox", 1),
+        ("fedbn", 3),
+        ("local", 3),
+        ("centralised", 1),
+    ],
+)
+def test_methods_have_as_many_members_as_they_need(
+    config: TrainingConfig, kind: str, count: int
+) -> None:
+    members = first_members(of_kind(config, kind))
+    assert [one.index for one in members] == list(range(count))
+    first = [one.weights["outconv.weight"] for one in members]
+    # FedBN's sites begin with one model, so that its mean means something; the others' members differ.
+    alike = all(torch.equal(first[0], other) for other in first[1:])
+    assert alike is (count == 1 or kind == "fedbn")
+
+
+def test_only_fedcross_has_a_schedule(config: TrainingConfig) -> None:
+    settled = make_plan(config, [1, 1, 1])
+    assert settled.schedule is not None
+    assert len(settled.schedule) == 4
+    assert make_plan(of_kind(config, "fedavg"), [1, 1, 1]).schedule is None
+
+
+def test_fedbn_without_anything_to_leave_at_the_sites_is_refused(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "fedcross.strategies.plan.build_network", lambda _: torch.nn.Conv3d(1, 2, 1)
+    )
+    with pytest.raises(ConfigError, match="fedbn leaves the normalisation layers"):
+        make_plan(of_kind(config, "fedbn"), [1, 1, 1])
+
+
+# Members' own averages.
+
+
+def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_forgets() -> None:
+    soup = MethodConfig(average="soup", average_from=0.5, rounds=4)
+    ema = MethodConfig(average="ema", average_from=0.5, rounds=4, ema_decay=0.75)
+    plain: Members = ()
+    weighted: Members = ()
+    for rounds_done, value in enumerate((7.0, 7.0, 4.0, 8.0), start=1):
+        plain = blended(plain, (member(value=value),), soup, rounds_done)
+        weighted = blended(weighted, (member(value=value),), ema, rounds_done)
+        assert len(plain) == len(weighted) == (rounds_done > 2)
+    assert values(plain) == [6]  # (4 + 8) / 2
+    assert values(weighted) == [5]  # 0.75 * 4 + 0.25 * 8
+    assert plain[0].optimizer == {}
+
+
+def test_by_default_nothing_is_averaged(tmp_path: Path) -> None:
+    assert blended((), (member(),), MethodConfig(), 50) == ()

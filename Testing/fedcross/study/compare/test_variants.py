@@ -1,0 +1,88 @@
+import pytest
+
+from fedcross.errors import ConfigError
+from fedcross.strategies.method_config import MethodConfig
+from fedcross.study.compare.variants import DEFAULT_METHODS, parse_methods, seeds_of, with_seed
+from fedcross.train.config.configuration import TrainingConfig
+
+
+def test_every_method_trains_every_site_as_often(small: TrainingConfig) -> None:
+    config = small.model_copy(update={"method": MethodConfig(rounds=6, local_epochs=2)})
+    for variant in parse_methods(DEFAULT_METHODS, config):
+        method = variant.config.method
+        # Of two sites: one member needs twice the rounds; all others visit each site in each round.
+        visits = method.rounds * (1 if method.kind == "fedcross" else 2)
+        assert visits == 12, variant.spec
+        assert method.local_epochs == 2
+        validated = method.rounds / variant.config.training.validate_every
+        assert validated == 2, variant.spec
+
+
+def test_rounds_are_rounded_up_when_members_do_not_divide_the_visits(small: TrainingConfig) -> None:
+    sites = tuple(
+        small.sites[0].model_copy(update={"name": f"s{index}", "label_map": {}})
+        for index in range(3)
+    )
+    config = small.model_copy(update={"sites": sites, "method": MethodConfig(rounds=5)})
+    (variant,) = parse_methods("fedcross-ens:members=2", config)
+    assert (variant.config.members, variant.config.method.rounds) == (2, 8)  # 15 visits
+
+
+def test_options_are_told_and_make_another_folder(small: TrainingConfig) -> None:
+    plain, held, soup = parse_methods(
+        "fedcross-ens, fedcross-ens:mu=0.01, fedcross-ens:average=soup:average_from=0.75", small
+    )
+    assert (plain.label, plain.slug) == ("FedCrossEns", "fedcross-ens")
+    assert (held.label, held.slug) == ("FedCrossEns (mu 0.01)", "fedcross-ens-mu-0.01")
+    assert held.config.method.mu == 0.01
+    assert soup.label == "FedCrossEns (average soup, average_from 0.75)"
+    assert (soup.config.method.average, soup.config.method.average_from) == ("soup", 0.75)
+
+
+def test_who_takes_part_is_the_same_for_all_and_other_options_are_the_methods_own(
+    small: TrainingConfig,
+) -> None:
+    base = MethodConfig(
+        kind="fedcross-ens", rounds=3, dropout=0.2, participation=0.5, schedule="random", mu=0.1
+    )
+    config = small.model_copy(update={"method": base})
+    methods = {
+        variant.spec: variant.config.method
+        for variant in parse_methods("fedcross-ens,fedcross,fedavg,centralised", config)
+    }
+    assert methods["fedcross-ens"] == base
+    assert methods["fedcross"].mu is None
+    assert methods["fedcross"].schedule == "random"
+    for kind in ("fedcross", "fedavg"):
+        assert (methods[kind].dropout, methods[kind].participation) == (0.2, 0.5)
+    assert (methods["centralised"].dropout, methods["fedavg"].schedule) == (0.0, "latin")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no method to compare in ''"),
+        ("fedsgd", "'fedsgd' is no method; known are fedcross, fedcross-ens"),
+        ("fedavg,fedavg", "fedavg is named twice"),
+        ("fedprox:mu=0.1,fedprox:mu=0.10", "fedprox:mu=0.10 is named twice"),
+        ("fedavg:mu=0.1", "fedavg:mu=0.1: method: mu is for fedcross, fedcross-ens, fedprox"),
+        ("fedprox:mu=-1", r"fedprox:mu=-1: method.mu must be greater than or equal to 0, got -1"),
+        ("fedprox:mue=1", "fedprox:mue=1: method.mue is not a known key; did you mean mu"),
+        ("fedprox:mu", "fedprox:mu: options are written name=value, got 'mu'"),
+        ("fedprox:rounds=9", "rounds is the same for all methods"),
+        ("fedcross-ens:members=3", "members must be at most the number of sites, 2, got 3"),
+    ],
+)
+def test_a_mistake_in_the_methods_is_said(small: TrainingConfig, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        parse_methods(text, small)
+    assert "\n" not in str(caught.value)
+
+
+def test_seeds_count_on_from_the_configurations(small: TrainingConfig) -> None:
+    config = small.model_copy(update={"seed": 7})
+    assert list(seeds_of(config, 3)) == [7, 8, 9]
+    (variant,) = parse_methods("local", config)
+    assert with_seed(variant, 8).seed == 8
+    with pytest.raises(ConfigError, match="--seeds must be at least 1, got 0"):
+        seeds_of(config, 0)

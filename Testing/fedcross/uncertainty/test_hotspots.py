@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from fedcross.uncertainty.hotspots import find_hotspots
+
+SHAPE = (6, 8, 10)  # (z, y, x)
+STRUCTURES = {"Left": 1, "Right": 2}
+
+
+def affine(spacing: tuple[float, float, float] = (1, 1, 1)) -> NDArray[np.float64]:
+    return np.diag([*spacing, 1.0])
+
+
+def two_organs() -> NDArray[np.uint8]:
+    organs = np.zeros(SHAPE, np.uint8)
+    organs[2:5, 2:6, 1:4] = 1
+    organs[2:5, 2:6, 6:9] = 2
+    return organs
+
+
+def test_nothing_above_the_threshold_gives_no_hot_spots() -> None:
+    heat = np.full(SHAPE, 0.2, np.float32)
+    assert find_hotspots(heat, 0.21, two_organs(), STRUCTURES, affine()) == []
+
+
+def test_one_region_by_hand() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 4, 6], heat[3, 4, 7] = 0.1, 0.3
+    (spot,) = find_hotspots(heat, 0.1, two_organs(), STRUCTURES, affine((2, 3, 4)))
+    assert spot.rank == 1
+    assert spot.voxels == 2
+    assert spot.volume_ml == pytest.approx(2 * 24 / 1000)
+    assert spot.peak == pytest.approx(0.3)
+    assert spot.mean == pytest.approx(0.2)
+    assert spot.centroid_voxel == pytest.approx((6.75, 4, 3))  # weighted 1 : 3
+    assert spot.centroid_mm == pytest.approx((13.5, 12, 12))
+    assert spot.structure == "Right"
+
+
+def test_an_oblique_shifted_grid_moves_the_centroid_with_it() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[1, 2, 3] = 1
+    angle = np.deg2rad(30)
+    world = np.eye(4)
+    world[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    world[:3, 3] = [10, 20, 30]
+    (spot,) = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, world)
+    expected = (
+        10 + 3 * np.cos(angle) - 2 * np.sin(angle),
+        20 + 3 * np.sin(angle) + 2 * np.cos(angle),
+        31,
+    )
+    assert spot.centroid_mm == pytest.approx(expected)
+    assert spot.volume_ml == pytest.approx(1e-3)
+
+
+def test_voxels_that_touch_at_a_corner_are_one_region() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[1, 1, 1] = heat[2, 2, 2] = 1
+    heat[4, 4, 4] = 1
+    spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    assert [spot.voxels for spot in spots] == [2, 1]
+
+
+def test_more_uncertainty_in_all_ranks_first_even_with_a_lower_peak() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[0, 0, 0] = 0.9
+    heat[4, 4, 4:8] = 0.4
+    spots = find_hotspots(heat, 0.3, two_organs(), STRUCTURES, affine())
+    assert [(spot.rank, spot.voxels) for spot in spots] == [(1, 4), (2, 1)]
+
+
+def test_small_regions_and_those_beyond_the_limit_are_left_out() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[0, 0, 0] = heat[2, 2, 0:2] = heat[4, 4, 4:8] = 1
+    everything = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    assert [spot.voxels for spot in everything] == [4, 2, 1]
+    large = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine(), min_volume_ml=0.002)
+    assert [spot.voxels for spot in large] == [4, 2]
+    assert find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine(), limit=1) == everything[:1]
+
+
+def test_distance_to_a_boundary_is_in_millimetres_not_voxels() -> None:
+    organs = np.zeros(SHAPE, np.uint8)
+    organs[3, 3, 0] = 1  # 3 voxels of 1 mm away along x
+    organs[5, 3, 3] = 2  # 2 voxels of 5 mm away along z
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 3, 3] = 1
+    (spot,) = find_hotspots(heat, 0.5, organs, STRUCTURES, affine((1, 1, 5)))
+    assert spot.structure == "Left"
+
+
+def test_without_any_structure_a_hot_spot_belongs_to_none() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 3, 3] = 1
+    (spot,) = find_hotspots(heat, 0.5, np.zeros(SHAPE, np.uint8), STRUCTURES, affine())
+    assert spot.structure is None
+
+
+def test_a_threshold_of_zero_would_mark_everything_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        find_hotspots(np.zeros(SHAPE, np.float32), 0.0, two_organs(), STRUCTURES, affine())
+
+
+def rim_and_core() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """A large organ with a small one in its middle; hot is the large one's rim."""
+    organs = np.zeros((15, 15, 15), np.uint8)
+    organs[2:13, 2:13, 2:13] = 1
+    heat = (organs == 1).astype(np.float32)
+    heat[3:12, 3:12, 3:12] = 0
+    organs[6:9, 6:9, 6:9] = 2
+    return heat, organs
+
+
+def test_a_rim_belongs_to_its_organ_not_to_what_lies_at_its_centroid() -> None:
+    heat, organs = rim_and_core()
+    (spot,) = find_hotspots(heat, 0.5, organs, {"Core": 2, "Rim": 1}, affine())
+    assert spot.centroid_voxel == pytest.approx((7, 7, 7))
+    assert spot.structure == "Rim"
+
+
+def test_a_region_along_one_organ_that_touches_the_next_belongs_to_the_first() -> None:
+    organs = np.zeros(SHAPE, np.uint8)
+    organs[3, 1, :8] = 1
+    organs[3, 1, 8:] = 2
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 1, 2:9] = 1  # six voxels of one, one of the other
+    (spot,) = find_hotspots(heat, 0.5, organs, {"Next": 2, "First": 1}, affine())
+    assert spot.structure == "First"
+
+
+def test_a_boundary_runs_also_where_two_organs_meet() -> None:
+    heat, organs = rim_and_core()
+    for x, owner in ((5, "Rim"), (6, "Core")):  # either side of the face between them
+        heat[:] = 0
+        heat[7, 7, x] = 1
+        (spot,) = find_hotspots(heat, 0.5, organs, {"Rim": 1, "Core": 2}, affine())
+        assert spot.structure == owner
+
+
+def test_equally_near_structures_give_the_one_named_first() -> None:
+    organs = np.zeros(SHAPE, np.uint8)
+    organs[3, 3, 1], organs[3, 3, 5] = 1, 2
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 3, 3] = 1
+    for order in ({"Left": 1, "Right": 2}, {"Right": 2, "Left": 1}):
+        (spot,) = find_hotspots(heat, 0.5, organs, order, affine())
+        assert spot.structure == next(iter(order))
+
+
+def test_equal_regions_are_ranked_in_the_order_of_the_array() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[0, 0, 9] = heat[2, 7, 0] = heat[4, 0, 4] = 0.5
+    spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    assert [spot.centroid_voxel for spot in spots] == [(9, 0, 0), (0, 7, 2), (4, 0, 4)]
+
+
+def test_rounding_on_a_rotated_grid_costs_no_region_its_last_voxel() -> None:
+    heat = np.zeros(SHAPE, np.float32)
+    heat[3, 3, :] = 1  # 10 voxels of 1 mm^3: 0.01 mL, not less
+    for degrees in range(0, 90, 5):
+        angle = np.deg2rad(degrees)
+        world = np.eye(4)
+        world[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        arguments = (heat, 0.5, two_organs(), STRUCTURES, world)
+        assert len(find_hotspots(*arguments, min_volume_ml=0.01)) == 1
+        assert find_hotspots(*arguments, min_volume_ml=0.0101) == []
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(*[st.integers(1, 5)] * 3),
+        elements=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    )
+)
+def test_the_regions_hold_every_hot_voxel_once_and_are_in_order(heat: NDArray[np.float32]) -> None:
+    spots = find_hotspots(heat, 0.5, np.zeros(heat.shape, np.uint8), {}, affine((1, 2, 3)))
+    assert sum(spot.voxels for spot in spots) == np.count_nonzero(heat >= 0.5)
+    assert [spot.rank for spot in spots] == list(range(1, len(spots) + 1))
+    totals = [spot.mean * spot.volume_ml for spot in spots]
+    assert totals == pytest.approx(sorted(totals, reverse=True))
+    assert sum(totals) == pytest.approx(float(heat[heat >= 0.5].sum()) * 6 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"labels": np.zeros((1, 2, 3), np.uint8)}, "one 3D shape"),
+        ({"limit": -1}, "limit must not be negative, got -1"),
+        ({"index_to_world": np.eye(3)}, "4x4 and invertible"),
+        ({"index_to_world": affine((1, 0, 1))}, "4x4 and invertible"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_programming_errors(
+    changes: dict[str, object], reason: str
+) -> None:
+    arguments = {
+        "heat": np.zeros(SHAPE, np.float32),
+        "threshold": 0.5,
+        "labels": two_organs(),
+        "structures": STRUCTURES,
+        "index_to_world": affine(),
+    }
+    with pytest.raises(ValueError, match=reason):
+        find_hotspots(**(arguments | changes))  # type: ignore[arg-type]

@@ -1,0 +1,200 @@
+"""The execution back-ends that are always there: a member as a PyTorch module, as it is or tuned."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fedcross.backends.prefetch import Load, Prefetch
+from fedcross.backends.rewrite.compose import compose_upsampling
+from fedcross.backends.rewrite.fold import fold_normalisation
+from fedcross.errors import DeviceError
+from fedcross.model.bundle import Bundle
+from fedcross.model.memory_format import memory_format
+from fedcross.patches.blend import Blend
+from fedcross.patches.placement import Start
+from fedcross.patches.predictor import PatchPredictor
+from fedcross.runtime.device import (
+    Precision,
+    describe_device,
+    finite,
+    is_x86,
+    resolve_precision,
+)
+from fedcross.volumes.slab import Slab
+
+
+class TorchBackend:
+    """Members in PyTorch.
+
+    Parameters
+    ----------
+    device
+        Where they run.
+    precision
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``. ``auto`` is fp16 on a GPU that has it, as fast as bf16
+        and eight times as exact; and fp32 on a CPU.
+    tuned
+        Fold batch normalisation into the convolutions before it, store channels last where that pays,
+        and on a CPU compose transposed convolutions with those after them: the same function but for
+        rounding. On a GPU the next member is loaded while one computes.
+    """
+
+    def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
+        self.name = "tuned" if tuned else "torch"
+        self.processor = describe_device(device)
+        self.precision: Precision = resolve_precision(precision, device, on_gpu="fp16")
+        self._device = device
+        self._tuned = tuned
+        # On a CPU two members at a time would cost memory and gain nothing.
+        streamed = tuned and device.type == "cuda"
+        self._bring: Load = Prefetch(self._network) if streamed else self._network
+
+    def load(self, bundle: Bundle, index: int) -> PatchPredictor:
+        """Bring a member to life; see `fedcross.backends.choice.Backend`."""
+        with memory_errors_translated():
+            network = self._bring(bundle, index)
+        return predictor_on(self._device)(
+            network,
+            device=self._device,
+            precision=self.precision,
+            temperature=bundle.manifest.calibration.temperature,
+        )
+
+    def _network(self, bundle: Bundle, index: int) -> nn.Module:
+        network = bundle.load_member(index, self._device)
+        if self._tuned:
+            network = fold_normalisation(network)
+            if self._device.type == "cpu" and is_x86():  # elsewhere it was not measured
+                network = compose_upsampling(network)
+            layout = memory_format(network, self._device)
+            # PyTorch's own types lack this overload.
+            network.to(memory_format=layout)  # type: ignore[call-overload]
+        return network
+
+
+class TorchPredictor:
+    """A network that maps patches to probabilities.
+
+    Parameters
+    ----------
+    network
+        On `device`, in evaluation mode; (N, 1, D, H, W) to logits (N, C, D, H, W).
+    device
+        Where it runs.
+    precision
+        ``bf16`` and ``fp16`` run it under autocast. The softmax is float32 in any case.
+    temperature
+        Divides the logits.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: torch.device,
+        precision: Precision = "fp32",
+        temperature: float = 1.0,
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._precision = precision
+        self._temperature = temperature
+
+    def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities (C, d, h, w) of a patch (d, h, w).
+
+        Raises
+        ------
+        DeviceError
+            If the memory does not suffice.
+        PrecisionError, BundleError
+            If it is not finite, see `fedcross.runtime.device.finite`.
+        """
+        with self._context():
+            return self._on_host(self._probabilities(patch))
+
+    def _probabilities(self, patch: NDArray[np.float32]) -> Tensor:
+        """The same, on the device."""
+        batch = torch.from_numpy(patch)[None, None]  # (1, 1, d, h, w)
+        if self._device.type == "cuda":  # from pinned memory the copy runs beside the computing
+            batch = batch.pin_memory()
+        batch = batch.to(self._device, non_blocking=True)
+        logits: Tensor = self._network(batch).float() / self._temperature  # (1, C, d, h, w)
+        return logits.softmax(dim=1)[0]
+
+    def _on_host(self, probabilities: Tensor) -> NDArray[np.float32]:
+        return finite(probabilities.cpu().numpy(), self._precision)
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(memory_errors_translated())
+            stack.enter_context(torch.inference_mode())
+            if self._precision != "fp32":
+                half = torch.bfloat16 if self._precision == "bf16" else torch.float16
+                stack.enter_context(torch.autocast(self._device.type, dtype=half))
+            elif self._device.type == "cuda":
+                # Convolutions round to 10 bits by default; fp32 was asked for.
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            yield
+
+
+class DevicePredictor(TorchPredictor):
+    """A network whose patches are blended where they are computed; see `TorchPredictor`."""
+
+    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
+        """Begin; see `fedcross.patches.blend.Blend`."""
+        with memory_errors_translated():
+            return _DeviceBlend(
+                self._there,
+                classes,
+                shape,
+                torch.from_numpy(weight).to(self._device),
+                lambda wanted: torch.zeros(wanted, device=self._device),
+                self._on_host,
+            )
+
+    def _there(self, patch: NDArray[np.float32]) -> Tensor:
+        with self._context():
+            return self._probabilities(patch)
+
+
+class _DeviceBlend(Blend):
+    def add(self, start: Start, voxels: NDArray[np.float32]) -> None:
+        with memory_errors_translated():
+            super().add(start, voxels)
+
+    def finish(self, stop: int) -> Iterator[Slab]:
+        with memory_errors_translated():
+            yield from super().finish(stop)
+
+    def move_up(self, sums: Tensor, count: int) -> None:
+        kept = sums[:, count:].clone()  # PyTorch does not copy between parts that overlap
+        sums[:, : kept.shape[1]] = kept
+        sums[:, kept.shape[1] :] = 0
+
+
+def predictor_on(device: torch.device) -> type[TorchPredictor]:
+    """The kind of predictor for a device: on a GPU one that blends there."""
+    return DevicePredictor if device.type == "cuda" else TorchPredictor
+
+
+@contextmanager
+def memory_errors_translated() -> Iterator[None]:
+    """Turn PyTorch's ways of saying that memory ran out into a `DeviceError`."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise DeviceError(
+            "The GPU's memory does not suffice for this bundle.", "Use --device cpu."
+        ) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        raise DeviceError(
+            "The memory does not suffice for this bundle.", "Close other programs."
+        ) from error

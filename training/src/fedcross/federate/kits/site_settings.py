@@ -1,0 +1,79 @@
+"""What a hospital decides for itself: a file in its own startup kit that never leaves it.
+
+::
+
+    data = "/data/fedcross"                  # folder that the federation's data paths are relative to
+    share = ["loss", "validation", "cases"]  # figures that may leave
+    device = "auto"
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from fedcross.errors import ConfigError
+from fedcross.train.config.errors import explain
+from fedcross.train.config.sections import Section
+
+SITE_FILE = "site.toml"  # in the kit's folder local/
+
+Figure = Literal["loss", "validation", "cases"]
+
+
+class SiteSettings(Section):
+    """One hospital's own settings."""
+
+    data: Path = Field(description="Folder that the federation's data paths are relative to.")
+    share: tuple[Figure, ...] = Field(
+        default=("loss", "validation", "cases"),
+        description="Figures that may leave the hospital: mean training loss of a visit, validation "
+        "and test Dice of the members, number of cases. An empty list shares none.",
+    )
+    device: Annotated[str, Field(min_length=1)] = Field(
+        default="auto", description="auto, cpu, or a GPU such as cuda:0."
+    )
+    cache: Path | None = Field(
+        default=None, description="Folder that keeps preprocessed cases; when left out, none."
+    )
+
+    configuration: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the only configuration that this hospital agreed to; any other is "
+        "refused. When left out, every one is taken.",
+    )
+
+    @field_validator("data", "cache")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError(f"must be an absolute path, got {path}")
+        return path
+
+
+def load_site_settings(kit: Path) -> SiteSettings:
+    """Read the settings in a hospital's startup kit.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or wrong; the message names the key and what is allowed.
+    """
+    path = kit / "local" / SITE_FILE
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "
+            f"{error.strerror or error}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"local/{SITE_FILE} of {kit.name} is not valid TOML: {error}.") from error
+    try:
+        return SiteSettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(
+            f"local/{SITE_FILE}: {explain(error, SiteSettings, frozenset())}"
+        ) from error

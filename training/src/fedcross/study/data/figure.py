@@ -1,0 +1,91 @@
+"""A site's data in one figure, as SVG text: a few slices, and its intensities beside the others'."""
+
+from collections.abc import Iterable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from fedcross.study.compare.figures import STYLE, as_svg, colour
+from fedcross.train.data.check.report import (
+    HISTOGRAM_EDGES,
+    PICTURES,
+    CaseReport,
+    Picture,
+    SiteReport,
+)
+
+SIDE_INCHES = 1.5
+
+
+def site_figure(
+    site: SiteReport, others: Sequence[SiteReport], structures: Sequence[str] = ()
+) -> str:
+    """Slices of the first cases with what is drawn in them, and the distribution of z-scores.
+
+    Several structures (names, in the order of their labels) are told apart below the slices.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(SIDE_INCHES * (PICTURES + 2), SIDE_INCHES * 1.25))
+        draw_site(figure, site, others)
+        if len(structures) > 1:
+            _key(figure, structures)
+        return as_svg(figure)
+
+
+def draw_site(figure: FigureBase, site: SiteReport, others: Sequence[SiteReport]) -> None:
+    """The same into a figure, or a part of one, that is there already."""
+    shown = [case for case in site.cases if case.picture is not None]
+    grid = figure.add_gridspec(1, PICTURES + 2, wspace=0.08)
+    for place, case in enumerate(shown):
+        if case.picture is not None:
+            _slice(figure.add_subplot(grid[place]), case.name, case.picture)
+    _intensities(figure.add_subplot(grid[PICTURES:]), site, others)
+
+
+def _slice(axes: Axes, name: str, picture: Picture) -> None:
+    axes.imshow(picture.image, cmap="gray", vmin=0, vmax=1, aspect=picture.aspect)
+    for value in np.unique(picture.label[picture.label > 0]):
+        mask = picture.label == value
+        if min(mask.shape) > 1:
+            axes.contour(mask, levels=[0.5], colors=colour(int(value)), linewidths=0.8)
+    axes.set_title(name if len(name) <= 18 else f"{name[:17]}…", fontsize=7)
+    axes.axis("off")
+
+
+def _key(figure: Figure, structures: Sequence[str]) -> None:
+    lines = [
+        Line2D([], [], color=colour(label), label=name)
+        for label, name in enumerate(structures, start=1)
+    ]
+    figure.legend(
+        handles=lines,
+        loc="upper left",
+        bbox_to_anchor=(0.1, 0.08),
+        ncol=PICTURES,
+        frameon=False,
+        fontsize=7,
+    )
+
+
+def _intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> None:
+    """Share of the voxels by z-score: what a network sees of a scanner and its field of view."""
+    centres = (HISTOGRAM_EDGES[:-1] + HISTOGRAM_EDGES[1:]) / 2
+    elsewhere = _mean(case for other in others for case in other.cases)
+    if elsewhere is not None:
+        axes.fill_between(centres, elsewhere, color="#c8c8c8", linewidth=0, label="other sites")
+    here = _mean(site.cases)
+    if here is not None:
+        axes.plot(centres, here, color=colour(0), linewidth=1.5, label=site.name)
+    axes.set_xlabel("z-score of intensity")
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.legend(frameon=False, fontsize=7, loc="upper right")
+
+
+def _mean(cases: Iterable[CaseReport]) -> NDArray[np.float64] | None:
+    shares = [case.histogram for case in cases if case.histogram is not None]
+    return np.asarray(np.mean(shares, axis=0)) if shares else None

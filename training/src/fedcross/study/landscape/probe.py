@@ -1,0 +1,136 @@
+"""The loss of any weights on every site's cases, always on the same patches."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedcross.model.memory_format import memory_format
+from fedcross.model.networks import build_network
+from fedcross.patches.placement import plan_patches
+from fedcross.train.config.configuration import TrainingConfig
+from fedcross.train.data.volumes import Site, Volume
+from fedcross.train.step.losses import dice_ce_loss
+
+State = Mapping[str, Tensor]
+# Of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64.
+Tiles = tuple[Tensor, Tensor]
+
+
+class Probe:
+    """Measures losses.
+
+    Batch normalisation: a model between two models has other activations than either, so that running
+    statistics that are interpolated, too, fit none of its layers, and its loss says more about these
+    statistics than about its weights (Jordan et al., "REPAIR: REnormalizing Permuted Activations for
+    Interpolation Repair", ICLR 2023). So they are measured anew for every model, by default, on the
+    training cases of all sites together, as stochastic weight averaging does. Other normalisations keep
+    no statistics.
+
+    Parameters
+    ----------
+    config
+        Network and patches.
+    sites
+        With their cases in memory.
+    part
+        Whose loss is measured: ``train`` or ``validation``.
+    cases
+        At most so many cases of each site.
+    device
+        Where to compute.
+    reestimate
+        Whether statistics are measured anew.
+
+    Raises
+    ------
+    ValueError
+        If no site has a case in `part`.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        sites: Sequence[Site],
+        part: str,
+        cases: int,
+        device: torch.device,
+        *,
+        reestimate: bool = True,
+    ) -> None:
+        x, y, z = config.preprocessing.patch_size
+        patch = (z, y, x)
+        self._network = build_network(config.network).eval().to(device)
+        layout = memory_format(self._network, device)
+        self._network.to(memory_format=layout)  # type: ignore[call-overload]
+        self._tiles = {
+            site.name: [
+                (*tiles(volume, patch, device), volume.missing)
+                for volume in getattr(site, part)[:cases]
+            ]
+            for site in sites
+            if getattr(site, part)
+        }
+        if not self._tiles:
+            raise ValueError(f"no site has cases in {part}.")
+        self._statistics = [
+            module
+            for module in self._network.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+        ]
+        self._pool = (
+            [tiles(volume, patch, device)[0] for site in sites for volume in site.train[:cases]]
+            if reestimate and self._statistics
+            else []
+        )
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the network has running statistics at all."""
+        return bool(self._statistics)
+
+    @torch.no_grad()
+    def losses(self, state: State) -> dict[str, float]:
+        """Mean loss over its cases, by site; sites without cases are absent."""
+        self._network.load_state_dict(dict(state))
+        for module in self._statistics:
+            if module.running_var is not None:  # beyond the models a combination may be negative
+                module.running_var.clamp_(min=0)
+        if self._pool:
+            self._reestimate()
+        self._network.eval()
+        return {
+            name: fmean(
+                float(dice_ce_loss(self._network(images), labels, [missing] * len(images)))
+                for images, labels, missing in volumes
+            )
+            for name, volumes in self._tiles.items()
+        }
+
+    def _reestimate(self) -> None:
+        """Set the running statistics to their means over the pool's volumes."""
+        kept = [module.momentum for module in self._statistics]
+        for module in self._statistics:
+            module.reset_running_stats()
+            module.momentum = None  # the mean of all batches, each with the same share
+        self._network.train()
+        for images in self._pool:
+            self._network(images)
+        for module, momentum in zip(self._statistics, kept, strict=True):
+            module.momentum = momentum
+
+
+def tiles(volume: Volume, patch: tuple[int, int, int], device: torch.device) -> Tiles:
+    """Patches (D, H, W) side by side that cover a volume, padded with 0 where it is smaller."""
+    lacks = [max(0, side - size) for side, size in zip(patch, volume.label.shape, strict=True)]
+    padding = [n for lack in reversed(lacks) for n in (lack // 2, lack - lack // 2)]
+    image, label = F.pad(volume.image, padding), F.pad(volume.label, padding)
+    boxes = [
+        tuple(slice(first, first + side) for first, side in zip(start, patch, strict=True))
+        for start in plan_patches(tuple(image.shape), patch, 0.0)
+    ]
+    images = torch.stack([image[box] for box in boxes])[:, None]
+    labels = torch.stack([label[box] for box in boxes])
+    return images.to(device), labels.to(device, torch.int64)

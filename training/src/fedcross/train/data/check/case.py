@@ -1,0 +1,92 @@
+"""Look at one case: read it as training does, and measure what it holds."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from fedcross.errors import DataError
+from fedcross.train.config.sections import SiteConfig
+from fedcross.train.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
+from fedcross.train.data.label_grid import on_image_grid, other_grid
+from fedcross.train.data.reading import in_case, mapped, read_channel
+from fedcross.train.data.volumes import CaseFiles
+from fedcross.volumes.prepare import zscore
+from fedcross.volumes.structure import Structure
+from fedcross.volumes.volume_io import read_volume
+
+
+def check_case(
+    case: CaseFiles, site: SiteConfig, structures: Sequence[Structure], *, wants_picture: bool
+) -> CaseReport:
+    """Read one case of a site; what is wrong with it is told in the report, not raised."""
+    report = CaseReport(case.name, patient=case.patient)
+    try:
+        image = read_channel(case.image, case.channel)
+        report = replace(report, **_about_image(image))
+        label_image = read_volume(case.label)
+        label = on_image_grid(label_image, image, resample=case.resample_label)
+        values, counts = np.unique(label, return_counts=True)
+        report = replace(report, values=dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        drawn = mapped(label, site.mapping(structures))
+    except DataError as error:
+        return replace(report, problem=str(in_case(error, case, site.name)))
+    unit_ml = float(np.prod(image.GetSpacing())) / 1000
+    volumes = {
+        structure.name: round(float(np.count_nonzero(drawn == structure.label)) * unit_ml, 3)
+        for structure in structures
+        if structure.name not in site.labels_missing
+    }
+    remarks = list(report.remarks)
+    if moved := other_grid(label_image, image):
+        remarks.append(f"its label is brought onto its image's grid: {moved}.")
+    if not drawn.any():
+        remarks.append("nothing is drawn in it.")
+    picture = _picture(image, drawn, report.percentiles) if wants_picture else None
+    return replace(report, volumes_ml=volumes, remarks=tuple(remarks), picture=picture)
+
+
+def voxels_sha256(image: sitk.Image) -> str:
+    """Identity of an image's voxels: the same for int16 and float32, for DICOM and NIfTI."""
+    oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")).astype("<f4")
+    digest = hashlib.sha256(repr(oriented.shape).encode("ascii"))
+    digest.update((oriented + np.float32(0)).tobytes())  # -0 becomes 0
+    return digest.hexdigest()
+
+
+def _about_image(image: sitk.Image) -> dict[str, Any]:
+    voxels = sitk.GetArrayViewFromImage(image)
+    percentiles = np.percentile(voxels, PERCENTILES)
+    shares, _ = np.histogram(zscore(voxels), HISTOGRAM_EDGES)
+    constant = voxels.min() == voxels.max()
+    return {
+        "size": image.GetSize(),
+        "spacing_mm": tuple(round(value, 5) for value in image.GetSpacing()),
+        "percentiles": tuple(round(float(value), 4) for value in percentiles),
+        "histogram": shares / voxels.size,
+        "sha256": voxels_sha256(image),
+        "remarks": ("all of its voxels are equal.",) if constant else (),
+    }
+
+
+def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[float]) -> Picture:
+    """The plane with the smallest voxels through the middle of what is drawn, upright."""
+    label = sitk.GetImageFromArray(drawn)
+    label.CopyInformation(image)
+    upright, label = (sitk.DICOMOrient(each, "LPS") for each in (image, label))
+    voxels, drawn = sitk.GetArrayViewFromImage(upright), sitk.GetArrayViewFromImage(label)
+    spacing = upright.GetSpacing()[::-1]  # (z, y, x)
+    axis = int(np.argmax(spacing))
+    planes = np.flatnonzero(drawn.any(axis=tuple({0, 1, 2} - {axis})))
+    index = int(planes[len(planes) // 2]) if len(planes) else voxels.shape[axis] // 2
+    low, high = percentiles[0], percentiles[-1]
+    plane, outline = np.take(voxels, index, axis).astype(np.float32), np.take(drawn, index, axis)
+    plane = np.clip((plane - low) / max(high - low, 1e-9), 0, 1)
+    if axis != 0:  # the rows are z, which points up
+        plane, outline = plane[::-1], outline[::-1]
+    height, width = (spacing[other] for other in range(3) if other != axis)
+    return Picture(plane, outline, height / width)
