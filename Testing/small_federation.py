@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fedcross.federate.local.engine import FederationData
+from fedcross.strategies.method import Members
 from fedcross.train.config.configuration import TrainingConfig, parse_config
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import Site, Volume
@@ -65,3 +66,8 @@ def small_data() -> FederationData:
         for index, cases in enumerate((2, 1))
     ]
     return FederationData([SiteCases((), (), ()) for _ in sites], sites)
+
+
+def first_members(config: TrainingConfig) -> Members:
+    """The members of a run before its first round."""
+    return config.method.first_members(config.network, len(config.sites), config.seed)

@@ -13,7 +13,7 @@ from fedcross.train.config.configuration import (
 from fedcross.train.data.check.check import check_data
 from tiny_federation import write_federation
 
-CONFIGS = Path(__file__).parents[3] / "training" / "configs"
+CONFIGS = Path(__file__).parents[4] / "training" / "configs"
 
 PLAIN = """
 name = "Prostate"

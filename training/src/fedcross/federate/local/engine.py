@@ -11,7 +11,6 @@ from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import terminable
-from fedcross.strategies.method_config import TITLES
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.sites import find_all_cases, load_sites
@@ -109,15 +108,16 @@ def run_local(
         show = stack.enter_context(Board(run)).show if tensorboard else None
         data = data or read_data(config, hear)
         sites = data.sites
-        plan = make_plan(config, [len(site.train) for site in sites])
+        plan = make_plan(
+            config.method, config.network, [len(site.train) for site in sites], config.seed
+        )
         names = [site.name for site in config.sites]
         run.record_plan(
             {name: cases.names() for name, cases in zip(names, data.found, strict=True)},
             plan.schedule,
         )
         run.add_environment(environment(devices))
-        title = TITLES[config.method.kind]
-        hear.stage("train", f"Training {title} at {len(sites)} sites")
+        hear.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         train_rounds(
             config,
             run,

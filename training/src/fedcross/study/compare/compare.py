@@ -146,7 +146,7 @@ def _write(
     brought = sum(
         volume.image.nbytes + volume.label.nbytes for site in data.sites for volume in site.train
     )
-    moved = {v.label: brought for v in variants if v.config.method.kind == "centralised"}
+    moved = {v.label: brought for v in variants if v.config.method.pools_cases}
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "

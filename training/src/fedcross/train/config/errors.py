@@ -40,7 +40,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str
     if kind == "missing":
         return f"{key} is missing."
     if kind == "union_tag_invalid":
-        return f"{key}.name must be one of {context['expected_tags']}, got {context['tag']!r}."
+        choice = "name" if context["discriminator"] == "'name'" else "kind"
+        return f"{key}.{choice} must be one of {context['expected_tags']}, got {context['tag']!r}."
     if kind in ("too_short", "too_long"):
         limit = "min_length" if kind == "too_short" else "max_length"
         word = "least" if kind == "too_short" else "most"
@@ -66,6 +67,8 @@ def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    if "kind" in model.__class_vars__:
+        return (getattr(model, "kind", None),)
     name = model.model_fields.get("name")
     return () if name is None else get_args(name.annotation)
 

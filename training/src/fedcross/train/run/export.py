@@ -6,7 +6,6 @@ from typing import Literal
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.bundle import Bundle, write_bundle
-from fedcross.strategies.method_config import TITLES
 from fedcross.train.run.checkpoint import Checkpoint
 from fedcross.train.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
 
@@ -49,7 +48,7 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
         "schedule": schedule["schedule"] and schedule["schedule"][: checkpoint.rounds_done],
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
-            "source": f"{TITLES[config.method.kind]}, {checkpoint.rounds_done} rounds of "
+            "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
             f"{config.method.local_epochs} local epochs at {len(config.sites)} sites.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],

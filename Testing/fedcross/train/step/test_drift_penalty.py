@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fedcross.strategies.method_config import MethodConfig
+from fedcross.strategies.method import Method
+from fedcross.strategies.registry import make_method
+from fedcross.train.step.drift_penalty import DriftPenalty, add_proximal_gradient
 from fedcross.train.step.losses import distillation_loss
-from fedcross.train.step.pull import Pull, add_proximal_gradient, proximal_weight
 
 
 def test_the_proximal_gradient_is_mu_times_the_way_gone() -> None:
@@ -54,18 +55,16 @@ def test_distillation_is_a_mean_over_voxels_so_that_the_patch_size_does_not_matt
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        (MethodConfig(kind="fedavg"), 0.0),
-        (MethodConfig(kind="fedprox"), 0.01),
-        (MethodConfig(kind="fedprox", mu=0.5), 0.5),
-        (MethodConfig(kind="fedprox", mu=0.0), 0.0),
-        (MethodConfig(kind="fedcross-ens"), 0.0),
-        (MethodConfig(kind="fedcross", mu=0.1), 0.1),
+        (make_method(kind="fedavg"), 0.0),
+        (make_method(kind="fedprox"), 0.01),
+        (make_method(kind="fedprox", mu=0.5), 0.5),
+        (make_method(kind="fedprox", mu=0.0), 0.0),
+        (make_method(kind="fedcross-ens"), 0.0),
+        (make_method(kind="fedcross", mu=0.1), 0.1),
     ],
 )
-def test_only_fedprox_has_a_proximal_term_unless_asked(
-    method: MethodConfig, expected: float
-) -> None:
-    assert proximal_weight(method) == expected
+def test_only_fedprox_has_a_proximal_term_unless_asked(method: Method, expected: float) -> None:
+    assert method.proximal_weight(rounds_done=1) == expected
 
 
 @pytest.mark.parametrize(("kind", "pulls"), [("fedprox", True), ("fedcross", False)])
@@ -73,7 +72,7 @@ def test_an_untrained_member_has_nothing_to_forget_but_fedprox_pulls_from_the_fi
     kind: str, pulls: bool
 ) -> None:
     network = nn.Conv3d(1, 2, 1)
-    pull = Pull(network, MethodConfig(kind=kind, mu=1.0), rounds_done=0)
+    pull = DriftPenalty(network, make_method(kind=kind, mu=1.0), rounds_done=0)
     with torch.no_grad():
         network.weight += 1
     network.weight.grad = torch.zeros_like(network.weight)
@@ -83,7 +82,7 @@ def test_an_untrained_member_has_nothing_to_forget_but_fedprox_pulls_from_the_fi
 
 def test_the_teacher_is_the_network_as_it_came() -> None:
     network = nn.Conv3d(1, 2, 1)
-    pull = Pull(network, MethodConfig(kind="fedcross", distillation=3.0, temperature=1.0), 1)
+    pull = DriftPenalty(network, make_method(kind="fedcross", distillation=3.0, temperature=1.0), 1)
     images = torch.ones(1, 1, 2, 2, 2)
     came = network(images).detach()
     with torch.no_grad():
@@ -94,4 +93,7 @@ def test_the_teacher_is_the_network_as_it_came() -> None:
     assert cost.item() == pytest.approx(3 * distillation_loss(logits, came, 1.0).item())
     cost.backward()
     assert network.bias.grad is not None
-    assert Pull(network, MethodConfig(kind="fedcross", distillation=3.0), 0).loss(images, came) == 0
+    assert (
+        DriftPenalty(network, make_method(kind="fedcross", distillation=3.0), 0).loss(images, came)
+        == 0
+    )
