@@ -143,21 +143,21 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
         (
             ZeroDivisionError("first\nsecond"),
             1,
-            ("ZeroDivisionError", "Unexpected ZeroDivisionError: first", "Please report it."),
+            ("ZeroDivisionError", "Unexpected ZeroDivisionError: first.", "Please report it."),
         ),
         (
             PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii"),
             1,
             (
                 "PermissionError",
-                "Unexpected PermissionError: Permission denied",
+                "Unexpected PermissionError: Permission denied.",
                 "Please report it.",
             ),
         ),
         (
             ValueError(),
             1,
-            ("ValueError", "Unexpected ValueError: ?", "Please report it."),
+            ("ValueError", "Unexpected ValueError: ?.", "Please report it."),
         ),
     ],
 )

@@ -7,7 +7,9 @@ import SimpleITK as sitk
 import torch
 
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
-from fedcross.ensemble.run import blend, label_map, run_ensemble
+from fedcross.ensemble.label_map import label_map
+from fedcross.ensemble.network import blend
+from fedcross.ensemble.run import run_ensemble
 from fedcross.errors import DeviceError, PrecisionError
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.reporting import NullReporter

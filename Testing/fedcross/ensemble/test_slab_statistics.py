@@ -11,13 +11,14 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcross.contract.request import SegmentRequest
 from fedcross.ensemble import slab_statistics as spread
+from fedcross.ensemble.label_map import label_map, label_map_of_slabs
 from fedcross.ensemble.member_labels import MemberLabels
-from fedcross.ensemble.run import label_map, label_map_of_slabs
 from fedcross.ensemble.slab_statistics import SlabStatistics
 from fedcross.errors import OutputError
-from fedcross.infer.output import OutputFolder
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.scratch import Scratch, write_errors
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.measures import MEASURES
 from fedcross.uncertainty.statistics import EnsembleStatistics
@@ -183,7 +184,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
     bundle, image_path, tmp_path, monkeypatch, limit
 ):
     monkeypatch.setattr(spread, "MAX_BYTES_IN_MEMORY", limit)
-    monkeypatch.setattr(OutputFolder, "spool", lambda self: FullDisk())
+    monkeypatch.setattr(Scratch, "open", lambda self: FullDisk())
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(OutputError, match=r"cannot be written .* No space left on device"):
         segment(request, NullReporter())
@@ -191,11 +192,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
 
 
 def test_a_listener_that_is_gone_is_not_a_full_disk(tmp_path):
-    with (
-        OutputFolder(tmp_path, tmp_path / "v.nrrd") as out,
-        pytest.raises(BrokenPipeError),
-        out.spooling(),
-    ):
+    with pytest.raises(BrokenPipeError), write_errors(tmp_path):
         raise BrokenPipeError
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.events import ErrorEvent
+from fedcross.contract.request import SegmentRequest
 from fedcross.infer import __main__ as child
 from fedcross.infer import segment as segment_module
 from fedcross.infer.events import JsonReporter
-from fedcross.infer.segment import SegmentRequest
 from fedcross.runtime.reporting import NullReporter, PlainReporter
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -217,7 +218,7 @@ def test_something_unexpected_is_exit_code_1_with_the_trace_on_stderr_only(
     out, err = capfd.readouterr()
     (event,) = events_of(out)
     assert event["type"] == "ZeroDivisionError"
-    assert event["message"] == "Unexpected ZeroDivisionError: first line"
+    assert event["message"] == "Unexpected ZeroDivisionError: first line."
     assert "Traceback" in err
     assert "chatter of a library" in err
     assert "chatter of C code" in err
@@ -230,7 +231,7 @@ def test_the_paths_of_system_errors_are_not_told(arguments, monkeypatch, capfd):
     monkeypatch.setattr(segment_module, "segment", broken)
     assert child.main([*arguments, "--events"]) == 1
     (event,) = events_of(capfd.readouterr().out)
-    assert event["message"] == "Unexpected PermissionError: Permission denied"
+    assert event["message"] == "Unexpected PermissionError: Permission denied."
 
 
 def test_stdout_is_given_back_after_the_events(arguments, capfd):
@@ -248,7 +249,7 @@ def test_a_caller_may_listen_by_itself(bundle, image_path, tmp_path, capfd):
             self.stages.append(name)
 
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
-    assert child.run(request, reporter=Listener()) == 0
+    assert child.run(lambda: request, reporter=Listener()) == 0
     assert "ensemble" in Listener.stages
     assert capfd.readouterr() == ("", "")
 
@@ -256,7 +257,7 @@ def test_a_caller_may_listen_by_itself(bundle, image_path, tmp_path, capfd):
 def test_events_are_ascii_lines(capsys):
     reporter = JsonReporter(sys.stdout)
     reporter.log("größer 図\nzwei")
-    reporter.error("DataError", "Nein.", "Doch.")
+    reporter.write(ErrorEvent("DataError", "Nein.", "Doch."))
     out = capsys.readouterr().out
     assert out.isascii()
     first, second = events_of(out)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.contract.request import SegmentRequest
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 from fedcross.volumes.grid import Grid
 

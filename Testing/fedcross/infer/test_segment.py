@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import (
     BundleError,
     DataError,
@@ -15,7 +16,8 @@ from fedcross.errors import (
     OutputError,
     PrecisionError,
 )
-from fedcross.infer.segment import SegmentRequest, fresh_models, segment
+from fedcross.infer.models import fresh_models
+from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
 from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
 from fedcross.runtime.reporting import NullReporter
@@ -370,10 +372,10 @@ class Heard(NullReporter):
         self.lines.append(message)
 
 
-def in_fp16_by_itself(request: SegmentRequest):
+def in_fp16_by_itself(bundle: Path, options: RequestOptions):
     """Models as on a GPU, where ``auto`` is fp16."""
-    precision = "fp16" if request.precision == "auto" else request.precision
-    return fresh_models(replace(request, backend="tuned", precision=precision))
+    precision = "fp16" if options.precision == "auto" else options.precision
+    return fresh_models(bundle, replace(options, backend="tuned", precision=precision))
 
 
 @pytest.fixture
@@ -393,7 +395,9 @@ def test_what_is_too_large_for_fp16_is_computed_once_more_with_fp32(
     heard = Heard()
     summary = segment(request, heard, in_fp16_by_itself)
     assert summary.precision == "fp32"
-    assert heard.lines == ["This bundle's numbers are too large for fp16. Once more with fp32."]
+    assert heard.lines == [
+        "This bundle's numbers are too large for fp16. Computing again with fp32."
+    ]
     exact = replace(request, out=tmp_path / "exact", precision="fp32")
     segment(exact, NullReporter(), in_fp16_by_itself)
     for file in summary.files.values():

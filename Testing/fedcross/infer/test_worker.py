@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.errors import BundleError
+from fedcross.contract.request import RequestOptions
+from fedcross.errors import BundleError, ConfigError
 from fedcross.infer import warm, worker
-from fedcross.infer.segment import SegmentRequest
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import pack_bundle
 from fedcross.runtime.memory import resident_bytes
@@ -165,11 +165,8 @@ def test_one_request_after_the_other_each_with_one_end_and_nothing_of_the_one_be
     ],
 )
 def test_a_line_that_is_no_request_is_an_error(line, told):
-    from fedcross.errors import ConfigError
-    from fedcross.infer.__main__ import parse
-
     with pytest.raises(ConfigError, match=told):
-        worker._understood(line, parse)
+        worker.read_request(line)
 
 
 def test_it_ends_by_itself_when_idle_for_long(start):
@@ -259,8 +256,7 @@ def _alive(pid: int) -> bool:
 # What is kept from request to request, in this process.
 
 
-def request_for(path: Path) -> SegmentRequest:
-    return SegmentRequest(path, Path("volume"), Path("out"), device="cpu", backend="torch")
+OPTIONS = RequestOptions(device="cpu", backend="torch")
 
 
 def test_members_are_brought_to_life_once_and_the_same_bundle_elsewhere_has_them_too(
@@ -268,9 +264,9 @@ def test_members_are_brought_to_life_once_and_the_same_bundle_elsewhere_has_them
 ):
     shutil.copytree(bundle.path, tmp_path / "copy")
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = [backend.load(opened, index) for index in range(3)]
-        with models(request_for(tmp_path / "copy")) as (backend, opened):
+        with models(tmp_path / "copy", OPTIONS) as (backend, opened):
             again = [backend.load(opened, index) for index in range(3)]
     assert all(one is other for one, other in zip(first, again, strict=True))
 
@@ -278,16 +274,16 @@ def test_members_are_brought_to_life_once_and_the_same_bundle_elsewhere_has_them
 def test_another_bundle_or_device_brings_members_of_its_own(bundle, make_bundle):
     other = make_bundle(members=2)
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = backend.load(opened, 0)
-        with models(request_for(other.path)) as (backend, opened):
+        with models(other.path, OPTIONS) as (backend, opened):
             assert opened.sha256 == other.sha256
             assert backend.load(opened, 0) is not first
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
             first = backend.load(opened, 0)
-        tuned = SegmentRequest(bundle.path, Path("v"), Path("o"), device="cpu", backend="tuned")
-        with models(tuned) as (backend, opened):
+        tuned = RequestOptions(device="cpu", backend="tuned")
+        with models(bundle.path, tuned) as (backend, opened):
             assert backend.name == "tuned"
             assert backend.load(opened, 0) is not first
 
@@ -302,12 +298,12 @@ def test_a_zip_is_unpacked_once_and_again_when_it_was_replaced(
     pack_bundle(bundle.path, packed)
     other = make_bundle(members=2)
     with WarmModels() as models:
-        with models(request_for(packed)) as (_, opened):
+        with models(packed, OPTIONS) as (_, opened):
             assert opened.sha256 == bundle.sha256
-        with models(request_for(packed)) as (_, again):
+        with models(packed, OPTIONS) as (_, again):
             assert again is opened
         pack_bundle(other.path, packed)
-        with models(request_for(packed)) as (backend, opened):
+        with models(packed, OPTIONS) as (backend, opened):
             assert opened.sha256 == other.sha256
             backend.load(opened, 1)
         assert len(list(temporary.iterdir())) == 1
@@ -316,23 +312,23 @@ def test_a_zip_is_unpacked_once_and_again_when_it_was_replaced(
 
 def test_nothing_is_kept_after_a_failure(bundle, make_bundle, tmp_path):
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = backend.load(opened, 0)
-        with pytest.raises(BundleError), models(request_for(tmp_path / "none")):
+        with pytest.raises(BundleError), models(tmp_path / "none", OPTIONS):
             pass
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
             first = backend.load(opened, 0)
-        with pytest.raises(ZeroDivisionError), models(request_for(bundle.path)):
+        with pytest.raises(ZeroDivisionError), models(bundle.path, OPTIONS):
             raise ZeroDivisionError
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
 
 
 def test_only_so_many_members_are_kept(bundle, monkeypatch):
     size = (bundle.path / bundle.manifest.members[0].file).stat().st_size
     monkeypatch.setattr(warm, "MAX_KEPT_BYTES", 2 * size)
-    with WarmModels() as models, models(request_for(bundle.path)) as (backend, opened):
+    with WarmModels() as models, models(bundle.path, OPTIONS) as (backend, opened):
         first = [backend.load(opened, index) for index in range(3)]
         again = [backend.load(opened, index) for index in range(3)]
     assert [one is other for one, other in zip(first, again, strict=True)] == [True, True, False]
@@ -342,8 +338,8 @@ def test_one_member_at_a_time_is_at_work(bundle, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setattr("fedcross.backends.choice._has_openvino", lambda: True)
     patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
-    request = SegmentRequest(bundle.path, Path("v"), Path("o"), backend="openvino")
-    with WarmModels() as models, models(request) as (backend, opened):
+    options = RequestOptions(backend="openvino")
+    with WarmModels() as models, models(bundle.path, options) as (backend, opened):
         first = backend.load(opened, 0)
         before = first(patch)
         assert first._request is not None

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
+from fedcross.contract.request import SegmentRequest
 from fedcross.errors import FedCrossError
 from fedcross.federate.local.engine import run_local
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import load_config

@@ -28,4 +28,5 @@ def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[i
         return INTERRUPTED, ErrorEvent("Interrupted", "Interrupted.", "")
     text = error.strerror if isinstance(error, OSError) else str(error)
     first = next(iter((text or "").splitlines()), "?")
-    return UNEXPECTED, ErrorEvent(kind, f"Unexpected {kind}: {first}"[:_LONGEST], hint)
+    message = f"Unexpected {kind}: {first}"[:_LONGEST].rstrip(".")
+    return UNEXPECTED, ErrorEvent(kind, f"{message}.", hint)
