@@ -232,7 +232,7 @@ def test_a_folder_gets_the_files_of_the_command_line(
 
 
 @pytest.mark.usefixtures("lopsided")
-def test_only_what_was_asked_for_is_returned(bundle: Bundle, volume: sitk.Image) -> None:
+def test_only_the_requested_arrays_are_returned(bundle: Bundle, volume: sitk.Image) -> None:
     result = fedcross.segment(
         volume, bundle, measure="entropy", measures=["std"], probabilities=False, device="cpu"
     )
@@ -352,7 +352,7 @@ TWISTED = ((1, 0.5, 0), (0, 1, 0), (0, 0, 1))
         (VOXELS, {"roi": "absent.json"}, ConfigError, "absent.json"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(
+def test_an_argument_that_cannot_be_used_is_one_sentence(
     bundle: Bundle, image: Any, options: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message) as caught:

@@ -33,8 +33,7 @@ def test_its_thumbnail_is_there(registered):
 
 
 def test_the_sample_bundle_is_sound_and_segments_the_sample_volume(loaded, tmp_path):
-    from fedcross.contract.request import SegmentRequest
-    from fedcross.infer.segment import segment
+    from fedcross.infer.segment import SegmentRequest, segment
     from fedcross.model.bundle import verify_bundle
     from fedcross.runtime.reporting import NullReporter
     from FedCrossSlicerLib.samples import BUNDLE, VOLUME

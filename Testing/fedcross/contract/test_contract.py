@@ -37,10 +37,10 @@ def test_it_loads_the_standard_library_only() -> None:
     assert set(done.stdout.split()) - sys.stdlib_module_names == {"fedcross"}
 
 
-@pytest.mark.parametrize("asked", [FULL, SegmentRequest(Path("b"), Path("i"), Path("o"))])
-def test_the_words_of_a_request_make_the_same_request(asked: SegmentRequest) -> None:
-    assert parse_request(asked.words()) == asked
-    assert parse_request([*asked.words(), request.EVENTS_FLAG]) == asked
+@pytest.mark.parametrize("made", [FULL, SegmentRequest(Path("b"), Path("i"), Path("o"))])
+def test_the_words_of_a_request_make_the_same_request(made: SegmentRequest) -> None:
+    assert parse_request(made.words()) == made
+    assert parse_request([*made.words(), request.EVENTS_FLAG]) == made
 
 
 def test_the_values_of_a_request_come_before_its_switches() -> None:
@@ -55,7 +55,7 @@ def test_the_values_of_a_request_come_before_its_switches() -> None:
     [
         ([], "--bundle"),
         (["--bundle", "b", "--image", "i", "--out", "o", "--measure", "guess"], "guess"),
-        (["--bundle", "b", "--image", "i", "--out", "o", "--unheard-of"], "--unheard-of"),
+        (["--bundle", "b", "--image", "i", "--out", "o", "--unknown"], "--unknown"),
     ],
 )
 def test_wrong_words_are_a_configuration_error(words: list[str], named: str) -> None:
@@ -125,7 +125,7 @@ def test_an_event_is_one_ascii_line_that_can_be_read_again(event: events.Event) 
         "7",
         '{"event": 7}',
         '{"event": []}',
-        '{"event": "unheard-of"}',
+        '{"event": "unknown"}',
         '{"event": "progress", "done": "many", "total": 3, "stage": "ensemble"}',
         '{"event": "log"}',
     ],
@@ -135,7 +135,7 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "sentences"),
     [
         (BundleError("No bundle.", "Choose one."), 2, ("BundleError", "No bundle.", "Choose one.")),
         (KeyboardInterrupt(), 130, ("Interrupted", "Interrupted.", "")),
@@ -162,9 +162,9 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
     ],
 )
 def test_an_error_is_an_exit_code_and_a_sentence_without_paths(
-    error: BaseException, code: int, told: tuple[str, str, str]
+    error: BaseException, code: int, sentences: tuple[str, str, str]
 ) -> None:
-    assert exits.explain(error) == (code, events.ErrorEvent(*told))
+    assert exits.explain(error) == (code, events.ErrorEvent(*sentences))
 
 
 def test_the_devices_can_be_read_again_and_other_lines_are_none() -> None:

@@ -1,6 +1,7 @@
-"""The functions of `import fedcross` that train, export and compare; `segment` is in `fedcross.infer`.
+"""The functions of `import fedcross` that train, export, compare and open bundles.
 
-They accept paths as text, and return what the command line writes or prints.
+Paths may be text. PyTorch is imported in the functions that need it. `fedcross.segment` is in
+`fedcross.infer.in_memory`.
 """
 
 import os
@@ -8,15 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedcross.federate.engines import run_here
 from fedcross.model import bundle as bundles
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
-from fedcross.study.compare import compare as comparison
-from fedcross.study.compare.variants import DEFAULT_METHODS
 from fedcross.train.config import configuration
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.export import export_run
 
 PathLike = str | os.PathLike[str]
 ConfigSource = PathLike | Mapping[str, Any] | TrainingConfig
@@ -117,6 +114,8 @@ def train_models(
     ConfigError, DataError, CheckpointError, DeviceError
         If configuration, data, run folder or device cannot be used: one sentence.
     """
+    from fedcross.federate.engines import run_here
+
     loaded = load_config(config, data_root=data_root, cache=cache)
     run_here(
         loaded, Path(out), resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
@@ -146,6 +145,8 @@ def export(run: PathLike, bundle: PathLike, *, which: str = "best") -> Bundle:
     OutputError
         If the bundle cannot be written.
     """
+    from fedcross.train.run.export import export_run
+
     return export_run(Path(run), Path(bundle), which=which)
 
 
@@ -153,7 +154,7 @@ def compare(
     config: ConfigSource,
     out: PathLike,
     *,
-    methods: str | Sequence[str] = DEFAULT_METHODS,
+    methods: str | Sequence[str] | None = None,
     seeds: int = 3,
     device: str = "auto",
     data_root: PathLike | None = None,
@@ -171,7 +172,8 @@ def compare(
     out
         Folder for the runs, the tables and the page.
     methods
-        Names, in a sequence or with commas between; options after a colon, such as ``fedprox:mu=0.1``.
+        Names, in a sequence or with commas between; options after a colon, such as
+        ``fedprox:mu=0.1``. None compares all methods.
     seeds
         Runs of each method, 1 or more.
     device
@@ -189,8 +191,15 @@ def compare(
     ConfigError, DataError, CheckpointError, DeviceError
         If something cannot be used: one sentence. Finished runs are kept.
     """
-    names = methods if isinstance(methods, str) else ",".join(methods)
-    loaded = load_config(config, data_root=data_root, cache=cache)
-    return comparison.compare(
-        loaded, Path(out), methods=names, seeds=seeds, device=device, reporter=reporter
+    from fedcross.study.compare.compare import compare as run_comparison
+    from fedcross.study.compare.variants import DEFAULT_METHODS
+
+    names = DEFAULT_METHODS if methods is None else methods
+    return run_comparison(
+        load_config(config, data_root=data_root, cache=cache),
+        Path(out),
+        methods=names if isinstance(names, str) else ",".join(names),
+        seeds=seeds,
+        device=device,
+        reporter=reporter,
     )

@@ -73,19 +73,18 @@ def train(
     ] = False,
 ) -> None:
     """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
+    from fedcross.api import load_config, train_models
     from fedcross.commands.console import ConsoleReporter
-    from fedcross.federate.engines import run_here
-    from fedcross.train.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        run_here(
+        train_models(
             configuration,
             out,
             resume=resume,
             device=device,
-            reporter=reporter,
             tensorboard=tensorboard,
+            reporter=reporter,
         )
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
 
@@ -97,9 +96,9 @@ def export(
     which: Annotated[str, typer.Option(help="best (by validation Dice) or last.")] = "best",
 ) -> None:
     """Make a bundle of a run's members."""
-    from fedcross.train.run.export import export_run
+    from fedcross.api import export as export_bundle
 
-    made = export_run(run, bundle, which=which)
+    made = export_bundle(run, bundle, which=which)
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
 
 
