@@ -1,4 +1,4 @@
-"""Federated cross learning for medical image segmentation, and an ensemble that shows where it errs.
+"""Train segmentation models across hospitals, and segment with all of them to see where they disagree.
 
 Segment a volume with a bundle, and get arrays (z, y, x)::
 

@@ -164,16 +164,24 @@ def segment(
         measures=tuple(measures),
     )
 
-    def collect(result: Result, summary: Summary) -> Segmentation:
-        wanted = [name for name in MEASURES if name == measure or name in measures]
-        structures = result.structures if probabilities else ()
-        return Segmentation(
-            labels=result.labels,
-            probabilities={each.name: result.probability(each) for each in structures},
-            measures={name: result.uncertainty(name) for name in wanted},
-            member_labels=tuple(np.array(labels) for labels in result.member_labels),
-            grid=result.grid,
-            summary=summary,
-        )
+    wanted = [name for name in MEASURES if name == measure or name in measures]
+    return run_job(
+        job,
+        reporter or NullReporter(),
+        models,
+        lambda result, summary: _collect(result, summary, wanted, probabilities),
+    )
 
-    return run_job(job, reporter or NullReporter(), models, collect)
+
+def _collect(
+    result: Result, summary: Summary, measures: Sequence[Measure], probabilities: bool
+) -> Segmentation:
+    structures = result.structures if probabilities else ()
+    return Segmentation(
+        labels=result.labels,
+        probabilities={each.name: result.probability(each) for each in structures},
+        measures={name: result.uncertainty(name) for name in measures},
+        member_labels=tuple(np.array(labels) for labels in result.member_labels),
+        grid=result.grid,
+        summary=summary,
+    )
