@@ -31,7 +31,7 @@ def test_a_real_child_answers_while_nobody_waits(loaded):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert found.torch.startswith("2.")
-    assert found.status == describe(__import__("torch"))["status"]
+    assert found.status == describe(__import__("torch")).status
 
 
 def test_graphics_cards_are_understood_among_other_lines(loaded):

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU such as cuda:0.")]
+from fedcross.contract.request import HELP
+
+Device = Annotated[str, typer.Option(help=HELP["device"])]
 DataRoot = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that the configuration's data paths are relative to."),

@@ -150,7 +150,7 @@ def check_device(settings: SiteSettings) -> Finding:
         device = resolve_device(settings.device)
     except DeviceError as error:
         return Finding("Processor", "wrong", f"local/site.toml asks for {settings.device}: {error}")
-    status = str(describe(torch)["status"])
+    status = str(describe(torch).status)
     if device.type == "cpu":
         return Finding("Processor", "look", f"{status} Training on a CPU takes very long.")
     return Finding("Processor", "good", status)

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fedcross.ensemble.run import blend, label_map
+from fedcross.ensemble.label_map import label_map
+from fedcross.ensemble.network import blend
 from fedcross.model.memory_format import memory_format
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import resolve_precision
