@@ -207,7 +207,7 @@ def test_after_data_were_put_right_the_same_command_trains(
         (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
         (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
         (edit('name = "s1"\n', ""), "sites.1.name is missing."),
-        (no_federation, "sites must hold at least 1, got 0."),
+        (no_federation, "sites must have at least 1 entry, got 0."),
         (no_toml, "config.toml is not valid TOML: "),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

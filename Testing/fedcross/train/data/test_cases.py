@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import DataError
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import find_cases, gather
 
 

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 import dataset_trees
 from fedcross.errors import DataError
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import find_cases
 from fedcross.train.data.reading import read_case
 from fedcross.train.data.sources.layouts import matched

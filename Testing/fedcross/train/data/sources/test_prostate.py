@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import dataset_trees
 from fedcross.errors import ConfigError, DataError
 from fedcross.train.config.configuration import parse_config
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import find_cases
 from fedcross.train.data.reading import read_case
 from fedcross.train.data.splits import SiteCases
@@ -207,7 +207,7 @@ def config_values(**site_options: object) -> dict[str, object]:
 
 
 def test_what_a_site_would_teach_as_background_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"never leads to TZ \(2\), so that it would be taught"):
+    with pytest.raises(ConfigError, match=r"has no value for TZ \(2\), which would be trained"):
         parse_config(config_values(), source="c")
     parse_config(config_values(label_map={1: 1, 2: 2}), source="c")
     config = parse_config(config_values(label_map={1: 1, 2: 0}, labels_missing=["TZ"]), source="c")
@@ -223,10 +223,10 @@ def test_what_a_site_would_teach_as_background_is_refused() -> None:
         ({"dataset": "msd", "split": "midl2023"}, "known are none, or give numbers"),
         ({"root": None}, "needs either dataset and root"),
         ({"list": "l.csv"}, "needs either dataset and root"),
-        ({"patient": "("}, "patient is no regular expression"),
+        ({"patient": "("}, "patient is not a valid regular expression"),
         ({"label_map": {1: 1, 2: 2}, "labels_missing": ["XZ"]}, "names 'XZ'.*PZ, TZ"),
-        ({"label_map": {1: 1, 2: 2}, "labels_missing": ["TZ"]}, "TZ is missing, but its label_map"),
-        ({"label_map": {}, "labels_missing": ["PZ", "TZ"]}, "leaves nothing to learn"),
+        ({"label_map": {1: 1, 2: 2}, "labels_missing": ["TZ"]}, "names TZ, but its label_map"),
+        ({"label_map": {}, "labels_missing": ["PZ", "TZ"]}, "names every structure"),
     ],
 )
 def test_a_mistake_in_a_sites_options_is_told(options: dict[str, object], says: str) -> None:

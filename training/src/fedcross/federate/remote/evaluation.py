@@ -9,7 +9,7 @@ from fedcross.federate.remote.site_work import TEST, VALIDATE
 from fedcross.federate.remote.visits import Ask, SiteError, together
 from fedcross.strategies.strategies import Members
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import ExplicitSplit, SiteConfig
+from fedcross.train.config.site import ExplicitSplit, SiteConfig
 from fedcross.train.evaluation.evaluation import Validation
 
 

@@ -28,7 +28,7 @@ from fedcross.study.compare.variants import (
     with_seed,
 )
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import ExplicitSplit
+from fedcross.train.config.site import ExplicitSplit
 from fedcross.train.run.folder import TEST, RunFolder, open_run
 
 TABLE, CASES, PAGE, RUNS = (

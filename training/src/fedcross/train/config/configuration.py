@@ -18,11 +18,8 @@ from fedcross.model.architecture import Architecture, UNetArchitecture
 from fedcross.strategies.method_config import PERSONAL, MethodConfig
 from fedcross.train.config.engine import EngineConfig
 from fedcross.train.config.errors import explain
-from fedcross.train.config.sections import (
-    OptimisationConfig,
-    Section,
-    SiteConfig,
-)
+from fedcross.train.config.sections import OptimisationConfig, Section
+from fedcross.train.config.site import SiteConfig
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedcross.errors import DataError
-from fedcross.train.config.sections import ExplicitSplit, SiteConfig
+from fedcross.train.config.site import ExplicitSplit, SiteConfig
 from fedcross.train.data.sources.datasets import DATASETS
 from fedcross.train.data.sources.layouts import Found, pair
 from fedcross.train.data.sources.lists import read_list

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
 from fedcross.train.data.label_grid import on_image_grid, other_grid
 from fedcross.train.data.reading import in_case, mapped, read_channel

@@ -11,7 +11,7 @@ from statistics import median
 from fedcross.errors import DataError
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import Gathered, gather, split
 from fedcross.train.data.check.case import check_case
 from fedcross.train.data.check.overview import plain
