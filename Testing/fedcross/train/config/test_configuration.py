@@ -155,15 +155,15 @@ def prostate_downloads(root: Path, layout: str) -> None:
     names = {"MSD-Prostate": "prostate_0{}", "NCI-ISBI-Prostate": "Prostate3T-01-000{}"}
     names |= {"PROMISE12": "Case0{}", "PROSTATEx": "ProstateX-000{}"}
     if layout == "downloads":
-        dataset_trees.msd(root / "MSD-Prostate" / "Task05_Prostate")
-        dataset_trees.nci_isbi_2013(root / "NCI-ISBI-Prostate")
-        dataset_trees.promise12(root / "PROMISE12")
-        dataset_trees.prostatex(root / "PROSTATEx")
+        dataset_trees.write_msd(root / "MSD-Prostate" / "Task05_Prostate")
+        dataset_trees.write_nci_isbi_2013(root / "NCI-ISBI-Prostate")
+        dataset_trees.write_promise12(root / "PROMISE12")
+        dataset_trees.write_prostatex(root / "PROSTATEx")
     else:
         for number, (folder, name) in enumerate(names.items()):
             images, labels = ("image", "label") if number else ("imagesTr", "labelsTr")
             cases = {name.format(n): 3 * number + n for n in range(3)}
-            dataset_trees.preprocessed(root / folder, cases, images, labels)
+            dataset_trees.write_preprocessed(root / folder, cases, images, labels)
 
 
 @pytest.mark.parametrize("name", ["prostate-midl2023.toml", "prostate-fast.toml"])

@@ -71,8 +71,8 @@ def test_what_a_volume_is_made_of_decides_its_key(tmp_path: Path, case: CaseFile
 
 
 def test_detached_voxels_and_every_slice_belong_to_the_key(tmp_path: Path) -> None:
-    dataset_trees.promise12(tmp_path / "p", cases=1)
-    dataset_trees.nci_isbi_2013(tmp_path / "n")
+    dataset_trees.write_promise12(tmp_path / "p", cases=1)
+    dataset_trees.write_nci_isbi_2013(tmp_path / "n")
     (series,) = (tmp_path / "n").glob("manifest-123/*/Prostate3T-01-0001/*/*")
     part = tmp_path / "p" / "TrainingData_Part1"
     for image, file in ((part / "Case00.mhd", part / "Case00.raw"), (series, series / "1-04.dcm")):

@@ -14,11 +14,11 @@ ARRAY = np.random.default_rng(5).integers(0, 3, (4, 5, 6)).astype(np.uint8)
 
 
 def image() -> sitk.Image:
-    return dataset_trees.as_image(np.zeros(ARRAY.shape, np.int16))
+    return dataset_trees.to_image(np.zeros(ARRAY.shape, np.int16))
 
 
 def label() -> sitk.Image:
-    return dataset_trees.as_image(ARRAY)
+    return dataset_trees.to_image(ARRAY)
 
 
 def moved(picture: sitk.Image, by_mm: float) -> sitk.Image:
@@ -75,5 +75,5 @@ def test_labelled_voxels_outside_the_image_are_another_images() -> None:
 
 
 def test_an_empty_label_of_another_grid_stays_empty() -> None:
-    nothing = dataset_trees.as_image(np.zeros((2, 2, 2), np.uint8), number=50)
+    nothing = dataset_trees.to_image(np.zeros((2, 2, 2), np.uint8), number=50)
     assert not on_image_grid(nothing, image(), resample=True).any()

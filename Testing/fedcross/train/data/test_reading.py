@@ -84,7 +84,7 @@ def four_dimensional(path: Path, channels: int = 2) -> list[np.ndarray]:
     arrays = [
         np.random.default_rng(c).normal(0, 1, (3, 4, 5)).astype("f4") for c in range(channels)
     ]
-    dataset_trees.write(sitk.JoinSeries([dataset_trees.as_image(a) for a in arrays]), path)
+    dataset_trees.write(sitk.JoinSeries([dataset_trees.to_image(a) for a in arrays]), path)
     return arrays
 
 
@@ -94,7 +94,7 @@ def test_one_channel_of_several_is_read_with_its_geometry(tmp_path: Path, name: 
     for channel, array in enumerate(arrays):
         image = read_channel(tmp_path / name, channel)
         assert np.array_equal(sitk.GetArrayFromImage(image), array)
-        expected = dataset_trees.as_image(array)
+        expected = dataset_trees.to_image(array)
         assert np.allclose(image.GetDirection(), expected.GetDirection(), atol=1e-6)
         assert np.allclose(image.GetOrigin(), expected.GetOrigin(), atol=1e-5)
 
@@ -120,7 +120,7 @@ def test_a_3d_image_has_one_channel(tmp_path: Path, image: np.ndarray) -> None:
 def test_nan_in_a_channel_is_found(tmp_path: Path, name: str) -> None:
     array = np.zeros((3, 4, 5), np.float32)
     array[1, 2, 3] = np.nan
-    pictures = [dataset_trees.as_image(each) for each in (array, np.zeros_like(array))]
+    pictures = [dataset_trees.to_image(each) for each in (array, np.zeros_like(array))]
     dataset_trees.write(sitk.JoinSeries(pictures), tmp_path / name)
     with pytest.raises(DataError, match=r"1 voxels that are not finite numbers \(NaN"):
         read_channel(tmp_path / name, 0)
@@ -135,7 +135,7 @@ def test_a_4d_image_cut_short_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_header_without_its_voxels_is_named(tmp_path: Path) -> None:
-    dataset_trees.promise12(tmp_path, cases=1)
+    dataset_trees.write_promise12(tmp_path, cases=1)
     case = CaseFiles(
         "Case00",
         tmp_path / "TrainingData_Part1" / "Case00.mhd",
@@ -147,7 +147,7 @@ def test_a_header_without_its_voxels_is_named(tmp_path: Path) -> None:
 
 
 def test_dicom_cut_short_or_of_two_series_is_a_named_case(tmp_path: Path) -> None:
-    dataset_trees.nci_isbi_2013(tmp_path)
+    dataset_trees.write_nci_isbi_2013(tmp_path)
     (folder,) = tmp_path.glob("manifest-123/*/Prostate3T-01-0001/*/*")
     label = tmp_path / "Training" / "Prostate3T-01-0001.nrrd"
     case = CaseFiles("Prostate3T-01-0001", folder, label)
@@ -163,8 +163,8 @@ def test_dicom_cut_short_or_of_two_series_is_a_named_case(tmp_path: Path) -> Non
     ):
         read_case(case, {1: 1, 2: 1}, "north")
     last.write_bytes(content)
-    array = dataset_trees.case_arrays(4)[0]
-    dataset_trees.write_dicom(dataset_trees.as_image(array), folder / "x", 9, "t2", "9")
+    array = dataset_trees.make_case(4)[0]
+    dataset_trees.write_dicom(dataset_trees.to_image(array), folder / "x", 9, "t2", "9")
     for slice_ in (folder / "x").iterdir():
         slice_.rename(folder / f"9-{slice_.name}")
     with pytest.raises(DataError, match=r"0001 of site north: .*2 DICOM series"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedcross.errors import DataError
 from fedcross.train.config.site import ExplicitSplit, SiteConfig
 from fedcross.train.data.sources.datasets import DATASETS
-from fedcross.train.data.sources.layouts import Found, pair
+from fedcross.train.data.sources.layouts import FoundFiles, find_pairs
 from fedcross.train.data.sources.lists import read_list
 from fedcross.train.data.splits import PARTS, SiteCases, split_by_count, split_by_name
 from fedcross.train.data.volumes import CaseFiles
@@ -77,7 +77,7 @@ def gather(site: SiteConfig, data_root: Path) -> Gathered:
         if site.dataset is not None:
             found = DATASETS[site.dataset].find(data_root / str(site.root), site.channel)
         else:
-            found = pair(data_root, str(site.images), str(site.labels))
+            found = find_pairs(data_root, str(site.images), str(site.labels))
         return _finished(site, _paired(site, found))
     except DataError as error:
         raise DataError(f"Site {site.name}: {error.message}", error.hint) from error
@@ -124,7 +124,7 @@ def _listed(path: Path) -> Gathered:
     )
 
 
-def _paired(site: SiteConfig, found: Found) -> Gathered:
+def _paired(site: SiteConfig, found: FoundFiles) -> Gathered:
     cases, problems = [], dict(found.problems)
     for name in sorted({*found.images, *found.labels} - problems.keys()):
         if name in found.images and name in found.labels:

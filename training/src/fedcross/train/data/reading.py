@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 from fedcross.train.data.label_grid import on_image_grid
-from fedcross.train.data.sources.dicom_series import slices_left_out
+from fedcross.train.data.sources.dicom_series import find_damaged_slices
 from fedcross.train.data.volumes import CaseFiles
 from fedcross.volumes.nifti import inspect
 from fedcross.volumes.volume_io import read_volume, without_warnings
@@ -73,7 +73,7 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
     DataError
         As `read_volume`, or if there is no such channel.
     """
-    if path.is_dir() and (damaged := slices_left_out(path)):
+    if path.is_dir() and (damaged := find_damaged_slices(path)):
         raise DataError(
             f"The series {path.name} has unreadable files ({len(damaged)}), the first is "
             f"{damaged[0]}.",
