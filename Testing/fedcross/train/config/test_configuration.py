@@ -10,7 +10,7 @@ from fedcross.train.config.configuration import (
     config_values,
     load_config,
 )
-from fedcross.train.data.check.check import check_data
+from fedcross.train.data.check.federation import check_data
 from tiny_federation import write_federation
 
 CONFIGS = Path(__file__).parents[4] / "training" / "configs"
