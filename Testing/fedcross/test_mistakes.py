@@ -324,4 +324,4 @@ def test_a_cache_that_cannot_be_written_is_said(
         out = ("--out", tmp_path / command[0])
         message = said(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
         assert "cannot be written to the cache: " in message
-        assert "Make room, or choose another folder as cache." in message
+        assert "Free disk space, or choose another folder as cache." in message

@@ -21,7 +21,7 @@ from fedcross.strategies.method_config import MethodConfig
 from fedcross.strategies.plan import make_plan
 from fedcross.strategies.strategies import fedavg, first_members
 from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.evaluation.evaluation import validate
+from fedcross.train.evaluation.validation import validate
 from fedcross.train.run.checkpoint import Checkpoint
 from fedcross.train.run.export import export_run
 from fedcross.train.run.folder import RunFolder

@@ -12,7 +12,7 @@ from fedcross.strategies.plan import Plan
 from fedcross.strategies.running_average import blended
 from fedcross.strategies.strategies import STRATEGIES, Members, first_members
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.evaluation.evaluation import Validation
+from fedcross.train.evaluation.validation import Validation
 from fedcross.train.run.checkpoint import Best, Checkpoint, better
 from fedcross.train.run.folder import RunFolder
 

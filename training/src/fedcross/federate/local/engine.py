@@ -17,7 +17,8 @@ from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import Site
-from fedcross.train.evaluation.evaluation import evaluate_test, validate
+from fedcross.train.evaluation.testing import evaluate_test
+from fedcross.train.evaluation.validation import validate
 from fedcross.train.run.board import Board
 from fedcross.train.run.environment import environment, training_devices
 from fedcross.train.run.export import load_members
