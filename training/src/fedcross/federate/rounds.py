@@ -13,7 +13,7 @@ from fedcross.strategies.running_average import blended
 from fedcross.strategies.strategies import STRATEGIES, Members, first_members
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.evaluation.validation import Validation
-from fedcross.train.run.checkpoint import Best, Checkpoint, better
+from fedcross.train.run.checkpoint import Best, Checkpoint, choose_better
 from fedcross.train.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
@@ -74,7 +74,7 @@ def train_rounds(
             validation = validate(averages or members)
         best, figures = done.best, {}
         if validation is not None:
-            best = better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
+            best = choose_better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         done = Checkpoint(rounds_done, members, best, figures, averages)
@@ -128,7 +128,7 @@ class Behind:
 def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:
     """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
     done = run.checkpoints.latest() or Checkpoint(0, first_members(config), None, {})
-    run.forget_metrics_after(done.rounds_done)
+    run.drop_metrics_after(done.rounds_done)
     return done
 
 

@@ -10,7 +10,6 @@ from fedcross.errors import DataError
 from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import find_cases
 from fedcross.train.data.reading import read_case
-from fedcross.train.data.sources.layouts import name_from_pattern
 from fedcross.train.data.splits import SiteCases
 
 
@@ -140,13 +139,6 @@ def test_an_absent_folder_is_named_without_its_path(tmp_path: Path) -> None:
         ) as error:
             found(tmp_path / "gone", dataset)
         assert str(tmp_path) not in str(error.value)
-
-
-def test_the_text_that_wildcards_match_is_the_cases_name() -> None:
-    assert name_from_pattern("Case*_segmentation.mhd", "Case07_segmentation.mhd") == "07"
-    assert name_from_pattern("Case[0-9][0-9].mhd", "Case07.mhd") == "07"
-    assert name_from_pattern("*/ses-*/x.nii", "anna/ses-2/x.nii") == "anna-2"
-    assert name_from_pattern("sub-*/sub-*_T2w.nii", "sub-01/sub-01_T2w.nii") == "01"
 
 
 HIPPOCAMPUS = Path(__file__).resolve().parents[5] / "shared" / "data" / "msd_hippocampus"

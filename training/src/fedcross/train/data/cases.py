@@ -8,8 +8,8 @@ from pathlib import Path
 from fedcross.errors import DataError
 from fedcross.train.config.site import ExplicitSplit, SiteConfig
 from fedcross.train.data.sources.datasets import DATASETS
-from fedcross.train.data.sources.layouts import FoundFiles, find_pairs
 from fedcross.train.data.sources.lists import read_list
+from fedcross.train.data.sources.pairs import FoundFiles, find_pairs
 from fedcross.train.data.splits import PARTS, SiteCases, split_by_count, split_by_name
 from fedcross.train.data.volumes import CaseFiles
 

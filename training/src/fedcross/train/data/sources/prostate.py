@@ -21,7 +21,8 @@ from pathlib import Path
 from fedcross.errors import DataError
 from fedcross.train.data.sources.dicom_series import choose_series, find_dicom_folders, find_series
 from fedcross.train.data.sources.folders import EXTENSIONS, require_folder, stem, walk
-from fedcross.train.data.sources.layouts import FoundFiles, find_msd, find_pairs, index_by_name
+from fedcross.train.data.sources.layouts import find_msd
+from fedcross.train.data.sources.pairs import FoundFiles, find_pairs, index_by_name
 
 Finder = Callable[[Path, int | None], FoundFiles]
 
