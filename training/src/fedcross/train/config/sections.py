@@ -48,9 +48,9 @@ class OptimisationConfig(Section):
     )
     foreground_fraction: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
-        description="Share of the patches, from 0 to 1, that contain a randomly chosen labelled voxel. "
-        "The other patches have a uniformly random position in the volume. With the default 0 all "
-        "positions are uniformly random.",
+        description="Probability, from 0 to 1, that a patch is placed such that it contains, before "
+        "its rotation, a randomly chosen labelled voxel. Otherwise its position in the volume is "
+        "uniformly random. With the default 0 all positions are uniformly random.",
     )
     intensity: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
