@@ -1,4 +1,4 @@
-"""Two small sites in memory: fixtures for whoever trains or compares."""
+"""Fixtures with two small sites in memory, for tests that train or compare."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small() -> TrainingConfig:
-    """Two sites; volumes are one patch, and only the last round is validated."""
+    """Configuration of two sites; a volume is about one patch, only the last round is validated."""
     return parse_config(
         {
             "name": "Small",
@@ -46,7 +46,7 @@ def small() -> TrainingConfig:
 
 
 def bright_box(name: str, seed: int, contrast: float) -> Volume:
-    """A box in noise, (16, 16, 32)."""
+    """Make a case, (16, 16, 32), with a labelled box that is brighter by `contrast` than the noise."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.zeros(16, 16, 32, dtype=torch.uint8)
     z, y, x = torch.randint(1, 6, (3,), generator=generator).tolist()
@@ -56,7 +56,7 @@ def bright_box(name: str, seed: int, contrast: float) -> Volume:
 
 @pytest.fixture(scope="session")
 def small_data() -> FederationData:
-    """In memory: the first site with two training cases, the second with one."""
+    """Data in memory: two training cases at the first site, one at the second."""
     sites = [
         Site(
             f"s{index}",

@@ -20,7 +20,7 @@ from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
 from fedcross.strategies.registry import METHODS, make_method
 from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.evaluation.evaluation import validate
+from fedcross.train.evaluation.validation import validate
 from fedcross.train.run.checkpoint import Checkpoint
 from fedcross.train.run.export import export_run
 from fedcross.train.run.folder import RunFolder

@@ -110,5 +110,5 @@ def test_a_run_says_what_its_noise_is_worth_for_the_site_visited_most(
 def test_noise_without_a_norm_or_on_the_local_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="needs clip_norm"):
         engine(noise_multiplier=1.0)
-    with pytest.raises(ValueError, match="clip_norm is for the flare engines"):
+    with pytest.raises(ValueError, match="clip_norm needs a flare engine"):
         EngineConfig(clip_norm=1.0)

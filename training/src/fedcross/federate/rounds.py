@@ -12,8 +12,8 @@ from fedcross.strategies.method import Members
 from fedcross.strategies.plan import Plan
 from fedcross.strategies.running_average import update_averages
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.evaluation.evaluation import Validation
-from fedcross.train.run.checkpoint import Best, Checkpoint, better
+from fedcross.train.evaluation.validation import Validation
+from fedcross.train.run.checkpoint import Best, Checkpoint, choose_better
 from fedcross.train.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
@@ -74,7 +74,7 @@ def train_rounds(
             validation = validate(averages or members)
         best, figures = done.best, {}
         if validation is not None:
-            best = better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
+            best = choose_better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         done = Checkpoint(rounds_done, members, best, figures, averages)
@@ -131,7 +131,7 @@ def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:
     if done is None:
         members = config.method.first_members(config.network, len(config.sites), config.seed)
         done = Checkpoint(0, members, None, {})
-    run.forget_metrics_after(done.rounds_done)
+    run.drop_metrics_after(done.rounds_done)
     return done
 
 

@@ -183,7 +183,7 @@ def check_cases(
     kit: Kit, settings: SiteSettings, config: TrainingConfig, reporter: Reporter
 ) -> Iterator[Finding]:
     """Read every case of this hospital, as ``fedcross data check`` does."""
-    from fedcross.train.data.check.check import check_data
+    from fedcross.train.data.check.federation import check_data
 
     mine = [site for site in config.sites if site.name == kit.name]
     if not mine:

@@ -20,8 +20,9 @@ from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder, open_run
-from fedcross.train.run.watch import Watch
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.monitor import RunMonitor
+from fedcross.train.run.opening import open_run
 
 
 class Sites(Ask, Protocol):
@@ -99,7 +100,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
     """
     with (
         open_run(folder, config, resume=RunFolder(folder).exists) as run,
-        Watch(run, config, standing) as hear,
+        RunMonitor(run, config, standing) as hear,
     ):
         check_alike(credentials(config), sites.greet())
         hear.stage("read", "Waiting for the sites to read their cases")

@@ -28,8 +28,9 @@ from fedcross.study.compare.variants import (
     with_seed,
 )
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import ExplicitSplit
-from fedcross.train.run.folder import TEST, RunFolder, open_run
+from fedcross.train.config.site import ExplicitSplit
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.opening import open_run
 
 TABLE, CASES, PAGE, RUNS = (
     "comparison.csv",

@@ -19,11 +19,8 @@ from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.train.config.engine import EngineConfig
 from fedcross.train.config.errors import explain
-from fedcross.train.config.sections import (
-    OptimisationConfig,
-    Section,
-    SiteConfig,
-)
+from fedcross.train.config.sections import OptimisationConfig, Section
+from fedcross.train.config.site import SiteConfig
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 

@@ -1,4 +1,4 @@
-"""A run while it is under way: ``status.json`` for people, ``train.log``, and TensorBoard if wanted."""
+"""The files that show the progress of a run: ``status.json`` and ``train.log``."""
 
 import json
 import os
@@ -17,31 +17,32 @@ from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.runtime.atomic import write_atomically
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.checkpoint import Best, better
+from fedcross.train.run.checkpoint import Best, choose_better
 from fedcross.train.run.folder import RunFolder
 
 STATUS, LOG = "status.json", "train.log"
-EVERY_S = 1.0
+WRITE_INTERVAL_S = 1.0
 STOPPED, FAILED, FINISHED, RUNNING = "stopped", "failed", "finished", "running"
 
 
-class Watch(AbstractContextManager["Watch"]):
-    """A reporter that also writes down what it hears, in the run's folder.
+class RunMonitor(AbstractContextManager["RunMonitor"]):
+    """A reporter that also writes the status and the log of a run into its folder.
 
-    ``status.json`` says in a person's words where the run stands, rewritten at most once a second:
-    what it does, round and site, losses and validation, time gone and time that remains, memory.
-    ``train.log`` keeps the lines that the terminal shows. Leaving the context writes how it ended.
+    ``status.json`` contains the state, the current stage, round, site, losses, validation, elapsed and
+    remaining time, and memory. It is written at the start of a stage and then at most once a second.
+    ``train.log`` contains one line with the time per message. The end of the context writes the final
+    state.
 
     Parameters
     ----------
     run
-        Its metrics are heard too.
+        Run folder; its metrics, also those of earlier rounds, are added to the status.
     config
-        Of the run.
+        The run's configuration.
     reporter
-        Hears everything first.
+        Receives every stage, progress and message before it is written.
     clock
-        Seconds that only grow.
+        Returns a time in seconds that never decreases.
     """
 
     def __init__(
@@ -62,9 +63,9 @@ class Watch(AbstractContextManager["Watch"]):
             "rounds": config.method.rounds,
             "started": _now(),
         }
-        for figures in run.metrics():  # of the rounds before, when it goes on
-            self._hear(figures)
-        run.listeners.append(self._hear)
+        for figures in run.metrics():  # earlier rounds of a resumed run
+            self._add_metrics(figures)
+        run.listeners.append(self._add_metrics)
 
     def __enter__(self) -> Self:
         return self
@@ -75,65 +76,67 @@ class Watch(AbstractContextManager["Watch"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run.listeners.remove(self._hear)
-        ending = FINISHED if kind is None else STOPPED if kind is KeyboardInterrupt else FAILED
-        self._status |= {"state": ending, "remaining": None}
+        self._run.listeners.remove(self._add_metrics)
+        state = FINISHED if kind is None else STOPPED if kind is KeyboardInterrupt else FAILED
+        self._status |= {"state": state, "remaining": None}
         if isinstance(error, FedCrossError):
             self._status["problem"] = error.message
         try:
             self._write()
-            self._note(f"The run {'was ' if ending == STOPPED else ''}{ending}.")
+            self._write_log(f"The run {'was ' if state == STOPPED else ''}{state}.")
         except CheckpointError:
             if error is None:
-                raise  # else what went wrong first is what a person must hear of
+                raise  # otherwise the first error is raised
 
     def stage(self, name: str, message: str) -> None:
-        """Pass it on, and say what is done now."""
+        """Report the stage, and write it to the status and the log."""
         self._reporter.stage(name, message)
         self._stage_began, self._first_done = self._clock(), None
         self._status |= {"doing": message, "done": None, "of": None, "remaining": None}
-        self._note(message)
+        self._write_log(message)
         self._write()
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Pass it on, and estimate the time that remains from the stage's pace so far."""
+        """Report the progress, and estimate the remaining time from the stage's mean pace."""
         self._reporter.progress(done, total, stage)
         now = self._clock()
-        if self._first_done is None:  # where a resumed run goes on counts for no pace
+        if self._first_done is None:  # steps done before a resumed run started have no duration
             self._first_done, self._stage_began = done, now
-        gone = done - self._first_done
-        pace = (now - self._stage_began) / gone if gone else None
-        remaining = None if pace is None else _span(pace * (total - done))
+        steps = done - self._first_done
+        seconds_per_step = (now - self._stage_began) / steps if steps else None
+        remaining = (
+            None if seconds_per_step is None else _format_span(seconds_per_step * (total - done))
+        )
         self._status |= {"done": done, "of": total, "remaining": remaining}
-        if now - self._written >= EVERY_S:
+        if now - self._written >= WRITE_INTERVAL_S:
             self._write()
 
     def log(self, message: str) -> None:
-        """Pass it on, and keep it."""
+        """Report the message, and write it to the log."""
         self._reporter.log(message)
-        self._note(message)
+        self._write_log(message)
 
-    def _hear(self, figures: dict[str, Any]) -> None:
-        """A line of the metrics: a visit or a validation."""
+    def _add_metrics(self, figures: dict[str, Any]) -> None:
+        """Add one line of the metrics, a visit or a validation, to the status."""
         self._status["round"] = figures["round"]
         if "validation" in figures:
             by_site = dict(figures["validation"])
-            here = Best(figures["round"], by_site.pop("mean"), by_site)
-            self._best = better(self._best, here)
-            for which, told in (("last", here), ("best", self._best)):
-                self._status[f"{which}_validation"] = {"round": told.round, "dice": told.dice}
+            last = Best(figures["round"], by_site.pop("mean"), by_site)
+            self._best = choose_better(self._best, last)
+            for which, shown in (("last", last), ("best", self._best)):
+                self._status[f"{which}_validation"] = {"round": shown.round, "dice": shown.dice}
         else:
             keys = ("member", "site", "loss", "absent")
             self._status["last_visit"] = {key: figures[key] for key in keys if key in figures}
 
     def _write(self) -> None:
         self._written = self._clock()
-        elapsed = _span(self._written - self._began)
-        told = {**self._status, "updated": _now(), "elapsed": elapsed, "memory_mb": memory_mb()}
-        text = json.dumps(told, indent=2) + "\n"
+        elapsed = _format_span(self._written - self._began)
+        status = {**self._status, "updated": _now(), "elapsed": elapsed, "memory_mb": memory_mb()}
+        text = json.dumps(status, indent=2) + "\n"
         write_atomically(self._run.path / STATUS, text.encode("utf-8"), durable=False)
 
-    def _note(self, message: str) -> None:
+    def _write_log(self, message: str) -> None:
         try:
             with (self._run.path / LOG).open("a", encoding="utf-8") as file:
                 file.write(f"{_now()}  {message}\n")
@@ -142,9 +145,13 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 def memory_mb() -> dict[str, int]:
-    """Memory that this process holds now, in MB (10^6 bytes), as far as the system tells.
+    """Measure the memory of this process in MB (10^6 bytes).
 
-    ``process`` is on Linux only; ``gpu`` is what PyTorch's tensors take of the GPU in use.
+    Returns
+    -------
+    dict of str to int
+        ``process``: resident memory, on Linux only. ``gpu``: memory of PyTorch's tensors on the
+        current GPU, only if there is one.
     """
     held = {}
     if sys.platform == "linux":
@@ -159,5 +166,5 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _span(seconds: float) -> str:
+def _format_span(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))

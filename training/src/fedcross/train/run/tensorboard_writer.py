@@ -1,4 +1,4 @@
-"""A run in TensorBoard: losses, validation, and what the members see of a case of every site."""
+"""Write a run for TensorBoard: losses, validation, and pictures of one case per site."""
 
 import importlib.util
 from types import TracebackType
@@ -12,16 +12,16 @@ from fedcross.train.data.volumes import Volume
 from fedcross.train.run.folder import RunFolder
 
 FOLDER = "tensorboard"
-SHOWN_DEVIATIONS = 2.5  # from black to white, of the z-scores
+SHOWN_DEVIATIONS = 2.5  # z-scores from -2.5 (black) to 2.5 (white) are shown
 
 
-class Board:
-    """Writes for TensorBoard, in the run's folder ``tensorboard``.
+class TensorBoardWriter:
+    """Writes TensorBoard's files into the folder ``tensorboard`` of a run, inside a context.
 
     Parameters
     ----------
     run
-        Its metrics become scalars; the horizontal axis counts rounds.
+        Run folder; its metrics are written as scalars over the number of the round.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class Board:
         self._writer = SummaryWriter(str(run.path / FOLDER))
 
     def __enter__(self) -> Self:
-        self._run.listeners.append(self._hear)
+        self._run.listeners.append(self._write_metrics)
         return self
 
     def __exit__(
@@ -52,20 +52,20 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run.listeners.remove(self._hear)
+        self._run.listeners.remove(self._write_metrics)
         self._writer.close()
 
     def show(self, site: str, volume: Volume, each: list[NDArray[np.float32]]) -> None:
-        """Show the first case of a site in this round: image, truth, mean and spread.
+        """Write a picture of a case, see `picture`; only the first call per round and site does so.
 
         Parameters
         ----------
         site
-            Its name.
+            Name of the site.
         volume
             The case.
         each
-            The members' probabilities, (C, D, H, W) float32 each.
+            The probabilities of each member, (C, D, H, W) float32.
         """
         if (self._round, site) in self._shown:
             return
@@ -73,7 +73,7 @@ class Board:
         shown = picture(volume, each)
         self._writer.add_image(f"cases/{site}", shown, self._round, dataformats="HW")
 
-    def _hear(self, figures: dict[str, Any]) -> None:
+    def _write_metrics(self, figures: dict[str, Any]) -> None:
         self._round = figures["round"]
         scalars = {}
         if "validation" in figures:
@@ -86,9 +86,22 @@ class Board:
 
 
 def picture(volume: Volume, each: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Four slices side by side, (H, 4 W) from 0 to 1, through where most is labelled.
+    """Make four pictures of the slice with the most labelled voxels, side by side.
 
-    Image, truth, mean foreground probability, and the members' spread of it, twice as bright.
+    They show the image, the label map, the mean foreground probability, and twice the members'
+    standard deviation of the foreground probability.
+
+    Parameters
+    ----------
+    volume
+        The case, (D, H, W).
+    each
+        The probabilities of each member, (C, D, H, W) float32.
+
+    Returns
+    -------
+    ndarray
+        (H, 4 W) float32 from 0 to 1.
     """
     label = volume.label.cpu().numpy()
     place = int((label > 0).sum(axis=(1, 2)).argmax())
