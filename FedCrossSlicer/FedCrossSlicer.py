@@ -18,14 +18,14 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from FedCrossSlicerLib.drop import FileDrop
-from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.logic import SegmentationLogic
-from FedCrossSlicerLib.parameters import Parameters
-from FedCrossSlicerLib.resultnodes import removeUnreachable
-from FedCrossSlicerLib.samples import registerSamples
-from FedCrossSlicerLib.widget import Panel
-from FedCrossSlicerLib.workers import WORKERS
+from FedCrossSlicerLib.bundle.samples import registerSamples
+from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.panel.drop import FileDrop
+from FedCrossSlicerLib.panel.panel import Panel
+from FedCrossSlicerLib.panel.parameters import Parameters
+from FedCrossSlicerLib.scene.export import exportVolume
+from FedCrossSlicerLib.scene.nodes import removeUnreachable
+from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
 
 class FedCrossSlicer(ScriptedLoadableModule):

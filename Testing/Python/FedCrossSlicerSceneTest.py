@@ -14,18 +14,18 @@ import numpy as np
 import slicer
 import vtk
 
-from FedCrossSlicerLib.child import childPython
-from FedCrossSlicerLib.edits import wasEdited
+from FedCrossSlicerLib.child.command import childPython
+from FedCrossSlicerLib.child.process import InferenceProcess
+from FedCrossSlicerLib.display.heatmap import colorTable
+from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.figures import Verdict, readFigures, verdict
-from FedCrossSlicerLib.heatmap import colorTable
-from FedCrossSlicerLib.presentation import present
-from FedCrossSlicerLib.process import InferenceProcess
-from FedCrossSlicerLib.region import regionOf
-from FedCrossSlicerLib.resultnodes import ResultNodes
-from FedCrossSlicerLib.review import Review, State
-from FedCrossSlicerLib.view import ViewOptions, show
+from FedCrossSlicerLib.scene.edits import wasEdited
+from FedCrossSlicerLib.scene.export import exportVolume
+from FedCrossSlicerLib.scene.figures import Verdict, readFigures, verdict
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.region import regionOf
+from FedCrossSlicerLib.scene.review import Review, State
+from FedCrossSlicerLib.tasks.load import present
 
 SUMMARY = {
     "created": "2026-01-31T12:00:00+00:00",

@@ -30,7 +30,7 @@ def build(image: Path, result: Path, out: Path) -> None:
 
     app = application.start()
     services.provide()
-    from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.tasks.load import present
     from harness.views import SliceView, ThreeDView
 
     out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _hottestSpot(nodes: Any) -> tuple[float, float, float]:
     import numpy as np
     import slicer
 
-    from FedCrossSlicerLib.review import Review
+    from FedCrossSlicerLib.scene.review import Review
 
     for spot in Review(nodes).spots:
         return spot.position

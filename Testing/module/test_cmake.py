@@ -54,7 +54,7 @@ def test_the_child_runs_from_the_installed_files_alone(installed):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
         "import fedcross.infer.__main__ as child;"
-        "from FedCrossSlicerLib import colors;"
+        "from FedCrossSlicerLib.display import colors;"
         "print(child.__file__)"
     )
     done = subprocess.run(

@@ -1,0 +1,195 @@
+"""What to segment, with what, on what."""
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.bundle import fit
+from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
+from FedCrossSlicerLib.bundle.samples import BUNDLE
+from FedCrossSlicerLib.child.command import Options
+from FedCrossSlicerLib.child.devices import Devices
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.scene.region import fitRegion
+from FedCrossSlicerLib.scene.sequences import timePoints
+
+AMBER = "#b26a00"  # readable on white and on dark grey
+SWATCH = "\u25a0"
+
+
+class InputSection:
+    """Volume, region, bundle, device and what to compute with.
+
+    Parameters
+    ----------
+    ui
+        Named children of the loaded .ui.
+    changed
+        Called when the bundle changed.
+    """
+
+    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
+        self.ui = ui
+        self._changed = changed
+        self._shown: tuple[str, BundleInfo | None] = ("", None)
+        self._gpus: list[str] = []
+        self.card: Any = None
+        ui.backendCombo.addItems([label for label, _backend, _precision in _waysToCompute()])
+        self.showDevices(Devices((), _("Looking for graphics cards..."), None))
+        ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onRegion)
+        ui.folderButton.connect("clicked(bool)", self._browseFolder)
+        ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
+        ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # an empty line is none
+        ui.bundleInfo.connect("linkActivated(QString)", self._onLink)
+
+    @property
+    def path(self) -> str:
+        """Where the bundle lies; ``""`` when none was chosen."""
+        return str(self.ui.bundleEdit.currentPath)
+
+    @property
+    def device(self) -> str:
+        """The device by the child's name."""
+        index = self.ui.deviceCombo.currentIndex
+        return ["auto", "cpu", *self._gpus][max(index, 0)]
+
+    @property
+    def options(self) -> Options:
+        """How to segment, as it was chosen here."""
+        _label, backend, precision = _waysToCompute()[max(self.ui.backendCombo.currentIndex, 0)]
+        return Options(device=self.device, backend=backend, precision=precision)
+
+    def useCPU(self) -> None:
+        """Choose the CPU from now on."""
+        self.ui.deviceCombo.currentIndex = 1
+
+    def showDevices(self, devices: Devices) -> None:
+        """List the devices; the chosen one stays chosen if it is still there."""
+        chosen = self.device
+        self._gpus = [gpu.device for gpu in devices.gpus]
+        combo = self.ui.deviceCombo
+        combo.clear()
+        combo.addItems(
+            [_("Automatic"), _("CPU"), *(f"{gpu.name} ({gpu.device})" for gpu in devices.gpus)]
+        )
+        names = ["auto", "cpu", *self._gpus]
+        combo.currentIndex = names.index(chosen) if chosen in names else 0
+        self.ui.deviceStatus.text = devices.status
+
+    def refresh(self, volume: Any) -> None:
+        """Say what the bundle is, and what speaks against using it on the volume."""
+        # A box may have been made before the volume came.
+        self._onRegion(self.ui.roiSelector.currentNode())
+        info, trouble = self._info()
+        if info:
+            self.ui.bundleInfo.text = describe(info)
+        elif self.path:
+            self.ui.bundleInfo.text = html.escape(trouble)
+        else:
+            self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
+        warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
+        self.ui.fitLabel.text = warningText(warnings)
+        self.ui.fitLabel.visible = bool(warnings)
+        self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
+
+    def drop(self, paths: Sequence[str]) -> bool:
+        """Take the first bundle among dropped files; return whether there was one."""
+        for path in paths:
+            if Path(path).is_dir() or path.lower().endswith(".zip"):
+                self.ui.bundleEdit.currentPath = path
+                return True
+        return False
+
+    def _info(self) -> tuple[BundleInfo | None, str]:
+        if not self.path:
+            return None, ""
+        if self._shown[0] != self.path or self._shown[1] is None:
+            try:
+                self._shown = (self.path, readBundleInfo(Path(self.path)))
+            except InferenceError as error:
+                self._shown = (self.path, None)
+                return None, str(error)
+        return self._shown[1], ""
+
+    def _onPath(self, *_args: Any) -> None:
+        self._shown = ("", None)
+        self._changed()
+
+    def _browseFolder(self, *_args: Any) -> None:
+        """The path line's own button chooses files only; a bundle is as often a folder."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Choose the bundle's folder"), self.path
+        )
+        if folder:
+            self.ui.bundleEdit.currentPath = folder
+
+    def _onRegion(self, roi: Any) -> None:
+        """Lay a box that was made here, which has no size as yet, around the volume."""
+        volume = self.ui.inputSelector.currentNode()
+        if roi is None or volume is None or slicer.mrmlScene.IsImporting():
+            return
+        if not any(roi.GetSize()) and volume.GetImageData() is not None:
+            fitRegion(roi, volume)
+
+    def _onLink(self, target: str) -> None:
+        info = self._shown[1]
+        if target == "sample":
+            self.ui.bundleEdit.currentPath = str(BUNDLE)
+        elif info is not None:
+            self.card = _cardWindow(info)
+            self.card.show()
+
+
+def _cardWindow(info: BundleInfo) -> Any:
+    """A window with the model card, which may be long; nothing in a stranger's text leads elsewhere."""
+    window = qt.QDialog(slicer.util.mainWindow())
+    window.windowTitle = _("Model card of {name}").format(name=info.name)
+    window.resize(640, 720)
+    text = qt.QTextBrowser()
+    text.openLinks = False
+    # "<T2>" is no HTML; and a picture would be fetched from wherever it says.
+    text.setMarkdown(info.card.replace("<", "&lt;").replace("![", "["))
+    qt.QVBoxLayout(window).addWidget(text)
+    return window
+
+
+def _waysToCompute() -> list[tuple[str, str, str]]:
+    """What people read, and the child's names of back-end and precision."""
+    return [
+        (_("Automatic"), "auto", "auto"),
+        (_("OpenVINO (processor)"), "openvino", "auto"),
+        (_("OpenVINO, half precision"), "openvino", "bf16"),
+        (_("PyTorch, tuned"), "tuned", "auto"),
+        (_("PyTorch, the reference"), "torch", "fp32"),
+    ]
+
+
+def describe(info: BundleInfo) -> str:
+    """Return a bundle in two lines of HTML; whatever it says about itself is escaped."""
+    structures = ", ".join(
+        f'<span style="color:{_hex(color)}">{SWATCH}</span> {html.escape(name)}'
+        for name, color in info.structures
+    )
+    facts = [_("{count} members").format(count=info.members)]
+    if info.modality:
+        facts.append(html.escape(info.modality))
+    if info.sites:
+        facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))
+    card = f' \u00b7 <a href="card">{_("model card")}</a>' if info.card else ""
+    line = " \u00b7 ".join(facts)
+    return f"<b>{html.escape(info.name)}</b>: {structures}<br>{line}{card}"
+
+
+def warningText(warnings: Sequence[str]) -> str:
+    """Return warnings as HTML, a line each."""
+    lines = (f"\u26a0 {html.escape(warning)}" for warning in warnings)
+    return f'<span style="color:{AMBER}">{"<br>".join(lines)}</span>'
+
+
+def _hex(color: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * min(max(channel, 0), 1)):02x}" for channel in color)
