@@ -27,7 +27,7 @@ POLL_S = 0.05
 
 
 class Process(Protocol):
-    """What a task needs of whoever segments for it; `FedCrossSlicerLib.child.pool.Call` is the real one."""
+    """The interface that a task needs; `FedCrossSlicerLib.child.pool.WorkerRequest` has it."""
 
     @property
     def running(self) -> bool:
