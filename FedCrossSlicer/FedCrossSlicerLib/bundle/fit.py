@@ -1,6 +1,12 @@
-"""Does a volume plainly not fit a bundle? Asked before anything is computed; the user decides."""
+"""Reasons why a volume does not fit a bundle: voxel size, extent, intensities, modality.
 
-from typing import Any
+The panel shows them before anything is computed; the user decides whether to segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -9,32 +15,36 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.info import BundleInfo
 
-COARSER = 4.0
-"""A voxel so many times larger or smaller than in training shows other things than the training did."""
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
+
+MAX_SPACING_RATIO = 4.0
+"""Largest ratio between the volume's and the bundle's voxel size, in either direction."""
 CT_AIR_HU = -500
-"""Air in CT is about -1000; no other modality stores as low values as a rule."""
-SMALLEST_SHARE = 0.5
-"""Of the bundle's patch: what covers less shows less than the networks ever saw at once."""
-_STEP = 4  # every fourth voxel tells the range well enough
+"""A volume with a value this low is taken for CT: air in CT is about -1000 HU."""
+MIN_PATCH_SHARE = 0.5
+"""Smallest share of the bundle's patch that the volume must cover along each axis."""
+_STEP = 4
+"""Every fourth voxel along each axis is read to find the range of intensities."""
 
 
-def warnings(volume: Any, info: BundleInfo) -> list[str]:
-    """Return what speaks against segmenting a volume with a bundle, a sentence each; often nothing.
+def warnings(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
+    """Return why a volume does not fit a bundle, one sentence each; an empty list if it fits.
 
     Parameters
     ----------
     volume
         Scalar volume node with an image. Its axes may be stored in any order.
     info
-        The bundle.
+        The bundle's description.
     """
     return [*_spacing(volume, info), *_extent(volume, info), *_intensity(volume, info)]
 
 
-def _spacing(volume: Any, info: BundleInfo) -> list[str]:
-    spacing = _worldAxes(volume)[0]
-    ratios = [given / wanted for given, wanted in zip(spacing, info.spacing, strict=True) if wanted]
-    if all(1 / COARSER <= ratio <= COARSER for ratio in ratios):
+def _spacing(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
+    spacing = _patientAxes(volume)[0]
+    ratios = [own / trained for own, trained in zip(spacing, info.spacing, strict=True) if trained]
+    if all(1 / MAX_SPACING_RATIO <= ratio <= MAX_SPACING_RATIO for ratio in ratios):
         return []
     return [
         _("The voxels measure {given} mm, but the bundle was trained at {wanted} mm.").format(
@@ -43,22 +53,22 @@ def _spacing(volume: Any, info: BundleInfo) -> list[str]:
     ]
 
 
-def _extent(volume: Any, info: BundleInfo) -> list[str]:
-    spacing, size = _worldAxes(volume)
+def _extent(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
+    spacing, size = _patientAxes(volume)
     if min(size) == 1:
         return [_("The volume is a single slice, but the bundle was trained on volumes.")]
     extent = [side * step for side, step in zip(size, spacing, strict=True)]
     patch = [side * step for side, step in zip(info.patchSize, info.spacing, strict=True)]
-    if all(given >= SMALLEST_SHARE * whole for given, whole in zip(extent, patch, strict=True)):
+    if all(own >= MIN_PATCH_SHARE * side for own, side in zip(extent, patch, strict=True)):
         return []
     return [
-        _("The volume covers {given} mm, but the networks look at {wanted} mm at a time.").format(
+        _("The volume covers {given} mm, but one patch of the networks covers {wanted} mm.").format(
             given=_product(extent), wanted=_product(patch)
         )
     ]
 
 
-def _intensity(volume: Any, info: BundleInfo) -> list[str]:
+def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
     values = slicer.util.arrayFromVolume(volume)[::_STEP, ::_STEP, ::_STEP]
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
@@ -75,27 +85,27 @@ def _intensity(volume: Any, info: BundleInfo) -> list[str]:
     ]
 
 
-def dicomModality(volume: Any) -> str:
-    """Return the modality that came with a volume from DICOM; ``""`` when it did not."""
+def dicomModality(volume: vtkMRMLScalarVolumeNode) -> str:
+    """Return the modality of a volume that was loaded from DICOM; ``""`` for other volumes."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None else 0
     return str(hierarchy.GetItemAttribute(item, "DICOM.Modality")) if item else ""
 
 
-def _worldAxes(volume: Any) -> tuple[list[float], list[int]]:
-    """Spacing in mm and size along the stored axes nearest to the patient's x, y and z."""
+def _patientAxes(volume: vtkMRMLScalarVolumeNode) -> tuple[list[float], list[int]]:
+    """Spacing in mm and size in voxels along the stored axes nearest to the patient's x, y and z."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASDirectionMatrix(matrix)
     directions = np.abs(slicer.util.arrayFromVTKMatrix(matrix)[:3, :3])
-    # Each stored axis goes to one axis of the world, the most decided one first.
+    # Assign each stored axis to one axis of the patient, the largest direction cosine first.
     axes = [0, 0, 0]
     for _turn in range(3):
-        world, stored = np.unravel_index(directions.argmax(), directions.shape)
-        axes[world] = int(stored)
-        directions[world, :] = directions[:, stored] = -1
+        patient, stored = np.unravel_index(directions.argmax(), directions.shape)
+        axes[patient] = int(stored)
+        directions[patient, :] = directions[:, stored] = -1
     spacing, size = volume.GetSpacing(), volume.GetImageData().GetDimensions()
     return [spacing[axis] for axis in axes], [size[axis] for axis in axes]
 
 
-def _product(sides: Any) -> str:
+def _product(sides: Iterable[float]) -> str:
     return " x ".join(f"{side:.3g}" for side in sides)

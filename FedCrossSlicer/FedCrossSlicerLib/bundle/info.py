@@ -1,7 +1,8 @@
-"""What a bundle says about itself, for the panel. The child checks it in earnest before it is used.
+"""The description of a bundle that the panel shows: name, structures, sites, model card.
 
-Plain JSON of bounded size: this works before the child's packages are installed. Everything in it was
-written by a stranger.
+Only JSON of limited size is read, so this works before the child process's packages are installed. The
+content comes from strangers and is checked here only as far as the panel shows it; the child process
+verifies the whole bundle before it segments.
 """
 
 import json
@@ -27,22 +28,28 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle in words and numbers.
+    """The description of a bundle.
 
     Attributes
     ----------
+    path
+        The bundle's folder or ``.zip``.
+    name
+        The bundle's name, at most 200 characters.
     members
-        Their number, K.
+        Number of members.
     structures
-        Name and colour (red, green, blue, 0 to 1) of each.
+        Name and colour (red, green, blue; each 0 to 1) of each structure.
     sites
-        Where it was trained; may be empty.
+        Names of the sites that trained the bundle; may be empty.
     modality
-        Such as "MR"; ``""`` when it does not say.
-    spacing, patchSize
-        (x, y, z), mm and voxels.
+        DICOM modality of the training images, such as ``"MR"``; ``""`` if the bundle names none.
+    spacing
+        Voxel size (x, y, z) of the networks' grid in mm.
+    patchSize
+        Size (x, y, z) of the networks' patch in voxels.
     card
-        The model card, Markdown; ``""`` when there is none.
+        The model card in Markdown; ``""`` if the bundle has none.
     """
 
     path: Path
@@ -57,19 +64,24 @@ class BundleInfo:
 
 
 def readBundleInfo(path: Path) -> BundleInfo:
-    """Read what a bundle's folder or ``.zip`` says about itself.
+    """Read the description of a bundle.
+
+    Parameters
+    ----------
+    path
+        The bundle's folder or ``.zip``.
 
     Raises
     ------
     InferenceError
-        If there is none, or it is no bundle.
+        If nothing lies at `path`, it cannot be read or it is not a bundle.
     """
     try:
         metadata, card = _fromFolder(path) if path.is_dir() else _fromZip(path)
         content = json.loads(metadata)["fedcross"]
         return _info(path, content, card.decode("utf-8", errors="replace"))
     except FileNotFoundError as error:
-        raise InferenceError(_("There is no bundle at that place.")) from error
+        raise InferenceError(_("There is no bundle at this path.")) from error
     except OSError as error:
         raise InferenceError(
             _("The bundle cannot be read: {why}.").format(why=error.strerror)
@@ -91,20 +103,20 @@ def _fromFolder(folder: Path) -> tuple[bytes, bytes]:
     )
 
 
-def _readFile(path: Path, most: int) -> bytes:
+def _readFile(path: Path, maxBytes: int) -> bytes:
     status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-        raise ValueError(f"{path.name} is no ordinary file or too large")
+    if not stat.S_ISREG(status.st_mode) or status.st_size > maxBytes:
+        raise ValueError(f"{path.name} is not a regular file or is too large")
     return path.read_bytes()
 
 
 def _fromZip(path: Path) -> tuple[bytes, bytes]:
-    """A zip holds the bundle, or one folder that is the bundle."""
+    """The bundle may lie at the top of the zip or in one folder of it."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if len(names) > MAX_ENTRIES:
             raise ValueError("too many entries")
-        metadata = min((name for name in names if _ends(name, METADATA)), key=len)
+        metadata = min((name for name in names if _isBundleFile(name, METADATA)), key=len)
         card = metadata[: -len(METADATA)] + CARD
         return (
             _readEntry(archive, metadata, MAX_METADATA_BYTES),
@@ -112,22 +124,23 @@ def _fromZip(path: Path) -> tuple[bytes, bytes]:
         )
 
 
-def _ends(name: str, wanted: str) -> bool:
-    parts, ending = PurePosixPath(name).parts, PurePosixPath(wanted).parts
+def _isBundleFile(name: str, file: str) -> bool:
+    """Whether the entry `name` of a zip is the bundle's file `file`, in one folder at most."""
+    parts, ending = PurePosixPath(name).parts, PurePosixPath(file).parts
     return parts[-len(ending) :] == ending and len(parts) <= len(ending) + 1
 
 
-def _readEntry(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+def _readEntry(archive: zipfile.ZipFile, name: str, maxBytes: int) -> bytes:
     with archive.open(name) as entry:
-        data = entry.read(most + 1)  # whatever size the zip declares
-    if len(data) > most:
+        data = entry.read(maxBytes + 1)  # the size that the zip declares may be wrong
+    if len(data) > maxBytes:
         raise ValueError(f"{name} is too large")
     return data
 
 
 def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
-    steps = content["preprocessing"]
-    spacing, patch = _triple(steps["spacing_mm"]), _triple(steps["patch_size"])
+    preprocessing = content["preprocessing"]
+    spacing, patch = _triple(preprocessing["spacing_mm"]), _triple(preprocessing["patch_size"])
     return BundleInfo(
         path=path,
         name=_text(content["name"]),
@@ -137,27 +150,29 @@ def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
             for entry in _list(content["structures"])
         ),
         sites=tuple(_text(site) for site in _list(content.get("sites", []))),
-        modality=_text(steps.get("modality", "")),
+        modality=_text(preprocessing.get("modality", "")),
         spacing=spacing,
         patchSize=(int(patch[0]), int(patch[1]), int(patch[2])),
         card=card,
     )
 
 
-def _text(value: Any, most: int = 200) -> str:
+def _text(value: Any, maxCharacters: int = 200) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text was expected, not {value!r}")
-    return "".join(sign if sign.isprintable() else " " for sign in value[:most])
+        raise TypeError(f"expected a string, got {value!r}")
+    return "".join(
+        character if character.isprintable() else " " for character in value[:maxCharacters]
+    )
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
-        raise TypeError("a list was expected")
+        raise TypeError(f"expected a list of at most {MAX_ENTRIES} entries")
     return value
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in values)
     if not all(math.isfinite(value) and 0 <= value < 1e6 for value in (x, y, z)):
-        raise ValueError(f"{values} are no three sensible numbers")
+        raise ValueError(f"expected three numbers from 0 to 1e6, got {values}")
     return (x, y, z)

@@ -1,4 +1,4 @@
-"""A finished result folder, as the child leaves it. Neither Qt nor MRML here."""
+"""A result folder, as the child process writes it. This module uses neither Qt nor MRML."""
 
 import json
 import math
@@ -16,14 +16,16 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class UncertaintyMap:
-    """One measure's map.
+    """The uncertainty map of one measure.
 
     Attributes
     ----------
     file
-        Holds the map, float32.
-    windowMax, peak
-        Largest value that the measure can take, and that occurs.
+        NRRD file, float32.
+    windowMax
+        Largest value that the measure can have; above 0.
+    peak
+        Largest value in the map.
     """
 
     file: Path
@@ -33,12 +35,18 @@ class UncertaintyMap:
 
 @dataclass(frozen=True)
 class StructureFigures:
-    """One structure: the ensemble's volume, the members' mean and range in mL, and their agreement.
+    """The figures of one structure.
 
     Attributes
     ----------
+    name
+        The structure's name.
+    volume
+        The ensemble's volume in mL.
+    mean, low, high
+        Mean, smallest and largest volume of the members in mL.
     agreement
-        Mean Dice over all pairs of members; None for one member.
+        Mean Dice of all pairs of members, 0 to 1; None for one member.
     """
 
     name: str
@@ -50,17 +58,21 @@ class StructureFigures:
 
 
 @dataclass(frozen=True)
-class SpotFigures:
-    """One hot spot.
+class HotSpotFigures:
+    """The figures of one hot spot.
 
     Attributes
     ----------
+    rank
+        1 is the most uncertain.
     structure
-        Along which it lies; ``""`` when nothing was found.
-    volume, peak, mean
-        Size in mL, largest and mean uncertainty.
+        Name of the nearest structure; ``""`` if no structure was found.
+    volume
+        Size in mL.
+    peak, mean
+        Largest and mean uncertainty, in the unit of the measure.
     centre
-        In the world, LPS mm.
+        World position (x, y, z) in mm, LPS.
     """
 
     rank: int
@@ -73,24 +85,34 @@ class SpotFigures:
 
 @dataclass(frozen=True)
 class Result:
-    """What ``summary.json`` says, as far as the scene needs it.
+    """The content of ``summary.json`` that the scene needs.
 
     Attributes
     ----------
     folder
-        Holds the files.
+        The result folder.
     measure
-        What was asked for; the hot spots are those of its map.
+        The requested measure; the hot spots are those of its map.
     maps
-        The uncertainty maps by measure, that of `measure` among them.
-    distance, outlines
-        Files of the distances to the nearest structure and of the members' segmentations; None unless
-        the child was asked to write them for the viewer.
+        The uncertainty maps by measure; `measure` is the first of them.
+    distance
+        File of the distance to the nearest structure; None if the result has none.
+    outlines
+        File of the members' segmentations; None if the result has none.
+    structures
+        Figures of each structure.
     hotSpots
-        Hottest first.
-    bundleName, bundleHash, members, created, packages, computed
-        Where it comes from: the bundle and its hash, its number of members, date and time (ISO 8601),
-        package versions, and what the members were run with, in words.
+        Figures of each hot spot, the most uncertain first.
+    bundleName, bundleHash
+        The bundle's name and SHA-256.
+    members
+        Number of members.
+    created
+        Date and time, ISO 8601.
+    packages
+        Version of each Python package, by name.
+    computedWith
+        Back-end, precision and processor, separated by commas; ``""`` if the summary names none.
     """
 
     folder: Path
@@ -99,34 +121,39 @@ class Result:
     distance: Path | None
     outlines: Path | None
     structures: tuple[StructureFigures, ...]
-    hotSpots: tuple[SpotFigures, ...]
+    hotSpots: tuple[HotSpotFigures, ...]
     bundleName: str
     bundleHash: str
     members: int
     created: str
     packages: Mapping[str, str]
-    computed: str
+    computedWith: str
 
     @property
     def segmentation(self) -> Path:
-        """The segmentation's file."""
+        """File of the segmentation."""
         return self.folder / "segmentation.seg.nrrd"
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that will be read."""
+        """All files that the scene reads, except the summary."""
         maps = tuple(each.file for each in self.maps.values())
         optional = (self.distance, self.outlines)
         return (self.segmentation, *maps, *(file for file in optional if file is not None))
 
 
 def readResult(folder: Path) -> Result:
-    """Read a result folder's summary.
+    """Read the summary of a result folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``summary.json``.
 
     Raises
     ------
     InferenceError
-        If there is none, or it is not a summary.
+        If the summary is missing, unreadable or incomplete.
     """
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -134,58 +161,56 @@ def readResult(folder: Path) -> Result:
             folder=folder,
             measure=str(summary["measure"]),
             maps=_maps(folder, summary),
-            distance=_optional(folder, summary, "distance"),
-            outlines=_optional(folder, summary, "outlines"),
+            distance=_optionalFile(folder, summary, "distance"),
+            outlines=_optionalFile(folder, summary, "outlines"),
             structures=tuple(_structure(each) for each in summary["structures"]),
             hotSpots=tuple(
-                _spot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
+                _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
             ),
             bundleName=str(summary["bundle"]["name"]),
             bundleHash=str(summary["bundle"]["sha256"]),
             members=int(summary["bundle"]["members"]),
             created=str(summary["created"]),
             packages={str(name): str(version) for name, version in summary["packages"].items()},
-            computed=_computed(summary),
+            computedWith=_computedWith(summary),
         )
     except OSError as error:
         raise InferenceError(
             _("The result has no summary: {why}.").format(why=error.strerror)
         ) from error
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise InferenceError(
-            _("The result's summary cannot be understood; is it complete?")
-        ) from error
+        raise InferenceError(_("The result's summary is damaged or incomplete.")) from error
 
 
 def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]:
-    """All maps of the summary; the asked one comes first, as `uncertainty` describes it."""
-    asked = str(summary["measure"])
-    described = {asked: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
+    """All maps of the summary; the first is that of the requested measure, from `uncertainty`."""
+    requested = str(summary["measure"])
+    entries = {requested: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
     for measure, entry in summary.get("uncertainty_maps", {}).items():
-        described.setdefault(str(measure), entry)
+        entries.setdefault(str(measure), entry)
     return {
         measure: UncertaintyMap(
-            file=_inside(folder, entry["file"]),
+            file=_resultFile(folder, entry["file"]),
             windowMax=_positive(entry["window_max"]),
             peak=_number(entry["max"]),
         )
-        for measure, entry in described.items()
+        for measure, entry in entries.items()
     }
 
 
-def _computed(summary: Mapping[str, Any]) -> str:
-    """Back-end, precision and processor, as far as they are named."""
+def _computedWith(summary: Mapping[str, Any]) -> str:
+    """Back-end, precision and processor that the summary names."""
     parts = (str(summary.get(key) or "") for key in ("backend", "precision", "device"))
     return ", ".join(part for part in parts if part)
 
 
-def _optional(folder: Path, summary: Mapping[str, Any], what: str) -> Path | None:
-    name = summary.get("files", {}).get(what)
-    return None if name is None else _inside(folder, name)
+def _optionalFile(folder: Path, summary: Mapping[str, Any], kind: str) -> Path | None:
+    name = summary.get("files", {}).get(kind)
+    return None if name is None else _resultFile(folder, name)
 
 
-def _inside(folder: Path, name: Any) -> Path:
-    """A file of the folder, whatever a summary from elsewhere may say."""
+def _resultFile(folder: Path, name: Any) -> Path:
+    """A file directly in the folder, even if a summary from elsewhere names a path outside it."""
     return folder / Path(str(name)).name
 
 
@@ -201,9 +226,9 @@ def _structure(entry: Mapping[str, Any]) -> StructureFigures:
     )
 
 
-def _spot(rank: int, entry: Mapping[str, Any]) -> SpotFigures:
+def _hotSpot(rank: int, entry: Mapping[str, Any]) -> HotSpotFigures:
     x, y, z = (_number(value) for value in entry["centroid_mm"])
-    return SpotFigures(
+    return HotSpotFigures(
         rank=rank,
         structure=str(entry.get("structure") or ""),
         volume=_number(entry["volume_ml"]),
@@ -214,16 +239,16 @@ def _spot(rank: int, entry: Mapping[str, Any]) -> SpotFigures:
 
 
 def _positive(value: Any) -> float:
-    """A number above 0, as the end of a range of colours."""
+    """A finite number above 0, as the upper end of a colour range must be."""
     number = _number(value)
     if not number > 0:
-        raise ValueError(f"{value} is not above 0")
+        raise ValueError(f"expected a number above 0, got {value}")
     return number
 
 
 def _number(value: Any) -> float:
-    """A finite number; JSON of Python may hold NaN and infinities."""
+    """A finite number; Python's JSON may hold NaN and infinities."""
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{value} is not finite")
+        raise ValueError(f"expected a finite number, got {value}")
     return number

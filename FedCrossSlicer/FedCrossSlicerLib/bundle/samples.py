@@ -1,6 +1,6 @@
-"""A volume and a bundle to try, which come with the module and work without network.
+"""The sample volume and the sample bundle that the module ships; neither needs a network.
 
-Both are synthetic and the project's own: ``Resources/make_samples.py`` makes them.
+Both are synthetic; ``Resources/make_samples.py`` makes them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ def registerSamples(logic: Any = None) -> None:
     Parameters
     ----------
     logic
-        ``SampleData.SampleDataLogic``; None imports it.
+        ``SampleData.SampleDataLogic``; None imports it. Tests replace it.
     """
     if logic is None:
         import SampleData

@@ -1,7 +1,7 @@
-"""What there is to compute with, asked in a process of its own: importing PyTorch takes seconds."""
+"""Which graphics cards PyTorch can use. A child process looks: importing PyTorch takes seconds."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,17 @@ from FedCrossSlicerLib.errors import InferenceError
 
 @dataclass(frozen=True)
 class Gpu:
-    """A graphics card: its name for the child, its name for people, its memory."""
+    """A graphics card.
+
+    Attributes
+    ----------
+    device
+        Its name on the command line of the child process, such as ``"cuda:0"``.
+    name
+        Its name in the panel.
+    memoryGb
+        Its memory in GB.
+    """
 
     device: str
     name: str
@@ -23,7 +33,17 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Devices:
-    """The graphics cards that can be used, the state in words, and PyTorch's version if it is there."""
+    """The devices that can compute.
+
+    Attributes
+    ----------
+    gpus
+        The graphics cards that PyTorch can use; may be empty.
+    status
+        One sentence for the panel.
+    torch
+        PyTorch's version; None if PyTorch is not installed.
+    """
 
     gpus: tuple[Gpu, ...]
     status: str
@@ -31,56 +51,60 @@ class Devices:
 
 
 class DeviceProbe:
-    """Asks the child's Python, in the background.
+    """Finds the devices in a child process.
 
     Parameters
     ----------
     starter
-        Starts a process; replaced in tests.
+        Starts a process with a command and an environment; tests replace it.
     """
 
-    def __init__(self, starter: Callable[..., Any] = InferenceProcess) -> None:
+    def __init__(self, starter: Callable[..., InferenceProcess] = InferenceProcess) -> None:
         self._starter = starter
-        self._process: Any = None
+        self._process: InferenceProcess | None = None
 
     def start(self) -> None:
-        """Begin to ask; where no process can be started, `poll` says so."""
-        command: Sequence[str] = [childPython(), "-m", "fedcross.infer.devices"]
+        """Start the child process; if that fails, `poll` returns no graphics card."""
         try:
-            self._process = self._starter(command, childEnvironment())
+            self._process = self._starter(devicesCommand(), childEnvironment())
         except InferenceError:
             self._process = None
 
     def poll(self) -> Devices | None:
-        """Return what was found, or None as long as that is not known."""
+        """Return the devices; None while the child process is still looking."""
         if self._process is None:
-            return _unknown()
+            return _noDevices()
         if self._process.running:
             return None
         for line in reversed(self._process.log.splitlines()):
-            found = _understood(line)
-            if found is not None:
-                return found
-        return _unknown()
+            devices = _parse(line)
+            if devices is not None:
+                return devices
+        return _noDevices()
 
     def cancel(self) -> None:
-        """Stop asking."""
+        """Kill the child process."""
         if self._process is not None:
             self._process.cancel()
 
 
-def _understood(line: str) -> Devices | None:
+def devicesCommand() -> list[str]:
+    """Return program and arguments that print the devices as one JSON object."""
+    return [childPython(), "-m", "fedcross.infer.devices"]
+
+
+def _parse(line: str) -> Devices | None:
     try:
-        said: Mapping[str, Any] = json.loads(line)
+        content: Mapping[str, Any] = json.loads(line)
         gpus = tuple(
             Gpu(str(gpu["device"]), str(gpu["name"]), float(gpu["memory_gb"]))
-            for gpu in said["gpus"]
+            for gpu in content["gpus"]
         )
-        torch = said["torch"]
-        return Devices(gpus, str(said["status"]), None if torch is None else str(torch))
+        torch = content["torch"]
+        return Devices(gpus, str(content["status"]), None if torch is None else str(torch))
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _unknown() -> Devices:
-    return Devices((), _("Slicer's Python does not say which graphics cards there are."), None)
+def _noDevices() -> Devices:
+    return Devices((), _("Slicer's Python could not list the graphics cards."), None)

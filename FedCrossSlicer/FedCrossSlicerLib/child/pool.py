@@ -1,8 +1,8 @@
-"""Warm workers, so that the next volume starts at once.
+"""Warm workers, so that the next volume starts at once. This module uses neither Qt nor MRML.
 
-One Slicer has one idle worker at most, and two Slicers share nothing but the cache of converted models.
-A call whose worker dies is made once more on a fresh one; of a worker that dies idle nobody hears.
-Nothing here knows Qt or MRML.
+A pool keeps one idle worker at most. Two Slicers share only the cache folder of converted models. If a
+worker dies during a request, the request is sent once more to a new worker. If a worker dies while it is
+idle, the next request starts a new one.
 """
 
 import atexit
@@ -16,112 +16,127 @@ from FedCrossSlicerLib.child.worker import Worker
 from FedCrossSlicerLib.errors import InferenceError
 
 
-class Call:
-    """One request under way; what `InferenceProcess` is to a child of its own.
+class WorkerRequest:
+    """A request that a warm worker computes; it has the interface of `RunningRequest`.
 
     Parameters
     ----------
-    take, give
-        Bring a worker that is idle, and take it back.
-    words
-        The request.
+    acquire
+        Returns an idle worker.
+    release
+        Receives the worker when the request has ended.
+    arguments
+        As on the command line of the child process.
+
+    Raises
+    ------
+    InferenceError
+        If no worker can be started.
     """
 
     def __init__(
-        self, take: Callable[[], Worker], give: Callable[[Worker], None], words: Sequence[str]
+        self,
+        acquire: Callable[[], Worker],
+        release: Callable[[Worker], None],
+        arguments: Sequence[str],
     ) -> None:
-        self._take, self._give, self._words = take, give, list(words)
-        self._retried = self._over = False
-        self._arrived: list[dict[str, Any]] = []  # from a worker that is ours no more
-        self._said: list[str] = []  # by it
+        self._acquire, self._release, self._arguments = acquire, release, list(arguments)
+        self._retried = self._ended = False
+        self._events: list[dict[str, Any]] = []  # of a worker that this request has left
+        self._logs: list[str] = []  # of the workers that this request has left
         self._failure: InferenceError | None = None
-        self._worker = take()
-        self._worker.ask(self._words)
+        self._worker = acquire()
+        self._worker.send(self._arguments)
 
     @property
     def pid(self) -> int:
-        """The process number of the worker at work."""
+        """Process number of the worker."""
         return self._worker.pid
 
     @property
     def running(self) -> bool:
-        """Whether an answer is still to come; without one the request is made once more."""
-        if self._over:
+        """Whether the result or the error is still to come.
+
+        If the worker has died without either, the request is sent once more to a new worker.
+        """
+        if self._ended:
             return False
-        if not self._worker.answered and self._worker.running:
+        if not self._worker.finished and self._worker.running:
             return True
-        if self._worker.answered or self._retried:
+        if self._worker.finished or self._retried:
             self._end()
         else:
             self._retry()
-        return not self._over
+        return not self._ended
 
     @property
     def log(self) -> str:
-        """What was said beside the events."""
-        present = "" if self._over else self._worker.log
-        return "\n".join(text for text in (*self._said, present) if text)
+        """The output of the workers that was not an event."""
+        current = "" if self._ended else self._worker.log
+        return "\n".join(log for log in (*self._logs, current) if log)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the events that came since the last call, without waiting."""
-        arrived, self._arrived = self._arrived, []
-        return arrived if self._over else arrived + self._worker.events()
+        """Return the events that arrived since the last call, oldest first, without waiting."""
+        events, self._events = self._events, []
+        return events if self._ended else events + self._worker.events()
 
     def cancel(self) -> None:
-        """Kill the worker; harmless after the answer."""
-        if self._over:
+        """Kill the worker; after the result or the error this changes nothing."""
+        if self._ended:
             return
         self._worker.cancel()
         self._end()
 
     def check(self) -> None:
-        """Raise what went wrong, once the answer is there.
+        """Raise the error of the request, once it has ended.
 
         Raises
         ------
         InferenceError
-            One sentence for the user.
+            If the request failed or was cancelled.
         """
         if self._failure is not None:
             raise self._failure
 
     def _retry(self) -> None:
         self._retried = True
-        self._keep()
-        self._said.append(_("The segmentation process ended unexpectedly; it is started again."))
+        self._saveOutput()
+        self._logs.append(_("The segmentation process ended unexpectedly; it is started again."))
         self._worker.cancel()
         try:
-            self._worker = self._take()
+            self._worker = self._acquire()
         except InferenceError as error:
-            self._failure, self._over = error, True
+            self._failure, self._ended = error, True
             return
-        self._worker.ask(self._words)
+        self._worker.send(self._arguments)
 
     def _end(self) -> None:
-        """Note how it ended and give the worker back: what it says from now on is another's."""
+        """Save the outcome and release the worker, whose later output belongs to other requests."""
         try:
             self._worker.check()
         except InferenceError as error:
             self._failure = error
-        self._keep()
-        self._over = True
-        if self._worker.answered and self._worker.alive:
-            self._give(self._worker)
+        self._saveOutput()
+        self._ended = True
+        if self._worker.finished and self._worker.alive:
+            self._release(self._worker)
         else:
             self._worker.cancel()
 
-    def _keep(self) -> None:
-        self._arrived += self._worker.events()
-        self._said.append(self._worker.log)
+    def _saveOutput(self) -> None:
+        self._events += self._worker.events()
+        self._logs.append(self._worker.log)
 
 
-class Workers:
-    """Hands out workers and keeps the one that was idle last.
+class WorkerPool:
+    """Starts workers and keeps the worker that became idle last.
 
     Parameters
     ----------
-    command, environment
-        Say how a worker is called.
+    command
+        Returns program and arguments of a worker.
+    environment
+        Returns the environment of a worker.
     """
 
     def __init__(
@@ -132,39 +147,39 @@ class Workers:
         self._command, self._environment = command, environment
         self._idle: Worker | None = None
 
-    def start(self, words: Sequence[str]) -> Call:
-        """Have a request answered.
+    def start(self, arguments: Sequence[str]) -> WorkerRequest:
+        """Send a request to the idle worker, or to a new one.
 
         Parameters
         ----------
-        words
-            As on the child's command line.
+        arguments
+            As on the command line of the child process.
 
         Raises
         ------
         InferenceError
             If no worker can be started.
         """
-        return Call(self._take, self._give, words)
+        return WorkerRequest(self._acquire, self._release, arguments)
 
     def end(self) -> None:
-        """End the idle worker; another is started at need."""
+        """Kill the idle worker, if there is one."""
         idle, self._idle = self._idle, None
         if idle is not None:
             idle.cancel()
 
-    def _take(self) -> Worker:
+    def _acquire(self) -> Worker:
         if self._idle is not None and self._idle.alive:
             idle, self._idle = self._idle, None
             return idle
-        self.end()  # it died, or had been idle for so long that it went
+        self.end()  # the worker died, or its idle time ran out
         return Worker(self._command(), self._environment())
 
-    def _give(self, worker: Worker) -> None:
+    def _release(self, worker: Worker) -> None:
         self.end()
         self._idle = worker
 
 
-WORKERS = Workers()
-"""Those of this Slicer."""
+WORKERS = WorkerPool()
+"""The workers of this Slicer."""
 atexit.register(WORKERS.end)

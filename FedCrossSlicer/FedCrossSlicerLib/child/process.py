@@ -1,7 +1,8 @@
-"""The child process that does the computing, so that Slicer stays responsive and cannot be torn down.
+"""One child process: its events, its log and its end. It uses neither Qt nor MRML.
 
-Nothing here knows Qt or MRML. The child prints one JSON object a line; a reader thread puts them into a
-queue, which the caller empties when it likes.
+Slicer stays responsive, and a crash of the child process does not end Slicer. The child process writes
+one JSON object a line to its standard output. Reader threads put the events into a queue, which the
+caller empties with `InferenceProcess.events`.
 """
 
 import collections
@@ -18,32 +19,35 @@ from typing import IO, Any
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import withoutWindow
+from FedCrossSlicerLib.child.command import noWindowFlags
 from FedCrossSlicerLib.errors import InferenceError
 
-LOG_LINES = 200  # of what the child says beside its events
-LAST_WORDS = 200  # characters
-STRAGGLERS_S = 2.0
-_LAUNCHER_SAW_A_CRASH = "exit abnormally - Report the problem."
-"""What PythonSlicer, a launcher, says when the Python that it started was killed; its code is then 1."""
+LOG_LINES = 200
+"""Number of log lines that are kept, the latest."""
+LOG_LINE_CHARACTERS = 200
+"""Number of characters of a log line that an error message quotes."""
+PIPE_TIMEOUT_S = 2.0
+"""Seconds to wait for the output pipes to close after the child process has ended."""
+_LAUNCHER_CRASH_LINE = "exit abnormally - Report the problem."
+"""End of the line that the launcher PythonSlicer logs when its Python was killed; it exits with code 1."""
 
 
 class InferenceProcess:
-    """A running child.
+    """A child process that was started and may still run.
 
     Parameters
     ----------
     command
         Program and arguments.
     environment
-        The child's whole environment; None inherits ours.
+        The whole environment of the child process; None for this process's environment.
     stdin
-        `subprocess.PIPE` for a child that is spoken to.
+        `subprocess.PIPE` if requests are written to the child process.
 
     Raises
     ------
     InferenceError
-        If it cannot be started.
+        If the process cannot be started.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class InferenceProcess:
     ) -> None:
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        self._last: dict[str, Any] = {}
+        self._outcome: dict[str, Any] = {}  # the latest event "result" or "error"
         self._cancelled = False
         self._endedAt: float | None = None
         try:
@@ -66,7 +70,7 @@ class InferenceProcess:
                 encoding="utf-8",
                 errors="replace",
                 env=None if environment is None else dict(environment),
-                **_ownProcessGroup(),
+                **_newProcessGroup(),
             )
         except OSError as error:
             raise InferenceError(
@@ -74,42 +78,41 @@ class InferenceProcess:
                     why=error.strerror
                 )
             ) from error
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
         self._readers = [
-            threading.Thread(target=target, args=(stream,), daemon=True)
-            for target, stream in (
-                (self._readEvents, self._child.stdout),
-                (self._readLog, self._child.stderr),
-            )
+            threading.Thread(target=self._readEvents, args=(self._child.stdout,), daemon=True),
+            threading.Thread(target=self._readLog, args=(self._child.stderr,), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
 
     @property
     def pid(self) -> int:
-        """The child's process number, which is also its group's."""
+        """Process number of the child process, which is also the number of its process group."""
         return self._child.pid
 
     @property
     def running(self) -> bool:
-        """Whether the child, or output of it that was not read yet, is still there."""
+        """Whether the child process runs or output of it is still unread."""
         if self._child.poll() is None:
             return True
         if not any(reader.is_alive() for reader in self._readers):
             return False
-        # The child is gone, but somebody holds its output open: its own children, left alone.
+        # The child process has ended, but a process that it started still holds its output pipe open.
         self._endedAt = self._endedAt or time.monotonic()
-        if time.monotonic() - self._endedAt < STRAGGLERS_S:
+        if time.monotonic() - self._endedAt < PIPE_TIMEOUT_S:
             return True
         _killTree(self._child)
         return False
 
     @property
     def log(self) -> str:
-        """What the child said beside its events."""
+        """The output of the child process that was not an event."""
         return "\n".join(self._log)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the events that came since the last call, without waiting."""
+        """Return the events that arrived since the last call, oldest first, without waiting."""
         arrived = []
         while True:
             try:
@@ -118,50 +121,55 @@ class InferenceProcess:
                 return arrived
 
     def cancel(self) -> None:
-        """Kill the child and every process it started; harmless when it has ended."""
+        """Kill the child process and the processes that it started; a second call changes nothing."""
         self._cancelled = True
         if self._child.poll() is None or any(reader.is_alive() for reader in self._readers):
             _killTree(self._child)
         self._child.wait()
-        for reader in self._readers:  # their pipes closed with the last of the processes
-            reader.join(STRAGGLERS_S)
+        for reader in self._readers:
+            reader.join(PIPE_TIMEOUT_S)
 
     def check(self) -> None:
-        """Raise what went wrong, once the child has ended.
+        """Raise the error of a child process that ended without a result.
 
         Raises
         ------
         InferenceError
-            One sentence for the user.
+            If the child process failed, was cancelled or ended without a result.
         """
-        code = self._child.poll()
         if self._cancelled:
             raise InferenceError(_("The segmentation was cancelled."), log=self.log)
-        if self._last.get("event") == "error":
-            raise InferenceError(
-                _sentence(self._last), str(self._last.get("type", "")), log=self.log
-            )
-        if code == 0 and self._last.get("event") != "result":
+        if self._outcome.get("event") == "error":
+            kind = str(self._outcome.get("type", ""))
+            raise InferenceError(_errorMessage(self._outcome), kind, log=self.log)
+        code = self._child.poll()
+        if code == 0 and self._outcome.get("event") != "result":
             raise InferenceError(
                 _("The segmentation process ended without a result."), log=self.log
             )
         if code != 0:
-            if any(line.endswith(_LAUNCHER_SAW_A_CRASH) for line in self._log):
-                told = _(
-                    "The segmentation process was killed or crashed{words}; most often memory was short."
-                )
-            elif code is not None and code < 0:
-                told = _("The segmentation process was killed (signal {number}){words}.")
-            else:
-                told = _("The segmentation process stopped (code {number}){words}.")
-            number = abs(code) if code is not None else "?"
-            raise InferenceError(told.format(number=number, words=self._lastWords()), log=self.log)
+            raise InferenceError(self._crashMessage(code), log=self.log)
 
-    def _lastWords(self) -> str:
-        """The last line that the child said beside its events, which tends to name the trouble."""
-        lines = (line.strip() for line in self._log)
-        said = [line for line in lines if line and not line.endswith(_LAUNCHER_SAW_A_CRASH)]
-        return f": {said[-1][:LAST_WORDS].rstrip('.')}" if said else _(" without saying why")
+    def _crashMessage(self, code: int | None) -> str:
+        """One sentence for a child process that ended with `code` and without an event "error"."""
+        if any(line.endswith(_LAUNCHER_CRASH_LINE) for line in self._log):
+            message = _(
+                "The segmentation process was killed or crashed{reason}. Usually memory ran out."
+            )
+        elif code is not None and code < 0:
+            message = _("The segmentation process was killed (signal {number}){reason}.")
+        else:
+            message = _("The segmentation process stopped (code {number}){reason}.")
+        number = abs(code) if code is not None else "?"
+        return message.format(number=number, reason=self._lastLogLine())
+
+    def _lastLogLine(self) -> str:
+        """The last log line behind a colon, which usually names the cause."""
+        lines = [line.strip() for line in self._log if not line.endswith(_LAUNCHER_CRASH_LINE)]
+        lines = [line for line in lines if line]
+        return (
+            f": {lines[-1][:LOG_LINE_CHARACTERS].rstrip('.')}" if lines else _(" without a message")
+        )
 
     def _readEvents(self, stream: IO[str]) -> None:
         with stream:
@@ -171,7 +179,7 @@ class InferenceProcess:
                     self._log.append(line.rstrip())
                     continue
                 if event["event"] in ("error", "result"):
-                    self._last = event
+                    self._outcome = event
                 self._events.put(event)
 
     def _readLog(self, stream: IO[str]) -> None:
@@ -181,7 +189,7 @@ class InferenceProcess:
 
 
 def _parse(line: str) -> dict[str, Any] | None:
-    """An event, or None for anything else that found its way to stdout."""
+    """The event that a line of the standard output holds; None if it holds none."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -189,13 +197,13 @@ def _parse(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
-    said = " ".join(str(error[key]) for key in ("message", "hint") if error.get(key))
-    return said or _("The segmentation failed without saying why.")
+def _errorMessage(event: Mapping[str, Any]) -> str:
+    parts = [str(event[key]) for key in ("message", "hint") if event.get(key)]
+    return " ".join(parts) or _("The segmentation failed without a message.")
 
 
-def _ownProcessGroup() -> dict[str, Any]:
-    """A group of its own, so that the child and its children can be killed together."""
+def _newProcessGroup() -> dict[str, Any]:
+    """Arguments for `subprocess.Popen`: a process group that can be killed as a whole."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
@@ -204,9 +212,9 @@ def _ownProcessGroup() -> dict[str, Any]:
 def _killTree(child: "subprocess.Popen[str]") -> None:
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(child.pid), "/T", "/F"]
-        subprocess.run(command, capture_output=True, check=False, **withoutWindow())
+        subprocess.run(command, capture_output=True, check=False, **noWindowFlags())
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
-        return  # it ended by itself in the meantime
+        return  # the whole group has ended already

@@ -1,4 +1,4 @@
-"""A child that stays: it answers one request after the other. Nothing here knows Qt or MRML."""
+"""A warm worker: a child process that computes several requests in turn. It uses neither Qt nor MRML."""
 
 import json
 import shutil
@@ -12,71 +12,71 @@ from FedCrossSlicerLib.errors import InferenceError
 
 
 class Worker(InferenceProcess):
-    """A child that answers one request after the other.
+    """A child process that computes one request after the other and keeps the models in memory.
 
     Parameters
     ----------
     command
         Program and arguments.
     environment
-        The child's whole environment, but for its temporary folder: it gets one of its own, which goes
-        with it however it ends.
+        The whole environment of the worker. The worker gets its own temporary folder in place of the
+        environment's; `cancel` removes that folder.
 
     Raises
     ------
     InferenceError
-        If it cannot be started.
+        If the process cannot be started.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._folder = temporaryFolder()
-        own = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder))
+        folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder))
         try:
-            super().__init__(command, {**environment, **own}, subprocess.PIPE)
+            super().__init__(command, {**environment, **folders}, subprocess.PIPE)
         except InferenceError:
-            self._clean()
+            self._removeFolder()
             raise
 
-    def ask(self, words: Sequence[str]) -> None:
-        """Send a request; that the worker is dead is seen by `running`."""
-        self.events()  # none of an earlier request is taken for one of this
+    def send(self, arguments: Sequence[str]) -> None:
+        """Send a request; if the worker has died, `running` becomes False."""
+        self.events()  # discard the events of the previous request
         self._log.clear()
-        self._last = {}
+        self._outcome = {}
         stdin = self._child.stdin
         assert stdin is not None
         with suppress(OSError):
-            stdin.write(json.dumps(list(words)) + "\n")
+            stdin.write(json.dumps(list(arguments)) + "\n")
             stdin.flush()
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the worker can receive a request."""
         return self._child.poll() is None
 
     @property
-    def answered(self) -> bool:
-        """Whether the request has come to its end, good or bad."""
-        return bool(self._last)
+    def finished(self) -> bool:
+        """Whether the worker has reported the result or the error of the request."""
+        return bool(self._outcome)
 
     def check(self) -> None:
-        """Raise what went wrong with the request.
+        """Raise the error of the request.
 
         Raises
         ------
         InferenceError
-            One sentence for the user.
+            If the request failed or was cancelled.
         """
-        if self._cancelled or self._last.get("event") != "result":
+        if self._cancelled or self._outcome.get("event") != "result":
             super().check()
 
     def cancel(self) -> None:
-        """Kill it and its children, and remove its temporary files."""
+        """Kill the worker and the processes that it started, and remove its temporary files."""
         super().cancel()
         stdin = self._child.stdin
         if stdin is not None:
-            with suppress(OSError):  # half a request was still in the buffer
+            with suppress(OSError):  # part of a request may still be in the buffer
                 stdin.close()
-        self._clean()
+        self._removeFolder()
 
-    def _clean(self) -> None:
+    def _removeFolder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

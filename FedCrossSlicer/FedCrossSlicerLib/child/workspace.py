@@ -1,7 +1,7 @@
-"""A temporary folder whose name every library can open.
+"""A temporary folder whose path every library can open.
 
-On Windows a user's own temporary folder may hold letters outside ASCII, on which some image libraries
-trip, and deep paths hit its length limit.
+On Windows the user's temporary folder may have letters outside ASCII in its path. Some image libraries
+cannot open such a path, and a deep path can exceed Windows' length limit.
 """
 
 import os
@@ -12,16 +12,16 @@ from pathlib import Path
 PREFIX = "fedcross-"
 
 
-def temporaryFolder(candidates: Sequence[str] | None = None) -> Path:
-    """Make a new folder in the first candidate with an ASCII name that can be written to.
+def temporaryFolder(parents: Sequence[str] | None = None) -> Path:
+    """Create a new folder in the first parent folder that is writable and has an ASCII path.
 
     Parameters
     ----------
-    candidates
-        Parent folders in order of preference; None takes the system's. When none serves, the system's
-        default is used whatever its name.
+    parents
+        Parent folders, best first; None for the system's temporary folders. If none is suitable, the
+        system's default folder is used, whatever its path.
     """
-    for parent in _systemFolders() if candidates is None else candidates:
+    for parent in _systemFolders() if parents is None else parents:
         if parent.isascii() and os.path.isdir(parent) and os.access(parent, os.W_OK):
             return Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     return Path(tempfile.mkdtemp(prefix=PREFIX))

@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
-from FedCrossSlicerLib.child.command import Options
 from FedCrossSlicerLib.child.devices import Devices
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints

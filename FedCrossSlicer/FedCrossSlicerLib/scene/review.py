@@ -13,7 +13,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.bundle.result import SpotFigures
+from FedCrossSlicerLib.bundle.result import HotSpotFigures
 from FedCrossSlicerLib.scene.nodes import PREFIX, ResultNodes
 from FedCrossSlicerLib.scene.tables import column, newTable, plain
 
@@ -146,7 +146,7 @@ class Review:
             self.go((start if current is None else current + by) % count)
 
 
-def newHotSpots(name: str, spots: "tuple[SpotFigures, ...]") -> Any:
+def newHotSpots(name: str, spots: "tuple[HotSpotFigures, ...]") -> Any:
     """Return a new table node with the hot spots, all open."""
     points = [(-spot.centre[0], -spot.centre[1], spot.centre[2]) for spot in spots]  # LPS -> RAS
     return newTable(

@@ -8,7 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import childEnvironment, childPython, withoutWindow
+from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWindowFlags
 from FedCrossSlicerLib.errors import InstallError
 
 PROBE_TIMEOUT_S = 120
@@ -113,7 +113,7 @@ def askChild(command: Sequence[str]) -> dict[str, Any]:
             env=childEnvironment(),
             timeout=PROBE_TIMEOUT_S,
             check=True,
-            **withoutWindow(),
+            **noWindowFlags(),
         )
         return dict(json.loads(finished.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

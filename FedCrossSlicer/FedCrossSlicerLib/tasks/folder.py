@@ -18,8 +18,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.result import readResult
-from FedCrossSlicerLib.child.command import RESULT, Options, childWords
 from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.child.request import RESULT, Options, requestArguments
 from FedCrossSlicerLib.errors import InferenceError
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -138,7 +138,9 @@ def _segment(
     image: Path, bundle: Path, folder: Path, options: Options | None, starter: Callable[..., Any]
 ) -> list[Row]:
     # Whole paths: a worker may have been started in another folder than the present one.
-    words = childWords(folder.absolute(), bundle.absolute(), options or Options(), image.absolute())
+    words = requestArguments(
+        folder.absolute(), bundle.absolute(), options or Options(), image.absolute()
+    )
     process = starter(words)
     try:
         while process.running:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import RESULT, ROI, VOLUME, Options, childWords
 from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.child.request import RESULT, ROI, VOLUME, Options, requestArguments
 from FedCrossSlicerLib.child.workspace import temporaryFolder
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.export import exportVolume
@@ -197,7 +197,7 @@ class SegmentationLogic:
             if roi is not None:
                 (folder / ROI).write_text(json.dumps(regionOf(roi)), encoding="utf-8")
             # A worker may have been started in another folder than the present one.
-            words = childWords(folder, Path(bundle).absolute(), options or Options())
+            words = requestArguments(folder, Path(bundle).absolute(), options or Options())
             process = self._starter(words)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import Options
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import sameTimePoint, select, show, timePoints

@@ -36,7 +36,7 @@ def test_layers_pass_when_they_are_whole_and_only_then(require, result_folder):
     path = result_folder / "outlines.seg.nrrd"
     require(path)
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(InferenceError, match=r"outlines\.seg\.nrrd was cut off"):
+    with pytest.raises(InferenceError, match=r"outlines\.seg\.nrrd is incomplete"):
         require(path)
 
 
@@ -45,7 +45,7 @@ def test_a_file_that_was_cut_off_is_refused(require, path, missing):
     from FedCrossSlicerLib.errors import InferenceError
 
     path.write_bytes(path.read_bytes()[:-missing])
-    with pytest.raises(InferenceError, match=r"map\.nrrd was cut off"):
+    with pytest.raises(InferenceError, match=r"map\.nrrd is incomplete"):
         require(path)
 
 

@@ -109,7 +109,7 @@ def test_the_agreement_of_one_member_is_none(read):
 def test_an_incomplete_summary_is_one_sentence(read, change):
     from FedCrossSlicerLib.errors import InferenceError
 
-    with pytest.raises(InferenceError, match="cannot be understood"):
+    with pytest.raises(InferenceError, match="damaged or incomplete"):
         read(change)
 
 

@@ -1,10 +1,12 @@
+"""The probe for graphics cards, with a real child process and with recorded output."""
+
 import time
 
 from fedcross.infer.devices import describe
 
 
-class Said:
-    """A process that has ended after saying something."""
+class EndedProcess:
+    """A process that has ended and left a log."""
 
     running = False
 
@@ -15,12 +17,12 @@ class Said:
 def poll(log):
     from FedCrossSlicerLib.child.devices import DeviceProbe
 
-    probe = DeviceProbe(lambda *_: Said(log))
+    probe = DeviceProbe(lambda *_: EndedProcess(log))
     probe.start()
     return probe.poll()
 
 
-def test_a_real_child_answers_while_nobody_waits(loaded):
+def test_a_real_child_finds_the_devices_in_the_background(loaded):
     from FedCrossSlicerLib.child.devices import DeviceProbe
 
     probe = DeviceProbe()
@@ -34,7 +36,7 @@ def test_a_real_child_answers_while_nobody_waits(loaded):
     assert found.status == describe(__import__("torch"))["status"]
 
 
-def test_graphics_cards_are_understood_among_other_lines(loaded):
+def test_graphics_cards_are_found_among_other_log_lines(loaded):
     from FedCrossSlicerLib.child.devices import Gpu
 
     found = poll(
@@ -45,17 +47,17 @@ def test_graphics_cards_are_understood_among_other_lines(loaded):
     assert (found.status, found.torch) == ("GPU ready.", "2.13")
 
 
-def test_an_answer_that_is_none_is_told_in_words(loaded):
+def test_output_without_devices_gives_a_status_sentence(loaded):
     for log in ("", "Traceback", "[]", '{"gpus": 7}'):
         found = poll(log)
         assert found.gpus == ()
-        assert "does not say" in found.status
+        assert "could not list" in found.status
 
 
-def test_a_python_that_cannot_be_started_is_told_in_words(loaded):
+def test_a_python_that_cannot_be_started_gives_a_status_sentence(loaded):
     from FedCrossSlicerLib.child.devices import DeviceProbe
     from FedCrossSlicerLib.child.process import InferenceProcess
 
     probe = DeviceProbe(lambda *_: InferenceProcess(["/no/such/python"]))
     probe.start()
-    assert "does not say" in probe.poll().status
+    assert "could not list" in probe.poll().status

@@ -297,7 +297,7 @@ def test_a_bundle_dropped_onto_the_line_of_its_path_is_a_path_and_no_address(wid
 
 
 def test_what_to_compute_with_is_chosen_and_told_with_the_result(panel, widget, volume):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
 
     ready = panel()
     combo = ready.ui.backendCombo

@@ -44,7 +44,7 @@ def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path,
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
     (folder / "two.nrrd").unlink()

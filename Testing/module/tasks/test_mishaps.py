@@ -20,10 +20,10 @@ sys.path[:0] = {paths!r}
 from harness import services
 services.provide()
 from pathlib import Path
-from FedCrossSlicerLib.child.command import Options, childWords
+from FedCrossSlicerLib.child.request import Options, requestArguments
 from FedCrossSlicerLib.child.pool import WORKERS
 options = Options(device="cpu", backend="torch")
-words = childWords(Path({folder!r}), Path({bundle!r}), options)
+words = requestArguments(Path({folder!r}), Path({bundle!r}), options)
 call = WORKERS.start(words)
 while not any(event["event"] in {until!r} for event in call.events()):
     time.sleep(0.02)
@@ -35,7 +35,7 @@ time.sleep(600)
 @pytest.fixture
 def long_task(scene, temporary, bundle_folder):
     """Starts a real segmentation of some thousand patches."""
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     voxels = np.random.default_rng(0).normal(size=(90, 160, 160)).astype(np.float32)
@@ -104,8 +104,8 @@ def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, nod
 def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     volume, bundle_folder, temporary, end_workers
 ):
-    from FedCrossSlicerLib.child.command import Options
     from FedCrossSlicerLib.child.pool import WORKERS
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     logic, options = SegmentationLogic(), Options(device="cpu", backend="torch")
@@ -128,7 +128,7 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
 def test_two_at_once_on_one_new_cache_say_the_same(
     volume, bundle_folder, tmp_path, monkeypatch, temporary
 ):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     pytest.importorskip("openvino")
@@ -166,7 +166,7 @@ def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
 def test_when_slicer_dies_the_worker_ends_too(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
 ):
-    from FedCrossSlicerLib.child.command import VOLUME
+    from FedCrossSlicerLib.child.request import VOLUME
     from FedCrossSlicerLib.scene.export import exportVolume
 
     if state == "busy":
@@ -201,7 +201,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     small_disk, volume, bundle_folder, node_ids, monkeypatch, end_workers
 ):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -220,7 +220,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
     volume, transform, bundle_folder, scene
 ):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     volume.SetAndObserveTransformNodeID(transform.GetID())
@@ -266,7 +266,7 @@ def test_the_childs_region_is_the_rois_in_lps(scene, transform):
 def test_paths_with_spaces_and_umlauts_serve(
     volume, bundle_folder, tmp_path, monkeypatch, end_workers
 ):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     bundle = tmp_path / "Bündel für später"

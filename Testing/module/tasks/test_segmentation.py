@@ -1,6 +1,5 @@
 """From a volume in the scene to a result in the scene."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -222,33 +221,6 @@ def test_a_volume_without_an_image_is_refused(fake, scene):
             fake("good").start(nothing, "bundle")
 
 
-def test_what_the_child_is_asked_are_the_words_of_its_command_line(loaded, tmp_path):
-    from FedCrossSlicerLib.child.command import Options, childCommand, childWords
-
-    options = Options(device="cpu", precision="fp32", measure="entropy")
-    assert childCommand()[1:] == ["-m", "fedcross.infer"]
-    assert childWords(tmp_path, Path("a bundle"), options) == [
-        *("--bundle", "a bundle"),
-        *("--image", str(tmp_path / "volume.nrrd"), "--out", str(tmp_path / "result")),
-        *("--measure", "entropy", "--device", "cpu", "--precision", "fp32"),
-        *("--backend", "auto", "--for-viewer", "--events"),
-    ]
-    words = childWords(tmp_path, Path("a bundle"), Options(localise=True))
-    assert words[-3:] == ["--localise", "--for-viewer", "--events"]
-
-
-def test_the_childs_environment_is_ours_with_the_package_in_front(loaded, monkeypatch):
-    from FedCrossSlicerLib.child.command import childEnvironment, packageFolder
-
-    monkeypatch.setenv("PYTHONPATH", "elsewhere")
-    monkeypatch.setenv("SITE_PROXY", "kept")
-    environment = childEnvironment()
-    assert (packageFolder() / "fedcross" / "infer" / "__main__.py").is_file()
-    assert environment["PYTHONPATH"] == f"{packageFolder()}{os.pathsep}elsewhere"
-    assert environment["SITE_PROXY"] == "kept"
-    assert environment["PYTHONUTF8"] == "1"
-
-
 # The real child with a real, tiny ensemble.
 
 
@@ -278,7 +250,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def real(loaded, monkeypatch):
-    from FedCrossSlicerLib.child.command import Options
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
