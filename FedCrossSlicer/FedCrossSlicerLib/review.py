@@ -11,6 +11,7 @@
     review.mark(review.current, State.REVIEWED)
 """
 
-from FedCrossSlicerLib.scene.review import HotSpot, Review, State
+from FedCrossSlicerLib.scene.hotspots import HotSpot, State
+from FedCrossSlicerLib.scene.review import Review
 
 __all__ = ["HotSpot", "Review", "State"]

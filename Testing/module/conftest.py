@@ -85,10 +85,9 @@ def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     def make(mood: str) -> SegmentationLogic:
-        def start(words: list[str]) -> InferenceProcess:
-            return InferenceProcess(
-                [sys.executable, str(FAKE_CHILD), mood, *words], childEnvironment()
-            )
+        def start(arguments: list[str]) -> InferenceProcess:
+            command = [sys.executable, str(FAKE_CHILD), mood, *arguments]
+            return InferenceProcess(command, childEnvironment())
 
         return SegmentationLogic(start)
 
@@ -190,7 +189,7 @@ class QuietProbe:
 
 @pytest.fixture
 def _no_probe(loaded, monkeypatch):
-    monkeypatch.setattr("FedCrossSlicerLib.panel.panel.DeviceProbe", QuietProbe)
+    monkeypatch.setattr("FedCrossSlicerLib.panel.devices.DeviceProbe", QuietProbe)
 
 
 @pytest.fixture
@@ -211,11 +210,11 @@ def widget(loaded, scene, _no_probe):
 def panel(widget, fake, bundle_folder):
     """The panel with a child in a given mood, and packages in place."""
     panel = widget.self().panel
-    kept = panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed
+    kept = panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed
 
     def prepare(mood="good", installed=True):
         panel.logic.start = fake(mood).start
-        panel.ensureInstalled = lambda ask: installed
+        panel.ensureInstalled = lambda confirm: installed
         panel._installed = False
         panel.ui.deviceCombo.currentIndex = 0
         panel.ui.bundleEdit.currentPath = str(bundle_folder)
@@ -223,7 +222,7 @@ def panel(widget, fake, bundle_folder):
 
     yield prepare
     panel.cancel()
-    panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed = kept
+    panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed = kept
 
 
 @pytest.fixture

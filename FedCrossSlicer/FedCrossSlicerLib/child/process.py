@@ -29,7 +29,7 @@ LOG_LINE_CHARACTERS = 200
 PIPE_TIMEOUT_S = 2.0
 """Seconds to wait for the output pipes to close after the child process has ended."""
 _LAUNCHER_CRASH_LINE = "exit abnormally - Report the problem."
-"""End of the line that the launcher PythonSlicer logs when its Python was killed; it exits with code 1."""
+"""End of the line that PythonSlicer logs when its Python was killed. It exits with code 1."""
 
 
 class InferenceProcess:

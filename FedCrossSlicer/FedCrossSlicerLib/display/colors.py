@@ -1,13 +1,16 @@
-"""The heat map's own colours: from dark violet over red to pale yellow, evenly brighter.
+"""The colours of the heat map and of the members' outlines.
 
-The path runs straight between control points in CIELAB with evenly rising lightness L*, so that equal
-steps of uncertainty look like equal steps, in grey print and to colour-blind eyes too.
+The heat map's colours run from dark violet over red to pale yellow. They lie on straight lines between
+control points in CIELAB with evenly rising lightness L*. Equal steps of uncertainty therefore look like
+equal steps, in grey print and with colour-blind eyes too.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-# L*, a*, b*
-_PATH = (
+Color = tuple[float, float, float]
+
+_CONTROL_POINTS = (  # (L*, a*, b*)
     (18.0, 32.0, -38.0),
     (36.0, 54.0, -22.0),
     (54.0, 62.0, 22.0),
@@ -24,31 +27,37 @@ _XYZ_TO_RGB = np.array(
 )
 
 
-def heatColors(count: int = 256) -> np.ndarray:
-    """Return the table as (count, 3) sRGB, 0 to 1, from certain to uncertain."""
-    path = np.array(_PATH)
-    position = np.linspace(0, len(path) - 1, count)
-    lab = np.stack([np.interp(position, range(len(path)), axis) for axis in path.T], axis=1)
+def heatColors(count: int = 256) -> NDArray[np.float64]:
+    """Return the colour table, (count, 3) sRGB values from 0 to 1; the last is the most uncertain."""
+    points = np.array(_CONTROL_POINTS)
+    position = np.linspace(0, len(points) - 1, count)
+    lab = np.stack([np.interp(position, range(len(points)), axis) for axis in points.T], axis=1)
     return labToSRGB(lab)
 
 
-def labToSRGB(lab: np.ndarray) -> np.ndarray:
-    """Convert CIELAB (D65) to sRGB (IEC 61966-2-1), clipped to what a screen can show.
+def labToSRGB(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert CIELAB (D65) to sRGB (IEC 61966-2-1), clipped to the range of a screen.
 
     Parameters
     ----------
     lab
-        (n, 3): L* 0 to 100, a*, b*.
+        (n, 3): L* from 0 to 100, a* and b*.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n, 3): red, green, blue; each 0 to 1.
     """
     y = (lab[:, 0] + 16) / 116
     f = np.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], axis=1)
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE
     linear = np.clip(xyz @ _XYZ_TO_RGB.T, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(srgb, np.float64)
 
 
-# Okabe and Ito's colours (Color Universal Design, 2008), told apart with every kind of colour vision;
-# without black, which is the slice view's background.
+# The colours of Okabe and Ito (Color Universal Design, 2008), which differ for every kind of colour
+# vision; without black, which is the background of the slice views.
 _MEMBERS = (
     (0.902, 0.624, 0.000),
     (0.337, 0.706, 0.914),
@@ -60,11 +69,12 @@ _MEMBERS = (
 )
 
 
-def memberColors(count: int) -> list[tuple[float, float, float]]:
-    """Return a colour for each member; more than seven begin anew, paler every time."""
-    colors = []
-    for member in range(max(count, 1)):
-        paler = 0.5 ** (member // len(_MEMBERS))
-        red, green, blue = _MEMBERS[member % len(_MEMBERS)]
-        colors.append(tuple(1 - (1 - channel) * paler for channel in (red, green, blue)))
-    return colors
+def memberColors(count: int) -> list[Color]:
+    """Return a colour for each member; the eighth member gets a paler tint of the first colour."""
+    return [_memberColor(member) for member in range(max(count, 1))]
+
+
+def _memberColor(member: int) -> Color:
+    tint = 0.5 ** (member // len(_MEMBERS))
+    red, green, blue = _MEMBERS[member % len(_MEMBERS)]
+    return (1 - (1 - red) * tint, 1 - (1 - green) * tint, 1 - (1 - blue) * tint)

@@ -1,62 +1,97 @@
-"""The map over the volume: which measure, where, in which colours, and its legend."""
+"""The heat map over the volume: its measure, its region, its colours and its legend."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.display.colors import heatColors
-from FedCrossSlicerLib.scene.nodes import PREFIX, ResultNodes
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.roles import MEASURE, PREFIX
+
+if TYPE_CHECKING:
+    from slicer import (
+        vtkMRMLColorLegendDisplayNode,
+        vtkMRMLColorNode,
+        vtkMRMLColorTableNode,
+        vtkMRMLDisplayableNode,
+        vtkMRMLScalarVolumeNode,
+    )
 
 COLOR_NODE = "FedCross uncertainty"
 EVERYWHERE, NEAR, INSIDE = "everywhere", "near", "inside"
-FARTHEST_MM = 255  # the distance map's "as far or farther, or nothing found"
-# Low in the right corner and slim: the anatomy is in the middle, Slicer's own notes are on the left.
+"""The region of the heat map: all voxels, those near a structure, or those inside one."""
+MAX_DISTANCE_MM = 255
+"""Value of the distance map where the distance is at least as large, or where no structure was found."""
+# At the lower right: the anatomy is in the middle of a slice view, Slicer's annotations are on the left.
 LEGEND_SIZE = (0.07, 0.26)
 LEGEND_POSITION = (0.98, 0.03)
 LEGEND_FONT = 10
 SHOWN = PREFIX + "Shown"
+"""Attribute of the heat node: measure and region of the values that it holds."""
 
 
 def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> None:
-    """Write a measure's map into the heat node: all of it, or what is near or inside a structure.
+    """Write a measure's map into the heat node; outside the region the values become 0.
 
-    Elsewhere it becomes 0. Nothing happens when that is what the node holds. Without a distance map
-    the whole map is shown.
+    If the node already holds these values, it is not modified. A result without a distance map always
+    gets the whole map.
 
     Parameters
     ----------
+    nodes
+        The result.
+    measure
+        The measure; nothing happens if the result has no map of it.
+    region
+        `EVERYWHERE`, `NEAR` or `INSIDE`.
     marginMm
-        What "near" means, in whole mm from the nearest structure's voxels.
+        Largest distance in mm from a structure that counts as `NEAR`, rounded down.
     """
     heat, source, distance = nodes.heat, nodes.maps.get(measure), nodes.distance
     if heat is None or source is None:
         return
     if distance is None:
         region = EVERYWHERE
-    wanted = f"{measure} {region}" + (f" {int(marginMm)}" if region == NEAR else "")
-    if heat.GetAttribute(SHOWN) == wanted:
+    content = f"{measure} {region}" + (f" {int(marginMm)}" if region == NEAR else "")
+    if heat.GetAttribute(SHOWN) == content:
         return
     target, values = slicer.util.arrayFromVolume(heat), slicer.util.arrayFromVolume(source)
     if region == EVERYWHERE:
         target[:] = values
     else:
-        farthest = 0 if region == INSIDE else min(int(marginMm), FARTHEST_MM - 1)
+        farthest = 0 if region == INSIDE else min(int(marginMm), MAX_DISTANCE_MM - 1)
         np.multiply(values, slicer.util.arrayFromVolume(distance) <= farthest, out=target)
-    wasModifying = heat.StartModify()  # the views draw once
-    heat.SetAttribute(SHOWN, wanted)
-    heat.SetAttribute(PREFIX + "Measure", measure)
+    wasModifying = heat.StartModify()  # the views render once
+    heat.SetAttribute(SHOWN, content)
+    heat.SetAttribute(MEASURE, measure)
     slicer.util.arrayFromVolumeModified(heat)
     heat.EndModify(wasModifying)
 
 
-def styleMap(volume: Any, windowMax: float, threshold: float, colors: Any = None) -> None:
-    """Give a map its colours over 0 to `windowMax`; below `threshold`, a share of that, it is clear.
+def styleMap(
+    volume: vtkMRMLScalarVolumeNode,
+    windowMax: float,
+    threshold: float,
+    colors: vtkMRMLColorNode | None = None,
+) -> None:
+    """Set the colours of a map.
 
-    Where the members agree wholly (0) it is clear even without a threshold.
+    Parameters
+    ----------
+    volume
+        The map. Voxels with the value 0 are always transparent.
+    windowMax
+        The value that gets the last colour; 0 gets the first.
+    threshold
+        Share of `windowMax`, 0 to 1, below which voxels are transparent.
+    colors
+        The colours; None for `colorTable`.
     """
-    largest = shownMax(windowMax)
+    largest = displayMax(windowMax)
     display = volume.GetDisplayNode()
     wasModifying = display.StartModify()
     display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
@@ -69,24 +104,24 @@ def styleMap(volume: Any, windowMax: float, threshold: float, colors: Any = None
     display.EndModify(wasModifying)
 
 
-def shownMax(windowMax: float) -> float:
-    """Return the value that gets the last colour.
+def displayMax(windowMax: float) -> float:
+    """Return `windowMax` rounded to five digits.
 
-    A scene's file keeps six digits, of the window and of the level, which is half of it.
+    A scene file stores six digits of the window and of the level, and the level is half the window.
     """
     return float(f"{windowMax:.5g}")
 
 
-def colorTable() -> Any:
-    """Return the scene's table of the heat map's colours; made on first use."""
+def colorTable() -> vtkMRMLColorTableNode:
+    """Return the scene's node with the heat map's colours; the first call creates it."""
     node = slicer.mrmlScene.GetFirstNodeByName(COLOR_NODE)
     if node is None or not node.IsA("vtkMRMLColorTableNode"):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOR_NODE)
-        # Hidden, as tables are, it would not be saved beside a .mrml file.
+        # Color tables are hidden by default, and a .mrml scene does not save hidden nodes.
         node.SetHideFromEditors(False)
     elif any(node.GetLookupTable().GetTableValue(node.GetNumberOfColors() - 1)[:3]):
         return node
-    # New, or black: of a table whose own file is gone a scene keeps only how many colours it had.
+    # A new table has no colours. One from a scene whose colour file is missing has only black.
     colors = heatColors()
     node.SetTypeToUser()
     node.SetNumberOfColors(len(colors))
@@ -96,7 +131,7 @@ def colorTable() -> Any:
 
 
 def legendTitle(measure: str) -> str:
-    """Return a measure's name, above the legend."""
+    """Return the title of the legend for a measure."""
     return {
         "std": _("Disagreement\n(std. dev.)"),
         "entropy": _("Uncertainty\n(entropy, nats)"),
@@ -105,12 +140,15 @@ def legendTitle(measure: str) -> str:
     }.get(measure, measure)
 
 
-def showLegend(displayable: Any, measure: str, visible: bool) -> Any:
-    """Show or hide the legend of a map or a coloured surface; made on first use.
+def showLegend(
+    displayable: vtkMRMLDisplayableNode, measure: str, visible: bool
+) -> vtkMRMLColorLegendDisplayNode:
+    """Show or hide the legend of a map or of a coloured surface; the first call creates it.
 
     Returns
     -------
     vtkMRMLColorLegendDisplayNode
+        The legend's node.
     """
     logic = slicer.modules.colors.logic()
     legend = logic.GetColorLegendDisplayNode(displayable)

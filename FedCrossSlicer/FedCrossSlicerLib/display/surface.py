@@ -1,6 +1,8 @@
-"""The segmentation's surface in 3D, coloured by uncertainty."""
+"""The segmentation's surface in the 3D view, coloured by an uncertainty map."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -8,30 +10,59 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from FedCrossSlicerLib.display.heatmap import colorTable, showLegend, shownMax
+from FedCrossSlicerLib.display.heatmap import colorTable, displayMax, showLegend
 from FedCrossSlicerLib.scene.hierarchy import putBeside
-from FedCrossSlicerLib.scene.nodes import PREFIX, SURFACE, ResultNodes, freeName
+from FedCrossSlicerLib.scene.nodes import ResultNodes, uniqueName
+from FedCrossSlicerLib.scene.roles import MEASURE, PREFIX, SURFACE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from slicer import (
+        vtkMRMLColorNode,
+        vtkMRMLModelNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLSegmentationNode,
+        vtkSegmentation,
+    )
 
 ARRAY = "Uncertainty"
-_SHOWN, _SEGMENTS = PREFIX + "Measure", PREFIX + "Segments"
+"""Name of the array of point values."""
+_SEGMENTS = PREFIX + "Segments"
+"""Attribute of the model: the IDs of the segments that it was made from."""
 
 
-def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> None:
-    """Show the coloured surface instead of the segmentation's own; made or remade when it must be."""
+def showSurface(
+    nodes: ResultNodes, measure: str, colors: vtkMRMLColorNode | None, legend: bool
+) -> None:
+    """Display the coloured surface in place of the segmentation's own surface.
+
+    The model is created at the first call and updated when segments or measure have changed.
+
+    Parameters
+    ----------
+    nodes
+        The result.
+    measure
+        The measure; nothing happens if the result has no map of it.
+    colors
+        The colours; None for `colorTable`.
+    legend
+        Whether the 3D views show the legend.
+    """
     source = nodes.maps.get(measure)
     if source is None:
         return
     model = nodes.surface or _newModel(nodes)
-    if _outdated(model, nodes.segmentation):
-        _remake(model, nodes.segmentation)
-    if model.GetAttribute(_SHOWN) != measure:
-        _color(model.GetPolyData(), source)
-        model.SetAttribute(_SHOWN, measure)
+    if _isOutdated(model, nodes.segmentation):
+        _updateSurface(model, nodes.segmentation)
+    if model.GetAttribute(MEASURE) != measure:
+        _setPointValues(model.GetPolyData(), source)
+        model.SetAttribute(MEASURE, measure)
     display = model.GetDisplayNode()
     wasModifying = display.StartModify()
     display.SetActiveScalar(ARRAY, vtk.vtkAssignAttribute.POINT_DATA)
     display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
-    display.SetScalarRange(0.0, shownMax(nodes.windowMax(measure)))
+    display.SetScalarRange(0.0, displayMax(nodes.windowMax(measure)))
     display.SetAndObserveColorNodeID((colors or colorTable()).GetID())
     display.SetScalarVisibility(True)
     display.SetVisibility(True)
@@ -41,7 +72,7 @@ def showSurface(nodes: ResultNodes, measure: str, colors: Any, legend: bool) -> 
 
 
 def hideSurface(nodes: ResultNodes) -> None:
-    """Show the segmentation's own surface again."""
+    """Display the segmentation's own surface again."""
     model = nodes.surface
     if model is None or not model.GetDisplayNode().GetVisibility():
         return
@@ -49,20 +80,20 @@ def hideSurface(nodes: ResultNodes) -> None:
     nodes.segmentation.GetDisplayNode().SetVisibility3D(True)
 
 
-def _newModel(nodes: ResultNodes) -> Any:
-    name = freeName(_("{segmentation} surface").format(segmentation=nodes.name))
+def _newModel(nodes: ResultNodes) -> vtkMRMLModelNode:
+    name = uniqueName(_("{segmentation} surface").format(segmentation=nodes.name))
     model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     model.CreateDefaultDisplayNodes()
     nodes.attach(SURFACE, model)
-    model.SetAttribute(_SHOWN, None)
+    model.SetAttribute(MEASURE, None)
     putBeside(model, nodes.segmentation)
     return model
 
 
-def _outdated(model: Any, segmentation: Any) -> bool:
-    """Whether a segment came, went or changed since the model was made."""
+def _isOutdated(model: vtkMRMLModelNode, segmentation: vtkMRMLSegmentationNode) -> bool:
+    """Whether a segment was added, removed or changed since the model was made."""
     surface, segments = model.GetPolyData(), segmentation.GetSegmentation()
-    if surface is None or model.GetAttribute(_SEGMENTS) != _listed(segments):
+    if surface is None or model.GetAttribute(_SEGMENTS) != _segmentIDs(segments):
         return True
     name = segments.GetSourceRepresentationName()
     sources = [
@@ -71,8 +102,8 @@ def _outdated(model: Any, segmentation: Any) -> bool:
     return any(source.GetMTime() > surface.GetMTime() for source in sources if source is not None)
 
 
-def _remake(model: Any, segmentation: Any) -> None:
-    """Make the model of all segments' surfaces; without values as yet."""
+def _updateSurface(model: vtkMRMLModelNode, segmentation: vtkMRMLSegmentationNode) -> None:
+    """Replace the model's surface by the surfaces of all segments, without point values."""
     segmentation.CreateClosedSurfaceRepresentation()
     join = vtk.vtkAppendPolyData()
     for segmentID in segmentation.GetSegmentation().GetSegmentIDs():
@@ -83,26 +114,26 @@ def _remake(model: Any, segmentation: Any) -> None:
         join.Update()
     surface = join.GetOutput()
     if surface.GetPoints() is None:
-        surface.SetPoints(vtk.vtkPoints())  # nothing to see, but to go on with
+        surface.SetPoints(vtk.vtkPoints())  # an empty surface
     model.SetAndObservePolyData(surface)
-    model.SetAttribute(_SEGMENTS, _listed(segmentation.GetSegmentation()))
-    model.SetAttribute(_SHOWN, None)
+    model.SetAttribute(_SEGMENTS, _segmentIDs(segmentation.GetSegmentation()))
+    model.SetAttribute(MEASURE, None)
 
 
-def _listed(segments: Any) -> str:
+def _segmentIDs(segments: vtkSegmentation) -> str:
     return " ".join(segments.GetSegmentIDs())
 
 
-def _showLegendIn3D(model: Any, measure: str, visible: bool) -> None:
-    """In the slice views the heat map has its own."""
+def _showLegendIn3D(model: vtkMRMLModelNode, measure: str, visible: bool) -> None:
+    """Show the legend in the 3D views only; in the slice views the heat map has a legend."""
     views = [node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLViewNode")]
     legend = showLegend(model, measure, visible and bool(views))
     if list(legend.GetViewNodeIDs()) != views:
         legend.SetViewNodeIDs(views)
 
 
-def _color(surface: Any, volume: Any) -> None:
-    """Give each point the map's value there; beyond the map's edge that at the edge."""
+def _setPointValues(surface: vtk.vtkPolyData, volume: vtkMRMLScalarVolumeNode) -> None:
+    """Give each point the map's value there; points outside the map get the value at its border."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetRASToIJKMatrix(matrix)
     toIndex = slicer.util.arrayFromVTKMatrix(matrix)
@@ -116,8 +147,21 @@ def _color(surface: Any, volume: Any) -> None:
     surface.Modified()
 
 
-def _interpolate(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return trilinear values (n,) of an array (z, y, x) at continuous indices (n, 3) of (x, y, z)."""
+def _interpolate(values: NDArray[np.float32], indices: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Interpolate trilinearly.
+
+    Parameters
+    ----------
+    values
+        Array (z, y, x).
+    indices
+        Continuous indices (n, 3) of (x, y, z); clipped to the array.
+
+    Returns
+    -------
+    numpy.ndarray
+        Values (n,).
+    """
     last = np.array(values.shape[::-1]) - 1
     indices = np.clip(indices, 0, last)
     low = np.minimum(indices.astype(np.intp), np.maximum(last - 1, 0))

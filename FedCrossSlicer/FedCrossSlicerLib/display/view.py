@@ -1,7 +1,9 @@
-"""How a result is looked at. Everything comes from what is in the scene, so it is instant."""
+"""The settings by which a result is displayed. Nothing is computed again, so changes show at once."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import slicer
 
@@ -10,36 +12,46 @@ from FedCrossSlicerLib.display.outlines import showOutlines
 from FedCrossSlicerLib.display.surface import hideSurface, showSurface
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLColorNode, vtkMRMLSliceCompositeNode, vtkMRMLVolumeNode
+
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """What to show.
+    """The settings.
 
     Attributes
     ----------
     measure
-        Which map; one that the result lacks is replaced by the one that it was made with.
-    heat, opacity
-        Whether the map lies over the volume, and how opaque (0 to 1).
+        The measure to display, such as ``"std"``. If the result has no map of it, the requested measure
+        is displayed.
+    heat
+        Whether the heat map lies over the volume.
+    opacity
+        Opacity of the heat map, 0 to 1.
     threshold
-        Share of the measure's largest possible value, below which the image shows through.
+        Share of the measure's largest value, 0 to 1, below which the heat map is transparent.
     colors
-        A colour node; None for our own table.
-    region, marginMm
-        "everywhere", "near" the structures (so many mm around and inside) or "inside" them.
+        Colours of heat map and surface; None for the module's own colours.
+    region
+        Where the heat map has values: ``"everywhere"``, ``"near"`` or ``"inside"`` the structures.
+    marginMm
+        Largest distance from a structure in mm that counts as near.
     legend
-        Whether colours are explained.
-    members, envelope
-        Outlines of every member; of what all and what any of them say.
+        Whether the views show a legend of the colours.
+    members
+        Whether the slice views show the outline of each member.
+    envelope
+        Whether the slice views show the outlines of the members' intersection and union.
     surface
-        Whether the 3D surface is coloured by the map.
+        Whether the 3D view colours the surface by the map.
     """
 
     measure: str = "std"
     heat: bool = True
     opacity: float = 0.65
     threshold: float = 0.1
-    colors: Any = None
+    colors: vtkMRMLColorNode | None = None
     region: str = EVERYWHERE
     marginMm: float = 5.0
     legend: bool = True
@@ -49,16 +61,16 @@ class ViewOptions:
 
 
 def show(nodes: ResultNodes, options: ViewOptions) -> None:
-    """Look at a result in this way; doing it again changes nothing.
+    """Display a result with these settings; a second call with the same settings changes nothing.
 
-    What the result lacks, or the user deleted, is left out.
+    Nodes that the result does not have or that the user has deleted are skipped.
     """
-    measure = options.measure if options.measure in nodes.maps else nodes.askedMeasure
+    measure = options.measure if options.measure in nodes.maps else nodes.requestedMeasure
     if nodes.heat is not None and measure in nodes.maps:
         fillHeat(nodes, measure, options.region, options.marginMm)
         styleMap(nodes.heat, nodes.windowMax(measure), options.threshold, options.colors)
         showLegend(nodes.heat, measure, options.heat and options.legend)
-        _layer(nodes, options)
+        _overlayHeat(nodes, options)
     showOutlines(nodes.outlines, options.members, options.envelope)
     if options.surface:
         showSurface(nodes, measure, options.colors, options.legend)
@@ -66,8 +78,8 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
         hideSurface(nodes)
 
 
-def _layer(nodes: ResultNodes, options: ViewOptions) -> None:
-    """Put the heat map over its volume wherever that is on view, or else everywhere."""
+def _overlayHeat(nodes: ResultNodes, options: ViewOptions) -> None:
+    """Lay the heat map over its volume in the slice views that display it, or else in all of them."""
     heat, volume = nodes.heat, nodes.volume
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     if not options.heat:
@@ -75,13 +87,13 @@ def _layer(nodes: ResultNodes, options: ViewOptions) -> None:
             if composite.GetForegroundVolumeID() == heat.GetID():
                 composite.SetForegroundVolumeID(None)
         return
-    showing = [each for each in composites if _background(each) is volume and volume is not None]
-    for composite in showing or composites:
+    displaying = [each for each in composites if volume is not None and _background(each) is volume]
+    for composite in displaying or composites:
         if volume is not None:
             composite.SetBackgroundVolumeID(volume.GetID())
         composite.SetForegroundVolumeID(heat.GetID())
         composite.SetForegroundOpacity(options.opacity)
 
 
-def _background(composite: Any) -> Any:
+def _background(composite: vtkMRMLSliceCompositeNode) -> vtkMRMLVolumeNode | None:
     return slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")

@@ -1,4 +1,4 @@
-"""Files dropped onto the panel. Qt's event filter, kept thin: what is done with them is elsewhere."""
+"""Files that the user drops onto the panel."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,33 +7,33 @@ import qt
 import slicer
 
 
-class FileDrop(qt.QObject):
-    """Catches files that are dropped onto a widget.
+class FileDrop(qt.QObject):  # type: ignore[misc]  # PythonQt has no type stubs
+    """Calls a function with the paths of files that are dropped onto a widget.
 
     Parameters
     ----------
     widget
-        Where they may be dropped, also on the lines of text in it.
-    take
-        Called with their paths; returns whether it took one.
+        The widget; files can also be dropped onto the text lines in it.
+    openFiles
+        Called with the paths; returns whether it used one of them.
     """
 
-    def __init__(self, widget: Any, take: Callable[[Sequence[str]], bool]) -> None:
+    def __init__(self, widget: Any, openFiles: Callable[[Sequence[str]], bool]) -> None:
         qt.QObject.__init__(self)
-        self._take = take
+        self._openFiles = openFiles
         widget.acceptDrops = True
         for line in slicer.util.findChildren(widget, className="QLineEdit"):
-            line.acceptDrops = False  # it would write the file's address into itself
+            line.acceptDrops = False  # otherwise the text line inserts the file's address
         widget.installEventFilter(self)
 
     def eventFilter(self, _watched: Any, event: Any) -> bool:
-        """Take the files of a drop; everything else goes its way."""
+        """Handle drops of files; Qt handles all other events."""
         if event.type() == qt.QEvent.DragEnter and event.mimeData().hasUrls():
             event.acceptProposedAction()
             return True
         if event.type() == qt.QEvent.Drop and event.mimeData().hasUrls():
             paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-            if self._take(paths):
+            if self._openFiles(paths):
                 event.acceptProposedAction()
             return True
         return False

@@ -1,9 +1,11 @@
-"""What to segment, with what, on what."""
+"""The section Input: volume, box, bundle and device."""
+
+from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -18,58 +20,69 @@ from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+
 AMBER = "#b26a00"  # readable on white and on dark grey
 SWATCH = "\u25a0"
 
 
 class InputSection:
-    """Volume, region, bundle, device and what to compute with.
+    """The widgets for volume, box, bundle, device and back-end.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
-    changed
-        Called when the bundle changed.
+        The named widgets of the .ui file.
+    onBundleChanged
+        Called when the user has chosen another bundle.
+
+    Attributes
+    ----------
+    card
+        The window with the model card; None before it is first opened.
     """
 
-    def __init__(self, ui: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, onBundleChanged: Callable[[], None]) -> None:
         self.ui = ui
-        self._changed = changed
-        self._shown: tuple[str, BundleInfo | None] = ("", None)
+        self._onBundleChanged = onBundleChanged
+        self._shown: tuple[str, BundleInfo | None] = (
+            "",
+            None,
+        )  # path and description of the bundle
         self._gpus: list[str] = []
         self.card: Any = None
-        ui.backendCombo.addItems([label for label, _backend, _precision in _waysToCompute()])
+        ui.backendCombo.addItems([label for label, _backend, _precision in _backends()])
         self.showDevices(Devices((), _("Looking for graphics cards..."), None))
         ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onRegion)
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
-        ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # an empty line is none
+        ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # the line became empty
         ui.bundleInfo.connect("linkActivated(QString)", self._onLink)
 
     @property
     def path(self) -> str:
-        """Where the bundle lies; ``""`` when none was chosen."""
+        """Path of the bundle; ``""`` if none is chosen."""
         return str(self.ui.bundleEdit.currentPath)
 
     @property
     def device(self) -> str:
-        """The device by the child's name."""
+        """Name of the chosen device on the command line of the child process."""
         index = self.ui.deviceCombo.currentIndex
         return ["auto", "cpu", *self._gpus][max(index, 0)]
 
     @property
     def options(self) -> Options:
-        """How to segment, as it was chosen here."""
-        _label, backend, precision = _waysToCompute()[max(self.ui.backendCombo.currentIndex, 0)]
+        """The chosen options."""
+        _label, backend, precision = _backends()[max(self.ui.backendCombo.currentIndex, 0)]
         return Options(device=self.device, backend=backend, precision=precision)
 
     def useCPU(self) -> None:
-        """Choose the CPU from now on."""
+        """Choose the CPU as device."""
         self.ui.deviceCombo.currentIndex = 1
 
     def showDevices(self, devices: Devices) -> None:
-        """List the devices; the chosen one stays chosen if it is still there."""
+        """List the devices; the chosen device stays chosen if it is still in the list."""
         chosen = self.device
         self._gpus = [gpu.device for gpu in devices.gpus]
         combo = self.ui.deviceCombo
@@ -81,15 +94,15 @@ class InputSection:
         combo.currentIndex = names.index(chosen) if chosen in names else 0
         self.ui.deviceStatus.text = devices.status
 
-    def refresh(self, volume: Any) -> None:
-        """Say what the bundle is, and what speaks against using it on the volume."""
-        # A box may have been made before the volume came.
+    def refresh(self, volume: vtkMRMLScalarVolumeNode | None) -> None:
+        """Show the bundle's description, and why the volume does not fit the bundle."""
+        # The user may have created the box before choosing the volume.
         self._onRegion(self.ui.roiSelector.currentNode())
-        info, trouble = self._info()
+        info, error = self._readInfo()
         if info:
-            self.ui.bundleInfo.text = describe(info)
+            self.ui.bundleInfo.text = descriptionText(info)
         elif self.path:
-            self.ui.bundleInfo.text = html.escape(trouble)
+            self.ui.bundleInfo.text = html.escape(error)
         else:
             self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
         warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
@@ -97,15 +110,16 @@ class InputSection:
         self.ui.fitLabel.visible = bool(warnings)
         self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
 
-    def drop(self, paths: Sequence[str]) -> bool:
-        """Take the first bundle among dropped files; return whether there was one."""
+    def openFiles(self, paths: Sequence[str]) -> bool:
+        """Choose the first bundle among files; return whether there is one."""
         for path in paths:
             if Path(path).is_dir() or path.lower().endswith(".zip"):
                 self.ui.bundleEdit.currentPath = path
                 return True
         return False
 
-    def _info(self) -> tuple[BundleInfo | None, str]:
+    def _readInfo(self) -> tuple[BundleInfo | None, str]:
+        """The bundle's description, or None and the error."""
         if not self.path:
             return None, ""
         if self._shown[0] != self.path or self._shown[1] is None:
@@ -118,18 +132,18 @@ class InputSection:
 
     def _onPath(self, *_args: Any) -> None:
         self._shown = ("", None)
-        self._changed()
+        self._onBundleChanged()
 
     def _browseFolder(self, *_args: Any) -> None:
-        """The path line's own button chooses files only; a bundle is as often a folder."""
+        """Choose a bundle that is a folder; the path line's own button chooses files only."""
         folder = qt.QFileDialog.getExistingDirectory(
             slicer.util.mainWindow(), _("Choose the bundle's folder"), self.path
         )
         if folder:
             self.ui.bundleEdit.currentPath = folder
 
-    def _onRegion(self, roi: Any) -> None:
-        """Lay a box that was made here, which has no size as yet, around the volume."""
+    def _onRegion(self, roi: vtkMRMLMarkupsROINode | None) -> None:
+        """Fit a box that was just created, and so has no size, around the volume."""
         volume = self.ui.inputSelector.currentNode()
         if roi is None or volume is None or slicer.mrmlScene.IsImporting():
             return
@@ -146,20 +160,20 @@ class InputSection:
 
 
 def _cardWindow(info: BundleInfo) -> Any:
-    """A window with the model card, which may be long; nothing in a stranger's text leads elsewhere."""
+    """A window with the model card. Its links cannot be opened, because strangers wrote them."""
     window = qt.QDialog(slicer.util.mainWindow())
     window.windowTitle = _("Model card of {name}").format(name=info.name)
     window.resize(640, 720)
     text = qt.QTextBrowser()
     text.openLinks = False
-    # "<T2>" is no HTML; and a picture would be fetched from wherever it says.
+    # Escape "<", which may begin HTML, and disable images, which Qt would download.
     text.setMarkdown(info.card.replace("<", "&lt;").replace("![", "["))
     qt.QVBoxLayout(window).addWidget(text)
     return window
 
 
-def _waysToCompute() -> list[tuple[str, str, str]]:
-    """What people read, and the child's names of back-end and precision."""
+def _backends() -> list[tuple[str, str, str]]:
+    """Label in the panel, and back-end and precision on the command line of the child process."""
     return [
         (_("Automatic"), "auto", "auto"),
         (_("OpenVINO (processor)"), "openvino", "auto"),
@@ -169,8 +183,8 @@ def _waysToCompute() -> list[tuple[str, str, str]]:
     ]
 
 
-def describe(info: BundleInfo) -> str:
-    """Return a bundle in two lines of HTML; whatever it says about itself is escaped."""
+def descriptionText(info: BundleInfo) -> str:
+    """Return the description of a bundle as two lines of HTML; the bundle's texts are escaped."""
     structures = ", ".join(
         f'<span style="color:{_hex(color)}">{SWATCH}</span> {html.escape(name)}'
         for name, color in info.structures
@@ -186,7 +200,7 @@ def describe(info: BundleInfo) -> str:
 
 
 def warningText(warnings: Sequence[str]) -> str:
-    """Return warnings as HTML, a line each."""
+    """Return warnings as HTML, one line each."""
     lines = (f"\u26a0 {html.escape(warning)}" for warning in warnings)
     return f'<span style="color:{AMBER}">{"<br>".join(lines)}</span>'
 

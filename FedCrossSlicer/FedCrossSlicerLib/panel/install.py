@@ -1,4 +1,4 @@
-"""The packages that the child needs: looked at, installed, installed from a folder."""
+"""The section Dependencies: the Python packages of the child process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,57 +14,59 @@ from FedCrossSlicerLib.setup import install
 
 
 class InstallSection:
-    """Three buttons and what came of them.
+    """Buttons to check the packages and to install them from the network or from a folder.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
-    ask
-        Shows a question; True = go ahead.
-    installed
-        Called when something may have been installed.
+        The named widgets of the .ui file.
+    confirm
+        Shows a question; returns whether the user agreed.
+    onInstalled
+        Called after an attempt to install packages.
     installer
-        `fedcross`'s `install` module; replaced in tests.
+        The module `FedCrossSlicerLib.setup.install`; tests replace it.
     """
 
     def __init__(
         self,
         ui: Any,
-        ask: Callable[[str], bool],
-        installed: Callable[[], None],
+        confirm: Callable[[str], bool],
+        onInstalled: Callable[[], None],
         installer: Any = install,
     ) -> None:
         self.ui = ui
-        self._ask = ask
-        self._installed = installed
+        self._confirm = confirm
+        self._onInstalled = onInstalled
         self.installer = installer
         ui.checkButton.connect("clicked(bool)", self._check)
         ui.installButton.connect("clicked(bool)", self._install)
-        ui.wheelsButton.connect("clicked(bool)", self._fromFolder)
+        ui.wheelsButton.connect("clicked(bool)", self._installFromFolder)
 
     def _check(self, *_args: Any) -> None:
-        self._say(self.installer.checkInstallation)
+        self._run(self.installer.checkInstallation)
 
     def _install(self, *_args: Any) -> None:
-        self._say(lambda: self._outcome(self.installer.ensure(self._ask, faster=True)))
+        self._run(lambda: self._outcome(self.installer.ensure(self._confirm, offerOpenVINO=True)))
 
-    def _fromFolder(self, *_args: Any) -> None:
+    def _installFromFolder(self, *_args: Any) -> None:
         folder = qt.QFileDialog.getExistingDirectory(
             slicer.util.mainWindow(), _("Choose the folder with the wheels"), ""
         )
         if folder:
-            self._say(lambda: self._outcome(self.installer.ensure(self._ask, wheels=Path(folder))))
+            wheels = Path(folder)
+            self._run(lambda: self._outcome(self.installer.ensure(self._confirm, wheels=wheels)))
 
-    def _outcome(self, there: bool) -> str:
-        WORKERS.end()  # one that runs knows the packages of before
-        self._installed()
-        return _("Everything is installed.") if there else _("Nothing was installed.")
+    def _outcome(self, installed: bool) -> str:
+        WORKERS.end()  # a running worker still has the old packages
+        self._onInstalled()
+        return _("Everything is installed.") if installed else _("Nothing was installed.")
 
-    def _say(self, work: Callable[[], str]) -> None:
+    def _run(self, action: Callable[[], str]) -> None:
+        """Call a function and show the text that it returns, or its error."""
         self.ui.installLabel.text = _("Please wait...")
         slicer.app.processEvents()
         try:
-            self.ui.installLabel.text = work()
+            self.ui.installLabel.text = action()
         except InstallError as error:
             self.ui.installLabel.text = str(error)

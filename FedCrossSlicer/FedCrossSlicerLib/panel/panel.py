@@ -1,89 +1,91 @@
-"""The panel: its sections, and the segmentation under way."""
+"""The panel: its sections, and the segmentation that is running."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.devices import DeviceProbe, Devices
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.errors import InferenceError, InstallError
+from FedCrossSlicerLib.panel.devices import DeviceSearch
 from FedCrossSlicerLib.panel.input import InputSection
 from FedCrossSlicerLib.panel.install import InstallSection
 from FedCrossSlicerLib.panel.parameters import Parameters, thresholds
 from FedCrossSlicerLib.panel.result import ResultSection
 from FedCrossSlicerLib.panel.review import ReviewSection
 from FedCrossSlicerLib.panel.run import RunSection
+from FedCrossSlicerLib.panel.timer import newTimer
 from FedCrossSlicerLib.panel.uncertainty import UncertaintySection
-from FedCrossSlicerLib.scene.nodes import ROLE, ResultNodes
+from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import timePoints
+from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView
 from FedCrossSlicerLib.setup import install
-from FedCrossSlicerLib.tasks.segmentation import SegmentationTask
 from FedCrossSlicerLib.tasks.sequence import SequenceTask
+from FedCrossSlicerLib.tasks.task import SegmentationTask
 
-POLL_MS = 100
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
 
 
 class Panel:
-    """Connects the .ui to the logic.
+    """Connects the widgets of the .ui file to the logic.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
+        The named widgets of the .ui file.
     logic
-        With `start` and `getParameterNode`.
+        A `FedCrossSlicerLogic`.
     root
-        The panel's own widget.
+        The widget that holds the panel.
     """
 
     def __init__(self, ui: Any, logic: Any, root: Any) -> None:
         self.ui = ui
         self.logic = logic
         self.ensureInstalled: Callable[[Callable[[str], bool]], bool] = install.ensure
-        self.ask = _ask
+        self.confirm = _confirm
         self.input = InputSection(ui, self.refresh)
         self.run = RunSection(ui)
         self.result = ResultSection(ui)
         self.uncertainty = UncertaintySection(ui)
         self.review = ReviewSection(ui, root)
-        self.install = InstallSection(ui, self._confirm, self._probeAgain)
+        self.devices = DeviceSearch(self.input.showDevices)
+        self.install = InstallSection(ui, self._confirm, self.devices.restart)
         self._installed = False
         self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Parameters | None = None
         self._gui: Any = None
-        self._observed: list[tuple[Any, Any]] = []
-        self._probe: DeviceProbe | None = None
-        self._devices: Devices | None = None
-        self._timer = _timer(self._poll)
-        self._probeTimer = _timer(self._pollProbe)
+        self._observed: list[tuple[Any, int]] = []  # parameters or node, and tag of the observer
+        self._timer = newTimer(self._poll)
         ui.applyButton.connect("clicked(bool)", self.apply)
         ui.cancelButton.connect("clicked(bool)", self.cancel)
 
     def open(self) -> None:
-        """Show the scene's parameters; the volume on view and the last result are preselected."""
+        """Show the scene's parameters; select the displayed volume and the last result."""
         self.close()
         self._parameters = self.logic.getParameterNode()
-        self._preselect()
+        self._selectVolume()
         if self._parameters.result is None:
             results = ResultNodes.all(slicer.mrmlScene)
             self._parameters.result = results[-1].segmentation if results else None
-        self._gui = self._parameters.connectParametersToGui(_namedWidgets(self.ui))
+        self._gui = self._parameters.connectParametersToGui(_parameterWidgets(self.ui))
         self._observe(self._parameters, self.refresh)
-        self._observe(_firstView(), self._preselect)
-        self.uncertainty.forget()
-        self.review.listen(True)
+        self._observe(firstSliceView(), self._selectVolume)
+        self.uncertainty.reset()
+        self.review.enableShortcuts(True)
         self.refresh()
-        self._startProbe()
+        self.devices.start()
 
     def close(self) -> None:
-        """Let go of the scene's parameters."""
-        self.review.listen(False)
+        """Disconnect the widgets from the scene's parameters."""
+        self.review.enableShortcuts(False)
         if self._parameters is not None:
             for node, tag in self._observed:
                 node.RemoveObserver(tag)
@@ -92,77 +94,78 @@ class Panel:
             self._parameters = None
 
     def apply(self, *_args: Any) -> None:
-        """Start segmenting."""
+        """Start a segmentation, unless one is running."""
         if self._task is not None:
             return
         try:
-            if not self._ready():
-                self.run.say(_("Nothing was installed, so nothing can be segmented."))
+            if not self._ensureInstalled():
+                self.run.showMessage(_("Nothing was installed, so nothing can be segmented."))
                 return
-            self._task = self._start(self._kept())
+            self._task = self._start(self._currentParameters())
         except (InferenceError, InstallError) as error:
-            self.run.say(str(error))
+            self.run.showMessage(str(error))
             return
         self.ui.bundleEdit.addCurrentPathToHistory()
-        self.run.say(_("Starting"))
+        self.run.showMessage(_("Starting"))
         self.run.showTask(self._task)
         self._timer.start()
         self.refresh()
 
     def cancel(self, *_args: Any) -> None:
-        """Stop, leaving nothing behind."""
+        """Cancel the running segmentation and remove its temporary files."""
         if self._task is None:
             return
-        self._takeTask().cancel()
-        self.run.say(_("Cancelled."))
+        self._endTask().cancel()
+        self.run.showMessage(_("Cancelled."))
         self.refresh()
 
     def refresh(self, *_args: Any) -> None:
-        """Bring every section up to date with the parameters."""
+        """Update every section from the parameters."""
         parameters = self._parameters
         if parameters is None or slicer.mrmlScene.IsImporting():
-            return  # after an import the panel is opened anew
+            return  # after an import the panel is opened again
         nodes = ResultNodes.of(parameters.result)
         self.input.refresh(parameters.inputVolume)
-        self.run.refresh(self._lacking(parameters), self._task is not None)
+        self.run.refresh(self._missingInput(parameters), self._task is not None)
         self.result.refresh(nodes, thresholds(parameters))
         self.uncertainty.refresh(nodes, parameters)
         self.review.refresh(nodes)
 
     def stop(self) -> None:
-        """End everything that runs: the module is unloaded, or Slicer quits."""
+        """Stop all background work, because the module is unloaded or Slicer quits."""
         self.cancel()
         WORKERS.end()
-        self._stopProbe()
+        self.devices.stop()
         self.close()
 
-    def _observe(self, node: Any, slot: Callable[..., None]) -> None:
+    def _observe(self, node: Parameters | vtkMRMLNode | None, slot: Callable[..., None]) -> None:
         if node is not None:
             self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, slot)))
 
-    def _preselect(self, *_args: Any) -> None:
-        """Choose the volume on view, as long as none is chosen."""
+    def _selectVolume(self, *_args: Any) -> None:
+        """Select the displayed volume, if none is selected."""
         parameters = self._parameters
         if parameters is None or slicer.mrmlScene.IsImporting():
             return
         if parameters.inputVolume is None:
-            parameters.inputVolume = _volumeOnView()
+            parameters.inputVolume = displayedVolume()
 
-    def _lacking(self, parameters: Parameters) -> str:
+    def _missingInput(self, parameters: Parameters) -> str:
+        """What the user has to choose before a segmentation can start; "" if nothing is missing."""
         if parameters.inputVolume is None:
             return _("Choose a volume first.")
         return "" if self.input.path else _("Choose a bundle first.")
 
-    def _ready(self) -> bool:
-        """Whether the child's packages are there; asked once, since asking takes a second."""
+    def _ensureInstalled(self) -> bool:
+        """Whether the packages are installed; after the first success they are not checked again."""
         if not self._installed:
             self._installed = self.ensureInstalled(self._confirm)
-            if self._installed and not (self._devices and self._devices.torch):
-                self._probeAgain()
+            if self._installed and not self.devices.torchFound:
+                self.devices.restart()
         return self._installed
 
     def _confirm(self, question: str) -> bool:
-        return self.ask(question)
+        return self.confirm(question)
 
     def _poll(self) -> None:
         task = self._task
@@ -174,32 +177,29 @@ class Panel:
             self._finish()
 
     def _finish(self) -> None:
-        task = self._takeTask()
+        task = self._endTask()
         try:
             nodes = task.finish()
         except InferenceError as error:
-            self._tell(error, task.log)
+            self._showError(error, task.log)
         else:
-            self.run.say(_("Done: {name}.").format(name=nodes.name))
-            self._look(nodes)
+            self.run.showMessage(_("Done: {name}.").format(name=nodes.name))
+            self.uncertainty.reset()
+            self._currentParameters().result = nodes.segmentation
         self.refresh()
 
-    def _look(self, nodes: ResultNodes) -> None:
-        self.uncertainty.forget()
-        self._kept().result = nodes.segmentation
-
-    def _kept(self) -> Parameters:
-        """The scene's parameters, also while another module is on view."""
+    def _currentParameters(self) -> Parameters:
+        """The scene's parameters, also while another module is open."""
         return self._parameters or self.logic.getParameterNode()
 
-    def _tell(self, error: InferenceError, log: str) -> None:
-        """Say what went wrong; when a GPU was too small, offer the CPU."""
-        self.run.say(str(error))
+    def _showError(self, error: InferenceError, log: str) -> None:
+        """Show an error; if the GPU has too little memory, offer the CPU."""
+        self.run.showMessage(str(error))
         self.run.showLog(error.log or log)
         if error.kind != "DeviceError" or self.input.device == "cpu":
             return
         question = _("{error}\n\nSegment on the CPU instead? That takes longer.")
-        if self.ask(question.format(error=error)):
+        if self.confirm(question.format(error=error)):
             self.input.useCPU()
             self.apply()
 
@@ -210,72 +210,22 @@ class Panel:
             return SequenceTask(self.logic, volume, bundle, options, roi)
         return self.logic.start(volume, bundle, options, roi)
 
-    def _takeTask(self) -> SegmentationTask | SequenceTask:
+    def _endTask(self) -> SegmentationTask | SequenceTask:
+        """Stop polling the task and return it."""
         assert self._task is not None
         task, self._task = self._task, None
         self._timer.stop()
         return task
 
-    def _startProbe(self) -> None:
-        """Look for graphics cards once, in a process of its own: it takes seconds."""
-        if self._probe is None:
-            self._probe = DeviceProbe()
-            self._probe.start()
-            self._probeTimer.start()
 
-    def _probeAgain(self) -> None:
-        """Look once more: what was installed may know other cards."""
-        self._stopProbe()
-        self._startProbe()
-
-    def _stopProbe(self) -> None:
-        self._probeTimer.stop()
-        if self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
-
-    def _pollProbe(self) -> None:
-        self._devices = self._probe.poll() if self._probe is not None else None
-        if self._devices is not None:
-            self._probeTimer.stop()
-            self.input.showDevices(self._devices)
-
-
-def _timer(slot: Callable[[], None]) -> Any:
-    timer = qt.QTimer()
-    timer.setInterval(POLL_MS)
-    timer.connect("timeout()", slot)
-    return timer
-
-
-def _ask(question: str) -> bool:
+def _confirm(question: str) -> bool:
     return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
 
 
-def _firstView() -> Any:
-    """What the first slice view shows; None without views."""
-    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+def _parameterWidgets(ui: Any) -> dict[str, Any]:
+    """The widgets by the names of their parameters.
 
-
-def _volumeOnView() -> Any:
-    """The first slice view's background, else the scene's first volume, else None."""
-    scene, composite = slicer.mrmlScene, _firstView()
-    shown = composite and scene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
-    candidates = [shown, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
-    return next(filter(_canBeSegmented, candidates), None)
-
-
-def _canBeSegmented(node: Any) -> bool:
-    """Whether the selector lists it: no label map, which is a scalar volume too, and no map of ours."""
-    return (
-        node is not None
-        and node.GetClassName() == "vtkMRMLScalarVolumeNode"
-        and not node.GetHideFromEditors()
-        and not node.GetAttribute(ROLE)
-    )
-
-
-def _namedWidgets(ui: Any) -> dict[str, Any]:
-    """The widgets of parameters, by these; what Slicer's `connectGui` does, but that gives no tag."""
+    Slicer's `connectGui` finds them too, but it returns no tag with which to disconnect them.
+    """
     named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
     return {name: widget for name, widget in named.items() if name}

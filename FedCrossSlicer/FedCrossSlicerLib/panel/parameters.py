@@ -1,7 +1,7 @@
-"""What the panel remembers; saved with the scene.
+"""The parameters of the panel, which Slicer saves with the scene.
 
-The bundle's path is not among it: it means nothing on another computer and may hold a person's name.
-Nor is the device, which another computer may lack.
+The bundle's path is not a parameter: it is of no use on another computer and may contain a person's
+name. The device is not a parameter either, because another computer may not have it.
 """
 
 import enum
@@ -22,7 +22,7 @@ from FedCrossSlicerLib.scene.figures import Thresholds
 
 
 class Measure(enum.Enum):
-    """What the heat map shows; the values are the child's names."""
+    """The measure of the heat map; the values are those of the command line of the child process."""
 
     STD = "std"
     ENTROPY = "entropy"
@@ -30,7 +30,7 @@ class Measure(enum.Enum):
     VARIATION_RATIO = "variation_ratio"
 
     def label(self) -> str:
-        """Return the entry in the panel."""
+        """Return the label in the panel."""
         return {
             Measure.STD: _("Disagreement (standard deviation)"),
             Measure.ENTROPY: _("Total uncertainty (entropy)"),
@@ -40,14 +40,14 @@ class Measure(enum.Enum):
 
 
 class Region(enum.Enum):
-    """Where the heat map is shown; the values are those of `ViewOptions`."""
+    """Where the heat map is displayed; the values are those of `ViewOptions`."""
 
     EVERYWHERE = EVERYWHERE
     NEAR = NEAR
     INSIDE = INSIDE
 
     def label(self) -> str:
-        """Return the entry in the panel."""
+        """Return the label in the panel."""
         return {
             Region.EVERYWHERE: _("everywhere"),
             Region.NEAR: _("near the structures"),
@@ -60,10 +60,46 @@ Share = Annotated[float, WithinRange(0.0, 1.0)]
 
 @parameterNodeWrapper
 class Parameters:
-    """Parameters of the panel.
+    """Parameters of the panel. Saved scenes contain their names, so the names must not change.
 
-    inputVolume, roi, allTimePoints, localise - what to segment, and whether only near the structures.
-    result - which result is looked at; the others are how.
+    Attributes
+    ----------
+    inputVolume
+        The volume to segment.
+    roi
+        The box that limits the segmentation; None for the whole volume.
+    allTimePoints
+        Whether to segment every time point of a sequence.
+    localise
+        Whether to compute all members only near the structures.
+    result
+        The segmentation of the displayed result.
+    measure
+        The measure of the heat map.
+    showHeat
+        Whether the heat map lies over the volume.
+    opacity
+        Opacity of the heat map, 0 to 1.
+    threshold
+        Share of the measure's largest value below which the heat map is transparent.
+    colorTable
+        Colours of heat map and surface; None for the module's own colours.
+    region
+        Where the heat map is displayed.
+    marginMm
+        Largest distance from a structure in mm that counts as near.
+    showLegend
+        Whether the views show a legend of the colours.
+    showMembers
+        Whether the slice views show the outline of each member.
+    showEnvelope
+        Whether the slice views show the outlines of the members' intersection and union.
+    colorSurface
+        Whether the 3D view colours the surface by the map.
+    agreeFrom
+        Mean pairwise Dice from which on the verdict is "members agree".
+    trustFrom
+        Mean pairwise Dice below which the verdict is "do not trust".
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -87,7 +123,7 @@ class Parameters:
 
 
 def viewOptions(parameters: Parameters) -> ViewOptions:
-    """Return how to look at the result."""
+    """Return the settings by which the result is displayed."""
     return ViewOptions(
         measure=parameters.measure.value,
         heat=parameters.showHeat,
@@ -104,5 +140,5 @@ def viewOptions(parameters: Parameters) -> ViewOptions:
 
 
 def thresholds(parameters: Parameters) -> Thresholds:
-    """Return what the verdicts rest on."""
+    """Return the thresholds of the verdicts."""
     return Thresholds(agree=parameters.agreeFrom, trust=parameters.trustFrom)

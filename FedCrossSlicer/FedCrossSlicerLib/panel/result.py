@@ -1,4 +1,4 @@
-"""The figures of a result, with a verdict on each structure."""
+"""The section Result: the figures of a result and a verdict on each structure."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.panel.tables import fillHeader, fillRows
 from FedCrossSlicerLib.scene.figures import (
     Figure,
     Thresholds,
@@ -15,11 +16,12 @@ from FedCrossSlicerLib.scene.figures import (
     asText,
     readFigures,
     verdict,
-    writeCSV,
+    writeFigures,
 )
-from FedCrossSlicerLib.scene.nodes import ROLE, SEGMENTATION, ResultNodes
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.roles import ROLE, SEGMENTATION
 
-# Sign and colour; the colours are told apart by the colour-blind, too, and on light and dark grounds.
+# Sign and colour. The colours differ for colour-blind eyes too, on light and on dark backgrounds.
 SIGNS = {
     Verdict.AGREE: ("\u2714", "#1a9850"),
     Verdict.LOOK: ("\u25cf", "#c98a00"),
@@ -29,12 +31,12 @@ SIGNS = {
 
 
 class ResultSection:
-    """One row a structure; to be copied and saved.
+    """The table of figures, with buttons to copy it and to save it.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
+        The named widgets of the .ui file.
     """
 
     def __init__(self, ui: Any) -> None:
@@ -50,11 +52,10 @@ class ResultSection:
         ui.csvButton.connect("clicked(bool)", self._save)
 
     def refresh(self, nodes: ResultNodes | None, thresholds: Thresholds) -> None:
-        """Show a result's figures."""
-        table = nodes.figures if nodes else None
-        self._figures = readFigures(table) if table is not None else []
+        """Show the figures of a result; an empty table for None."""
+        self._figures = readFigures(nodes.figures) if nodes else []
         self._thresholds = thresholds
-        self.ui.detailsLabel.text = _details(nodes) if nodes else ""
+        self.ui.detailsLabel.text = _detailsText(nodes) if nodes else ""
         self.ui.detailsLabel.visible = nodes is not None
         self.ui.copyFiguresButton.enabled = self.ui.csvButton.enabled = bool(self._figures)
         fillRows(self.ui.figuresTable, [self._row(figure) for figure in self._figures])
@@ -65,13 +66,13 @@ class ResultSection:
             self.ui.figuresTable.item(row, 4).setForeground(qt.QBrush(qt.QColor(color)))
 
     def _row(self, figure: Figure) -> list[str]:
-        judged = verdict(figure, self._thresholds)
+        structureVerdict = verdict(figure, self._thresholds)
         return [
             figure.name,
             f"{figure.volume:.1f}",
             f"{figure.mean:.1f} ({figure.low:.1f} \u2013 {figure.high:.1f})",
             "" if figure.agreement is None else f"{figure.agreement:.2f}",
-            f"{SIGNS[judged][0]} {judged.label()}",
+            f"{SIGNS[structureVerdict][0]} {structureVerdict.label()}",
         ]
 
     def _copy(self, *_args: Any) -> None:
@@ -84,40 +85,13 @@ class ResultSection:
         if not path:
             return
         try:
-            writeCSV(self._figures, self._thresholds, Path(path))
+            writeFigures(self._figures, self._thresholds, Path(path))
         except InferenceError as error:
             slicer.util.errorDisplay(str(error))
 
 
-def _details(nodes: ResultNodes) -> str:
+def _detailsText(nodes: ResultNodes) -> str:
     text = _("{bundle}, {count} members.").format(bundle=nodes.bundleName, count=nodes.members)
-    if nodes.computed:
-        text += " " + _("Computed with {how}.").format(how=nodes.computed)
+    if nodes.computedWith:
+        text += " " + _("Computed with {how}.").format(how=nodes.computedWith)
     return text
-
-
-def fillHeader(table: Any, titles: list[str]) -> None:
-    """Give a table its columns; the first takes what room is left."""
-    table.setColumnCount(len(titles))
-    table.setHorizontalHeaderLabels(titles)
-    table.verticalHeader().setVisible(False)
-    header = table.horizontalHeader()
-    for position in range(len(titles)):
-        mode = qt.QHeaderView.Stretch if position == 0 else qt.QHeaderView.ResizeToContents
-        header.setSectionResizeMode(position, mode)
-    table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
-    table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
-    table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-    table.setWordWrap(False)
-
-
-def fillRows(table: Any, rows: list[list[str]], most: int = 8) -> None:
-    """Put texts into a table, which becomes as high as its rows, up to `most` of them."""
-    table.setRowCount(len(rows))
-    for row, texts in enumerate(rows):
-        for position, text in enumerate(texts):
-            table.setItem(row, position, qt.QTableWidgetItem(text))
-    table.resizeRowsToContents()
-    heights = [table.rowHeight(row) for row in range(min(len(rows), most))]
-    header = table.verticalHeader().defaultSectionSize  # as high as a row
-    table.setFixedHeight(header + sum(heights) + 2 * table.frameWidth)

@@ -1,4 +1,4 @@
-"""From one hot spot to the next."""
+"""The section Review: the hot spots, the most uncertain first."""
 
 from typing import Any
 
@@ -6,23 +6,24 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.panel.result import fillHeader, fillRows
+from FedCrossSlicerLib.panel.tables import fillHeader, fillRows
+from FedCrossSlicerLib.scene.hotspots import HotSpot, State
 from FedCrossSlicerLib.scene.nodes import ResultNodes
-from FedCrossSlicerLib.scene.review import HotSpot, Review, State
+from FedCrossSlicerLib.scene.review import Review
 
 NEXT, PREVIOUS, REVIEWED = "Alt+Down", "Alt+Up", "Alt+Return"
 SIGNS = {State.OPEN: "\u25cb", State.REVIEWED: "\u2714", State.CORRECTED: "\u270e"}
 
 
 class ReviewSection:
-    """The hot spots as a list; buttons and keys to walk through it.
+    """The table of hot spots, with buttons and keys to go through it.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
+        The named widgets of the .ui file.
     root
-        Widget that owns the shortcuts when there is no main window.
+        Widget that owns the keyboard shortcuts if there is no main window.
     """
 
     def __init__(self, ui: Any, root: Any) -> None:
@@ -38,10 +39,10 @@ class ReviewSection:
             (ui.editButton, self._edit),
         ):
             button.connect("clicked(bool)", slot)
-        ui.previousButton.toolTip = _("Go to the one before ({key}).").format(key=PREVIOUS)
-        ui.nextButton.toolTip = _("Go to the next one ({key}).").format(key=NEXT)
+        ui.previousButton.toolTip = _("Go to the previous hot spot ({key}).").format(key=PREVIOUS)
+        ui.nextButton.toolTip = _("Go to the next hot spot ({key}).").format(key=NEXT)
         ui.reviewedButton.toolTip = _(
-            "You looked at it; goes on to the next open one ({key})."
+            "Mark this hot spot as reviewed and go to the next open one ({key})."
         ).format(key=REVIEWED)
         owner = slicer.util.mainWindow() or root
         self._shortcuts = [
@@ -49,15 +50,15 @@ class ReviewSection:
             _shortcut(owner, PREVIOUS, self._previous),
             _shortcut(owner, REVIEWED, self._reviewed),
         ]
-        self.listen(False)
+        self.enableShortcuts(False)
 
-    def listen(self, on: bool) -> None:
-        """Let the keys work, or not: only while the module is on view."""
+    def enableShortcuts(self, enabled: bool) -> None:
+        """Enable or disable the keys; they work only while the panel is open."""
         for shortcut in self._shortcuts:
-            shortcut.enabled = on
+            shortcut.enabled = enabled
 
     def refresh(self, nodes: ResultNodes | None) -> None:
-        """Show a result's hot spots."""
+        """Show the hot spots of a result; an empty table for None."""
         self._review = Review(nodes) if nodes is not None else None
         spots = self._review.spots if self._review else []
         fillRows(self.ui.spotsTable, [_row(spot) for spot in spots])
@@ -68,7 +69,7 @@ class ReviewSection:
 
     @property
     def _reviewable(self) -> Review | None:
-        """The review, as long as there is a hot spot: the user may delete their table."""
+        """The review; None without hot spots, for instance if the user has deleted their table."""
         return self._review if self._review is not None and self._review.spots else None
 
     def _showProgress(self) -> None:
@@ -78,7 +79,7 @@ class ReviewSection:
             return
         done, total = review.progress
         if total == 0:
-            self.ui.reviewLabel.text = _("There is no hot spot: the members agree throughout.")
+            self.ui.reviewLabel.text = _("There is no hot spot: the members agree everywhere.")
             return
         self.ui.reviewLabel.text = _("{done} of {total} reviewed").format(done=done, total=total)
         if review.current is not None and review.current < total:
@@ -106,18 +107,18 @@ class ReviewSection:
         self._mark(State.CORRECTED)
 
     def _mark(self, state: State) -> None:
-        """Note it, and go on to the next one that is still open."""
+        """Store the state of the current hot spot and go to the next open one."""
         review = self._reviewable
         if review is None or review.current is None:
             return
         current = review.current
         review.mark(current, state)
         spots = review.spots
-        self.ui.spotsTable.setItem(current, 4, qt.QTableWidgetItem(_state(spots[current])))
-        later = [(current + step) % len(spots) for step in range(1, len(spots))]
-        following = next((index for index in later if spots[index].state is State.OPEN), None)
-        if following is not None:
-            review.go(following)
+        self.ui.spotsTable.setItem(current, 4, qt.QTableWidgetItem(_stateText(spots[current])))
+        following = [(current + step) % len(spots) for step in range(1, len(spots))]
+        nextOpen = next((index for index in following if spots[index].state is State.OPEN), None)
+        if nextOpen is not None:
+            review.go(nextOpen)
         self._showProgress()
 
     def _edit(self, *_args: Any) -> None:
@@ -126,10 +127,16 @@ class ReviewSection:
 
 
 def _row(spot: HotSpot) -> list[str]:
-    return [spot.structure, str(spot.rank), f"{spot.volume:.2f}", f"{spot.peak:.2f}", _state(spot)]
+    return [
+        spot.structure,
+        str(spot.rank),
+        f"{spot.volume:.2f}",
+        f"{spot.peak:.2f}",
+        _stateText(spot),
+    ]
 
 
-def _state(spot: HotSpot) -> str:
+def _stateText(spot: HotSpot) -> str:
     return f"{SIGNS[spot.state]} {spot.state.label()}"
 
 

@@ -1,21 +1,21 @@
-"""Apply, progress, cancel, log."""
+"""Apply, progress, cancelling and log of a segmentation."""
 
 from typing import Any
 
 import qt
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.tasks.segmentation import SegmentationTask
 from FedCrossSlicerLib.tasks.sequence import SequenceTask
+from FedCrossSlicerLib.tasks.task import SegmentationTask
 
 
 class RunSection:
-    """Shows how a segmentation is getting on.
+    """The buttons Apply and Cancel, the progress bar, the message below it and the log.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
+        The named widgets of the .ui file.
     """
 
     def __init__(self, ui: Any) -> None:
@@ -23,18 +23,18 @@ class RunSection:
         self._log = ""
         ui.copyLogButton.connect("clicked(bool)", self._copyLog)
 
-    def say(self, text: str) -> None:
-        """Say one thing to the user."""
+    def showMessage(self, text: str) -> None:
+        """Show a message to the user."""
         self.ui.statusLabel.text = text
 
     def showLog(self, log: str) -> None:
-        """Show what the child said beside its events."""
+        """Show the output of the child process that was not an event."""
         if log != self._log:
             self._log = log
             self.ui.logText.plainText = log
 
     def showTask(self, task: SegmentationTask | SequenceTask) -> None:
-        """Show stage, patches and remaining time; a total of 0 shows a bar that is merely busy."""
+        """Show stage, patches and remaining time; while the total is 0, the bar shows no number."""
         self.ui.progressBar.setRange(0, task.total)
         self.ui.progressBar.setValue(task.done)
         self.showLog(task.log)
@@ -42,18 +42,29 @@ class RunSection:
             return
         remaining = task.remainingSeconds
         if remaining is None:
-            self.say(task.message)
+            self.showMessage(task.message)
         else:
-            self.say(
+            self.showMessage(
                 _("{message}: patch {done} of {total}, {time} left").format(
-                    message=task.message, done=task.done, total=task.total, time=inWords(remaining)
+                    message=task.message,
+                    done=task.done,
+                    total=task.total,
+                    time=durationText(remaining),
                 )
             )
 
-    def refresh(self, ready: str, busy: bool) -> None:
-        """Enable what can be done now; `ready` says what is still lacking, ``""`` for nothing."""
-        self.ui.applyButton.enabled = not ready and not busy
-        self.ui.applyButton.toolTip = ready or _(
+    def refresh(self, missing: str, busy: bool) -> None:
+        """Enable or disable the buttons.
+
+        Parameters
+        ----------
+        missing
+            What the user has to choose before Apply works; ``""`` if nothing is missing.
+        busy
+            Whether a segmentation is running.
+        """
+        self.ui.applyButton.enabled = not missing and not busy
+        self.ui.applyButton.toolTip = missing or _(
             "Segment the volume and show where the members disagree."
         )
         self.ui.cancelButton.enabled = busy
@@ -63,8 +74,8 @@ class RunSection:
         qt.QApplication.clipboard().setText(self._log)
 
 
-def inWords(seconds: float) -> str:
-    """Return a time as a person would say it, rounded up."""
+def durationText(seconds: float) -> str:
+    """Return a duration in seconds or, from one minute on, in minutes, rounded up."""
     whole = max(1, round(seconds))
     if whole < 60:
         return _("{seconds} s").format(seconds=whole)

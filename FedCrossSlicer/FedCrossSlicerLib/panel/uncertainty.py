@@ -1,6 +1,8 @@
-"""How the result is looked at."""
+"""The section Uncertainty: displays the result as the parameters of the panel describe."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import vtk
 
@@ -9,62 +11,68 @@ from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.panel.parameters import Parameters, Region, viewOptions
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
+
 
 class UncertaintySection:
-    """Hands every change of the parameters to the views.
+    """Applies every change of the parameters to the views.
 
-    Its widgets are tied to the parameters by their ``SlicerParameterName``.
+    Slicer connects the widgets of this section to the parameters by their ``SlicerParameterName``.
 
     Parameters
     ----------
     ui
-        Named children of the loaded .ui.
+        The named widgets of the .ui file.
     """
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self._shown: tuple[str, ViewOptions] | None = None
-        self._watched: tuple[Any, int] | None = None
-        self._filled = ""
+        self._observed: tuple[ResultNodes, int] | None = None
+        self._content = ""  # what the heat node holds
 
     def refresh(self, nodes: ResultNodes | None, parameters: Parameters) -> None:
-        """Show the result as the parameters say; nothing happens when that was done before."""
+        """Display the result as the parameters describe, unless it is displayed so already."""
         self.ui.marginSlider.enabled = parameters.region is Region.NEAR
         self.ui.legendCheck.enabled = parameters.showHeat or parameters.colorSurface
-        has = nodes is not None and nodes.outlines is not None
-        self.ui.membersCheck.enabled = self.ui.envelopeCheck.enabled = has
+        hasOutlines = nodes is not None and nodes.outlines is not None
+        self.ui.membersCheck.enabled = self.ui.envelopeCheck.enabled = hasOutlines
         self.ui.regionCombo.enabled = nodes is not None and nodes.distance is not None
         if nodes is None:
-            self.forget()
+            self.reset()
             return
         wanted = (nodes.segmentation.GetID(), viewOptions(parameters))
         if wanted != self._shown:
-            self._unwatch()
+            self._unobserve()
             show(nodes, wanted[1])
             self._shown = wanted
-            self._watch(nodes)
+            self._observe(nodes)
 
-    def forget(self) -> None:
-        """Show the result again at the next refresh: the scene is another one."""
-        self._unwatch()
+    def reset(self) -> None:
+        """Make the next `refresh` display the result again, for instance in another scene."""
+        self._unobserve()
         self._shown = None
 
-    def _watch(self, nodes: ResultNodes) -> None:
-        """Notice when a sequence browser puts another time point's map into the heat node."""
+    def _observe(self, nodes: ResultNodes) -> None:
+        """Observe the heat node: a sequence browser replaces its values at another time point."""
         if nodes.heat is not None:
-            self._filled = nodes.heat.GetAttribute(SHOWN)
+            self._content = nodes.heat.GetAttribute(SHOWN)
             event = vtk.vtkCommand.ModifiedEvent
-            self._watched = (nodes, nodes.heat.AddObserver(event, self._onHeat))
+            self._observed = (nodes, nodes.heat.AddObserver(event, self._onHeat))
 
-    def _unwatch(self) -> None:
-        if self._watched is not None and self._watched[0].heat is not None:
-            self._watched[0].heat.RemoveObserver(self._watched[1])
-        self._watched = None
+    def _unobserve(self) -> None:
+        if self._observed is not None:
+            nodes, tag = self._observed
+            if nodes.heat is not None:
+                nodes.heat.RemoveObserver(tag)
+        self._observed = None
 
-    def _onHeat(self, heat: Any, _event: Any) -> None:
-        if self._watched is not None and heat.GetAttribute(SHOWN) != self._filled:
-            nodes, options = self._watched[0], self._shown[1] if self._shown else None
-            self._unwatch()
-            if options is not None:
-                show(nodes, options)
-                self._watch(nodes)
+    def _onHeat(self, heat: vtkMRMLScalarVolumeNode, _event: str) -> None:
+        if self._observed is None or heat.GetAttribute(SHOWN) == self._content:
+            return
+        nodes, options = self._observed[0], self._shown[1] if self._shown else None
+        self._unobserve()
+        if options is not None:
+            show(nodes, options)
+            self._observe(nodes)

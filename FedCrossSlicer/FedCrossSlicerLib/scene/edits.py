@@ -1,50 +1,60 @@
-"""Has the user changed a segmentation? Told by a fingerprint, which outlives saving the scene."""
+"""Whether the user has edited a result's segmentation.
+
+A fingerprint of the segmentation is stored in an attribute of its node, so the answer is the same after
+the scene was saved and opened again.
+"""
+
+from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 from vtk.util.numpy_support import vtk_to_numpy
 
-from FedCrossSlicerLib.scene.nodes import PREFIX, ResultNodes
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.roles import PREFIX
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLSegmentationNode, vtkSegment
 
 KEPT = PREFIX + "Kept"
-"""Attribute of a segmentation that no new result may replace: it shows one time point of several."""
-_ATTRIBUTE = PREFIX + "Fingerprint"
+"""Attribute of a segmentation that no new result may replace: it shows one time point of a sequence."""
+_FINGERPRINT = PREFIX + "Fingerprint"
 
 
-def noteUnedited(nodes: ResultNodes) -> None:
-    """Take the segmentation as it is now for what the ensemble said."""
-    nodes.segmentation.SetAttribute(_ATTRIBUTE, fingerprint(nodes.segmentation))
+def recordFingerprint(nodes: ResultNodes) -> None:
+    """Store the fingerprint of the segmentation; `isEdited` compares with it."""
+    nodes.segmentation.SetAttribute(_FINGERPRINT, fingerprint(nodes.segmentation))
 
 
-def wasEdited(nodes: ResultNodes) -> bool:
-    """Whether a segment came, went, or differs by as little as a voxel from what the ensemble said.
+def isEdited(nodes: ResultNodes) -> bool:
+    """Return whether the segmentation differs from the ensemble's, by as little as one voxel.
 
-    One that must be kept in any case counts as edited.
+    A segmentation with the attribute `KEPT` counts as edited.
     """
     if nodes.segmentation.GetAttribute(KEPT):
         return True
-    return bool(nodes.segmentation.GetAttribute(_ATTRIBUTE) != fingerprint(nodes.segmentation))
+    return bool(nodes.segmentation.GetAttribute(_FINGERPRINT) != fingerprint(nodes.segmentation))
 
 
-def fingerprint(segmentation: Any) -> str:
-    """Return SHA-256 over the segments' IDs, and where their voxels lie on the segmentation's grid.
+def fingerprint(segmentation: vtkMRMLSegmentationNode) -> str:
+    """Return SHA-256 of the segments' IDs and of their voxels on the segmentation's grid.
 
-    Names, colours and the order and layers of segments play no part: they are not what a segment
-    covers, and saving may change the layers.
+    Names, colours, order and layers of the segments do not change it: they do not change what a segment
+    covers, and saving a scene may change the layers.
     """
     digest = hashlib.sha256()
     segments = segmentation.GetSegmentation()
     for segmentID in sorted(segments.GetSegmentIDs()):
         digest.update(segmentID.encode() + b"\0")
-        digest.update(_covered(segments.GetSegment(segmentID)))
+        digest.update(_voxels(segments.GetSegment(segmentID)))
     return digest.hexdigest()
 
 
-def _covered(segment: Any) -> bytes:
-    """First voxel, size and voxels of the box that holds the segment; nothing for an empty one."""
+def _voxels(segment: vtkSegment) -> bytes:
+    """First voxel, size and voxels of the bounding box of a segment; no bytes for an empty segment."""
     name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     image = segment.GetRepresentation(name)
     if image is None or image.GetNumberOfPoints() == 0:
@@ -55,10 +65,10 @@ def _covered(segment: Any) -> bytes:
     box = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
-        if hit.size == 0:
+        occupied = np.flatnonzero(mask.any(axis=others))
+        if occupied.size == 0:
             return b""
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    covered = mask[tuple(box)]
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    voxels = mask[tuple(box)]
     start = [int(first[2 - axis]) + box[axis].start for axis in range(3)]
-    return repr((start, covered.shape)).encode() + np.packbits(covered).tobytes()
+    return repr((start, voxels.shape)).encode() + np.packbits(voxels).tobytes()

@@ -1,7 +1,9 @@
-"""A volume node's image in a file, for the child."""
+"""Write a volume node's image to a file for the child process."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -9,17 +11,27 @@ from slicer.i18n import tr as _
 from FedCrossSlicerLib.bundle.nrrd import requireWhole
 from FedCrossSlicerLib.errors import InferenceError
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
 
-def exportVolume(volume: Any, path: Path) -> None:
-    """Write a volume node's image where it is seen: with its parent transform applied.
 
-    The transform is hardened on a copy that is removed again; the node itself stays as it is. The copy
-    shares the voxels, unless the transform bends space: then it is resampled.
+def exportVolume(volume: vtkMRMLScalarVolumeNode, path: Path) -> None:
+    """Write a volume node's image in world space, with its parent transform applied.
+
+    The transform is hardened on a copy, which is removed afterwards; the node does not change. The copy
+    shares the voxels with the node, except under a non-linear transform, which resamples them.
+
+    Parameters
+    ----------
+    volume
+        Scalar volume node with an image.
+    path
+        The file to write, ``.nrrd``.
 
     Raises
     ------
     InferenceError
-        If the image cannot be written.
+        If the file cannot be written.
     """
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
@@ -27,7 +39,7 @@ def exportVolume(volume: Any, path: Path) -> None:
     copy = _hardenedCopy(volume) if volume.GetParentTransformNode() is not None else None
     try:
         storage.WriteData(copy or volume)
-        requireWhole(path)  # the storage node reports success on a full disk
+        requireWhole(path)  # on a full disk the storage node reports success
     except InferenceError as error:
         raise InferenceError(
             _("{name} could not be exported: {why}").format(name=volume.GetName(), why=error)
@@ -40,7 +52,7 @@ def exportVolume(volume: Any, path: Path) -> None:
                 slicer.mrmlScene.RemoveNode(display)
 
 
-def _hardenedCopy(volume: Any) -> Any:
+def _hardenedCopy(volume: vtkMRMLScalarVolumeNode) -> vtkMRMLScalarVolumeNode:
     copy = slicer.vtkSlicerVolumesLogic.CloneVolumeWithoutImageData(
         slicer.mrmlScene, volume, "FedCross export"
     )

@@ -1,24 +1,29 @@
-"""The result in numbers: one row a structure, kept in a table node, and a plain verdict on each."""
+"""The figures of a result: volumes and agreement of each structure, and a verdict on each."""
 
-import csv
+from __future__ import annotations
+
 import enum
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.result import StructureFigures
-from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.scene.tables import column, newTable, plain
+from FedCrossSlicerLib.csv_file import writeCSV
+from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
 
+if TYPE_CHECKING:
+    from slicer import vtkMRMLSegmentationNode, vtkMRMLTableNode
+
+Color = tuple[float, float, float]
 _AGREEMENT = "agreement_dice"
+_GREY = (0.5, 0.5, 0.5)
 
 
 class Verdict(enum.Enum):
-    """How far to trust a structure's outline and volume."""
+    """How far the members agree about a structure."""
 
     AGREE = "agree"
     LOOK = "look"
@@ -26,7 +31,7 @@ class Verdict(enum.Enum):
     ABSENT = "absent"
 
     def label(self) -> str:
-        """Return it in plain words."""
+        """Return the verdict as the panel shows it."""
         return {
             Verdict.AGREE: _("members agree"),
             Verdict.LOOK: _("look at it"),
@@ -37,12 +42,19 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which mean pairwise Dice on members agree, and below which not to trust them.
+    """The two thresholds of the mean pairwise Dice on which the verdicts rest.
 
-    0.9 is about what two experienced readers reach with one another on a well-seen organ, so members
-    that agree as much leave little to argue about. At 0.75 two fifths of what two members outline
-    together is outlined by one of them alone (they share 0.75 / (2 - 0.75) = 0.6 of it), and hardly
-    any report can rest on that. Dice is harsher on small structures: lower both for them.
+    Two experienced readers reach about 0.9 with one another on an organ with clear borders, so members
+    that reach 0.9 agree about as well as readers do. At 0.75 two members share only 0.6 of what either
+    of them segments: 0.75 / (2 - 0.75) = 0.6. Dice is lower for small structures: use lower thresholds
+    for them.
+
+    Attributes
+    ----------
+    agree
+        From this Dice on the verdict is AGREE; 0 to 1.
+    trust
+        Below this Dice the verdict is DISTRUST; 0 to 1.
     """
 
     agree: float = 0.9
@@ -50,33 +62,26 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One structure.
+class Figure(StructureFigures):
+    """The figures of one structure, with the colour of its segment.
 
     Attributes
     ----------
     color
-        Red, green, blue; 0 to 1.
-    volume, mean, low, high
-        The ensemble's volume, and the members' mean, smallest and largest; mL.
-    agreement
-        Mean pairwise Dice of the members; None for one member.
+        Red, green, blue; each 0 to 1.
     """
 
-    name: str
-    color: tuple[float, float, float]
-    volume: float
-    mean: float
-    low: float
-    high: float
-    agreement: float | None
+    color: Color
 
 
-def verdict(figure: Figure, thresholds: Thresholds | None = None) -> Verdict:
-    """Judge a structure.
+def verdict(figure: StructureFigures, thresholds: Thresholds | None = None) -> Verdict:
+    """Return the verdict on a structure.
 
-    ABSENT if no member found it; DISTRUST if some found it and others did not, whatever their Dice;
-    LOOK if there is but one member, which has nobody to agree with.
+    Returns
+    -------
+    Verdict
+        ABSENT if no member found the structure. DISTRUST if some members found it and others did not,
+        whatever their Dice. LOOK if there is only one member. Otherwise by the mean pairwise Dice.
     """
     thresholds = thresholds or Thresholds()
     if figure.high == 0 and figure.volume == 0:
@@ -88,9 +93,21 @@ def verdict(figure: Figure, thresholds: Thresholds | None = None) -> Verdict:
     return Verdict.AGREE if figure.agreement >= thresholds.agree else Verdict.LOOK
 
 
-def newFigures(name: str, structures: Sequence[StructureFigures], segmentation: Any) -> Any:
-    """Return a new table node with the figures; the colours are the segments'."""
-    colors = [_colorOf(segmentation, structure.name) for structure in structures]
+def newFigures(
+    name: str, structures: Sequence[StructureFigures], segmentation: vtkMRMLSegmentationNode
+) -> vtkMRMLTableNode:
+    """Return a new table node with one row for each structure.
+
+    Parameters
+    ----------
+    name
+        The node's name.
+    structures
+        The figures.
+    segmentation
+        The segmentation node whose segments have the structures' names; the table gets their colours.
+    """
+    colors = [_segmentColor(segmentation, structure.name) for structure in structures]
     columns: dict[str, list[Any]] = {
         "structure": [structure.name for structure in structures],
         "red": [color[0] for color in colors],
@@ -102,71 +119,58 @@ def newFigures(name: str, structures: Sequence[StructureFigures], segmentation: 
         "max_ml": [structure.high for structure in structures],
     }
     agreements = [structure.agreement for structure in structures]
-    if None not in agreements:  # one member: nothing to compare
+    if None not in agreements:  # one member has no agreement, and a column cannot hold None
         columns[_AGREEMENT] = agreements
     return newTable(name, columns)
 
 
-def readFigures(table: Any) -> list[Figure]:
-    """Return the rows of a result's figures table, in its order; none when it was deleted."""
+def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
+    """Return the rows of a table of figures, in its order; an empty list for None."""
     if table is None:
         return []
-    names = column(table, "structure")
-    colors = zip(*(column(table, channel) for channel in ("red", "green", "blue")), strict=True)
-    numbers = (column(table, title) for title in ("volume_ml", "mean_ml", "min_ml", "max_ml"))
-    agreements = column(table, _AGREEMENT) or [None] * len(names)
-    return [Figure(*row) for row in zip(names, colors, *numbers, agreements, strict=True)]
+    columns = [
+        readColumn(table, title)
+        for title in ("structure", "volume_ml", "mean_ml", "min_ml", "max_ml")
+    ]
+    agreements = readColumn(table, _AGREEMENT) or [None] * len(columns[0])
+    colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
+    return [Figure(*row) for row in zip(*columns, agreements, colors, strict=True)]
 
 
 def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> str:
-    """Return tab-separated lines with a header, as spreadsheets and word processors paste them."""
+    """Return a header and one line for each structure, separated by tabs, to paste elsewhere."""
     header = (
         _("Structure"),
         _("Volume (mL)"),
         _("Members, mean (mL)"),
-        _("Members, least (mL)"),
-        _("Members, most (mL)"),
+        _("Members, smallest (mL)"),
+        _("Members, largest (mL)"),
         _("Agreement (Dice)"),
         _("Verdict"),
     )
     rows = [header, *((*_cells(each), verdict(each, thresholds).label()) for each in figures)]
-    return "\n".join("\t".join(plain(cell) for cell in row) for row in rows) + "\n"
+    return "\n".join("\t".join(plainText(cell) for cell in row) for row in rows) + "\n"
 
 
-def writeCSV(figures: Sequence[Figure], thresholds: Thresholds | None, path: Path) -> None:
-    """Write a CSV file (RFC 4180, UTF-8) for programs; whole or not at all.
+def writeFigures(figures: Sequence[Figure], thresholds: Thresholds | None, path: Path) -> None:
+    """Write the figures and verdicts to a CSV file for programs.
 
     Raises
     ------
     InferenceError
-        If it cannot be written.
+        If the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(
-        (
-            "structure",
-            "volume_ml",
-            "members_mean_ml",
-            "members_min_ml",
-            "members_max_ml",
-            "mean_dice",
-            "verdict",
-        )
+    header = (
+        "structure",
+        "volume_ml",
+        "members_mean_ml",
+        "members_min_ml",
+        "members_max_ml",
+        "mean_dice",
+        "verdict",
     )
-    for figure in figures:
-        writer.writerow((*_cells(figure), verdict(figure, thresholds).value))
-    partial = path.with_name(path.name + ".part")
-    try:
-        try:
-            partial.write_bytes(text.getvalue().encode())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InferenceError(
-            _("{name} cannot be written: {why}.").format(name=path.name, why=error.strerror)
-        ) from error
+    rows = [(*_cells(figure), verdict(figure, thresholds).value) for figure in figures]
+    writeCSV([header, *rows], path)
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
@@ -180,8 +184,11 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     )
 
 
-def _colorOf(segmentation: Any, name: str) -> tuple[float, float, float]:
-    """The colour of the segment of this name; Slicer's own grey when there is none."""
+def _segmentColor(segmentation: vtkMRMLSegmentationNode, name: str) -> Color:
+    """The colour of the segment of this name; Slicer's default grey if there is none."""
     segments = segmentation.GetSegmentation()
     segment = segments.GetSegment(segments.GetSegmentIdBySegmentName(name))
-    return segment.GetColor() if segment is not None else (0.5, 0.5, 0.5)
+    if segment is None:
+        return _GREY
+    red, green, blue = segment.GetColor()
+    return (red, green, blue)

@@ -1,49 +1,64 @@
-"""Where a result stands in the subject hierarchy: in a folder of its own beside the volume."""
+"""The folder of a result in the subject hierarchy, beside the volume."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
-_OURS = "FedCross.Folder"
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLSubjectHierarchyNode
+
+_FOLDER = "FedCross.Folder"
+"""Attribute of a folder that this module created."""
 
 
-def putInFolder(bundleName: str, volume: Any, nodes: Iterable[Any]) -> None:
-    """Put nodes into a new folder where the volume stands: in its study, or in whatever holds it."""
-    tree = _tree()
-    name = tree.GenerateUniqueItemName(_("FedCross: {bundle}").format(bundle=bundleName))
-    folder = tree.CreateFolderItem(_holderOf(tree, volume), name)
-    tree.SetItemAttribute(folder, _OURS, "1")
+def putInFolder(bundleName: str, volume: vtkMRMLNode, nodes: Iterable[vtkMRMLNode]) -> None:
+    """Put nodes into a new folder in the volume's study, or wherever the volume lies."""
+    hierarchy = _hierarchy()
+    name = hierarchy.GenerateUniqueItemName(_("FedCross: {bundle}").format(bundle=bundleName))
+    folder = hierarchy.CreateFolderItem(_parentItem(hierarchy, volume), name)
+    hierarchy.SetItemAttribute(folder, _FOLDER, "1")
     for node in nodes:
-        # Slicer lists most nodes by itself, at the top; CreateItem moves those and lists the others.
-        tree.CreateItem(folder, node)
+        # Slicer has already listed most nodes at the top; CreateItem moves those and lists the others.
+        hierarchy.CreateItem(folder, node)
 
 
-def putBeside(node: Any, sibling: Any) -> None:
-    """Put a node into whatever holds another."""
-    tree = _tree()
-    tree.CreateItem(_holderOf(tree, sibling), node)
+def putBeside(node: vtkMRMLNode, sibling: vtkMRMLNode) -> None:
+    """Put a node into the folder in which another node lies."""
+    hierarchy = _hierarchy()
+    hierarchy.CreateItem(_parentItem(hierarchy, sibling), node)
 
 
-@contextmanager
-def withoutEmptyFolder(nodes: Iterable[Any]) -> Iterator[None]:
-    """Remove the folder that was made for nodes, if there is nothing left in it afterwards."""
-    tree = _tree()
-    folders = {_holderOf(tree, node) for node in nodes}
-    yield
+def foldersOf(nodes: Iterable[vtkMRMLNode]) -> set[int]:
+    """Return the items of the folders in which nodes lie."""
+    hierarchy = _hierarchy()
+    return {_parentItem(hierarchy, node) for node in nodes}
+
+
+def removeEmptyFolders(folders: Iterable[int]) -> None:
+    """Remove those of the folders that this module created and that are empty.
+
+    Parameters
+    ----------
+    folders
+        Items, as `foldersOf` returns them.
+    """
+    hierarchy = _hierarchy()
     for folder in folders:
-        if tree.GetItemAttribute(folder, _OURS) and tree.GetNumberOfItemChildren(folder) == 0:
-            tree.RemoveItem(folder)
+        empty = hierarchy.GetNumberOfItemChildren(folder) == 0
+        if hierarchy.GetItemAttribute(folder, _FOLDER) and empty:
+            hierarchy.RemoveItem(folder)
 
 
-def _tree() -> Any:
+def _hierarchy() -> vtkMRMLSubjectHierarchyNode:
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
 
 
-def _holderOf(tree: Any, node: Any) -> int:
-    """The item that holds a node's; the scene's when the node is not listed."""
-    item = tree.GetItemByDataNode(node)
-    known = item != tree.GetInvalidItemID()
-    return int(tree.GetItemParent(item) if known else tree.GetSceneItemID())
+def _parentItem(hierarchy: vtkMRMLSubjectHierarchyNode, node: vtkMRMLNode) -> int:
+    """The item of the folder in which a node lies; the scene's item if the node is not listed."""
+    item = hierarchy.GetItemByDataNode(node)
+    listed = item != hierarchy.GetInvalidItemID()
+    return int(hierarchy.GetItemParent(item) if listed else hierarchy.GetSceneItemID())

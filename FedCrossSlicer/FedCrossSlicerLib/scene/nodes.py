@@ -1,71 +1,55 @@
-"""The nodes of one result, found again in any scene.
+"""The nodes of one result, found by node references in any scene.
 
-Everything hangs on the segmentation node by node references, which MRML saves and renames with the
-scene; where it comes from stands in node attributes. So nothing is remembered beside the scene.
+The segmentation node refers to all other nodes of its result, and node attributes hold where the result
+comes from. MRML saves both with the scene, so a result is found again after the scene was opened.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import slicer
 
-from FedCrossSlicerLib.scene.hierarchy import withoutEmptyFolder
+from FedCrossSlicerLib.scene import roles
+from FedCrossSlicerLib.scene.hierarchy import foldersOf, removeEmptyFolders
 
-PREFIX = "FedCross."
-ROLE = PREFIX + "Role"
-SEGMENTATION = "segmentation"
-VOLUME, HEAT, MAP, DISTANCE = "volume", "heat", "map", "distance"
-OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER = (
-    "outlines",
-    "surface",
-    "figures",
-    "hotSpots",
-    "marker",
-)
-OWNER = PREFIX + "owner"
-"""How an owned node refers back to its segmentation. A cloned segmentation refers to the original's
-nodes as well, but they do not refer to it."""
-OWNED = (HEAT, MAP, DISTANCE, OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER)
-"""Roles of the nodes that come and go with the result; the volume is the user's."""
-PROVENANCE = (
-    "Bundle",
-    "BundleSHA256",
-    "Members",
-    "Measure",
-    "Date",
-    "Version",
-    "Packages",
-    "Computed",
-)
-"""Attributes of every node of a result, after the prefix. Neither paths nor people."""
+if TYPE_CHECKING:
+    from slicer import (
+        vtkMRMLMarkupsFiducialNode,
+        vtkMRMLModelNode,
+        vtkMRMLNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLScene,
+        vtkMRMLSegmentationNode,
+        vtkMRMLTableNode,
+    )
 
 
 class ResultNodes:
-    """One result, by its segmentation node.
-
-    Whatever the user deleted is None; `maps` then simply lacks it.
+    """One result. A node that the user has deleted is None, or is not in `maps`.
 
     Parameters
     ----------
     segmentation
-        The ensemble's segmentation, which refers to all the others.
+        The ensemble's segmentation node, which refers to all other nodes.
     """
 
-    def __init__(self, segmentation: Any) -> None:
+    def __init__(self, segmentation: vtkMRMLSegmentationNode) -> None:
         self.segmentation = segmentation
 
     @staticmethod
-    def of(segmentation: Any) -> "ResultNodes | None":
-        """Return the result of a segmentation node; None if it is not a result's, or a clone."""
-        if segmentation is None or segmentation.GetAttribute(ROLE) != SEGMENTATION:
+    def of(segmentation: vtkMRMLSegmentationNode | None) -> ResultNodes | None:
+        """Return the result of a segmentation node; None for a clone or another segmentation."""
+        if segmentation is None or segmentation.GetAttribute(roles.ROLE) != roles.SEGMENTATION:
             return None
         result = ResultNodes(segmentation)
         return result if len(result.owned()) > 1 else None
 
     @staticmethod
-    def all(scene: Any) -> "list[ResultNodes]":
-        """Return the results in a scene, oldest first."""
-        nodes = _ofClass(scene, "vtkMRMLSegmentationNode")
+    def all(scene: vtkMRMLScene) -> list[ResultNodes]:
+        """Return the results in a scene, the oldest first."""
+        nodes = _nodesOfClass(scene, "vtkMRMLSegmentationNode")
         return [result for node in nodes if (result := ResultNodes.of(node)) is not None]
 
     def __eq__(self, other: object) -> bool:
@@ -76,163 +60,181 @@ class ResultNodes:
 
     @property
     def name(self) -> str:
-        """The segmentation's name."""
+        """Name of the segmentation node."""
         return str(self.segmentation.GetName())
 
     @property
-    def volume(self) -> Any:
-        """The volume that was segmented."""
-        return self.segmentation.GetNodeReference(PREFIX + VOLUME)
+    def volume(self) -> vtkMRMLScalarVolumeNode | None:
+        """The segmented volume."""
+        return self.segmentation.GetNodeReference(roles.PREFIX + roles.VOLUME)
 
     @property
-    def heat(self) -> Any:
-        """The map over the volume in the slice views: one measure, masked or not."""
-        return self._node(HEAT)
+    def heat(self) -> vtkMRMLScalarVolumeNode | None:
+        """The heat map in the slice views: the map of one measure, everywhere or in a region."""
+        return self._node(roles.HEAT)
 
     @property
-    def maps(self) -> dict[str, Any]:
-        """The untouched map of every measure; without those that a scene was saved without."""
+    def maps(self) -> dict[str, vtkMRMLScalarVolumeNode]:
+        """The complete map of each measure. A ``.mrml`` scene may have been saved without some."""
         return {
-            node.GetAttribute(PREFIX + "Measure"): node
-            for node in self._nodes(MAP)
+            node.GetAttribute(roles.MEASURE): node
+            for node in self._nodes(roles.MAP)
             if node.GetImageData() is not None
         }
 
     @property
-    def distance(self) -> Any:
-        """Distance to the nearest structure, whole mm up to 255."""
-        node = self._node(DISTANCE)
+    def distance(self) -> vtkMRMLScalarVolumeNode | None:
+        """Distance of each voxel to the nearest structure in whole mm, 0 to 255."""
+        node = self._node(roles.DISTANCE)
         return node if node is not None and node.GetImageData() is not None else None
 
     @property
-    def outlines(self) -> Any:
-        """Segmentation node with what each member says, all of them say, and any of them says."""
-        return self._node(OUTLINES)
+    def outlines(self) -> vtkMRMLSegmentationNode | None:
+        """Segmentation of each member, and the intersection and the union of all members."""
+        return self._node(roles.OUTLINES)
 
     @property
-    def surface(self) -> Any:
-        """Model node: the segmentation's surface with a map's values; None until first shown."""
-        return self._node(SURFACE)
+    def surface(self) -> vtkMRMLModelNode | None:
+        """The segmentation's surface with the values of a map; None until it is first displayed."""
+        return self._node(roles.SURFACE)
 
     @property
-    def figures(self) -> Any:
-        """Table node, one row a structure."""
-        return self._node(FIGURES)
+    def figures(self) -> vtkMRMLTableNode | None:
+        """Table with one row for each structure."""
+        return self._node(roles.FIGURES)
 
     @property
-    def hotSpots(self) -> Any:
-        """Table node, one row a hot spot, with what was said about it in the review."""
-        return self._node(HOT_SPOTS)
+    def hotSpots(self) -> vtkMRMLTableNode | None:
+        """Table with one row for each hot spot and its state in the review."""
+        return self._node(roles.HOT_SPOTS)
 
     @property
-    def marker(self) -> Any:
-        """Markups node with one point: the hot spot under review."""
-        return self._node(MARKER)
+    def marker(self) -> vtkMRMLMarkupsFiducialNode | None:
+        """Markups node with one point at the current hot spot."""
+        return self._node(roles.MARKER)
 
     @property
     def bundleName(self) -> str:
-        """The bundle that segmented."""
-        return self._noted("Bundle")
+        """Name of the bundle."""
+        return self._attribute("Bundle")
 
     @property
     def bundleHash(self) -> str:
-        """SHA-256 of that bundle's manifest."""
-        return self._noted("BundleSHA256")
+        """SHA-256 of the bundle's manifest."""
+        return self._attribute("BundleSHA256")
 
     @property
     def members(self) -> int:
-        """The number of members, K."""
-        return int(self._noted("Members") or 0)
+        """Number of members."""
+        return int(self._attribute("Members") or 0)
 
     @property
-    def computed(self) -> str:
-        """What the members were run with, in words; ``""`` for a result that does not say."""
-        return self._noted("Computed")
+    def computedWith(self) -> str:
+        """Back-end, precision and processor; ``""`` for a result of an older version."""
+        return self._attribute("Computed")
 
     @property
-    def askedMeasure(self) -> str:
-        """What was computed for; the hot spots are those of its map."""
-        return self._noted("Measure")
+    def requestedMeasure(self) -> str:
+        """The measure that the request named; the hot spots are those of its map."""
+        return self._attribute("Measure")
 
     @property
     def measure(self) -> str:
-        """What the heat map shows now."""
-        return str(self.heat.GetAttribute(PREFIX + "Measure")) if self.heat else self.askedMeasure
+        """The measure that the heat map displays."""
+        heat = self.heat
+        return str(heat.GetAttribute(roles.MEASURE)) if heat else self.requestedMeasure
 
     def windowMax(self, measure: str) -> float:
-        """Return the largest value that a measure can take.
+        """Return the largest value that a measure can have.
 
         Raises
         ------
         KeyError
-            If the result has no map of it.
+            If the result has no map of the measure.
         """
-        return float(self.maps[measure].GetAttribute(PREFIX + "WindowMax"))
+        return float(self.maps[measure].GetAttribute(roles.PREFIX + "WindowMax"))
 
-    def owned(self) -> list[Any]:
-        """Return every node of the result, the segmentation first."""
-        return [self.segmentation, *(node for role in OWNED for node in self._nodes(role))]
+    def owned(self) -> list[vtkMRMLNode]:
+        """Return every node of the result, the segmentation first. The volume is not one of them."""
+        return [self.segmentation, *(node for role in roles.OWNED for node in self._nodes(role))]
 
-    def attach(self, role: str, node: Any) -> None:
-        """Make a node the result's, with its provenance; several can have the role of a map."""
-        for name in PROVENANCE:
-            node.SetAttribute(PREFIX + name, self.segmentation.GetAttribute(PREFIX + name))
-        node.SetAttribute(ROLE, role)
-        node.SetNodeReferenceID(OWNER, self.segmentation.GetID())
-        self.refer(role, node)
+    def attach(self, role: str, node: vtkMRMLNode) -> None:
+        """Make a node part of the result and copy the provenance to it.
 
-    def refer(self, role: str, node: Any) -> None:
-        """Refer to a node without marking it as the result's."""
-        self.segmentation.AddNodeReferenceID(PREFIX + role, node.GetID())
+        Parameters
+        ----------
+        role
+            One of `OWNED`. Several nodes can have the role `MAP`.
+        node
+            A node of the scene.
+        """
+        for name in roles.PROVENANCE:
+            node.SetAttribute(
+                roles.PREFIX + name, self.segmentation.GetAttribute(roles.PREFIX + name)
+            )
+        node.SetAttribute(roles.ROLE, role)
+        node.SetNodeReferenceID(roles.OWNER, self.segmentation.GetID())
+        self.addReference(role, node)
+
+    def addReference(self, role: str, node: vtkMRMLNode) -> None:
+        """Refer to a node that does not become part of the result."""
+        self.segmentation.AddNodeReferenceID(roles.PREFIX + role, node.GetID())
 
     def remove(self) -> None:
-        """Take the result out of the scene; the volume stays."""
+        """Remove the result's nodes from the scene, and its folder if that is empty then."""
         nodes = self.owned()
-        with withoutEmptyFolder(nodes):
-            for node in reversed(nodes):
-                _remove(node)
+        folders = foldersOf(nodes)
+        for node in reversed(nodes):
+            _remove(node)
+        removeEmptyFolders(folders)
 
-    def _noted(self, name: str) -> str:
-        return str(self.segmentation.GetAttribute(PREFIX + name) or "")
+    def _attribute(self, name: str) -> str:
+        return str(self.segmentation.GetAttribute(roles.PREFIX + name) or "")
 
-    def _node(self, role: str) -> Any:
+    def _node(self, role: str) -> vtkMRMLNode | None:
         return next(self._nodes(role), None)
 
-    def _nodes(self, role: str) -> Iterator[Any]:
-        for index in range(self.segmentation.GetNumberOfNodeReferences(PREFIX + role)):
-            node = self.segmentation.GetNthNodeReference(PREFIX + role, index)
-            if node is not None and node.GetNodeReference(OWNER) is self.segmentation:
+    def _nodes(self, role: str) -> Iterator[vtkMRMLNode]:
+        for index in range(self.segmentation.GetNumberOfNodeReferences(roles.PREFIX + role)):
+            node = self.segmentation.GetNthNodeReference(roles.PREFIX + role, index)
+            if node is not None and node.GetNodeReference(roles.OWNER) is self.segmentation:
                 yield node
 
 
-def removeUnreachable(scene: Any) -> None:
-    """Remove the hidden nodes of results whose segmentation is gone: nobody else can."""
-    for node in _ofClass(scene, "vtkMRMLScalarVolumeNode"):
-        hidden = node.GetAttribute(ROLE) in (MAP, DISTANCE) and node.GetHideFromEditors()
-        if hidden and node.GetNodeReference(OWNER) is None:
+def removeOrphans(scene: vtkMRMLScene) -> None:
+    """Remove the hidden nodes of results whose segmentation was deleted.
+
+    The user cannot delete them, because Slicer does not list hidden nodes.
+    """
+    for node in _nodesOfClass(scene, "vtkMRMLScalarVolumeNode"):
+        hidden = (
+            node.GetAttribute(roles.ROLE) in (roles.MAP, roles.DISTANCE)
+            and node.GetHideFromEditors()
+        )
+        if hidden and node.GetNodeReference(roles.OWNER) is None:
             _remove(node)
 
 
-def _ofClass(scene: Any, className: str) -> list[Any]:
+def _nodesOfClass(scene: vtkMRMLScene, className: str) -> list[vtkMRMLNode]:
     found = scene.GetNodesByClass(className)
     found.UnRegister(None)
     return [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
 
 
-def freeName(name: str) -> str:
-    """Return a name, with a number behind it when a node has it already.
+def uniqueName(name: str) -> str:
+    """Return a name that no node of the scene has: `name`, or `name` with a number behind it.
 
-    Unlike the scene's own unique names, that of a removed node is free again.
+    The scene's own `GenerateUniqueName` does not use the name of a removed node again; this does.
     """
-    number, free = 0, name
-    while slicer.mrmlScene.GetFirstNodeByName(free) is not None:
+    number, unique = 0, name
+    while slicer.mrmlScene.GetFirstNodeByName(unique) is not None:
         number += 1
-        free = f"{name}_{number}"
-    return free
+        unique = f"{name}_{number}"
+    return unique
 
 
-def _remove(node: Any) -> None:
-    """Remove a node with its display and storage nodes, which MRML would leave behind."""
+def _remove(node: vtkMRMLNode) -> None:
+    """Remove a node, and its display and storage nodes, which MRML does not remove with it."""
     helpers = [node.GetStorageNode()]
     if node.IsA("vtkMRMLDisplayableNode"):
         helpers += [node.GetNthDisplayNode(i) for i in range(node.GetNumberOfDisplayNodes())]

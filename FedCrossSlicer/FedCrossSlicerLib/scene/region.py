@@ -1,18 +1,25 @@
-"""The box to which a segmentation is confined: a markups ROI node."""
+"""The box that limits a segmentation: a markups ROI node."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode, vtkMRMLVolumeNode
 
 
-def fitRegion(roi: Any, volume: Any) -> None:
-    """Lay a box around a volume where that is seen; a new ROI of Slicer's has neither place nor size.
+def fitRegion(roi: vtkMRMLMarkupsROINode, volume: vtkMRMLVolumeNode) -> None:
+    """Set centre and size of a box so that it encloses a volume in world space.
+
+    Slicer creates a new ROI node without centre and size.
 
     Parameters
     ----------
     roi
         Markups ROI node under no transform.
     volume
-        Volume node; the box runs along the patient's axes, whatever the volume's own are.
+        Volume node. The box is parallel to the patient's axes, even if the volume is oblique.
     """
     bounds = [0.0] * 6
     volume.GetRASBounds(bounds)
@@ -21,8 +28,15 @@ def fitRegion(roi: Any, volume: Any) -> None:
     roi.SetSize([last - first for first, last in zip(low, high, strict=True)])
 
 
-def regionOf(roi: Any) -> dict[str, Any]:
-    """Return a markups ROI's box where it is seen, as the child reads it: LPS, mm."""
+def readRegion(roi: vtkMRMLMarkupsROINode) -> dict[str, Any]:
+    """Return a box in world space, as the child process reads it.
+
+    Returns
+    -------
+    dict
+        ``center_mm`` (x, y, z) and ``size_mm`` (along the box's own axes) in mm, and ``axes``, the three
+        unit vectors of the box; all in LPS.
+    """
     center, size = [0.0] * 3, [0.0] * 3
     roi.GetCenterWorld(center)
     roi.GetSizeWorld(size)

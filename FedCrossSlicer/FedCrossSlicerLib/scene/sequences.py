@@ -1,77 +1,117 @@
-"""A sequence browser's nodes: its time points, and results that become sequences of it.
+"""Sequence browsers: the time points of a volume, and results that are stored by time point.
 
-A sequence browser shows one time point at a time: its proxy nodes are what is seen. The results become
-sequences of the same browser, so that scrolling through time shows each time point's own.
+A sequence browser displays one time point at a time; the displayed nodes are its proxy nodes. The
+results become sequences of the same browser, so that each time point displays its own result.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import slicer
 
 from FedCrossSlicerLib.scene.edits import KEPT, fingerprint
-from FedCrossSlicerLib.scene.nodes import (
-    MARKER,
-    PREFIX,
-    ROLE,
-    SEGMENTATION,
-    SURFACE,
-    ResultNodes,
-)
-from FedCrossSlicerLib.tasks.segmentation import SegmentationTask
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.roles import MARKER, PREFIX, ROLE, SEGMENTATION, SURFACE
 
-_OF, _UNEDITED = PREFIX + "Of", PREFIX + "Fingerprint."
+if TYPE_CHECKING:
+    from slicer import (
+        vtkMRMLNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLSequenceBrowserNode,
+        vtkMRMLSequenceNode,
+    )
+
+_RESULT = PREFIX + "Of"
+"""Attribute of a sequence: the bundle's hash and the ID of the segmentation's sequence of its result."""
+_FINGERPRINT = PREFIX + "Fingerprint."
+"""Attribute of a segmentation's sequence, with the number of a time point behind it."""
 
 
-def timePoints(volume: Any) -> tuple[Any, int] | None:
-    """Return the browser that a volume is shown by and its number of time points; None if by none."""
+def timePoints(volume: vtkMRMLScalarVolumeNode) -> tuple[vtkMRMLSequenceBrowserNode, int] | None:
+    """Return the browser that displays a volume and its number of time points.
+
+    Returns
+    -------
+    tuple or None
+        None if the volume is not the proxy node of a sequence browser.
+    """
     for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
         if browser.IsProxyNode(volume.GetID()):
             return browser, browser.GetNumberOfItems()
     return None
 
 
-def show(tasks: Sequence[SegmentationTask], volume: Any, browser: Any) -> ResultNodes:
-    """Bring the results into the scene, each in place of the one before, and keep them by time.
+def storeResults(
+    loaders: Sequence[Callable[[], ResultNodes]],
+    volume: vtkMRMLScalarVolumeNode,
+    browser: vtkMRMLSequenceBrowserNode,
+) -> ResultNodes:
+    """Load the results of all time points and store them as sequences of the browser.
 
-    An earlier run's result goes, unless one of its time points was edited.
+    The sequences of an earlier result of the same bundle are removed, unless the user has edited one of
+    its time points.
+
+    Parameters
+    ----------
+    loaders
+        For each time point a function that loads its result into the scene.
+    volume
+        The browser's proxy volume.
+    browser
+        The sequence browser.
+
+    Returns
+    -------
+    ResultNodes
+        The nodes that display the result of the browser's current time point.
+
+    Raises
+    ------
+    InferenceError
+        If a loader raises it.
     """
     master = browser.GetMasterSequenceNode()
-    sequences: list[Any] = []
-    nodes: Any = None
-    for item, task in enumerate(tasks):
-        select(browser, item)
-        before, nodes = nodes, task.finish()
-        if before is not None and before.segmentation.GetScene() is not None:
-            before.remove()
-        _retire(browser, nodes)
+    sequences: list[vtkMRMLSequenceNode] = []
+    nodes: ResultNodes | None = None
+    for item, load in enumerate(loaders):
+        selectTimePoint(browser, item)
+        previous, nodes = nodes, load()
+        if previous is not None and previous.segmentation.GetScene() is not None:
+            previous.remove()
+        _removeEarlierResults(browser, nodes)
         nodes.segmentation.SetAttribute(KEPT, "sequence")
-        kept = _changing(nodes)
-        sequences = sequences or [_newSequence(volume, master, node) for node in kept]
-        for node, sequence in zip(kept, sequences, strict=True):
+        stored = _nodesToStore(nodes)
+        sequences = sequences or [_newSequence(volume, master, node) for node in stored]
+        for node, sequence in zip(stored, sequences, strict=True):
             sequence.SetDataNodeAtValue(node, master.GetNthIndexValue(item))
-        sequences[0].SetAttribute(f"{_UNEDITED}{item}", fingerprint(nodes.segmentation))
-    # As one change: told of a sequence without a proxy, the browser would make a proxy of its own.
+        sequences[0].SetAttribute(f"{_FINGERPRINT}{item}", fingerprint(nodes.segmentation))
+    if nodes is None:
+        raise ValueError("a sequence must have at least one time point")
+    # As one modification: for a sequence without a proxy node the browser would create one itself.
     wasModifying = browser.StartModify()
-    for node, sequence in zip(_changing(nodes), sequences, strict=True):
-        sequence.SetAttribute(_OF, f"{nodes.bundleHash} {sequences[0].GetID()}")
+    for node, sequence in zip(_nodesToStore(nodes), sequences, strict=True):
+        sequence.SetAttribute(_RESULT, f"{nodes.bundleHash} {sequences[0].GetID()}")
         browser.AddSynchronizedSequenceNodeID(sequence.GetID())
         browser.AddProxyNode(node, sequence, False)
-    browser.SetSaveChanges(sequences[0], True)  # edits belong to their time point
+    browser.SetSaveChanges(sequences[0], True)  # store the user's edits with their time point
     browser.EndModify(wasModifying)
     return nodes
 
 
-def _changing(nodes: ResultNodes) -> list[Any]:
-    """What differs from time point to time point, the segmentation first.
+def _nodesToStore(nodes: ResultNodes) -> list[vtkMRMLNode]:
+    """The nodes that differ between time points, the segmentation first.
 
-    The surface is made of the segmentation that is shown, and the marker is where the user put it.
+    The surface is computed from the displayed segmentation, and the marker stays where the user put it.
     """
     return [node for node in nodes.owned() if node.GetAttribute(ROLE) not in (MARKER, SURFACE)]
 
 
-def _newSequence(volume: Any, master: Any, node: Any) -> Any:
+def _newSequence(
+    volume: vtkMRMLScalarVolumeNode, master: vtkMRMLSequenceNode, node: vtkMRMLNode
+) -> vtkMRMLSequenceNode:
     role = node.GetAttribute(ROLE)
     name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {role}")
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
@@ -82,45 +122,46 @@ def _newSequence(volume: Any, master: Any, node: Any) -> Any:
     return sequence
 
 
-def _retire(browser: Any, nodes: ResultNodes) -> None:
-    """Remove the sequences of earlier, unedited results of the same bundle, with what they show."""
-    every = [
+def _removeEarlierResults(browser: vtkMRMLSequenceBrowserNode, nodes: ResultNodes) -> None:
+    """Remove the sequences and proxy nodes of earlier, unedited results of the same bundle."""
+    stored = [
         sequence
         for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
-        if browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(_OF)
+        if browser.IsSynchronizedSequenceNodeID(sequence.GetID()) and sequence.GetAttribute(_RESULT)
     ]
-    for sequence in every:
-        of = sequence.GetAttribute(_OF)
-        ours = sequence.GetAttribute(ROLE) == SEGMENTATION and of.startswith(nodes.bundleHash)
-        if not ours or _anyEdited(sequence):
+    for sequence in stored:
+        result = sequence.GetAttribute(_RESULT)
+        sameBundle = result.startswith(nodes.bundleHash)
+        isSegmentation = sequence.GetAttribute(ROLE) == SEGMENTATION
+        if not isSegmentation or not sameBundle or _isAnyEdited(sequence):
             continue
-        shown = ResultNodes.of(browser.GetProxyNode(sequence))
-        for twin in every:
-            if twin.GetAttribute(_OF) == of:
-                browser.RemoveSynchronizedSequenceNode(twin.GetID())
-                slicer.mrmlScene.RemoveNode(twin)
-        if shown is not None:
-            shown.remove()
+        displayed = ResultNodes.of(browser.GetProxyNode(sequence))
+        for other in stored:
+            if other.GetAttribute(_RESULT) == result:
+                browser.RemoveSynchronizedSequenceNode(other.GetID())
+                slicer.mrmlScene.RemoveNode(other)
+        if displayed is not None:
+            displayed.remove()
 
 
-def _anyEdited(sequence: Any) -> bool:
+def _isAnyEdited(sequence: vtkMRMLSequenceNode) -> bool:
     return any(
-        fingerprint(sequence.GetNthDataNode(item)) != sequence.GetAttribute(f"{_UNEDITED}{item}")
+        fingerprint(sequence.GetNthDataNode(item)) != sequence.GetAttribute(f"{_FINGERPRINT}{item}")
         for item in range(sequence.GetNumberOfDataNodes())
     )
 
 
 @contextmanager
-def sameTimePoint(browser: Any) -> Iterator[None]:
-    """Show the same time point afterwards as before."""
-    shown = browser.GetSelectedItemNumber()
+def sameTimePoint(browser: vtkMRMLSequenceBrowserNode) -> Iterator[None]:
+    """Return to the current time point at the end of the ``with`` block."""
+    selected = browser.GetSelectedItemNumber()
     try:
         yield
     finally:
-        select(browser, shown)
+        selectTimePoint(browser, selected)
 
 
-def select(browser: Any, item: int) -> None:
-    """Show a time point, also in the proxy nodes."""
+def selectTimePoint(browser: vtkMRMLSequenceBrowserNode, item: int) -> None:
+    """Display a time point, counted from 0, and update the proxy nodes."""
     browser.SetSelectedItemNumber(item)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)

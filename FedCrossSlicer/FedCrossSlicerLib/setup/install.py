@@ -1,46 +1,48 @@
-"""How the child's packages get into Slicer.
+"""Install the packages of the child process into Slicer's Python, after the user has agreed.
 
-Nothing is installed without asking. Torch comes through the SlicerPyTorch extension, which chooses the
-build for the computer's GPU; the others by Slicer's pip, always with their version floors.
+The extension SlicerPyTorch installs torch, because it chooses the build for the computer's GPU. Slicer's
+pip installs the other packages, each with its oldest version that works.
 """
 
 import importlib
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import childPython
+from FedCrossSlicerLib.child.devices import devicesCommand
 from FedCrossSlicerLib.errors import InstallError
 from FedCrossSlicerLib.setup.requirements import (
-    FASTER,
     MEGABYTES,
+    OPENVINO,
     REQUIREMENTS,
     TORCH,
     Requirement,
-    askChild,
     installedVersions,
-    unmet,
+    missingRequirements,
+    runForJSON,
 )
 
-Ask = Callable[[str], bool]
+Confirm = Callable[[str], bool]
+"""Shows a question to the user; returns whether the user agreed."""
 Probe = Callable[[bool], Mapping[str, str]]
+"""Returns the version of each installed package, by name; True imports each package."""
 
 
 class Installer(Protocol):
-    """Installs packages into Slicer's Python."""
+    """Installs packages into Slicer's Python. Both methods raise `InstallError` if they fail."""
 
     def installTorch(self, requirement: Requirement) -> None:
-        """Install torch in the build for this computer."""
+        """Install torch."""
 
     def install(self, requirements: Sequence[Requirement]) -> None:
-        """Install other packages."""
+        """Install packages other than torch."""
 
 
 class SlicerInstaller:
-    """The real one; only inside Slicer. What pip says is seen in Slicer's own window for it."""
+    """Installs from the network. It works only inside Slicer, whose window shows pip's output."""
 
     def installTorch(self, requirement: Requirement) -> None:
         try:
@@ -49,26 +51,27 @@ class SlicerInstaller:
             raise InstallError(
                 _("Install the PyTorch extension in the Extensions Manager and restart Slicer.")
             ) from error
-        logic: Any = PyTorchUtils.PyTorchUtilsLogic()
-        failed = _("PyTorch could not be installed; see the log.")
+        logic = PyTorchUtils.PyTorchUtilsLogic()
+        message = _("PyTorch could not be installed. See the log.")
         try:
             torch = logic.installTorch(torchVersionRequirement=f">={requirement.floor}")
         except (subprocess.CalledProcessError, ImportError, OSError, ValueError) as error:
-            raise InstallError(failed) from error  # pip failed, or what it left cannot be imported
+            raise InstallError(message) from error  # pip failed, or torch cannot be imported
         if torch is None:
-            raise InstallError(failed)
+            raise InstallError(message)
 
     def install(self, requirements: Sequence[Requirement]) -> None:
         _pip([str(requirement) for requirement in requirements])
 
 
 class WheelsInstaller:
-    """Installs from a folder of wheels, without network; torch too, in whatever build lies there.
+    """Installs from a folder of wheels, without network.
 
     Parameters
     ----------
     folder
-        With the wheels of all that is missing and of all that they need.
+        Folder with the wheels of the missing packages and of their dependencies. It decides the build
+        of torch.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,81 +86,93 @@ class WheelsInstaller:
 
 
 def _pip(arguments: list[str]) -> None:
-    """Run Slicer's pip: a list, so that paths with spaces stay whole."""
+    """Run Slicer's pip with a list of arguments, because paths may contain spaces."""
     import slicer
 
     try:
-        # From 5.12 on, with a window that shows what it does.
+        # Slicer 5.12 and newer: a window shows the progress.
         install = importlib.import_module("slicer.packaging").pip_install
     except ImportError:
         install = slicer.util.pip_install
     try:
         install(arguments)
     except subprocess.CalledProcessError as error:
-        raise InstallError(_("A package could not be installed; see the log.")) from error
+        raise InstallError(_("A package could not be installed. See the log.")) from error
 
 
 def ensure(
-    ask: Ask,
+    confirm: Confirm,
     installer: Installer | None = None,
     probe: Probe = installedVersions,
     wheels: Path | None = None,
-    faster: bool = False,
+    offerOpenVINO: bool = False,
 ) -> bool:
-    """Install what is missing or too old, after asking.
+    """Install the packages that are missing or too old, after the user has agreed.
 
     Parameters
     ----------
-    ask
-        Shows a question; True = go ahead.
-    installer, probe
-        Replaced in tests.
+    confirm
+        Asks the user.
+    installer
+        Installs the packages; None for the network, or for the folder `wheels`. Tests replace it.
+    probe
+        Finds the installed packages; tests replace it.
     wheels
-        Install from this folder instead of from the network.
-    faster
-        Offer what is not needed but makes it faster even if nothing else is missing.
+        Folder of wheels to install from; None for the network.
+    offerOpenVINO
+        Whether to offer the optional OpenVINO even if no other package is missing.
 
     Returns
     -------
     bool
-        Whether everything is there now; False when the user declined.
+        Whether every required package is installed; False if the user did not agree.
 
     Raises
     ------
     InstallError
-        If an installation failed, or something is still missing after it. It says what is there by
-        then and what is not; trying again is always safe.
+        If an installation failed or a package is still missing. The message names the packages that are
+        installed and those that are missing; another attempt is always safe.
     """
     before = probe(False)
-    absent = unmet(before)
-    if (absent or faster) and wheels is None and not FASTER.metBy(before):
-        absent.append(FASTER)
-    if not absent:
+    missing = missingRequirements(before)
+    if (missing or offerOpenVINO) and wheels is None and not OPENVINO.isMetBy(before):
+        missing.append(OPENVINO)
+    if not missing:
         return True
-    if not ask(explanation(absent, wheels)):
+    if not confirm(question(missing, wheels)):
         return False
     chosen = installer or (WheelsInstaller(wheels) if wheels else SlicerInstaller())
     try:
-        if TORCH in absent:
+        if TORCH in missing:
             chosen.installTorch(TORCH)
-        others = [requirement for requirement in absent if requirement is not TORCH]
+        others = [requirement for requirement in missing if requirement is not TORCH]
         if others:
             chosen.install(others)
     except InstallError as error:
-        raise InstallError(f"{error} {_state(absent, probe(False))}") from error
+        raise InstallError(f"{error} {_stateText(missing, probe(False))}") from error
     after = probe(True)
-    if unmet(after):
-        raise InstallError(_state(absent, after))
+    if missingRequirements(after):
+        raise InstallError(_stateText(missing, after))
     if before.get("numpy") and before["numpy"] != after.get("numpy"):
         raise InstallError(
-            _("Everything is installed, but NumPy was replaced: restart Slicer before you go on.")
+            _(
+                "Everything is installed, but NumPy was replaced. Restart Slicer before you continue."
+            )
         )
     return True
 
 
-def explanation(absent: Sequence[Requirement], wheels: Path | None = None) -> str:
-    """Return what is going to be installed, with what has to be downloaded, as a question."""
-    lines = [f"  {requirement}  ({_size(requirement)})" for requirement in absent]
+def question(missing: Sequence[Requirement], wheels: Path | None = None) -> str:
+    """Return the question whether to install packages, with the size of each.
+
+    Parameters
+    ----------
+    missing
+        The packages to install.
+    wheels
+        Folder of wheels to install from; None for the network.
+    """
+    lines = [f"  {requirement}  ({_size(requirement)})" for requirement in missing]
     source = (
         _("They come from the folder {name}; nothing is downloaded.").format(name=wheels.name)
         if wheels
@@ -174,48 +189,47 @@ def explanation(absent: Sequence[Requirement], wheels: Path | None = None) -> st
 
 
 def checkInstallation(probe: Probe = installedVersions) -> str:
-    """Import every package in a fresh process; return their versions and the graphics cards.
+    """Import every package in a new process and return one line for each, and for the graphics cards.
 
     Raises
     ------
     InstallError
-        If Slicer's Python cannot be asked.
+        If Slicer's Python cannot be run.
     """
     versions = probe(True)
     lines = [
         f"{requirement.name} {versions[requirement.name]}"
-        for requirement in (*REQUIREMENTS, FASTER)
-        if requirement.metBy(versions)
+        for requirement in (*REQUIREMENTS, OPENVINO)
+        if requirement.isMetBy(versions)
     ]
-    if not FASTER.metBy(versions):
-        lines.append(_("openvino is not installed: it is not needed, but faster on a CPU."))
-    missing = unmet(versions)
+    if not OPENVINO.isMetBy(versions):
+        lines.append(_("openvino is not installed. It is optional and faster on a CPU."))
+    missing = missingRequirements(versions)
     if missing:
         names = ", ".join(str(requirement) for requirement in missing)
         lines.append(_("Missing or too old: {names}. Press Install.").format(names=names))
     else:
-        lines.append(_("Everything is there."))
-    lines.append(_graphics())
+        lines.append(_("Everything is installed."))
+    lines.append(_devicesStatus())
     return "\n".join(lines)
 
 
-def _graphics() -> str:
-    """What the child says about graphics cards, in words."""
-    command = [childPython(), "-m", "fedcross.infer.devices"]
-    return str(askChild(command).get("status", ""))
+def _devicesStatus() -> str:
+    """One sentence about the graphics cards."""
+    return str(runForJSON(devicesCommand()).get("status", ""))
 
 
-def _state(wanted: Sequence[Requirement], versions: Mapping[str, str]) -> str:
-    """Say what of `wanted` is there and what is not."""
-    there = ", ".join(each.name for each in wanted if each.metBy(versions)) or _("none")
-    lacking = ", ".join(str(each) for each in wanted if not each.metBy(versions)) or _("none")
-    return _("Still missing: {lacking}. Installed by now: {there}. Trying again is safe.").format(
-        lacking=lacking, there=there
+def _stateText(wanted: Sequence[Requirement], versions: Mapping[str, str]) -> str:
+    """The wanted packages that are missing, and those that are installed."""
+    installed = ", ".join(each.name for each in wanted if each.isMetBy(versions)) or _("none")
+    missing = ", ".join(str(each) for each in wanted if not each.isMetBy(versions)) or _("none")
+    return _("Still missing: {missing}. Installed: {installed}. You can safely try again.").format(
+        missing=missing, installed=installed
     )
 
 
 def _size(requirement: Requirement) -> str:
-    """What a download weighs; measured in 2026, and changing with every version."""
+    """The size of a package's download, which changes with every version."""
     if requirement is TORCH:
         return _("200 MB for the CPU, up to 3 GB with CUDA")
     return _("about {size} MB").format(size=MEGABYTES[requirement.name])

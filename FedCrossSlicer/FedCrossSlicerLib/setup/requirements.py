@@ -1,4 +1,4 @@
-"""The Python packages that the child process needs, and which of them are there."""
+"""The Python packages that the child process needs, and which of them are installed."""
 
 import json
 import subprocess
@@ -12,8 +12,8 @@ from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWin
 from FedCrossSlicerLib.errors import InstallError
 
 PROBE_TIMEOUT_S = 120
-# Asks the child's own Python, in a process of its own: what Slicer has imported may be outdated after
-# an installation. With "import" it imports in earnest, which finds broken installations too.
+# Runs in a new process of the child's Python, because Slicer may have imported packages that have been
+# replaced since. With "import" it imports each package, which finds broken installations too.
 _PROBE = """
 import importlib, importlib.metadata, importlib.util, json, sys
 found = {}
@@ -37,7 +37,15 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package and the oldest version that serves; the import name is the package's name."""
+    """A package whose import name is its own name.
+
+    Attributes
+    ----------
+    name
+        The package's name.
+    floor
+        The oldest version that works, such as ``"2.4"``.
+    """
 
     name: str
     floor: str
@@ -45,13 +53,20 @@ class Requirement:
     def __str__(self) -> str:
         return f"{self.name}>={self.floor}"
 
-    def metBy(self, versions: Mapping[str, str]) -> bool:
-        """Whether these installed versions contain it; an unknown version (``""``) is trusted."""
+    def isMetBy(self, versions: Mapping[str, str]) -> bool:
+        """Return whether the package is installed in a version that works.
+
+        Parameters
+        ----------
+        versions
+            Version of each installed package, by name. An unknown version (``""``) counts as one that
+            works.
+        """
         version = versions.get(self.name)
         return version is not None and (not version or _number(version) >= _number(self.floor))
 
 
-# Those of the base dependencies in training/pyproject.toml that segmenting imports.
+# The base dependencies in training/pyproject.toml that segmenting imports.
 TORCH = Requirement("torch", "2.4")
 REQUIREMENTS = (
     TORCH,
@@ -72,37 +87,37 @@ MEGABYTES = {
     "pydantic": 3,
     "openvino": 59,
 }
-"""What their wheels weigh, measured in November 2026; torch's depends on the build."""
+"""Size of each wheel in MB, measured in November 2026. The size of torch depends on the build."""
 
-FASTER = Requirement("openvino", "2025.0")
-"""Not needed, but on a CPU several times as fast; installed along with the others."""
+OPENVINO = Requirement("openvino", "2025.0")
+"""Optional: a back-end that is several times as fast as PyTorch on a CPU."""
 
 
 def installedVersions(importing: bool = False) -> dict[str, str]:
-    """Return the versions of the packages that the child's Python finds.
+    """Return the version of each required package that the child's Python finds, by name.
 
     Parameters
     ----------
     importing
-        Import each one in earnest (seconds) instead of only looking for it.
+        Whether to import each package, which takes seconds, or only to look for it.
 
     Raises
     ------
     InstallError
-        If that Python cannot be asked.
+        If that Python cannot be run.
     """
-    names = [requirement.name for requirement in (*REQUIREMENTS, FASTER)]
+    names = [requirement.name for requirement in (*REQUIREMENTS, OPENVINO)]
     command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
-    return askChild(command)
+    return runForJSON(command)
 
 
-def askChild(command: Sequence[str]) -> dict[str, Any]:
-    """Run the child's Python and return the JSON object that it prints last.
+def runForJSON(command: Sequence[str]) -> dict[str, Any]:
+    """Run a command in the child's environment and return the JSON object on its last line.
 
     Raises
     ------
     InstallError
-        If it cannot be run, fails or prints something else.
+        If the command cannot be run, fails, or prints something else.
     """
     try:
         finished = subprocess.run(
@@ -117,16 +132,22 @@ def askChild(command: Sequence[str]) -> dict[str, Any]:
         )
         return dict(json.loads(finished.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise InstallError(_("Slicer's Python does not answer; see the log.")) from error
+        raise InstallError(_("Slicer's Python could not be run. See the log.")) from error
 
 
-def unmet(versions: Mapping[str, str]) -> list[Requirement]:
-    """Return what is missing or too old among these installed versions."""
-    return [requirement for requirement in REQUIREMENTS if not requirement.metBy(versions)]
+def missingRequirements(versions: Mapping[str, str]) -> list[Requirement]:
+    """Return the required packages that are not installed or too old.
+
+    Parameters
+    ----------
+    versions
+        Version of each installed package, by name.
+    """
+    return [requirement for requirement in REQUIREMENTS if not requirement.isMetBy(versions)]
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 2.13.0+cpu becomes (2, 13, 0)."""
+    """The leading numbers of a version: "2.13.0+cpu" gives (2, 13, 0)."""
     numbers = []
     for part in version.split("+")[0].split("."):
         if not part.isdigit():

@@ -1,47 +1,43 @@
-"""Every volume of a folder in one go: files in, files out, nothing in the scene.
+"""Segment every volume of a folder: files in, files out; the scene does not change."""
 
-From Slicer's Python console::
-
-    from FedCrossSlicerLib.tasks.folder import segmentFolder
-    segmentFolder("volumes", "bundle.zip", "results")
-"""
-
-import csv
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.bundle.result import readResult
+from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
-from FedCrossSlicerLib.child.request import RESULT, Options, requestArguments
+from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
+from FedCrossSlicerLib.csv_file import writeCSV
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.tasks.wait import wait
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 FIGURES = "figures.csv"
-POLL_S = 0.05
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One structure of one volume; of a volume that failed, why.
+    """The figures of one structure of one volume, or the error of a volume.
 
     Attributes
     ----------
     volume
-        Name of its file or of its DICOM series' folder.
+        Name of the volume's file or of its DICOM folder.
     structure
-        ``""`` for a volume that failed.
-    volume_ml, members_mean_ml, members_min_ml, members_max_ml, mean_dice
-        As in the panel; empty where there is nothing.
+        The structure's name; ``""`` for a volume that failed.
+    volume_ml
+        The ensemble's volume in mL.
+    members_mean_ml, members_min_ml, members_max_ml
+        Mean, smallest and largest volume of the members in mL.
+    mean_dice
+        Mean Dice of all pairs of members, 0 to 1.
     error
-        One sentence; ``""`` when all went well.
+        One sentence; ``""`` if the volume was segmented.
+
+    A number that does not exist is ``""``.
     """
 
     volume: str
@@ -60,36 +56,37 @@ def segmentFolder(
     out: str | Path,
     options: Options | None = None,
     progress: Progress | None = None,
-    starter: Callable[[Sequence[str]], Any] = WORKERS.start,
+    starter: Starter = WORKERS.start,
 ) -> list[Row]:
-    """Segment the volumes of a folder, each into a folder of its own below `out`.
+    """Segment every volume of a folder, each into its own folder below `out`.
 
-    A volume that fails is named with its error, and the others go on.
+    If a volume fails, its row holds the error and the next volume is segmented.
 
     Parameters
     ----------
     folder
-        With volumes (`ENDINGS`), and folders of one DICOM series each.
+        Folder with volumes (files with one of the `ENDINGS`, or folders with one DICOM series each).
     bundle
-        Folder or ``.zip``.
+        The bundle's folder or ``.zip``.
     out
-        For the results, and ``figures.csv`` with the figures of all.
+        Folder for the results and for ``figures.csv``, which holds the figures of all volumes.
     options
         How to segment; None for the defaults.
     progress
-        Called with (volumes done, in all, name of the one at work).
+        Called before each volume, and at the end, with the number of volumes that are done, the number
+        of all volumes, and the name of the volume that comes next (``""`` at the end).
     starter
-        Has the words of a request answered; replaced in tests.
+        Sends a request to the child process; tests replace it.
 
     Returns
     -------
     list of Row
-        What ``figures.csv`` holds.
+        The rows of ``figures.csv``.
 
     Raises
     ------
     InferenceError
-        If there is no volume, or `out` cannot be written.
+        If the folder has no volume, or `out` cannot be written.
     """
     volumes = list(_volumes(Path(folder)))
     if not volumes:
@@ -125,31 +122,28 @@ def _volumes(folder: Path) -> Iterator[Path]:
 
 
 def _stem(image: Path) -> str:
-    """The name without its ending, but with it where two files differ in nothing else."""
+    """The name without its ending; the whole name if two files differ only in their ending."""
     for ending in sorted(ENDINGS, key=len, reverse=True):
         if image.name.lower().endswith(ending):
             stem = image.name[: -len(ending)]
-            twins = [each for each in image.parent.glob(f"{stem}.*") if each != image]
-            return image.name if twins else stem
+            others = [each for each in image.parent.glob(f"{stem}.*") if each != image]
+            return image.name if others else stem
     return image.name
 
 
 def _segment(
-    image: Path, bundle: Path, folder: Path, options: Options | None, starter: Callable[..., Any]
+    image: Path, bundle: Path, folder: Path, options: Options | None, starter: Starter
 ) -> list[Row]:
-    # Whole paths: a worker may have been started in another folder than the present one.
-    words = requestArguments(
+    # Absolute paths: a warm worker may have another current folder than this process.
+    arguments = requestArguments(
         folder.absolute(), bundle.absolute(), options or Options(), image.absolute()
     )
-    process = starter(words)
+    request = starter(arguments)
     try:
-        while process.running:
-            process.events()
-            slicer.app.processEvents()
-            time.sleep(POLL_S)
-        process.check()
+        wait(request, request.events)
+        request.check()
     except BaseException:
-        process.cancel()
+        request.cancel()
         raise
     return [
         Row(
@@ -166,17 +160,5 @@ def _segment(
 
 
 def _write(rows: Sequence[Row], path: Path) -> None:
-    """Write the table whole or not at all: an interrupted batch leaves that of the volumes done."""
     names = [field.name for field in fields(Row)]
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, suffix=".partial", delete=False
-        ) as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            writer.writerows([getattr(row, name) for name in names] for row in rows)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise InferenceError(
-            _("{name} cannot be written: {why}.").format(name=path.name, why=error.strerror)
-        ) from error
+    writeCSV([names, *([getattr(row, name) for name in names] for row in rows)], path)

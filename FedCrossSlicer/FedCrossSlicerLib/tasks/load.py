@@ -1,63 +1,75 @@
-"""A finished result in the scene: all its nodes, named, styled and in a folder of their own.
+"""Load a result folder into the scene: create its nodes, name them, style them, display them.
 
-Only MRML here, no Qt: the module, its tests and the demo's pictures all go through this.
+MRML, but no Qt. The panel, the tests and the demo's pictures use it.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.nrrd import requireWhole
-from FedCrossSlicerLib.bundle.result import Result, readResult
+from FedCrossSlicerLib.bundle.result import Result
+from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.display.heatmap import styleMap
 from FedCrossSlicerLib.display.outlines import styleOutlines
 from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.scene import nodes as roles
-from FedCrossSlicerLib.scene.edits import noteUnedited, wasEdited
+from FedCrossSlicerLib.scene import roles
+from FedCrossSlicerLib.scene.edits import isEdited, recordFingerprint
 from FedCrossSlicerLib.scene.figures import newFigures
 from FedCrossSlicerLib.scene.hierarchy import putInFolder
-from FedCrossSlicerLib.scene.nodes import PREFIX, ResultNodes, freeName
-from FedCrossSlicerLib.scene.review import Review, newHotSpots, newMarker
+from FedCrossSlicerLib.scene.hotspots import newHotSpots, newMarker
+from FedCrossSlicerLib.scene.nodes import ResultNodes, uniqueName
+from FedCrossSlicerLib.scene.review import Review
+
+if TYPE_CHECKING:
+    from slicer import (
+        vtkMRMLNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLSegmentationNode,
+        vtkMRMLStorageNode,
+    )
 
 OUTLINE_PIXELS = 3
 
 
-def present(folder: Path, volume: Any) -> ResultNodes:
-    """Load a result folder and show it over the volume it was made from.
+def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
+    """Load a result folder and display it over the segmented volume.
 
-    An earlier result of the same volume and bundle goes, unless its segmentation was edited or one of
-    its hot spots marked.
+    An earlier result of the same volume and bundle is removed, unless the user has edited its
+    segmentation or marked one of its hot spots.
 
     Parameters
     ----------
     folder
-        As the child leaves it, in world space; what only ``--for-viewer`` writes may be missing.
+        The result folder. The files that only ``--for-viewer`` writes may be missing.
     volume
-        The input volume node. Under a parent transform it is seen elsewhere than it is stored; the
-        result lies where it is seen, and under no transform itself.
+        The segmented volume node. The result lies in world space, under no transform, even if the
+        volume is under one.
 
     Returns
     -------
     ResultNodes
-        In the scene and visible.
+        The result, in the scene and displayed.
 
     Raises
     ------
     InferenceError
-        If a part of the result is missing or unreadable; the scene is then as it was.
+        If a file of the result is missing or unreadable; the scene is then as it was before.
     """
-    result = readResult(folder.resolve())  # MRML takes relative paths as relative to the scene
+    result = readResult(folder.resolve())  # absolute: MRML reads paths relative to the scene file
     for file in result.files:
         requireWhole(file)
     earlier = ResultNodes.all(slicer.mrmlScene)
-    outdated = [nodes for nodes in earlier if _makesWay(nodes, result, volume)]
-    with _allOrNothing():
+    outdated = [nodes for nodes in earlier if _isReplacedBy(nodes, result, volume)]
+    with _rollback():
         nodes = _load(result, volume)
     for each in outdated:
         each.remove()
@@ -68,19 +80,19 @@ def present(folder: Path, volume: Any) -> ResultNodes:
     return nodes
 
 
-def _makesWay(nodes: ResultNodes, result: Result, volume: Any) -> bool:
-    """Whether these nodes say what the new result says again, and nobody has worked on them."""
+def _isReplacedBy(nodes: ResultNodes, result: Result, volume: vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a result has the volume and bundle of the new one and the user has not changed it."""
     same = nodes.volume is volume and nodes.bundleHash == result.bundleHash
-    return same and not wasEdited(nodes) and Review(nodes).progress[0] == 0
+    return same and not isEdited(nodes) and Review(nodes).progress[0] == 0
 
 
-def _load(result: Result, volume: Any) -> ResultNodes:
-    """Bring the files into the scene, and make the tables and the marker."""
+def _load(result: Result, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
+    """Load the files, and create the tables and the marker."""
     segmentation = _readSegmentation(result.segmentation)
-    _noteProvenance(segmentation, result)
+    _recordProvenance(segmentation, result)
     _styleSegmentation(segmentation, volume)
     nodes = ResultNodes(segmentation)
-    nodes.refer(roles.VOLUME, volume)
+    nodes.addReference(roles.VOLUME, volume)
     _loadMaps(nodes, result)
     if result.distance is not None:
         distance = _readVolume(result.distance, hidden=True)
@@ -93,60 +105,59 @@ def _load(result: Result, volume: Any) -> ResultNodes:
     nodes.attach(roles.HOT_SPOTS, newHotSpots("hot spots", result.hotSpots))
     nodes.attach(roles.MARKER, newMarker("marker"))
     _requireOneGrid([nodes.heat, *nodes.maps.values(), nodes.distance])
-    noteUnedited(nodes)
+    recordFingerprint(nodes)
     return nodes
 
 
 def _loadMaps(nodes: ResultNodes, result: Result) -> None:
     for measure, each in result.maps.items():
-        node = _readVolume(each.file, hidden=True)  # what is seen of it is in the heat node
+        node = _readVolume(each.file, hidden=True)  # the views display the heat node
         styleMap(node, each.windowMax, ViewOptions.threshold)
         nodes.attach(roles.MAP, node)
-        node.SetAttribute(PREFIX + "Measure", measure)
-        node.SetAttribute(PREFIX + "WindowMax", repr(each.windowMax))
-    asked = result.maps[result.measure]
-    heat = _readVolume(asked.file)
-    styleMap(heat, asked.windowMax, ViewOptions.threshold)
+        node.SetAttribute(roles.MEASURE, measure)
+        node.SetAttribute(roles.PREFIX + "WindowMax", repr(each.windowMax))
+    requested = result.maps[result.measure]
+    heat = _readVolume(requested.file)
+    styleMap(heat, requested.windowMax, ViewOptions.threshold)
     nodes.attach(roles.HEAT, heat)
 
 
-def _readVolume(path: Path, hidden: bool = False) -> Any:
+def _readVolume(path: Path, hidden: bool = False) -> vtkMRMLScalarVolumeNode:
     node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetHideFromEditors(
-        hidden
-    )  # Slicer does not expect it of a node that it has listed already
+    # Before the node is in the scene: Slicer lists a node when it is added, and keeps it listed.
+    node.SetHideFromEditors(hidden)
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetSingleFile(True)
     return _read(node, storage, path)
 
 
-def _readSegmentation(path: Path) -> Any:
+def _readSegmentation(path: Path) -> vtkMRMLSegmentationNode:
     return _read(slicer.vtkMRMLSegmentationNode(), slicer.vtkMRMLSegmentationStorageNode(), path)
 
 
-def _read(node: Any, storage: Any, path: Path) -> Any:
-    """Add a node with a file's content, which knows nothing of the file.
+def _read(node: vtkMRMLNode, storage: vtkMRMLStorageNode, path: Path) -> vtkMRMLNode:
+    """Add a node with a file's content and without a storage node.
 
-    So saving the scene writes the data anew. `slicer.util.load...` would put every file, which is
-    deleted soon, into Slicer's list of recently loaded ones, too.
+    Saving the scene then writes the data to a new file. `slicer.util.loadVolume` would keep the path of
+    the temporary file and add it to Slicer's list of recent files.
     """
     slicer.mrmlScene.AddNode(node)
     storage.SetFileName(str(path))
     if not storage.ReadData(node):
-        raise InferenceError(_("The result cannot be read; is the disk full?"))
+        raise InferenceError(_("The result cannot be read. Is the disk full?"))
     node.CreateDefaultDisplayNodes()
     return node
 
 
-def _requireOneGrid(volumes: list[Any]) -> None:
-    """Maps are put together voxel by voxel."""
+def _requireOneGrid(volumes: Sequence[vtkMRMLScalarVolumeNode | None]) -> None:
+    """Raise if two volumes differ in size: maps and distances are combined voxel by voxel."""
     sizes = {node.GetImageData().GetDimensions() for node in volumes if node is not None}
     if len(sizes) > 1:
-        raise InferenceError(_("The result's maps do not fit one another; is it complete?"))
+        raise InferenceError(_("The maps of the result differ in size."))
 
 
 def _name(nodes: ResultNodes, volumeName: str) -> None:
-    """Name every node after the volume; the second of a name gets a number."""
+    """Name every node after the volume; a name that exists already gets a number."""
     names = {
         roles.SEGMENTATION: _("{volume} segmentation"),
         roles.HEAT: _("{volume} uncertainty"),
@@ -158,32 +169,34 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
         roles.MARKER: _("{volume} hot spot"),
     }
     for node in nodes.owned():
-        measure = node.GetAttribute(PREFIX + "Measure").replace("_", " ")
+        measure = node.GetAttribute(roles.MEASURE).replace("_", " ")
         name = names[node.GetAttribute(roles.ROLE)].format(volume=volumeName, measure=measure)
-        node.SetName(freeName(name))
+        node.SetName(uniqueName(name))
 
 
 @contextmanager
-def _allOrNothing() -> Iterator[None]:
-    """Take every node that came into the scene out again when something fails inside."""
+def _rollback() -> Iterator[None]:
+    """If the ``with`` block raises, remove the nodes that it has added to the scene."""
     scene = slicer.mrmlScene
     before = {node.GetID() for node in _allNodes()}
     try:
         yield
     except BaseException:
-        # Display and storage nodes stay when their node is removed, so each is named.
+        # MRML does not remove display and storage nodes with their node, so each is removed here.
         for node in _allNodes():
             if node.GetID() not in before and not node.GetSingletonTag():
                 scene.RemoveNode(node)
         raise
 
 
-def _allNodes() -> list[Any]:
+def _allNodes() -> list[vtkMRMLNode]:
     nodes = slicer.mrmlScene.GetNodes()
     return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
 
-def _styleSegmentation(segmentation: Any, volume: Any) -> None:
+def _styleSegmentation(
+    segmentation: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolumeNode
+) -> None:
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     segmentation.CreateClosedSurfaceRepresentation()
     display = segmentation.GetDisplayNode()
@@ -193,8 +206,8 @@ def _styleSegmentation(segmentation: Any, volume: Any) -> None:
     display.SetVisibility3D(True)
 
 
-def _noteProvenance(segmentation: Any, result: Result) -> None:
-    """Note on the segmentation where it comes from; what is attached to it gets the same."""
+def _recordProvenance(segmentation: vtkMRMLSegmentationNode, result: Result) -> None:
+    """Store in attributes where the result comes from; `ResultNodes.attach` copies them."""
     values = (
         result.bundleName,
         result.bundleHash,
@@ -203,8 +216,8 @@ def _noteProvenance(segmentation: Any, result: Result) -> None:
         result.created,
         result.packages.get("fedcross", ""),
         json.dumps(dict(result.packages), sort_keys=True),
-        result.computed,
+        result.computedWith,
     )
     for name, value in zip(roles.PROVENANCE, values, strict=True):
-        segmentation.SetAttribute(PREFIX + name, value)
+        segmentation.SetAttribute(roles.PREFIX + name, value)
     segmentation.SetAttribute(roles.ROLE, roles.SEGMENTATION)

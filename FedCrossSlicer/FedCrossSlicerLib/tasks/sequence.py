@@ -1,40 +1,54 @@
-"""Every time point of a sequence in one go."""
+"""Segment every time point of a sequence."""
 
-import time
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
-from FedCrossSlicerLib.scene.sequences import sameTimePoint, select, show, timePoints
-from FedCrossSlicerLib.tasks.segmentation import POLL_S, SegmentationTask
+from FedCrossSlicerLib.scene.sequences import (
+    sameTimePoint,
+    selectTimePoint,
+    storeResults,
+    timePoints,
+)
+from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
+from FedCrossSlicerLib.tasks.task import SegmentationTask
+from FedCrossSlicerLib.tasks.wait import wait
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 
 Progress = Callable[[int, int, str], None]
 
 
 class SequenceTask:
-    """Every time point of a sequence, one after the other; handled as a `SegmentationTask` is.
+    """The segmentation of every time point in turn, with the interface of `SegmentationTask`.
 
-    They are shown only when all are done. `poll` moves on from one to the next.
+    `poll` starts the next time point when one is done. `finish` shows the results of all of them.
 
     Parameters
     ----------
     logic
-        With `start`, as `SegmentationLogic` has it.
+        Starts the segmentation of one volume.
     volume
-        A sequence browser's proxy volume.
-    bundle, options, roi
-        As for `start`.
+        The proxy volume of a sequence browser.
+    bundle
+        The bundle's folder or ``.zip``.
+    options
+        How to segment; None for the defaults.
+    roi
+        Markups ROI node that limits the segmentation; None for the whole volume.
 
     Attributes
     ----------
-    item, count
-        The time point at work, from 0, and how many there are.
+    count
+        Number of time points.
 
     Raises
     ------
@@ -43,89 +57,97 @@ class SequenceTask:
     """
 
     def __init__(
-        self, logic: Any, volume: Any, bundle: Path, options: Options | None, roi: Any
+        self,
+        logic: SegmentationLogic,
+        volume: vtkMRMLScalarVolumeNode,
+        bundle: str | Path,
+        options: Options | None,
+        roi: vtkMRMLMarkupsROINode | None,
     ) -> None:
         found = timePoints(volume)
         if found is None:
-            raise ValueError("volume must be a sequence browser's proxy node")
+            raise ValueError("volume must be the proxy node of a sequence browser")
         self._browser, self.count = found
         self._volume = volume
         self._start = lambda: logic.start(volume, bundle, options, roi)
         self._failure: InferenceError | None = None
         self._tasks: list[SegmentationTask] = []
-        self._next()
+        self._startNext()
 
     @property
     def item(self) -> int:
+        """The current time point, from 0."""
         return len(self._tasks) - 1
 
     @property
     def running(self) -> bool:
-        """Whether a time point is still to be done."""
+        """Whether a time point is still to be segmented."""
         return self._failure is None and (self.item + 1 < self.count or self._task.running)
 
     @property
     def log(self) -> str:
-        """What was said beside the events, about this time point."""
+        """The log of the child process for the current time point."""
         return self._task.log
 
     @property
     def done(self) -> int:
-        """Steps of the present stage of this time point, of `total`."""
+        """Number of finished steps of the current stage of the current time point."""
         return self._task.done
 
     @property
     def total(self) -> int:
-        """All steps of the present stage of this time point; 0 while they cannot be counted."""
+        """Number of all steps of the current stage of the current time point; 0 while unknown."""
         return self._task.total
 
     @property
     def message(self) -> str:
-        """Time point and stage, for people."""
+        """Time point and stage, as the panel shows them."""
         text = _("Time point {item} of {count}").format(item=self.item + 1, count=self.count)
         return f"{text}: {self._task.message}" if self._task.message else text
 
     @property
     def remainingSeconds(self) -> float | None:
-        """How long the present stage of this time point will take, at the rate so far."""
+        """Expected seconds until the current stage ends; None while unknown."""
         return self._task.remainingSeconds
 
     def poll(self) -> None:
-        """Take in what was said, and go on with the next time point when one is done."""
+        """Read the events of the child process; start the next time point when one is done."""
         self._task.poll()
         if self._failure is not None or self._task.running or self.item + 1 == self.count:
             return
         try:
             self._task.check()
-            self._next()
+            self._startNext()
         except InferenceError as error:
             self._failure = error
 
     def finish(self) -> ResultNodes:
-        """Show the results; all must be there.
+        """Show the results, once all time points are done.
 
         Returns
         -------
         ResultNodes
-            Whose nodes change with the browser's time point.
+            The nodes that display the result of the browser's current time point.
 
         Raises
         ------
         InferenceError
-            If a time point failed; scene and browser are then as they were.
+            If a time point failed; scene and browser are then as they were before.
         """
         try:
             if self._failure is not None:
                 raise self._failure
             self._task.check()
-            self._stillThere()
+            self._requireSequence()
             with sameTimePoint(self._browser):
-                return show(self._tasks, self._volume, self._browser)
+                return storeResults(
+                    [task.finish for task in self._tasks], self._volume, self._browser
+                )
         finally:
             self.cancel()
 
     def cancel(self) -> None:
-        """Stop, leaving nothing behind; harmless when all has ended."""
+        """Kill the child process and remove the temporary files; after the end this changes nothing."""
         for task in self._tasks:
             task.cancel()
 
@@ -133,47 +155,57 @@ class SequenceTask:
     def _task(self) -> SegmentationTask:
         return self._tasks[-1]
 
-    def _next(self) -> None:
-        self._stillThere()
-        with sameTimePoint(self._browser):  # the user may look at another one meanwhile
-            select(self._browser, len(self._tasks))
+    def _startNext(self) -> None:
+        self._requireSequence()
+        with sameTimePoint(self._browser):  # the user may look at another time point
+            selectTimePoint(self._browser, len(self._tasks))
             self._tasks.append(self._start())
 
-    def _stillThere(self) -> None:
+    def _requireSequence(self) -> None:
         if timePoints(self._volume) != (self._browser, self.count):
             raise InferenceError(_("The sequence was changed while it was being segmented."))
 
 
 def segmentSequence(
-    logic: Any,
-    volume: Any,
-    bundle: Path,
+    logic: SegmentationLogic,
+    volume: vtkMRMLScalarVolumeNode,
+    bundle: str | Path,
     options: Options | None = None,
     progress: Progress | None = None,
-    roi: Any = None,
+    roi: vtkMRMLMarkupsROINode | None = None,
 ) -> ResultNodes:
-    """Segment every time point and wait for the results; the arguments are those of `SequenceTask`.
+    """Segment every time point of a sequence and wait for the results.
 
     Parameters
     ----------
+    logic, volume, bundle, options, roi
+        As for `SequenceTask`.
     progress
-        Called with (time points done, in all, what is going on).
+        Called at the start of each time point with the number of time points that are done, the number
+        of all time points, and a message for people.
+
+    Returns
+    -------
+    ResultNodes
+        The nodes that display the result of the browser's current time point.
 
     Raises
     ------
     InferenceError
-        If a time point fails; scene and browser are then as they were.
+        If a time point fails; scene and browser are then as they were before.
     """
     task = SequenceTask(logic, volume, bundle, options, roi)
-    told = -1
+    reported = -1
+
+    def poll() -> None:
+        nonlocal reported
+        if progress is not None and task.item > reported:
+            reported = task.item
+            progress(reported, task.count, task.message)
+        task.poll()
+
     try:
-        while task.running:
-            if progress is not None and task.item > told:
-                told = task.item
-                progress(told, task.count, task.message)
-            slicer.app.processEvents()
-            time.sleep(POLL_S)
-            task.poll()
+        wait(task, poll)
         return task.finish()
     finally:
         task.cancel()

@@ -8,9 +8,9 @@ import vtk
 
 @pytest.fixture
 def nodes(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 @pytest.fixture

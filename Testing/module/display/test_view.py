@@ -12,9 +12,9 @@ MEASURES = ["std", "entropy", "mutual_information", "variation_ratio"]
 
 @pytest.fixture
 def nodes(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 @pytest.fixture
@@ -125,14 +125,14 @@ def test_every_change_is_instant_on_a_volume_of_a_real_size(scene, tmp_path):
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.export import exportVolume
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     voxels = np.full((40, 320, 320), 100, np.int16)
     voxels[10:30, 120:200, 110:210] = 300
     volume = slicer.util.addVolumeFromArray(voxels, name="Large")
     exportVolume(volume, tmp_path / "volume.nrrd")
     write_result(tmp_path / "volume.nrrd", tmp_path / "result", "std")
-    large = present(tmp_path / "result", volume)
+    large = loadResult(tmp_path / "result", volume)
     for options in (
         {"measure": "entropy"},
         {"region": "near"},

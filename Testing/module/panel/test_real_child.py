@@ -12,7 +12,7 @@ from PySide6 import QtCore, QtTest
 def ready(widget, bundle_folder):
     """The panel, packages in place, the CPU and the reference chosen as a user would."""
     panel = widget.self().panel
-    kept, panel.ensureInstalled = panel.ensureInstalled, lambda ask: True
+    kept, panel.ensureInstalled = panel.ensureInstalled, lambda confirm: True
     ui = panel.ui
     ui.deviceCombo.currentText = "CPU"
     ui.backendCombo.currentText = "PyTorch, the reference"
@@ -32,7 +32,7 @@ def test_cancel_in_the_middle_leaves_no_process_and_no_node(ready, scene, tempor
     click(ui.applyButton)
     until(lambda: ": patch " in ui.statusLabel.text)
     assert 0 < ui.progressBar.value < ui.progressBar.maximum
-    child = psutil.Process(ready._task._process.pid)
+    child = psutil.Process(ready._task._request.pid)
     click(ui.cancelButton)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert ui.applyButton.enabled

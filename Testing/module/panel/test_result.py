@@ -183,7 +183,7 @@ def test_a_deleted_table_of_hot_spots_leaves_nothing_to_do(segmented, widget):
     for button in (ui.nextButton, ui.previousButton, ui.reviewedButton, ui.editButton):
         click(button)
     assert slice_offset() == before
-    assert ui.reviewLabel.text == "There is no hot spot: the members agree throughout."
+    assert ui.reviewLabel.text == "There is no hot spot: the members agree everywhere."
 
 
 def test_the_keys_work_only_while_the_module_is_on_view(segmented, widget):

@@ -24,7 +24,7 @@ def test_progress_stage_and_log_are_shown_while_the_panel_stays_alive(panel, wid
 
 
 def test_the_remaining_time_is_told_once_there_is_a_rate(widget):
-    from FedCrossSlicerLib.panel.run import inWords
+    from FedCrossSlicerLib.panel.run import durationText
 
     run = widget.self().panel.run
     task = SimpleNamespace(done=30, total=120, message="Segmenting", log="", remainingSeconds=95.0)
@@ -32,7 +32,7 @@ def test_the_remaining_time_is_told_once_there_is_a_rate(widget):
     ui = widget.self().ui
     assert ui.statusLabel.text == "Segmenting: patch 30 of 120, 2 min left"
     assert (ui.progressBar.value, ui.progressBar.maximum) == (30, 120)
-    assert [inWords(s) for s in (0.2, 59.4, 60, 61)] == ["1 s", "59 s", "1 min", "2 min"]
+    assert [durationText(s) for s in (0.2, 59.4, 60, 61)] == ["1 s", "59 s", "1 min", "2 min"]
 
 
 def test_the_log_can_be_read_and_copied(panel, widget, volume):
@@ -59,7 +59,7 @@ def test_an_error_is_shown_in_one_sentence_and_apply_is_back(panel, widget, volu
 def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
     ready = panel("small-gpu")
     asked = []
-    ready.ask = lambda question: asked.append(question) or agreed
+    ready.confirm = lambda question: asked.append(question) or agreed
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     until(lambda: ready.ui.applyButton.enabled)
@@ -72,7 +72,7 @@ def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
 
 def test_the_cpu_takes_over_although_another_module_is_on_view(panel, widget, volume):
     ready = panel("small-gpu")
-    ready.ask = lambda question: True
+    ready.confirm = lambda question: True
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     widget.exit()
@@ -101,11 +101,11 @@ def test_after_the_first_installation_graphics_cards_are_looked_for_again(
         def poll(self):
             return found[-1]
 
-    monkeypatch.setattr("FedCrossSlicerLib.panel.panel.DeviceProbe", Probe)
-    ready._probeAgain()
+    monkeypatch.setattr("FedCrossSlicerLib.panel.devices.DeviceProbe", Probe)
+    ready.devices.restart()
     until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
 
-    def install(ask):
+    def install(confirm):
         found.append(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13.0"))
         return True
 
@@ -120,14 +120,14 @@ def test_after_the_first_installation_graphics_cards_are_looked_for_again(
 def test_an_installation_that_fails_is_one_sentence(panel, widget, volume):
     from FedCrossSlicerLib.errors import InstallError
 
-    def fail(ask):
-        raise InstallError("PyTorch could not be installed; see the log.")
+    def fail(confirm):
+        raise InstallError("PyTorch could not be installed. See the log.")
 
     prepared = panel()
     prepared.ensureInstalled = fail
     prepared.ui.inputSelector.setCurrentNode(volume)
     click(prepared.ui.applyButton)
-    assert prepared.ui.statusLabel.text == "PyTorch could not be installed; see the log."
+    assert prepared.ui.statusLabel.text == "PyTorch could not be installed. See the log."
 
 
 def test_closing_the_scene_cancels_and_the_panel_comes_back_empty(
@@ -150,7 +150,7 @@ def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monke
 
     panel, asked = widget.self().panel, []
 
-    def ensure(ask, wheels=None, faster=False):
+    def ensure(confirm, wheels=None, offerOpenVINO=False):
         asked.append(wheels)
         if wheels is not None:
             raise InstallError("The folder has no torch.")
@@ -163,10 +163,10 @@ def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monke
     ui.installSection.collapsed = False
     click(ui.checkButton)
     assert ui.installLabel.text == "torch 2.13.0"
-    before = panel._probe
+    before = panel.devices._probe
     click(ui.installButton)
     assert ui.installLabel.text == "Everything is installed."
-    assert panel._probe is not before  # what was installed may know other graphics cards
+    assert panel.devices._probe is not before  # what was installed may know other graphics cards
     click(ui.wheelsButton)
     assert ui.installLabel.text == "The folder has no torch."
     assert asked == [None, tmp_path]

@@ -7,16 +7,16 @@ import slicer
 
 @pytest.fixture
 def nodes(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 @pytest.fixture
 def edited(nodes):
-    from FedCrossSlicerLib.scene.edits import wasEdited
+    from FedCrossSlicerLib.scene.edits import isEdited
 
-    return lambda: wasEdited(nodes)
+    return lambda: isEdited(nodes)
 
 
 def voxels_of(nodes):
@@ -89,7 +89,7 @@ def test_the_same_voxels_in_another_layer_are_no_edit(nodes, edited):
 
 @pytest.mark.parametrize("edit", [False, True])
 def test_it_is_still_known_after_the_scene_was_saved_and_opened(nodes, scene, tmp_path, edit):
-    from FedCrossSlicerLib.scene.edits import wasEdited
+    from FedCrossSlicerLib.scene.edits import isEdited
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     if edit:
@@ -100,7 +100,7 @@ def test_it_is_still_known_after_the_scene_was_saved_and_opened(nodes, scene, tm
     scene.Clear(False)
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     (opened,) = ResultNodes.all(scene)
-    assert wasEdited(opened) == edit
+    assert isEdited(opened) == edit
 
 
 def test_what_is_kept_for_another_reason_counts_as_edited(nodes, edited):

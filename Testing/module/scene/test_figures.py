@@ -25,9 +25,9 @@ def figure(lib):
 
 @pytest.fixture
 def nodes(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ NAMES = ['Left "lobe", upper', "Prostatadrüse", "two\nlines", " spaces "]
 
 
 def test_csv_gives_back_every_name_and_number(lib, figure, tmp_path):
-    lib.writeCSV([figure(name=name) for name in NAMES], lib.Thresholds(), tmp_path / "f.csv")
+    lib.writeFigures([figure(name=name) for name in NAMES], lib.Thresholds(), tmp_path / "f.csv")
     content = (tmp_path / "f.csv").read_bytes()
     assert content.startswith(
         b"structure,volume_ml,members_mean_ml,members_min_ml,members_max_ml,mean_dice,verdict\r\n"
@@ -133,7 +133,7 @@ def test_csv_is_written_whole_or_not_at_all(lib, figure, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No space left"):
-        lib.writeCSV([figure()], None, tmp_path / "f.csv")
+        lib.writeFigures([figure()], None, tmp_path / "f.csv")
     assert (tmp_path / "f.csv").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
 
@@ -142,7 +142,7 @@ def test_csv_in_a_folder_that_is_not_there_is_one_sentence(lib, figure, tmp_path
     from FedCrossSlicerLib.errors import InferenceError
 
     with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No such file"):
-        lib.writeCSV([figure()], None, tmp_path / "none" / "f.csv")
+        lib.writeFigures([figure()], None, tmp_path / "none" / "f.csv")
 
 
 def test_a_table_is_the_same_after_saving(lib, nodes, tmp_path):

@@ -31,11 +31,11 @@ def presented(volume, folder):
     from fake_child import write_result
 
     from FedCrossSlicerLib.scene.export import exportVolume
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     exportVolume(volume, folder / "volume.nrrd")
     write_result(folder / "volume.nrrd", folder / "result", "std")
-    return present(folder / "result", volume)
+    return loadResult(folder / "result", volume)
 
 
 def open_elsewhere(nodes, folder):
@@ -60,7 +60,8 @@ def differing(folder, name):
 
 def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp_path):
     from FedCrossSlicerLib.display.view import ViewOptions, show
-    from FedCrossSlicerLib.scene.review import Review, State
+    from FedCrossSlicerLib.scene.hotspots import State
+    from FedCrossSlicerLib.scene.review import Review
 
     nodes = presented(straight, tmp_path)
     options = ViewOptions(
@@ -97,7 +98,7 @@ def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
 
 
 def test_a_result_without_any_hot_spot_is_opened_again_too(straight, can_draw, tmp_path):
-    from FedCrossSlicerLib.scene.review import newHotSpots
+    from FedCrossSlicerLib.scene.hotspots import newHotSpots
 
     nodes = presented(straight, tmp_path)
     slicer.mrmlScene.RemoveNode(nodes.hotSpots)

@@ -7,9 +7,9 @@ import slicer
 
 @pytest.fixture
 def nodes(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def test_previous_begins_at_the_end(review):
 
 
 def test_what_came_of_a_hot_spot_stands_in_the_table(review, nodes):
-    from FedCrossSlicerLib.scene.review import Review, State
+    from FedCrossSlicerLib.scene.hotspots import State
+    from FedCrossSlicerLib.scene.review import Review
 
     review.mark(1, State.CORRECTED)
     assert review.progress == (1, 2)
@@ -113,7 +114,7 @@ def test_what_came_of_a_hot_spot_stands_in_the_table(review, nodes):
 
 
 def test_a_mark_is_told_to_whoever_watches_the_table(review, nodes):
-    from FedCrossSlicerLib.scene.review import State
+    from FedCrossSlicerLib.scene.hotspots import State
 
     heard = []
     nodes.hotSpots.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
@@ -122,7 +123,7 @@ def test_a_mark_is_told_to_whoever_watches_the_table(review, nodes):
 
 
 def test_an_unknown_state_counts_as_open(review, nodes):
-    from FedCrossSlicerLib.scene.review import State
+    from FedCrossSlicerLib.scene.hotspots import State
 
     nodes.hotSpots.SetCellText(0, 8, "erledigt")
     assert review.spots[0].state is State.OPEN
@@ -156,7 +157,7 @@ def test_edit_here_takes_the_first_segment_when_the_structure_was_renamed(review
 
 
 def test_a_spot_of_no_structure_is_named_by_its_rank(loaded):
-    from FedCrossSlicerLib.scene.review import HotSpot, State
+    from FedCrossSlicerLib.scene.hotspots import HotSpot, State
 
     spot = HotSpot(3, "", 0.1, 0.4, (0.0, 0.0, 0.0), State.OPEN)
     assert spot.label == "3"

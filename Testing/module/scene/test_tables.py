@@ -19,8 +19,8 @@ def test_a_hash_sign_does_not_cut_a_name_off(tables, tmp_path):
     node = tables.newTable("t", {"word": ["Lesion #2", "#"], "integer": [1, 2]})
     slicer.util.saveNode(node, str(tmp_path / "t.tsv"))
     again = slicer.util.loadTable(str(tmp_path / "t.tsv"))
-    assert tables.column(again, "word") == ["Lesion \uff032", "\uff03"]
-    assert tables.column(again, "integer") == [1, 2]
+    assert tables.readColumn(again, "word") == ["Lesion \uff032", "\uff03"]
+    assert tables.readColumn(again, "integer") == [1, 2]
 
 
 @settings(
@@ -39,19 +39,19 @@ def test_words_and_numbers_survive_the_file(tables, rows, tmp_path):
     slicer.util.saveNode(node, str(tmp_path / "t.tsv"))
     again = slicer.util.loadTable(str(tmp_path / "t.tsv"))
     for title in ("float", "word", "integer"):
-        assert tables.column(again, title) == tables.column(node, title)
-    assert tables.column(node, "integer") == list(integers)
-    assert tables.column(node, "float") == pytest.approx(list(floats), rel=5e-6)
+        assert tables.readColumn(again, title) == tables.readColumn(node, title)
+    assert tables.readColumn(node, "integer") == list(integers)
+    assert tables.readColumn(node, "float") == pytest.approx(list(floats), rel=5e-6)
     for each in (node, again):
         slicer.mrmlScene.RemoveNode(each)
 
 
 def test_a_column_that_is_not_there_is_empty(tables):
-    assert tables.column(tables.newTable("t", {"a": ["x"]}), "b") == []
+    assert tables.readColumn(tables.newTable("t", {"a": ["x"]}), "b") == []
 
 
 @pytest.mark.parametrize(
     ("text", "kept"), [("a\tb\n c", "a b c"), ('"quoted"', "'quoted'"), ("Drüse 2", "Drüse 2")]
 )
 def test_a_text_loses_what_the_file_would_lose(tables, text, kept):
-    assert tables.plain(text) == kept
+    assert tables.plainText(text) == kept

@@ -40,7 +40,7 @@ def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path,
     assert seen[0] == (0, 3, "broken.nrrd")
     assert seen[-1] == (3, 3, "")
     assert node_ids() == before
-    assert not list((tmp_path / "out").glob("*.partial"))
+    assert not list((tmp_path / "out").glob("*.part"))
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):

@@ -11,9 +11,9 @@ import vtk
 
 @pytest.fixture
 def presented(volume, result_folder):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
-    return present(result_folder, volume)
+    return loadResult(result_folder, volume)
 
 
 def matrix(node):
@@ -23,11 +23,11 @@ def matrix(node):
 
 
 def test_slicers_list_of_recent_files_is_left_alone(volume, result_folder, monkeypatch):
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     loaded = []
     monkeypatch.setattr(slicer.app.coreIOManager(), "loadNodes", lambda *a: loaded.append(a))
-    present(result_folder, volume)
+    loadResult(result_folder, volume)
     assert loaded == []
 
 
@@ -159,13 +159,13 @@ def test_names_tell_the_volume_and_the_content(presented):
 
 def test_the_result_stands_in_a_folder_under_the_volumes_study(volume, result_folder):
     from FedCrossSlicerLib.display.view import ViewOptions, show
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     patient = tree.CreateSubjectItem(tree.GetSceneItemID(), "Patient 1")
     study = tree.CreateStudyItem(patient, "Prostate MR")
     tree.SetItemParent(tree.GetItemByDataNode(volume), study)
-    nodes = present(result_folder, volume)
+    nodes = loadResult(result_folder, volume)
     show(nodes, ViewOptions(surface=True))
     folder = tree.GetItemChildWithName(study, "FedCross: Prostate T2")
     assert tree.GetItemLevel(folder) == "Folder"
@@ -198,11 +198,11 @@ def test_a_removed_result_leaves_nothing_but_its_colors(volume, result_folder, n
     from FedCrossSlicerLib.display.heatmap import colorTable
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.review import Review
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     colorTable()
     before = node_ids()
-    nodes = present(result_folder, volume)
+    nodes = loadResult(result_folder, volume)
     show(nodes, ViewOptions(members=True, surface=True))
     Review(nodes).next()
     nodes.remove()
@@ -214,11 +214,11 @@ def test_a_result_without_the_viewers_extras_is_shown_with_what_there_is(volume,
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.export import exportVolume
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     exportVolume(volume, tmp_path / "volume.nrrd")
     write_result(tmp_path / "volume.nrrd", tmp_path / "plain", "entropy", viewer=False)
-    nodes = present(tmp_path / "plain", volume)
+    nodes = loadResult(tmp_path / "plain", volume)
     assert list(nodes.maps) == ["entropy"]
     assert nodes.distance is None
     assert nodes.outlines is None
@@ -244,7 +244,7 @@ def test_a_result_without_the_viewers_extras_is_shown_with_what_there_is(volume,
 def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, node_ids, name, how):
     """The earlier result too."""
     from FedCrossSlicerLib.errors import InferenceError
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     path = result_folder / name
     if how == "missing":
@@ -255,20 +255,20 @@ def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, n
         path.write_bytes(path.read_bytes()[:-9])
     before = node_ids()
     with pytest.raises(InferenceError):
-        present(result_folder, presented.volume)
+        loadResult(result_folder, presented.volume)
     assert node_ids() == before
 
 
 @pytest.mark.parametrize("name", ["uncertainty_entropy.nrrd", "distance.nrrd"])
 def test_maps_of_another_grid_are_refused(presented, result_folder, node_ids, name):
     from FedCrossSlicerLib.errors import InferenceError
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     image = sitk.ReadImage(str(result_folder / name))
     sitk.WriteImage(image[1:], str(result_folder / name))
     before = node_ids()
-    with pytest.raises(InferenceError, match="do not fit one another"):
-        present(result_folder, presented.volume)
+    with pytest.raises(InferenceError, match="differ in size"):
+        loadResult(result_folder, presented.volume)
     assert node_ids() == before
 
 
@@ -277,13 +277,13 @@ def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_p
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.export import exportVolume
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     slicer.util.arrayFromVolume(volume)[:] = 100
     volume.GetImageData().Modified()
     exportVolume(volume, tmp_path / "volume.nrrd")
     write_result(tmp_path / "volume.nrrd", tmp_path / "empty", "std")
-    presented = present(tmp_path / "empty", volume)
+    presented = loadResult(tmp_path / "empty", volume)
     assert presented.segmentation.GetSegmentation().GetNumberOfSegments() == 1
     assert not labelmap(presented, volume).any()
     show(presented, ViewOptions(members=True, envelope=True, surface=True, region="near"))

@@ -71,7 +71,7 @@ def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, t
     task = long_task()
     before = node_ids()
     under_way(task)
-    child = psutil.Process(task._process.pid)
+    child = psutil.Process(task._request.pid)
     task.cancel()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert node_ids() == before
@@ -81,7 +81,7 @@ def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, t
 def killed(task):
     """Kill the worker at work, and nobody else."""
     under_way(task)
-    os.kill(task._process.pid, signal.SIGKILL)
+    os.kill(task._request.pid, signal.SIGKILL)
 
 
 def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, node_ids, end_workers):
@@ -90,8 +90,8 @@ def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, nod
     task = long_task()
     before = node_ids()
     killed(task)
-    first = task._process.pid
-    until(lambda: not task.running or task._process.pid != first)
+    first = task._request.pid
+    until(lambda: not task.running or task._request.pid != first)
     task.done = 0
     killed(task)
     until(lambda: not task.running)
@@ -111,13 +111,13 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     logic, options = SegmentationLogic(), Options(device="cpu", backend="torch")
     task = logic.start(volume, bundle_folder, options)
     task.wait()
-    idle = task._process.pid
+    idle = task._request.pid
     expected = slicer.util.arrayFromVolume(task.finish().heat).copy()
     os.kill(idle, signal.SIGKILL)
     until(lambda: not WORKERS._idle.alive)  # all of its threads are gone, which may take a while
     again = logic.start(volume, bundle_folder, options)
-    assert again._process.pid != idle
-    os.kill(again._process.pid, signal.SIGKILL)
+    assert again._request.pid != idle
+    os.kill(again._request.pid, signal.SIGKILL)
     again.wait()
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(again.finish().heat), expected)
     assert "started again" in again.log
@@ -135,7 +135,7 @@ def test_two_at_once_on_one_new_cache_say_the_same(
     monkeypatch.setenv("FEDCROSS_CACHE", str(tmp_path / "cache"))
     logic, options = SegmentationLogic(), Options(device="cpu", backend="openvino")
     tasks = [logic.start(volume, bundle_folder, options) for _ in range(2)]
-    assert tasks[0]._process.pid != tasks[1]._process.pid
+    assert tasks[0]._request.pid != tasks[1]._request.pid
     for task in tasks:
         task.wait()
     heats = [slicer.util.arrayFromVolume(task.finish().heat).copy() for task in tasks]
@@ -246,17 +246,17 @@ def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
 
 
 def test_the_childs_region_is_the_rois_in_lps(scene, transform):
-    from FedCrossSlicerLib.scene.region import regionOf
+    from FedCrossSlicerLib.scene.region import readRegion
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
     roi.SetCenter(1, 2, 3)
     roi.SetSize(4, 5, 6)
-    plain = regionOf(roi)
+    plain = readRegion(roi)
     assert plain["center_mm"] == [-1, -2, 3]
     assert plain["size_mm"] == [4, 5, 6]
     assert np.allclose(np.abs(plain["axes"]), np.eye(3))
     roi.SetAndObserveTransformNodeID(transform.GetID())
-    moved = regionOf(roi)
+    moved = readRegion(roi)
     assert moved["size_mm"] == pytest.approx([4, 5, 6])
     axes = np.array(moved["axes"])
     assert np.allclose(axes @ axes.T, np.eye(3), atol=1e-9)

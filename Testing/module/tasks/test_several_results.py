@@ -14,7 +14,7 @@ def make(scene, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.scene.export import exportVolume
-    from FedCrossSlicerLib.tasks.load import present
+    from FedCrossSlicerLib.tasks.load import loadResult
 
     def present_it(volume, sha256="ab" * 32):
         folder = tmp_path / f"{volume.GetName()} {sha256[:4]}"
@@ -24,7 +24,7 @@ def make(scene, tmp_path):
             summary = json.loads((folder / "summary.json").read_text())
             summary["bundle"]["sha256"] = sha256
             (folder / "summary.json").write_text(json.dumps(summary))
-        return present(folder, volume)
+        return loadResult(folder, volume)
 
     return present_it
 
@@ -70,7 +70,8 @@ def test_an_edited_result_stays_beside_the_new_one(make, volume):
 
 
 def test_a_result_whose_hot_spots_were_marked_stays_beside_the_new_one(make, volume):
-    from FedCrossSlicerLib.scene.review import Review, State
+    from FedCrossSlicerLib.scene.hotspots import State
+    from FedCrossSlicerLib.scene.review import Review
 
     first = make(volume)
     Review(first).mark(1, State.REVIEWED)

@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture
 def read(loaded, result_folder):
     """Reads the summary after a change to it."""
-    from FedCrossSlicerLib.bundle.result import readResult
+    from FedCrossSlicerLib.bundle.summary import readResult
 
     def change_and_read(change=lambda summary: None):
         path = result_folder / "summary.json"
@@ -114,7 +114,7 @@ def test_an_incomplete_summary_is_one_sentence(read, change):
 
 
 def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
-    from FedCrossSlicerLib.bundle.result import readResult
+    from FedCrossSlicerLib.bundle.summary import readResult
     from FedCrossSlicerLib.errors import InferenceError
 
     with pytest.raises(InferenceError, match="has no summary: No such file"):
@@ -124,7 +124,7 @@ def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
 def test_the_childs_own_summary_is_understood(loaded, tmp_path):
     """The schema of the package and the reader here may not drift apart."""
     from fedcross.infer import summary as child
-    from FedCrossSlicerLib.bundle.result import readResult
+    from FedCrossSlicerLib.bundle.summary import readResult
 
     said = child.Summary(
         created="2026-01-31T12:00:00+00:00",
