@@ -278,10 +278,13 @@ def test_every_methods_models_make_a_bundle(
         ({"kind": "fedavg", "mu": 0.1}, "mu is for .*fedprox, got mu = 0.1 with kind = 'fedavg'"),
         ({"kind": "local", "schedule": "random"}, "schedule is for fedcross"),
         ({"kind": "fedprox", "distillation": 1.0}, "distillation is for fedcross"),
-        ({"kind": "fedcross", "weighting": "equal"}, "weighting is for fedavg, fedprox, fedbn"),
+        (
+            {"kind": "fedcross", "weighting": "equal"},
+            "weighting is for fedavg, fedbn, fedprox, fedsam",
+        ),
         ({"kind": "local", "optimizer_state": "reset"}, "optimizer_state is for fedavg"),
         ({"kind": "centralised", "dropout": 0.1}, "dropout is for .*local, got dropout = 0.1"),
-        ({"kind": "fedsgd"}, "method.kind must be 'fedcross', .* got 'fedsgd'"),
+        ({"kind": "fedsgd"}, "method.kind must be one of .*'fedcross', .* got 'fedsgd'"),
         ({"dropout": 1.0}, "method.dropout must be less than 1, got 1.0"),
     ],
 )

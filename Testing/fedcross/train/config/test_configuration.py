@@ -4,6 +4,7 @@ import pytest
 
 import dataset_trees
 from fedcross.errors import ConfigError
+from fedcross.strategies.registry import METHODS
 from fedcross.train.config.configuration import (
     TrainingConfig,
     config_sha256,
@@ -73,10 +74,12 @@ def test_every_optional_field_has_a_description() -> None:
         ]
         return [model, *(found for kind in inner for found in models(kind))]
 
-    for model in models(TrainingConfig):
+    for model in [*models(TrainingConfig), *METHODS.values()]:
         for name, field in model.model_fields.items():
             if not field.is_required() and not hasattr(field.annotation, "model_fields"):
-                assert field.description or name == "network", f"{model.__name__}.{name}"
+                assert field.description or name in ("network", "method"), (
+                    f"{model.__name__}.{name}"
+                )
 
 
 @pytest.mark.parametrize(
