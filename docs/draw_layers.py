@@ -20,6 +20,7 @@ DESCRIPTIONS = {
     "cli": "the command fedcross",
     "commands": "one module per group of commands",
     "demo": "the whole path on synthetic hospitals",
+    "api": "what import fedcross offers",
     "study": "compare methods, loss landscape, report of a data check",
     "federate": "engines: local, NVIDIA FLARE; startup kits, privacy",
     "train": "configuration, data, run folder, training step, evaluation",

@@ -15,11 +15,11 @@ NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def weighted_mean(states: Iterable[tuple[float, State]]) -> dict[str, Tensor]:
-    r"""Return the mean of models, :math:`\sum_k n_k w_k / \sum_k n_k`.
+    r"""Return the weighted mean, :math:`\sum_k n_k w_k / \sum_k n_k`.
 
     McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
-    AISTATS 2017. It is a running mean in float64, so that only one state is in memory at a time; the mean of
-    equal states is exactly that state.
+    AISTATS 2017. It is a running mean in float64, so that only one state is in memory at a time;
+    the mean of equal states is exactly that state.
 
     Parameters
     ----------
