@@ -13,7 +13,7 @@ from torch import nn
 from fedcross.backends import choice as backends
 from fedcross.backends import compilation as conversion
 from fedcross.backends.choice import choose_backend
-from fedcross.backends.compiled_cache import CACHE_VARIABLE
+from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
 from fedcross.errors import BundleError, ConfigError, DeviceError

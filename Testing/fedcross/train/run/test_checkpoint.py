@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fedcross.errors import CheckpointError
+from fedcross.runtime.partial import PARTIAL, hidden_name
 from fedcross.strategies.member import MemberState
 from fedcross.train.run.checkpoint import Best, Checkpoint, Checkpoints, better
 
@@ -95,8 +96,9 @@ def test_when_every_round_is_damaged_that_is_said(tmp_path: Path) -> None:
 def test_what_a_crash_left_half_written_is_no_round(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
-    (tmp_path / ".round_0002.partial").mkdir()
-    (tmp_path / ".round_0002.partial" / "member_0.safetensors").write_bytes(b"half")
+    partial = hidden_name(PARTIAL, tmp_path / "round_0002")
+    partial.mkdir()
+    (partial / "member_0.safetensors").write_bytes(b"half")
     assert store.rounds() == [1]
     store.save(checkpoint(2))
     assert store.load(2).rounds_done == 2

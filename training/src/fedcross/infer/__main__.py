@@ -15,7 +15,7 @@ from fedcross.backends.choice import BACKENDS
 from fedcross.errors import ConfigError
 from fedcross.infer.answer import answer, events_on_stdout
 from fedcross.runtime.reporting import Reporter
-from fedcross.runtime.signals import terminable
+from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.uncertainty.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(
     reporter
         Who listens when `events` is off; None prints plain lines on stderr.
     """
-    with terminable():
+    with interrupt_on_terminate():
         if not events:
             return answer(lambda: request, None, reporter)
         with events_on_stdout() as json_reporter:
@@ -46,7 +46,7 @@ def run(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the child process and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with terminable():
+    with interrupt_on_terminate():
         if given[:1] == ["--worker"]:
             from fedcross.infer.worker import work
 

@@ -7,7 +7,6 @@ complete.
 """
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from fedcross.errors import OutputError
+from fedcross.runtime.atomic import scratch_folder
 from fedcross.uncertainty.measures import MEASURES
 
 SUMMARY = "summary.json"
@@ -106,18 +106,13 @@ class OutputFolder:
         try:
             # Another run that had made the folder may have removed it again.
             self._path.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._path))
-        except OSError as error:
-            raise self._failed(error) from error
-        try:
-            yield staging
-            self._move(staging)
+            with scratch_folder(self._path / SUMMARY) as staging:
+                yield staging
+                self._move(staging)
         except BrokenPipeError:
             raise  # as above
         except OSError as error:
             raise self._failed(error) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def _move(self, staging: Path) -> None:
         (self._path / SUMMARY).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """A run in TensorBoard: losses, validation, and what the members see of a case of every site."""
 
 import importlib.util
-from types import TracebackType
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ FOLDER = "tensorboard"
 SHOWN_DEVIATIONS = 2.5  # from black to white, of the z-scores
 
 
-class Board:
+class Board(AbstractContextManager["Board"]):
     """Writes for TensorBoard, in the run's folder ``tensorboard``.
 
     Parameters
@@ -41,17 +41,9 @@ class Board:
         self._round = 0
         self._shown: set[tuple[int, str]] = set()
         self._writer = SummaryWriter(str(run.path / FOLDER))
+        run.listeners.append(self._hear)
 
-    def __enter__(self) -> Self:
-        self._run.listeners.append(self._hear)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._run.listeners.remove(self._hear)
         self._writer.close()
 

@@ -8,9 +8,9 @@ and ``average_0.safetensors ...`` where the members' own averages predict. The l
 best one are kept.
 """
 
+import errno
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from fedcross.errors import CheckpointError
-from fedcross.runtime.atomic import sync_folder, write_through
+from fedcross.runtime.atomic import atomic_folder
 from fedcross.strategies.member import MemberState
 
 KEPT = 2
@@ -98,22 +98,14 @@ class Checkpoints:
             If it cannot be written, for instance because the disk is full; earlier rounds are
             unharmed.
         """
-        final = self._path(checkpoint.rounds_done)
-        partial = final.with_name(f".{final.name}.partial")
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+        with atomic_folder(
+            self._path(checkpoint.rounds_done),
+            durable=True,
+            error_class=CheckpointError,
+            subject=f"The checkpoint of round {checkpoint.rounds_done}",
+            hint="Earlier rounds are safe: make room and use --resume.",
+        ) as partial:
             _write(partial, checkpoint)
-            shutil.rmtree(final, ignore_errors=True)  # only ever a damaged one
-            os.rename(partial, final)
-            sync_folder(self.folder)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(
-                f"The checkpoint of round {checkpoint.rounds_done} cannot be written: {reason}.",
-                "Earlier rounds are safe: make room and use --resume.",
-            ) from error
         best = checkpoint.best.round if checkpoint.best else None
         for number in self.rounds():
             if number != best and number <= checkpoint.rounds_done - KEPT:
@@ -181,15 +173,16 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         "members": members,
         "averages": averages,
     }
-    write_through(folder / _STATE, json.dumps(state, indent=2).encode("utf-8"))
-    sync_folder(folder)
+    (folder / _STATE).write_bytes(json.dumps(state, indent=2).encode("utf-8"))
 
 
 def _write_member(folder: Path, kind: str, member: MemberState) -> dict[str, str]:
     name = f"{kind}_{member.index}.safetensors"
-    safetensors.torch.save_file(member.to_tensors(), folder / name)
-    with (folder / name).open("r+b") as file:  # Windows flushes only what can be written
-        os.fsync(file.fileno())
+    try:
+        safetensors.torch.save_file(member.to_tensors(), folder / name)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from error
+    with (folder / name).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": name, "sha256": digest}
 

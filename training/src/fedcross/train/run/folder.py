@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from fedcross.errors import CheckpointError, ConfigError
-from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.atomic import make_folder, write_atomically
 from fedcross.runtime.lock import folder_lock
+from fedcross.runtime.partial import remove_all_hidden
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.schedule import Schedule
 from fedcross.train.config.configuration import (
@@ -92,7 +93,11 @@ class RunFolder:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a record, whole or not at all."""
-        write_atomically(self.path / name, json.dumps(content, indent=2).encode("utf-8") + b"\n")
+        self._write(name, json.dumps(content, indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        data = text.encode("utf-8")
+        write_atomically(self.path / name, data, durable=True, error_class=CheckpointError)
 
     def record_plan(
         self, splits: Mapping[str, Mapping[str, Sequence[str]]], schedule: Schedule | None
@@ -159,7 +164,7 @@ class RunFolder:
         """Drop the lines of rounds that were not finished, and a line cut short."""
         if (self.path / METRICS).is_file():
             kept = [json.dumps(x) + "\n" for x in self.metrics() if x["round"] <= rounds_done]
-            write_atomically(self.path / METRICS, "".join(kept).encode("utf-8"))
+            self._write(METRICS, "".join(kept))
 
 
 @contextmanager
@@ -175,13 +180,10 @@ def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[Ru
     run = RunFolder(path)
     if resume and not run.exists:
         raise CheckpointError(f"There is no run in {path.name} to resume.")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"The run folder {path.name} cannot be made: {error.strerror}."
-        ) from error
+    make_folder(path, error_class=CheckpointError, subject=f"The run folder {path.name}")
     with folder_lock(path / LOCK):
+        for folder in (path, run.checkpoints.folder):
+            remove_all_hidden(folder)
         if resume:
             _check_same(config_values(run.configuration()), config_values(config), path)
         else:

@@ -1,20 +1,17 @@
 """A run while it is under way: ``status.json`` for people, ``train.log``, and TensorBoard if wanted."""
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
 from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.memory import resident_bytes
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.checkpoint import Best, better
@@ -66,14 +63,8 @@ class Watch(AbstractContextManager["Watch"]):
             self._hear(figures)
         run.listeners.append(self._hear)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self._run.listeners.remove(self._hear)
         ending = FINISHED if kind is None else STOPPED if kind is KeyboardInterrupt else FAILED
@@ -131,7 +122,8 @@ class Watch(AbstractContextManager["Watch"]):
         elapsed = _span(self._written - self._began)
         told = {**self._status, "updated": _now(), "elapsed": elapsed, "memory_mb": memory_mb()}
         text = json.dumps(told, indent=2) + "\n"
-        write_atomically(self._run.path / STATUS, text.encode("utf-8"), durable=False)
+        path = self._run.path / STATUS
+        write_atomically(path, text.encode("utf-8"), error_class=CheckpointError)
 
     def _note(self, message: str) -> None:
         try:
@@ -144,12 +136,10 @@ class Watch(AbstractContextManager["Watch"]):
 def memory_mb() -> dict[str, int]:
     """Memory that this process holds now, in MB (10^6 bytes), as far as the system tells.
 
-    ``process`` is on Linux only; ``gpu`` is what PyTorch's tensors take of the GPU in use.
+    ``process`` is its resident memory, see `resident_bytes`; ``gpu`` is what PyTorch's tensors take of
+    the GPU in use.
     """
-    held = {}
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        held["process"] = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
+    held = {"process": resident_bytes() // 10**6}
     if torch.cuda.is_available():
         held["gpu"] = torch.cuda.memory_allocated() // 10**6
     return held
