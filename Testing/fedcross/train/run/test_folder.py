@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import CheckpointError
+from fedcross.runtime.partial import PARTIAL, hidden_name
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.folder import RunFolder, open_run
 
@@ -39,6 +40,22 @@ def test_the_lock_of_a_dead_process_is_no_hindrance(config: TrainingConfig, run_
     (run_path / "run.lock").write_text(f"{os.getpid()}\n", encoding="ascii")
     with open_run(run_path, config, resume=False) as run:
         assert run.exists
+
+
+def test_what_a_killed_process_left_half_written_does_not_hinder_a_run(
+    config: TrainingConfig, run_path: Path
+) -> None:
+    run_path.mkdir()
+    hidden_name(PARTIAL, run_path / "config.json").touch()
+    with open_run(run_path, config, resume=False) as run:
+        assert run.exists
+    hidden_name(PARTIAL, run_path / "checkpoints" / "round_0001").mkdir(parents=True)
+    with open_run(run_path, config, resume=True) as run:
+        assert sorted(path.name for path in run_path.rglob("*")) == [
+            "checkpoints",
+            "config.json",
+            "run.lock",
+        ]
 
 
 def test_an_existing_run_is_not_overwritten(config: TrainingConfig, run_path: Path) -> None:
