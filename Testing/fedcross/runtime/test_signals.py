@@ -14,13 +14,17 @@ def test_a_request_to_terminate_interrupts_the_block_and_the_old_handler_is_back
 
 
 def test_a_second_request_does_not_interrupt_the_cleaning_up() -> None:
-    cleaned_up = False
-    with pytest.raises(KeyboardInterrupt), interrupt_on_terminate():
+    cleaned_up = []
+
+    def work() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             signal.raise_signal(signal.SIGTERM)
-            cleaned_up = True
+            cleaned_up.append(True)
+
+    with pytest.raises(KeyboardInterrupt), interrupt_on_terminate():
+        work()
     assert cleaned_up
 
 

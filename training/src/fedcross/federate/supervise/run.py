@@ -95,6 +95,8 @@ class SupervisedRun:
         ------
         ConfigError
             If the folder holds another run, or a site's name cannot be that of a kit.
+        CheckpointError
+            If the folder cannot be written.
         """
         for site in config.sites:
             if not SITE_PATTERN.fullmatch(site.name):
