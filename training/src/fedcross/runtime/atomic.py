@@ -146,7 +146,7 @@ def atomic_folder(
         An `error_class`, instead of an `OSError` in the block or here: the folder cannot be written,
         or `replace` is false and it exists.
     """
-    with _translate_errors(subject or path.name, error_class, hint):
+    with _translate_errors(subject or path.name or str(path), error_class, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(path) as partial:
             yield partial
