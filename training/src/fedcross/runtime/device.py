@@ -64,7 +64,7 @@ def resolve_precision(
     Parameters
     ----------
     name
-        A `PrecisionChoice`.
+        One of `PRECISION_CHOICES`.
     device
         Device that computes. A CPU can compute with every precision, with some of them slowly.
     on_gpu
@@ -73,7 +73,7 @@ def resolve_precision(
     Raises
     ------
     ConfigError
-        If the name is not a `PrecisionChoice`.
+        If the name is not one of `PRECISION_CHOICES`.
     DeviceError
         If the GPU has no hardware for this precision.
     """
@@ -96,7 +96,7 @@ def check_precision(name: str) -> None:
     Raises
     ------
     ConfigError
-        If it is not a `PrecisionChoice`.
+        If it is not one of `PRECISION_CHOICES`.
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")

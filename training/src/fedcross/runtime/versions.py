@@ -1,4 +1,4 @@
-"""Versions of the packages with which a bundle or a result is made."""
+"""Which packages made a bundle or a result."""
 
 from importlib import metadata
 
@@ -6,11 +6,11 @@ _REPORTED = ("fedcross", "torch", "monai", "numpy", "SimpleITK", "safetensors")
 
 
 def package_versions() -> dict[str, str]:
-    """Return package name to installed version, without the packages that have no metadata."""
+    """Return the installed versions of the packages that decide a result; absent ones left out."""
     versions = {}
     for name in _REPORTED:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # such as fedcross itself where it is installed as a part of the Slicer module
+            continue  # inside Slicer the package lies beside the module and has no metadata
     return versions
