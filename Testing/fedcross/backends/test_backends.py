@@ -13,7 +13,6 @@ from torch import nn
 from fedcross.backends import choice as backends
 from fedcross.backends import compilation as conversion
 from fedcross.backends.choice import choose_backend
-from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
 from fedcross.errors import BundleError, ConfigError, DeviceError
@@ -26,6 +25,7 @@ from fedcross.model.architecture import (
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.patches.placement import Box
 from fedcross.patches.sliding_window import blend_patches
+from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from lived_in_networks import lived_in
 
 PATCH = (32, 64, 48)  # (z, y, x): not the size that members are traced with when they are converted

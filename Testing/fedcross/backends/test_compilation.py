@@ -7,9 +7,9 @@ import pytest
 
 from fedcross.backends import compilation as conversion
 from fedcross.backends.compilation import compiled_member
-from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
+from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from fedcross.runtime.device import Precision
 
 pytest.importorskip("openvino")

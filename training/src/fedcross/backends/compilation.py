@@ -13,9 +13,10 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from fedcross.backends.compiled_cache import cache_folder, keep, read
+from fedcross.backends.compiled_cache import keep, read
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
+from fedcross.runtime.cache_folder import cache_folder
 from fedcross.runtime.device import Precision, is_x86
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision)
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINT[precision],
     }
-    place = cache_folder() / _name(core, bundle, precision) / f"member_{index}"
+    place = cache_folder() / "openvino" / _name(core, bundle, precision) / f"member_{index}"
     member = bundle.manifest.members[index].sha256
     kept = read(place, member)
     if kept is not None:

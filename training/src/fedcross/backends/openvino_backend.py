@@ -10,7 +10,7 @@ from fedcross.backends.compilation import compiled_member, openvino
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.patches.predictor import PatchPredictor
-from fedcross.runtime.device import Precision, finite
+from fedcross.runtime.device import Precision, check_finite
 
 
 class OpenVINOBackend:
@@ -72,14 +72,14 @@ class OpenVINOPredictor:
         Raises
         ------
         PrecisionError, BundleError
-            If they are not finite, see `fedcross.runtime.device.finite`.
+            If they are not finite, see `fedcross.runtime.device.check_finite`.
         """
         if self._request is None:
             self._request = self._compiled.create_infer_request()
         self._request.infer([patch[None, None]], share_inputs=True)
         # A copy: the request writes its next result to the same place.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
-        return softmax(finite(logits, self._precision) / np.float32(self._temperature))
+        return softmax(check_finite(logits, self._precision) / np.float32(self._temperature))
 
     def release_memory(self) -> None:
         """Let go of the memory for a patch's features, several times that of the weights."""

@@ -19,8 +19,8 @@ from fedcross.patches.placement import Start
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.device import (
     Precision,
+    check_finite,
     describe_device,
-    finite,
     is_x86,
     resolve_precision,
 )
@@ -112,7 +112,7 @@ class TorchPredictor:
         DeviceError
             If the memory does not suffice.
         PrecisionError, BundleError
-            If it is not finite, see `fedcross.runtime.device.finite`.
+            If it is not finite, see `fedcross.runtime.device.check_finite`.
         """
         with self._context():
             return self._on_host(self._probabilities(patch))
@@ -127,7 +127,7 @@ class TorchPredictor:
         return logits.softmax(dim=1)[0]
 
     def _on_host(self, probabilities: Tensor) -> NDArray[np.float32]:
-        return finite(probabilities.cpu().numpy(), self._precision)
+        return check_finite(probabilities.cpu().numpy(), self._precision)
 
     @contextmanager
     def _context(self) -> Iterator[None]:

@@ -19,10 +19,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import pack_parts, unpack_archive
@@ -30,7 +30,7 @@ from fedcross.model.card import LICENSE_TEXT, model_card
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA, check_manifest, read_manifest
 from fedcross.model.monai_files import inference_config, metadata
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder, scratch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 PARTS = ("LICENSE", "configs", "docs", "models")
 
 
-class Bundle:
+class Bundle(AbstractContextManager["Bundle"]):
     """An opened bundle: its manifest checked, its members loaded and checked one at a time.
 
     A context manager: leaving it removes what a zip was unpacked to.
@@ -60,15 +60,7 @@ class Bundle:
         self.sha256 = identity(manifest)
         self._temporary = temporary
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -149,7 +141,7 @@ def write_bundle(
         for index, (data, (site, rounds)) in enumerate(zip(encoded, trails, strict=True))
     ]
     final = check_manifest(fields)
-    with new_folder(path) as partial:
+    with atomic_folder(path) as partial:
         _write_parts(partial, final, encoded, members, license_text)
     return Bundle(path, final)
 
@@ -230,9 +222,7 @@ def unpack_bundle(zip_path: Path, path: Path) -> Bundle:
         raise OutputError(f"{path} exists.", "Choose a new folder.")
     if not zip_path.is_file():
         raise BundleError(f"There is no zip at {zip_path}.")
-    with new_folder(path) as partial, TemporaryDirectory(dir=path.parent) as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
+    with atomic_folder(path, replace=False) as partial, scratch_folder(path) as unpacked:
         unpack_archive(zip_path, unpacked)
         found = _bundle_in(unpacked)
         manifest = read_manifest(found, zip_path.name)

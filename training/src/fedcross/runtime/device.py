@@ -1,6 +1,6 @@
-"""Which processor PyTorch runs the networks on, and with which numbers.
+"""The device and the precision with which the networks are computed.
 
-PyTorch is imported where it is asked: the names here are needed without it, too.
+PyTorch is imported in the functions that need it, so that this module can be imported without it.
 """
 
 import platform
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
     import torch
 
 _USE_CPU = "Use --device cpu."
-_FIRST_WITH: dict[Precision, int] = {"fp16": 7, "bf16": 8}
-"""Generation of NVIDIA's GPUs that first multiplies such matrices in hardware."""
+_FIRST_CAPABILITY: dict[Precision, int] = {"fp16": 7, "bf16": 8}
+"""First compute capability (major number) of NVIDIA GPUs that multiply such matrices in hardware."""
 
 
 def resolve_device(name: str) -> "torch.device":
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that is there.
+    """Return the device with a name.
 
-    ``auto`` is the first CUDA device, or else the CPU.
+    Parameters
+    ----------
+    name
+        ``cpu``, ``cuda`` (the first GPU), ``cuda:N``, or ``auto``: the first GPU if there is one,
+        else the CPU.
 
     Raises
     ------
     DeviceError
-        If the name is not one of these, or there is no such device.
+        If the name is not one of these, or this machine has no such device.
     """
     import torch
 
@@ -53,24 +57,23 @@ def resolve_device(name: str) -> "torch.device":
 def resolve_precision(
     name: str, device: "torch.device", *, on_gpu: Precision = "bf16"
 ) -> Precision:
-    """Turn ``auto`` or a precision into the numbers that PyTorch computes with on `device`.
+    """Return the precision with which PyTorch computes on a device.
 
     Parameters
     ----------
     name
         One of `PRECISION_CHOICES`.
     device
-        Where. A GPU does without numbers that it has no hardware for; a CPU computes with all of them,
-        some slowly.
+        Device that computes. A CPU can compute with every precision, with some of them slowly.
     on_gpu
-        What ``auto`` is on a GPU that has it; it is fp32 elsewhere.
+        Meaning of ``auto`` on a GPU that has hardware for it. Elsewhere ``auto`` means fp32.
 
     Raises
     ------
     ConfigError
-        If the name is not one of these.
+        If the name is not one of `PRECISION_CHOICES`.
     DeviceError
-        If the GPU has no hardware for them.
+        If the GPU has no hardware for this precision.
     """
     check_precision(name)
     if device.type != "cuda":
@@ -78,7 +81,7 @@ def resolve_precision(
     import torch
 
     wanted = on_gpu if name == "auto" else cast(Precision, name)
-    if wanted == "fp32" or torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH[wanted]:
+    if wanted == "fp32" or torch.cuda.get_device_capability(device)[0] >= _FIRST_CAPABILITY[wanted]:
         return wanted
     if name != "auto":
         raise DeviceError(f"This GPU does not compute with {name}.", "Use --precision fp32.")
@@ -86,29 +89,36 @@ def resolve_precision(
 
 
 def check_precision(name: str) -> None:
-    """Refuse a name that is no precision.
+    """Check the name of a precision.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If it is not one of `PRECISION_CHOICES`.
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
 
 
-def finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """Return what a member says, which `precision` may have been too small for.
+def check_finite(values: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+    """Return a member's output if all its values are finite.
+
+    Parameters
+    ----------
+    values
+        Logits or probabilities, any shape.
+    precision
+        Precision with which they were computed.
 
     Raises
     ------
     PrecisionError
-        If it is not finite, and might be in fp32.
+        If a value is not finite and `precision` is not fp32, in which it might be.
     BundleError
-        If it is not finite.
+        If a value is not finite in fp32.
     """
-    if np.isfinite(said).all():
-        return said
+    if np.isfinite(values).all():
+        return values
     if precision == "fp32":
         raise BundleError("This bundle's networks compute numbers that are not finite.")
     raise PrecisionError(
@@ -117,12 +127,12 @@ def finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float3
 
 
 def is_x86() -> bool:
-    """Whether the CPU is of the kind on which it was measured what makes networks faster."""
+    """Return whether the CPU is an x86-64 one, for which the rewriting of networks was measured."""
     return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def describe_device(device: "torch.device") -> str:
-    """Return `device` in words, for people."""
+    """Return a device's name for people, such as ``CPU, 4 threads``."""
     import torch
 
     if device.type == "cuda":

@@ -4,15 +4,13 @@ The format: https://teem.sourceforge.net/nrrd/format.html.
 """
 
 import gzip
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.errors import OutputError
+from fedcross.runtime.atomic import atomic_file
 from fedcross.volumes.grid import Grid
 
 _COMPRESSION = 4  # of 9: more takes longer and saves next to nothing on label maps
@@ -45,22 +43,12 @@ def write_layered(
     OutputError
         If it cannot be written.
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        with partial.open("wb") as raw:
-            raw.write(_header(layers, grid, fields).encode())
-            # No name and no time: equal contents are equal bytes.
-            with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
-                for layered in slices:
-                    packed.write(np.ascontiguousarray(np.moveaxis(layered, 0, -1)).data)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path.name} cannot be written.", "Check the folder's permissions and free space."
-        ) from error
-    finally:
-        with suppress(OSError):  # nothing to remove, or no way to
-            partial.unlink()
+    with atomic_file(path) as raw:
+        raw.write(_header(layers, grid, fields).encode())
+        # No name and no time: equal contents are equal bytes.
+        with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
+            for layered in slices:
+                packed.write(np.ascontiguousarray(np.moveaxis(layered, 0, -1)).data)
 
 
 def _header(layers: int, grid: Grid, fields: Mapping[str, str]) -> str:

@@ -7,14 +7,15 @@ paths often hold patients' names.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from fedcross.errors import DataError, OutputError
+from fedcross.errors import DataError
+from fedcross.runtime.atomic import atomic_path
 from fedcross.volumes.nifti import inspect
 
 MAX_VOXELS = 2**30
@@ -116,19 +117,11 @@ def write_volume(image: sitk.Image, path: Path) -> None:
     OutputError
         If it cannot be written.
     """
-    # The suffix picks the format, so the temporary name goes in front of it.
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with without_warnings():
+    with without_warnings(), atomic_path(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True)
-            partial.replace(path)
-        except (RuntimeError, OSError) as error:
-            raise OutputError(
-                f"{path.name} cannot be written.", "Check the folder's permissions and free space."
-            ) from error
-        finally:
-            with suppress(OSError):  # nothing to remove, or no way to
-                partial.unlink()
+        except RuntimeError as error:
+            raise OSError from error  # the text of ITK's error quotes whole paths
 
 
 @contextmanager
