@@ -7,6 +7,7 @@
     segmentFolder("/data/volumes", "/data/bundle.zip", "/data/results")
 """
 
-from FedCrossSlicerLib.tasks.folder import Options, Row, segmentFolder
+from FedCrossSlicerLib.child.request import Options
+from FedCrossSlicerLib.tasks.folder import Row, segmentFolder
 
 __all__ = ["Options", "Row", "segmentFolder"]

@@ -9,6 +9,7 @@
     result = segmentSequence(FedCrossSlicerLogic(), volume, "/data/bundle.zip")
 """
 
-from FedCrossSlicerLib.tasks.sequence import Options, segmentSequence
+from FedCrossSlicerLib.child.request import Options
+from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
 __all__ = ["Options", "segmentSequence"]

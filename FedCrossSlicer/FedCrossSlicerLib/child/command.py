@@ -31,12 +31,11 @@ def childEnvironment() -> dict[str, str]:
     }
 
 
-def noWindowFlags() -> dict[str, int]:
-    """Return arguments for `subprocess` that stop Windows from opening a console window.
-
-    On other systems the dictionary is empty.
-    """
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {}
+def noWindowFlag() -> int:
+    """Return `creationflags` for `subprocess` that stop Windows from opening a console window."""
+    if sys.platform == "win32":
+        return subprocess.CREATE_NO_WINDOW
+    return 0
 
 
 def packageFolder() -> Path:

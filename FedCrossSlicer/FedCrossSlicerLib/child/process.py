@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import noWindowFlags
+from FedCrossSlicerLib.child.command import noWindowFlag
 from FedCrossSlicerLib.errors import InferenceError
 
 LOG_LINES = 200
@@ -212,7 +212,7 @@ def _newProcessGroup() -> dict[str, Any]:
 def _killTree(child: "subprocess.Popen[str]") -> None:
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(child.pid), "/T", "/F"]
-        subprocess.run(command, capture_output=True, check=False, **noWindowFlags())
+        subprocess.run(command, capture_output=True, check=False, creationflags=noWindowFlag())
         return
     try:
         os.killpg(child.pid, signal.SIGKILL)

@@ -13,7 +13,12 @@ from FedCrossSlicerLib.display.surface import hideSurface, showSurface
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLColorNode, vtkMRMLSliceCompositeNode, vtkMRMLVolumeNode
+    from slicer import (
+        vtkMRMLColorNode,
+        vtkMRMLScalarVolumeNode,
+        vtkMRMLSliceCompositeNode,
+        vtkMRMLVolumeNode,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,12 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
     Nodes that the result does not have or that the user has deleted are skipped.
     """
     measure = options.measure if options.measure in nodes.maps else nodes.requestedMeasure
-    if nodes.heat is not None and measure in nodes.maps:
+    heat = nodes.heat
+    if heat is not None and measure in nodes.maps:
         fillHeat(nodes, measure, options.region, options.marginMm)
-        styleMap(nodes.heat, nodes.windowMax(measure), options.threshold, options.colors)
-        showLegend(nodes.heat, measure, options.heat and options.legend)
-        _overlayHeat(nodes, options)
+        styleMap(heat, nodes.windowMax(measure), options.threshold, options.colors)
+        showLegend(heat, measure, options.heat and options.legend)
+        _overlayHeat(heat, nodes.volume, options)
     showOutlines(nodes.outlines, options.members, options.envelope)
     if options.surface:
         showSurface(nodes, measure, options.colors, options.legend)
@@ -78,9 +84,10 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
         hideSurface(nodes)
 
 
-def _overlayHeat(nodes: ResultNodes, options: ViewOptions) -> None:
+def _overlayHeat(
+    heat: vtkMRMLScalarVolumeNode, volume: vtkMRMLScalarVolumeNode | None, options: ViewOptions
+) -> None:
     """Lay the heat map over its volume in the slice views that display it, or else in all of them."""
-    heat, volume = nodes.heat, nodes.volume
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     if not options.heat:
         for composite in composites:

@@ -68,8 +68,8 @@ class InputSection:
     @property
     def device(self) -> str:
         """Name of the chosen device on the command line of the child process."""
-        index = self.ui.deviceCombo.currentIndex
-        return ["auto", "cpu", *self._gpus][max(index, 0)]
+        index: int = max(self.ui.deviceCombo.currentIndex, 0)
+        return ["auto", "cpu", *self._gpus][index]
 
     @property
     def options(self) -> Options:

@@ -30,7 +30,7 @@ from FedCrossSlicerLib.tasks.sequence import SequenceTask
 from FedCrossSlicerLib.tasks.task import SegmentationTask
 
 if TYPE_CHECKING:
-    from slicer import vtkMRMLNode
+    pass
 
 
 class Panel:
@@ -60,7 +60,7 @@ class Panel:
         self.install = InstallSection(ui, self._confirm, self.devices.restart)
         self._installed = False
         self._task: SegmentationTask | SequenceTask | None = None
-        self._parameters: Parameters | None = None
+        self._parameters: Any = None  # Parameters, to which Slicer adds methods for widgets
         self._gui: Any = None
         self._observed: list[tuple[Any, int]] = []  # parameters or node, and tag of the observer
         self._timer = newTimer(self._poll)
@@ -138,7 +138,7 @@ class Panel:
         self.devices.stop()
         self.close()
 
-    def _observe(self, node: Parameters | vtkMRMLNode | None, slot: Callable[..., None]) -> None:
+    def _observe(self, node: Any, slot: Callable[..., None]) -> None:
         if node is not None:
             self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, slot)))
 
@@ -190,7 +190,8 @@ class Panel:
 
     def _currentParameters(self) -> Parameters:
         """The scene's parameters, also while another module is open."""
-        return self._parameters or self.logic.getParameterNode()
+        parameters: Parameters = self._parameters or self.logic.getParameterNode()
+        return parameters
 
     def _showError(self, error: InferenceError, log: str) -> None:
         """Show an error; if the GPU has too little memory, offer the CPU."""
@@ -208,7 +209,8 @@ class Panel:
         options, roi = replace(self.input.options, localise=parameters.localise), parameters.roi
         if parameters.allTimePoints and timePoints(volume):
             return SequenceTask(self.logic, volume, bundle, options, roi)
-        return self.logic.start(volume, bundle, options, roi)
+        task: SegmentationTask = self.logic.start(volume, bundle, options, roi)
+        return task
 
     def _endTask(self) -> SegmentationTask | SequenceTask:
         """Stop polling the task and return it."""

@@ -52,7 +52,7 @@ def readColumn(node: vtkMRMLTableNode, title: str) -> list[Any]:
 
 
 def _newColumn(title: str, values: Sequence[Any]) -> vtk.vtkAbstractArray:
-    array: Any
+    array: vtk.vtkStringArray | vtk.vtkIntArray | vtk.vtkDoubleArray
     stored: list[Any]
     if all(isinstance(value, str) for value in values):
         array, stored = vtk.vtkStringArray(), [plainText(value) for value in values]

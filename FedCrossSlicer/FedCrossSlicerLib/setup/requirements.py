@@ -8,7 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWindowFlags
+from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWindowFlag
 from FedCrossSlicerLib.errors import InstallError
 
 PROBE_TIMEOUT_S = 120
@@ -128,7 +128,7 @@ def runForJSON(command: Sequence[str]) -> dict[str, Any]:
             env=childEnvironment(),
             timeout=PROBE_TIMEOUT_S,
             check=True,
-            **noWindowFlags(),
+            creationflags=noWindowFlag(),
         )
         return dict(json.loads(finished.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

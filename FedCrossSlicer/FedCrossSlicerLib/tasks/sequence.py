@@ -69,7 +69,9 @@ class SequenceTask:
             raise ValueError("volume must be the proxy node of a sequence browser")
         self._browser, self.count = found
         self._volume = volume
-        self._start = lambda: logic.start(volume, bundle, options, roi)
+        self._start: Callable[[], SegmentationTask] = lambda: logic.start(
+            volume, bundle, options, roi
+        )
         self._failure: InferenceError | None = None
         self._tasks: list[SegmentationTask] = []
         self._startNext()
