@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from fedcross.backends import choice as backends
+from fedcross.backends import factory as backends
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
@@ -27,7 +27,7 @@ STRUCTURES = (
 )
 
 
-class Lopsided(nn.Module):
+class AsymmetricNetwork(nn.Module):
     """A network by hand: its answer depends on intensity, on neighbours on one side, and on depth.
 
     Any mix-up of axes or flips between input and output changes what it says.
@@ -95,12 +95,12 @@ def bundle(make_bundle: Callable[..., Bundle]) -> Bundle:
 
 
 @pytest.fixture
-def lopsided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every bundle's members be `Lopsided`."""
+def asymmetric_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every bundle's members be `AsymmetricNetwork`."""
     monkeypatch.setattr(
         Bundle,
         "load_member",
-        lambda self, index, device: Lopsided(index, self.manifest.architecture.classes),
+        lambda self, index, device: AsymmetricNetwork(index, self.manifest.architecture.classes),
     )
 
 

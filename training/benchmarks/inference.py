@@ -125,8 +125,8 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     from fedcross.ensemble.run import label_map
     from fedcross.model.bundle import open_bundle
     from fedcross.runtime.device import resolve_device
-    from fedcross.volumes.prepare import prepare, to_source_grid
-    from fedcross.volumes.segmentation_io import write_segmentation
+    from fedcross.volumes.prepare import prepare, resample_to_source
+    from fedcross.volumes.segmentation import write_segmentation
     from fedcross.volumes.volume_io import read_volume, write_volume
 
     opened = open_bundle(bundle)
@@ -147,7 +147,7 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     labels = prepared.source.image(label_map(mean, prepared))
     write_segmentation(labels, opened.manifest.structures, out / "segmentation.seg.nrrd")
-    write_volume(prepared.source.image(to_source_grid(std, prepared)), out / "uncertainty.nrrd")
+    write_volume(prepared.source.image(resample_to_source(std, prepared)), out / "uncertainty.nrrd")
 
 
 def run(contender: Contender, bundle: Path, image: Path, out: Path, device: str) -> Usage:

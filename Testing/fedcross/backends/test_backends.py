@@ -10,10 +10,10 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from fedcross.backends import choice as backends
 from fedcross.backends import compilation as conversion
-from fedcross.backends.choice import choose_backend
+from fedcross.backends import factory as backends
 from fedcross.backends.compiled_cache import CACHE_VARIABLE
+from fedcross.backends.factory import choose_backend
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
 from fedcross.errors import BundleError, ConfigError, DeviceError
@@ -26,7 +26,7 @@ from fedcross.model.architecture import (
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.patches.placement import Box
 from fedcross.patches.sliding_window import blend_patches
-from lived_in_networks import lived_in
+from randomised_networks import randomised_network
 
 PATCH = (32, 64, 48)  # (z, y, x): not the size that members are traced with when they are converted
 
@@ -56,7 +56,8 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
         "provenance": {"created": "2026-01-31"},
     }
     weights = [
-        deepcopy(lived_in(architecture, seed)).float().state_dict() for seed in range(members)
+        deepcopy(randomised_network(architecture, seed)).float().state_dict()
+        for seed in range(members)
     ]
     return write_bundle(path, manifest, weights)
 
@@ -130,7 +131,7 @@ def test_a_gpu_says_what_the_cpu_says(
 @pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
 def test_a_bundle_whose_numbers_are_beyond_fp32_is_refused(tmp_path: Path, name: str) -> None:
     architecture = NETWORKS[0]
-    weights = deepcopy(lived_in(architecture)).float().state_dict()
+    weights = deepcopy(randomised_network(architecture)).float().state_dict()
     weights["outconv.weight"].fill_(3e38)
     manifest = bundle_of(architecture, tmp_path / "b").manifest.model_dump(
         mode="json", exclude={"members"}
@@ -171,7 +172,7 @@ def test_blending_where_it_is_computed_gives_the_hosts_result_to_the_bit(
 
 
 def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:
-    network = fold_normalisation(deepcopy(lived_in(NETWORKS[0])))
+    network = fold_normalisation(deepcopy(randomised_network(NETWORKS[0])))
     assert not any(isinstance(module, nn.BatchNorm3d) for module in network.modules())
 
 
@@ -191,7 +192,7 @@ def test_what_is_kept_of_a_compiled_member_says_what_it_said(
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(conversion, "_compiled_anew", never)
+    monkeypatch.setattr(conversion, "_convert_and_compile", never)
     again = choose_backend("openvino", "cpu", precision).load(bundle, 0)(patch)
     assert np.array_equal(again, first)
     assert len(list(cache.rglob("member_*"))) == 1
@@ -205,7 +206,7 @@ def test_what_openvino_cannot_compute_is_said_in_a_sentence(
 
     class Unable:
         def __init__(self) -> None:
-            self._core = conversion.openvino().Core()
+            self._core = conversion.import_openvino().Core()
 
         def get_property(self, *names: str) -> object:
             return self._core.get_property(*names)
@@ -215,7 +216,7 @@ def test_what_openvino_cannot_compute_is_said_in_a_sentence(
 
     bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
     with pytest.raises(DeviceError, match="network with bf16 on this processor") as caught:
-        conversion.compiled_member(Unable(), bundle, 0, "bf16")
+        conversion.compile_member(Unable(), bundle, 0, "bf16")
     assert "--precision fp32" in caught.value.hint
     assert not list(cache.rglob("member_*"))
 

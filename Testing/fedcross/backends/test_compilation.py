@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.backends import compilation as conversion
-from fedcross.backends.compilation import compiled_member
+from fedcross.backends.compilation import compile_member
 from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
@@ -69,15 +69,15 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
         done.append((index, precision))
         return Compiled(f"{index} {precision}".encode())
 
-    monkeypatch.setattr(conversion, "_compiled_anew", make)
+    monkeypatch.setattr(conversion, "_convert_and_compile", make)
     return done
 
 
 def test_a_member_is_compiled_once(bundle: Bundle, made: list[tuple[int, Precision]]) -> None:
     core = Processor()
     for _ in range(3):
-        assert compiled_member(core, bundle, 0, "fp32").data == b"0 fp32"
-        assert compiled_member(core, bundle, 1, "fp32").data == b"1 fp32"
+        assert compile_member(core, bundle, 0, "fp32").data == b"0 fp32"
+        assert compile_member(core, bundle, 1, "fp32").data == b"1 fp32"
     assert made == [(0, "fp32"), (1, "fp32")]
     assert core.read == 4
 
@@ -86,9 +86,9 @@ def test_each_precision_is_compiled_by_itself(
     bundle: Bundle, made: list[tuple[int, Precision]]
 ) -> None:
     for _ in range(2):
-        assert compiled_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
-        assert compiled_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
-        assert compiled_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
+        assert compile_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
+        assert compile_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
+        assert compile_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
     assert made == [(0, "fp32"), (0, "bf16"), (0, "fp16")]
 
 
@@ -101,7 +101,7 @@ def test_for_another_processor_or_version_it_is_compiled_anew(
     what: str,
 ) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    compiled_member(Processor("A", "FP32"), bundle, 0, "fp32")
+    compile_member(Processor("A", "FP32"), bundle, 0, "fp32")
     other = Processor("A", "FP32")
     if what == "processor":
         other = Processor("B", "FP32")
@@ -116,8 +116,8 @@ def test_for_another_processor_or_version_it_is_compiled_anew(
             def get_version() -> str:
                 return "2099.1-123-abc"
 
-        monkeypatch.setattr(conversion, "openvino", Newer)
-    compiled_member(other, bundle, 0, "fp32")
+        monkeypatch.setattr(conversion, "import_openvino", Newer)
+    compile_member(other, bundle, 0, "fp32")
     assert made == [(0, "fp32"), (0, "fp32")]
     assert len(list(cache.rglob("member_0"))) == 2
 
@@ -125,8 +125,8 @@ def test_for_another_processor_or_version_it_is_compiled_anew(
 def test_what_openvino_refuses_to_read_is_compiled_anew(
     bundle: Bundle, made: list[tuple[int, Precision]]
 ) -> None:
-    compiled_member(Processor(), bundle, 0, "fp32")
-    assert compiled_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
+    compile_member(Processor(), bundle, 0, "fp32")
+    assert compile_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
     assert made == [(0, "fp32"), (0, "fp32")]
 
 

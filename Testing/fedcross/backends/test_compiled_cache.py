@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.backends import compiled_cache as cache
-from fedcross.backends.compiled_cache import CACHE_VARIABLE, cache_folder, keep, read
+from fedcross.backends.compiled_cache import CACHE_VARIABLE, cache_folder, read, write
 
 MEMBER = "ab" * 32
 
@@ -22,7 +22,7 @@ if sys.argv[1] == "stop while writing":
         print("writing", flush=True)
         time.sleep(600)
     cache._hashes = stop
-cache.keep(cache.cache_folder() / "bundle" / "member_0", sys.argv[2], bytes(10**6))
+cache.write(cache.cache_folder() / "bundle" / "member_0", sys.argv[2], bytes(10**6))
 print("done")
 """
 
@@ -45,7 +45,7 @@ def process(what: str = "") -> subprocess.Popen[str]:
 
 def test_what_is_kept_is_read(place: Path) -> None:
     assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
+    write(place, MEMBER, b"data")
     assert read(place, MEMBER) == b"data"
     assert [entry.name for entry in place.parent.iterdir()] == ["member_0"]
 
@@ -65,13 +65,13 @@ def test_the_folder_is_the_systems_usual_one_unless_another_is_named(
 
 def test_members_whose_files_were_swapped_are_not_taken_for_one_another(folder: Path) -> None:
     zero, one = (folder / "bundle" / f"member_{index}" for index in range(2))
-    keep(zero, MEMBER, b"zero")
-    keep(one, "cd" * 32, b"one")
+    write(zero, MEMBER, b"zero")
+    write(one, "cd" * 32, b"one")
     zero.rename(folder / "aside")
     one.rename(zero)
     (folder / "aside").rename(one)
     assert (read(zero, MEMBER), read(one, "cd" * 32)) == (None, None)
-    keep(zero, MEMBER, b"zero")
+    write(zero, MEMBER, b"zero")
     assert read(zero, MEMBER) == b"zero"  # nothing was left in its way
 
 
@@ -80,7 +80,7 @@ def test_members_whose_files_were_swapped_are_not_taken_for_one_another(folder: 
 def test_what_is_damaged_counts_as_not_there_and_can_be_kept_anew(
     place: Path, file: str, harm: str
 ) -> None:
-    keep(place, MEMBER, b"some data")
+    write(place, MEMBER, b"some data")
     path = place / file
     data = path.read_bytes()
     if harm == "gone":
@@ -88,7 +88,7 @@ def test_what_is_damaged_counts_as_not_there_and_can_be_kept_anew(
     else:
         path.write_bytes(data[:3] if harm == "cut" else data[:-1] + b"!")
     assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"some data")
+    write(place, MEMBER, b"some data")
     assert read(place, MEMBER) == b"some data"
 
 
@@ -96,7 +96,7 @@ def test_what_is_damaged_counts_as_not_there_and_can_be_kept_anew(
 def test_something_foreign_in_an_entrys_place_is_replaced(
     place: Path, tmp_path: Path, what: str
 ) -> None:
-    keep(place, MEMBER, b"data")
+    write(place, MEMBER, b"data")
     if what == "hashes of another form":
         (place / "sha256.json").write_text(json.dumps({"a": 1}))
     else:
@@ -110,7 +110,7 @@ def test_something_foreign_in_an_entrys_place_is_replaced(
         else:
             (place / "inner").mkdir(parents=True)
     assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
+    write(place, MEMBER, b"data")
     assert read(place, MEMBER) == b"data"
     if what == "link":
         assert (tmp_path / "precious" / "file").read_text() == "not ours"
@@ -124,8 +124,8 @@ def test_two_processes_may_keep_the_same_at_the_same_time(folder: Path, place: P
 
 
 def test_whoever_comes_second_throws_its_own_away(folder: Path, place: Path) -> None:
-    keep(place, MEMBER, b"first")
-    keep(place, MEMBER, b"second")
+    write(place, MEMBER, b"first")
+    write(place, MEMBER, b"second")
     assert read(place, MEMBER) == b"first"
     assert not list(folder.rglob(".partial-*"))
 
@@ -140,10 +140,10 @@ def test_a_process_killed_while_writing_leaves_nothing_that_is_read(
     killed.communicate()
     (left,) = folder.rglob(".partial-*")
     assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
+    write(place, MEMBER, b"data")
     assert left.exists()  # it might have been at work still
     os.utime(left, (10**9, 10**9))
-    keep(place.with_name("member_1"), MEMBER, b"data")
+    write(place.with_name("member_1"), MEMBER, b"data")
     assert not left.exists()
 
 
@@ -153,7 +153,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     place = cache_folder() / "bundle" / "member_0"
-    keep(place, MEMBER, b"data")
+    write(place, MEMBER, b"data")
     assert read(place, MEMBER) is None
 
 
@@ -163,7 +163,7 @@ def test_the_cache_keeps_what_was_made_last(folder: Path, monkeypatch: pytest.Mo
         (folder / name / "compiled.bin").write_bytes(bytes(100))
         os.utime(folder / name, (10**9 - age, 10**9 - age))
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
-    keep(folder / "just made" / "member_0", MEMBER, bytes(10))
+    write(folder / "just made" / "member_0", MEMBER, bytes(10))
     assert sorted(entry.name for entry in folder.iterdir()) == ["just made", "new"]
 
 
@@ -174,5 +174,5 @@ def test_other_things_in_the_folder_that_was_named_stay(
     scans.mkdir(parents=True)
     (scans / "scan.nii").write_bytes(bytes(1000))
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
-    keep(place, MEMBER, bytes(10))
+    write(place, MEMBER, bytes(10))
     assert (scans / "scan.nii").exists()

@@ -80,7 +80,7 @@ STORED = {
 }
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 @pytest.mark.parametrize("way", STORED)
 def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
     run, volume, image_path, tmp_path, way
@@ -107,7 +107,7 @@ def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
             np.testing.assert_allclose(getattr(written, field), getattr(given, field), atol=1e-6)
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_flip_that_is_not_told_changes_the_answer(run, volume, image_path, tmp_path):
     """What the test above would not notice if the network were symmetric."""
     lying = sitk.GetImageFromArray(sitk.GetArrayFromImage(volume)[:, :, ::-1])
@@ -159,7 +159,7 @@ def test_two_runs_give_the_same_bytes(run, image_path):
         assert (first.out / name).read_bytes() == (second.out / name).read_bytes()
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_the_summary_counts_what_the_files_show(run, image_path):
     result = run(image_path, save_members=True)
     summary = result.summary
@@ -276,7 +276,7 @@ def test_a_constant_volume_is_segmented(run, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 20, 24), (20, 1, 24), (20, 24, 1)])
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_volume_one_voxel_thick_is_segmented(run, tmp_path, shape):
     array = np.random.default_rng(0).random(shape).astype(np.float32)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "thin.nrrd"))

@@ -340,7 +340,7 @@ def test_only_so_many_members_are_kept(bundle, monkeypatch):
 
 def test_one_member_at_a_time_is_at_work(bundle, monkeypatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr("fedcross.backends.choice._has_openvino", lambda: True)
+    monkeypatch.setattr("fedcross.backends.factory._has_openvino", lambda: True)
     patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
     request = SegmentRequest(bundle.path, Path("v"), Path("o"), backend="openvino")
     with WarmModels() as models, models(request) as (backend, opened):

@@ -9,8 +9,8 @@ from fedcross.patches.placement import (
     SMALLEST_WEIGHT,
     gaussian_weight,
     plan_patches,
-    plan_sparsely,
-    touching,
+    plan_sparse_patches,
+    select_touching,
 )
 
 
@@ -58,12 +58,12 @@ def test_patches_that_touch_a_part_have_a_voxel_in_it() -> None:
     starts = plan_patches((4, 4, 20), (8, 8, 8), 0.5)
     assert starts == [(-2, -2, 0), (-2, -2, 4), (-2, -2, 8), (-2, -2, 12)]
     part = (slice(0, 1), slice(3, 4), slice(11, 12))
-    assert touching(starts, (8, 8, 8), part) == [(-2, -2, 4), (-2, -2, 8)]
+    assert select_touching(starts, (8, 8, 8), part) == [(-2, -2, 4), (-2, -2, 8)]
 
 
 def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
     # In plane 384 - 2 * 160 = 64 voxels are left for three gaps of 21.3, along z 8 for three of 2.7.
-    starts = plan_sparsely((72, 384, 384), (32, 160, 160), (12, 24, 24))
+    starts = plan_sparse_patches((72, 384, 384), (32, 160, 160), (12, 24, 24))
     assert len(starts) == 8
     assert sorted({z for z, _, _ in starts}) == [3, 37]
     assert sorted({y for _, y, _ in starts}) == sorted({x for _, _, x in starts}) == [21, 203]
@@ -81,7 +81,7 @@ def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
     ],
 )
 def test_a_patch_is_added_when_a_gap_would_be_too_wide(side: int, starts: list[int]) -> None:
-    found = plan_sparsely((side, 8, 8), (160, 8, 8), (24, 0, 0))
+    found = plan_sparse_patches((side, 8, 8), (160, 8, 8), (24, 0, 0))
     assert found == [(start, 0, 0) for start in starts]
 
 
@@ -89,7 +89,7 @@ def test_a_patch_is_added_when_a_gap_would_be_too_wide(side: int, starts: list[i
 def test_no_gap_is_wider_than_allowed_and_fewer_patches_would_leave_one(
     side: int, part: int, widest: float
 ) -> None:
-    starts = [z for z, _, _ in plan_sparsely((side, 4, 4), (part, 4, 4), (widest, 0, 0))]
+    starts = [z for z, _, _ in plan_sparse_patches((side, 4, 4), (part, 4, 4), (widest, 0, 0))]
     ends = [0, *(start + part for start in starts)]
     gaps = [low - end for low, end in zip([*starts, side], ends, strict=True)]
     assert max(gaps) <= widest + 1  # rounded to whole voxels

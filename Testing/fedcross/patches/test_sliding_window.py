@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fedcross.ensemble.run import blend
 from fedcross.patches import blend as blend_module
-from fedcross.patches.placement import gaussian_weight, plan_patches, touching
+from fedcross.patches.placement import gaussian_weight, plan_patches, select_touching
 from fedcross.patches.sliding_window import blend_patches, stream_patches
 from fedcross.volumes.slab import SLAB_VOXELS
 
@@ -90,7 +90,7 @@ def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, m
     needed = tuple(slice(min(c, s - 1), s) for c, s in zip(corner, shape, strict=True))
     if patch == (1, 1, 1):
         return  # one voxel is air
-    starts = touching(plan_patches(shape, patch, overlap), patch, needed)
+    starts = select_touching(plan_patches(shape, patch, overlap), patch, needed)
     how = {"patch": patch, "starts": starts, "classes": 3}
     with mock.patch.object(blend_module, "SLAB_VOXELS", most):
         slabs = [(part, p.copy()) for part, p in stream_patches(sensitive, volume, **how)]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fedcross.errors import BundleError, ConfigError, DeviceError, PrecisionError
-from fedcross.runtime.device import describe_device, finite, resolve_device, resolve_precision
+from fedcross.runtime.device import check_finite, describe_device, resolve_device, resolve_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -83,12 +83,12 @@ def test_another_precision_is_refused():
 
 def test_numbers_that_are_not_finite_are_told_apart_by_whether_fp32_might_help():
     fine = np.float32([0, 0.5, 1])
-    assert finite(fine, "fp16") is fine
+    assert check_finite(fine, "fp16") is fine
     for bad in (np.nan, np.inf):
         with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
-            finite(np.float32([0, bad]), "fp16")
+            check_finite(np.float32([0, bad]), "fp16")
         with pytest.raises(BundleError, match="not finite"):
-            finite(np.float32([0, bad]), "fp32")
+            check_finite(np.float32([0, bad]), "fp32")
 
 
 def test_a_device_is_described_for_people(monkeypatch):

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes import prepare as preprocess
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.prepare import prepare, to_source_grid, zscore
+from fedcross.volumes.prepare import prepare, resample_to_source, zscore
 from fedcross.volumes.preprocessing import Preprocessing
 
 
@@ -80,7 +80,7 @@ def test_the_networks_grid_agrees_with_simpleitks_interpolation(volume, blobs):
 def test_the_way_back_agrees_with_simpleitks_interpolation(volume):
     stored = sitk.DICOMOrient(volume, "PIR")
     prepared = prepare(stored, wanted(0.7, 1.4, 2.0))
-    back = to_source_grid(prepared.array, prepared)
+    back = resample_to_source(prepared.array, prepared)
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
             prepared.grid.image(prepared.array),
@@ -109,7 +109,7 @@ def test_the_way_a_volume_is_stored_does_not_reach_the_networks(volume, letters,
 def test_without_resampling_there_and_back_is_the_identity(volume):
     stored = sitk.DICOMOrient(volume, "SAR")
     prepared = prepare(stored, wanted(1.1, 0.9, 2.5))
-    back = to_source_grid(prepared.array, prepared)
+    back = resample_to_source(prepared.array, prepared)
     np.testing.assert_array_equal(back, zscore(sitk.GetArrayFromImage(stored)))
 
 
@@ -118,7 +118,7 @@ def test_a_straight_ramp_survives_there_and_back_inside(volume):
     ramp = sitk.GetImageFromArray((3 * z + 2 * y + x).astype(np.float32))
     ramp.CopyInformation(volume)
     prepared = prepare(ramp, wanted(1.6, 1.2, 1.7))
-    back = to_source_grid(prepared.array, prepared)
+    back = resample_to_source(prepared.array, prepared)
     core = (slice(2, -2),) * 3
     np.testing.assert_allclose(back[core], zscore(3 * z + 2 * y + x)[core], atol=1e-4)
 
@@ -132,7 +132,7 @@ def test_an_oblique_remainder_stays():
         prepared.grid.direction, (cosine, -sine, 0, sine, cosine, 0, 0, 0, 1), atol=1e-12
     )
     np.testing.assert_array_equal(
-        to_source_grid(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image))
+        resample_to_source(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image))
     )
 
 
@@ -142,7 +142,9 @@ def test_a_volume_one_voxel_thick_can_be_prepared_and_brought_back():
     prepared = prepare(image, wanted(1, 1, 1))
     assert prepared.array.shape == (5, 12, 10)
     np.testing.assert_allclose(
-        to_source_grid(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image)), atol=1e-6
+        resample_to_source(prepared.array, prepared),
+        zscore(sitk.GetArrayFromImage(image)),
+        atol=1e-6,
     )
 
 

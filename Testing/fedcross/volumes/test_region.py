@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from fedcross.errors import ConfigError, DataError
 from fedcross.infer.segment import SegmentRequest, segment
 from fedcross.model.bundle import Bundle
-from fedcross.patches.placement import plan_patches, touching
+from fedcross.patches.placement import plan_patches, select_touching
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.reporting import NullReporter
 from fedcross.volumes.grid import Grid
@@ -101,7 +101,7 @@ def test_only_the_patches_that_touch_what_is_needed_are_computed() -> None:
 def test_padding_around_a_small_volume_counts_when_patches_are_chosen() -> None:
     needed = (slice(0, 2), slice(0, 2), slice(0, 2))
     starts = plan_patches((4, 4, 40), (8, 8, 8), 0.5)
-    assert touching(starts, (8, 8, 8), needed) == [(-2, -2, 0)]
+    assert select_touching(starts, (8, 8, 8), needed) == [(-2, -2, 0)]
 
 
 @pytest.mark.parametrize("axes", [IDENTITY, TURNED])

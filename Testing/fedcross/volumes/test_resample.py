@@ -71,9 +71,9 @@ def test_a_part_is_that_part_of_the_whole_bit_for_bit(old, new, scale, cut):
     values = np.random.default_rng(0).random(old, dtype=np.float32)
     sampling = Sampling(old, new, scale)
     every = slice(0, new[0])
-    whole = sampling(values[sampling.reach(every)], every)
+    whole = sampling(values[sampling.source_slices(every)], every)
     for part in (slice(0, min(cut, new[0] - 1) + 1), slice(min(cut, new[0] - 1), new[0])):
-        assert np.array_equal(sampling(values[sampling.reach(part)], part), whole[part])
+        assert np.array_equal(sampling(values[sampling.source_slices(part)], part), whole[part])
     assert np.array_equal(resample_linear(values, new, scale), whole)
 
 

@@ -25,7 +25,7 @@ from fedcross.model.architecture import (
     SegResNetArchitecture,
     UNetArchitecture,
 )
-from lived_in_networks import lived_in
+from randomised_networks import randomised_network
 
 Triple = tuple[int, int, int]
 
@@ -89,9 +89,9 @@ def test_the_composed_kernel_by_hand() -> None:
     #   -1: 10 * 3   0: 10 * 2 + 1 * 3   1: 10 * 1 + 1 * 2   2: 1 * 1
     # The bias is 100 at 0 and at 1: 100 * 3, 100 * (2 + 3), 100 * (1 + 2), 100 * 1.
     join = by_hand()
-    assert join.of_low[0].flatten().tolist() == [30, 23, 12, 1]
-    assert join.of_low[1].flatten().tolist() == [300, 500, 300, 100]
-    assert join.of_skip.flatten().tolist() == [5000, 0, 0]
+    assert join.low_weight[0].flatten().tolist() == [30, 23, 12, 1]
+    assert join.low_weight[1].flatten().tolist() == [300, 500, 300, 100]
+    assert join.skip_weight.flatten().tolist() == [5000, 0, 0]
 
 
 def test_the_bias_of_the_transposed_convolution_ends_where_the_volume_does() -> None:
@@ -101,7 +101,7 @@ def test_the_bias_of_the_transposed_convolution_ends_where_the_volume_does() -> 
     low = torch.tensor([1, 2]).double()[None, None, None, None]
     skip = torch.tensor([1, 2, 3, 4]).double()[None, None, None, None]
     join = by_hand()
-    assert join.enlarged(low).flatten().tolist() == [523, 672, 647, 324]
+    assert join.upsample(low).flatten().tolist() == [523, 672, 647, 324]
     assert join(skip, low).flatten().tolist() == [523.5, 5672.5, 10647.5, 15324.5]
 
 
@@ -149,7 +149,7 @@ def test_the_composed_convolution_is_the_one_after_the_other(
 
 @pytest.mark.parametrize("architecture", [*U_NETS, *DYN_U_NETS], ids=lambda a: f"{a.name}-{a.norm}")
 def test_a_composed_network_is_the_same_function(architecture: Architecture) -> None:
-    network, x = lived_in(architecture), image_for(architecture, images=2)
+    network, x = randomised_network(architecture), image_for(architecture, images=2)
     expected = network(x)
     assert expected.std() > 0.1  # the network says something
     assert (composed(network)(x) - expected).abs().max() < 1e-10
@@ -157,7 +157,7 @@ def test_a_composed_network_is_the_same_function(architecture: Architecture) -> 
 
 @pytest.mark.parametrize("architecture", [*U_NETS, *DYN_U_NETS], ids=lambda a: f"{a.name}-{a.norm}")
 def test_a_composed_network_rounds_no_worse_in_float32(architecture: Architecture) -> None:
-    network, x = lived_in(architecture), image_for(architecture)
+    network, x = randomised_network(architecture), image_for(architecture)
     truth = network(x)
     single = deepcopy(network).float()
     apart, together = ((net(x.float()) - truth).abs() for net in (single, composed(single)))
@@ -169,13 +169,13 @@ def test_a_composed_network_rounds_no_worse_in_float32(architecture: Architectur
 def test_nothing_is_enlarged_in_a_composed_u_net_before_it_is_convolved(
     architecture: Architecture,
 ) -> None:
-    network = composed(lived_in(architecture))
+    network = composed(randomised_network(architecture))
     assert isinstance(network, ComposedUNet)
     assert not any(isinstance(module, nn.ConvTranspose3d) for module in network.modules())
 
 
 def test_features_are_laid_beside_one_another_no_more() -> None:
-    network, x = lived_in(U_NETS[0]), image_for(U_NETS[0])
+    network, x = randomised_network(U_NETS[0]), image_for(U_NETS[0])
     with Concatenations() as before:
         network(x)
     # At 6, 12, 24 and 48 slices: as many channels from the skip connection as from below.
@@ -201,7 +201,7 @@ def test_features_are_laid_beside_one_another_no_more() -> None:
 def test_a_composed_dynunet_lays_nothing_beside_its_skip_connections(
     architecture: Architecture,
 ) -> None:
-    network, x = lived_in(architecture), image_for(architecture)
+    network, x = randomised_network(architecture), image_for(architecture)
     levels = len(architecture.filters)
     with Concatenations() as before:
         network(x)
@@ -249,7 +249,7 @@ def test_pytorch_counts_the_same_multiplications(
     voxels = prod(4 * s for s in stride)
     assert multiplications(lambda: of_up(up(x))) == apart * voxels
     join = JoinedConvolution(up, of_both, skip_first=False)
-    assert multiplications(lambda: join.enlarged(x)) == at_once * voxels
+    assert multiplications(lambda: join.upsample(x)) == at_once * voxels
 
 
 def test_a_pair_that_does_not_pay_stays_as_it_is() -> None:
@@ -258,7 +258,7 @@ def test_a_pair_that_does_not_pay_stays_as_it_is() -> None:
     architecture = DynUNetArchitecture(
         filters=(4, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
     )
-    network, x = lived_in(architecture), image_for(architecture)
+    network, x = randomised_network(architecture), image_for(architecture)
     assert [up.conv_block.conv1.conv.out_channels for up in ups_of(network)] == [16, 4]
     result = composed(network)
     assert [up.conv_block.conv1.conv.out_channels for up in ups_of(result)] == [4]
@@ -267,7 +267,7 @@ def test_a_pair_that_does_not_pay_stays_as_it_is() -> None:
 
 def test_a_network_without_such_pairs_is_returned_as_it_is() -> None:
     architecture = SegResNetArchitecture(blocks_down=(1, 1))
-    network, x = deepcopy(lived_in(architecture)), image_for(architecture)
+    network, x = deepcopy(randomised_network(architecture)), image_for(architecture)
     modules, expected = list(network.modules()), network(x)
     assert compose_upsampling(network) is network
     assert [id(module) for module in network.modules()] == [id(module) for module in modules]
@@ -278,7 +278,7 @@ def test_a_network_without_such_pairs_is_returned_as_it_is() -> None:
 def test_a_composed_network_computes_with_channels_last_and_in_bf16(
     architecture: Architecture,
 ) -> None:
-    network, x = deepcopy(lived_in(architecture)).float(), image_for(architecture).float()
+    network, x = deepcopy(randomised_network(architecture)).float(), image_for(architecture).float()
     expected = network(x)
     last = composed(network).to(memory_format=torch.channels_last_3d)
     x = x.to(memory_format=torch.channels_last_3d)

@@ -15,20 +15,20 @@ from fedcross.backends.rewrite.winograd import (
     PHASES,
     WinogradConvolution,
     WinogradUNet,
-    _First,
-    _in_fours,
-    _through,
-    together,
+    _apply_layers,
+    _FirstConvolution,
+    _split_into_phases,
+    interleave,
 )
 from fedcross.model.architecture import UNetArchitecture
-from lived_in_networks import lived_in
+from randomised_networks import randomised_network
 
 depths = st.sampled_from([4, 8, 12, 16])
 seeds = st.integers(0, 2**20)
 
 
 def u_net(norm: str, classes: int = 2) -> nn.Module:
-    return lived_in(UNetArchitecture(base_channels=4, norm=norm, classes=classes))
+    return randomised_network(UNetArchitecture(base_channels=4, norm=norm, classes=classes))
 
 
 def in_phases(network: nn.Module) -> WinogradUNet:
@@ -65,9 +65,9 @@ def numbers_in(tensor: Tensor) -> list[float]:
 def test_the_mixtures_give_each_result_its_three_pairs_and_no_other(result: int) -> None:
     # Result r is slice r times tap 0, and r + 1 times 1, and r + 2 times 2.
     each = list(torch.eye(6, dtype=torch.float64))
-    of_slices = torch.stack(winograd._of_slices(each))
-    of_products = torch.stack(winograd._of_products(each))
-    of_kernel = torch.tensor(winograd._OF_KERNEL, dtype=torch.float64)
+    of_slices = torch.stack(winograd._transform_slices(each))
+    of_products = torch.stack(winograd._transform_products(each))
+    of_kernel = torch.tensor(winograd._KERNEL_TRANSFORM, dtype=torch.float64)
     pairs = torch.einsum("j,js,jt->st", of_products[result], of_slices, of_kernel)
     expected = torch.zeros(6, 3).double()
     for tap in range(3):
@@ -78,7 +78,7 @@ def test_the_mixtures_give_each_result_its_three_pairs_and_no_other(result: int)
 def test_four_slices_by_hand() -> None:
     # 1 of the slice before, 10 of the slice itself, 100 of the slice after; zero beyond the ends.
     conv = WinogradConvolution(along_z([1, 10, 100]), None)
-    found = together(conv(apart(column([1, 2, 0, 3]))))
+    found = interleave(conv(apart(column([1, 2, 0, 3]))))
     assert numbers_in(found) == [
         10 * 1 + 100 * 2,
         1 * 1 + 10 * 2,
@@ -89,7 +89,7 @@ def test_four_slices_by_hand() -> None:
 
 def test_the_seam_between_fours_and_the_bias_by_hand() -> None:
     conv = WinogradConvolution(along_z([1, 10, 100]), torch.tensor([0.5]).double())
-    found = together(conv(apart(column([1, 2, 0, 3, 4, 0, 0, 5]))))
+    found = interleave(conv(apart(column([1, 2, 0, 3, 4, 0, 0, 5]))))
     # The fourth slice sees the fifth, and the fifth the fourth.
     assert numbers_in(found) == [210.5, 21.5, 302.5, 430.5, 43.5, 4.5, 500.5, 50.5]
 
@@ -116,7 +116,7 @@ def test_winograds_convolution_is_the_direct_one(
     x = torch.randn(images, channels[0], depth, *plane).double()
     found = WinogradConvolution(conv.weight, conv.bias)(apart(x))
     assert [phase.shape[2] for phase in found] == [depth // 4] * 4
-    assert (together(found) - conv(x)).abs().max() < 1e-10
+    assert (interleave(found) - conv(x)).abs().max() < 1e-10
 
 
 def test_it_multiplies_half_as_much() -> None:
@@ -138,7 +138,7 @@ def test_it_costs_less_than_a_digit_of_float32(channels: int) -> None:
     x = torch.randn(1, channels, 16, 12, 12)
     truth = deepcopy(conv).double()(x.double())
     direct = conv(x) - truth
-    found = together(WinogradConvolution(conv.weight, conv.bias)(apart(x))) - truth
+    found = interleave(WinogradConvolution(conv.weight, conv.bias)(apart(x))) - truth
     assert found.std() < 6 * direct.std()  # 3 was measured, with 1 channel to 128
     assert found.abs().max() < 2e-5 * truth.std()
 
@@ -152,8 +152,8 @@ def test_phases_are_slices_in_turn_and_go_together_again(fours: int, seed: int) 
     for phase, part in enumerate(parts):
         for index in range(fours):
             assert torch.equal(part[:, :, index], x[:, :, 4 * index + phase])
-    assert torch.equal(together(parts), x)
-    for part, again in zip(parts, apart(together(parts)), strict=True):
+    assert torch.equal(interleave(parts), x)
+    for part, again in zip(parts, apart(interleave(parts)), strict=True):
         assert torch.equal(part, again)
 
 
@@ -163,8 +163,8 @@ def test_even_and_odd_slices_go_together_and_into_fours(fours: int, seed: int) -
     torch.manual_seed(seed)
     x = torch.randn(2, 3, PHASES * fours, 3, 2)
     halves = [x[:, :, ::2], x[:, :, 1::2]]
-    assert torch.equal(together(halves), x)
-    for found, expected in zip(_in_fours(halves), apart(x), strict=True):
+    assert torch.equal(interleave(halves), x)
+    for found, expected in zip(_split_into_phases(halves), apart(x), strict=True):
         assert torch.equal(found, expected)
 
 
@@ -174,7 +174,7 @@ def test_the_first_convolution_goes_into_phases(seed: int, depth: int) -> None:
     torch.manual_seed(seed)
     conv = nn.Conv3d(1, 3, 3, padding=1).double().requires_grad_(False)
     x = torch.randn(2, 1, depth, 3, 5).double()
-    assert (together(_First(conv)(x)) - conv(x)).abs().max() < 1e-10
+    assert (interleave(_FirstConvolution(conv)(x)) - conv(x)).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize("norm", [nn.InstanceNorm3d(2), nn.GroupNorm(2, 2), nn.GroupNorm(1, 2)])
@@ -182,7 +182,7 @@ def test_statistics_are_of_all_phases_together(norm: nn.Module) -> None:
     # Slices 0, 1, 2, 3, 0, 1, 2, 3: a phase by itself is constant, and nothing would be left of it.
     # Together their mean is 3/2 and their variance (9 + 1 + 1 + 9) / 4 / 4 = 5/4.
     x = torch.arange(4).repeat(2)[None, None, :, None, None].expand(1, 2, 8, 3, 3).double()
-    found = together(_through(nn.ModuleList([norm.double()]), apart(x)))
+    found = interleave(_apply_layers(nn.ModuleList([norm.double()]), apart(x)))
     expected = (x - 1.5) / 1.25**0.5
     assert (found - expected).abs().max() < 1e-4  # there is 1e-5 beside the variance
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.ensemble.localiser.selection import KEPT_WEIGHT, carrying
-from fedcross.patches.placement import Start, bell, gaussian_weight, plan_patches
+from fedcross.ensemble.localiser.selection import KEPT_WEIGHT, select_patches
+from fedcross.patches.placement import Start, gaussian_profile, gaussian_weight, plan_patches
 from fedcross.patches.sliding_window import blend_patches, stream_patches
 
 Shape = tuple[int, int, int]
@@ -25,7 +25,7 @@ parts = given(
 def some_part(shape: Shape, side: Shape, seed: int) -> Cells:
     """A few boxes of cells."""
     rng = np.random.default_rng(seed)
-    part = Cells.none(shape, side)
+    part = Cells.empty(shape, side)
     for _ in range(rng.integers(1, 4)):
         low = [rng.integers(0, n) for n in part.mask.shape]
         part.mask[tuple(slice(n, n + rng.integers(1, 5)) for n in low)] = True
@@ -33,7 +33,7 @@ def some_part(shape: Shape, side: Shape, seed: int) -> Cells:
 
 
 def everywhere(shape: Shape, side: Shape) -> Cells:
-    part = Cells.none(shape, side)
+    part = Cells.empty(shape, side)
     part.mask[:] = True
     return part
 
@@ -53,8 +53,8 @@ def test_every_voxel_of_the_part_keeps_half_of_its_weight(
     shape: Shape, patch: Shape, overlap: float, side: Shape, seed: int
 ) -> None:
     starts, part = plan_patches(shape, patch, overlap), some_part(shape, side, seed)
-    kept = carrying(starts, patch, part)
-    inside = part.voxels(slice(0, shape[0]))
+    kept = select_patches(starts, patch, part)
+    inside = part.voxel_mask(slice(0, shape[0]))
     all_of_it, of_kept = weights(shape, patch, starts), weights(shape, patch, kept)
     assert (of_kept[inside] >= (KEPT_WEIGHT - 1e-6) * all_of_it[inside]).all()
     assert kept == [start for start in starts if start in kept]
@@ -71,21 +71,21 @@ def test_for_the_whole_volume_every_patch_is_needed(
 ) -> None:
     shape = tuple(p + n * p // 2 for n, p in zip(steps, patch, strict=True))
     starts = plan_patches(shape, patch, 0.5)
-    assert carrying(starts, patch, everywhere(shape, side)) == starts
+    assert select_patches(starts, patch, everywhere(shape, side)) == starts
 
 
 def test_for_nothing_no_patch_is_needed() -> None:
     starts = plan_patches((16, 16, 16), (8, 8, 8), 0.5)
-    assert carrying(starts, (8, 8, 8), Cells.none((16, 16, 16), (2, 2, 2))) == []
+    assert select_patches(starts, (8, 8, 8), Cells.empty((16, 16, 16), (2, 2, 2))) == []
 
 
 def along_x(*voxels: int) -> list[int]:
     """Where the patches start that are kept for some voxels of 40, of patches at 0, 12 and 24."""
-    part = Cells.none((1, 1, 40), (1, 1, 1))
+    part = Cells.empty((1, 1, 40), (1, 1, 1))
     part.mask[0, 0, list(voxels)] = True
     starts = plan_patches((1, 1, 40), (1, 1, 16), 0.25)
     assert [x for _, _, x in starts] == [0, 12, 24]
-    return [x for _, _, x in carrying(starts, (1, 1, 16), part)]
+    return [x for _, _, x in select_patches(starts, (1, 1, 16), part)]
 
 
 def test_a_patch_that_weighs_less_than_half_at_the_part_is_left_out() -> None:
@@ -101,22 +101,22 @@ def test_a_patch_that_weighs_less_than_half_at_the_part_is_left_out() -> None:
 
 def test_of_a_cell_that_the_volume_cuts_off_only_what_is_in_it_counts() -> None:
     # As above at voxel 13, in the last of 4 slices that lie in the middle of a patch of 16.
-    part = Cells.none((4, 1, 40), (3, 1, 1))
+    part = Cells.empty((4, 1, 40), (3, 1, 1))
     part.mask[1, 0, 13] = True
     starts = plan_patches((4, 1, 40), (16, 1, 16), 0.25)
-    assert carrying(starts, (16, 1, 16), part) == [(-6, 0, 0)]
+    assert select_patches(starts, (16, 1, 16), part) == [(-6, 0, 0)]
 
 
 def test_where_four_weigh_as_little_as_they_can_two_are_half_of_them() -> None:
     # In the corner between four patches each axis weighs exp(-5.5^2 / 8) * exp(-5.5^2 / 8) = 0.0005
     # at most, so that all have the floor.
     shape, patch = (1, 28, 28), (1, 16, 16)
-    part = Cells.none(shape, (1, 1, 1))
+    part = Cells.empty(shape, (1, 1, 1))
     part.mask[0, 13, 13] = True
     starts = plan_patches(shape, patch, 0.25)
     assert len(starts) == 4
-    assert bell(16)[13] * bell(16)[13] == pytest.approx(0.00052, abs=1e-5)
-    assert len(carrying(starts, patch, part)) == 2
+    assert gaussian_profile(16)[13] * gaussian_profile(16)[13] == pytest.approx(0.00052, abs=1e-5)
+    assert len(select_patches(starts, patch, part)) == 2
 
 
 @settings(max_examples=60, deadline=None)
@@ -125,7 +125,7 @@ def test_no_probability_in_the_part_moves_by_more_than_a_half_and_most_by_nothin
     shape: Shape, patch: Shape, overlap: float, side: Shape, seed: int
 ) -> None:
     starts, part = plan_patches(shape, patch, overlap), some_part(shape, side, seed)
-    kept = carrying(starts, patch, part)
+    kept = select_patches(starts, patch, part)
     left_out = [start for start in starts if start not in kept]
     # A patch is known by its last voxel in the volume.
     volume = 1 + np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -142,7 +142,7 @@ def test_no_probability_in_the_part_moves_by_more_than_a_half_and_most_by_nothin
     whole = blend_patches(adverse, volume, patch=patch, overlap=overlap, classes=2)
     slabs = stream_patches(adverse, volume, patch=patch, starts=kept, classes=2)
     near = np.concatenate([values.copy() for _, values in slabs], axis=1)
-    inside = part.voxels(slice(0, shape[0]))
+    inside = part.voxel_mask(slice(0, shape[0]))
     assert np.abs(near - whole)[:, inside].max() <= 1 - KEPT_WEIGHT + 1e-6
     untouched = inside & (weights(shape, patch, left_out) == 0)
     assert (near == whole)[:, untouched].all()

@@ -13,7 +13,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from fedcross.backends.compiled_cache import cache_folder, keep, read
+from fedcross.backends.compiled_cache import cache_folder, read, write
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.device import Precision, is_x86
@@ -33,7 +33,7 @@ where there is none of that name it does without."""
 
 
 @cache
-def openvino() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO with its telemetry off: it reports its very import to its makers otherwise.
 
     Nor its command-line converter, which takes longer to import than the rest and is what has the
@@ -50,7 +50,7 @@ def openvino() -> Any:
     return openvino
 
 
-def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision) -> Any:
+def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) -> Any:
     """Return a member as ``openvino.CompiledModel``: patches (1, 1, d, h, w) to logits (1, C, d, h, w).
 
     Parameters
@@ -79,22 +79,22 @@ def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision)
     if kept is not None:
         with suppress(RuntimeError):  # written by another build of the same version, say
             return core.import_model(BytesIO(kept), "CPU", settings)
-    compiled = _compiled_anew(core, bundle, index, precision, settings)
+    compiled = _convert_and_compile(core, bundle, index, precision, settings)
     exported = BytesIO()
     compiled.export_model(exported)
-    keep(place, member, exported.getvalue())
+    write(place, member, exported.getvalue())
     return compiled
 
 
 def _name(core: Any, bundle: Bundle, precision: Precision) -> str:
-    version = openvino().get_version().split("-")[0]
+    version = import_openvino().get_version().split("-")[0]
     device = core.get_property("CPU", "FULL_DEVICE_NAME")
     abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     made_for = repr((_FORM, device, sorted(abilities), os.environ.get(_HELD_TO), precision))
     return f"{bundle.sha256[:32]}-{version}-{hashlib.sha256(made_for.encode()).hexdigest()[:12]}"
 
 
-def _compiled_anew(
+def _convert_and_compile(
     core: Any, bundle: Bundle, index: int, precision: Precision, settings: dict[str, str]
 ) -> Any:
     # Here and not above: what is in the cache runs without PyTorch.

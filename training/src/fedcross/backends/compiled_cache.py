@@ -58,7 +58,7 @@ def read(place: Path, member: str) -> bytes | None:
     return None
 
 
-def keep(place: Path, member: str, data: bytes) -> None:
+def write(place: Path, member: str, data: bytes) -> None:
     """Make an entry; the parameters are those of `read`. Old entries go where there are too many."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

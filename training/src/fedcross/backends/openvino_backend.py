@@ -6,11 +6,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.backends.compilation import compiled_member, openvino
+from fedcross.backends.compilation import compile_member, import_openvino
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.patches.predictor import PatchPredictor
-from fedcross.runtime.device import Precision, finite
+from fedcross.runtime.device import Precision, check_finite
 
 
 class OpenVINOBackend:
@@ -33,7 +33,7 @@ class OpenVINOBackend:
     name = "openvino"
 
     def __init__(self, precision: str) -> None:
-        self._core = openvino().Core()
+        self._core = import_openvino().Core()
         self.precision: Precision = "fp32" if precision == "auto" else cast(Precision, precision)
         native = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if self.precision.upper() not in native:
@@ -43,8 +43,8 @@ class OpenVINOBackend:
         self.processor = f"{platform.machine()} CPU by OpenVINO"
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
-        """Bring a member to life; see `fedcross.backends.choice.Backend`."""
-        compiled = compiled_member(self._core, bundle, index, self.precision)
+        """Bring a member to life; see `fedcross.backends.factory.Backend`."""
+        compiled = compile_member(self._core, bundle, index, self.precision)
         return OpenVINOPredictor(compiled, self.precision, bundle.manifest.calibration.temperature)
 
 
@@ -72,16 +72,16 @@ class OpenVINOPredictor:
         Raises
         ------
         PrecisionError, BundleError
-            If they are not finite, see `fedcross.runtime.device.finite`.
+            If they are not finite, see `fedcross.runtime.device.check_finite`.
         """
         if self._request is None:
             self._request = self._compiled.create_infer_request()
         self._request.infer([patch[None, None]], share_inputs=True)
         # A copy: the request writes its next result to the same place.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
-        return softmax(finite(logits, self._precision) / np.float32(self._temperature))
+        return softmax(check_finite(logits, self._precision) / np.float32(self._temperature))
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Let go of the memory for a patch's features, several times that of the weights."""
         if self._request is not None:
             self._request = None

@@ -13,14 +13,14 @@ from fedcross.backends.rewrite.compose import compose_upsampling
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.patches.blend import Blend
 from fedcross.patches.placement import Start
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.device import (
     Precision,
+    check_finite,
     describe_device,
-    finite,
     is_x86,
     resolve_precision,
 )
@@ -54,10 +54,10 @@ class TorchBackend:
         self._bring: Load = Prefetch(self._network) if streamed else self._network
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
-        """Bring a member to life; see `fedcross.backends.choice.Backend`."""
-        with memory_errors_translated():
+        """Bring a member to life; see `fedcross.backends.factory.Backend`."""
+        with translate_memory_errors():
             network = self._bring(bundle, index)
-        return predictor_on(self._device)(
+        return predictor_class(self._device)(
             network,
             device=self._device,
             precision=self.precision,
@@ -70,7 +70,7 @@ class TorchBackend:
             network = fold_normalisation(network)
             if self._device.type == "cpu" and is_x86():  # elsewhere it was not measured
                 network = compose_upsampling(network)
-            layout = memory_format(network, self._device)
+            layout = choose_memory_format(network, self._device)
             # PyTorch's own types lack this overload.
             network.to(memory_format=layout)  # type: ignore[call-overload]
         return network
@@ -112,7 +112,7 @@ class TorchPredictor:
         DeviceError
             If the memory does not suffice.
         PrecisionError, BundleError
-            If it is not finite, see `fedcross.runtime.device.finite`.
+            If it is not finite, see `fedcross.runtime.device.check_finite`.
         """
         with self._context():
             return self._on_host(self._probabilities(patch))
@@ -127,12 +127,12 @@ class TorchPredictor:
         return logits.softmax(dim=1)[0]
 
     def _on_host(self, probabilities: Tensor) -> NDArray[np.float32]:
-        return finite(probabilities.cpu().numpy(), self._precision)
+        return check_finite(probabilities.cpu().numpy(), self._precision)
 
     @contextmanager
     def _context(self) -> Iterator[None]:
         with ExitStack() as stack:
-            stack.enter_context(memory_errors_translated())
+            stack.enter_context(translate_memory_errors())
             stack.enter_context(torch.inference_mode())
             if self._precision != "fp32":
                 half = torch.bfloat16 if self._precision == "bf16" else torch.float16
@@ -146,9 +146,9 @@ class TorchPredictor:
 class DevicePredictor(TorchPredictor):
     """A network whose patches are blended where they are computed; see `TorchPredictor`."""
 
-    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
+    def start_blend(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
         """Begin; see `fedcross.patches.blend.Blend`."""
-        with memory_errors_translated():
+        with translate_memory_errors():
             return _DeviceBlend(
                 self._there,
                 classes,
@@ -165,26 +165,26 @@ class DevicePredictor(TorchPredictor):
 
 class _DeviceBlend(Blend):
     def add(self, start: Start, voxels: NDArray[np.float32]) -> None:
-        with memory_errors_translated():
+        with translate_memory_errors():
             super().add(start, voxels)
 
     def finish(self, stop: int) -> Iterator[Slab]:
-        with memory_errors_translated():
+        with translate_memory_errors():
             yield from super().finish(stop)
 
-    def move_up(self, sums: Tensor, count: int) -> None:
+    def shift(self, sums: Tensor, count: int) -> None:
         kept = sums[:, count:].clone()  # PyTorch does not copy between parts that overlap
         sums[:, : kept.shape[1]] = kept
         sums[:, kept.shape[1] :] = 0
 
 
-def predictor_on(device: torch.device) -> type[TorchPredictor]:
+def predictor_class(device: torch.device) -> type[TorchPredictor]:
     """The kind of predictor for a device: on a GPU one that blends there."""
     return DevicePredictor if device.type == "cuda" else TorchPredictor
 
 
 @contextmanager
-def memory_errors_translated() -> Iterator[None]:
+def translate_memory_errors() -> Iterator[None]:
     """Turn PyTorch's ways of saying that memory ran out into a `DeviceError`."""
     try:
         yield

@@ -24,18 +24,23 @@ from numpy.typing import NDArray
 
 from fedcross.ensemble import slab_statistics as spread
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.ensemble.localiser.look import MissedError, confined, look, plan_look
-from fedcross.ensemble.localiser.selection import carrying
+from fedcross.ensemble.localiser.first_pass import (
+    StructureMissedError,
+    clear_outside,
+    find_surroundings,
+    plan_first_pass,
+)
+from fedcross.ensemble.localiser.selection import select_patches
 from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.slab_statistics import SlabStatistics
 from fedcross.model.manifest import Manifest
-from fedcross.patches.placement import Start, plan_patches, touching
+from fedcross.patches.placement import Start, plan_patches, select_touching
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.patches.sliding_window import Progress, blend_patches, stream_patches
 from fedcross.runtime.reporting import Reporter
 from fedcross.uncertainty.measures import Measure
-from fedcross.volumes.grid import reordered
-from fedcross.volumes.prepare import Prepared, on_oriented
+from fedcross.volumes.grid import reorder_view
+from fedcross.volumes.prepare import Prepared, resample_slabs
 from fedcross.volumes.region import Region
 from fedcross.volumes.slab import Slab
 
@@ -100,10 +105,12 @@ def blend(
         float32 (C, D, H, W).
     """
     # Here and not above: other back-ends run the ensemble without PyTorch.
-    from fedcross.backends.torch_backend import predictor_on
+    from fedcross.backends.torch_backend import predictor_class
 
     return blend_patches(
-        predictor_on(device)(network, device=device, precision=precision, temperature=temperature),
+        predictor_class(device)(
+            network, device=device, precision=precision, temperature=temperature
+        ),
         np.asarray(volume, dtype=np.float32),
         patch=patch_size[::-1],
         overlap=overlap,
@@ -144,7 +151,7 @@ def run_ensemble(
         outside it the members' label maps are background.
     localise
         Whether the members read only where the first one sees the structures, see
-        `fedcross.ensemble.localiser.look`; not with a region, which says where already.
+        `fedcross.ensemble.localiser.first_pass`; not with a region, which says where already.
     reporter
         Told about every patch.
 
@@ -156,7 +163,7 @@ def run_ensemble(
     run = _Run(manifest, load_member, prepared, open_spool, measures, reporter)
     if region is not None:
         # One voxel more on each side: interpolation to the input's own grid looks at neighbours.
-        needed = touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))
+        needed = select_touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))
         return run.members(needed, inside=region.mask(prepared.source))
     return run.localised() if localise else run.members(run.grid)
 
@@ -185,11 +192,11 @@ class _Run:
     def localised(self) -> EnsembleOutcome:
         """Let the first member look the volume over, and run all where it sees the structures."""
         full, spacing_mm = len(self.grid), self._prepared.grid.spacing_mm
-        looks = plan_look(self._shape[1:], self.patch, spacing_mm, full, self._members)
+        looks = plan_first_pass(self._shape[1:], self.patch, spacing_mm, full, self._members)
         if not looks:
             return self._read_all("The volume has too few patches for a first look.")
         self._first = self._load(0)
-        surroundings = look(
+        surroundings = find_surroundings(
             self._first,
             self._prepared.array,
             patch=self.patch,
@@ -200,12 +207,12 @@ class _Run:
         )
         if surroundings is None:
             return self._read_all("The first model misses a structure.")
-        kept = carrying(self.grid, self.patch, surroundings)
+        kept = select_patches(self.grid, self.patch, surroundings)
         if len(looks) + self._members * len(kept) >= self._members * full:
             return self._read_all("The structures reach too far to save anything.")
         try:
             return self.members(kept, surroundings=surroundings)
-        except MissedError as error:
+        except StructureMissedError as error:
             reason = str(error)
         # Out here, where what the exception held is let go of: statistics, and a member.
         return self._read_all(reason)
@@ -234,7 +241,7 @@ class _Run:
 
         Raises
         ------
-        MissedError
+        StructureMissedError
             If the surroundings do not hold the structures.
         """
         small = SlabStatistics.nbytes(self._shape, self._measures) <= spread.MAX_BYTES_IN_MEMORY
@@ -246,7 +253,7 @@ class _Run:
             for index in range(self._members):
                 slabs = self._said(index, starts, told)
                 if surroundings is not None:
-                    slabs = confined(slabs, surroundings)
+                    slabs = clear_outside(slabs, surroundings)
                 labels = label_map_of_slabs(_taken_in(statistics, slabs), self._prepared, inside)
                 # Written, not mapped: a full disk is then an error and not a crash.
                 spool.write(labels.data)
@@ -304,7 +311,7 @@ def label_map_of_slabs(
     Parameters
     ----------
     slabs
-        Probabilities on the networks' grid as `fedcross.volumes.prepare.on_oriented` takes them; class
+        Probabilities on the networks' grid as `fedcross.volumes.prepare.resample_slabs` takes them; class
         0 is the background. They are interpolated first and compared then, class by class.
     prepared
         The volume.
@@ -317,8 +324,8 @@ def label_map_of_slabs(
         uint8 (z, y, x) as stored; of equal classes the lowest.
     """
     labels = np.zeros(prepared.source.shape, dtype=np.uint8)
-    oriented = reordered(labels, prepared.source, prepared.oriented)
-    for part, probabilities in on_oriented(slabs, prepared):
+    oriented = reorder_view(labels, prepared.source, prepared.oriented)
+    for part, probabilities in resample_slabs(slabs, prepared):
         best, winner = probabilities[0], oriented[part]
         for label in range(1, len(probabilities)):
             winner[probabilities[label] > best] = label

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fedcross.backends.choice import BACKENDS
+from fedcross.backends.factory import BACKENDS
 from fedcross.errors import ConfigError
 from fedcross.infer.answer import answer, events_on_stdout
 from fedcross.runtime.reporting import Reporter

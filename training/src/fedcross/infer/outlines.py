@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedcross.uncertainty.agreement import LabelMap
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.segmentation_io import Segment, write_layers
+from fedcross.volumes.segmentation import Segment, write_layers
 from fedcross.volumes.structure import Structure
 
 

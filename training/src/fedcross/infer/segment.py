@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.backends.choice import Backend, choose_backend
+from fedcross.backends.factory import Backend, choose_backend
 from fedcross.ensemble.run import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
 from fedcross.errors import DeviceError, PrecisionError
 from fedcross.infer.outlines import write_outlines
@@ -30,9 +30,9 @@ from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.uncertainty.measures import MEASURES, Measure, upper_bound
 from fedcross.volumes.distance import distance_map
-from fedcross.volumes.prepare import Prepared, map_on_source, prepare
+from fedcross.volumes.prepare import Prepared, prepare, resample_map_to_source
 from fedcross.volumes.region import Region
-from fedcross.volumes.segmentation_io import write_segmentation
+from fedcross.volumes.segmentation import write_segmentation
 from fedcross.volumes.volume_io import read_volume, write_volume
 
 
@@ -51,12 +51,12 @@ class SegmentRequest:
     measure : str
         What the uncertainty map shows.
     device, precision, backend : str
-        As `fedcross.backends.choice.choose_backend` takes them.
+        As `fedcross.backends.factory.choose_backend` takes them.
     roi : Path or None
         A box to which the segmentation is confined, see `fedcross.volumes.region.Region.read`.
     localise : bool
         Whether the members read only where the first one sees the structures at a first look, see
-        `fedcross.ensemble.localiser.look`; a box in `roi` says where already.
+        `fedcross.ensemble.localiser.first_pass`; a box in `roi` says where already.
     save_probabilities, save_members : bool
         Also write each structure's mean probability, and each member's own segmentation.
     for_viewer : bool
@@ -215,7 +215,7 @@ def _heat(
     inside: NDArray[np.bool_] | None,
 ) -> NDArray[np.float32]:
     """Return a map of uncertainty on the input's own grid."""
-    return _confined(map_on_source(outcome.statistics.measure(measure), prepared), inside)
+    return _confined(resample_map_to_source(outcome.statistics.measure(measure), prepared), inside)
 
 
 def _confined(values: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
@@ -270,7 +270,7 @@ def _write(
             kind = f"probability_{structure.slug}"
             files[kind] = f"{kind}.nrrd"
             one = slice(structure.label, structure.label + 1)
-            probability = map_on_source(outcome.statistics.mean(one), prepared)
+            probability = resample_map_to_source(outcome.statistics.mean(one), prepared)
             probability = _confined(probability, result.inside)
             write_volume(grid.image(probability), folder / files[kind])
     if request.save_members:

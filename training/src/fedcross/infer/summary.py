@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.device import Precision
 from fedcross.runtime.versions import package_versions
-from fedcross.uncertainty.agreement import MM3_PER_ML, LabelMap, agreement
+from fedcross.uncertainty.agreement import MM3_PER_ML, LabelMap, compare_members
 from fedcross.uncertainty.hotspots import find_hotspots
 from fedcross.uncertainty.measures import Measure
 from fedcross.volumes.grid import Grid
@@ -171,7 +171,7 @@ def summarise(
         limit=HOT_SPOT_LIMIT,
     )
     voxel_ml = grid.voxel_volume_mm3 / MM3_PER_ML
-    agreements = agreement(member_labels, structures, grid.voxel_volume_mm3)
+    agreements = compare_members(member_labels, structures, grid.voxel_volume_mm3)
     return Summary(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=BundleIdentity(

@@ -15,7 +15,7 @@ from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.device import Precision
 
 if TYPE_CHECKING:
-    from fedcross.backends.choice import Backend
+    from fedcross.backends.factory import Backend
     from fedcross.infer.segment import SegmentRequest
     from fedcross.model.bundle import Bundle
 
@@ -29,7 +29,7 @@ _Identity = tuple[Path, int, int, int, int]
 class Resting(Protocol):
     """A predictor that holds memory for its work, which it can do without in between."""
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Let go of it until the next patch."""
 
 
@@ -63,7 +63,7 @@ class WarmModels:
                 backend.members.clear()
                 self._kept_of = bundle.sha256
             yield backend, bundle
-            backend.rest()
+            backend.release_memory()
         except BaseException:
             self.forget()
             raise
@@ -75,7 +75,7 @@ class WarmModels:
         self._opened.close()
 
     def _backend_for(self, request: "SegmentRequest") -> "_KeepingBackend":
-        from fedcross.backends.choice import choose_backend
+        from fedcross.backends.factory import choose_backend
 
         asked = (request.backend, request.device, request.precision)
         if self._backend is None or self._backend[0] != asked:
@@ -118,7 +118,7 @@ class _KeepingBackend:
 
     def load(self, bundle: "Bundle", index: int) -> PatchPredictor:
         """Bring a member to life or take the one kept; the others rest, so that one is at work."""
-        self.rest()
+        self.release_memory()
         if index in self.members:
             return self.members[index]
         if not self.members:
@@ -131,11 +131,11 @@ class _KeepingBackend:
             self.members[index] = predictor
         return predictor
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Let the members give back what they need at work only."""
         for predictor in self.members.values():
             if isinstance(predictor, Resting):
-                predictor.rest()
+                predictor.release_memory()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # what PyTorch holds of the GPU, other programs lack

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import pack_parts, unpack_archive
-from fedcross.model.card import LICENSE_TEXT, model_card
+from fedcross.model.card import LICENSE_TEXT, render_model_card
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA, check_manifest, read_manifest
-from fedcross.model.monai_files import inference_config, metadata
+from fedcross.model.monai_files import build_inference_config, build_metadata
 from fedcross.runtime.folder import new_folder
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Bundle:
     def __init__(self, path: Path, manifest: Manifest, *, temporary: Path | None = None) -> None:
         self.path = path
         self.manifest = manifest
-        self.sha256 = identity(manifest)
+        self.sha256 = hash_manifest(manifest)
         self._temporary = temporary
 
     def __enter__(self) -> Self:
@@ -99,7 +99,7 @@ class Bundle:
         return network.eval().requires_grad_(False).to(device)
 
 
-def identity(manifest: Manifest) -> str:
+def hash_manifest(manifest: Manifest) -> str:
     """Return the SHA-256 (hex) of the manifest's canonical JSON."""
     canonical = json.dumps(manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -291,9 +291,9 @@ def _write_parts(
     }
     with (folder / "models" / "model.pt").open("wb") as file:  # a full disk is then an OSError
         torch.save({name: state[name] for name in names}, file)
-    _write_json(folder / METADATA, metadata(manifest))
-    _write_json(folder / "configs" / "inference.json", inference_config(manifest))
-    (folder / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
+    _write_json(folder / METADATA, build_metadata(manifest))
+    _write_json(folder / "configs" / "inference.json", build_inference_config(manifest))
+    (folder / "docs" / "README.md").write_text(render_model_card(manifest), encoding="utf-8")
     (folder / "LICENSE").write_text(license_text, encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ says otherwise here. The licence's text: https://www.apache.org/licenses/LICENSE
 """
 
 
-def model_card(manifest: Manifest) -> str:
+def render_model_card(manifest: Manifest) -> str:
     """Return ``docs/README.md``: what the bundle does, where it comes from, what it must not do."""
     steps, provenance = manifest.preprocessing, manifest.provenance
     rows = [

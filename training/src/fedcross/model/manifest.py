@@ -1,6 +1,6 @@
 """What a bundle says about itself: the "fedcross" section of ``configs/metadata.json``.
 
-Strict on purpose: unknown keys, out-of-range numbers and unknown networks are refused. Nothing here
+StrictModel on purpose: unknown keys, out-of-range numbers and unknown networks are refused. Nothing here
 imports torch. Triples are (x, y, z).
 """
 
@@ -10,13 +10,13 @@ from pydantic import Field, field_validator, model_validator
 
 from fedcross.model.architecture import Architecture
 from fedcross.volumes.preprocessing import Preprocessing
-from fedcross.volumes.structure import Name, Strict, Structure, slug
+from fedcross.volumes.structure import Name, StrictModel, Structure, slug
 
 Text = Annotated[str, Field(max_length=4000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Member(Strict):
+class Member(StrictModel):
     """One trained model of the ensemble."""
 
     file: Annotated[str, Field(pattern=r"^models/member_[0-9]{1,3}\.safetensors$")]
@@ -25,13 +25,13 @@ class Member(Strict):
     rounds: Annotated[int, Field(ge=0)] = 0
 
 
-class Calibration(Strict):
+class Calibration(StrictModel):
     """A post-hoc temperature that divides the logits; 1 changes nothing."""
 
     temperature: Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)] = 1.0
 
 
-class Provenance(Strict):
+class Provenance(StrictModel):
     """Where a bundle comes from; no paths and no names of people."""
 
     created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -45,7 +45,7 @@ class Provenance(Strict):
     ] = Field(default_factory=dict)
 
 
-class Manifest(Strict):
+class Manifest(StrictModel):
     """Everything needed to run an ensemble, but the weights."""
 
     format_version: Literal[1] = 1

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-def memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
+def choose_memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
     """Return the order in which the tensors of a network of 3D convolutions are best stored.
 
     Convolutions are faster with channels last. On a CPU two kinds of normalisation are not made for it:

@@ -5,7 +5,7 @@ from typing import Any
 from fedcross.model.manifest import Manifest
 
 
-def metadata(manifest: Manifest) -> dict[str, Any]:
+def build_metadata(manifest: Manifest) -> dict[str, Any]:
     """Return ``metadata.json``: the fields MONAI asks for, and ours under "fedcross"."""
     classes = {"0": "background"} | {str(s.label): s.name for s in manifest.structures}
     packages = manifest.provenance.packages
@@ -44,7 +44,7 @@ def metadata(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def inference_config(manifest: Manifest) -> dict[str, Any]:
+def build_inference_config(manifest: Manifest) -> dict[str, Any]:
     """Return ``inference.json`` for MONAI's runner: every member, averaged.
 
     It writes the ensemble's probabilities of each image in ``dataset_dir`` to ``output_dir``. MONAI

@@ -78,10 +78,10 @@ class Blend:
                 there = slice(self._low + part.start, self._low + part.stop)
                 yield there, self._on_host(total[:, part])
             for sums in (self._total, self._counted):
-                self.move_up(sums, count)
+                self.shift(sums, count)
             self._low += count
 
-    def move_up(self, sums: Any, count: int) -> None:
+    def shift(self, sums: Any, count: int) -> None:
         """Let go of the first `count` slices (axis 1) in place; zeros come after the last."""
         kept = self._depth - count
         sums[:, :kept] = sums[:, count:]

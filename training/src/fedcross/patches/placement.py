@@ -46,7 +46,7 @@ def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> 
     return list(product(z, y, x))
 
 
-def plan_sparsely(
+def plan_sparse_patches(
     shape: Sequence[int], patch: Sequence[int], widest_gap: Sequence[float]
 ) -> list[Start]:
     """Return where as few patches as possible start that leave no gap wider than allowed.
@@ -70,7 +70,7 @@ def plan_sparsely(
     return list(product(z, y, x))
 
 
-def touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[Start]:
+def select_touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[Start]:
     """Return the patches that have a voxel in a part of the volume, slices (z, y, x)."""
     return [
         start
@@ -82,29 +82,29 @@ def touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[S
     ]
 
 
-def bell(side: int) -> NDArray[np.float64]:
+def gaussian_profile(side: int) -> NDArray[np.float64]:
     """Return ``exp(-(i - centre)^2 / (2 sigma^2))`` for i < `side`, with sigma an eighth of it."""
     distance = np.arange(side, dtype=np.float64) - (side - 1) / 2
     return np.exp(-0.5 * np.square(distance / (SIGMA_PER_SIDE * side)))
 
 
 def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
-    """Return how much each voxel of a patch counts: the product of a `bell` for each axis.
+    """Return how much each voxel of a patch counts: the product of a `gaussian_profile` for each axis.
 
     But at least `SMALLEST_WEIGHT`.
     """
-    weight = reduce(np.multiply.outer, map(bell, patch))
+    weight = reduce(np.multiply.outer, map(gaussian_profile, patch))
     return np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32)
 
 
-def put_before(side: int, part: int) -> int:
+def padding_before(side: int, part: int) -> int:
     """Return how many voxels are put before a volume along an axis where a patch is longer."""
     return max(0, (part - side) // 2)
 
 
 def _starts(side: int, part: int, interval: int) -> list[int]:
     if side < part:
-        return [-put_before(side, part)]
+        return [-padding_before(side, part)]
     steps = math.ceil((side - part) / interval)
     return [min(step * interval, side - part) for step in range(steps + 1)]
 

@@ -23,5 +23,5 @@ class PatchPredictor(Protocol):
 class BlendingPredictor(PatchPredictor, Protocol):
     """One that blends where it computes, on a GPU: only finished slices come to the host."""
 
-    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
+    def start_blend(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
         """Begin; the parameters are those of `Blend`."""

@@ -13,9 +13,9 @@ from fedcross.patches.placement import (
     Box,
     Start,
     gaussian_weight,
+    padding_before,
     plan_patches,
-    put_before,
-    touching,
+    select_touching,
 )
 from fedcross.patches.predictor import BlendingPredictor, PatchPredictor
 from fedcross.volumes.slab import Slab
@@ -47,7 +47,7 @@ def blend_patches(
     """
     starts = plan_patches(volume.shape, patch, overlap)
     if needed is not None:
-        starts = touching(starts, patch, needed)
+        starts = select_touching(starts, patch, needed)
     blended = np.empty((classes, *volume.shape), dtype=np.float32)
     for part, probabilities in stream_patches(
         predict, volume, patch=patch, starts=starts, classes=classes, progress=progress
@@ -96,11 +96,11 @@ def stream_patches(
         (C, dz, H, W) there, valid until the next is asked for. Where the cuts are depends on shapes
         and starts only.
     """
-    before = list(map(put_before, volume.shape, patch))
+    before = list(map(padding_before, volume.shape, patch))
     padded = [max(side, part) for side, part in zip(volume.shape, patch, strict=True)]
     weight = gaussian_weight(patch)
     if isinstance(predict, BlendingPredictor):
-        slab = predict.blending(classes, padded, weight)
+        slab = predict.start_blend(classes, padded, weight)
     else:
         slab = Blend(predict, classes, padded, weight)
     depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))

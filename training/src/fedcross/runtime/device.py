@@ -99,7 +99,7 @@ def check_precision(name: str) -> None:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
 
 
-def finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+def check_finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
     """Return what a member says, which `precision` may have been too small for.
 
     Raises

@@ -76,7 +76,7 @@ class Grid:
         image.SetDirection(self.direction)
         return image
 
-    def resampled(self, spacing_mm: Triple) -> "Grid":
+    def with_spacing(self, spacing_mm: Triple) -> "Grid":
         """Return the grid of another spacing that covers the same box, with the same centre.
 
         Every side has ``max(1, round(size * spacing / new spacing))`` voxels. Since the centres
@@ -109,10 +109,10 @@ def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[A
     NDArray
         The same voxels on `wanted`, C-contiguous.
     """
-    return np.ascontiguousarray(reordered(array, current, wanted))
+    return np.ascontiguousarray(reorder_view(array, current, wanted))
 
 
-def reordered(array: NDArray[_Voxel], current: Grid, wanted: Grid) -> NDArray[_Voxel]:
+def reorder_view(array: NDArray[_Voxel], current: Grid, wanted: Grid) -> NDArray[_Voxel]:
     """Return a view of `array` as `restore_order` would store it: writing to it writes to `array`."""
     # Row: an axis of `current`, column: of `wanted`; entries are -1, 0 or 1.
     relation = np.rint(current.axes.T @ wanted.axes).astype(int)

@@ -19,7 +19,7 @@ _FLOATS = {16: "f4", 64: "f8"}
 
 
 @dataclass(frozen=True)
-class Contents:
+class VoxelCheck:
     """What lies in a file.
 
     Attributes
@@ -43,7 +43,7 @@ class _Layout:
     floating: np.dtype[np.floating] | None
 
 
-def inspect(path: Path, voxels: int) -> Contents:
+def check_voxels(path: Path, voxels: int) -> VoxelCheck:
     """Look through a ``.nii`` or ``.nii.gz`` file.
 
     Parameters
@@ -54,7 +54,7 @@ def inspect(path: Path, voxels: int) -> Contents:
         Their number, from the header.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return Contents(complete=True)
+        return VoxelCheck(complete=True)
     with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
     try:
@@ -64,12 +64,12 @@ def inspect(path: Path, voxels: int) -> Contents:
             return _look_through(file, layout, voxels)
     # The errors of a file, of its compression, and of a place that no file has.
     except (OSError, EOFError, zlib.error, OverflowError, ValueError):
-        return Contents(complete=False)
+        return VoxelCheck(complete=False)
 
 
 def _look_through(
     file: gzip.GzipFile | io.BufferedReader, layout: _Layout, voxels: int
-) -> Contents:
+) -> VoxelCheck:
     """Read all, also what follows the voxels: the compression's checksum stands at the end."""
     wanted = voxels * layout.bits // 8
     length = not_finite = 0
@@ -80,7 +80,7 @@ def _look_through(
             whole = len(ours) // layout.floating.itemsize
             values = np.frombuffer(ours, layout.floating, count=whole)
             not_finite += int(np.count_nonzero(~np.isfinite(values)))
-    return Contents(length >= wanted, not_finite)
+    return VoxelCheck(length >= wanted, not_finite)
 
 
 def _layout(header: bytes) -> _Layout:

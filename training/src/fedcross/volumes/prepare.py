@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.volumes.grid import Grid, Triple, reordered
+from fedcross.volumes.grid import Grid, Triple, reorder_view
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.resample import Sampling, chunks, resample_linear
 from fedcross.volumes.slab import Slab
@@ -62,7 +62,7 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)
     oriented = Grid.of(image)
-    grid = oriented.resampled(_snapped(oriented.spacing_mm, preprocessing.spacing_mm))
+    grid = oriented.with_spacing(_snapped(oriented.spacing_mm, preprocessing.spacing_mm))
     if grid.voxels > MAX_VOXELS:
         shape = " x ".join(str(side) for side in grid.size)
         raise DataError(
@@ -75,7 +75,7 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
     return Prepared(array, grid, oriented, source)
 
 
-def to_source_grid(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
+def resample_to_source(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
     """Bring values from the networks' grid back onto the input's own voxels.
 
     Parameters
@@ -91,19 +91,19 @@ def to_source_grid(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np
         float32 on ``prepared.source``, (z, y, x) as stored. Linear; voxels outside the outermost
         samples get the nearest one's value. Without resampling the values are the same, bit for bit.
     """
-    return map_on_source([(slice(0, len(array)), array[None])], prepared)
+    return resample_map_to_source([(slice(0, len(array)), array[None])], prepared)
 
 
-def map_on_source(slabs: Iterable[Slab], prepared: Prepared) -> NDArray[np.float32]:
-    """Do what `to_source_grid` does with one map (C = 1) in slabs as `on_oriented` takes them."""
+def resample_map_to_source(slabs: Iterable[Slab], prepared: Prepared) -> NDArray[np.float32]:
+    """Do what `resample_to_source` does with one map (C = 1) in slabs as `resample_slabs` takes them."""
     values = np.empty(prepared.source.shape, dtype=np.float32)
-    oriented = reordered(values, prepared.source, prepared.oriented)
-    for part, (one,) in on_oriented(slabs, prepared):
+    oriented = reorder_view(values, prepared.source, prepared.oriented)
+    for part, (one,) in resample_slabs(slabs, prepared):
         oriented[part] = one
     return values
 
 
-def on_oriented(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
+def resample_slabs(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
     """Bring C maps from the networks' grid onto the input's own voxels, slab by slab.
 
     Parameters
@@ -129,15 +129,17 @@ def on_oriented(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
             continue  # all has been yielded, but the giver may want to be heard to the end
         held = slab if held is None else np.concatenate([held, slab], axis=1)
         ready = done
-        while ready < shape[0] and sampling.reach(slice(ready, ready + 1)).stop <= part.stop:
+        while (
+            ready < shape[0] and sampling.source_slices(slice(ready, ready + 1)).stop <= part.stop
+        ):
             ready += 1
         for wanted in chunks(done, ready, shape):
-            reach = sampling.reach(wanted)
+            reach = sampling.source_slices(wanted)
             values = held[:, reach.start - low : reach.stop - low]  # (C, n, H, W)
             yield wanted, np.stack([sampling(each, wanted) for each in values])
         done = ready
         if done < shape[0]:
-            first = min(sampling.reach(slice(done, done + 1)).start, part.stop)
+            first = min(sampling.source_slices(slice(done, done + 1)).start, part.stop)
             held = held[:, first - low :].copy()  # what the next slab is interpolated with
             low = first
 

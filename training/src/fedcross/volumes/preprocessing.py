@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedcross.volumes.structure import Strict
+from fedcross.volumes.structure import StrictModel
 
 Millimetres = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 
 
-class Preprocessing(Strict):
+class Preprocessing(StrictModel):
     """How a volume is made into what the networks see; (x, y, z)."""
 
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]

@@ -44,7 +44,7 @@ def resample_linear(
         return array
     result = np.empty(shape, dtype=np.float32)
     for part in chunks(0, shape[0], shape):
-        result[part] = sampling(array[sampling.reach(part)], part)
+        result[part] = sampling(array[sampling.source_slices(part)], part)
     return result
 
 
@@ -76,7 +76,7 @@ class Sampling:
         """Whether all values stay as they are."""
         return not any(self._axes)
 
-    def reach(self, part: slice) -> slice:
+    def source_slices(self, part: slice) -> slice:
         """Return the slices along the first axis that a part of the result is made of."""
         axis = self._axes[0]
         if axis is None:
@@ -93,7 +93,7 @@ class Sampling:
         part
             Which slices, at least one.
         """
-        low = self.reach(part).start
+        low = self.source_slices(part).start
         for index in self._order:
             axis = self._axes[index]
             if axis is not None:

@@ -16,13 +16,13 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Code(Strict):
+class Code(StrictModel):
     """A coded concept, as in DICOM: scheme, value, meaning."""
 
     scheme: CodeText = "SCT"
@@ -34,7 +34,7 @@ ANATOMICAL_STRUCTURE = Code(value="123037004", meaning="Anatomical Structure")
 ORGAN = Code(value="113343008", meaning="Organ")
 
 
-class Structure(Strict):
+class Structure(StrictModel):
     """One segmented structure."""
 
     name: Name

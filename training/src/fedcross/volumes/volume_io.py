@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError, OutputError
-from fedcross.volumes.nifti import inspect
+from fedcross.volumes.nifti import check_voxels
 
 MAX_VOXELS = 2**30
 """More voxels than any scanner writes; larger volumes are refused before they fill the memory."""
@@ -67,7 +67,7 @@ def read_volume(path: Path) -> sitk.Image:
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
     files = _series_files(path) if is_folder else [path]
-    with without_warnings():
+    with hide_itk_warnings():
         reader = _reader(files)
         try:
             image = reader.Execute()
@@ -99,7 +99,7 @@ def write_volume(image: sitk.Image, path: Path) -> None:
     """
     # The suffix picks the format, so the temporary name goes in front of it.
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with without_warnings():
+    with hide_itk_warnings():
         try:
             sitk.WriteImage(image, str(partial), useCompression=True)
             partial.replace(path)
@@ -113,7 +113,7 @@ def write_volume(image: sitk.Image, path: Path) -> None:
 
 
 @contextmanager
-def without_warnings() -> Iterator[None]:
+def hide_itk_warnings() -> Iterator[None]:
     """Keep ITK's warnings, which quote whole paths, off the screen."""
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -125,7 +125,7 @@ def without_warnings() -> Iterator[None]:
 
 def _series_files(folder: Path) -> list[Path]:
     """Return the slices of the only DICOM series in a folder, in order."""
-    with without_warnings():
+    with hide_itk_warnings():
         series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
         if not series:
             raise DataError(f"The folder {folder.name} holds no DICOM series.", FORMATS)
@@ -154,7 +154,7 @@ def _reader(files: list[Path]) -> sitk.ImageFileReader | sitk.ImageSeriesReader:
     except RuntimeError as error:
         raise DataError(f"{path.name} is not an image that can be read.", FORMATS) from error
     _check_header(reader, path.name)
-    contents = inspect(path, _voxels(reader.GetSize()))
+    contents = check_voxels(path, _voxels(reader.GetSize()))
     if not contents.complete:
         raise DataError(f"{path.name} is damaged or cut short.", "Copy or export it again.")
     _check_finite(contents.not_finite, path.name)

@@ -4,7 +4,7 @@ In a U-Net what comes from below is enlarged by a transposed convolution, laid b
 connection, and convolved. All of that is linear, so that the convolution can be split by its inputs, and
 its one half multiplied out with the transposed convolution before it:
 
-    conv([skip, up(low)]) = of_skip(skip) + of_low(low)
+    conv([skip, up(low)]) = skip_weight(skip) + low_weight(low)
 
 A doubling and a 3x3x3 convolution become a transposed convolution of 4x4x4, of which 8 taps meet a voxel
 instead of 27. Neither the enlarged features nor the two side by side are ever in memory.
@@ -74,11 +74,11 @@ class JoinedConvolution(nn.Module):
 
     Attributes
     ----------
-    of_skip : torch.nn.Parameter
+    skip_weight : torch.nn.Parameter
         The weights for the skip connection, (out, skipped, *kernel).
     bias : torch.nn.Parameter or None
         That of ``conv``, (out,).
-    of_low : torch.nn.Parameter
+    low_weight : torch.nn.Parameter
         The weights of the composed part, (low, out, *kernel); low + 1 where there is a bias.
     """
 
@@ -86,29 +86,29 @@ class JoinedConvolution(nn.Module):
         super().__init__()
         weight, between = conv.weight.detach(), up.out_channels
         if skip_first:
-            of_skip, of_up = weight[:, :-between], weight[:, -between:]
+            skip_weight, of_up = weight[:, :-between], weight[:, -between:]
         else:
-            of_skip, of_up = weight[:, between:], weight[:, :between]
+            skip_weight, of_up = weight[:, between:], weight[:, :between]
         self._stride, self._padding = list(up.stride), [int(side) for side in conv.padding]
-        self.of_skip = nn.Parameter(of_skip.contiguous(), requires_grad=False)
+        self.skip_weight = nn.Parameter(skip_weight.contiguous(), requires_grad=False)
         self.bias = conv.bias
-        self.of_low = nn.Parameter(_composed(up, of_up), requires_grad=False)
+        self.low_weight = nn.Parameter(_compose_weights(up, of_up), requires_grad=False)
         self._has_ones = up.bias is not None
 
-    def with_ones(self, low: Tensor) -> Tensor:
+    def append_ones(self, low: Tensor) -> Tensor:
         """Add the channel of ones, where there is one."""
         return torch.cat([low, torch.ones_like(low[:, :1])], dim=1) if self._has_ones else low
 
-    def enlarged(self, low: Tensor) -> Tensor:
+    def upsample(self, low: Tensor) -> Tensor:
         """Map (N, low, D/s, H/s, W/s) to its part in the result, (N, out, D, H, W)."""
         return functional.conv_transpose3d(
-            self.with_ones(low), self.of_low, stride=self._stride, padding=self._padding
+            self.append_ones(low), self.low_weight, stride=self._stride, padding=self._padding
         )
 
     def forward(self, skip: Tensor, low: Tensor) -> Tensor:
         """Map (N, skipped, D, H, W) and (N, low, D/s, H/s, W/s) to (N, out, D, H, W)."""
-        of_skip = functional.conv3d(skip, self.of_skip, self.bias, padding=self._padding)
-        return of_skip + self.enlarged(low)
+        skip_weight = functional.conv3d(skip, self.skip_weight, self.bias, padding=self._padding)
+        return skip_weight + self.upsample(low)
 
 
 class ComposedLevels(nn.Module):
@@ -131,7 +131,7 @@ class ComposedLevels(nn.Module):
         super().__init__()
         self.encoders, self.bottom, self.joins, self.rests = encoders, bottom, joins, rests
 
-    def below(self, level: int) -> "ComposedLevels":
+    def without_upper(self, level: int) -> "ComposedLevels":
         """Return the same without the upper levels, so many, at least one fewer than there are."""
         count = len(self.encoders) - level
         return ComposedLevels(
@@ -205,7 +205,7 @@ def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
     return prod(taps) * up.in_channels * conv.out_channels < apart
 
 
-def _composed(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
+def _compose_weights(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
     """Return the weights of a transposed convolution that does what `up` and a convolution do.
 
     The convolution's are `after`, (out, between, *kernel). Taps meet as `JoinedConvolution` says; the

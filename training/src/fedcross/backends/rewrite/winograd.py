@@ -25,7 +25,7 @@ PHASES = 4
 LEVELS = 3
 """So many levels of the reference U-Net have slices enough whatever the patch, a multiple of 16."""
 
-_OF_KERNEL = (
+_KERNEL_TRANSFORM = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -50,7 +50,7 @@ class WinogradConvolution(nn.Module):
         super().__init__()
         mixtures = torch.einsum(
             "jt,octyx->jocyx",
-            torch.tensor(_OF_KERNEL, dtype=torch.float64),
+            torch.tensor(_KERNEL_TRANSFORM, dtype=torch.float64),
             weight.detach().double(),
         ).to(weight.dtype)
         self.weights = nn.ParameterList(
@@ -62,8 +62,8 @@ class WinogradConvolution(nn.Module):
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
-        mixtures = _of_slices([_later(phases[-1]), *phases, _sooner(phases[0])])
-        results = _of_products(
+        mixtures = _transform_slices([_shift_later(phases[-1]), *phases, _shift_earlier(phases[0])])
+        results = _transform_products(
             [
                 functional.conv3d(mixture, weight, padding=(0, 1, 1))
                 for mixture, weight in zip(mixtures, self.weights, strict=True)
@@ -86,31 +86,33 @@ class WinogradJoin(nn.Module):
 
     def __init__(self, join: JoinedConvolution) -> None:
         super().__init__()
-        self.of_skip = WinogradConvolution(join.of_skip, join.bias)
-        taps = [join.of_low[:, :, tap : tap + 1] for tap in range(4)]
-        self.of_low = nn.ParameterList(
+        self.skip_weight = WinogradConvolution(join.skip_weight, join.bias)
+        taps = [join.low_weight[:, :, tap : tap + 1] for tap in range(4)]
+        self.low_weight = nn.ParameterList(
             nn.Parameter(torch.cat([taps[of_even], taps[of_odd]]), requires_grad=False)
             for of_even, of_odd in ((1, 3), (2, 0), (3, 1), (0, 2))
         )
-        self.with_ones = join.with_ones
+        self.append_ones = join.append_ones
 
     def forward(self, skip: Phases, halves: Phases) -> list[Tensor]:
         """Map four (N, skipped, D/4, H, W) and two (N, low, D/4, H/2, W/2) to four (N, out, D/4, H, W).
 
         The two are the even and the odd slices of what comes from below.
         """
-        even, odd = map(self.with_ones, halves)
-        pairs = ((even, _later(odd)), (even, odd), (even, odd), (_sooner(even), odd))
+        even, odd = map(self.append_ones, halves)
+        pairs = ((even, _shift_later(odd)), (even, odd), (even, odd), (_shift_earlier(even), odd))
         return [
             functional.conv_transpose3d(
                 torch.cat(pair, dim=1), weight, stride=(1, 2, 2), padding=(0, 1, 1)
             )
-            + of_skip
-            for of_skip, pair, weight in zip(self.of_skip(skip), pairs, self.of_low, strict=True)
+            + skip_weight
+            for skip_weight, pair, weight in zip(
+                self.skip_weight(skip), pairs, self.low_weight, strict=True
+            )
         ]
 
 
-class _First(nn.Module):
+class _FirstConvolution(nn.Module):
     """An ordinary convolution with padding 1 and a bias, its result in phases."""
 
     def __init__(self, conv: nn.Conv3d) -> None:
@@ -146,53 +148,53 @@ class WinogradUNet(nn.Module):
         super().__init__()
         levels = network.levels
         blocks = [cast(Any, encoder).conv.conv for encoder in levels.encoders[:LEVELS]]
-        self.first = _First(blocks[0][0])
-        self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
+        self.first = _FirstConvolution(blocks[0][0])
+        self.down = nn.ModuleList(_convert_layers(block) for block in [blocks[0][1:], *blocks[1:]])
         self.pool = nn.MaxPool3d((1, 2, 2))
-        self.lower = levels.below(LEVELS)
+        self.lower = levels.without_upper(LEVELS)
         self.joins = nn.ModuleList(
             WinogradJoin(cast(JoinedConvolution, join)) for join in levels.joins[-LEVELS:]
         )
-        self.up = nn.ModuleList(_in_phases(rest) for rest in levels.rests[-LEVELS:])
+        self.up = nn.ModuleList(_convert_layers(rest) for rest in levels.rests[-LEVELS:])
         self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
         parts, skips = self.first(x), []
         for level, block in enumerate(self.down):
-            phases = parts if level == 0 else _in_fours(parts)
-            skips.append(_through(block, phases))
+            phases = parts if level == 0 else _split_into_phases(parts)
+            skips.append(_apply_layers(block, phases))
             pooled = [self.pool(phase) for phase in skips[-1]]
             parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
-        x = self.lower(together(parts))
+        x = self.lower(interleave(parts))
         parts = [x[:, :, start::2] for start in range(2)]
         for join, block in zip(self.joins, self.up, strict=True):
-            halves = [together(parts[start::2]) for start in range(2)]
-            parts = _through(block, join(skips.pop(), halves))
-        return together([self.outconv(part) for part in parts])
+            halves = [interleave(parts[start::2]) for start in range(2)]
+            parts = _apply_layers(block, join(skips.pop(), halves))
+        return interleave([self.outconv(part) for part in parts])
 
 
-def _in_fours(halves: Phases) -> list[Tensor]:
+def _split_into_phases(halves: Phases) -> list[Tensor]:
     """Return the four phases of what lies in even and odd slices."""
     return [half[:, :, start::2] for start in range(2) for half in halves]
 
 
-def together(parts: Phases) -> Tensor:
+def interleave(parts: Phases) -> Tensor:
     """Return (N, C, D, H, W) from tensors among which its slices are dealt out in turn."""
     return torch.stack(list(parts), dim=3).flatten(2, 3)
 
 
-def _later(x: Tensor) -> Tensor:
+def _shift_later(x: Tensor) -> Tensor:
     """Put zeros before the first slice, and leave out the last one."""
     return functional.pad(x, (0, 0, 0, 0, 1, -1))
 
 
-def _sooner(x: Tensor) -> Tensor:
+def _shift_earlier(x: Tensor) -> Tensor:
     """Leave out the first slice, and put zeros after the last one."""
     return functional.pad(x, (0, 0, 0, 0, -1, 1))
 
 
-def _in_phases(block: nn.Module) -> nn.ModuleList:
+def _convert_layers(block: nn.Module) -> nn.ModuleList:
     """Return the layers of a sequence, convolutions as Winograd's."""
     return nn.ModuleList(
         WinogradConvolution(layer.weight, layer.bias) if isinstance(layer, nn.Conv3d) else layer
@@ -200,8 +202,8 @@ def _in_phases(block: nn.Module) -> nn.ModuleList:
     )
 
 
-def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
-    """Send phases through layers, which are as `_in_phases` returns them."""
+def _apply_layers(layers: nn.Module, phases: Phases) -> list[Tensor]:
+    """Send phases through layers, which are as `_convert_layers` returns them."""
     for layer in cast(nn.ModuleList, layers):
         if isinstance(layer, WinogradConvolution):
             phases = layer(phases)
@@ -213,7 +215,7 @@ def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
     return list(phases)
 
 
-def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
+def _transform_slices(x: Sequence[Tensor]) -> list[Tensor]:
     """Return the six mixtures of six slices.
 
     As written each is one chain of sums, which OpenVINO computes in one go, and no two have a part in
@@ -229,8 +231,8 @@ def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _of_products(m: Sequence[Tensor]) -> list[Tensor]:
-    """Return the four results, mixtures of six products; as `_of_slices`."""
+def _transform_products(m: Sequence[Tensor]) -> list[Tensor]:
+    """Return the four results, mixtures of six products; as `_transform_slices`."""
     return [
         m[0] + m[1] + m[2] + m[3] + m[4],
         ((m[4] * -1 + m[3]) * -2 + m[2]) * -1 + m[1],

@@ -37,13 +37,13 @@ class Cells:
     mask: NDArray[np.bool_]
 
     @classmethod
-    def none(cls, shape: Sequence[int], side: Sequence[int]) -> Self:
+    def empty(cls, shape: Sequence[int], side: Sequence[int]) -> Self:
         """Return the empty set."""
         cells = [-(-voxels // one) for voxels, one in zip(shape, side, strict=True)]
         return cls(shape, side, np.zeros(cells, dtype=np.bool_))
 
     @classmethod
-    def between(cls, starts: Sequence[Start], patch: Sequence[int], like: Self) -> Self:
+    def outside_patches(cls, starts: Sequence[Start], patch: Sequence[int], like: Self) -> Self:
         """Return the cells with a voxel that is in no patch.
 
         Parameters
@@ -79,7 +79,7 @@ class Cells:
             cells.append(slice(first, last))
         self.mask[tuple(cells)] |= voxels
 
-    def grown(self, margin_mm: float, spacing_mm: Triple) -> Self:
+    def dilate(self, margin_mm: float, spacing_mm: Triple) -> Self:
         """Return the cells with a voxel that is nearer than `margin_mm` to a voxel of the set.
 
         Parameters
@@ -105,7 +105,7 @@ class Cells:
         inner = scipy.ndimage.binary_erosion(self.mask, _NEIGHBOURS, border_value=1)
         return replace(self, mask=self.mask & ~inner)
 
-    def voxels(self, part: slice) -> NDArray[np.bool_]:
+    def voxel_mask(self, part: slice) -> NDArray[np.bool_]:
         """Return which voxels of slices z are in the set, bool (dz, H, W)."""
         z, y, x = (np.arange(n) // one for n, one in zip(self.shape, self.side, strict=True))
         return np.asarray(self.mask[z[part]][:, y][:, :, x])

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.patches.placement import SMALLEST_WEIGHT, Start, bell
+from fedcross.patches.placement import SMALLEST_WEIGHT, Start, gaussian_profile
 
 KEPT_WEIGHT = 0.5
 """Of what all patches weigh together, every voxel of the part keeps at least this share. So those have
 their say in whose middle it lies; more would hardly say anything else, and take most of the grid."""
 
 
-def carrying(starts: Sequence[Start], patch: Sequence[int], part: Cells) -> list[Start]:
+def select_patches(starts: Sequence[Start], patch: Sequence[int], part: Cells) -> list[Start]:
     """Return the patches that are enough for every voxel of a part to keep `KEPT_WEIGHT`.
 
     One after another is left out, those first that count least where they count most, as long as the
@@ -103,7 +103,7 @@ class _Footprint:
 def _footprints(starts: Sequence[Start], patch: Sequence[int], part: Cells) -> list[_Footprint]:
     along = []
     for axis, side in enumerate(patch):
-        values = bell(side)
+        values = gaussian_profile(side)
         lows = {start[axis] for start in starts}
         along.append(
             {low: _Reach.of(low, values, part.shape[axis], part.side[axis]) for low in lows}

@@ -12,8 +12,8 @@ from fedcross.errors import DataError
 from fedcross.train.data.label_grid import on_image_grid
 from fedcross.train.data.sources.dicom_series import slices_left_out
 from fedcross.train.data.volumes import CaseFiles
-from fedcross.volumes.nifti import inspect
-from fedcross.volumes.volume_io import read_volume, without_warnings
+from fedcross.volumes.nifti import check_voxels
+from fedcross.volumes.volume_io import hide_itk_warnings, read_volume
 
 SHOWN_VALUES = 10
 
@@ -89,11 +89,11 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
         )
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with without_warnings():
+    with hide_itk_warnings():
         try:
             reader.ReadImageInformation()
             size = reader.GetSize()
-            contents = inspect(path, int(np.prod(size, dtype=np.float64)))
+            contents = check_voxels(path, int(np.prod(size, dtype=np.float64)))
             reader.SetExtractSize([*size[:3], 0])
             reader.SetExtractIndex([0, 0, 0, channel])
             image = reader.Execute()
@@ -115,7 +115,7 @@ def _channels(path: Path) -> int:
     """How many 3D volumes a file says it has; 1 if it is none, which its reader will tell."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with without_warnings():
+    with hide_itk_warnings():
         try:
             reader.ReadImageInformation()
         except RuntimeError:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedcross.ensemble.run import blend, label_map
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import resolve_precision
 from fedcross.strategies.member import MemberState
@@ -27,7 +27,7 @@ from fedcross.train.evaluation.surface import surface_by_structure
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.reliability import Reliability
 from fedcross.uncertainty.statistics import EnsembleStatistics
-from fedcross.volumes.prepare import prepare, to_source_grid
+from fedcross.volumes.prepare import prepare, resample_to_source
 from fedcross.volumes.structure import Structure
 
 Dices = dict[str, float]
@@ -129,7 +129,7 @@ def loaded(member: MemberState, config: TrainingConfig, device: torch.device) ->
     network.load_state_dict(dict(member.weights), assign=True)
     network = network.eval().requires_grad_(False).to(device)
     # PyTorch's own types lack this overload.
-    return network.to(memory_format=memory_format(network, device))  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload, no-any-return]
 
 
 def drawn(structures: Sequence[Structure], missing: Collection[int]) -> list[Structure]:
@@ -181,7 +181,7 @@ def _test_case(
     for probabilities in each:
         statistics.update(probabilities)
     told = np.where(np.isin(found[0], site.missing), 0, found[0])  # as nobody knows better
-    counts.add(to_source_grid(statistics.std(), prepared), told != truth)
+    counts.add(resample_to_source(statistics.std(), prepared), told != truth)
     structures, spacing = drawn(config.structures, site.missing), image.GetSpacing()
     dices = [dice_by_structure(labels, truth, structures) for labels in found]
     surfaces = [

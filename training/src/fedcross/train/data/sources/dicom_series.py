@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.errors import DataError
 from fedcross.train.data.sources.folders import walk
-from fedcross.volumes.volume_io import without_warnings
+from fedcross.volumes.volume_io import hide_itk_warnings
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"
 _SLICES = (".dcm", ".ima")
@@ -46,7 +46,7 @@ def dicom_folders(root: Path) -> list[Path]:
 def series_below(root: Path) -> list[Series]:
     """The series at or below `root` by number, from one header each; other folders are left out."""
     found = []
-    with without_warnings():
+    with hide_itk_warnings():
         for folder, names in walk(root):
             files = _candidates(names)
             series = next(filter(None, (_read(folder, name, len(files)) for name in files)), None)
@@ -60,7 +60,7 @@ def slices_left_out(folder: Path) -> list[str]:
 
     GDCM passes over what it cannot read; at the end of a series nobody would miss it.
     """
-    with without_warnings():
+    with hide_itk_warnings():
         read = {
             Path(name).name
             for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
@@ -143,7 +143,7 @@ def _same_size(series: Series, label: Path) -> bool:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(label))
     try:
-        with without_warnings():
+        with hide_itk_warnings():
             reader.ReadImageInformation()
     except RuntimeError:
         return False

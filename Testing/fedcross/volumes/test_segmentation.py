@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.volumes.segmentation_io import write_segmentation
+from fedcross.volumes.segmentation import write_segmentation
 from fedcross.volumes.structure import Structure
 
 KIDNEY = Structure.model_validate(

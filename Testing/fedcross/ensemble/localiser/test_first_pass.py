@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.ensemble.localiser.look import MAX_GAP_MM, MissedError, confined, look, plan_look
+from fedcross.ensemble.localiser.first_pass import (
+    MAX_GAP_MM,
+    StructureMissedError,
+    clear_outside,
+    find_surroundings,
+    plan_first_pass,
+)
 from fedcross.ensemble.run import EnsembleOutcome, run_ensemble
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.manifest import Manifest
@@ -59,7 +65,7 @@ SPACING: Triple = (0.5, 0.5, 1.0)
 
 def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
     shape, patch = (72, 384, 384), (32, 160, 160)
-    starts = plan_look(shape, patch, SPACING, full=27, members=4)
+    starts = plan_first_pass(shape, patch, SPACING, full=27, members=4)
     assert starts[0] == (3, 21, 21)
     assert starts[-1] == (37, 203, 203)
     assert len(starts) == 8
@@ -73,7 +79,7 @@ def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
 def test_no_gap_is_wider_than_it_may_be(
     shape: tuple[int, int, int], patch: tuple[int, int, int], spacing: Triple
 ) -> None:
-    starts = plan_look(shape, patch, spacing, full=10**9, members=1)
+    starts = plan_first_pass(shape, patch, spacing, full=10**9, members=1)
     for axis, (side, part, mm) in enumerate(zip(shape, patch, spacing[::-1], strict=True)):
         lows = sorted({start[axis] for start in starts})
         ends = [0, *(low + part for low in lows)]
@@ -83,13 +89,13 @@ def test_no_gap_is_wider_than_it_may_be(
 
 def test_a_look_that_takes_more_than_a_quarter_of_everything_is_none() -> None:
     shape, patch = (72, 384, 384), (32, 160, 160)
-    assert plan_look(shape, patch, SPACING, full=8, members=4)  # 8 of 32
-    assert not plan_look(shape, patch, SPACING, full=7, members=4)  # 8 of 28
-    assert not plan_look(shape, patch, SPACING, full=27, members=1)  # 8 of 27
+    assert plan_first_pass(shape, patch, SPACING, full=8, members=4)  # 8 of 32
+    assert not plan_first_pass(shape, patch, SPACING, full=7, members=4)  # 8 of 28
+    assert not plan_first_pass(shape, patch, SPACING, full=27, members=1)  # 8 of 27
 
 
 def test_a_volume_of_one_patch_is_not_looked_over() -> None:
-    assert not plan_look((32, 160, 160), (32, 160, 160), SPACING, full=1, members=9)
+    assert not plan_first_pass((32, 160, 160), (32, 160, 160), SPACING, full=1, members=9)
 
 
 def seen(
@@ -101,7 +107,7 @@ def seen(
     """The surroundings of what a member suspects, of patches side by side."""
     told: list[tuple[int, int]] = []
     starts = plan_patches(volume.shape, PATCH, 0) if starts is None else starts
-    surroundings = look(
+    surroundings = find_surroundings(
         predict,
         volume,
         patch=PATCH,
@@ -117,7 +123,7 @@ def seen(
 def extent(surroundings: Cells | None) -> list[tuple[int, int]]:
     """First and last voxel along z, y, x."""
     assert surroundings is not None
-    voxels = np.argwhere(surroundings.voxels(slice(None)))
+    voxels = np.argwhere(surroundings.voxel_mask(slice(None)))
     return [(int(n.min()), int(n.max())) for n in voxels.T]
 
 
@@ -141,7 +147,7 @@ def test_what_is_only_suspected_has_surroundings_too() -> None:
     surroundings = seen(volume)
     assert extent(surroundings) == [(8, 23), (14, 47), (24, 63)]
     assert surroundings is not None
-    between = surroundings.voxels(slice(None))[:, 30:34]
+    between = surroundings.voxel_mask(slice(None))[:, 30:34]
     assert not between.any()
     volume[20, 40, 60] = 0.15
     assert extent(seen(volume)) == extent(seen(volume_with(BLOB)))
@@ -199,7 +205,7 @@ BOX = (slice(4, 12), slice(0, 10), slice(4, 20))
 
 def surroundings_of_box() -> Cells:
     """`BOX` in cells of 2 voxels."""
-    cells = Cells.none(SHAPE, (2, 2, 2))
+    cells = Cells.empty(SHAPE, (2, 2, 2))
     cells.mask[2:6, :, 2:] = True
     return cells
 
@@ -224,7 +230,7 @@ def test_outside_the_surroundings_is_background_and_inside_nothing_changes(
 ) -> None:
     said = said_of((7, 5, 10), (8, 0, 19), (14, 5, 10))
     before = said.copy()
-    parts = list(confined(slabs_of(said, *cuts), surroundings_of_box()))
+    parts = list(clear_outside(slabs_of(said, *cuts), surroundings_of_box()))
     after = np.concatenate([probabilities for _, probabilities in parts], axis=1)
     assert (after[:, *BOX] == before[:, *BOX]).all()
     outside = np.ones(SHAPE, bool)
@@ -238,8 +244,8 @@ def test_outside_the_surroundings_is_background_and_inside_nothing_changes(
 def test_a_structure_in_the_outermost_cells_was_missed_in_part(
     place: tuple[int, int, int], cuts: tuple[int, ...]
 ) -> None:
-    with pytest.raises(MissedError):
-        list(confined(slabs_of(said_of(place), *cuts), surroundings_of_box()))
+    with pytest.raises(StructureMissedError):
+        list(clear_outside(slabs_of(said_of(place), *cuts), surroundings_of_box()))
 
 
 @pytest.mark.parametrize(
@@ -248,14 +254,14 @@ def test_a_structure_in_the_outermost_cells_was_missed_in_part(
 def test_farther_inside_where_the_volume_ends_or_outside_nothing_is_missed(
     place: tuple[int, int, int],
 ) -> None:
-    assert list(confined(slabs_of(said_of(place), 5), surroundings_of_box()))
+    assert list(clear_outside(slabs_of(said_of(place), 5), surroundings_of_box()))
 
 
 def test_any_of_several_structures_counts() -> None:
     said = np.stack([*said_of(), np.zeros(SHAPE, np.float32)])
     said[2, 4, 5, 8] = 0.7
-    with pytest.raises(MissedError):
-        list(confined(slabs_of(said), surroundings_of_box()))
+    with pytest.raises(StructureMissedError):
+        list(clear_outside(slabs_of(said), surroundings_of_box()))
 
 
 ALL = 3 * 4 * 5  # patches

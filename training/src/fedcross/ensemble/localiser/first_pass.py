@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.patches.placement import Start, plan_sparsely
+from fedcross.patches.placement import Start, plan_sparse_patches
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.patches.sliding_window import Progress, cut_patches
 from fedcross.volumes.grid import Triple
@@ -40,11 +40,11 @@ SMALLEST_CELL = 2
 """Voxels along an axis, so that a set of cells stays small beside the volume."""
 
 
-class MissedError(Exception):
+class StructureMissedError(Exception):
     """The surroundings do not hold the structures."""
 
 
-def plan_look(
+def plan_first_pass(
     shape: Sequence[int], patch: Sequence[int], spacing_mm: Triple, full: int, members: int
 ) -> list[Start]:
     """Return the patches of the first look; none if it is not worth it.
@@ -64,12 +64,12 @@ def plan_look(
     """
     # Whole voxels, so that rounding makes no gap wider.
     widest_gap = [MAX_GAP_MM // spacing for spacing in spacing_mm[::-1]]
-    starts = plan_sparsely(shape, patch, widest_gap)
+    starts = plan_sparse_patches(shape, patch, widest_gap)
     is_worth_it = full > 1 and len(starts) <= MAX_SHARE * members * full
     return starts if is_worth_it else []
 
 
-def look(
+def find_surroundings(
     predict: PatchPredictor,
     volume: NDArray[np.float32],
     *,
@@ -94,7 +94,7 @@ def look(
         The surroundings of what it suspects; None if it finds a structure nowhere.
     """
     side = [max(SMALLEST_CELL, voxels // CELLS_PER_SIDE) for voxels in patch]
-    suspected = Cells.none(volume.shape, side)
+    suspected = Cells.empty(volume.shape, side)
     found = np.zeros(classes, dtype=np.bool_)
     for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
         if voxels is not None:
@@ -107,13 +107,15 @@ def look(
         progress(done, len(starts))
     if not found[1:].all():
         return None
-    near = suspected.grown(MARGIN_MM, spacing_mm)
+    near = suspected.dilate(MARGIN_MM, spacing_mm)
     # In a gap what it suspects beside it may go on, up to the gap's other side.
-    gaps = Cells.between(starts, patch, suspected) & suspected.grown(MAX_GAP_MM, spacing_mm)
-    return near | gaps.grown(MARGIN_MM / 2, spacing_mm)
+    gaps = Cells.outside_patches(starts, patch, suspected) & suspected.dilate(
+        MAX_GAP_MM, spacing_mm
+    )
+    return near | gaps.dilate(MARGIN_MM / 2, spacing_mm)
 
 
-def confined(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:
+def clear_outside(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:
     """Pass on what a member says, changed in place to background outside the surroundings.
 
     Parameters
@@ -121,19 +123,19 @@ def confined(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:
     slabs
         Of the volume, as `fedcross.patches.sliding_window.stream_patches` yields them.
     surroundings
-        As `look` returns them.
+        As `find_surroundings` returns them.
 
     Raises
     ------
-    MissedError
+    StructureMissedError
         If a structure is the most probable class in the surroundings' outermost cells, but for cells
         that are outermost only because the volume ends: it goes on outside.
     """
     rim = surroundings.rim()
     for part, probabilities in slabs:
         background, structures = probabilities[0], probabilities[1:]
-        if (structures > background)[:, rim.voxels(part)].any():
-            raise MissedError("A structure goes on beyond where the first model sees it.")
-        outside = ~surroundings.voxels(part)
+        if (structures > background)[:, rim.voxel_mask(part)].any():
+            raise StructureMissedError("A structure goes on beyond where the first model sees it.")
+        outside = ~surroundings.voxel_mask(part)
         background[outside], structures[:, outside] = 1, 0
         yield part, probabilities

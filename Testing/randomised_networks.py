@@ -10,7 +10,7 @@ from fedcross.model.networks import build_network, initialise
 
 
 @cache
-def lived_in(architecture: Architecture, seed: int = 0) -> nn.Module:
+def randomised_network(architecture: Architecture, seed: int = 0) -> nn.Module:
     """In float64, in evaluation mode; batch norms have seen images. Copy it before you change it."""
     network = build_network(architecture)
     generator = torch.Generator().manual_seed(seed)
