@@ -126,8 +126,9 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     from fedcross.model.bundle import open_bundle
     from fedcross.runtime.device import resolve_device
     from fedcross.volumes.prepare import prepare, resample_to_source
+    from fedcross.volumes.read import read_volume
     from fedcross.volumes.segmentation import write_segmentation
-    from fedcross.volumes.volume_io import read_volume, write_volume
+    from fedcross.volumes.write import write_volume
 
     opened = open_bundle(bundle)
     steps = opened.manifest.preprocessing
@@ -229,7 +230,7 @@ def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
     from fedcross.model.bundle import open_bundle
     from fedcross.patches.placement import plan_patches
     from fedcross.volumes.prepare import prepare
-    from fedcross.volumes.volume_io import read_volume
+    from fedcross.volumes.read import read_volume
 
     opened, where = open_bundle(bundle), torch.device(device)
     steps = opened.manifest.preprocessing

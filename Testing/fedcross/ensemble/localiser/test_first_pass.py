@@ -63,7 +63,7 @@ def volume_with(*boxes: tuple[slice, slice, slice]) -> NDArray[np.float32]:
 SPACING: Triple = (0.5, 0.5, 1.0)
 
 
-def test_the_reference_volume_is_looked_over_in_8_patches() -> None:
+def test_the_first_pass_over_the_reference_volume_has_8_patches() -> None:
     shape, patch = (72, 384, 384), (32, 160, 160)
     starts = plan_first_pass(shape, patch, SPACING, full=27, members=4)
     assert starts[0] == (3, 21, 21)

@@ -31,9 +31,10 @@ from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.uncertainty.measures import MEASURES, Measure, upper_bound
 from fedcross.volumes.distance import distance_map
 from fedcross.volumes.prepare import Prepared, prepare, resample_map_to_source
+from fedcross.volumes.read import read_volume
 from fedcross.volumes.region import Region
 from fedcross.volumes.segmentation import write_segmentation
-from fedcross.volumes.volume_io import read_volume, write_volume
+from fedcross.volumes.write import write_volume
 
 
 @dataclass(frozen=True)

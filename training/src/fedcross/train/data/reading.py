@@ -12,8 +12,9 @@ from fedcross.errors import DataError
 from fedcross.train.data.label_grid import on_image_grid
 from fedcross.train.data.sources.dicom_series import slices_left_out
 from fedcross.train.data.volumes import CaseFiles
+from fedcross.volumes.itk import hide_itk_warnings
 from fedcross.volumes.nifti import check_voxels
-from fedcross.volumes.volume_io import hide_itk_warnings, read_volume
+from fedcross.volumes.read import read_volume
 
 SHOWN_VALUES = 10
 

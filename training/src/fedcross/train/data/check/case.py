@@ -16,8 +16,8 @@ from fedcross.train.data.label_grid import on_image_grid, other_grid
 from fedcross.train.data.reading import in_case, mapped, read_channel
 from fedcross.train.data.volumes import CaseFiles
 from fedcross.volumes.prepare import zscore
+from fedcross.volumes.read import read_volume
 from fedcross.volumes.structure import Structure
-from fedcross.volumes.volume_io import read_volume
 
 
 def check_case(

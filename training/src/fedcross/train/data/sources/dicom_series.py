@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.errors import DataError
 from fedcross.train.data.sources.folders import walk
-from fedcross.volumes.volume_io import hide_itk_warnings
+from fedcross.volumes.itk import hide_itk_warnings
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"
 _SLICES = (".dcm", ".ima")
