@@ -20,12 +20,12 @@ def two_gpus(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_auto_without_a_gpu_is_the_cpu():
+def test_auto_is_the_cpu_if_there_is_no_gpu():
     assert resolve_device("auto") == resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_gpu_that_is_not_there_is_refused_with_the_way_out():
+def test_a_missing_gpu_is_refused_with_a_hint():
     with pytest.raises(DeviceError, match=r"No GPU .* cuda:0 was asked for. Use --device cpu"):
         resolve_device("cuda:0")
 
@@ -50,7 +50,7 @@ def test_auto_precision_on_the_cpu_is_fp32():
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
-def test_a_cpu_computes_with_what_was_asked_for(name):
+def test_a_cpu_accepts_every_precision(name):
     assert resolve_precision(name, CPU) == name
 
 
@@ -59,13 +59,15 @@ def test_a_cpu_computes_with_what_was_asked_for(name):
     [
         ((6, 1), "bf16", "fp32"),
         ((6, 1), "fp16", "fp32"),
-        ((7, 5), "bf16", "fp32"),  # it would be emulated
+        ((7, 5), "bf16", "fp32"),  # this GPU would emulate bf16
         ((7, 5), "fp16", "fp16"),
         ((8, 6), "bf16", "bf16"),
         ((8, 6), "fp16", "fp16"),
     ],
 )
-def test_auto_precision_on_a_gpu_is_half_where_it_has_it(monkeypatch, generation, half, auto):
+def test_auto_precision_on_a_gpu_is_half_if_the_gpu_supports_it(
+    monkeypatch, generation, half, auto
+):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
     assert resolve_precision("auto", GPU, on_gpu=half) == auto
     assert resolve_precision("fp32", GPU) == "fp32"
@@ -76,14 +78,14 @@ def test_auto_precision_on_a_gpu_is_half_where_it_has_it(monkeypatch, generation
         assert resolve_precision(half, GPU) == half
 
 
-def test_another_precision_is_refused():
+def test_an_unknown_precision_is_refused():
     with pytest.raises(ConfigError, match="There is no precision 'fp8'"):
         resolve_precision("fp8", CPU)
 
 
-def test_numbers_that_are_not_finite_are_told_apart_by_whether_fp32_might_help():
-    fine = np.float32([0, 0.5, 1])
-    assert check_finite(fine, "fp16") is fine
+def test_numbers_that_are_not_finite_raise_precision_error_in_half_and_bundle_error_in_fp32():
+    finite = np.float32([0, 0.5, 1])
+    assert check_finite(finite, "fp16") is finite
     for bad in (np.nan, np.inf):
         with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
             check_finite(np.float32([0, bad]), "fp16")
@@ -91,7 +93,7 @@ def test_numbers_that_are_not_finite_are_told_apart_by_whether_fp32_might_help()
             check_finite(np.float32([0, bad]), "fp32")
 
 
-def test_a_device_is_described_for_people(monkeypatch):
+def test_the_description_of_a_device_names_it_and_its_threads(monkeypatch):
     assert describe_device(torch.device("cpu")) == "CPU, 1 thread"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
     assert describe_device(torch.device("cuda", 1)) == "Some GPU (cuda:1)"

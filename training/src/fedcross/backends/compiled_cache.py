@@ -1,8 +1,8 @@
-"""What is made of a bundle's members for this computer, kept in the user's cache folder.
+"""Cache of compiled members, in the user's cache folder.
 
-Every entry carries its own hash, and that of the member of which it was made; where they do not match it
-counts as not there. Several processes may make the same at a time: whoever comes second throws its own
-away. What cannot be written is simply not kept.
+Every entry stores the hash of its data and of the member it was compiled from. An entry whose hashes do
+not match counts as missing. Several processes may write the same entry at the same time: the first one
+is stored, and the others are discarded. An entry that cannot be written is not stored; this is no error.
 """
 
 import hashlib
@@ -16,15 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 
 CACHE_VARIABLE = "FEDCROSS_CACHE"
+"""Environment variable with the folder that contains the cache."""
 MAX_CACHE_BYTES = 4 * 1024**3
 _DATA, _HASHES = "compiled.bin", "sha256.json"
 _PARTIAL = ".partial-"
 _ABANDONED_S = 3600
-"""What is half-written for so long was left by a process that was killed."""
+"""A partial entry older than this, in seconds, was left by a killed process and is removed."""
 
 
 def cache_folder() -> Path:
-    """Return where it is kept: below ``$FEDCROSS_CACHE``, or in the system's usual place."""
+    """Return the cache folder: below ``$FEDCROSS_CACHE``, or in the system's cache folder."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         base = Path(chosen)
     elif sys.platform == "win32":
@@ -36,51 +37,63 @@ def cache_folder() -> Path:
     return base / "fedcross" / "openvino"
 
 
-def read(place: Path, member: str) -> bytes | None:
-    """Return what an entry holds, or None if that is nothing, damaged, or made of another member.
+def read(entry: Path, member: str) -> bytes | None:
+    """Return the data of an entry; None if it is missing, damaged, or of another member.
+
+    A damaged or foreign entry is removed.
 
     Parameters
     ----------
-    place
-        The entry's folder, two below `cache_folder`: that of the bundle, and the member's.
+    entry
+        Folder of the entry: ``cache_folder() / BUNDLE / MEMBER``.
     member
-        SHA-256 of the member's file.
+        SHA-256 (hex) of the member's file.
     """
     try:
-        hashes = json.loads((place / _HASHES).read_text(encoding="utf-8"))
-        data = (place / _DATA).read_bytes()
-        whole = hashes == _hashes(data, member)
+        hashes = json.loads((entry / _HASHES).read_text(encoding="utf-8"))
+        data = (entry / _DATA).read_bytes()
+        is_valid = hashes == _hashes(data, member)
     except (OSError, ValueError):
-        whole = False
-    if whole:
+        is_valid = False
+    if is_valid:
         return data
-    _remove(place)  # it would be in the way of what is made now
+    _remove(entry)  # otherwise a new entry could not be renamed to this place
     return None
 
 
-def write(place: Path, member: str, data: bytes) -> None:
-    """Make an entry; the parameters are those of `read`. Old entries go where there are too many."""
+def write(entry: Path, member: str, data: bytes) -> None:
+    """Store an entry unless it exists, and remove the oldest bundles' entries if the cache is too large.
+
+    Parameters
+    ----------
+    entry
+        Folder of the entry: ``cache_folder() / BUNDLE / MEMBER``.
+    member
+        SHA-256 (hex) of the member's file.
+    data
+        The compiled member.
+    """
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=place.parent))
+        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
     except OSError:
         return
     try:
         (partial / _DATA).write_bytes(data)
         (partial / _HASHES).write_text(json.dumps(_hashes(data, member)))
-        partial.rename(place)
-        for other in place.parent.glob(f"{_PARTIAL}*"):
-            if time.time() - _made(other) > _ABANDONED_S:
+        partial.rename(entry)
+        for other in entry.parent.glob(f"{_PARTIAL}*"):
+            if time.time() - _modified(other) > _ABANDONED_S:
                 _remove(other)
-        _trim(place.parent.parent, spare=place.parent)
-    except OSError:  # a full disk, or another process was first
+        _trim(entry.parent.parent, spare=entry.parent)
+    except OSError:  # the disk is full, or another process stored the entry first
         return
     finally:
         _remove(partial)
 
 
 def _remove(entry: Path) -> None:
-    """Remove a folder, or a file that should be one; what cannot be removed stays."""
+    """Remove a folder, file or link; errors are ignored."""
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry, ignore_errors=True)
         return
@@ -93,17 +106,17 @@ def _hashes(data: bytes, member: str) -> list[str]:
 
 
 def _trim(folder: Path, spare: Path) -> None:
-    """Remove what has not been made for longest until the cache is small enough."""
-    made = sorted((entry for entry in folder.iterdir() if entry != spare), key=_made)
-    sizes = {entry: _size(entry) for entry in [*made, spare]}
-    for entry in made:
+    """Remove bundles' folders, oldest first and never `spare`, until the cache is small enough."""
+    by_age = sorted((entry for entry in folder.iterdir() if entry != spare), key=_modified)
+    sizes = {entry: _size(entry) for entry in [*by_age, spare]}
+    for entry in by_age:
         if sum(sizes.values()) <= MAX_CACHE_BYTES:
             return
         _remove(entry)
         del sizes[entry]
 
 
-def _made(entry: Path) -> float:
+def _modified(entry: Path) -> float:
     return entry.stat().st_mtime
 
 

@@ -1,6 +1,6 @@
-"""Which processor PyTorch runs the networks on, and with which numbers.
+"""Choose the device and the number format with which PyTorch runs the networks.
 
-PyTorch is imported where it is asked: the names here are needed without it, too.
+PyTorch is imported inside the functions, because the names of this module are also needed without it.
 """
 
 import platform
@@ -20,18 +20,22 @@ PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 
 _USE_CPU = "Use --device cpu."
 _FIRST_WITH: dict[Precision, int] = {"fp16": 7, "bf16": 8}
-"""Generation of NVIDIA's GPUs that first multiplies such matrices in hardware."""
+"""Lowest major compute capability of an NVIDIA GPU that multiplies such matrices in hardware."""
 
 
 def resolve_device(name: str) -> "torch.device":
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that is there.
+    """Return the device of a name and check that it exists.
 
-    ``auto`` is the first CUDA device, or else the CPU.
+    Parameters
+    ----------
+    name
+        ``auto``, ``cpu``, ``cuda`` or for example ``cuda:1``. ``auto`` is the first GPU, or the CPU if
+        there is no GPU.
 
     Raises
     ------
     DeviceError
-        If the name is not one of these, or there is no such device.
+        If the name is invalid or the device does not exist.
     """
     import torch
 
@@ -55,24 +59,24 @@ def resolve_device(name: str) -> "torch.device":
 def resolve_precision(
     name: str, device: "torch.device", *, on_gpu: Precision = "bf16"
 ) -> Precision:
-    """Turn ``auto`` or a precision into the numbers that PyTorch computes with on `device`.
+    """Return the precision with which PyTorch computes on a device.
 
     Parameters
     ----------
     name
-        Of a `PrecisionChoice`.
+        One of `PRECISION_CHOICES`.
     device
-        Where. A GPU does without numbers that it has no hardware for; a CPU computes with all of them,
-        some slowly.
+        CPU or GPU. A GPU is used only with a precision that its hardware supports. A CPU can compute
+        with every precision, but half precision may be slow.
     on_gpu
-        What ``auto`` is on a GPU that has it; it is fp32 elsewhere.
+        Precision that ``auto`` selects on a GPU that supports it; otherwise ``auto`` selects fp32.
 
     Raises
     ------
     ConfigError
-        If the name is not one of these.
+        If the name is unknown.
     DeviceError
-        If the GPU has no hardware for them.
+        If the GPU does not support the precision.
     """
     check_precision(name)
     if device.type != "cuda":
@@ -88,29 +92,36 @@ def resolve_precision(
 
 
 def check_precision(name: str) -> None:
-    """Refuse a name that is no precision.
+    """Check that a name is one of `PRECISION_CHOICES`.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If it is not.
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
 
 
-def check_finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """Return what a member says, which `precision` may have been too small for.
+def check_finite(output: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+    """Return the output of a network after checking that all its numbers are finite.
+
+    Parameters
+    ----------
+    output
+        Logits or probabilities, any shape.
+    precision
+        Precision in which the network computed them.
 
     Raises
     ------
     PrecisionError
-        If it is not finite, and might be in fp32.
+        If a number is not finite in half precision; it may be finite in fp32.
     BundleError
-        If it is not finite.
+        If a number is not finite in fp32.
     """
-    if np.isfinite(said).all():
-        return said
+    if np.isfinite(output).all():
+        return output
     if precision == "fp32":
         raise BundleError("This bundle's networks compute numbers that are not finite.")
     raise PrecisionError(
@@ -119,12 +130,12 @@ def check_finite(said: NDArray[np.float32], precision: Precision) -> NDArray[np.
 
 
 def is_x86() -> bool:
-    """Whether the CPU is of the kind on which it was measured what makes networks faster."""
+    """Whether the CPU is an x86-64 processor; the benefit of rewritten networks is measured there."""
     return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def describe_device(device: "torch.device") -> str:
-    """Return `device` in words, for people."""
+    """Return the name of a device for users, for example "CPU, 4 threads"."""
     import torch
 
     if device.type == "cuda":

@@ -1,12 +1,13 @@
-"""Convolutions with half of the multiplications: Winograd's F(4, 3) along z.
+"""3x3x3 convolutions with half of the multiplications: Winograd's algorithm F(4, 3) along z.
 
-Four neighbouring slices of the result are sums over twelve pairs, of one of six slices of the input with
-one of three slices of the kernel. Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
-CVPR 2016) get by with six pairs: a mixture of the slices with a mixture of the kernel's each, and the
-four results are mixtures of what these give. In the plane each pair stays a convolution.
+A direct convolution computes four neighbouring slices of the result from six slices of the input and
+three slices of the kernel; each result is a sum of three products, twelve in total. Lavin and Gray
+("Fast Algorithms for Convolutional Neural Networks", CVPR 2016) need only six products: each multiplies
+one linear combination of the input slices with one linear combination of the kernel slices, and the four
+results are linear combinations of the products. A product of two slices is a 2D convolution.
 
-Features are kept in four phases, phase r being the slices r, r + 4, r + 8 and so on. So the slices that
-are mixed lie in different tensors, at the same place, and nothing has to be cut up or put together.
+Features are stored as four phases: phase r holds the slices r, r + 4, r + 8 ... So the slices that are
+combined have the same index in different tensors, and no tensor has to be cut or joined.
 """
 
 from collections.abc import Sequence
@@ -19,11 +20,12 @@ from torch.nn import functional
 from fedcross.backends.rewrite.compose import ComposedUNet, JoinedConvolution
 
 Phases = Sequence[Tensor]
-"""Four tensors (N, C, D/4, H, W)."""
+"""Tensors (N, C, D/n, H, W) that hold the slices of (N, C, D, H, W) in turn; n is `PHASES` or 2."""
 
 PHASES = 4
 LEVELS = 3
-"""So many levels of the reference U-Net have slices enough whatever the patch, a multiple of 16."""
+"""Number of upper levels of the reference U-Net in phases. Because a patch's sides are multiples of 16,
+each of these levels has a multiple of 4 slices."""
 
 _KERNEL_TRANSFORM = (
     (1 / 4, 0, 0),
@@ -33,92 +35,104 @@ _KERNEL_TRANSFORM = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
+"""Coefficients of the six combinations (rows) of the three kernel slices (columns)."""
 
 
 class WinogradConvolution(nn.Module):
-    """A 3x3x3 convolution with padding 1, from phases to phases.
+    """A 3x3x3 convolution with padding 1 whose input and output are four phases.
 
     Parameters
     ----------
     weight
-        (out, in, 3, 3, 3).
+        Kernel, (out, in, 3, 3, 3).
     bias
-        (out,), or None.
+        Bias, (out,), or None.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        mixtures = torch.einsum(
+        combinations = torch.einsum(
             "jt,octyx->jocyx",
             torch.tensor(_KERNEL_TRANSFORM, dtype=torch.float64),
             weight.detach().double(),
         ).to(weight.dtype)
         self.weights = nn.ParameterList(
-            nn.Parameter(mixture[:, :, None].contiguous(), requires_grad=False)
-            for mixture in mixtures
+            nn.Parameter(combination[:, :, None].contiguous(), requires_grad=False)
+            for combination in combinations
         )
         shaped = None if bias is None else bias.detach()[None, :, None, None, None]
         self.bias = None if shaped is None else nn.Parameter(shaped, requires_grad=False)
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
-        mixtures = _transform_slices([_shift_later(phases[-1]), *phases, _shift_earlier(phases[0])])
-        results = _transform_products(
+        slices = [_shift_later(phases[-1]), *phases, _shift_earlier(phases[0])]
+        results = _combine_products(
             [
-                functional.conv3d(mixture, weight, padding=(0, 1, 1))
-                for mixture, weight in zip(mixtures, self.weights, strict=True)
+                functional.conv3d(combination, weight, padding=(0, 1, 1))
+                for combination, weight in zip(_combine_slices(slices), self.weights, strict=True)
             ]
         )
         return results if self.bias is None else [result + self.bias for result in results]
 
 
 class WinogradJoin(nn.Module):
-    """A join that doubles, in phases.
+    """A `JoinedConvolution` of stride 2 whose inputs and output are phases.
 
-    Its tap a takes slice i of what comes from below to o = 2 i - 1 + a. So to every phase two of four
-    taps lead, one from an even slice and one from an odd one: its own, or its neighbour's.
+    Tap a of the composed transposed convolution maps slice i of the lower level to slice 2 i - 1 + a. So
+    a slice of the result depends on two of the four taps: one applied to an even slice of the lower
+    level, one to an odd slice. Each of the two has the index of the result in its phase, or is a
+    neighbour.
 
     Parameters
     ----------
     join
-        With a transposed convolution of 4x4x4 and stride 2.
+        With a composed transposed convolution of 4x4x4 and stride 2.
     """
 
     def __init__(self, join: JoinedConvolution) -> None:
         super().__init__()
-        self.skip_weight = WinogradConvolution(join.skip_weight, join.bias)
+        self.skip_convolution = WinogradConvolution(join.skip_weight, join.bias)
         taps = [join.low_weight[:, :, tap : tap + 1] for tap in range(4)]
-        self.low_weight = nn.ParameterList(
-            nn.Parameter(torch.cat([taps[of_even], taps[of_odd]]), requires_grad=False)
-            for of_even, of_odd in ((1, 3), (2, 0), (3, 1), (0, 2))
+        self.low_weights = nn.ParameterList(
+            nn.Parameter(torch.cat([taps[even_tap], taps[odd_tap]]), requires_grad=False)
+            for even_tap, odd_tap in ((1, 3), (2, 0), (3, 1), (0, 2))
         )
         self.append_ones = join.append_ones
 
     def forward(self, skip: Phases, halves: Phases) -> list[Tensor]:
-        """Map four (N, skipped, D/4, H, W) and two (N, low, D/4, H/2, W/2) to four (N, out, D/4, H, W).
+        """Join a skip connection and the features of the lower level.
 
-        The two are the even and the odd slices of what comes from below.
+        Parameters
+        ----------
+        skip
+            Four phases, each (N, skipped, D/4, H, W).
+        halves
+            Even and odd slices of the lower level, each (N, low, D/4, H/2, W/2).
+
+        Returns
+        -------
+        list of Tensor
+            Four phases, each (N, out, D/4, H, W).
         """
         even, odd = map(self.append_ones, halves)
         pairs = ((even, _shift_later(odd)), (even, odd), (even, odd), (_shift_earlier(even), odd))
+        from_skip = self.skip_convolution(skip)
         return [
             functional.conv_transpose3d(
                 torch.cat(pair, dim=1), weight, stride=(1, 2, 2), padding=(0, 1, 1)
             )
-            + skip_weight
-            for skip_weight, pair, weight in zip(
-                self.skip_weight(skip), pairs, self.low_weight, strict=True
-            )
+            + phase
+            for phase, pair, weight in zip(from_skip, pairs, self.low_weights, strict=True)
         ]
 
 
 class _FirstConvolution(nn.Module):
-    """An ordinary convolution with padding 1 and a bias, its result in phases."""
+    """A direct 3x3x3 convolution with padding 1 and a bias, whose output is four phases."""
 
     def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()
         self.weight, bias = conv.weight, cast(Tensor, conv.bias)
-        # One for each: OpenVINO adds one that is shared afterwards, and not while it convolves.
+        # One copy for each phase: OpenVINO fuses the bias into a convolution only if it is not shared.
         self.biases = nn.ParameterList(
             nn.Parameter(bias.detach().clone(), False) for _ in range(PHASES)
         )
@@ -135,13 +149,14 @@ class _FirstConvolution(nn.Module):
 
 
 class WinogradUNet(nn.Module):
-    """The reference U-Net, its upper levels in phases; see `fedcross.model.networks.UNet`.
+    """The reference U-Net with its upper levels in phases; see `fedcross.model.networks.UNet`.
+
+    It is for inference only, because the layers between the convolutions work in place.
 
     Parameters
     ----------
     network
-        With its upsampling composed. Its modules are used, for inference only: the layers between
-        convolutions work in place.
+        U-Net with composed upsampling. Its modules are reused.
     """
 
     def __init__(self, network: ComposedUNet) -> None:
@@ -165,7 +180,7 @@ class WinogradUNet(nn.Module):
             phases = parts if level == 0 else _split_into_phases(parts)
             skips.append(_apply_layers(block, phases))
             pooled = [self.pool(phase) for phase in skips[-1]]
-            parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
+            parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even, odd slices
         x = self.lower(interleave(parts))
         parts = [x[:, :, start::2] for start in range(2)]
         for join, block in zip(self.joins, self.up, strict=True):
@@ -175,27 +190,27 @@ class WinogradUNet(nn.Module):
 
 
 def _split_into_phases(halves: Phases) -> list[Tensor]:
-    """Return the four phases of what lies in even and odd slices."""
+    """Return the four phases of features that are given as even and odd slices."""
     return [half[:, :, start::2] for start in range(2) for half in halves]
 
 
 def interleave(parts: Phases) -> Tensor:
-    """Return (N, C, D, H, W) from tensors among which its slices are dealt out in turn."""
+    """Return (N, C, D, H, W) from n tensors (N, C, D/n, H, W) that hold its slices in turn."""
     return torch.stack(list(parts), dim=3).flatten(2, 3)
 
 
 def _shift_later(x: Tensor) -> Tensor:
-    """Put zeros before the first slice, and leave out the last one."""
+    """Prepend a slice of zeros and drop the last slice."""
     return functional.pad(x, (0, 0, 0, 0, 1, -1))
 
 
 def _shift_earlier(x: Tensor) -> Tensor:
-    """Leave out the first slice, and put zeros after the last one."""
+    """Drop the first slice and append a slice of zeros."""
     return functional.pad(x, (0, 0, 0, 0, -1, 1))
 
 
 def _convert_layers(block: nn.Module) -> nn.ModuleList:
-    """Return the layers of a sequence, convolutions as Winograd's."""
+    """Return the layers of a sequence, with convolutions replaced by Winograd convolutions."""
     return nn.ModuleList(
         WinogradConvolution(layer.weight, layer.bias) if isinstance(layer, nn.Conv3d) else layer
         for layer in cast(nn.Sequential, block)
@@ -203,23 +218,23 @@ def _convert_layers(block: nn.Module) -> nn.ModuleList:
 
 
 def _apply_layers(layers: nn.Module, phases: Phases) -> list[Tensor]:
-    """Send phases through layers, which are as `_convert_layers` returns them."""
+    """Apply layers that `_convert_layers` returned to four phases."""
     for layer in cast(nn.ModuleList, layers):
         if isinstance(layer, WinogradConvolution):
             phases = layer(phases)
         elif isinstance(layer, nn.InstanceNorm3d | nn.GroupNorm):
-            # Its statistics are of all slices, and do not depend on their order.
+            # The statistics are taken over all slices; the order of the slices does not matter.
             phases = layer(torch.cat(list(phases), dim=2)).chunk(PHASES, dim=2)
         else:
             phases = [layer(phase) for phase in phases]
     return list(phases)
 
 
-def _transform_slices(x: Sequence[Tensor]) -> list[Tensor]:
-    """Return the six mixtures of six slices.
+def _combine_slices(x: Sequence[Tensor]) -> list[Tensor]:
+    """Return the six combinations of six input slices.
 
-    As written each is one chain of sums, which OpenVINO computes in one go, and no two have a part in
-    common: what is shared it would keep in memory.
+    Each combination is written as one chain of sums, which OpenVINO fuses into one kernel. They share no
+    intermediate result on purpose, because OpenVINO would keep it in memory.
     """
     return [
         (x[2] * -1.25 + x[0]) * 4 + x[4],
@@ -231,8 +246,8 @@ def _transform_slices(x: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _transform_products(m: Sequence[Tensor]) -> list[Tensor]:
-    """Return the four results, mixtures of six products; as `_transform_slices`."""
+def _combine_products(m: Sequence[Tensor]) -> list[Tensor]:
+    """Return the four results as combinations of six products; written as in `_combine_slices`."""
     return [
         m[0] + m[1] + m[2] + m[3] + m[4],
         ((m[4] * -1 + m[3]) * -2 + m[2]) * -1 + m[1],
