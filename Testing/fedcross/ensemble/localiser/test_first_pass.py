@@ -1,5 +1,3 @@
-"""The first member looks the volume over, and all read where it sees the structures."""
-
 import weakref
 from collections.abc import Iterator
 from copy import copy
@@ -34,23 +32,23 @@ from fedcross.volumes.prepare import Prepared
 from fedcross.volumes.slab import Slab
 
 GRID = Grid((64, 48, 32), (2.0, 2.0, 5.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
-SIDE = 16  # of a network's patch
+SIDE = 16  # voxels of a patch along each axis
 PATCH = (SIDE, SIDE, SIDE)
 
 
 @dataclass(frozen=True)
-class Sees:
-    """A member to whom everything bright is the structure, more or less surely."""
+class IntensityMember:
+    """A member whose probability of the structure is `gain` times intensity, at least `lowest`."""
 
-    surely: float = 1
-    everywhere: float = 0
+    gain: float = 1
+    lowest: float = 0
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        structure = np.maximum(np.float32(self.surely) * patch, np.float32(self.everywhere))
+        structure = np.maximum(np.float32(self.gain) * patch, np.float32(self.lowest))
         return np.stack([1 - structure, structure])
 
 
-bright, duller = Sees(), Sees(0.8)
+certain, less_certain = IntensityMember(), IntensityMember(0.8)
 
 
 def volume_with(*boxes: tuple[slice, slice, slice]) -> NDArray[np.float32]:
@@ -76,7 +74,7 @@ def test_the_first_pass_over_the_reference_volume_has_8_patches() -> None:
     patch=st.tuples(*[st.integers(1, 60)] * 3),
     spacing=st.tuples(*[st.floats(0.3, 15)] * 3),
 )
-def test_no_gap_is_wider_than_it_may_be(
+def test_no_gap_of_the_first_pass_is_wider_than_allowed(
     shape: tuple[int, int, int], patch: tuple[int, int, int], spacing: Triple
 ) -> None:
     starts = plan_first_pass(shape, patch, spacing, full=10**9, members=1)
@@ -87,25 +85,25 @@ def test_no_gap_is_wider_than_it_may_be(
         assert max(gaps) * mm <= MAX_GAP_MM
 
 
-def test_a_look_that_takes_more_than_a_quarter_of_everything_is_none() -> None:
+def test_there_is_no_first_pass_if_it_needs_more_than_a_quarter_of_all_patches() -> None:
     shape, patch = (72, 384, 384), (32, 160, 160)
     assert plan_first_pass(shape, patch, SPACING, full=8, members=4)  # 8 of 32
     assert not plan_first_pass(shape, patch, SPACING, full=7, members=4)  # 8 of 28
     assert not plan_first_pass(shape, patch, SPACING, full=27, members=1)  # 8 of 27
 
 
-def test_a_volume_of_one_patch_is_not_looked_over() -> None:
+def test_there_is_no_first_pass_over_a_volume_of_one_patch() -> None:
     assert not plan_first_pass((32, 160, 160), (32, 160, 160), SPACING, full=1, members=9)
 
 
-def seen(
+def surroundings_in(
     volume: NDArray[np.float32],
-    predict: PatchPredictor = bright,
+    predict: PatchPredictor = certain,
     starts: list[Start] | None = None,
     classes: int = 2,
 ) -> Cells | None:
-    """The surroundings of what a member suspects, of patches side by side."""
-    told: list[tuple[int, int]] = []
+    """Return the surroundings from a first pass; by default its patches lie side by side."""
+    steps: list[tuple[int, int]] = []
     starts = plan_patches(volume.shape, PATCH, 0) if starts is None else starts
     surroundings = find_surroundings(
         predict,
@@ -114,14 +112,14 @@ def seen(
         starts=starts,
         classes=classes,
         spacing_mm=GRID.spacing_mm,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: steps.append((done, total)),
     )
-    assert told == [(done, len(starts)) for done in range(1, len(starts) + 1)]
+    assert steps == [(done, len(starts)) for done in range(1, len(starts) + 1)]
     return surroundings
 
 
 def extent(surroundings: Cells | None) -> list[tuple[int, int]]:
-    """First and last voxel along z, y, x."""
+    """Return the first and last voxel along z, y, x."""
     assert surroundings is not None
     voxels = np.argwhere(surroundings.voxel_mask(slice(None)))
     return [(int(n.min()), int(n.max())) for n in voxels.T]
@@ -130,73 +128,74 @@ def extent(surroundings: Cells | None) -> list[tuple[int, int]]:
 BLOB = (slice(10, 14), slice(20, 24), slice(30, 36))
 
 
-def test_the_surroundings_are_what_was_found_and_ten_millimetres_around_it() -> None:
-    # Cells of 2 voxels are 10 mm along z and 4 mm in plane: of one and three more some voxel is
-    # nearer than 10 mm.
-    assert extent(seen(volume_with(BLOB))) == [(8, 15), (14, 29), (24, 41)]
+def test_the_surroundings_contain_the_structure_and_a_margin_of_ten_millimetres() -> None:
+    # Cells of 2 voxels are 10 mm along z and 4 mm in plane. So one more cell along z and three more in
+    # plane have a voxel nearer than 10 mm.
+    assert extent(surroundings_in(volume_with(BLOB))) == [(8, 15), (14, 29), (24, 41)]
 
 
 def test_the_surroundings_end_with_the_volume() -> None:
     corner = (slice(0, 4), slice(44, 48), slice(0, 6))
-    assert extent(seen(volume_with(corner))) == [(0, 5), (38, 47), (0, 11)]
+    assert extent(surroundings_in(volume_with(corner))) == [(0, 5), (38, 47), (0, 11)]
 
 
-def test_what_is_only_suspected_has_surroundings_too() -> None:
+def test_voxels_that_are_only_suspected_have_surroundings() -> None:
     volume = volume_with(BLOB)
     volume[20, 40, 60] = 0.25
-    surroundings = seen(volume)
+    surroundings = surroundings_in(volume)
     assert extent(surroundings) == [(8, 23), (14, 47), (24, 63)]
     assert surroundings is not None
     between = surroundings.voxel_mask(slice(None))[:, 30:34]
     assert not between.any()
     volume[20, 40, 60] = 0.15
-    assert extent(seen(volume)) == extent(seen(volume_with(BLOB)))
+    assert extent(surroundings_in(volume)) == extent(surroundings_in(volume_with(BLOB)))
 
 
-def test_nothing_found_is_no_surroundings() -> None:
-    assert seen(volume_with()) is None
+def test_there_are_no_surroundings_if_no_structure_is_found() -> None:
+    assert surroundings_in(volume_with()) is None
     ramp = np.linspace(0.3, 0.4, GRID.voxels, dtype=np.float32)
-    assert seen(ramp.reshape(GRID.shape)) is None
+    assert surroundings_in(ramp.reshape(GRID.shape)) is None
 
 
-def test_every_structure_has_to_be_found() -> None:
+def test_there_are_no_surroundings_if_one_of_two_structures_is_not_found() -> None:
     def of_three(patch: NDArray[np.float32]) -> NDArray[np.float32]:
         one, other = (patch == 1), 0.45 * (patch == 2) + 0.55 * (patch == 3)
         return np.stack([1 - one - other, one, other]).astype(np.float32)
 
     volume = volume_with(BLOB)
-    volume[20:22, 40:42, 60:62] = 2  # not quite
-    assert seen(volume, of_three, classes=3) is None
+    volume[20:22, 40:42, 60:62] = 2  # probability 0.45: suspected, but not the most probable class
+    assert surroundings_in(volume, of_three, classes=3) is None
     volume[20, 40, 60] = 3
-    assert extent(seen(volume, of_three, classes=3)) == [(8, 23), (14, 47), (24, 63)]
+    assert extent(surroundings_in(volume, of_three, classes=3)) == [(8, 23), (14, 47), (24, 63)]
 
 
-def test_what_lies_in_a_gap_is_not_seen() -> None:
-    assert seen(volume_with(BLOB), starts=[(0, 0, 0), (0, 24, 24), (14, 16, 24)]) is None
-    assert seen(volume_with(BLOB), starts=[(0, 0, 0), (13, 23, 35)]) is not None
+def test_a_structure_inside_a_gap_is_not_found() -> None:
+    assert surroundings_in(volume_with(BLOB), starts=[(0, 0, 0), (0, 24, 24), (14, 16, 24)]) is None
+    assert surroundings_in(volume_with(BLOB), starts=[(0, 0, 0), (13, 23, 35)]) is not None
 
 
-def test_a_gap_beside_what_is_suspected_belongs_to_its_surroundings_up_to_the_other_side() -> None:
+def test_a_gap_beside_a_suspected_voxel_belongs_to_the_surroundings_up_to_its_other_side() -> None:
     volume = volume_with((slice(10, 14), slice(12, 20), slice(30, 34)))
     starts = list(product((0, 16), (5, 27), (4, 24, 44)))
-    assert extent(seen(volume)) == [(8, 15), (6, 25), (24, 39)]
-    # Of the cells with a voxel of the gap, y = 21 to 26, those of 20 to 25 have one nearer than 12 mm.
-    # One cell more is near them, and another one nearer than 5 mm.
-    assert extent(seen(volume, starts=starts))[1] == (6, 29)
-    volume[:, 14:] = 0  # 12 mm before the cell of 20
-    assert extent(seen(volume, starts=starts))[1] == (6, 19)
+    assert extent(surroundings_in(volume)) == [(8, 15), (6, 25), (24, 39)]
+    # The gap is y = 21 to 26. Of its cells, those of y = 20 to 25 have a voxel nearer than 12 mm. The
+    # margin of 5 mm around them adds two cells.
+    assert extent(surroundings_in(volume, starts=starts))[1] == (6, 29)
+    volume[:, 14:] = 0  # the structure ends 12 mm before the cell of y = 20
+    assert extent(surroundings_in(volume, starts=starts))[1] == (6, 19)
 
 
-def test_what_is_put_around_a_small_volume_is_no_place_for_a_structure() -> None:
+def test_padding_around_a_small_volume_is_never_a_structure() -> None:
     def dark(patch: NDArray[np.float32]) -> NDArray[np.float32]:
         structure = (patch == 0).astype(np.float32)
         return np.stack([1 - structure, structure])
 
     volume = np.random.default_rng(0).uniform(1, 2, (10, 48, 9)).astype(np.float32)
-    assert seen(volume, dark) is None
+    assert surroundings_in(volume, dark) is None
     volume[5, 20, 4] = 0
-    # 5 is in a cell of its own 2 voxels, and 1 more is near; x is near from end to end.
-    assert extent(seen(volume, dark)) == [(2, 7), (14, 27), (0, 8)]
+    # Along z, voxel 5 lies in the cell of voxels 4 and 5, and one cell on each side is near. Along x
+    # the whole volume is near.
+    assert extent(surroundings_in(volume, dark)) == [(2, 7), (14, 27), (0, 8)]
 
 
 SHAPE = (16, 10, 20)
@@ -204,20 +203,20 @@ BOX = (slice(4, 12), slice(0, 10), slice(4, 20))
 
 
 def surroundings_of_box() -> Cells:
-    """`BOX` in cells of 2 voxels."""
+    """Return `BOX` as cells of 2 voxels a side."""
     cells = Cells.empty(SHAPE, (2, 2, 2))
     cells.mask[2:6, :, 2:] = True
     return cells
 
 
 def slabs_of(probabilities: NDArray[np.float32], *cuts: int) -> Iterator[Slab]:
-    """A volume's probabilities, cut between slices."""
+    """Yield a volume's probabilities in slabs that are cut before the slices `cuts`."""
     for low, high in pairwise((0, *cuts, probabilities.shape[1])):
         yield slice(low, high), probabilities[:, low:high]
 
 
-def said_of(*places: tuple[int, int, int]) -> NDArray[np.float32]:
-    """A structure is most probable at some voxels, and likely nowhere else."""
+def probabilities_with(*places: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Return probabilities in which a structure is the most probable class at some voxels only."""
     structure = np.full(SHAPE, 0.4, np.float32)
     for place in places:
         structure[place] = 0.7
@@ -225,12 +224,12 @@ def said_of(*places: tuple[int, int, int]) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("cuts", [(), (4,), (5, 12), (2, 6), (3, 7, 11, 14)])
-def test_outside_the_surroundings_is_background_and_inside_nothing_changes(
+def test_outside_the_surroundings_is_background_and_inside_the_probabilities_are_unchanged(
     cuts: tuple[int, ...],
 ) -> None:
-    said = said_of((7, 5, 10), (8, 0, 19), (14, 5, 10))
-    before = said.copy()
-    parts = list(clear_outside(slabs_of(said, *cuts), surroundings_of_box()))
+    given = probabilities_with((7, 5, 10), (8, 0, 19), (14, 5, 10))
+    before = given.copy()
+    parts = list(clear_outside(slabs_of(given, *cuts), surroundings_of_box()))
     after = np.concatenate([probabilities for _, probabilities in parts], axis=1)
     assert (after[:, *BOX] == before[:, *BOX]).all()
     outside = np.ones(SHAPE, bool)
@@ -241,36 +240,36 @@ def test_outside_the_surroundings_is_background_and_inside_nothing_changes(
 
 @pytest.mark.parametrize("cuts", [(), (4,), (5, 8), (3, 7, 10)])
 @pytest.mark.parametrize("place", [(4, 5, 8), (5, 0, 19), (10, 5, 8), (11, 5, 8), (7, 5, 5)])
-def test_a_structure_in_the_outermost_cells_was_missed_in_part(
+def test_a_structure_in_the_outermost_cells_raises_structure_missed_error(
     place: tuple[int, int, int], cuts: tuple[int, ...]
 ) -> None:
     with pytest.raises(StructureMissedError):
-        list(clear_outside(slabs_of(said_of(place), *cuts), surroundings_of_box()))
+        list(clear_outside(slabs_of(probabilities_with(place), *cuts), surroundings_of_box()))
 
 
 @pytest.mark.parametrize(
     "place", [(6, 5, 6), (9, 0, 8), (7, 9, 8), (7, 5, 19), (3, 5, 8), (12, 5, 8), (7, 5, 3)]
 )
-def test_farther_inside_where_the_volume_ends_or_outside_nothing_is_missed(
+def test_a_structure_inside_outside_or_at_the_end_of_the_volume_raises_no_error(
     place: tuple[int, int, int],
 ) -> None:
-    assert list(clear_outside(slabs_of(said_of(place), 5), surroundings_of_box()))
+    assert list(clear_outside(slabs_of(probabilities_with(place), 5), surroundings_of_box()))
 
 
-def test_any_of_several_structures_counts() -> None:
-    said = np.stack([*said_of(), np.zeros(SHAPE, np.float32)])
-    said[2, 4, 5, 8] = 0.7
+def test_each_of_several_structures_can_raise_structure_missed_error() -> None:
+    given = np.stack([*probabilities_with(), np.zeros(SHAPE, np.float32)])
+    given[2, 4, 5, 8] = 0.7
     with pytest.raises(StructureMissedError):
-        list(clear_outside(slabs_of(said), surroundings_of_box()))
+        list(clear_outside(slabs_of(given), surroundings_of_box()))
 
 
-ALL = 3 * 4 * 5  # patches
-LOOKED_AT = 2 * 2 * 3  # gaps of 0, 5.3 and 4 voxels; with one patch fewer 8, 16 and 10.7
+ALL = 3 * 4 * 5  # patches of the full grid
+FIRST_PASS = 2 * 2 * 3  # patches with gaps of 0, 5.3 and 4 voxels; one fewer: 8, 16 and 10.7
 
 
 @dataclass
-class Told(NullReporter):
-    """Keeps what it is told."""
+class Recorder(NullReporter):
+    """Records messages, progress and the members loaded."""
 
     lines: list[str] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
@@ -285,8 +284,8 @@ class Told(NullReporter):
 
 def ensemble(
     volume: NDArray[np.float32], *members: PatchPredictor, localise: bool = True
-) -> tuple[EnsembleOutcome, Told]:
-    """What members say of a volume on a grid of its own."""
+) -> tuple[EnsembleOutcome, Recorder]:
+    """Run members on a volume whose grid is already the networks' grid."""
     grid = Grid(volume.shape[::-1], GRID.spacing_mm, GRID.origin_mm, GRID.direction)
     manifest = Manifest.model_validate(
         {
@@ -305,13 +304,13 @@ def ensemble(
             "provenance": {"created": "2026-01-01"},
         }
     )
-    told, alive = Told(), list[weakref.ref[PatchPredictor]]()
+    recorder, references = Recorder(), list[weakref.ref[PatchPredictor]]()
 
     def load(index: int) -> PatchPredictor:
-        assert not any(earlier() for earlier in alive), "one member is alive at a time"
+        assert not any(earlier() for earlier in references), "only one member is in memory"
         member = copy(members[index])
-        alive.append(weakref.ref(member))
-        told.loaded.append(index)
+        references.append(weakref.ref(member))
+        recorder.loaded.append(index)
         return member
 
     outcome = run_ensemble(
@@ -321,129 +320,130 @@ def ensemble(
         BytesIO,
         measures=["std"],
         localise=localise,
-        reporter=told,
+        reporter=recorder,
     )
-    return outcome, told
+    return outcome, recorder
 
 
-def gathered(outcome: EnsembleOutcome) -> NDArray[np.float32]:
-    """The ensemble's mean and spread, one above the other."""
+def mean_and_std(outcome: EnsembleOutcome) -> NDArray[np.float32]:
+    """Return the ensemble's mean and standard deviation, concatenated along the class axis."""
     mean = np.concatenate([part for _, part in outcome.statistics.mean()], axis=1)
     spread = np.concatenate([part for _, part in outcome.statistics.measure("std")], axis=1)
     return np.concatenate([mean, spread])
 
 
 def assert_equal(near: EnsembleOutcome, whole: EnsembleOutcome, atol: float = 0) -> None:
-    assert np.abs(gathered(near) - gathered(whole)).max() <= atol
+    assert np.abs(mean_and_std(near) - mean_and_std(whole)).max() <= atol
     for ours, theirs in zip(near.member_labels, whole.member_labels, strict=True):
         assert (np.asarray(ours) == np.asarray(theirs)).all()
 
 
-def test_near_the_structures_everything_is_as_without_looking_first() -> None:
+def test_the_localiser_gives_the_same_result_with_fewer_patches() -> None:
     volume = volume_with((slice(10, 14), slice(12, 14), slice(30, 34)))
-    near, told = ensemble(volume, bright, duller)
-    whole, _ = ensemble(volume, bright, duller, localise=False)
+    near, recorder = ensemble(volume, certain, less_certain)
+    whole, _ = ensemble(volume, certain, less_certain, localise=False)
     assert whole.computed == 1
-    assert near.computed == (len(told.steps) - LOOKED_AT) / 2 / ALL
-    # z = 8 to 15, y = 6 to 19 and x = 24 to 39 lie in the middle of those at z = 0, 12, y = 0, 12 and
-    # x = 12, 24, 36; the surroundings are less than that box.
+    assert near.computed == (len(recorder.steps) - FIRST_PASS) / 2 / ALL
+    # The box z = 8 to 15, y = 6 to 19, x = 24 to 39 lies near the centres of the patches at z = 0, 12,
+    # y = 0, 12 and x = 12, 24, 36; it contains the surroundings.
     assert near.computed <= 2 * 2 * 3 / ALL
-    assert_equal(near, whole, atol=1e-6)  # a mean of equal numbers is rounded
+    assert_equal(near, whole, atol=1e-6)  # the weighted mean of equal numbers has rounding errors
 
 
-def test_a_structure_that_ends_in_a_gap_is_no_reason_to_read_everything() -> None:
-    for end in range(21, 27):  # the gap, or just before
+def test_a_structure_that_ends_in_a_gap_does_not_need_the_whole_volume() -> None:
+    for end in range(21, 27):  # ends in the gap, or just before it
         volume = volume_with((slice(10, 14), slice(12, end), slice(30, 34)))
-        near, _ = ensemble(volume, bright, duller)
+        near, _ = ensemble(volume, certain, less_certain)
         assert near.computed < 0.5
-        assert_equal(near, ensemble(volume, bright, duller, localise=False)[0], atol=1e-6)
+        assert_equal(near, ensemble(volume, certain, less_certain, localise=False)[0], atol=1e-6)
 
 
 def test_progress_goes_up_by_one_and_ends_at_its_total() -> None:
-    _, told = ensemble(volume_with(BLOB), bright, duller)
-    assert [done for done, _ in told.steps] == list(range(1, len(told.steps) + 1))
-    assert told.steps[-1] == (len(told.steps), len(told.steps))
-    assert told.steps[0] == (1, LOOKED_AT + 2 * ALL)  # more than this it will not be
+    _, recorder = ensemble(volume_with(BLOB), certain, less_certain)
+    assert [done for done, _ in recorder.steps] == list(range(1, len(recorder.steps) + 1))
+    assert recorder.steps[-1] == (len(recorder.steps), len(recorder.steps))
+    assert recorder.steps[0] == (1, FIRST_PASS + 2 * ALL)  # the largest possible total
 
 
-def test_each_member_is_brought_to_life_once() -> None:
-    assert ensemble(volume_with(BLOB), bright, duller, bright)[1].loaded == [0, 1, 2]
-    assert ensemble(volume_with(), bright, duller)[1].loaded == [0, 1]  # nothing found
+def test_each_member_is_loaded_once() -> None:
+    assert ensemble(volume_with(BLOB), certain, less_certain, certain)[1].loaded == [0, 1, 2]
+    assert ensemble(volume_with(), certain, less_certain)[1].loaded == [0, 1]  # no structure
 
 
-def test_a_member_that_sees_more_than_the_first_one_makes_the_whole_volume_be_computed() -> None:
-    members = bright, Sees(everywhere=0.9)
-    volume = np.random.default_rng(0).normal(0, 0.01, GRID.shape).astype(np.float32)  # no air
+def test_the_whole_volume_is_computed_if_a_structure_reaches_the_edge_of_the_surroundings() -> None:
+    members = certain, IntensityMember(lowest=0.9)
+    volume = np.random.default_rng(0).normal(0, 0.01, GRID.shape).astype(np.float32)  # without air
     volume[BLOB] = 1
-    outcome, told = ensemble(volume.clip(0, 1), *members)
+    outcome, recorder = ensemble(volume.clip(0, 1), *members)
     assert outcome.computed == 1
     assert (np.asarray(outcome.member_labels[1]) == 1).all()
-    assert any("goes on beyond" in line for line in told.lines)
-    assert [done for done, _ in told.steps] == list(range(1, len(told.steps) + 1))
-    assert told.steps[-1] == (len(told.steps), len(told.steps))
+    assert any("continues beyond" in line for line in recorder.lines)
+    assert [done for done, _ in recorder.steps] == list(range(1, len(recorder.steps) + 1))
+    assert recorder.steps[-1] == (len(recorder.steps), len(recorder.steps))
     whole, _ = ensemble(volume.clip(0, 1), *members, localise=False)
     assert_equal(outcome, whole)
 
 
-def test_a_structure_that_lies_in_a_gap_makes_the_whole_volume_be_computed() -> None:
-    # Along y the patches of the first look are at 5 and 27.
+def test_the_whole_volume_is_computed_if_a_structure_lies_in_a_gap() -> None:
+    # Along y the patches of the first pass start at 5 and 27.
     volume = volume_with((slice(10, 14), slice(21, 27), slice(30, 36)))
-    outcome, told = ensemble(volume, bright, duller)
+    outcome, recorder = ensemble(volume, certain, less_certain)
     assert outcome.computed == 1
-    assert any("misses a structure" in line for line in told.lines)
-    assert len(told.steps) == LOOKED_AT + 2 * ALL
-    assert_equal(outcome, ensemble(volume, bright, duller, localise=False)[0])
+    assert any("misses a structure" in line for line in recorder.lines)
+    assert len(recorder.steps) == FIRST_PASS + 2 * ALL
+    assert_equal(outcome, ensemble(volume, certain, less_certain, localise=False)[0])
 
 
-FEW = (slice(None), slice(0, 24), slice(0, 24))  # 3 * 2 * 2 patches, two of which are a look
+FEW = (slice(None), slice(0, 24), slice(0, 24))  # 3 * 2 * 2 patches; the first pass has two
 
 
-def test_in_a_volume_of_few_patches_it_is_the_same() -> None:
+def test_the_localiser_gives_the_same_result_in_a_volume_of_few_patches() -> None:
     volume = volume_with((slice(22, 26), slice(18, 22), slice(18, 22)))[FEW]
-    near, told = ensemble(volume, bright, duller)
-    whole, _ = ensemble(volume, bright, duller, localise=False)
-    # Not those at z = 0, nor of the others the one at y = x = 0, of which only a corner lies near.
+    near, recorder = ensemble(volume, certain, less_certain)
+    whole, _ = ensemble(volume, certain, less_certain, localise=False)
+    # Left out are the patches at z = 0, and of the others the one at y = x = 0, of which only a corner
+    # lies in the surroundings.
     assert near.computed == (2 * 3) / (3 * 2 * 2)
-    assert len(told.steps) == 2 + 2 * (2 * 3)
+    assert len(recorder.steps) == 2 + 2 * (2 * 3)
     assert_equal(near, whole, atol=1e-6)
 
 
-def test_in_a_volume_thinner_than_a_patch_it_is_the_same() -> None:
+def test_the_localiser_gives_the_same_result_in_a_volume_thinner_than_a_patch() -> None:
     volume = volume_with(BLOB)[9:17]
-    near, told = ensemble(volume, bright, duller)
-    whole, _ = ensemble(volume, bright, duller, localise=False)
+    near, recorder = ensemble(volume, certain, less_certain)
+    whole, _ = ensemble(volume, certain, less_certain, localise=False)
     assert near.computed <= 3 * 3 / (4 * 5)
-    assert told.steps[-1] == (len(told.steps), len(told.steps))
+    assert recorder.steps[-1] == (len(recorder.steps), len(recorder.steps))
     assert_equal(near, whole, atol=1e-6)
 
 
-def test_structures_all_over_the_volume_confine_nothing() -> None:
+def test_the_whole_volume_is_computed_if_the_structures_fill_it() -> None:
     volume = volume_with((slice(4, 28), slice(4, 20), slice(4, 20)))[FEW]
-    volume[2, 2, 2] = 0.15  # what is not quite a structure stays uncertain, far from it
-    everywhere, told = ensemble(volume, bright, duller)
-    whole, _ = ensemble(volume, bright, duller, localise=False)
+    volume[2, 2, 2] = 0.15  # uncertain, far from the structure, and not suspected
+    everywhere, recorder = ensemble(volume, certain, less_certain)
+    whole, _ = ensemble(volume, certain, less_certain, localise=False)
     assert everywhere.computed == 1
-    assert len(told.steps) == 2 + 2 * (3 * 2 * 2)
-    assert any("too far to save" in line for line in told.lines)
+    assert len(recorder.steps) == 2 + 2 * (3 * 2 * 2)
+    assert any("too far to save" in line for line in recorder.lines)
     assert_equal(everywhere, whole)
 
 
-def test_where_a_look_would_not_be_worth_it_there_is_none() -> None:
+def test_the_whole_volume_is_computed_if_it_has_too_few_patches() -> None:
     volume = np.random.default_rng(0).uniform(0, 1, (16, 16, 32)).astype(np.float32)
-    outcome, told = ensemble(volume, bright)
+    outcome, recorder = ensemble(volume, certain)
     assert outcome.computed == 1
-    assert told.steps == [(1, 3), (2, 3), (3, 3)]
-    assert any("too few patches" in line for line in told.lines)
+    assert recorder.steps == [(1, 3), (2, 3), (3, 3)]
+    assert any("too few patches" in line for line in recorder.lines)
 
 
-def test_without_a_structure_the_whole_volume_is_computed() -> None:
-    outcome, told = ensemble(volume_with(), bright)
+def test_the_whole_volume_is_computed_if_the_first_member_finds_no_structure() -> None:
+    outcome, recorder = ensemble(volume_with(), certain)
     assert outcome.computed == 1
-    assert any("misses a structure" in line for line in told.lines)
+    assert any("misses a structure" in line for line in recorder.lines)
 
 
 def network(gain: float) -> torch.nn.Module:
-    """Sure of the structure where the mean of 3 x 3 x 3 voxels is above one half."""
+    """Return a network that finds the structure where the mean of 3 x 3 x 3 voxels is above 1/2."""
     smooth = torch.nn.Conv3d(1, 2, 3, padding=1).eval().requires_grad_(False)
     smooth.weight[:], smooth.bias[:] = 0, 0
     smooth.weight[1], smooth.bias[1] = gain / 27, -gain / 2
@@ -451,12 +451,14 @@ def network(gain: float) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("kind", [TorchPredictor, DevicePredictor])
-def test_networks_segment_the_same_wherever_they_blend(kind: type[TorchPredictor]) -> None:
+def test_networks_give_the_same_result_with_the_localiser_on_host_and_device(
+    kind: type[TorchPredictor],
+) -> None:
     volume = np.random.default_rng(0).normal(0, 0.1, GRID.shape).astype(np.float32)
     volume[10:14, 30:36, 30:36] += 1
     members = [kind(network(gain), device=torch.device("cpu")) for gain in (20, 12, 16)]
     near, _ = ensemble(volume, *members)
     whole, _ = ensemble(volume, *members, localise=False)
     assert near.computed < 0.5
-    assert_equal(near, whole, atol=0.01)  # zeros around a patch matter to a network
+    assert_equal(near, whole, atol=0.01)  # the network pads each patch with zeros
     assert np.asarray(near.member_labels[0]).sum() > 50

@@ -311,8 +311,8 @@ def label_map_of_slabs(
     Parameters
     ----------
     slabs
-        Probabilities on the networks' grid as `fedcross.volumes.prepare.resample_slabs` takes them; class
-        0 is the background. They are interpolated first and compared then, class by class.
+        Probabilities on the networks' grid as `fedcross.volumes.prepare.resample_slabs` takes them;
+        class 0 is the background. They are interpolated first and compared then, class by class.
     prepared
         The volume.
     inside

@@ -1,15 +1,16 @@
-"""Where the structures are, as the first member sees them at a first look, so that all look only there.
+"""Find the surroundings of the structures with the first member, so that all members run only there.
 
-The first member looks the volume over in a few patches that hardly overlap and leave gaps of up to
-`MAX_GAP_MM`: what is thinner than a gap and lies wholly in it is not seen. Around what it takes, or
-nearly takes, for a structure lie `MARGIN_MM` of surroundings; a gap beside it belongs to them up to its
-other side. They are a set of cells: two places far apart do not include what lies between. All members
-compute those patches of the full grid that carry the weight in the surroundings
-(`fedcross.ensemble.localiser.selection`), at the same places as without a localiser. Outside everything is
-background, and of no uncertainty.
+1. The first member runs on a few patches that hardly overlap (the first pass). Gaps of up to
+   `MAX_GAP_MM` between them are not covered; a structure that lies completely in a gap is not found.
+2. Voxels in which a structure has a probability of at least `SUSPECT` are suspected. The surroundings
+   are all cells within `MARGIN_MM` of a suspected voxel. A gap beside a suspected voxel belongs to them
+   up to its other side. They are a set of cells, so space between distant structures is left out.
+3. All members run on those patches of the full grid that carry most of the weight in the surroundings
+   (`fedcross.ensemble.localiser.selection`). The patches have the same positions as without localiser.
+   Outside the surroundings every voxel is background without uncertainty.
 
-If the first member misses a structure, if nothing would be saved, or if a member sees a structure where
-the surroundings end, all of them read the whole volume after all.
+All members run on the whole volume instead if the first member does not find every structure, if the
+first pass would not save time, or if a member finds a structure at the edge of the surroundings.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,44 +26,52 @@ from fedcross.volumes.grid import Triple
 from fedcross.volumes.slab import Slab
 
 SUSPECT = 0.2
-"""What is a structure with this probability has its surroundings."""
+"""Probability of a structure from which a voxel is suspected."""
 MARGIN_MM = 10.0
-"""Of the surroundings: in volumes that were looked at, members saw a structure up to 6.4 mm beyond what
-the first one suspects."""
+"""Width of the surroundings in mm. In the volumes measured, members found structures up to 6.4 mm
+beyond the voxels that the first member suspects."""
 MAX_GAP_MM = 12.0
-"""Also how far a gap beside something suspected belongs to its surroundings, and half of the margin
-around that: a structure may go on there as far as where the first member has looked again."""
+"""Largest gap in mm between patches of the first pass. Cells of a gap up to this distance from a
+suspected voxel belong to the surroundings, with half of `MARGIN_MM` around them: the structure may
+continue through the gap up to the next patch."""
 MAX_SHARE = 0.25
-"""Of what all members take for the whole volume: a look that takes more is not worth it."""
+"""Largest number of patches of a first pass, as a share of the patches that all members together need
+for the whole volume. A first pass of more patches is not run."""
 CELLS_PER_SIDE = 40
-"""Of a patch, so that a weight changes little within a cell, a fifth of sigma."""
+"""Cells along a side of a patch. A cell is then a fifth of the weight's sigma, so the weight changes
+little within a cell."""
 SMALLEST_CELL = 2
-"""Voxels along an axis, so that a set of cells stays small beside the volume."""
+"""Smallest side of a cell in voxels, so that a set of cells needs little memory beside the volume."""
 
 
 class StructureMissedError(Exception):
-    """The surroundings do not hold the structures."""
+    """A structure continues outside the surroundings."""
 
 
 def plan_first_pass(
     shape: Sequence[int], patch: Sequence[int], spacing_mm: Triple, full: int, members: int
 ) -> list[Start]:
-    """Return the patches of the first look; none if it is not worth it.
+    """Return the patches of the first pass, or an empty list if it would not save time.
 
     Parameters
     ----------
     shape
-        Of the volume, (D, H, W).
+        Shape of the volume, (D, H, W).
     patch
         Shape of a patch, (d, h, w).
     spacing_mm
-        Of the voxels, (x, y, z).
+        Voxel spacing in mm, (x, y, z).
     full
-        Patches that each member takes for the whole volume.
+        Number of patches that each member needs for the whole volume.
     members
-        K.
+        K, number of members.
+
+    Returns
+    -------
+    list of (int, int, int)
+        First voxel (z, y, x) of each patch.
     """
-    # Whole voxels, so that rounding makes no gap wider.
+    # Whole voxels, so that the rounding of positions makes no gap too wide.
     widest_gap = [MAX_GAP_MM // spacing for spacing in spacing_mm[::-1]]
     starts = plan_sparse_patches(shape, patch, widest_gap)
     is_worth_it = full > 1 and len(starts) <= MAX_SHARE * members * full
@@ -79,26 +88,36 @@ def find_surroundings(
     spacing_mm: Triple,
     progress: Progress,
 ) -> Cells | None:
-    """Let a member look at some patches.
+    """Run a member on some patches and return the surroundings of the structures.
 
     Parameters
     ----------
-    predict, volume, patch, starts, classes, progress
-        As in `fedcross.patches.sliding_window.stream_patches`.
+    predict
+        The member.
+    volume
+        z-scores, float32 (D, H, W).
+    patch
+        Shape of a patch, (d, h, w).
+    starts
+        First voxel (z, y, x) of each patch, as `plan_first_pass` returns them.
+    classes
+        C, background included.
     spacing_mm
-        Of the voxels, (x, y, z).
+        Voxel spacing in mm, (x, y, z).
+    progress
+        Called with (patches done, number of patches) after each patch.
 
     Returns
     -------
     Cells or None
-        The surroundings of what it suspects; None if it finds a structure nowhere.
+        The surroundings; None if a structure is nowhere the most probable class.
     """
     side = [max(SMALLEST_CELL, voxels // CELLS_PER_SIDE) for voxels in patch]
     suspected = Cells.empty(volume.shape, side)
     found = np.zeros(classes, dtype=np.bool_)
     for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
         if voxels is not None:
-            low = tuple(max(-first, 0) for first in start)  # before it lies what was put around
+            low = tuple(max(-first, 0) for first in start)  # voxels of padding before the volume
             inside = tuple(slice(n, n + m) for n, m in zip(low, volume.shape, strict=True))
             probabilities = predict(voxels)[:, *inside]
             found[np.unique(probabilities.argmax(axis=0))] = True
@@ -108,7 +127,7 @@ def find_surroundings(
     if not found[1:].all():
         return None
     near = suspected.dilate(MARGIN_MM, spacing_mm)
-    # In a gap what it suspects beside it may go on, up to the gap's other side.
+    # A structure beside a gap may continue in the gap, up to the gap's other side.
     gaps = Cells.outside_patches(starts, patch, suspected) & suspected.dilate(
         MAX_GAP_MM, spacing_mm
     )
@@ -116,26 +135,29 @@ def find_surroundings(
 
 
 def clear_outside(slabs: Iterable[Slab], surroundings: Cells) -> Iterator[Slab]:
-    """Pass on what a member says, changed in place to background outside the surroundings.
+    """Yield a member's slabs with everything outside the surroundings set to background, in place.
 
     Parameters
     ----------
     slabs
-        Of the volume, as `fedcross.patches.sliding_window.stream_patches` yields them.
+        Probabilities, as `fedcross.patches.sliding_window.stream_patches` yields them.
     surroundings
-        As `find_surroundings` returns them.
+        Result of `find_surroundings`.
 
     Raises
     ------
     StructureMissedError
-        If a structure is the most probable class in the surroundings' outermost cells, but for cells
-        that are outermost only because the volume ends: it goes on outside.
+        If a structure is the most probable class of a voxel in the outermost cells of the surroundings,
+        because it then probably continues outside. Cells at the end of the volume are not outermost
+        for that reason alone.
     """
     rim = surroundings.rim()
     for part, probabilities in slabs:
         background, structures = probabilities[0], probabilities[1:]
         if (structures > background)[:, rim.voxel_mask(part)].any():
-            raise StructureMissedError("A structure goes on beyond where the first model sees it.")
+            raise StructureMissedError(
+                "A structure continues beyond where the first model finds it."
+            )
         outside = ~surroundings.voxel_mask(part)
         background[outside], structures[:, outside] = 1, 0
         yield part, probabilities
