@@ -24,10 +24,10 @@ def edit_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], None]) -> N
     path.write_text(json.dumps(content))
 
 
-def replace_member(bundle: Bundle, data: bytes, *, honest_hash: bool = True) -> None:
-    """Put other bytes in place of member 0, and their hash into the manifest."""
+def replace_member(bundle: Bundle, data: bytes, *, update_hash: bool = True) -> None:
+    """Replace the file of member 0, and by default also its hash in the manifest."""
     (bundle.path / "models" / "member_0.safetensors").write_bytes(data)
-    if honest_hash:
+    if update_hash:
         digest = hashlib.sha256(data).hexdigest()
         edit_manifest(bundle, lambda m: m["members"][0].update(sha256=digest))
 
@@ -46,7 +46,7 @@ def test_what_is_written_is_read_back_bit_for_bit(bundle: Bundle) -> None:
             assert torch.equal(tensor, written[name])
 
 
-def test_a_loaded_member_computes_what_its_weights_say(bundle: Bundle) -> None:
+def test_a_loaded_member_computes_with_its_weights(bundle: Bundle) -> None:
     network = build_network(bundle.manifest.architecture).eval()
     network.load_state_dict(bundle.member_tensors(0))
     x = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -56,17 +56,17 @@ def test_a_loaded_member_computes_what_its_weights_say(bundle: Bundle) -> None:
         assert torch.equal(loaded(x), network(x))
 
 
-def test_the_same_members_and_manifest_have_the_same_identity_and_others_another(
+def test_bundles_have_the_same_hash_if_and_only_if_members_and_manifest_are_equal(
     tmp_path: Path, bundle: Bundle
 ) -> None:
     members = [bundle.member_tensors(0), bundle.member_tensors(1)]
     base = bundle.manifest.model_dump(mode="json", exclude={"members"})
-    trail = [("north", 3), ("south", 3)]
-    assert write_bundle(tmp_path / "b", base, members, visited=trail).sha256 == bundle.sha256
-    assert write_bundle(tmp_path / "c", base, members[::-1], visited=trail).sha256 != bundle.sha256
+    visits = [("north", 3), ("south", 3)]
+    assert write_bundle(tmp_path / "b", base, members, visited=visits).sha256 == bundle.sha256
+    assert write_bundle(tmp_path / "c", base, members[::-1], visited=visits).sha256 != bundle.sha256
 
 
-def test_a_changed_byte_is_noticed(bundle: Bundle) -> None:
+def test_a_changed_byte_is_refused(bundle: Bundle) -> None:
     path = bundle.path / "models" / "member_1.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -97,7 +97,7 @@ def test_a_member_that_is_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (lambda m: m["architecture"].update(name="os.system"), "architecture"),
         (lambda m: m["architecture"].update(base_channels=10**9), "base_channels"),
@@ -113,11 +113,11 @@ def test_a_member_that_is_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> N
         (lambda m: m.update(members=[]), "members"),
     ],
 )
-def test_a_manifest_that_does_not_hold_is_refused_saying_where(
-    bundle: Bundle, change: Callable[[dict[str, Any]], None], said: str
+def test_an_invalid_manifest_is_refused_with_the_name_of_the_field(
+    bundle: Bundle, change: Callable[[dict[str, Any]], None], reason: str
 ) -> None:
     edit_manifest(bundle, change)
-    with pytest.raises(BundleError, match=said) as caught:
+    with pytest.raises(BundleError, match=reason) as caught:
         open_bundle(bundle.path)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -129,19 +129,19 @@ def test_a_tensor_declared_larger_than_its_file_is_refused_before_it_is_allocate
     length = int.from_bytes(whole[:8], "little")
     header = json.loads(whole[8 : 8 + length])
     entry = header["enc1.conv.conv.0.weight"]
-    for changed, said in (
+    for changed, reason in (
         ({"shape": [25 * 10**9], "data_offsets": [0, 10**11]}, "declared as F32"),
-        ({"data_offsets": [0, 10**11]}, "no room for it"),
-        ({"data_offsets": [-4, entry["data_offsets"][1]]}, "no room for it"),
-        ({"data_offsets": [0]}, "no room for it"),
+        ({"data_offsets": [0, 10**11]}, "outside the file"),
+        ({"data_offsets": [-4, entry["data_offsets"][1]]}, "outside the file"),
+        ({"data_offsets": [0]}, "outside the file"),
     ):
         text = json.dumps(header | {"enc1.conv.conv.0.weight": entry | changed}).encode()
         replace_member(bundle, struct.pack("<Q", len(text)) + text + whole[8 + length :])
-        with pytest.raises(BundleError, match=said):
+        with pytest.raises(BundleError, match=reason):
             verify_bundle(bundle.path)
 
 
-def test_a_file_larger_than_its_network_needs_is_not_even_read(bundle: Bundle) -> None:
+def test_a_file_larger_than_its_network_needs_is_not_read(bundle: Bundle) -> None:
     path = bundle.path / "models" / "member_0.safetensors"
     with path.open("wb") as file:
         file.truncate(100 * 10**9)  # sparse: 100 GB declared, nothing on disk
@@ -165,7 +165,7 @@ def test_a_pickle_named_safetensors_is_refused_and_not_executed(
 
 
 @pytest.mark.parametrize("header", [b"null", b"[]", b'{"a": 1}', b'{"a": {"shape": "x"}}', b"\xff"])
-def test_a_header_that_is_no_header_is_refused(bundle: Bundle, header: bytes) -> None:
+def test_an_invalid_safetensors_header_is_refused(bundle: Bundle, header: bytes) -> None:
     replace_member(bundle, struct.pack("<Q", len(header)) + header)
     with pytest.raises(BundleError, match="safetensors"):
         verify_bundle(bundle.path)
@@ -174,7 +174,7 @@ def test_a_header_that_is_no_header_is_refused(bundle: Bundle, header: bytes) ->
 def test_tensors_of_another_network_are_refused(bundle: Bundle) -> None:
     tensors = state(bundle)
     name = "outconv.bias"
-    for changed, said in (
+    for changed, reason in (
         ({k: v for k, v in tensors.items() if k != name}, "lacks"),
         ({**tensors, "extra": torch.zeros(1)}, "unknown tensor"),
         ({**tensors, name: torch.zeros(3)}, r"declared as F32 \[3\]"),
@@ -182,7 +182,7 @@ def test_tensors_of_another_network_are_refused(bundle: Bundle) -> None:
         ({**tensors, name: torch.full_like(tensors[name], torch.nan)}, "NaN"),
     ):
         replace_member(bundle, safetensors.torch.save(changed))
-        with pytest.raises(BundleError, match=said):
+        with pytest.raises(BundleError, match=reason):
             verify_bundle(bundle.path)
 
 
@@ -193,7 +193,7 @@ def test_weights_that_are_not_finite_are_not_written(bundle: Bundle) -> None:
         encode(tensors, bundle.manifest.architecture)
 
 
-def test_an_ordinary_monai_bundle_is_told_apart(bundle: Bundle) -> None:
+def test_a_monai_bundle_without_an_ensemble_is_refused(bundle: Bundle) -> None:
     path = bundle.path / "configs" / "metadata.json"
     content = json.loads(path.read_text())
     del content["fedcross"]
@@ -214,15 +214,15 @@ def test_an_existing_bundle_is_replaced_but_nothing_else_is(
 ) -> None:
     make_bundle(name="first")
     assert make_bundle(name="second").manifest.name == "second"
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years of work")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("notes")
     with pytest.raises(OutputError, match="not a bundle"):
-        write_bundle(mine, {}, [])
-    assert (mine / "thesis.txt").read_text() == "years of work"
+        write_bundle(other, {}, [])
+    assert (other / "notes.txt").read_text() == "notes"
 
 
-def test_a_bundle_that_cannot_be_made_leaves_nothing_behind(
+def test_a_bundle_that_cannot_be_written_leaves_no_files(
     make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     with pytest.raises(BundleError, match="overlap"):
@@ -240,7 +240,7 @@ def test_the_model_card_names_structures_sites_and_limits(bundle: Bundle) -> Non
     assert (bundle.path / "LICENSE").read_text()
 
 
-def test_a_network_that_names_a_tensor_twice_keeps_it_once_and_whole(tmp_path: Path) -> None:
+def test_a_tensor_with_two_names_is_stored_once_and_read_under_both(tmp_path: Path) -> None:
     architecture = DynUNetArchitecture(
         filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
     )

@@ -1,4 +1,4 @@
-"""The parts of a bundle that are for people: the model card and the licence."""
+"""The model card and the licence text of a bundle."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ says otherwise here. The licence's text: https://www.apache.org/licenses/LICENSE
 
 
 def render_model_card(manifest: Manifest) -> str:
-    """Return ``docs/README.md``: what the bundle does, where it comes from, what it must not do."""
+    """Return the model card ``docs/README.md``: structures, input, members, limits, provenance."""
     steps, provenance = manifest.preprocessing, manifest.provenance
     rows = [
         f"| {s.label} | {s.name} | {s.type.scheme} {s.type.value} ({s.type.meaning}) |"

@@ -1,4 +1,4 @@
-"""The parts of a bundle that MONAI's own tools read: never read by FedCross."""
+"""The configuration files of a bundle that MONAI's tools read."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fedcross.model.manifest import Manifest
 
 
 def build_metadata(manifest: Manifest) -> dict[str, Any]:
-    """Return ``metadata.json``: the fields MONAI asks for, and ours under "fedcross"."""
+    """Return the content of ``metadata.json``: MONAI's fields, and the manifest under "fedcross"."""
     classes = {"0": "background"} | {str(s.label): s.name for s in manifest.structures}
     packages = manifest.provenance.packages
     patch = list(manifest.preprocessing.patch_size[::-1])
@@ -45,10 +45,10 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
 
 
 def build_inference_config(manifest: Manifest) -> dict[str, Any]:
-    """Return ``inference.json`` for MONAI's runner: every member, averaged.
+    """Return the content of ``inference.json`` for MONAI's runner, which FedCross never reads.
 
-    It writes the ensemble's probabilities of each image in ``dataset_dir`` to ``output_dir``. MONAI
-    works in RAS where FedCross works in LPS, so its axis codes are flipped accordingly.
+    The runner writes the mean probabilities of the members for each image in ``dataset_dir`` to
+    ``output_dir``. The axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
     """
     steps = manifest.preprocessing
     keys = {"keys": "image"}
