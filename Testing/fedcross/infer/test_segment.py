@@ -17,7 +17,8 @@ from fedcross.errors import (
 )
 from fedcross.infer.segment import SegmentRequest, fresh_models, segment
 from fedcross.infer.summary import Summary
-from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
+from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.measures import MEASURES

@@ -20,7 +20,7 @@ from fedcross.errors import BundleError
 from fedcross.infer import warm, worker
 from fedcross.infer.segment import SegmentRequest
 from fedcross.infer.warm import WarmModels
-from fedcross.model.bundle import pack_bundle
+from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.memory import resident_bytes
 
 PATIENCE_S = 120

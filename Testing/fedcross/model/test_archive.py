@@ -7,7 +7,8 @@ import pytest
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import unpack_archive
-from fedcross.model.bundle import Bundle, open_bundle, pack_bundle, unpack_bundle
+from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle_zip import pack_bundle, unpack_bundle
 
 
 def zipped(path: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:

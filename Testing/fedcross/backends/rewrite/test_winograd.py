@@ -11,14 +11,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from fedcross.backends.rewrite import winograd
 from fedcross.backends.rewrite.compose import ComposedUNet, compose_upsampling
 from fedcross.backends.rewrite.fold import fold_normalisation
-from fedcross.backends.rewrite.winograd import (
-    PHASES,
-    WinogradConvolution,
+from fedcross.backends.rewrite.winograd import PHASES, WinogradConvolution, interleave
+from fedcross.backends.rewrite.winograd_unet import (
     WinogradUNet,
     _apply_layers,
     _FirstConvolution,
     _split_into_phases,
-    interleave,
 )
 from fedcross.model.architecture import UNetArchitecture
 from randomised_networks import randomised_network

@@ -112,7 +112,7 @@ def _convert_and_compile(
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    from fedcross.backends.rewrite.winograd import WinogradUNet
+    from fedcross.backends.rewrite.winograd_unet import WinogradUNet
 
     network = _rewrite(bundle.load_member(index), precision)
     # The size of the example does not matter, because the converted network is reshaped to the patch.
@@ -145,7 +145,7 @@ def _rewrite(network: "nn.Module", precision: Precision) -> "nn.Module":
     """
     from fedcross.backends.rewrite.compose import ComposedUNet, compose_upsampling
     from fedcross.backends.rewrite.fold import fold_normalisation
-    from fedcross.backends.rewrite.winograd import WinogradUNet
+    from fedcross.backends.rewrite.winograd_unet import WinogradUNet
 
     if not is_x86():
         return network

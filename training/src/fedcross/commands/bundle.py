@@ -51,7 +51,7 @@ def pack(
     zip_path: Annotated[Path, typer.Argument(metavar="ZIP")],
 ) -> None:
     """Put a bundle into one .zip."""
-    from fedcross.model.bundle import pack_bundle
+    from fedcross.model.bundle_zip import pack_bundle
 
     pack_bundle(bundle, zip_path)
     typer.echo(f"Packed: {zip_path}")

@@ -1,4 +1,4 @@
-"""Read, write, verify, pack and unpack bundles: an ensemble as one folder, or as one zip of it.
+"""Read, write and verify bundles: an ensemble as one folder, or as one zip of it.
 
 Layout of the folder, which is also a MONAI Bundle::
 
@@ -19,16 +19,16 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from fedcross.errors import BundleError, OutputError
-from fedcross.model.archive import pack_parts, unpack_archive
-from fedcross.model.bundle_parts import PARTS, check_replaceable, make_member_entry, write_parts
+from fedcross.errors import BundleError
+from fedcross.model.archive import unpack_archive
+from fedcross.model.bundle_parts import check_replaceable, make_member_entry, write_parts
 from fedcross.model.card import LICENSE_TEXT
 from fedcross.model.manifest import Manifest
-from fedcross.model.metadata import METADATA, check_manifest, read_manifest
+from fedcross.model.metadata import check_manifest, find_bundle, read_manifest
 from fedcross.runtime.folder import new_folder
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def open_bundle(path: Path) -> Bundle:
     unpacked = Path(mkdtemp(prefix="fedcross-bundle-"))
     try:
         unpack_archive(path, unpacked)
-        folder = _find_bundle(unpacked)
+        folder = find_bundle(unpacked)
         return Bundle(folder, read_manifest(folder, path.name), temporary=unpacked)
     except BaseException:
         shutil.rmtree(unpacked, ignore_errors=True)
@@ -206,72 +206,3 @@ def verify_bundle(path: Path) -> Manifest:
         for index in range(len(bundle.manifest.members)):
             bundle.member_tensors(index)
         return bundle.manifest
-
-
-def pack_bundle(path: Path, zip_path: Path) -> None:
-    """Verify a bundle folder and pack it into a zip. The same bundle always gives the same bytes.
-
-    As MONAI's specification requires, the zip contains one folder named after the bundle. Files that
-    are not part of the bundle, such as images for MONAI's runner, are not packed.
-
-    Parameters
-    ----------
-    path
-        Bundle folder.
-    zip_path
-        Zip file to write; must not lie in the bundle folder.
-
-    Raises
-    ------
-    BundleError
-        If the path is a file or the bundle is not valid.
-    OutputError
-        If the zip lies in the bundle folder or cannot be written.
-    """
-    if path.is_file():
-        raise BundleError(f"{path.name} is a file; only a bundle folder can be packed.")
-    if zip_path.absolute().is_relative_to(path.absolute()):
-        raise OutputError(f"{zip_path} lies in the bundle that is to be packed.", "Move it out.")
-    manifest = verify_bundle(path)
-    pack_parts(path, PARTS, zip_path, manifest.slug)
-
-
-def unpack_bundle(zip_path: Path, path: Path) -> Bundle:
-    """Unpack the zip of a bundle into a new folder and verify it.
-
-    The folder is written under a temporary name and renamed when it is complete.
-
-    Parameters
-    ----------
-    zip_path
-        Zip file of a bundle.
-    path
-        Bundle folder to write; must not exist.
-
-    Raises
-    ------
-    BundleError
-        If there is no zip, it is unsafe, or it contains no valid bundle.
-    OutputError
-        If `path` exists or cannot be written.
-    """
-    if path.exists():
-        raise OutputError(f"{path} exists.", "Choose a new folder.")
-    if not zip_path.is_file():
-        raise BundleError(f"There is no zip at {zip_path}.")
-    with new_folder(path) as partial, TemporaryDirectory(dir=path.parent) as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
-        unpack_archive(zip_path, unpacked)
-        found = _find_bundle(unpacked)
-        manifest = read_manifest(found, zip_path.name)
-        verify_bundle(found)
-        partial.rmdir()
-        found.rename(partial)
-    return Bundle(path, manifest)
-
-
-def _find_bundle(unpacked: Path) -> Path:
-    """Return the bundle folder in an unpacked zip: the zip's root, or the only bundle folder in it."""
-    inner = [folder for folder in sorted(unpacked.iterdir()) if (folder / METADATA).is_file()]
-    return inner[0] if len(inner) == 1 and not (unpacked / METADATA).is_file() else unpacked

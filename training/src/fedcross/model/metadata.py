@@ -52,6 +52,12 @@ def read_manifest(folder: Path, name: str) -> Manifest:
     return check_manifest(content[SECTION])
 
 
+def find_bundle(unpacked: Path) -> Path:
+    """Return the bundle folder in an unpacked zip: the zip's root, or the only bundle folder in it."""
+    inner = [folder for folder in sorted(unpacked.iterdir()) if (folder / METADATA).is_file()]
+    return inner[0] if len(inner) == 1 and not (unpacked / METADATA).is_file() else unpacked
+
+
 def check_manifest(fields: Mapping[str, Any]) -> Manifest:
     """Return the manifest with the given fields, after strict validation.
 
