@@ -15,7 +15,7 @@ from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.backends.factory import choose_backend
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
-from fedcross.errors import BundleError, ConfigError, DeviceError
+from fedcross.errors import BundleError, DeviceError
 from fedcross.model.architecture import (
     Architecture,
     DynUNetArchitecture,
@@ -245,43 +245,3 @@ def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["backend"], summary["precision"]) == ("openvino", "fp32")
     assert "OpenVINO" in summary["device"]
-
-
-def test_auto_is_tuned_pytorch_if_openvino_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(factory, "_has_openvino", lambda: False)
-    assert choose_backend("auto", "cpu", "auto").name == "tuned"
-    with pytest.raises(DeviceError, match="not installed"):
-        choose_backend("openvino", "cpu", "auto")
-
-
-@needs_openvino
-def test_auto_is_openvino_without_a_gpu_and_tuned_with_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(factory, "_may_have_gpu", lambda: False)
-    assert choose_backend("auto", "auto", "auto").name == "openvino"
-    monkeypatch.setattr(factory, "_may_have_gpu", lambda: True)
-    assert (
-        choose_backend("auto", "auto", "auto").name == "openvino"
-    )  # there is a driver, but PyTorch finds no GPU
-    monkeypatch.setattr(factory, "resolve_device", lambda name: torch.device("cuda:0"))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-    assert choose_backend("auto", "auto", "auto").name == "tuned"
-
-
-@needs_openvino
-@pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
-def test_auto_is_fp32_on_a_cpu(name: str) -> None:
-    assert choose_backend(name, "cpu", "auto").precision == "fp32"
-
-
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="back-end 'fast'"):
-        choose_backend("fast", "cpu", "auto")
-    with pytest.raises(ConfigError, match="precision 'int8'"):
-        choose_backend("auto", "cpu", "int8")
-    with pytest.raises(DeviceError, match="not on cuda:0"):
-        choose_backend("openvino", "cuda:0", "auto")
