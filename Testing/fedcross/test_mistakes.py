@@ -156,22 +156,22 @@ def no_toml(config: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (missing_folder, "Site s1: The images should be in images, but there is no such folder."),
+        (missing_folder, "Site s1: The folder images for the images does not exist."),
         (empty_folder, "Site s1: There are no images in images."),
-        (image_without_label, "Case case-1 of site s0 has an image but no label. Add it,"),
-        (label_without_image, "Case case-1 of site s0 has a label but no image. Add it,"),
+        (image_without_label, "Case case-1 of site s0 has an image but no label. Add the missing"),
+        (label_without_image, "Case case-1 of site s0 has a label but no image. Add the missing"),
         (shapes_that_differ, "Case case-1 of site s0: the image has (36, 20, 18) voxels, the"),
-        (a_label_outside_the_map, "Case case-1 of site s0: the label holds 3; "),
+        (a_label_outside_the_map, "Case case-1 of site s0: the label has the unknown values 3; "),
         (nan_in_an_image, "case-1.nii.gz has 2 voxels that are not finite numbers"),
         (a_file_cut_short, "Case case-1 of site s0: case-1.nii.gz is damaged or cut short."),
         (a_file_of_something_else, "Case case-1 of site s0: case-1.nii.gz is not an image"),
         (
             dicom_with_a_damaged_slice,
-            "The series case-1 has unreadable files (1), the first is 1-09.dcm.",
+            "The series case-1 has unreadable files (1); the first is 1-09.dcm.",
         ),
         (an_image_at_two_sites, "belongs to two sites, s0 and s1"),
-        (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, fewer than its split [4, 1, 1]"),
-        (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which is not"),
+        (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, but its split [4, 1, 1] needs"),
+        (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which does not"),
         (edit('"s0/images"', '"s0/images"\nexclude = ["b*"]'), "Site s0: There is no case b*."),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -207,7 +207,7 @@ def test_after_data_were_put_right_the_same_command_trains(
         (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
         (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
         (edit('name = "s1"\n', ""), "sites.1.name is missing."),
-        (no_federation, "sites must hold at least 1, got 0."),
+        (no_federation, "sites must have at least 1 entry, got 0."),
         (no_toml, "config.toml is not valid TOML: "),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -323,5 +323,5 @@ def test_a_cache_that_cannot_be_written_is_said(
     for command in (("train", config), ("compare", config, "--seeds", 1, "--methods", "fedcross")):
         out = ("--out", tmp_path / command[0])
         message = said(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
-        assert "cannot be kept in the cache: " in message
-        assert "Make room, or choose another folder as cache." in message
+        assert "cannot be written to the cache: " in message
+        assert "Free disk space, or choose another folder as cache." in message

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bright_boxes import BLOB, GRID, PATCH, IntensityMember, certain, less_certain, volume_with
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
-from fedcross.ensemble.run import EnsembleOutcome, run_ensemble
+from fedcross.ensemble.members import EnsembleOutcome
+from fedcross.ensemble.run import run_ensemble
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.manifest import Manifest
 from fedcross.patches.predictor import PatchPredictor

@@ -98,17 +98,17 @@ def test_a_run_says_what_its_noise_is_worth_for_the_site_visited_most(
     noisy: TrainingConfig,
 ) -> None:
     epsilon = gaussian_epsilon(2.0, 2, 1e-5)  # one member, four rounds, two sites
-    told = promise(noisy, make_plan(noisy, [1, 1]))
+    told = promise(noisy, make_plan(noisy.method, noisy.network, [1, 1], noisy.seed))
     assert told.startswith(
         f"The noise gives the data of each site epsilon {epsilon:.3g} at delta 1e-05"
     )
     assert "for 2 visits" in told
     quiet = noisy.model_copy(update={"engine": engine(clip_norm=1.0)})
-    assert promise(quiet, make_plan(quiet, [1, 1])) == ""
+    assert promise(quiet, make_plan(quiet.method, quiet.network, [1, 1], quiet.seed)) == ""
 
 
 def test_noise_without_a_norm_or_on_the_local_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="needs clip_norm"):
         engine(noise_multiplier=1.0)
-    with pytest.raises(ValueError, match="clip_norm is for the flare engines"):
+    with pytest.raises(ValueError, match="clip_norm needs a flare engine"):
         EngineConfig(clip_norm=1.0)

@@ -18,12 +18,11 @@ import importlib.util
 import sys
 from typing import Protocol
 
+from fedcross.contract.request import BACKENDS
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.device import Precision, check_precision, resolve_device
-
-BACKENDS = ("auto", "openvino", "tuned", "torch")
 
 
 class Backend(Protocol):

@@ -33,6 +33,27 @@ _SCALARS = _FLOATS | {
 _UNEVEN_SLICES = "ITK_non_uniform_sampling_deviation"
 
 
+def check_volume(image: sitk.Image, name: str) -> None:
+    """Check that a 3D image can be segmented.
+
+    Parameters
+    ----------
+    image
+        Image with three axes.
+    name
+        Name of the image in messages.
+
+    Raises
+    ------
+    DataError
+        If the axes are not at right angles, the image is too large, has several values a voxel, or
+        contains NaN or infinity.
+    """
+    check_axes(image, name)
+    check_size(image.GetSize(), name)
+    check_values(image, name)
+
+
 def check_header(reader: sitk.ImageFileReader, name: str) -> None:
     """Refuse a file whose header is not that of one 3D scalar volume; `name` is its name."""
     size = reader.GetSize()

@@ -6,10 +6,8 @@ import numpy as np
 import scipy  # scipy imports its submodules on first use, which keeps the start of a process fast
 from numpy.typing import NDArray
 
+from fedcross.contract.files import FARTHEST_MM
 from fedcross.volumes.grid import Triple
-
-FAR_MM = 255
-"""Largest value of a distance map: this distance or more, or no structure in the volume."""
 
 
 def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.uint8]:
@@ -25,21 +23,21 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
     Returns
     -------
     NDArray
-        uint8 (z, y, x): 0 inside a structure, at most `FAR_MM`; `FAR_MM` everywhere if the label map
-        has no structure.
+        uint8 (z, y, x): 0 inside a structure, at most `fedcross.contract.files.FARTHEST_MM`, which means
+        this distance or more. It is `FARTHEST_MM` everywhere if the label map has no structure.
     """
-    distances = np.full(labels.shape, FAR_MM, dtype=np.uint8)
+    distances = np.full(labels.shape, FARTHEST_MM, dtype=np.uint8)
     found = scipy.ndimage.find_objects((labels > 0).view(np.uint8))
     if not found:
         return distances
     spacing = spacing_mm[::-1]
-    # Voxels outside this box are at least FAR_MM away.
+    # Voxels outside this box are at least FARTHEST_MM away.
     box = tuple(
         slice(max(0, part.start - reach), min(side, part.stop + reach))
         for part, side, reach in zip(
             found[0],
             labels.shape,
-            (math.ceil(FAR_MM / step) for step in spacing),
+            (math.ceil(FARTHEST_MM / step) for step in spacing),
             strict=True,
         )
     )
@@ -51,7 +49,7 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
     for z, plane in enumerate(distances[box]):
         exact = _distances(nearest[:, z], z, spacing)
         # The tolerance keeps a rounding error such as 3.0000000001 mm from becoming 4 mm.
-        plane[:] = np.minimum(np.ceil(exact - 1e-6), FAR_MM)
+        plane[:] = np.minimum(np.ceil(exact - 1e-6), FARTHEST_MM)
     return distances
 
 

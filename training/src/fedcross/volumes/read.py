@@ -12,12 +12,10 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes.checks import (
     FORMATS,
-    check_axes,
     check_finite,
     check_header,
-    check_size,
     check_slices,
-    check_values,
+    check_volume,
     count_voxels,
 )
 from fedcross.volumes.itk import hide_itk_warnings
@@ -62,9 +60,7 @@ def read_volume(path: Path) -> sitk.Image:
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     check_slices(image, files, path.name)
-    check_axes(image, path.name)
-    check_size(image.GetSize(), path.name)
-    check_values(image, path.name)
+    check_volume(image, path.name)
     return image
 
 

@@ -150,7 +150,7 @@ def check_device(settings: SiteSettings) -> Finding:
         device = resolve_device(settings.device)
     except DeviceError as error:
         return Finding("Processor", "wrong", f"local/site.toml asks for {settings.device}: {error}")
-    status = str(describe(torch)["status"])
+    status = str(describe(torch).status)
     if device.type == "cpu":
         return Finding("Processor", "look", f"{status} Training on a CPU takes very long.")
     return Finding("Processor", "good", status)
@@ -183,7 +183,7 @@ def check_cases(
     kit: Kit, settings: SiteSettings, config: TrainingConfig, reporter: Reporter
 ) -> Iterator[Finding]:
     """Read every case of this hospital, as ``fedcross data check`` does."""
-    from fedcross.train.data.check.check import check_data
+    from fedcross.train.data.check.federation import check_data
 
     mine = [site for site in config.sites if site.name == kit.name]
     if not mine:

@@ -17,12 +17,12 @@ from fedcross.federate.remote.visits import (
 )
 from fedcross.federate.rounds import Behind, begin, train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.strategies.method_config import AGGREGATING, TITLES
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder, open_run
-from fedcross.train.run.watch import Watch
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.monitor import RunMonitor
+from fedcross.train.run.opening import open_run
 
 
 class Sites(Ask, Protocol):
@@ -100,18 +100,18 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
     """
     with (
         open_run(folder, config, resume=RunFolder(folder).exists) as run,
-        Watch(run, config, standing) as hear,
+        RunMonitor(run, config, standing) as hear,
     ):
         check_alike(credentials(config), sites.greet())
         hear.stage("read", "Waiting for the sites to read their cases")
-        plan = make_plan(config, _cases(config, sites, hear.log))
+        cases = _cases(config, sites, hear.log)
+        plan = make_plan(config.method, config.network, cases, config.seed)
         run.record_plan({site.name: {} for site in config.sites}, plan.schedule)
         done = begin(config, run).rounds_done
         standing.reached(done)
-        title = TITLES[config.method.kind]
         if told := promise(config, plan):
             hear.log(told)
-        hear.stage("train", f"Training {title} at {len(config.sites)} sites")
+        hear.stage("train", f"Training {config.method.title} at {len(config.sites)} sites")
         hear.progress(done, config.method.rounds, "train")
         with Behind(run.checkpoints.save) as save:
             finished = train_rounds(
@@ -168,9 +168,8 @@ def _cases(config: TrainingConfig, sites: Sites, tell: Callable[[str], None]) ->
         return count
 
     counts = list(together(one, names))
-    weighted = config.method.kind in AGGREGATING and config.method.weighting == "cases"
     for name, count in zip(names, counts, strict=True):
-        if count is None and weighted:
+        if count is None and config.method.weights_by_cases:
             raise ConfigError(
                 f"Site {name} does not tell its number of cases, which "
                 f"{config.method.kind} weights by.",
