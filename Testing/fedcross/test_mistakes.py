@@ -294,16 +294,15 @@ def test_a_disk_that_fills_up_loses_no_finished_round_and_the_run_goes_on_where_
     from fedcross.train.run import checkpoint
 
     config, run = trained / "federation" / "config.toml", trained / "second"
-    write, written = checkpoint.write_through, []
+    write = checkpoint._write
 
-    def fill(path: Path, data: bytes) -> None:
-        written.append(path)
-        if any("round_0002" in part for part in path.parts):
+    def fill(folder: Path, content: checkpoint.Checkpoint) -> None:
+        write(folder, content)
+        if content.rounds_done == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_through", fill)
+        patch.setattr(checkpoint, "_write", fill)
         message = said(fedcross("train", config, "--out", run), trained)
     assert "No space left on device" in message
     assert "--resume" in message

@@ -11,20 +11,26 @@ from typing import NamedTuple
 _PARENT = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+output = process.stdout.read()
 _, status, usage = os.wait4(process.pid, 0)
 seconds = time.perf_counter() - start
 code = os.waitstatus_to_exitcode(status)
-print(json.dumps([code, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+processor_s = usage.ru_utime + usage.ru_stime
+print(json.dumps([code, seconds, processor_s, usage.ru_maxrss / 1024, output]))
 """
 
 
 class Usage(NamedTuple):
-    """Wall time and processor time in s, and peak resident set in MB (2^20 bytes)."""
+    """Wall time and processor time in s, peak resident memory in MB (2^20 bytes), and stdout.
+
+    The peak is that of the process or of one of its children, whichever is larger.
+    """
 
     seconds: float
     processor_s: float
     peak_mb: float
+    output: str
 
 
 def run_measured(command: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:

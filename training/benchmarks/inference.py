@@ -94,7 +94,7 @@ def side_by_side(
     rows: dict[str, Row] = {}
     for contender in contenders:
         folder = out / contender.folder
-        seconds, processor, peak = run(contender, bundle, image, folder, device)
+        seconds, processor, peak, _ = run(contender, bundle, image, folder, device)
         dice, std = compare(folder, out / folder_name(contender.peer))
         rows[contender.name] = Row(
             contender.name, contender.peer, seconds, processor, peak, dice, std,
@@ -113,7 +113,7 @@ def scale(out: Path, contender: Contender, members: int, device: str) -> list[Sc
     found = []
     for size, k in cases:
         image, bundle = material(out, size, k)
-        seconds, processor, peak = run(contender, bundle, image, out / "scaled", device)
+        seconds, processor, peak, _ = run(contender, bundle, image, out / "scaled", device)
         timings = json.loads((out / "scaled" / "summary.json").read_text())["timings_s"]
         found.append(Scaled(size, k, seconds, processor, peak, timings))
         print(found[-1], flush=True)

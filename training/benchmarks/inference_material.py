@@ -15,6 +15,7 @@ from torch import Tensor
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import write_bundle
 from fedcross.model.networks import build_network, initialise
+from fedcross.runtime.atomic import atomic_path
 from fedcross.train.step.losses import dice_ce_loss
 
 SPACING_MM = (0.6, 0.6, 3.0)
@@ -46,7 +47,8 @@ def make_bundle(path: Path, members: int) -> None:
     """
     trained = path.parent / "network.safetensors"
     if not trained.exists():
-        save_file(_train(), trained)
+        with atomic_path(trained) as partial:
+            save_file(_train(), partial)
     network = load_file(trained)
     manifest = {
         "name": "Benchmark",

@@ -27,6 +27,7 @@ from inference import facts
 from fedcross.model.architecture import DynUNetArchitecture
 from fedcross.model.bundle import write_bundle
 from fedcross.model.networks import build_network, initialise
+from fedcross.runtime.atomic import write_atomically
 from fedcross.train.step.losses import dice_ce_loss
 
 CASES = ("128x128x128:4", "256x256x300:2", "256x256x300:4", "256x256x300:8",
@@ -177,7 +178,8 @@ def main() -> None:
         print(one, flush=True)
         key = (list(one["size"]), one["members"])
         found = [old for old in found if (list(old["size"]), old["members"]) != key] + [one]
-        file.write_text(json.dumps({**facts(), "measured": found}, indent=2) + "\n")
+        text = json.dumps({**facts(), "measured": found}, indent=2) + "\n"
+        write_atomically(file, text.encode())  # it also holds the results of earlier runs
         (given.out / "table.md").write_text(table(found))
 
 

@@ -20,7 +20,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -39,6 +38,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from arithmetic import matrix_rate
+from child_process import run_measured
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -236,12 +236,8 @@ def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """One contender in a process of its own; its figures with its peak memory, workers included."""
     command = [sys.executable, __file__, "--child", name, "--out", str(given.out)]
     command += ["--size", given.size, "--device", given.device, "--epochs", str(given.epochs)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise RuntimeError(f"{name} failed")
-    return {**json.loads(said.splitlines()[-1]), "rss_mb": usage.ru_maxrss / 1024}
+    usage = run_measured(command)
+    return {**json.loads(usage.output.splitlines()[-1]), "rss_mb": usage.peak_mb}
 
 
 def floor(size: Size, device: torch.device) -> tuple[float, float]:

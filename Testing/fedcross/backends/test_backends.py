@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from fedcross.backends import compilation, factory
-from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.backends.factory import choose_backend
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
@@ -25,6 +24,7 @@ from fedcross.model.architecture import (
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.patches.placement import Box
 from fedcross.patches.sliding_window import blend_patches
+from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from randomised_networks import randomised_network
 
 PATCH = (32, 64, 48)  # (z, y, x); differs from the size with which members are traced

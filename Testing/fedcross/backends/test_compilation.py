@@ -5,9 +5,9 @@ import pytest
 
 from fedcross.backends import compilation
 from fedcross.backends.compilation import compile_member
-from fedcross.backends.compiled_cache import CACHE_VARIABLE
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
+from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from fedcross.runtime.device import Precision
 
 pytest.importorskip("openvino")

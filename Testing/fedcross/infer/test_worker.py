@@ -21,7 +21,6 @@ from fedcross.errors import BundleError, ConfigError
 from fedcross.infer import warm, worker
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle_zip import pack_bundle
-from fedcross.runtime.memory import resident_bytes
 
 PATIENCE_S = 120
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -349,9 +348,3 @@ def test_one_member_at_a_time_holds_working_memory(bundle, monkeypatch):
         backend.load(opened, 1)
         assert first._request is None
         np.testing.assert_array_equal(backend.load(opened, 0)(patch), before)
-
-
-def test_the_resident_memory_is_that_of_this_process():
-    before = resident_bytes()
-    held = np.ones(50_000_000, np.uint8)
-    assert resident_bytes() - before > 0.8 * held.nbytes

@@ -20,18 +20,18 @@ def two_gpus(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_auto_is_the_cpu_if_there_is_no_gpu():
+def test_auto_without_a_gpu_is_the_cpu():
     assert resolve_device("auto") == resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_missing_gpu_is_refused_with_a_hint():
+def test_a_gpu_that_is_absent_is_refused_with_advice():
     with pytest.raises(DeviceError, match=r"No GPU .* cuda:0 was asked for. Use --device cpu"):
         resolve_device("cuda:0")
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_gpus_are_counted_from_0():
+def test_gpus_are_numbered_from_0():
     assert resolve_device("auto") == torch.device("cuda", 0)
     assert resolve_device("cuda") == torch.device("cuda", 0)
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
@@ -40,7 +40,7 @@ def test_gpus_are_counted_from_0():
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CPU", "cpu:0"])
-def test_other_names_are_refused(name):
+def test_unknown_device_names_are_refused(name):
     with pytest.raises(DeviceError, match=f"There is no device '{name}'"):
         resolve_device(name)
 
@@ -50,7 +50,7 @@ def test_auto_precision_on_the_cpu_is_fp32():
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
-def test_a_cpu_accepts_every_precision(name):
+def test_a_cpu_computes_with_every_precision(name):
     assert resolve_precision(name, CPU) == name
 
 
@@ -59,13 +59,13 @@ def test_a_cpu_accepts_every_precision(name):
     [
         ((6, 1), "bf16", "fp32"),
         ((6, 1), "fp16", "fp32"),
-        ((7, 5), "bf16", "fp32"),  # this GPU would emulate bf16
+        ((7, 5), "bf16", "fp32"),  # bf16 would be emulated
         ((7, 5), "fp16", "fp16"),
         ((8, 6), "bf16", "bf16"),
         ((8, 6), "fp16", "fp16"),
     ],
 )
-def test_auto_precision_on_a_gpu_is_half_if_the_gpu_supports_it(
+def test_auto_precision_on_a_gpu_is_16_bits_if_it_has_the_hardware(
     monkeypatch, generation, half, auto
 ):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
@@ -83,9 +83,9 @@ def test_an_unknown_precision_is_refused():
         resolve_precision("fp8", CPU)
 
 
-def test_numbers_that_are_not_finite_raise_precision_error_in_half_and_bundle_error_in_fp32():
-    finite = np.float32([0, 0.5, 1])
-    assert check_finite(finite, "fp16") is finite
+def test_the_error_for_values_that_are_not_finite_says_whether_fp32_may_help():
+    fine = np.float32([0, 0.5, 1])
+    assert check_finite(fine, "fp16") is fine
     for bad in (np.nan, np.inf):
         with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
             check_finite(np.float32([0, bad]), "fp16")
@@ -93,7 +93,7 @@ def test_numbers_that_are_not_finite_raise_precision_error_in_half_and_bundle_er
             check_finite(np.float32([0, bad]), "fp32")
 
 
-def test_the_description_of_a_device_names_it_and_its_threads(monkeypatch):
+def test_a_device_is_described_by_its_name_or_its_threads(monkeypatch):
     assert describe_device(torch.device("cpu")) == "CPU, 1 thread"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
     assert describe_device(torch.device("cuda", 1)) == "Some GPU (cuda:1)"

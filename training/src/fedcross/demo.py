@@ -26,6 +26,7 @@ from fedcross.errors import FedCrossError
 from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
+from fedcross.runtime.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import load_config
 from fedcross.train.data.phantom.styles import UNSEEN_STYLE
@@ -33,6 +34,7 @@ from fedcross.train.data.phantom.volumes import make_case, write_synthetic_feder
 from fedcross.train.run.export import export_run
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.discrimination import auroc
+from fedcross.volumes.write import write_volume
 
 SEED = 2023
 CASES_PER_SITE = 8
@@ -137,11 +139,11 @@ def _write_federation(out: Path, config: str, reporter: Reporter) -> Path:
         progress=lambda done, total: reporter.progress(done, total, "federation"),
     )
     image, label = make_case(UNSEEN_STYLE, np.random.default_rng([SEED, 99]))
-    (out / "heldout").mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(out / "heldout" / "image.nii.gz"))
-    sitk.WriteImage(label, str(out / "heldout" / "label.nii.gz"))
+    make_folder(out / "heldout")
+    write_volume(image, out / "heldout" / "image.nii.gz")
+    write_volume(label, out / "heldout" / "label.nii.gz")
     path = out / "federation" / "demo.toml"
-    path.write_text(config, encoding="utf-8")
+    write_atomically(path, config.encode("utf-8"))
     return path
 
 

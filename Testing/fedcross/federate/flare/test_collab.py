@@ -216,7 +216,7 @@ class TestTheSitesSide:
 def test_what_goes_home_has_models_only_when_the_run_is_finished(tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "checkpoints" / "round_0001").mkdir(parents=True)
-    for name in ("config.json", "run.lock", ".x.partial"):
+    for name in ("config.json", "run.lock", ".partial-0-1-config.json"):
         (run / name).touch()
     standing = Standing(rounds=3)
     leave(run, tmp_path / "paused", "paused", standing)

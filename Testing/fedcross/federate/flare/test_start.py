@@ -1,9 +1,14 @@
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import psutil
 import pytest
 
+from fedcross.federate.flare import start
 from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.startup_kit import Kit, open_kit
@@ -56,6 +61,26 @@ def test_a_process_is_stopped_with_everything_it_started() -> None:
     process.wait(10)
     process.stdout.close()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_request_to_terminate_ends_the_kits_process_first(
+    server: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, started = set(psutil.Process().children()), []
+
+    def terminate() -> None:
+        while not started:
+            time.sleep(0.05)
+            started.extend(set(psutil.Process().children()) - before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(start, "command", lambda kit: [sys.executable, "-c", WAIT])
+    thread = threading.Thread(target=terminate)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        start._run(server)
+    thread.join()
+    assert not any(process.is_running() for process in started)
 
 
 def test_errors_leave_a_site_without_their_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import ConfigError
+from fedcross.federate.kits import provision
 from fedcross.federate.kits.contents import place_storage
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.site_settings import load_site_settings
@@ -48,6 +49,19 @@ def test_nobody_but_the_owner_can_read_anything(made: Path) -> None:
     for path in (made, *made.rglob("*")):
         allowed = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == allowed, path
+
+
+def test_nobody_but_the_owner_can_enter_the_folder_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+
+    def record(made: Path, federation: Federation) -> None:
+        modes.append(stat.S_IMODE(made.stat().st_mode))
+
+    monkeypatch.setattr(provision, "_fill", record)
+    init_federation(tmp_path / "kits", Federation("x", ("a",), "localhost", 18002))
+    assert modes == [0o700]
 
 
 def test_the_authoritys_key_is_in_nobodys_kit(made: Path) -> None:

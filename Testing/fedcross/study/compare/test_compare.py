@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedcross.errors import CheckpointError, ConfigError
+from fedcross.errors import CheckpointError, ConfigError, OutputError
 from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.compare import compare
 from fedcross.study.compare.results import Score, by_case, mean_of, read_run
@@ -73,6 +73,20 @@ def test_the_table_has_a_row_for_every_method_seed_and_site(out: Path) -> None:
         (method, seed, site) for method in methods for seed in "78" for site in ("s0", "s1")
     )
     assert {row["cases"] for row in found} == {"2"}
+
+
+@pytest.mark.parametrize("name", ["comparison.csv", "comparison-cases.csv", "comparison.html"])
+def test_a_table_or_page_that_cannot_be_written_is_named(
+    config: TrainingConfig, out: Path, name: str
+) -> None:
+    (out / name).rename(out / "aside")
+    (out / name).mkdir()
+    try:
+        with pytest.raises(OutputError, match=f"^{name} cannot be written: Is a directory"):
+            compare(config, out, methods=METHODS, seeds=2, device="cpu")
+    finally:
+        (out / name).rmdir()
+        (out / "aside").rename(out / name)
 
 
 def test_figures_are_those_of_the_runs(out: Path) -> None:

@@ -108,3 +108,9 @@ def test_a_folder_that_cannot_be_created_is_reported(report: DataReport, tmp_pat
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="The folder out cannot be made: Not a directory"):
         write_report(report, tmp_path / "file" / "out")
+
+
+def test_a_page_that_cannot_be_written_is_named(report: DataReport, tmp_path: Path) -> None:
+    (tmp_path / "data.html").mkdir()
+    with pytest.raises(OutputError, match=r"^data\.html cannot be written: Is a directory\. Check"):
+        write_report(report, tmp_path)

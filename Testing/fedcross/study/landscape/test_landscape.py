@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from fedcross.strategies.strategies import first_members
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import FederationData, run_local
@@ -20,6 +19,7 @@ from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.data.volumes import Volume
 from fedcross.train.step.losses import dice_ce_loss
 from fedcross.train.step.trainer import visit
+from small_federation import first_members
 from tiny_federation import write_federation
 
 CPU = torch.device("cpu")

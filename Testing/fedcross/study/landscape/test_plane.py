@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcross.strategies.averaging import combined
+from fedcross.strategies.averaging import combine
 from fedcross.study.landscape.plane import Plane, distance
 
 # Models of two tensors: (1, 0 | 0), (4, 4 | 0), (1, 0 | 2), and a buffer that spans nothing.
@@ -34,19 +34,19 @@ def test_shares_lead_back_to_the_place_and_add_up_to_one(x: float, y: float) -> 
     plane = Plane(A, B, slanted, NAMES)
     shares = plane.shares(x, y)
     assert sum(shares) == pytest.approx(1)
-    position = plane.position(combined([A, B, slanted], shares))
+    position = plane.position(combine([A, B, slanted], shares))
     assert (position.x, position.y) == pytest.approx((x, y), abs=1e-5)
     assert position.off == pytest.approx(0, abs=1e-2)  # the root of a rounding difference
 
 
 def test_the_average_of_the_corners_has_equal_shares() -> None:
     plane = Plane(A, B, C, NAMES)
-    mean = plane.position(combined([A, B, C], [1 / 3, 1 / 3, 1 / 3]))
+    mean = plane.position(combine([A, B, C], [1 / 3, 1 / 3, 1 / 3]))
     assert plane.shares(mean.x, mean.y) == pytest.approx((1 / 3, 1 / 3, 1 / 3), abs=1e-6)
 
 
 def test_models_on_a_line_span_no_plane() -> None:
-    for third in (A, B, combined([A, B], [0.5, 0.5])):
+    for third in (A, B, combine([A, B], [0.5, 0.5])):
         with pytest.raises(ValueError, match="on a line"):
             Plane(A, B, third, NAMES)
     with pytest.raises(ValueError, match="on a line"):

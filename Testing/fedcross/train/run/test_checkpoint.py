@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fedcross.errors import CheckpointError
+from fedcross.runtime.partial import PARTIAL, hidden_name
 from fedcross.strategies.member import MemberState
 from fedcross.train.run.checkpoint import Best, Checkpoint, Checkpoints, choose_better
 
@@ -95,8 +96,9 @@ def test_an_error_is_raised_if_every_round_is_damaged(tmp_path: Path) -> None:
 def test_a_partial_checkpoint_of_a_crash_is_ignored(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
-    (tmp_path / ".round_0002.partial").mkdir()
-    (tmp_path / ".round_0002.partial" / "member_0.safetensors").write_bytes(b"half")
+    partial = hidden_name(PARTIAL, tmp_path / "round_0002")
+    partial.mkdir()
+    (partial / "member_0.safetensors").write_bytes(b"half")
     assert store.rounds() == [1]
     store.save(checkpoint(2))
     assert store.load(2).rounds_done == 2

@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_created_is_reported(
 ) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(CheckpointError, match="run folder run cannot be created: Not a directory"),
+        pytest.raises(CheckpointError, match="run folder run cannot be made: Not a directory"),
         open_run(tmp_path / "file" / "run", config, resume=False),
     ):
         pass

@@ -13,9 +13,10 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from fedcross.backends.compiled_cache import cache_folder, read, write
+from fedcross.backends.compiled_cache import read, write
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
+from fedcross.runtime.cache_folder import cache_folder
 from fedcross.runtime.device import Precision, is_x86
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) 
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINT[precision],
     }
-    entry = cache_folder() / _entry_name(core, bundle, precision) / f"member_{index}"
+    entry = cache_folder() / "openvino" / _entry_name(core, bundle, precision) / f"member_{index}"
     member = bundle.manifest.members[index].sha256
     cached = read(entry, member)
     if cached is not None:

@@ -7,34 +7,14 @@ is stored, and the others are discarded. An entry that cannot be written is not 
 
 import hashlib
 import json
-import os
-import shutil
-import sys
-import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
 
-CACHE_VARIABLE = "FEDCROSS_CACHE"
-"""Environment variable with the folder that contains the cache."""
+from fedcross.errors import OutputError
+from fedcross.runtime.atomic import atomic_folder
+from fedcross.runtime.partial import remove_quietly
+
 MAX_CACHE_BYTES = 4 * 1024**3
 _DATA, _HASHES = "compiled.bin", "sha256.json"
-_PARTIAL = ".partial-"
-_ABANDONED_S = 3600
-"""A partial entry older than this, in seconds, was left by a killed process and is removed."""
-
-
-def cache_folder() -> Path:
-    """Return the cache folder: below ``$FEDCROSS_CACHE``, or in the system's cache folder."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        base = Path(chosen)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "fedcross" / "openvino"
 
 
 def read(entry: Path, member: str) -> bytes | None:
@@ -45,7 +25,7 @@ def read(entry: Path, member: str) -> bytes | None:
     Parameters
     ----------
     entry
-        Folder of the entry: ``cache_folder() / BUNDLE / MEMBER``.
+        Folder of the entry; its parent contains the entries of one bundle.
     member
         SHA-256 (hex) of the member's file.
     """
@@ -57,7 +37,7 @@ def read(entry: Path, member: str) -> bytes | None:
         is_valid = False
     if is_valid:
         return data
-    _remove(entry)  # otherwise a new entry could not be renamed to this place
+    remove_quietly(entry)  # otherwise a new entry could not be renamed to this place
     return None
 
 
@@ -67,7 +47,7 @@ def write(entry: Path, member: str, data: bytes) -> None:
     Parameters
     ----------
     entry
-        Folder of the entry: ``cache_folder() / BUNDLE / MEMBER``.
+        Folder of the entry; its parent contains the entries of one bundle.
     member
         SHA-256 (hex) of the member's file.
     data
@@ -75,30 +55,12 @@ def write(entry: Path, member: str, data: bytes) -> None:
     """
     try:
         entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
-    except OSError:
-        return
-    try:
-        (partial / _DATA).write_bytes(data)
-        (partial / _HASHES).write_text(json.dumps(_hashes(data, member)))
-        partial.rename(entry)
-        for other in entry.parent.glob(f"{_PARTIAL}*"):
-            if time.time() - _modified(other) > _ABANDONED_S:
-                _remove(other)
+        with atomic_folder(entry, replace=False) as partial:
+            (partial / _DATA).write_bytes(data)
+            (partial / _HASHES).write_text(json.dumps(_hashes(data, member)))
         _trim(entry.parent.parent, spare=entry.parent)
-    except OSError:  # the disk is full, or another process stored the entry first
+    except (OSError, OutputError):  # the disk is full, or another process stored the entry first
         return
-    finally:
-        _remove(partial)
-
-
-def _remove(entry: Path) -> None:
-    """Remove a folder, file or link; errors are ignored."""
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry, ignore_errors=True)
-        return
-    with suppress(OSError):
-        entry.unlink(missing_ok=True)
 
 
 def _hashes(data: bytes, member: str) -> list[str]:
@@ -112,7 +74,7 @@ def _trim(folder: Path, spare: Path) -> None:
     for entry in by_age:
         if sum(sizes.values()) <= MAX_CACHE_BYTES:
             return
-        _remove(entry)
+        remove_quietly(entry)
         del sizes[entry]
 
 

@@ -12,7 +12,7 @@ from fedcross.contract.request import EVENTS_FLAG, WORKER_FLAG, SegmentRequest, 
 from fedcross.infer.answer import answer
 from fedcross.infer.events import events_on_stdout
 from fedcross.runtime.reporting import Reporter
-from fedcross.runtime.signals import terminable
+from fedcross.runtime.signals import interrupt_on_terminate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == [WORKER_FLAG]:
         from fedcross.infer.worker import work
 
-        with terminable():
+        with interrupt_on_terminate():
             return work(words[1:])
     return run(lambda: parse_request(words), events=EVENTS_FLAG in words)
 
@@ -49,7 +49,7 @@ def run(
     reporter
         Receives stages and progress without `events`. None prints plain lines on stderr.
     """
-    with terminable():
+    with interrupt_on_terminate():
         if not events:
             return answer(make_request, None, reporter)
         with events_on_stdout() as json_reporter:

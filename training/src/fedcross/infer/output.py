@@ -5,7 +5,6 @@ All results are written to a hidden folder inside and then renamed, file by file
 complete.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from fedcross.contract.files import SUMMARY, is_result_file
 from fedcross.errors import OutputError
 from fedcross.infer.scratch import write_errors
+from fedcross.runtime.atomic import scratch_folder
 
 
 class OutputFolder:
@@ -38,12 +38,9 @@ class OutputFolder:
         with write_errors(self._path):
             # Another process that had made the folder may have removed it again.
             self._path.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._path))
-            try:
+            with scratch_folder(self._path / SUMMARY) as staging:
                 yield staging
                 self._move(staging)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
 
     def _move(self, staging: Path) -> None:
         (self._path / SUMMARY).unlink(missing_ok=True)

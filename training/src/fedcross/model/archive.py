@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from fedcross.errors import BundleError, OutputError
+from fedcross.errors import BundleError
+from fedcross.runtime.atomic import atomic_path, make_folder
 
 MAX_ENTRIES = 1000
 MAX_TOTAL_BYTES = 20 * 1024**3
@@ -46,26 +47,19 @@ def pack_parts(folder: Path, parts: Iterable[str], zip_path: Path, name: str) ->
     OutputError
         If the zip cannot be written. No partial zip is left.
     """
-    partial = zip_path.with_name(f".{zip_path.name}.partial")
-    try:
-        zip_path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for path in _files(folder / part for part in parts):
-                entry_name = PurePosixPath(name, path.relative_to(folder).as_posix())
-                entry = zipfile.ZipInfo(str(entry_name), _EPOCH)
-                entry.external_attr = (stat.S_IFREG | 0o644) << 16
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with (
-                    path.open("rb") as source,
-                    archive.open(entry, "w", force_zip64=True) as target,
-                ):
-                    while chunk := source.read(CHUNK):
-                        target.write(chunk)
-        partial.replace(zip_path)
-    except OSError as error:
-        raise OutputError(f"{zip_path} cannot be written: {error.strerror}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    make_folder(zip_path.parent)
+    with (
+        atomic_path(zip_path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for path in _files(folder / part for part in parts):
+            entry_name = PurePosixPath(name, path.relative_to(folder).as_posix())
+            entry = zipfile.ZipInfo(str(entry_name), _EPOCH)
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                while chunk := source.read(CHUNK):
+                    target.write(chunk)
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

@@ -18,10 +18,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import mkdtemp
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import BundleError
 from fedcross.model.archive import unpack_archive
@@ -29,14 +29,14 @@ from fedcross.model.bundle_parts import check_replaceable, make_member_entry, wr
 from fedcross.model.card import LICENSE_TEXT
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import check_manifest, find_bundle, read_manifest
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
 
-class Bundle:
+class Bundle(AbstractContextManager["Bundle"]):
     """An open bundle with a checked manifest; members are checked when they are loaded.
 
     Used as a context manager, it removes at the end the temporary folder to which a zip was unpacked.
@@ -57,15 +57,7 @@ class Bundle:
         self.sha256 = hash_manifest(manifest)
         self._temporary = temporary
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -162,7 +154,7 @@ def write_bundle(
         for index, (data, (site, rounds)) in enumerate(zip(encoded, visits, strict=True))
     ]
     final = check_manifest(fields)
-    with new_folder(path) as partial:
+    with atomic_folder(path) as partial:
         write_parts(partial, final, encoded, members, license_text)
     return Bundle(path, final)
 

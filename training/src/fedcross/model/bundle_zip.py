@@ -1,14 +1,13 @@
 """Pack a bundle folder into a zip, and unpack such a zip to a bundle folder."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import pack_parts, unpack_archive
 from fedcross.model.bundle import Bundle, verify_bundle
 from fedcross.model.bundle_parts import PARTS
 from fedcross.model.metadata import find_bundle, read_manifest
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder, scratch_folder
 
 
 def pack_bundle(path: Path, zip_path: Path) -> None:
@@ -62,9 +61,7 @@ def unpack_bundle(zip_path: Path, path: Path) -> Bundle:
         raise OutputError(f"{path} exists.", "Choose a new folder.")
     if not zip_path.is_file():
         raise BundleError(f"There is no zip at {zip_path}.")
-    with new_folder(path) as partial, TemporaryDirectory(dir=path.parent) as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
+    with atomic_folder(path, replace=False) as partial, scratch_folder(path) as unpacked:
         unpack_archive(zip_path, unpacked)
         found = find_bundle(unpacked)
         manifest = read_manifest(found, zip_path.name)

@@ -1,6 +1,6 @@
-"""Choose the device and the number format with which PyTorch runs the networks.
+"""The device and the precision with which the networks are computed.
 
-PyTorch is imported inside the functions, because the names of this module are also needed without it.
+PyTorch is imported in the functions that need it, so that this module can be imported without it.
 """
 
 import platform
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     import torch
 
 _USE_CPU = "Use --device cpu."
-_FIRST_WITH: dict[Precision, int] = {"fp16": 7, "bf16": 8}
-"""Lowest major compute capability of an NVIDIA GPU that multiplies such matrices in hardware."""
+_FIRST_CAPABILITY: dict[Precision, int] = {"fp16": 7, "bf16": 8}
+"""First compute capability (major number) of NVIDIA GPUs that multiply such matrices in hardware."""
 
 
 def resolve_device(name: str) -> "torch.device":
-    """Return the device of a name and check that it exists.
+    """Return the device with a name.
 
     Parameters
     ----------
     name
-        ``auto``, ``cpu``, ``cuda`` or for example ``cuda:1``. ``auto`` is the first GPU, or the CPU if
-        there is no GPU.
+        ``cpu``, ``cuda`` (the first GPU), ``cuda:N``, or ``auto``: the first GPU if there is one,
+        else the CPU.
 
     Raises
     ------
     DeviceError
-        If the name is invalid or the device does not exist.
+        If the name is not one of these, or this machine has no such device.
     """
     import torch
 
@@ -64,17 +64,16 @@ def resolve_precision(
     name
         One of `PRECISION_CHOICES`.
     device
-        CPU or GPU. A GPU is used only with a precision that its hardware supports. A CPU can compute
-        with every precision, but half precision may be slow.
+        Device that computes. A CPU can compute with every precision, with some of them slowly.
     on_gpu
-        Precision that ``auto`` selects on a GPU that supports it; otherwise ``auto`` selects fp32.
+        Meaning of ``auto`` on a GPU that has hardware for it. Elsewhere ``auto`` means fp32.
 
     Raises
     ------
     ConfigError
-        If the name is unknown.
+        If the name is not one of `PRECISION_CHOICES`.
     DeviceError
-        If the GPU does not support the precision.
+        If the GPU has no hardware for this precision.
     """
     check_precision(name)
     if device.type != "cuda":
@@ -82,7 +81,7 @@ def resolve_precision(
     import torch
 
     wanted = on_gpu if name == "auto" else cast(Precision, name)
-    if wanted == "fp32" or torch.cuda.get_device_capability(device)[0] >= _FIRST_WITH[wanted]:
+    if wanted == "fp32" or torch.cuda.get_device_capability(device)[0] >= _FIRST_CAPABILITY[wanted]:
         return wanted
     if name != "auto":
         raise DeviceError(f"This GPU does not compute with {name}.", "Use --precision fp32.")
@@ -90,36 +89,36 @@ def resolve_precision(
 
 
 def check_precision(name: str) -> None:
-    """Check that a name is one of `PRECISION_CHOICES`.
+    """Check the name of a precision.
 
     Raises
     ------
     ConfigError
-        If it is not.
+        If it is not one of `PRECISION_CHOICES`.
     """
     if name not in PRECISION_CHOICES:
         raise ConfigError(f"There is no precision {name!r}.", "Use auto, fp32, bf16 or fp16.")
 
 
-def check_finite(output: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
-    """Return the output of a network after checking that all its numbers are finite.
+def check_finite(values: NDArray[np.float32], precision: Precision) -> NDArray[np.float32]:
+    """Return a member's output if all its values are finite.
 
     Parameters
     ----------
-    output
+    values
         Logits or probabilities, any shape.
     precision
-        Precision in which the network computed them.
+        Precision with which they were computed.
 
     Raises
     ------
     PrecisionError
-        If a number is not finite in half precision; it may be finite in fp32.
+        If a value is not finite and `precision` is not fp32, in which it might be.
     BundleError
-        If a number is not finite in fp32.
+        If a value is not finite in fp32.
     """
-    if np.isfinite(output).all():
-        return output
+    if np.isfinite(values).all():
+        return values
     if precision == "fp32":
         raise BundleError("This bundle's networks compute numbers that are not finite.")
     raise PrecisionError(
@@ -128,12 +127,12 @@ def check_finite(output: NDArray[np.float32], precision: Precision) -> NDArray[n
 
 
 def is_x86() -> bool:
-    """Whether the CPU is an x86-64 processor; the benefit of rewritten networks is measured there."""
+    """Return whether the CPU is an x86-64 one, for which the rewriting of networks was measured."""
     return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def describe_device(device: "torch.device") -> str:
-    """Return the name of a device for users, for example "CPU, 4 threads"."""
+    """Return a device's name for people, such as ``CPU, 4 threads``."""
     import torch
 
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""One run per folder: a lock that the operating system lets go when its process ends, however."""
+"""A lock for folders; the operating system releases it when the process ends for any reason."""
 
 import os
 import sys
@@ -11,14 +11,19 @@ from fedcross.errors import CheckpointError
 
 @contextmanager
 def folder_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which names the process for people.
+    """Hold a lock on the file `path` during the block.
 
-    A file left by a process that was killed is not locked any more and no hindrance.
+    The file contains the number of the process. It stays after the block; only the lock counts.
+
+    Parameters
+    ----------
+    path
+        Lock file in the folder that is protected; made if absent.
 
     Raises
     ------
     CheckpointError
-        If another process holds it, or the folder cannot be written.
+        If another process holds the lock, or the folder cannot be written.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -43,10 +48,10 @@ def folder_lock(path: Path) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    _BEYOND_THE_NUMBER = 1024  # Windows bars others from reading what is locked
+    _LOCKED_BYTE = 1024  # after the number, because on Windows locked bytes cannot be read
 
     def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, _BEYOND_THE_NUMBER, os.SEEK_SET)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:

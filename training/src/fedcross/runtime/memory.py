@@ -1,4 +1,4 @@
-"""How much memory this process holds."""
+"""Memory of this process."""
 
 import ctypes
 import os
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def resident_bytes() -> int:
-    """Return the resident memory of this process; on macOS the most that it ever was."""
+    """Return the resident memory of this process in bytes; on macOS its peak so far."""
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
     if sys.platform == "win32":
         return _working_set()
-    import resource  # is not on Windows
+    import resource  # absent on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -1,23 +1,31 @@
-"""Reporters: how a long job tells its stages and its progress."""
+"""Reporters receive the stages and the progress of a long job."""
 
 from typing import Protocol, TextIO
 
 
 class Reporter(Protocol):
-    """Whoever listens to a long job."""
+    """Receives the stages, the progress and the messages of a long job."""
 
     def stage(self, name: str, message: str) -> None:
-        """Say that a stage begins: a short name for programs, a sentence for people."""
+        """Report that a stage begins.
+
+        Parameters
+        ----------
+        name
+            Short name of the stage, for programs.
+        message
+            What is done in it, for people.
+        """
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Say that `done` of `total` steps of a stage are finished."""
+        """Report that `done` of `total` steps of the stage with the name `stage` are finished."""
 
     def log(self, message: str) -> None:
-        """Say something worth keeping."""
+        """Report a message for people."""
 
 
 class NullReporter:
-    """Listens to nothing."""
+    """Ignores everything; a base class for reporters that use only a part."""
 
     def stage(self, name: str, message: str) -> None:
         """Ignore it."""
@@ -30,26 +38,26 @@ class NullReporter:
 
 
 class PlainReporter:
-    """Plain lines for people; progress at every tenth part of the way.
+    """Prints plain lines; of the progress, one line for each tenth of the steps.
 
     Parameters
     ----------
     stream
-        Where the lines go, as a rule ``sys.stderr``.
+        Receives the lines, usually ``sys.stderr``.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def stage(self, name: str, message: str) -> None:
-        """Print what begins."""
+        """Print the message of the stage."""
         self.log(message)
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Print how far it is, whenever another tenth is done."""
+        """Print the number of finished steps if another tenth is finished."""
         if done * 10 // total > (done - 1) * 10 // total:
             self.log(f"  {done}/{total}")
 
     def log(self, message: str) -> None:
-        """Print it."""
+        """Print the message."""
         print(message, file=self._stream, flush=True)

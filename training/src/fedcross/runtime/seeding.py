@@ -1,4 +1,4 @@
-"""Where randomness comes from: a generator for every purpose, seeded by what it is for."""
+"""Random generators: one for each purpose, seeded with the name of the purpose."""
 
 import hashlib
 import random
@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def seed_of(*purpose: int | str) -> int:
-    """Return a 63-bit seed that depends on every part of `purpose` and on nothing else."""
+    """Return a seed from 0 to 2^63 - 1 that depends only on the parts of `purpose`.
+
+    Parameters
+    ----------
+    purpose
+        For example ``"patches", seed, member, round``.
+    """
     digest = hashlib.sha256("/".join(str(part) for part in purpose).encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
@@ -22,5 +28,5 @@ def torch_generator(*purpose: int | str) -> "torch.Generator":
 
 
 def python_generator(*purpose: int | str) -> random.Random:
-    """The same for Python's own generator."""
+    """Return a generator of Python's standard library, seeded with `seed_of`."""
     return random.Random(seed_of(*purpose))

@@ -8,14 +8,19 @@ from typing import NoReturn
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let a request to terminate unwind the stack as Ctrl-C does, so that nothing is left behind."""
+def interrupt_on_terminate() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block on SIGTERM, so that temporary files are removed.
+
+    Further SIGTERMs are ignored until the block ends: they would interrupt the removal. In other
+    threads than the main one, which cannot handle signals, SIGTERM keeps its effect.
+    """
 
     def interrupt(number: int, frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be handled
+        yield
         return
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

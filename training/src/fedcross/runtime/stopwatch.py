@@ -1,4 +1,4 @@
-"""How long each stage of a job took, told to a reporter as it begins."""
+"""Measure how long each stage of a job takes."""
 
 import time
 from collections.abc import Iterator
@@ -8,12 +8,17 @@ from fedcross.runtime.reporting import Reporter
 
 
 class Stopwatch:
-    """Announces stages and keeps their durations.
+    """Reports the stages of a job and measures their durations.
+
+    Parameters
+    ----------
+    reporter
+        Receives each stage as it begins.
 
     Attributes
     ----------
     seconds : dict
-        Stage to wall time in seconds, in order, finished stages only.
+        Wall time in s of each finished stage by its name, in the order in which they finished.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -22,7 +27,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str, message: str) -> Iterator[None]:
-        """Announce a stage and time what happens inside."""
+        """Report a stage (see `Reporter.stage`) and measure the duration of the block."""
         self._reporter.stage(name, message)
         begin = time.perf_counter()
         yield

@@ -4,15 +4,13 @@ Format: https://teem.sourceforge.net/nrrd/format.html.
 """
 
 import gzip
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.errors import OutputError
+from fedcross.runtime.atomic import atomic_file
 from fedcross.volumes.grid import Grid
 
 _COMPRESSION = 4  # gzip level; higher levels are slower and hardly reduce the size of label maps
@@ -48,22 +46,12 @@ def write_layered(
     OutputError
         If the file cannot be written.
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        with partial.open("wb") as raw:
-            raw.write(_header(layers, grid, fields).encode())
-            # Without name and time, so that equal contents give equal bytes.
-            with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
-                for layered in slices:
-                    packed.write(np.ascontiguousarray(np.moveaxis(layered, 0, -1)).data)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path.name} cannot be written.", "Check the folder's permissions and free space."
-        ) from error
-    finally:
-        with suppress(OSError):  # there may be nothing to remove
-            partial.unlink()
+    with atomic_file(path) as raw:
+        raw.write(_header(layers, grid, fields).encode())
+        # Without name and time, so that equal contents give equal bytes.
+        with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
+            for layered in slices:
+                packed.write(np.ascontiguousarray(np.moveaxis(layered, 0, -1)).data)
 
 
 def _header(layers: int, grid: Grid, fields: Mapping[str, str]) -> str:

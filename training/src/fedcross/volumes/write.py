@@ -1,12 +1,10 @@
 """Write a volume to a file with SimpleITK."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import SimpleITK as sitk
 
-from fedcross.errors import OutputError
+from fedcross.runtime.atomic import atomic_path
 from fedcross.volumes.itk import hide_itk_warnings
 
 
@@ -27,16 +25,8 @@ def write_volume(image: sitk.Image, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    # A prefix, because the suffix of the temporary name must select the same format.
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with hide_itk_warnings():
+    with hide_itk_warnings(), atomic_path(path) as partial:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True)
-            partial.replace(path)
-        except (RuntimeError, OSError) as error:
-            raise OutputError(
-                f"{path.name} cannot be written.", "Check the folder's permissions and free space."
-            ) from error
-        finally:
-            with suppress(OSError):  # there may be nothing to remove
-                partial.unlink()
+        except RuntimeError as error:
+            raise OSError from error  # the text of ITK's error quotes whole paths

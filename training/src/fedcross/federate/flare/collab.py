@@ -29,6 +29,7 @@ from fedcross.federate.remote.run import Standing, run_remotely
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, credentials
 from fedcross.federate.remote.visits import SiteError, together
 from fedcross.federate.supervise.coordinator import OUTCOME, PAUSE, RESULT, STATUS, Outcome
+from fedcross.runtime.partial import PARTIAL
 from fedcross.strategies.member import MemberState
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.folder import LOCK
@@ -236,7 +237,7 @@ def _only_for_the_server() -> None:
 
 def leave(run: Path, target: Path, state: State, standing: Standing) -> None:
     """Put what goes home into the job's folder: the run, once finished with models, and how it ended."""
-    left_out = [LOCK, "*.partial"] + ([] if state == "finished" else ["checkpoints"])
+    left_out = [LOCK, f"{PARTIAL}*"] + ([] if state == "finished" else ["checkpoints"])
     if run.is_dir():
         shutil.copytree(run, target, ignore=shutil.ignore_patterns(*left_out))
     target.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from fedcross.federate.kits.contents import CLASSES
 from fedcross.federate.kits.site_settings import SITE_FILE
 from fedcross.federate.supervise.coordinator import OUTCOME, RESULT
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.runtime.signals import terminable
+from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.monitor import LOG
 
@@ -61,7 +61,7 @@ def run_simulated(
     _write_local(workspace / "local", config, device)
     hear.stage("train", f"Training at {len(config.sites)} sites on NVIDIA FLARE's simulator")
     lines = _Lines(out / LOG, hear)
-    with terminable():
+    with interrupt_on_terminate():
         _run(_command(job, workspace, config), out.absolute(), scratch / "log.txt", lines)
     lines()
     found = workspace / "server" / JOB / RESULT / OUTCOME

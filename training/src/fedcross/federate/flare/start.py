@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
 
 import psutil
 
@@ -14,6 +13,7 @@ from fedcross.errors import ConfigError, FedCrossError
 from fedcross.federate.kits.contents import place_storage
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import Kit
+from fedcross.runtime.signals import interrupt_on_terminate
 
 JOBS = (
     "nvflare.private.fed.app.server.runner_process",
@@ -95,21 +95,15 @@ def end_orphans(kit: Kit) -> None:
 
 def _run(kit: Kit) -> int:
     """Run the process to its end; when this one is asked to end, it and its children go first."""
-    process = subprocess.Popen(command(kit), cwd=kit.path, env=environment())
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if process.poll() is None:
-            stop(process.pid)
-            process.wait()
-        end_orphans(kit)
+    with interrupt_on_terminate():
+        process = subprocess.Popen(command(kit), cwd=kit.path, env=environment())
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                stop(process.pid)
+                process.wait()
+            end_orphans(kit)
 
 
 def environment() -> dict[str, str]:

@@ -84,7 +84,8 @@ def place_storage(kit: Path) -> None:
     for component in resources["components"]:
         if component["id"] == "job_manager":
             component["args"]["uri_root"] = str(storage / "jobs")
-    write_atomically(path, json.dumps(resources, indent=2).encode("utf-8") + b"\n")
+    data = json.dumps(resources, indent=2).encode("utf-8") + b"\n"
+    write_atomically(path, data, durable=True)
 
 
 def close_to_others(folder: Path) -> None:

@@ -27,7 +27,7 @@ from fedcross.federate.kits.contents import (
     settle_site,
 )
 from fedcross.federate.kits.text import handing_out
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
@@ -117,10 +117,10 @@ def init_federation(folder: Path, federation: Federation) -> None:
     federation.check()
     if folder.exists():
         raise ConfigError(f"{folder} exists already; kits are never replaced, choose a new folder.")
-    with new_folder(folder) as made:
+    with atomic_folder(folder, replace=False) as made:
+        made.chmod(0o700)  # before the first private key is in it
         _fill(made, federation)
         close_to_others(made)
-    folder.chmod(0o700)
 
 
 def _fill(made: Path, federation: Federation) -> None:

@@ -10,7 +10,7 @@ import torch
 from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.runtime.signals import terminable
+from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.sites import find_all_cases, load_sites
@@ -104,7 +104,7 @@ def run_local(
     for each in devices:
         training_precision(config.training, each)  # refused before anything is read
     with ExitStack() as stack:
-        stack.enter_context(terminable())
+        stack.enter_context(interrupt_on_terminate())
         run = stack.enter_context(open_run(out, config, resume=resume))
         hear = stack.enter_context(RunMonitor(run, config, reporter or NullReporter()))
         show = stack.enter_context(TensorBoardWriter(run)).show if tensorboard else None

@@ -6,7 +6,6 @@ The folder is that of a run (see `fedcross.train.run.folder`) with one more file
 import json
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,8 +24,7 @@ from fedcross.federate.supervise.coordinator import (
     Outcome,
 )
 from fedcross.federate.supervise.job import Patience, Supervisor
-from fedcross.runtime.atomic import write_atomically
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder, make_folder, scratch_folder, write_atomically
 from fedcross.train.config.configuration import TrainingConfig, config_sha256
 from fedcross.train.run.folder import TEST
 
@@ -97,6 +95,8 @@ class SupervisedRun:
         ------
         ConfigError
             If the folder holds another run, or a site's name cannot be that of a kit.
+        CheckpointError
+            If the folder cannot be written.
         """
         for site in config.sites:
             if not SITE_PATTERN.fullmatch(site.name):
@@ -107,7 +107,7 @@ class SupervisedRun:
         if not (self.path / RECORD).is_file():
             if self.path.exists() and any(self.path.iterdir()):
                 raise ConfigError(f"{self.path} is not empty.", "Choose another folder.")
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path, error_class=CheckpointError)
             self._write(Record(f"{sha256[:12]}-{secrets.token_hex(4)}", sha256))
         elif self.record.configuration_sha256 != sha256:
             raise ConfigError(f"{self.path} holds a run of another configuration.")
@@ -115,7 +115,8 @@ class SupervisedRun:
         return self.record
 
     def _write(self, record: Record) -> None:
-        write_atomically(self.path / RECORD, json.dumps(asdict(record), indent=2).encode("utf-8"))
+        data = json.dumps(asdict(record), indent=2).encode("utf-8")
+        write_atomically(self.path / RECORD, data, durable=True, error_class=CheckpointError)
 
     @property
     def job(self) -> str:
@@ -144,8 +145,8 @@ class SupervisedRun:
             If the job left nothing that can be used; what is here is unharmed.
         """
         job = self.job
-        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".fetched-") as scratch:
-            fetched = coordinator.download(job, Path(scratch))
+        with scratch_folder(self.path) as scratch:
+            fetched = coordinator.download(job, scratch)
             found = next(fetched.rglob(f"{RESULT}/{OUTCOME}"), None)
             if found is None:
                 raise FederationError(f"Job {job} left no result; was it aborted?", TAKE_UP)
@@ -154,7 +155,7 @@ class SupervisedRun:
             except (OSError, ValueError, TypeError) as error:
                 raise FederationError(f"The result of job {job} is damaged.") from error
             if outcome.state == "finished":
-                with new_folder(self.path) as made:
+                with atomic_folder(self.path, error_class=CheckpointError) as made:
                     shutil.copytree(found.parent, made, dirs_exist_ok=True)
                     (made / OUTCOME).unlink()
                     shutil.copy(self.path / RECORD, made / RECORD)

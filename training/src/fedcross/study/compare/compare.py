@@ -75,7 +75,7 @@ def compare(
 
     Raises
     ------
-    ConfigError, DataError, CheckpointError, DeviceError
+    ConfigError, DataError, CheckpointError, DeviceError, OutputError
         One sentence each; what is finished is kept.
     """
     hear = reporter or NullReporter()
@@ -142,8 +142,8 @@ def _write(
 ) -> Path:
     from fedcross.study.compare.page import comparison_page  # matplotlib, only now
 
-    write_atomically(out / TABLE, as_csv(_site_rows(runs)))
-    write_atomically(out / CASES, as_csv(_case_rows(runs)))
+    write_atomically(out / TABLE, as_csv(_site_rows(runs)), durable=True)
+    write_atomically(out / CASES, as_csv(_case_rows(runs)), durable=True)
     brought = sum(
         volume.image.nbytes + volume.label.nbytes for site in data.sites for volume in site.train
     )
@@ -154,7 +154,7 @@ def _write(
         "epochs altogether."
     )
     text = comparison_page(config.name, runs, moved, budget)
-    write_atomically(out / PAGE, text.encode("utf-8"))
+    write_atomically(out / PAGE, text.encode("utf-8"), durable=True)
     return out / PAGE
 
 

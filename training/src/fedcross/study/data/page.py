@@ -5,8 +5,7 @@ import json
 from html import escape
 from pathlib import Path
 
-from fedcross.errors import OutputError
-from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.atomic import make_folder, write_atomically
 from fedcross.study.page import figure, note, page, table
 from fedcross.train.data.check.overview import (
     HEADING,
@@ -42,17 +41,12 @@ def write_report(report: DataReport, out: Path) -> Path:
     Raises
     ------
     OutputError
-        If the folder cannot be created.
-    CheckpointError
-        If a file cannot be written.
+        If the folder cannot be created or a file cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {out.name} cannot be made: {error.strerror}.") from error
+    make_folder(out)
     record = json.dumps(report.record(), indent=2).encode("utf-8") + b"\n"
-    write_atomically(out / RECORD, record)
-    write_atomically(out / PAGE, data_page(report).encode("utf-8"))
+    write_atomically(out / RECORD, record, durable=True)
+    write_atomically(out / PAGE, data_page(report).encode("utf-8"), durable=True)
     return out / PAGE
 
 

@@ -25,7 +25,7 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.federate.local.engine import read_data
 from fedcross.model.networks import build_network
-from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.atomic import make_folder, write_atomically
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.averaging import weighted_mean
@@ -91,7 +91,7 @@ def landscape(
 
     Raises
     ------
-    ConfigError, DataError, CheckpointError, DeviceError
+    ConfigError, DataError, CheckpointError, DeviceError, OutputError
         One sentence each; nothing is written then.
     """
     hear = reporter or NullReporter()
@@ -231,7 +231,7 @@ def _statistics(probe: Probe, request: LandscapeRequest) -> str:
 def _write(out: Path, numbers: dict[str, Any]) -> None:
     from fedcross.study.landscape.figure import draw  # matplotlib, only now
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     models = numbers["models"]
     columns = list(next(iter(models.values()))["loss"])
     rows = [["model", *columns, "from_average", "off_plane"]]
@@ -239,6 +239,6 @@ def _write(out: Path, numbers: dict[str, Any]) -> None:
         [name, *(each["loss"][c] for c in columns), each["from_average"], each["off"]]
         for name, each in models.items()
     ]
-    write_atomically(out / TABLE, as_csv(rows))
-    write_atomically(out / FIGURE, draw(numbers).encode("utf-8"))
-    write_atomically(out / NUMBERS, json.dumps(numbers, indent=1).encode("utf-8"))
+    write_atomically(out / TABLE, as_csv(rows), durable=True)
+    write_atomically(out / FIGURE, draw(numbers).encode("utf-8"), durable=True)
+    write_atomically(out / NUMBERS, json.dumps(numbers, indent=1).encode("utf-8"), durable=True)

@@ -7,7 +7,6 @@ out of date. It may be deleted whenever no training uses it.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError, OutputError
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder
 from fedcross.train.data.sources.folders import walk
 from fedcross.train.data.volumes import CaseFiles, Volume
 from fedcross.volumes.preprocessing import Preprocessing
@@ -63,7 +62,7 @@ class VolumeCache:
         if found is None:
             made = make()
             try:
-                with new_folder(place) as partial:
+                with atomic_folder(place, durable=True) as partial:
                     _write(partial / IMAGE, made.image.numpy())
                     _write(partial / LABEL, made.label.numpy())
             except OutputError as error:
@@ -142,8 +141,6 @@ def _sha256(path: Path) -> bytes:
 def _write(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _load(name: str, place: Path) -> Volume | None:

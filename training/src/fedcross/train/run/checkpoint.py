@@ -9,9 +9,9 @@ A checkpoint is written to a temporary folder and then renamed. The last two rou
 are kept.
 """
 
+import errno
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from fedcross.errors import CheckpointError
-from fedcross.runtime.atomic import sync_folder, write_through
+from fedcross.runtime.atomic import atomic_folder
 from fedcross.strategies.member import MemberState
 
 KEPT_ROUNDS = 2
@@ -99,22 +99,14 @@ class Checkpoints:
         CheckpointError
             If it cannot be written, for example on a full disk; earlier rounds are not changed.
         """
-        final = self._path(checkpoint.rounds_done)
-        partial = final.with_name(f".{final.name}.partial")
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+        with atomic_folder(
+            self._path(checkpoint.rounds_done),
+            durable=True,
+            error_class=CheckpointError,
+            subject=f"The checkpoint of round {checkpoint.rounds_done}",
+            hint="Earlier rounds are safe: make room and use --resume.",
+        ) as partial:
             _write(partial, checkpoint)
-            shutil.rmtree(final, ignore_errors=True)  # exists only if it is damaged
-            os.rename(partial, final)
-            sync_folder(self.folder)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(
-                f"The checkpoint of round {checkpoint.rounds_done} cannot be written: {reason}.",
-                "Earlier rounds are intact: free disk space and use --resume.",
-            ) from error
         best = checkpoint.best.round if checkpoint.best else None
         for number in self.rounds():
             if number != best and number <= checkpoint.rounds_done - KEPT_ROUNDS:
@@ -182,15 +174,16 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         "members": members,
         "averages": averages,
     }
-    write_through(folder / _STATE, json.dumps(state, indent=2).encode("utf-8"))
-    sync_folder(folder)
+    (folder / _STATE).write_bytes(json.dumps(state, indent=2).encode("utf-8"))
 
 
 def _write_member(folder: Path, kind: str, member: MemberState) -> dict[str, str]:
     name = f"{kind}_{member.index}.safetensors"
-    safetensors.torch.save_file(member.to_tensors(), folder / name)
-    with (folder / name).open("r+b") as file:  # on Windows fsync needs a writable file
-        os.fsync(file.fileno())
+    try:
+        safetensors.torch.save_file(member.to_tensors(), folder / name)
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from error
+    with (folder / name).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": name, "sha256": digest}
 

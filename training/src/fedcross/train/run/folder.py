@@ -85,7 +85,11 @@ class RunFolder:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically."""
-        write_atomically(self.path / name, json.dumps(content, indent=2).encode("utf-8") + b"\n")
+        self._write(name, json.dumps(content, indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        data = text.encode("utf-8")
+        write_atomically(self.path / name, data, durable=True, error_class=CheckpointError)
 
     def record_plan(
         self, splits: Mapping[str, Mapping[str, Sequence[str]]], schedule: Schedule | None
@@ -174,4 +178,4 @@ class RunFolder:
         """Delete the lines of rounds after `rounds_done`, and an incomplete line."""
         if (self.path / METRICS).is_file():
             kept = [json.dumps(x) + "\n" for x in self.metrics() if x["round"] <= rounds_done]
-            write_atomically(self.path / METRICS, "".join(kept).encode("utf-8"))
+            self._write(METRICS, "".join(kept))

@@ -1,20 +1,17 @@
 """The files that show the progress of a run: ``status.json`` and ``train.log``."""
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
 from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.memory import resident_bytes
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.checkpoint import Best, choose_better
@@ -67,14 +64,8 @@ class RunMonitor(AbstractContextManager["RunMonitor"]):
             self._add_metrics(figures)
         run.listeners.append(self._add_metrics)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self._run.listeners.remove(self._add_metrics)
         state = FINISHED if kind is None else STOPPED if kind is KeyboardInterrupt else FAILED
@@ -134,7 +125,8 @@ class RunMonitor(AbstractContextManager["RunMonitor"]):
         elapsed = _format_span(self._written - self._began)
         status = {**self._status, "updated": _now(), "elapsed": elapsed, "memory_mb": memory_mb()}
         text = json.dumps(status, indent=2) + "\n"
-        write_atomically(self._run.path / STATUS, text.encode("utf-8"), durable=False)
+        path = self._run.path / STATUS
+        write_atomically(path, text.encode("utf-8"), error_class=CheckpointError)
 
     def _write_log(self, message: str) -> None:
         try:
@@ -150,13 +142,10 @@ def memory_mb() -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        ``process``: resident memory, on Linux only. ``gpu``: memory of PyTorch's tensors on the
+        ``process``: resident memory. ``gpu``: memory of PyTorch's tensors on the
         current GPU, only if there is one.
     """
-    held = {}
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        held["process"] = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
+    held = {"process": resident_bytes() // 10**6}
     if torch.cuda.is_available():
         held["gpu"] = torch.cuda.memory_allocated() // 10**6
     return held

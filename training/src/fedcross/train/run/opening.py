@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fedcross.errors import CheckpointError
+from fedcross.runtime.atomic import make_folder
 from fedcross.runtime.lock import folder_lock
+from fedcross.runtime.partial import remove_all_hidden
 from fedcross.runtime.versions import package_versions
 from fedcross.train.config.configuration import TrainingConfig, config_sha256, config_values
 from fedcross.train.run.folder import CONFIG, LOCK, SPLITS, RunFolder
@@ -36,13 +38,10 @@ def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[Ru
     run = RunFolder(path)
     if resume and not run.exists:
         raise CheckpointError(f"There is no run in {path.name} to resume.")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"The run folder {path.name} cannot be created: {error.strerror}."
-        ) from error
+    make_folder(path, error_class=CheckpointError, subject=f"The run folder {path.name}")
     with folder_lock(path / LOCK):
+        for folder in (path, run.checkpoints.folder):
+            remove_all_hidden(folder)
         if resume:
             _check_same(config_values(run.configuration()), config_values(config), path)
         else:

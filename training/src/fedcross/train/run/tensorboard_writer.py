@@ -1,8 +1,8 @@
 """Write a run for TensorBoard: losses, validation, and pictures of one case per site."""
 
 import importlib.util
-from types import TracebackType
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ FOLDER = "tensorboard"
 SHOWN_DEVIATIONS = 2.5  # z-scores from -2.5 (black) to 2.5 (white) are shown
 
 
-class TensorBoardWriter:
+class TensorBoardWriter(AbstractContextManager["TensorBoardWriter"]):
     """Writes TensorBoard's files into the folder ``tensorboard`` of a run, inside a context.
 
     Parameters
@@ -41,17 +41,9 @@ class TensorBoardWriter:
         self._round = 0
         self._shown: set[tuple[int, str]] = set()
         self._writer = SummaryWriter(str(run.path / FOLDER))
+        run.listeners.append(self._write_metrics)
 
-    def __enter__(self) -> Self:
-        self._run.listeners.append(self._write_metrics)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._run.listeners.remove(self._write_metrics)
         self._writer.close()
 

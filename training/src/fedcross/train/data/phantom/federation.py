@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedcross.errors import ConfigError, OutputError
-from fedcross.runtime.folder import new_folder
+from fedcross.runtime.atomic import atomic_folder
 from fedcross.train.data.phantom.styles import draw_styles
 from fedcross.train.data.phantom.volumes import write_synthetic_federation
 
@@ -107,7 +107,7 @@ def write_phantom_federation(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder.name} exists and is not empty.", "Choose another folder.")
     names = [f"site-{index + 1}" for index in range(sites)]
-    with new_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         write_synthetic_federation(
             partial,
             cases_per_site=cases,
