@@ -169,8 +169,8 @@ def facts() -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Run the benchmark and return the exit code."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, nargs=3, default=(320, 320, 24), help="x y z")
@@ -185,7 +185,12 @@ def main() -> int:
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bundle", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--image", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the benchmark and return the exit code."""
+    given = parse_arguments()
     if given.peer:
         peer(given.bundle, given.image, given.out, given.device)
         return 0
