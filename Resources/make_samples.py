@@ -15,7 +15,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from fedcross import demo
-from fedcross.model.bundle import pack_bundle
+from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import PlainReporter
 
 FOLDER = Path(__file__).resolve().parents[1] / "FedCrossSlicer" / "Resources" / "SampleData"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from fedcross.backends import choice as backends
+from fedcross.backends import factory
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
@@ -27,10 +27,10 @@ STRUCTURES = (
 )
 
 
-class Lopsided(nn.Module):
-    """A network by hand: its answer depends on intensity, on neighbours on one side, and on depth.
+class AsymmetricNetwork(nn.Module):
+    """A network whose output depends on intensity, on neighbours on one side, and on depth.
 
-    Any mix-up of axes or flips between input and output changes what it says.
+    If axes are swapped or flipped between input and output, its output changes.
     """
 
     def __init__(self, member: int, classes: int) -> None:
@@ -54,13 +54,13 @@ def single_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def back_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch runs the networks that tests make by hand; `test_backends` has all back-ends."""
-    monkeypatch.setattr(backends, "_has_openvino", lambda: False)
+    """Use PyTorch, which can run the tests' own networks; `test_backends` tests all back-ends."""
+    monkeypatch.setattr(factory, "_has_openvino", lambda: False)
 
 
 @pytest.fixture(scope="session")
 def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
-    """A bundle of tiny, randomly initialised reference networks."""
+    """Return a function that writes a bundle of tiny, randomly initialised reference networks."""
 
     def make(
         *,
@@ -95,18 +95,18 @@ def bundle(make_bundle: Callable[..., Bundle]) -> Bundle:
 
 
 @pytest.fixture
-def lopsided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every bundle's members be `Lopsided`."""
+def asymmetric_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the members of every bundle by `AsymmetricNetwork`."""
     monkeypatch.setattr(
         Bundle,
         "load_member",
-        lambda self, index, device: Lopsided(index, self.manifest.architecture.classes),
+        lambda self, index, device: AsymmetricNetwork(index, self.manifest.architecture.classes),
     )
 
 
 @pytest.fixture(scope="session")
 def blobs() -> NDArray[np.float32]:
-    """A smooth volume without any symmetry, (z, y, x) = (18, 30, 41), values about 0 to 1000."""
+    """A smooth volume without symmetry, (z, y, x) = (18, 30, 41), values from 0 to 1000."""
     noise = np.random.default_rng(7).standard_normal((18, 30, 41))
     smooth = ndimage.gaussian_filter(noise, (2, 4, 4))
     smooth -= smooth.min()
@@ -115,7 +115,7 @@ def blobs() -> NDArray[np.float32]:
 
 @pytest.fixture
 def volume(blobs: NDArray[np.float32]) -> sitk.Image:
-    """`blobs` in space, anisotropic, axes LPS."""
+    """`blobs` as an anisotropic image with axes LPS."""
     image = sitk.GetImageFromArray(blobs)
     image.SetSpacing((1.1, 0.9, 2.5))
     image.SetOrigin((-31.5, 12.25, 100.125))

@@ -18,16 +18,17 @@ from fedcross.contract.request import SegmentRequest
 from fedcross.errors import BundleError, ConfigError, DataError, DeviceError, OutputError
 from fedcross.infer.__main__ import main
 from fedcross.infer.summary import Summary
-from fedcross.model.bundle import Bundle, pack_bundle
+from fedcross.model.bundle import Bundle
+from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.volumes.region import Region
 from tiny_ensemble import (
+    asymmetric_members,
     back_end,
     blobs,
     bundle,
     image_path,
-    lopsided,
     make_bundle,
     single_thread,
     volume,
@@ -35,11 +36,11 @@ from tiny_ensemble import (
 from tiny_federation import write_federation
 
 __all__ = [  # fixtures
+    "asymmetric_members",
     "back_end",
     "blobs",
     "bundle",
     "image_path",
-    "lopsided",
     "make_bundle",
     "single_thread",
     "volume",
@@ -159,7 +160,7 @@ def same_numbers(summary: Summary) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 @pytest.mark.parametrize("given", ["array", "image", "file", "text"])
 def test_arrays_are_those_of_the_files_to_the_bit(
     given: str,
@@ -231,7 +232,7 @@ def test_a_folder_gets_the_files_of_the_command_line(
     assert result.summary == on_disk
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_only_the_requested_arrays_are_returned(bundle: Bundle, volume: sitk.Image) -> None:
     result = fedcross.segment(
         volume, bundle, measure="entropy", measures=["std"], probabilities=False, device="cpu"
@@ -242,7 +243,7 @@ def test_only_the_requested_arrays_are_returned(bundle: Bundle, volume: sitk.Ima
     assert result.summary.uncertainty.max == float(result.measures["entropy"].max())
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_region_is_a_box_or_its_file(
     bundle: Bundle, volume: sitk.Image, image_path: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
     import numpy as np
     import SimpleITK as sitk
 
-    from fedcross.volumes.segmentation_io import write_segmentation
+    from fedcross.volumes.segmentation import write_segmentation
     from fedcross.volumes.structure import Code, Structure
 
     volume = sitk.ReadImage(str(image))

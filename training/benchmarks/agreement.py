@@ -1,10 +1,11 @@
-"""Do all back-ends say what eager PyTorch in fp32 says? On trained bundles and real volumes.
+"""Compare all back-ends with eager PyTorch in fp32, on trained bundles and real volumes.
 
     python training/benchmarks/agreement.py --out FILE.json BUNDLE=FOLDER_OF_IMAGES ...
 
-For every bundle, volume, back-end and precision: Dice of the label map with eager fp32, structure by
-structure, and the largest difference of the map of the standard deviation. Prints a table with the worst
-of all volumes; a back-end agrees when its worst Dice is at least 0.999 and no difference reaches 0.02.
+For every bundle, volume, back-end and precision, the benchmark measures the lowest Dice over the
+structures with the label map of eager fp32, and the largest difference between the maps of the standard
+deviation. It prints a table with the worst values over all volumes. A back-end agrees if its lowest Dice
+is at least 0.999 and all differences are below 0.02.
 """
 
 import argparse
@@ -37,16 +38,20 @@ CONTENDERS = (
 
 @dataclass(frozen=True)
 class Agreement:
-    """One volume on one back-end, beside eager PyTorch in fp32.
+    """Comparison of one back-end with eager PyTorch in fp32 on one volume.
 
     Attributes
     ----------
+    bundle, volume
+        Names of the bundle and of the volume.
+    backend, precision
+        The back-end and its number format.
     dice
-        The lowest over the structures; two empty label maps count as 1.
+        Lowest Dice over the structures; 1 for two empty label maps.
     moved
-        Voxels with another label.
+        Number of voxels with different labels.
     std_difference
-        The largest.
+        Largest difference between the maps of the standard deviation.
     """
 
     bundle: str
@@ -59,12 +64,12 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether it may be compared with, and used for, the other."""
+        """Whether both values are within the limits."""
         return self.dice >= LEAST_DICE and self.std_difference < STD_LIMIT
 
 
 def lowest_dice(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
-    """Return the lowest Dice over all labels of either map but 0; 1 where there are none."""
+    """Return the lowest Dice over all labels of either map except 0; 1 if there are none."""
     labels = set(np.unique(found)) | set(np.unique(expected)) - {0}
     overlaps = []
     for label in labels - {0}:
@@ -73,10 +78,10 @@ def lowest_dice(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
     return float(min(overlaps, default=1))
 
 
-def result(
+def segment_with(
     bundle: Path, image: Path, backend: str, precision: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return the label map and the map of the standard deviation, (z, y, x)."""
+    """Segment a volume and return its label map and its map of the standard deviation, (z, y, x)."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         request = SegmentRequest(
@@ -89,11 +94,11 @@ def result(
 
 
 def measure(bundle: Path, image: Path) -> list[Agreement]:
-    """Run every back-end on one volume."""
-    labels, std = result(bundle, image, *REFERENCE)
+    """Run every back-end on one volume and compare it with the reference."""
+    labels, std = segment_with(bundle, image, *REFERENCE)
     rows = []
     for backend, precision in CONTENDERS:
-        found, spread = result(bundle, image, backend, precision)
+        found, spread = segment_with(bundle, image, backend, precision)
         row = Agreement(
             bundle=bundle.name,
             volume=image.name.split(".")[0],
@@ -109,7 +114,7 @@ def measure(bundle: Path, image: Path) -> list[Agreement]:
 
 
 def table(rows: Sequence[Agreement]) -> str:
-    """Return the worst of all volumes, by bundle and back-end, as Markdown."""
+    """Return a Markdown table with the worst values over all volumes for each bundle and back-end."""
     lines = [
         "| bundle | back-end | volumes | worst Dice | most moved | largest std difference | agrees |",
         "|---|---|---|---|---|---|---|",
@@ -117,21 +122,22 @@ def table(rows: Sequence[Agreement]) -> str:
     for bundle in dict.fromkeys(row.bundle for row in rows):
         for backend, precision in CONTENDERS:
             wanted = (bundle, backend, precision)
-            of = [row for row in rows if (row.bundle, row.backend, row.precision) == wanted]
+            chosen = [row for row in rows if (row.bundle, row.backend, row.precision) == wanted]
             lines.append(
-                f"| {bundle} | {backend} {precision} | {len(of)} | {min(r.dice for r in of):.5f} | "
-                f"{max(r.moved for r in of)} | {max(r.std_difference for r in of):.5f} | "
-                f"{'yes' if all(r.agrees for r in of) else 'no'} |"
+                f"| {bundle} | {backend} {precision} | {len(chosen)} "
+                f"| {min(r.dice for r in chosen):.5f} | {max(r.moved for r in chosen)} "
+                f"| {max(r.std_difference for r in chosen):.5f} "
+                f"| {'yes' if all(r.agrees for r in chosen) else 'no'} |"
             )
     return "\n".join(lines)
 
 
 def main() -> int:
-    """Measure and return the exit code."""
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+", help="BUNDLE=FOLDER_OF_IMAGES")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file")
-    parser.add_argument("--volumes", type=int, default=8, help="of each folder, at most")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--volumes", type=int, default=8, help="largest number from each folder")
     given = parser.parse_args()
     rows = []
     for pair in given.pairs:

@@ -1,4 +1,4 @@
-"""What a processor's multipliers can do: the floor beside which a network's speed is put."""
+"""Measure the rate of matrix products of a device, as the upper bound of a network's speed."""
 
 import time
 
@@ -6,7 +6,7 @@ import torch
 
 
 def matrix_rate(device: torch.device) -> float:
-    """FLOP/s of a product of large matrices, the best of five: bf16 on a GPU, fp32 on a CPU."""
+    """Return the FLOP/s of a product of large matrices: bf16 on a GPU, fp32 on a CPU; best of five."""
     on_gpu = device.type == "cuda"
     side = 8192 if on_gpu else 1536
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16 if on_gpu else None)

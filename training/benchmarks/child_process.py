@@ -1,4 +1,4 @@
-"""What a child process takes, whatever the benchmark that starts it has taken itself."""
+"""Measure time and memory of a child process, independently of the process that starts it."""
 
 import json
 import subprocess
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-# A process begins as a copy of its parent, and Linux counts that copy's peak as the child's. So the
-# parent is a small one in between.
+# Linux starts a process as a copy of its parent and includes the memory of that copy in the peak of the
+# child. So a small intermediate process starts the command.
 _PARENT = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
@@ -34,7 +34,13 @@ class Usage(NamedTuple):
 
 
 def run_measured(command: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
-    """Run a command to its end, on Linux; RuntimeError with its last words if it fails."""
+    """Run a command and return its usage (Linux only).
+
+    Raises
+    ------
+    RuntimeError
+        If the command fails; the message contains the end of its stderr.
+    """
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _PARENT, *command],
         env=env,

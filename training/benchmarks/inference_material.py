@@ -1,7 +1,7 @@
-"""What the benchmark of inference works on: a volume with one structure, and a bundle that finds it.
+"""Volume and bundle of the inference benchmark: one structure, and members that segment it.
 
-On random weights every label would be a coin's toss and no two back-ends would agree. So the reference
-U-Net is trained for a moment on such structures; the members are copies of it, perturbed a little.
+With random weights the labels would be random, and rounding would change them between back-ends. So the
+reference U-Net is trained briefly on such structures; the members are slightly perturbed copies of it.
 """
 
 from pathlib import Path
@@ -19,27 +19,32 @@ from fedcross.runtime.atomic import atomic_path
 from fedcross.train.step.losses import dice_ce_loss
 
 SPACING_MM = (0.6, 0.6, 3.0)
-BOX_SIDE = 0.1 ** (1 / 3)  # of the volume's: the structure's box is a tenth of the volume
-CENTRE = (0.3, 0.3, 0.35)  # of the volume, (x, y, z)
+BOX_SIDE = 0.1 ** (
+    1 / 3
+)  # share of the volume's side: the structure's box is a tenth of the volume
+CENTRE = (0.3, 0.3, 0.35)  # centre of the structure as a share of the volume's sides, (x, y, z)
 TRAINING_STEPS = 150
-TRAINING_SIDES = (16, 48, 48)
-MEMBER_NOISE = 0.02  # relative: members that differ a little, as trained ones do
+TRAINING_SIDES = (16, 48, 48)  # voxels of a training volume, (z, y, x)
+MEMBER_NOISE = 0.02  # relative standard deviation of the members' weights
 
 
 def make_volume(path: Path, size: tuple[int, int, int]) -> None:
-    """Write a noisy volume with one bright ellipsoid, whose box is a tenth of the volume."""
+    """Write a noisy volume of `size` (x, y, z) with one bright ellipsoid."""
     rng = np.random.default_rng(0)
     position = np.indices(size[::-1], dtype=np.float32)  # (3, z, y, x)
     relative = position / np.array(size[::-1], np.float32)[:, None, None, None]
-    away = (relative - np.array(CENTRE[::-1], np.float32)[:, None, None, None]) / (BOX_SIDE / 2)
-    voxels = rng.normal(100, 30, size[::-1]) + 90 * (np.square(away).sum(axis=0) < 1)
+    offset = (relative - np.array(CENTRE[::-1], np.float32)[:, None, None, None]) / (BOX_SIDE / 2)
+    voxels = rng.normal(100, 30, size[::-1]) + 90 * (np.square(offset).sum(axis=0) < 1)
     image = sitk.GetImageFromArray(voxels.astype(np.float32))
     image.SetSpacing(SPACING_MM)
     sitk.WriteImage(image, str(path))
 
 
 def make_bundle(path: Path, members: int) -> None:
-    """Write a bundle of so many perturbed copies of the trained network, which is kept beside it."""
+    """Write a bundle of `members` perturbed copies of the trained network.
+
+    The trained network is stored beside the bundle and reused.
+    """
     trained = path.parent / "network.safetensors"
     if not trained.exists():
         with atomic_path(trained) as partial:
@@ -52,11 +57,11 @@ def make_bundle(path: Path, members: int) -> None:
         "structures": [{"name": "Ellipsoid", "label": 1}],
         "provenance": {"created": "2026-01-01"},
     }
-    write_bundle(path, manifest, [_perturbed(network, seed) for seed in range(members)])
+    write_bundle(path, manifest, [_perturb(network, seed) for seed in range(members)])
 
 
 def _train() -> dict[str, Tensor]:
-    """Return the reference U-Net's weights after a moment of training on noisy ellipsoids."""
+    """Return the weights of the reference U-Net after a short training on noisy ellipsoids."""
     generator = torch.Generator().manual_seed(0)
     network = build_network(UNetArchitecture(norm="batch"))
     initialise(network, generator)
@@ -74,7 +79,7 @@ def _train() -> dict[str, Tensor]:
     return dict(network.state_dict())
 
 
-def _perturbed(network: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+def _perturb(network: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = {name: tensor.clone() for name, tensor in network.items()}
     for name, tensor in state.items():

@@ -1,4 +1,4 @@
-"""The benchmark of inference in words: a table, results.json and a figure."""
+"""Write the results of the inference benchmark: tables, results.json and a figure."""
 
 import json
 from collections.abc import Sequence
@@ -11,20 +11,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One contender.
+    """Result of one contender.
 
     Attributes
     ----------
+    name
+        Name of the contender.
     peer
-        Whom it is compared with.
+        Name of the MONAI contender that it is compared with.
     seconds, processor_s
-        Wall time and processor time of the whole process.
+        Wall time and processor time of the whole process in s.
     peak_mb
-        Peak resident set.
-    dice, std_difference
-        Lowest Dice of its labels with the peer's, largest difference of the maps of the std.
+        Peak resident set in MB.
+    dice
+        Lowest Dice over the labels with the peer.
+    std_difference
+        Largest difference from the peer's map of the standard deviation.
     comparable
-        Whether these are within the agreement; otherwise nothing is compared.
+        Whether both are within the limits; otherwise times are not compared.
     """
 
     name: str
@@ -39,7 +43,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Our default on a volume of `size` (x, y, z) voxels with K `members`; as in `Row`."""
+    """Result of the default back-end for one volume size and number of members.
+
+    Attributes
+    ----------
+    size
+        Voxels of the volume, (x, y, z).
+    members
+        K.
+    seconds, processor_s, peak_mb
+        As in `Row`.
+    timings_s
+        Wall time in s of each stage.
+    """
 
     size: tuple[int, int, int]
     members: int
@@ -50,12 +66,12 @@ class Scaled:
 
     @property
     def voxels(self) -> int:
-        """How many the volume has."""
+        """Number of voxels of the volume."""
         return int(np.prod(self.size))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the contenders beside their peers, as Markdown."""
+    """Return a Markdown table of the contenders and their ratios to their peers."""
     peers = {row.name: row for row in rows}
     lines = [
         "| contender | times as fast (wall time) | (processor time) | memory | wall s | peak MB | Dice "
@@ -78,7 +94,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def scaling_table(scaled: Sequence[Scaled]) -> str:
-    """Return time and memory over volumes and numbers of members, and the exponents."""
+    """Return a Markdown table of time and memory, and the exponents with which time grows."""
     lines = ["| volume | K | processor s | wall s | peak MB |", "|---|---|---|---|---|"]
     lines += [
         f"| {'x'.join(map(str, s.size))} | {s.members} | {s.processor_s:.0f} | {s.seconds:.0f} | "
@@ -86,14 +102,14 @@ def scaling_table(scaled: Sequence[Scaled]) -> str:
         for s in scaled
     ]
     usual = scaled[0].members
-    of_voxels = exponent([(s.voxels, s.processor_s) for s in scaled if s.members == usual])
-    of_members = exponent([(s.members, s.processor_s) for s in scaled if s.size == scaled[0].size])
-    lines += ["", f"Time grows as voxels^{of_voxels:.2f} and as K^{of_members:.2f}."]
+    by_voxels = exponent([(s.voxels, s.processor_s) for s in scaled if s.members == usual])
+    by_members = exponent([(s.members, s.processor_s) for s in scaled if s.size == scaled[0].size])
+    lines += ["", f"Time grows as voxels^{by_voxels:.2f} and as K^{by_members:.2f}."]
     return "\n".join(lines)
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of log(time) over log(quantity), by least squares."""
+    """Return the least-squares slope of log(time) over log(quantity); `points` are pairs of these."""
     quantity, seconds = np.log(np.array(points)).T
     return float(np.polyfit(quantity, seconds, 1)[0])
 
@@ -115,7 +131,7 @@ def write_report(
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw how many times as fast as its peer each comparable contender is."""
+    """Draw the ratio of wall times to the peer for each comparable contender."""
     from matplotlib.figure import Figure
 
     peers = {row.name: row for row in rows}

@@ -1,10 +1,11 @@
-"""Does looking for the structures first change what is segmented? On trained bundles and their volumes.
+"""Compare segmentations with and without the localiser, on trained bundles and their volumes.
 
     python training/benchmarks/localiser.py --out FILE.json BUNDLE=FOLDER_OF_IMAGES ...
 
-For every bundle and volume: Dice of the label map of ``--localise`` with that of the whole volume,
-structure by structure; the share of patches computed; and the processor time beside that of the whole
-volume. Prints a table with the worst of all volumes; 0.995 is what it takes to be on by default.
+For every bundle and volume, the benchmark measures the lowest Dice over the structures between the label
+map of ``--localise`` and that of the whole volume, the share of patches computed, and the ratio of the
+processor times. It prints a table with the worst values over all volumes. The exit code is 1 if a Dice
+is below 0.995, the limit for the localiser to be used by default.
 """
 
 import argparse
@@ -30,19 +31,21 @@ LEAST_DICE = 0.995
 
 
 @dataclass(frozen=True)
-class Look:
-    """One volume with the localiser, beside the whole volume.
+class Comparison:
+    """Comparison of the segmentations of one volume with and without the localiser.
 
     Attributes
     ----------
+    bundle, volume
+        Names of the bundle and of the volume.
     localised
-        Whether some patches were left out; otherwise the whole volume was computed.
+        Whether some patches were left out; False if the whole volume was computed.
     dice
-        The lowest over the structures; two empty label maps count as 1.
+        Lowest Dice over the structures; 1 for two empty label maps.
     computed
         Share of the full grid's patches that the members computed.
     times_as_fast
-        Processor time of the whole volume over that with the localiser, file to files.
+        Processor time without the localiser divided by that with it, from input file to output files.
     """
 
     bundle: str
@@ -53,7 +56,7 @@ class Look:
     times_as_fast: float
 
 
-def timed(request: SegmentRequest) -> tuple[NDArray[np.uint8], float, float]:
+def time_segmentation(request: SegmentRequest) -> tuple[NDArray[np.uint8], float, float]:
     """Return the label map, the share of patches computed, and the processor time in s."""
     began = time.process_time()
     summary = segment(request, NullReporter())
@@ -64,55 +67,56 @@ def timed(request: SegmentRequest) -> tuple[NDArray[np.uint8], float, float]:
     return labels, summary.computed, seconds
 
 
-def look(bundle: Path, image: Path) -> Look:
-    """Run both on one volume."""
+def compare(bundle: Path, image: Path) -> Comparison:
+    """Segment one volume without and with the localiser."""
     with TemporaryDirectory() as folder:
         whole = SegmentRequest(bundle, image, Path(folder) / "out", device="cpu")
-        expected, _, of_whole = timed(whole)
-        found, computed, seconds = timed(replace(whole, localise=True))
-    row = Look(
+        expected, _, whole_seconds = time_segmentation(whole)
+        found, computed, seconds = time_segmentation(replace(whole, localise=True))
+    row = Comparison(
         bundle=bundle.name,
         volume=image.name.split(".")[0],
         localised=computed < 1,
         dice=lowest_dice(found, expected),
         computed=computed,
-        times_as_fast=of_whole / seconds,
+        times_as_fast=whole_seconds / seconds,
     )
     print(row, flush=True)
     return row
 
 
-def table(rows: Sequence[Look]) -> str:
-    """Return the worst of all volumes, by bundle, as Markdown."""
+def table(rows: Sequence[Comparison]) -> str:
+    """Return a Markdown table with the worst values over all volumes for each bundle."""
     lines = [
         "| bundle | volumes | localised | worst Dice | patches computed (median) "
         "| times as fast (median) | slowest |",
         "|---|---|---|---|---|---|---|",
     ]
     for bundle in dict.fromkeys(row.bundle for row in rows):
-        of = [row for row in rows if row.bundle == bundle]
+        chosen = [row for row in rows if row.bundle == bundle]
         lines.append(
-            f"| {bundle} | {len(of)} | {sum(r.localised for r in of)} | {min(r.dice for r in of):.5f} "
-            f"| {statistics.median(r.computed for r in of):.0%} "
-            f"| {statistics.median(r.times_as_fast for r in of):.2f} "
-            f"| {min(r.times_as_fast for r in of):.2f} |"
+            f"| {bundle} | {len(chosen)} | {sum(r.localised for r in chosen)} "
+            f"| {min(r.dice for r in chosen):.5f} "
+            f"| {statistics.median(r.computed for r in chosen):.0%} "
+            f"| {statistics.median(r.times_as_fast for r in chosen):.2f} "
+            f"| {min(r.times_as_fast for r in chosen):.2f} |"
         )
     return "\n".join(lines)
 
 
 def main() -> int:
-    """Measure and return the exit code."""
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", nargs="+", help="BUNDLE=FOLDER_OF_IMAGES")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     given = parser.parse_args()
     rows = []
     for pair in given.pairs:
         bundle, folder = map(Path, pair.split("="))
         images = sorted(folder.glob("*.*"))
-        with TemporaryDirectory() as out:  # members are compiled once, and that is not measured
-            timed(SegmentRequest(bundle, images[0], Path(out) / "out", device="cpu"))
-        rows += [look(bundle, image) for image in images]
+        with TemporaryDirectory() as out:  # fills the cache of compiled members; not measured
+            time_segmentation(SegmentRequest(bundle, images[0], Path(out) / "out", device="cpu"))
+        rows += [compare(bundle, image) for image in images]
     given.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     print(table(rows))
     return 0 if all(row.dice >= LEAST_DICE for row in rows) else 1

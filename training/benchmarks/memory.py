@@ -1,12 +1,13 @@
-"""Peak memory of the child process over sizes of volumes and numbers of members K.
+"""Measure the peak memory of the inference process for several volume sizes and numbers of members K.
 
     python training/benchmarks/memory.py --out FOLDER [--cases 512x512x600:8 ...]
 
-Each case is a process of its own: ``python -m fedcross.infer --for-viewer`` on an int16 volume with
-three structures (C = 4), all four measures, outlines and distances. Its grid differs from the networks'
-a little, so that everything is interpolated. The network is a tiny one, so that a large volume ends in
-minutes, and patches do not overlap, which changes time and not memory; the features of the network in
-use come on top. What is written goes to FOLDER and is removed; FOLDER/memory.json keeps all results.
+Each case runs ``python -m fedcross.infer --for-viewer`` as a process of its own, on an int16 volume with
+three structures (C = 4), with all four measures, outlines and distances. The volume's spacing differs
+slightly from the networks', so that everything is interpolated. The network is tiny and patches do not
+overlap, so that a large volume takes only minutes. The overlap does not change the memory; the memory
+for the features of a real network must be added. The volumes and results are written to FOLDER and
+removed after each case. FOLDER/memory.json keeps the measurements.
 """
 
 import argparse
@@ -35,14 +36,28 @@ SPACING_MM = (0.8, 0.8, 1.0)
 NETWORK_SPACING_MM = (0.81, 0.81, 1.01)
 PATCH = (128, 128, 64)
 CLASSES = 4
-LEVELS = (-1000, 0, 400, 900)  # of the classes, as Hounsfield units
-NOISE = 40
-STEPS = 300
+LEVELS = (-1000, 0, 400, 900)  # mean intensity of each class, in Hounsfield units
+NOISE = 40  # standard deviation of the intensity, in Hounsfield units
+STEPS = 300  # training steps
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One case: voxels along (x, y, z), K, what the process took, and each structure's share found."""
+    """Result of one case.
+
+    Attributes
+    ----------
+    size
+        Voxels of the volume, (x, y, z).
+    members
+        K.
+    peak_mb, seconds
+        Peak resident set in MB and wall time in s of the process.
+    ensemble_s
+        Wall time in s of the stage "ensemble".
+    found
+        Volume of each segmented structure as a share of the whole volume.
+    """
 
     size: tuple[int, ...]
     members: int
@@ -53,7 +68,7 @@ class Measured:
 
 
 def classes_of(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Three ellipsoids; coordinates from -1 to 1 (broadcast), labels 0 to 3."""
+    """Return labels 0 to 3 of three ellipsoids at coordinates from -1 to 1, which are broadcast."""
     labels = np.zeros(np.broadcast_shapes(z.shape, y.shape, x.shape), np.uint8)
     for label, (cz, cy, cx) in enumerate(
         ((-0.4, -0.3, -0.3), (0.1, 0.3, 0.3), (0.5, -0.3, 0.3)), 1
@@ -63,12 +78,12 @@ def classes_of(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def make_volume(path: Path, size: tuple[int, ...]) -> None:
-    """Write the volume, made slice by slice; its axes are not LPS, so that they are turned."""
+    """Write a volume of `size` (x, y, z); its axes are not LPS, so that inference reorders them."""
     x, y, z = (np.linspace(-1, 1, side) for side in size)
     voxels = np.empty(size[::-1], np.int16)
     rng = np.random.default_rng(0)
-    for index, here in enumerate(z):
-        labels = classes_of(np.array([[here]]), y[:, None], x[None])
+    for index, coordinate in enumerate(z):
+        labels = classes_of(np.array([[coordinate]]), y[:, None], x[None])
         voxels[index] = np.array(LEVELS)[labels] + rng.normal(0, NOISE, labels.shape)
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(SPACING_MM)
@@ -77,7 +92,7 @@ def make_volume(path: Path, size: tuple[int, ...]) -> None:
 
 
 def make_bundle(path: Path, members: int) -> None:
-    """Write tiny networks that learned for a moment to tell the levels apart, perturbed a little."""
+    """Train a tiny network briefly to separate the levels, and write slightly perturbed copies of it."""
     architecture = DynUNetArchitecture(
         filters=(4, 4, 4), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2)), norm="batch", classes=CLASSES
     )
@@ -97,11 +112,11 @@ def make_bundle(path: Path, members: int) -> None:
             network(torch.from_numpy(noisy.astype(np.float32))[None, None]), truth
         ).backward()
         optimiser.step()
-    learned, weights = [one.detach().clone() for one in network.parameters()], []
+    trained, weights = [one.detach().clone() for one in network.parameters()], []
     for seed in range(members):
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for parameter, one in zip(network.parameters(), learned, strict=True):
+            for parameter, one in zip(network.parameters(), trained, strict=True):
                 parameter.copy_(one * (1 + 0.01 * torch.randn(one.shape, generator=generator)))
         weights.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
     manifest = {
@@ -115,7 +130,7 @@ def make_bundle(path: Path, members: int) -> None:
 
 
 def measure(size: tuple[int, ...], members: int, folder: Path) -> Measured:
-    """Run one case in `folder`."""
+    """Run one case, with its files in `folder`."""
     image, bundle, out = folder / "volume.nrrd", folder / "bundle", folder / "out"
     make_volume(image, size)
     make_bundle(bundle, members)
@@ -130,7 +145,7 @@ def measure(size: tuple[int, ...], members: int, folder: Path) -> Measured:
 
 
 def table(measured: list[dict]) -> str:
-    """Return the results as markdown."""
+    """Return the results as a Markdown table, ordered by size and K."""
     lines = [
         "| volume | K | peak MB | bytes per voxel | s | of it ensemble |",
         "|---|---|---|---|---|---|",
@@ -145,7 +160,7 @@ def table(measured: list[dict]) -> str:
 
 
 def main() -> None:
-    """Measure the cases that are asked for."""
+    """Measure the requested cases and update the results of earlier runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cases", nargs="*", default=CASES, help="XxYxZ:K")

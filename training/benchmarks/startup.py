@@ -1,11 +1,13 @@
-"""How long until a process's first patch, on a warm disk; and a warm worker's, which is there already.
+"""Measure the time until the first patch, in a new process and in a warm worker.
 
     python training/benchmarks/startup.py BUNDLE IMAGE [--backend openvino] [--repeat 5]
 
-Stage by stage, wall time since the start (of a worker: since it was asked) and processor time, the
-smallest of all repetitions. The first run is not counted: it converts the members and warms the disk.
-When the first patch begins is its end less the time that the second one takes, so the volume must have
-two. There a process is ended; a worker answers to the end.
+The tables show for each stage the wall time since the start of the process, or since the request to the
+worker, and the processor time; each is the smallest of all repetitions. The first run is not counted,
+because it fills the cache of compiled members and the file cache. The start of the first patch is not
+reported by the process; it is the end of the first patch minus the time of the second patch, so the
+volume must have at least two patches. A new process is killed after its second patch; a worker finishes
+its request.
 """
 
 import argparse
@@ -25,9 +27,9 @@ Reached = dict[str, tuple[float, float]]
 
 
 @contextmanager
-def child(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of inference, killed at the end."""
-    command = [sys.executable, "-m", "fedcross.infer", *words]
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start ``python -m fedcross.infer`` with some arguments, and kill it at the end."""
+    command = [sys.executable, "-m", "fedcross.infer", *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
         try:
@@ -36,9 +38,9 @@ def child(*words: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def listen(process: subprocess.Popen[str], start: float, last: str) -> Reached:
-    """Return (wall, processor) seconds since `start` to every stage, up to the event `last`."""
-    before = used(process)
+def read_stages(process: subprocess.Popen[str], start: float, last: str) -> Reached:
+    """Return the (wall, processor) time in s from `start` to every stage, up to the event `last`."""
+    before = processor_time(process)
     reached = {}
     for line in process.stdout:
         event = json.loads(line)
@@ -47,7 +49,7 @@ def listen(process: subprocess.Popen[str], start: float, last: str) -> Reached:
             if event["done"] > len(PATCHES):
                 continue
             name = PATCHES[event["done"] - 1]
-        reached[name] = (time.perf_counter() - start, used(process) - before)
+        reached[name] = (time.perf_counter() - start, processor_time(process) - before)
         if name == last:
             break
     first, second = (reached.pop(name) for name in PATCHES)
@@ -56,14 +58,14 @@ def listen(process: subprocess.Popen[str], start: float, last: str) -> Reached:
     return reached
 
 
-def used(process: subprocess.Popen[str]) -> float:
-    """Processor time so far, in s."""
+def processor_time(process: subprocess.Popen[str]) -> float:
+    """Return the processor time in s that a process has used."""
     stat = Path(f"/proc/{process.pid}/stat").read_text()
     return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / TICKS
 
 
 def table(title: str, runs: list[Reached]) -> str:
-    """The smallest of all runs, as Markdown."""
+    """Return a Markdown table with the smallest times over all runs."""
     lines = [f"| {title} | wall s | processor s |", "|---|---|---|"]
     for name in runs[0]:
         wall, processor = (min(run[name][kind] for run in runs) for kind in (0, 1))
@@ -72,7 +74,7 @@ def table(title: str, runs: list[Reached]) -> str:
 
 
 def main() -> int:
-    """Print the tables; Linux only."""
+    """Run the benchmark and print the tables (Linux only)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("image", type=Path)
@@ -86,12 +88,12 @@ def main() -> int:
         for _ in range(given.repeat + 1):
             start = time.perf_counter()
             with child("--events", *request, f"{folder}/cold") as process:
-                cold.append(listen(process, start, PATCHES[-1]))
+                cold.append(read_stages(process, start, PATCHES[-1]))
         with child("--worker") as process:
             for run in range(given.repeat + 1):
                 start = time.perf_counter()
                 process.stdin.write(json.dumps([*request, f"{folder}/{run}"]) + "\n")
-                warm.append(listen(process, start, "result"))
+                warm.append(read_stages(process, start, "result"))
     print(table("a process reaches", cold[1:]))
     print(table("a warm worker reaches", warm[1:]))
     return 0

@@ -10,12 +10,11 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from fedcross.backends import choice as backends
-from fedcross.backends import compilation as conversion
-from fedcross.backends.choice import choose_backend
+from fedcross.backends import compilation, factory
+from fedcross.backends.factory import choose_backend
 from fedcross.backends.rewrite.fold import fold_normalisation
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
-from fedcross.errors import BundleError, ConfigError, DeviceError
+from fedcross.errors import BundleError, DeviceError
 from fedcross.model.architecture import (
     Architecture,
     DynUNetArchitecture,
@@ -26,18 +25,16 @@ from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.patches.placement import Box
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.cache_folder import CACHE_VARIABLE
-from lived_in_networks import lived_in
+from randomised_networks import randomised_network
 
-PATCH = (32, 64, 48)  # (z, y, x): not the size that members are traced with when they are converted
+PATCH = (32, 64, 48)  # (z, y, x); differs from the size with which members are traced
 
-needs_openvino = pytest.mark.skipif(
-    not backends._has_openvino(), reason="OpenVINO is not installed"
-)
+needs_openvino = pytest.mark.skipif(not factory._has_openvino(), reason="OpenVINO is not installed")
 
 
 @pytest.fixture(autouse=True)
 def back_end() -> None:
-    """All of them."""
+    """Replaces the fixture that restricts tests to PyTorch: here all back-ends are used."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +53,8 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
         "provenance": {"created": "2026-01-31"},
     }
     weights = [
-        deepcopy(lived_in(architecture, seed)).float().state_dict() for seed in range(members)
+        deepcopy(randomised_network(architecture, seed)).float().state_dict()
+        for seed in range(members)
     ]
     return write_bundle(path, manifest, weights)
 
@@ -73,7 +71,7 @@ NETWORKS: tuple[Architecture, ...] = (
 @needs_openvino
 @pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
 @pytest.mark.parametrize("name", ["tuned", "openvino"])
-def test_every_back_end_says_what_eager_pytorch_says(
+def test_every_back_end_agrees_with_eager_pytorch(
     tmp_path: Path, architecture: Architecture, name: str
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b", members=1)
@@ -83,12 +81,12 @@ def test_every_back_end_says_what_eager_pytorch_says(
     assert found.shape == (2, *PATCH)
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() < 1e-4
-    assert expected.std() > 0.01  # the network says something
+    assert expected.std() > 0.01  # the outputs are not constant
 
 
 @needs_openvino
 @pytest.mark.parametrize("name", ["tuned", "openvino"])
-def test_bf16_differs_from_fp32_by_its_rounding_and_no_more(tmp_path: Path, name: str) -> None:
+def test_bf16_differs_from_fp32_by_rounding_only(tmp_path: Path, name: str) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
     patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
     expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
@@ -98,7 +96,7 @@ def test_bf16_differs_from_fp32_by_its_rounding_and_no_more(tmp_path: Path, name
         pytest.skip("this processor has no bf16")
     difference = np.abs(backend.load(bundle, 0)(patch) - expected).max()
     assert backend.precision == "bf16"
-    assert 1e-5 < difference < 0.05  # something was rounded, to 8 bits
+    assert 1e-5 < difference < 0.05  # bf16 rounds to 8 bits
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -112,25 +110,25 @@ def test_bf16_differs_from_fp32_by_its_rounding_and_no_more(tmp_path: Path, name
         ("tuned", "bf16", 0.05),
     ],
 )
-def test_a_gpu_says_what_the_cpu_says(
+def test_a_gpu_agrees_with_the_cpu(
     tmp_path: Path, architecture: Architecture, name: str, precision: str, most: float
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b")
     volume = np.random.default_rng(0).normal(size=(40, 64, 60)).astype(np.float32)
-    how = {"patch": PATCH, "overlap": 0.25, "classes": 2}
-    here = choose_backend("torch", "cpu", "fp32")
-    there = choose_backend(name, "cuda:0", precision)
+    settings = {"patch": PATCH, "overlap": 0.25, "classes": 2}
+    on_cpu = choose_backend("torch", "cpu", "fp32")
+    on_gpu = choose_backend(name, "cuda:0", precision)
     for index in range(2):
-        expected = blend_patches(here.load(bundle, index), volume, **how)
-        found = blend_patches(there.load(bundle, index), volume, **how)
+        expected = blend_patches(on_cpu.load(bundle, index), volume, **settings)
+        found = blend_patches(on_gpu.load(bundle, index), volume, **settings)
         assert np.abs(found - expected).max() < most
 
 
 @needs_openvino
 @pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
-def test_a_bundle_whose_numbers_are_beyond_fp32_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_bundle_whose_logits_overflow_fp32_is_refused(tmp_path: Path, name: str) -> None:
     architecture = NETWORKS[0]
-    weights = deepcopy(lived_in(architecture)).float().state_dict()
+    weights = deepcopy(randomised_network(architecture)).float().state_dict()
     weights["outconv.weight"].fill_(3e38)
     manifest = bundle_of(architecture, tmp_path / "b").manifest.model_dump(
         mode="json", exclude={"members"}
@@ -153,31 +151,31 @@ def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("needed", [None, (slice(0, 9), slice(3, 20), slice(30, 41))])
-def test_blending_where_it_is_computed_gives_the_hosts_result_to_the_bit(
+def test_blending_on_the_device_equals_blending_on_the_host_bit_for_bit(
     needed: Box | None,
 ) -> None:
-    """As on a GPU, which is not at hand: here the device is the CPU."""
+    """The predictor that blends on its device, with the CPU as device, equals the one for CPUs."""
     network = nn.Conv3d(1, 3, 3, padding=1).eval().requires_grad_(False)
     volume = np.random.default_rng(0).normal(size=(27, 21, 41)).astype(np.float32)
     volume[:, :, :14] = 0  # air
-    how = {"patch": (8, 6, 10), "overlap": 0.6, "classes": 3, "needed": needed}
+    settings = {"patch": (8, 6, 10), "overlap": 0.6, "classes": 3, "needed": needed}
     cpu = torch.device("cpu")
-    there, here = (
-        blend_patches(kind(network, device=cpu, temperature=0.5), volume, **how)
+    on_device, on_host = (
+        blend_patches(kind(network, device=cpu, temperature=0.5), volume, **settings)
         for kind in (DevicePredictor, TorchPredictor)
     )
-    assert np.array_equal(there, here)
-    assert 0 < np.count_nonzero(here[1]) < here[1].size
+    assert np.array_equal(on_device, on_host)
+    assert 0 < np.count_nonzero(on_host[1]) < on_host[1].size
 
 
 def test_folding_removes_every_batch_normalisation_of_the_u_net() -> None:
-    network = fold_normalisation(deepcopy(lived_in(NETWORKS[0])))
+    network = fold_normalisation(deepcopy(randomised_network(NETWORKS[0])))
     assert not any(isinstance(module, nn.BatchNorm3d) for module in network.modules())
 
 
 @needs_openvino
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_is_kept_of_a_compiled_member_says_what_it_said(
+def test_a_cached_member_gives_the_same_result_as_the_compiled_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, precision: str
 ) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b")
@@ -191,21 +189,21 @@ def test_what_is_kept_of_a_compiled_member_says_what_it_said(
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(conversion, "_compiled_anew", never)
+    monkeypatch.setattr(compilation, "_convert_and_compile", never)
     again = choose_backend("openvino", "cpu", precision).load(bundle, 0)(patch)
     assert np.array_equal(again, first)
     assert len(list(cache.rglob("member_*"))) == 1
 
 
 @needs_openvino
-def test_what_openvino_cannot_compute_is_said_in_a_sentence(
+def test_a_network_that_openvino_cannot_compute_raises_device_error(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As bf16 on a processor whose instructions are held to AVX2."""
+    """OpenVINO fails like this for bf16 on a processor whose instruction set is limited to AVX2."""
 
     class Unable:
         def __init__(self) -> None:
-            self._core = conversion.openvino().Core()
+            self._core = compilation.import_openvino().Core()
 
         def get_property(self, *names: str) -> object:
             return self._core.get_property(*names)
@@ -215,7 +213,7 @@ def test_what_openvino_cannot_compute_is_said_in_a_sentence(
 
     bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
     with pytest.raises(DeviceError, match="network with bf16 on this processor") as caught:
-        conversion.compiled_member(Unable(), bundle, 0, "bf16")
+        compilation.compile_member(Unable(), bundle, 0, "bf16")
     assert "--precision fp32" in caught.value.hint
     assert not list(cache.rglob("member_*"))
 
@@ -247,43 +245,3 @@ def test_with_openvino_neither_pytorch_nor_monai_nor_telemetry_is_imported(
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["backend"], summary["precision"]) == ("openvino", "fp32")
     assert "OpenVINO" in summary["device"]
-
-
-def test_auto_takes_openvino_on_a_cpu_where_it_is_installed_and_else_tuned_pytorch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backends, "_has_openvino", lambda: False)
-    assert choose_backend("auto", "cpu", "auto").name == "tuned"
-    with pytest.raises(DeviceError, match="not installed"):
-        choose_backend("openvino", "cpu", "auto")
-
-
-@needs_openvino
-def test_auto_without_a_graphics_driver_does_not_ask_pytorch(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backends, "_may_have_gpu", lambda: False)
-    assert choose_backend("auto", "auto", "auto").name == "openvino"
-    monkeypatch.setattr(backends, "_may_have_gpu", lambda: True)
-    assert (
-        choose_backend("auto", "auto", "auto").name == "openvino"
-    )  # PyTorch found no GPU after all
-    monkeypatch.setattr(backends, "resolve_device", lambda name: torch.device("cuda:0"))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-    assert choose_backend("auto", "auto", "auto").name == "tuned"
-
-
-@needs_openvino
-@pytest.mark.parametrize("name", ["torch", "tuned", "openvino"])
-def test_auto_is_fp32_on_a_cpu(name: str) -> None:
-    assert choose_backend(name, "cpu", "auto").precision == "fp32"
-
-
-def test_names_that_are_none_are_refused() -> None:
-    with pytest.raises(ConfigError, match="back-end 'fast'"):
-        choose_backend("fast", "cpu", "auto")
-    with pytest.raises(ConfigError, match="precision 'int8'"):
-        choose_backend("auto", "cpu", "int8")
-    with pytest.raises(DeviceError, match="not on cuda:0"):
-        choose_backend("openvino", "cuda:0", "auto")

@@ -1,12 +1,10 @@
-"""Members are compiled once for a processor, and made anew where what is kept does not fit."""
-
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from fedcross.backends import compilation as conversion
-from fedcross.backends.compilation import compiled_member
+from fedcross.backends import compilation
+from fedcross.backends.compilation import compile_member
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
 from fedcross.runtime.cache_folder import CACHE_VARIABLE
@@ -16,7 +14,7 @@ pytest.importorskip("openvino")
 
 
 class Compiled:
-    """A compiled member that is nothing but its bytes."""
+    """A compiled member that consists of its exported bytes only."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -26,7 +24,7 @@ class Compiled:
 
 
 class Processor:
-    """OpenVINO on some processor: `Core` as far as it is used here."""
+    """The part of ``openvino.Core`` that is used, for a processor with given properties."""
 
     def __init__(self, name: str = "CPU", *abilities: str, refuses: bool = False) -> None:
         self._properties = {"FULL_DEVICE_NAME": name, "OPTIMIZATION_CAPABILITIES": list(abilities)}
@@ -52,7 +50,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
-    """Which members were made, one after the other; the real thing is in `test_backends`."""
+    """List of the members compiled; compilation is replaced, `test_backends` tests the real one."""
     done: list[tuple[int, Precision]] = []
 
     def make(
@@ -69,31 +67,31 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Precision]]:
         done.append((index, precision))
         return Compiled(f"{index} {precision}".encode())
 
-    monkeypatch.setattr(conversion, "_compiled_anew", make)
+    monkeypatch.setattr(compilation, "_convert_and_compile", make)
     return done
 
 
 def test_a_member_is_compiled_once(bundle: Bundle, made: list[tuple[int, Precision]]) -> None:
     core = Processor()
     for _ in range(3):
-        assert compiled_member(core, bundle, 0, "fp32").data == b"0 fp32"
-        assert compiled_member(core, bundle, 1, "fp32").data == b"1 fp32"
+        assert compile_member(core, bundle, 0, "fp32").data == b"0 fp32"
+        assert compile_member(core, bundle, 1, "fp32").data == b"1 fp32"
     assert made == [(0, "fp32"), (1, "fp32")]
     assert core.read == 4
 
 
-def test_each_precision_is_compiled_by_itself(
+def test_each_precision_is_compiled_separately(
     bundle: Bundle, made: list[tuple[int, Precision]]
 ) -> None:
     for _ in range(2):
-        assert compiled_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
-        assert compiled_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
-        assert compiled_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
+        assert compile_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
+        assert compile_member(Processor(), bundle, 0, "bf16").data == b"0 bf16"
+        assert compile_member(Processor(), bundle, 0, "fp16").data == b"0 fp16"
     assert made == [(0, "fp32"), (0, "bf16"), (0, "fp16")]
 
 
-@pytest.mark.parametrize("what", ["processor", "abilities", "held to fewer", "version"])
-def test_for_another_processor_or_version_it_is_compiled_anew(
+@pytest.mark.parametrize("what", ["processor", "capabilities", "instruction limit", "version"])
+def test_a_member_is_compiled_again_for_another_processor_or_version(
     bundle: Bundle,
     cache: Path,
     made: list[tuple[int, Precision]],
@@ -101,13 +99,13 @@ def test_for_another_processor_or_version_it_is_compiled_anew(
     what: str,
 ) -> None:
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    compiled_member(Processor("A", "FP32"), bundle, 0, "fp32")
+    compile_member(Processor("A", "FP32"), bundle, 0, "fp32")
     other = Processor("A", "FP32")
     if what == "processor":
         other = Processor("B", "FP32")
-    elif what == "abilities":
+    elif what == "capabilities":
         other = Processor("A", "FP32", "BF16")
-    elif what == "held to fewer":
+    elif what == "instruction limit":
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     else:
 
@@ -116,29 +114,29 @@ def test_for_another_processor_or_version_it_is_compiled_anew(
             def get_version() -> str:
                 return "2099.1-123-abc"
 
-        monkeypatch.setattr(conversion, "openvino", Newer)
-    compiled_member(other, bundle, 0, "fp32")
+        monkeypatch.setattr(compilation, "import_openvino", Newer)
+    compile_member(other, bundle, 0, "fp32")
     assert made == [(0, "fp32"), (0, "fp32")]
     assert len(list(cache.rglob("member_0"))) == 2
 
 
-def test_what_openvino_refuses_to_read_is_compiled_anew(
+def test_a_cached_member_that_openvino_cannot_import_is_compiled_again(
     bundle: Bundle, made: list[tuple[int, Precision]]
 ) -> None:
-    compiled_member(Processor(), bundle, 0, "fp32")
-    assert compiled_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
+    compile_member(Processor(), bundle, 0, "fp32")
+    assert compile_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
     assert made == [(0, "fp32"), (0, "fp32")]
 
 
-def test_of_processors_on_which_nothing_was_measured_the_network_stays_as_it_is(
+def test_networks_are_rewritten_on_x86_only(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = bundle.load_member(0)
     monkeypatch.setattr(device.platform, "machine", lambda: "arm64")
-    assert conversion._with_less_to_compute(network, "fp32") is network
+    assert compilation._rewrite(network, "fp32") is network
     monkeypatch.setattr(device.platform, "machine", lambda: "AMD64")
     kinds = {
-        precision: type(conversion._with_less_to_compute(bundle.load_member(0), precision)).__name__
+        precision: type(compilation._rewrite(bundle.load_member(0), precision)).__name__
         for precision in ("fp32", "bf16", "fp16")
     }
     assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet", "fp16": "ComposedUNet"}

@@ -1,5 +1,3 @@
-"""What is kept of compiled members, against everything that happens to files."""
-
 import json
 import os
 import shutil
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.backends import compiled_cache as cache
-from fedcross.backends.compiled_cache import keep, read
+from fedcross.backends.compiled_cache import read, write
 
 MEMBER = "ab" * 32
 
@@ -23,7 +21,7 @@ if sys.argv[1] == "stop while writing":
         print("writing", flush=True)
         time.sleep(600)
     cache._hashes = stop
-cache.keep(Path(sys.argv[3]), sys.argv[2], bytes(10**6))
+cache.write(Path(sys.argv[3]), sys.argv[2], bytes(10**6))
 print("done")
 """
 
@@ -34,127 +32,129 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(folder: Path) -> Path:
+def entry(folder: Path) -> Path:
     return folder / "bundle" / "member_0"
 
 
-def process(place: Path, what: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", AS_A_PROCESS, what, MEMBER, str(place)]
+def process(entry: Path, what: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", AS_A_PROCESS, what, MEMBER, str(entry)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_what_is_kept_is_read(place: Path) -> None:
-    assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
-    assert read(place, MEMBER) == b"data"
-    assert [entry.name for entry in place.parent.iterdir()] == ["member_0"]
+def test_a_written_entry_is_read(entry: Path) -> None:
+    assert read(entry, MEMBER) is None
+    write(entry, MEMBER, b"data")
+    assert read(entry, MEMBER) == b"data"
+    assert [path.name for path in entry.parent.iterdir()] == ["member_0"]
 
 
-def test_members_whose_files_were_swapped_are_not_taken_for_one_another(folder: Path) -> None:
+def test_swapped_entries_count_as_missing(folder: Path) -> None:
     zero, one = (folder / "bundle" / f"member_{index}" for index in range(2))
-    keep(zero, MEMBER, b"zero")
-    keep(one, "cd" * 32, b"one")
+    write(zero, MEMBER, b"zero")
+    write(one, "cd" * 32, b"one")
     zero.rename(folder / "aside")
     one.rename(zero)
     (folder / "aside").rename(one)
     assert (read(zero, MEMBER), read(one, "cd" * 32)) == (None, None)
-    keep(zero, MEMBER, b"zero")
-    assert read(zero, MEMBER) == b"zero"  # nothing was left in its way
+    write(zero, MEMBER, b"zero")
+    assert read(zero, MEMBER) == b"zero"  # the foreign entry was removed
 
 
 @pytest.mark.parametrize("file", ["compiled.bin", "sha256.json"])
 @pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
-def test_what_is_damaged_counts_as_not_there_and_can_be_kept_anew(
-    place: Path, file: str, harm: str
+def test_a_damaged_entry_counts_as_missing_and_can_be_written_again(
+    entry: Path, file: str, harm: str
 ) -> None:
-    keep(place, MEMBER, b"some data")
-    path = place / file
+    write(entry, MEMBER, b"some data")
+    path = entry / file
     data = path.read_bytes()
     if harm == "gone":
         path.unlink()
     else:
         path.write_bytes(data[:3] if harm == "cut" else data[:-1] + b"!")
-    assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"some data")
-    assert read(place, MEMBER) == b"some data"
+    assert read(entry, MEMBER) is None
+    write(entry, MEMBER, b"some data")
+    assert read(entry, MEMBER) == b"some data"
 
 
 @pytest.mark.parametrize("what", ["file", "link", "folder", "hashes of another form"])
-def test_something_foreign_in_an_entrys_place_is_replaced(
-    place: Path, tmp_path: Path, what: str
+def test_a_foreign_file_or_folder_in_an_entrys_place_is_replaced(
+    entry: Path, tmp_path: Path, what: str
 ) -> None:
-    keep(place, MEMBER, b"data")
+    write(entry, MEMBER, b"data")
     if what == "hashes of another form":
-        (place / "sha256.json").write_text(json.dumps({"a": 1}))
+        (entry / "sha256.json").write_text(json.dumps({"a": 1}))
     else:
-        shutil.rmtree(place)
+        shutil.rmtree(entry)
         (tmp_path / "precious").mkdir()
         (tmp_path / "precious" / "file").write_text("not ours")
         if what == "file":
-            place.write_text("foreign")
+            entry.write_text("foreign")
         elif what == "link":
-            place.symlink_to(tmp_path / "precious")
+            entry.symlink_to(tmp_path / "precious")
         else:
-            (place / "inner").mkdir(parents=True)
-    assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
-    assert read(place, MEMBER) == b"data"
+            (entry / "inner").mkdir(parents=True)
+    assert read(entry, MEMBER) is None
+    write(entry, MEMBER, b"data")
+    assert read(entry, MEMBER) == b"data"
     if what == "link":
         assert (tmp_path / "precious" / "file").read_text() == "not ours"
 
 
-def test_two_processes_may_keep_the_same_at_the_same_time(folder: Path, place: Path) -> None:
-    both = [process(place), process(place)]
-    assert [one.communicate()[0].strip() for one in both] == ["done", "done"]
-    assert read(place, MEMBER) == bytes(10**6)
+def test_two_processes_may_write_the_same_entry_at_the_same_time(folder: Path, entry: Path) -> None:
+    processes = [process(entry), process(entry)]
+    assert [one.communicate()[0].strip() for one in processes] == ["done", "done"]
+    assert read(entry, MEMBER) == bytes(10**6)
     assert not list(folder.rglob(".partial-*"))
 
 
-def test_whoever_comes_second_throws_its_own_away(folder: Path, place: Path) -> None:
-    keep(place, MEMBER, b"first")
-    keep(place, MEMBER, b"second")
-    assert read(place, MEMBER) == b"first"
+def test_an_existing_entry_is_not_overwritten(folder: Path, entry: Path) -> None:
+    write(entry, MEMBER, b"first")
+    write(entry, MEMBER, b"second")
+    assert read(entry, MEMBER) == b"first"
     assert not list(folder.rglob(".partial-*"))
 
 
-def test_a_process_killed_while_writing_leaves_nothing_that_is_read(
-    folder: Path, place: Path
+def test_a_partial_entry_of_a_killed_process_is_not_read_and_removed_later(
+    folder: Path, entry: Path
 ) -> None:
-    killed = process(place, "stop while writing")
+    killed = process(entry, "stop while writing")
     assert killed.stdout is not None
     assert killed.stdout.readline() == "writing\n"
     killed.kill()
     killed.communicate()
     (left,) = folder.rglob(".partial-*")
-    assert read(place, MEMBER) is None
-    keep(place, MEMBER, b"data")
+    assert read(entry, MEMBER) is None
+    write(entry, MEMBER, b"data")
     assert not left.exists()
-    assert read(place, MEMBER) == b"data"
+    assert read(entry, MEMBER) == b"data"
 
 
-def test_a_cache_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    place = tmp_path / "file" / "bundle" / "member_0"
-    keep(place, MEMBER, b"data")
-    assert read(place, MEMBER) is None
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, not a folder")
+    entry = tmp_path / "file" / "bundle" / "member_0"
+    write(entry, MEMBER, b"data")
+    assert read(entry, MEMBER) is None
 
 
-def test_the_cache_keeps_what_was_made_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_entries_are_removed_from_a_cache_that_is_too_large(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for age, name in enumerate(("new", "old", "oldest")):
         (folder / name).mkdir(parents=True)
         (folder / name / "compiled.bin").write_bytes(bytes(100))
         os.utime(folder / name, (10**9 - age, 10**9 - age))
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
-    keep(folder / "just made" / "member_0", MEMBER, bytes(10))
+    write(folder / "just made" / "member_0", MEMBER, bytes(10))
     assert sorted(entry.name for entry in folder.iterdir()) == ["just made", "new"]
 
 
-def test_other_things_in_the_folder_that_was_named_stay(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_files_in_the_folder_of_the_variable_are_not_removed(
+    entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scans = tmp_path / "cache" / "scans"
     scans.mkdir(parents=True)
     (scans / "scan.nii").write_bytes(bytes(1000))
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 300)
-    keep(place, MEMBER, bytes(10))
+    write(entry, MEMBER, bytes(10))
     assert (scans / "scan.nii").exists()

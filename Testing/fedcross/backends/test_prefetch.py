@@ -10,7 +10,7 @@ from fedcross.errors import BundleError
 from fedcross.model.bundle import Bundle
 
 
-def test_the_next_member_is_loaded_while_one_computes(bundle: Bundle) -> None:
+def test_the_next_member_is_loaded_ahead(bundle: Bundle) -> None:
     begun = [threading.Event() for _ in range(3)]
 
     def load(_: Bundle, index: int) -> nn.Module:
@@ -20,10 +20,10 @@ def test_the_next_member_is_loaded_while_one_computes(bundle: Bundle) -> None:
     fetch = Prefetch(load)
     fetch(bundle, 0)
     assert begun[1].wait(10)
-    assert not begun[2].is_set()  # two alive at a time, not more
+    assert not begun[2].is_set()  # at most two members are in memory
 
 
-def test_every_member_is_loaded_once_and_is_the_one_asked_for(bundle: Bundle) -> None:
+def test_every_member_is_loaded_once_and_returned_in_order(bundle: Bundle) -> None:
     loaded = []
 
     def load(_: Bundle, index: int) -> nn.Module:
@@ -33,10 +33,10 @@ def test_every_member_is_loaded_once_and_is_the_one_asked_for(bundle: Bundle) ->
     fetch = Prefetch(load)
     assert [fetch(bundle, index).out_features for index in range(3)] == [1, 2, 3]
     assert loaded == [0, 1, 2]
-    assert fetch(bundle, 2).out_features == 3  # out of turn
+    assert fetch(bundle, 2).out_features == 3  # requested again, not in order
 
 
-def test_what_goes_wrong_ahead_is_told_when_the_member_is_due(bundle: Bundle) -> None:
+def test_an_error_of_loading_ahead_is_raised_when_the_member_is_requested(bundle: Bundle) -> None:
     def load(_: Bundle, index: int) -> nn.Module:
         if index == 1:
             raise BundleError("member_1 was changed.")

@@ -13,7 +13,7 @@ from fedcross.ensemble.run import run_ensemble
 from fedcross.errors import DeviceError, PrecisionError
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.reporting import NullReporter
-from fedcross.volumes.prepare import prepare, to_source_grid
+from fedcross.volumes.prepare import prepare, resample_to_source
 
 CPU = torch.device("cpu")
 
@@ -63,7 +63,7 @@ def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
     assert labels.shape == (3, *prepared.source.shape)
     for index in range(3):
         background, first, _ = every[index].astype(np.float32)
-        expected = to_source_grid(first, prepared) > to_source_grid(background, prepared)
+        expected = resample_to_source(first, prepared) > resample_to_source(background, prepared)
         assert np.mean(labels[index] == expected) > 0.999
     total = recorder.steps[-1][1]
     assert recorder.steps == [(done, total, "ensemble") for done in range(1, total + 1)]

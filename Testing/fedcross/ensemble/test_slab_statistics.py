@@ -23,7 +23,7 @@ from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.measures import MEASURES
 from fedcross.uncertainty.statistics import EnsembleStatistics
 from fedcross.volumes.grid import Grid, restore_order
-from fedcross.volumes.prepare import map_on_source, prepare, to_source_grid
+from fedcross.volumes.prepare import prepare, resample_map_to_source, resample_to_source
 from fedcross.volumes.preprocessing import Preprocessing
 
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
@@ -65,7 +65,7 @@ def interpolated(array, shape, scale):
 def test_interpolated_maps_do_not_depend_on_the_slabs(direction, shape, spacing, ends):
     prepared = prepared_on(direction, shape, spacing)
     values = np.random.default_rng(0).random((1, *prepared.array.shape), dtype=np.float32)
-    found = map_on_source(iter(cut(values, ends)), prepared)
+    found = resample_map_to_source(iter(cut(values, ends)), prepared)
     scale = [
         new / old
         for old, new in zip(
@@ -77,7 +77,7 @@ def test_interpolated_maps_do_not_depend_on_the_slabs(direction, shape, spacing,
     assert found.shape == shape
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(to_source_grid(values[0], prepared), expected)
+    np.testing.assert_array_equal(resample_to_source(values[0], prepared), expected)
 
 
 @pytest.mark.parametrize("direction", [OBLIQUE, PERMUTED, FLIPPED])
@@ -85,7 +85,7 @@ def test_label_maps_do_not_depend_on_the_slabs(direction):
     prepared = prepared_on(direction, (9, 12, 7), (0.7, 1.1, 3.1))
     raw = np.random.default_rng(1).random((3, *prepared.array.shape), dtype=np.float32)
     inside = np.random.default_rng(2).random((9, 12, 7)) < 0.7
-    whole = [to_source_grid(one, prepared) for one in raw]
+    whole = [resample_to_source(one, prepared) for one in raw]
     expected = np.where(inside, np.argmax(whole, axis=0), 0)
     assert len(np.unique(expected)) == 3
     np.testing.assert_array_equal(label_map(raw, prepared, inside), expected)
@@ -104,7 +104,7 @@ def test_all_slabs_are_read_even_if_the_last_ones_are_not_needed():
             read.append(part.start)
             yield part, slab
 
-    map_on_source(slabs(), prepared)
+    resample_map_to_source(slabs(), prepared)
     assert read == list(range(len(prepared.array)))
 
 
@@ -154,7 +154,7 @@ def test_saved_statistics_that_are_cut_short_are_refused():
         statistics.load(io.BytesIO(b"1234"), 1)
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_large_volume_gives_the_same_files_from_the_disk(
     bundle, image_path, tmp_path, monkeypatch
 ):

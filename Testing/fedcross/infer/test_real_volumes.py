@@ -19,7 +19,7 @@ VOLUMES = sorted(
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the folder of real volumes is not there")
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 @pytest.mark.parametrize("name", VOLUMES)
 def test_real_volumes_keep_their_geometry(make_bundle, tmp_path, name):
     """Oblique spinal cords, CT and MR of soft tissue, at a coarse spacing to be fast."""

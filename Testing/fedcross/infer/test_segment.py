@@ -19,7 +19,8 @@ from fedcross.errors import (
 from fedcross.infer.models import fresh_models
 from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
-from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
+from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.measures import MEASURES
@@ -82,7 +83,7 @@ STORED = {
 }
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 @pytest.mark.parametrize("way", STORED)
 def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
     run, volume, image_path, tmp_path, way
@@ -109,7 +110,7 @@ def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
             np.testing.assert_allclose(getattr(written, field), getattr(given, field), atol=1e-6)
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_flip_that_the_header_does_not_contain_changes_the_result(
     run, volume, image_path, tmp_path
 ):
@@ -163,7 +164,7 @@ def test_two_runs_give_the_same_bytes(run, image_path):
         assert (first.out / name).read_bytes() == (second.out / name).read_bytes()
 
 
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_the_summary_counts_what_the_files_show(run, image_path):
     result = run(image_path, save_members=True)
     summary = result.summary
@@ -282,7 +283,7 @@ def test_a_constant_volume_is_segmented(run, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 20, 24), (20, 1, 24), (20, 24, 1)])
-@pytest.mark.usefixtures("lopsided")
+@pytest.mark.usefixtures("asymmetric_members")
 def test_a_volume_one_voxel_thick_is_segmented(run, tmp_path, shape):
     array = np.random.default_rng(0).random(shape).astype(np.float32)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "thin.nrrd"))

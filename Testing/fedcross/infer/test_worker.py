@@ -20,7 +20,7 @@ from fedcross.contract.request import RequestOptions
 from fedcross.errors import BundleError, ConfigError
 from fedcross.infer import warm, worker
 from fedcross.infer.warm import WarmModels
-from fedcross.model.bundle import pack_bundle
+from fedcross.model.bundle_zip import pack_bundle
 
 PATIENCE_S = 120
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -338,7 +338,7 @@ def test_members_are_kept_up_to_a_size(bundle, monkeypatch):
 
 def test_one_member_at_a_time_holds_working_memory(bundle, monkeypatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr("fedcross.backends.choice._has_openvino", lambda: True)
+    monkeypatch.setattr("fedcross.backends.factory._has_openvino", lambda: True)
     patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
     options = RequestOptions(backend="openvino")
     with WarmModels() as models, models(bundle.path, options) as (backend, opened):

@@ -13,7 +13,7 @@ ARCHITECTURE = UNetArchitecture(base_channels=2, norm="batch")
 
 
 def fields(**changes: Any) -> dict[str, Any]:
-    """A small valid manifest, but for its members."""
+    """Return the fields of a small valid manifest without members."""
     return {
         "name": "Test organ",
         "architecture": ARCHITECTURE.model_dump(),

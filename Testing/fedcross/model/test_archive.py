@@ -7,7 +7,8 @@ import pytest
 
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.archive import unpack_archive
-from fedcross.model.bundle import Bundle, open_bundle, pack_bundle, unpack_bundle
+from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle_zip import pack_bundle, unpack_bundle
 
 
 def zipped(path: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
@@ -17,7 +18,9 @@ def zipped(path: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
     return path
 
 
-def test_a_packed_bundle_is_opened_in_place_and_cleaned_up(bundle: Bundle, tmp_path: Path) -> None:
+def test_opening_a_zip_unpacks_it_to_a_temporary_folder_that_is_removed(
+    bundle: Bundle, tmp_path: Path
+) -> None:
     pack_bundle(bundle.path, tmp_path / "b.zip")
     with open_bundle(tmp_path / "b.zip") as opened:
         assert opened.sha256 == bundle.sha256
@@ -26,7 +29,7 @@ def test_a_packed_bundle_is_opened_in_place_and_cleaned_up(bundle: Bundle, tmp_p
     assert not unpacked.exists()
 
 
-def test_packing_and_unpacking_gives_the_same_files(bundle: Bundle, tmp_path: Path) -> None:
+def test_packing_and_unpacking_give_the_same_files(bundle: Bundle, tmp_path: Path) -> None:
     pack_bundle(bundle.path, tmp_path / "b.zip")
     copy = unpack_bundle(tmp_path / "b.zip", tmp_path / "copy").path
     for path in bundle.path.rglob("*"):
@@ -41,7 +44,9 @@ def test_the_same_bundle_packs_to_the_same_bytes(bundle: Bundle, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/out", "\\out", "C:/out", "a/..\\out"])
-def test_a_path_that_leads_out_is_refused_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+def test_a_path_that_leads_out_of_the_zip_is_refused_and_nothing_is_written(
+    name: str, tmp_path: Path
+) -> None:
     archive = zipped(tmp_path / "b.zip", ("configs/metadata.json", b"{}"), (name, b"bad"))
     with pytest.raises(BundleError, match="leads out"):
         unpack_bundle(archive, tmp_path / "in" / "bundle")
@@ -57,20 +62,20 @@ def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
         open_bundle(archive)
 
 
-def test_a_name_that_comes_twice_is_refused_whatever_its_case(tmp_path: Path) -> None:
+def test_two_entries_with_the_same_name_are_refused_ignoring_case(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "b.zip", ("a.txt", b"1"), ("A.TXT", b"2"))
     with pytest.raises(BundleError, match="twice"):
         open_bundle(archive)
 
 
-def test_an_entry_that_expands_beyond_reason_is_refused(tmp_path: Path) -> None:
-    noise = random.Random(0).randbytes(1_000_000)  # so that the zip as a whole looks harmless
+def test_an_entry_that_expands_too_much_is_refused(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(1_000_000)  # keeps the ratio of the whole zip small
     archive = zipped(tmp_path / "b.zip", ("zeros", bytes(50_000_000)), ("noise", noise))
     with pytest.raises(BundleError, match="'zeros', which expands beyond reason"):
         open_bundle(archive)
 
 
-def test_a_zip_that_expands_beyond_reason_in_all_is_refused(tmp_path: Path) -> None:
+def test_a_zip_that_expands_too_much_as_a_whole_is_refused(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "b.zip", *((f"zeros {i}", bytes(1_000_000)) for i in range(50)))
     with pytest.raises(BundleError, match="50000000 bytes, beyond reason"):
         open_bundle(archive)
@@ -97,7 +102,7 @@ def test_a_zip_holds_one_folder_named_after_the_bundle_and_only_its_own_parts(
     assert not any("patient" in name for name in names)
 
 
-def test_a_zip_of_the_parts_without_a_folder_is_read_too(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_zip_without_a_top_folder_is_read(bundle: Bundle, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         for path in sorted(p for p in bundle.path.rglob("*") if p.is_file()):
             archive.write(path, path.relative_to(bundle.path))
@@ -107,7 +112,7 @@ def test_a_zip_of_the_parts_without_a_folder_is_read_too(bundle: Bundle, tmp_pat
 
 
 @pytest.mark.parametrize("name", [".", "a/./../b", "./"])
-def test_names_that_are_no_names_are_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_entry_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError):
         open_bundle(zipped(tmp_path / "b.zip", (name, b"x")))
 
@@ -118,7 +123,7 @@ def test_too_many_entries_are_refused(tmp_path: Path) -> None:
         open_bundle(archive)
 
 
-def test_a_truncated_zip_is_refused_and_nothing_is_left(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_truncated_zip_is_refused_and_no_folder_is_left(bundle: Bundle, tmp_path: Path) -> None:
     pack_bundle(bundle.path, tmp_path / "b.zip")
     data = (tmp_path / "b.zip").read_bytes()
     (tmp_path / "b.zip").write_bytes(data[: len(data) // 2])
@@ -127,7 +132,7 @@ def test_a_truncated_zip_is_refused_and_nothing_is_left(bundle: Bundle, tmp_path
     assert not (tmp_path / "copy").exists()
 
 
-def test_damage_inside_an_entry_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_entry_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     pack_bundle(bundle.path, tmp_path / "b.zip")
     data = bytearray((tmp_path / "b.zip").read_bytes())
     middle = len(data) // 2
@@ -139,7 +144,7 @@ def test_damage_inside_an_entry_is_noticed(bundle: Bundle, tmp_path: Path) -> No
         unpack_archive(tmp_path / "b.zip", folder)
 
 
-def test_unpacking_over_something_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_unpacking_to_an_existing_path_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     pack_bundle(bundle.path, tmp_path / "b.zip")
     with pytest.raises(OutputError, match="exists"):
         unpack_bundle(tmp_path / "b.zip", bundle.path)

@@ -1,7 +1,4 @@
-import hashlib
 import json
-import pickle
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +8,8 @@ import safetensors.torch
 import torch
 
 from fedcross.errors import BundleError, OutputError
-from fedcross.model.architecture import DynUNetArchitecture
 from fedcross.model.bundle import Bundle, open_bundle, verify_bundle, write_bundle
 from fedcross.model.networks import build_network
-from fedcross.model.weights import encode
 
 
 def edit_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], None]) -> None:
@@ -22,18 +17,6 @@ def edit_manifest(bundle: Bundle, change: Callable[[dict[str, Any]], None]) -> N
     content = json.loads(path.read_text())
     change(content["fedcross"])
     path.write_text(json.dumps(content))
-
-
-def replace_member(bundle: Bundle, data: bytes, *, honest_hash: bool = True) -> None:
-    """Put other bytes in place of member 0, and their hash into the manifest."""
-    (bundle.path / "models" / "member_0.safetensors").write_bytes(data)
-    if honest_hash:
-        digest = hashlib.sha256(data).hexdigest()
-        edit_manifest(bundle, lambda m: m["members"][0].update(sha256=digest))
-
-
-def state(bundle: Bundle) -> dict[str, torch.Tensor]:
-    return bundle.member_tensors(0)
 
 
 def test_what_is_written_is_read_back_bit_for_bit(bundle: Bundle) -> None:
@@ -46,7 +29,7 @@ def test_what_is_written_is_read_back_bit_for_bit(bundle: Bundle) -> None:
             assert torch.equal(tensor, written[name])
 
 
-def test_a_loaded_member_computes_what_its_weights_say(bundle: Bundle) -> None:
+def test_a_loaded_member_computes_with_its_weights(bundle: Bundle) -> None:
     network = build_network(bundle.manifest.architecture).eval()
     network.load_state_dict(bundle.member_tensors(0))
     x = torch.randn(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -56,23 +39,14 @@ def test_a_loaded_member_computes_what_its_weights_say(bundle: Bundle) -> None:
         assert torch.equal(loaded(x), network(x))
 
 
-def test_the_same_members_and_manifest_have_the_same_identity_and_others_another(
+def test_bundles_have_the_same_hash_if_and_only_if_members_and_manifest_are_equal(
     tmp_path: Path, bundle: Bundle
 ) -> None:
     members = [bundle.member_tensors(0), bundle.member_tensors(1)]
     base = bundle.manifest.model_dump(mode="json", exclude={"members"})
-    trail = [("north", 3), ("south", 3)]
-    assert write_bundle(tmp_path / "b", base, members, visited=trail).sha256 == bundle.sha256
-    assert write_bundle(tmp_path / "c", base, members[::-1], visited=trail).sha256 != bundle.sha256
-
-
-def test_a_changed_byte_is_noticed(bundle: Bundle) -> None:
-    path = bundle.path / "models" / "member_1.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(bytes(data))
-    with pytest.raises(BundleError, match=r"member_1\.safetensors was changed"):
-        verify_bundle(bundle.path)
+    visits = [("north", 3), ("south", 3)]
+    assert write_bundle(tmp_path / "b", base, members, visited=visits).sha256 == bundle.sha256
+    assert write_bundle(tmp_path / "c", base, members[::-1], visited=visits).sha256 != bundle.sha256
 
 
 def test_a_wrong_hash_is_refused(bundle: Bundle) -> None:
@@ -81,23 +55,8 @@ def test_a_wrong_hash_is_refused(bundle: Bundle) -> None:
         verify_bundle(bundle.path)
 
 
-def test_a_missing_member_is_named(bundle: Bundle) -> None:
-    (bundle.path / "models" / "member_1.safetensors").unlink()
-    with pytest.raises(BundleError, match=r"lacks member_1\.safetensors"):
-        verify_bundle(bundle.path)
-
-
-def test_a_member_that_is_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    path = bundle.path / "models" / "member_0.safetensors"
-    elsewhere = tmp_path / "elsewhere"
-    path.rename(elsewhere)
-    path.symlink_to(elsewhere)
-    with pytest.raises(BundleError, match="symbolic link"):
-        verify_bundle(bundle.path)
-
-
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (lambda m: m["architecture"].update(name="os.system"), "architecture"),
         (lambda m: m["architecture"].update(base_channels=10**9), "base_channels"),
@@ -113,87 +72,16 @@ def test_a_member_that_is_a_link_is_refused(bundle: Bundle, tmp_path: Path) -> N
         (lambda m: m.update(members=[]), "members"),
     ],
 )
-def test_a_manifest_that_does_not_hold_is_refused_saying_where(
-    bundle: Bundle, change: Callable[[dict[str, Any]], None], said: str
+def test_an_invalid_manifest_is_refused_with_the_name_of_the_field(
+    bundle: Bundle, change: Callable[[dict[str, Any]], None], reason: str
 ) -> None:
     edit_manifest(bundle, change)
-    with pytest.raises(BundleError, match=said) as caught:
+    with pytest.raises(BundleError, match=reason) as caught:
         open_bundle(bundle.path)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_tensor_declared_larger_than_its_file_is_refused_before_it_is_allocated(
-    bundle: Bundle,
-) -> None:
-    whole = safetensors.torch.save(state(bundle))
-    length = int.from_bytes(whole[:8], "little")
-    header = json.loads(whole[8 : 8 + length])
-    entry = header["enc1.conv.conv.0.weight"]
-    for changed, said in (
-        ({"shape": [25 * 10**9], "data_offsets": [0, 10**11]}, "declared as F32"),
-        ({"data_offsets": [0, 10**11]}, "no room for it"),
-        ({"data_offsets": [-4, entry["data_offsets"][1]]}, "no room for it"),
-        ({"data_offsets": [0]}, "no room for it"),
-    ):
-        text = json.dumps(header | {"enc1.conv.conv.0.weight": entry | changed}).encode()
-        replace_member(bundle, struct.pack("<Q", len(text)) + text + whole[8 + length :])
-        with pytest.raises(BundleError, match=said):
-            verify_bundle(bundle.path)
-
-
-def test_a_file_larger_than_its_network_needs_is_not_even_read(bundle: Bundle) -> None:
-    path = bundle.path / "models" / "member_0.safetensors"
-    with path.open("wb") as file:
-        file.truncate(100 * 10**9)  # sparse: 100 GB declared, nothing on disk
-    with pytest.raises(BundleError, match="100000000000 bytes"):
-        verify_bundle(bundle.path)
-
-
-class _Bomb:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (open, ("executed", "w"))
-
-
-def test_a_pickle_named_safetensors_is_refused_and_not_executed(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    replace_member(bundle, pickle.dumps(_Bomb()))
-    with pytest.raises(BundleError, match="not a safetensors file"):
-        verify_bundle(bundle.path)
-    assert not (tmp_path / "executed").exists()
-
-
-@pytest.mark.parametrize("header", [b"null", b"[]", b'{"a": 1}', b'{"a": {"shape": "x"}}', b"\xff"])
-def test_a_header_that_is_no_header_is_refused(bundle: Bundle, header: bytes) -> None:
-    replace_member(bundle, struct.pack("<Q", len(header)) + header)
-    with pytest.raises(BundleError, match="safetensors"):
-        verify_bundle(bundle.path)
-
-
-def test_tensors_of_another_network_are_refused(bundle: Bundle) -> None:
-    tensors = state(bundle)
-    name = "outconv.bias"
-    for changed, said in (
-        ({k: v for k, v in tensors.items() if k != name}, "lacks"),
-        ({**tensors, "extra": torch.zeros(1)}, "unknown tensor"),
-        ({**tensors, name: torch.zeros(3)}, r"declared as F32 \[3\]"),
-        ({**tensors, name: tensors[name].double()}, "declared as F64"),
-        ({**tensors, name: torch.full_like(tensors[name], torch.nan)}, "NaN"),
-    ):
-        replace_member(bundle, safetensors.torch.save(changed))
-        with pytest.raises(BundleError, match=said):
-            verify_bundle(bundle.path)
-
-
-def test_weights_that_are_not_finite_are_not_written(bundle: Bundle) -> None:
-    tensors = state(bundle)
-    tensors["outconv.bias"] = torch.full_like(tensors["outconv.bias"], torch.inf)
-    with pytest.raises(BundleError, match="NaN or infinite"):
-        encode(tensors, bundle.manifest.architecture)
-
-
-def test_an_ordinary_monai_bundle_is_told_apart(bundle: Bundle) -> None:
+def test_a_monai_bundle_without_an_ensemble_is_refused(bundle: Bundle) -> None:
     path = bundle.path / "configs" / "metadata.json"
     content = json.loads(path.read_text())
     del content["fedcross"]
@@ -214,15 +102,15 @@ def test_an_existing_bundle_is_replaced_but_nothing_else_is(
 ) -> None:
     make_bundle(name="first")
     assert make_bundle(name="second").manifest.name == "second"
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years of work")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("notes")
     with pytest.raises(OutputError, match="not a bundle"):
-        write_bundle(mine, {}, [])
-    assert (mine / "thesis.txt").read_text() == "years of work"
+        write_bundle(other, {}, [])
+    assert (other / "notes.txt").read_text() == "notes"
 
 
-def test_a_bundle_that_cannot_be_made_leaves_nothing_behind(
+def test_a_bundle_that_cannot_be_written_leaves_no_files(
     make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     with pytest.raises(BundleError, match="overlap"):
@@ -238,27 +126,6 @@ def test_the_model_card_names_structures_sites_and_limits(bundle: Bundle) -> Non
     assert "| 1 | south | 3 |" in card
     assert "not a medical device" in card
     assert (bundle.path / "LICENSE").read_text()
-
-
-def test_a_network_that_names_a_tensor_twice_keeps_it_once_and_whole(tmp_path: Path) -> None:
-    architecture = DynUNetArchitecture(
-        filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
-    )
-    tensors = build_network(architecture).state_dict()
-    preprocessing = {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (16, 16, 16)}
-    fields = {
-        "name": "DynUNet",
-        "architecture": architecture.model_dump(mode="json"),
-        "preprocessing": preprocessing,
-        "structures": [{"name": "Organ", "label": 1}],
-        "provenance": {"created": "2026-01-31"},
-    }
-    bundle = write_bundle(tmp_path / "dynunet", fields, [tensors])
-    with safetensors.safe_open(bundle.path / "models" / "member_0.safetensors", "pt") as stored:
-        assert len(list(stored.keys())) < len(tensors)
-    read = bundle.member_tensors(0)
-    assert read.keys() == tensors.keys()
-    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
 
 
 def test_a_bundle_with_foreign_files_in_it_is_not_replaced(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fedcross.model.architecture import Norm, UNetArchitecture
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network, initialise
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -24,20 +24,21 @@ def test_a_network_is_exact_on_patches_that_are_almost_constant(norm: Norm, trai
     made = network(norm).train(training)
     with torch.no_grad():
         expected = made.double()(patches.double()).softmax(1)
-        made.float().to(memory_format=memory_format(made, CPU))
+        made.float().to(memory_format=choose_memory_format(made, CPU))
         got = made(patches).softmax(1)
     assert (got - expected).abs().max() < 2e-5
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_gpu_has_channels_last_whatever_the_normalisation(norm: Norm) -> None:
-    assert memory_format(network(norm), GPU) == torch.channels_last_3d
+def test_a_gpu_uses_channels_last_with_every_normalisation(norm: Norm) -> None:
+    assert choose_memory_format(network(norm), GPU) == torch.channels_last_3d
 
 
-def test_channels_are_last_through_the_whole_network_though_an_image_has_but_one() -> None:
+def test_channels_stay_last_through_the_whole_network() -> None:
     made = network("batch").eval()
-    made.to(memory_format=memory_format(made, CPU))
-    # What enters the last convolution: with one thread PyTorch computes that one, of 1x1x1, otherwise.
+    made.to(memory_format=choose_memory_format(made, CPU))
+    # Records the input of the last convolution. Its output would not do, because with one thread
+    # PyTorch computes a 1x1x1 convolution differently.
     entering: list[torch.Tensor] = []
     made.outconv.register_forward_pre_hook(lambda _, inputs: entering.extend(inputs))
     with torch.no_grad():

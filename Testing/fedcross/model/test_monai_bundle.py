@@ -10,11 +10,11 @@ import torch
 from fedcross.model.bundle import Bundle
 
 
-def test_monais_own_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
+def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
     """`python -m monai.bundle run` on a volume that is exactly one patch."""
     rng = np.random.default_rng(0)
     voxels = rng.normal(100, 20, (16, 32, 32)).astype(np.float32)
-    image = sitk.GetImageFromArray(voxels)  # LPS, as FedCross wants it: no flips on the way
+    image = sitk.GetImageFromArray(voxels)  # axes LPS, so that no axis is flipped
     image.SetSpacing((1.0, 1.0, 2.0))
     (bundle.path / "images").mkdir()
     sitk.WriteImage(image, str(bundle.path / "images" / "case.nii.gz"))
@@ -40,7 +40,7 @@ def test_monais_own_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None
     assert np.allclose(found, expected.numpy(), atol=1e-4)
 
 
-def test_metadata_has_the_fields_that_monai_asks_for(bundle: Bundle) -> None:
+def test_metadata_has_the_fields_that_monai_requires(bundle: Bundle) -> None:
     content = json.loads((bundle.path / "configs" / "metadata.json").read_text())
     required = {
         *("version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
@@ -53,7 +53,7 @@ def test_metadata_has_the_fields_that_monai_asks_for(bundle: Bundle) -> None:
     assert outputs["channel_def"] == {"0": "background", "1": "Organ A"}
 
 
-def test_nothing_of_what_monai_reads_names_a_path_of_this_machine(bundle: Bundle) -> None:
+def test_no_file_of_a_bundle_contains_a_path_of_this_machine(bundle: Bundle) -> None:
     folder = str(Path(bundle.path).resolve().parent)
     for path in bundle.path.rglob("*"):
         if path.is_file():

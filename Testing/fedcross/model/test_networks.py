@@ -19,7 +19,7 @@ def test_the_reference_network_has_as_many_parameters_as_published() -> None:
     assert sum(p.numel() for p in network.parameters()) == 10_739_906
 
 
-def test_its_parameters_are_named_as_in_the_reference() -> None:
+def test_the_parameters_have_the_names_of_the_reference() -> None:
     names = set(build_network(UNetArchitecture(base_channels=2, norm="batch")).state_dict())
     blocks = [f"{side}{i}.conv.conv" for side in ("enc", "dec") for i in (1, 2, 3, 4)]
     expected = {"outconv.weight", "outconv.bias"}
@@ -36,7 +36,7 @@ def test_its_parameters_are_named_as_in_the_reference() -> None:
 
 
 def plain_unet(state: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The published layers, written out by hand."""
+    """Compute the layers of the published network with PyTorch's functions."""
 
     def pair(block: str, x: Tensor) -> Tensor:
         for conv, norm in ((0, 1), (3, 4)):
@@ -66,7 +66,7 @@ def plain_unet(state: dict[str, Tensor], x: Tensor) -> Tensor:
     return F.conv3d(x, state["outconv.weight"], state["outconv.bias"])
 
 
-def test_it_computes_what_a_forward_written_by_hand_computes() -> None:
+def test_the_reference_network_equals_a_forward_pass_written_by_hand() -> None:
     generator = torch.Generator().manual_seed(7)
     network = build_network(UNetArchitecture(base_channels=4, classes=3, norm="batch")).eval()
     initialise(network, generator)
@@ -138,6 +138,6 @@ def test_the_ensemble_network_is_the_mean_of_its_members_probabilities() -> None
         {"filters": (8, 8, 8), "strides": ((2, 2, 2), (2, 2, 2), (2, 2, 2))},
     ],
 )
-def test_levels_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
+def test_strides_that_do_not_fit_the_levels_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         DynUNetArchitecture.model_validate(wrong)

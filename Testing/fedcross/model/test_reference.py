@@ -13,9 +13,9 @@ from fedcross.model.reference import import_reference_checkpoint
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """A file as the authors' code writes it: DataParallel names, optimisers, schedulers, numbers."""
+    """A file like those of the authors' code: DataParallel names, optimisers, schedulers, numbers."""
     content: dict[str, object] = {"commu_iter": 7, "acc_time": 1.5, "time_stamp": "20230101"}
-    content["best_val_acc"] = np.float64(0.875)  # as the mean over the validation cases is
+    content["best_val_acc"] = np.float64(0.875)  # a NumPy number, like a mean over cases
     for k in range(3):
         torch.manual_seed(k)
         network = build_network(UNetArchitecture(base_channels=2, norm="batch"))
@@ -31,12 +31,12 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_member_arrives_with_its_weights_in_its_order(
+def test_every_member_is_imported_with_its_weights_in_order(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     bundle = import_reference_checkpoint(checkpoint, tmp_path / "b", patch_size=(32, 32, 16))
     verify_bundle(tmp_path / "b")
-    original = torch.load(checkpoint, weights_only=False)  # our own file of a moment ago
+    original = torch.load(checkpoint, weights_only=False)  # this test's own file
     assert len(bundle.manifest.members) == 3
     for k in range(3):
         for name, tensor in bundle.member_tensors(k).items():
@@ -52,7 +52,7 @@ def test_the_defaults_are_the_reference_configuration(checkpoint: Path, tmp_path
     assert manifest.architecture == UNetArchitecture(base_channels=2, norm="batch")
 
 
-def test_a_checkpoint_trained_without_data_parallel_is_read_too(tmp_path: Path) -> None:
+def test_a_checkpoint_without_data_parallel_is_imported(tmp_path: Path) -> None:
     network = build_network(UNetArchitecture(base_channels=2, classes=3, norm="batch"))
     torch.save({"local_model_0_state_dict": network.state_dict()}, tmp_path / "c.pth.tar")
     manifest = import_reference_checkpoint(tmp_path / "c.pth.tar", tmp_path / "b").manifest
@@ -75,7 +75,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_executed(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         ({"epoch": 3}, "local_model_0_state_dict"),
         ({"local_model_0_state_dict": {"fc.weight": torch.zeros(2, 2)}}, "another network"),
@@ -83,11 +83,11 @@ def test_code_in_a_checkpoint_is_refused_and_not_executed(
         ([1, 2], "list"),
     ],
 )
-def test_another_kind_of_checkpoint_is_told_apart(
-    content: object, said: str, tmp_path: Path
+def test_another_kind_of_checkpoint_is_refused(
+    content: object, reason: str, tmp_path: Path
 ) -> None:
     torch.save(content, tmp_path / "c.pth.tar")
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=reason):
         import_reference_checkpoint(tmp_path / "c.pth.tar", tmp_path / "b")
 
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from fedcross.ensemble.network import blend
 from fedcross.patches import blend as blend_module
-from fedcross.patches.placement import gaussian_weight, plan_patches, touching
+from fedcross.patches.placement import gaussian_weight, plan_patches, select_touching
 from fedcross.patches.sliding_window import blend_patches, stream_patches
 from fedcross.volumes.slab import SLAB_VOXELS
 
 
-def test_a_member_that_says_the_same_everywhere_is_blended_to_just_that():
+def test_a_constant_prediction_is_blended_to_the_same_constant():
     constant = np.stack([np.full((4, 8, 8), share, dtype=np.float32) for share in (0.25, 0.75)])
     blended = blend_patches(
         lambda patch: constant,
@@ -25,7 +25,7 @@ def test_a_member_that_says_the_same_everywhere_is_blended_to_just_that():
     np.testing.assert_allclose(blended[1], np.full((9, 13, 8), 0.75), rtol=1e-6)
 
 
-def test_a_small_volume_is_surrounded_by_zeros():
+def test_a_small_volume_is_padded_with_zeros():
     seen = []
 
     def predict(patch):
@@ -55,7 +55,7 @@ def test_progress_counts_every_patch():
 
 
 def whole_volume_at_once(predict, volume, patch, overlap, classes, needed):
-    """What the stream is to give, by the definition: sums over the whole (larger) volume."""
+    """Compute the blend by its definition, with sums over the whole volume."""
     total = np.zeros((classes, *volume.shape), np.float32)
     counted = np.zeros(volume.shape, np.float32)
     weight = gaussian_weight(patch)
@@ -69,7 +69,7 @@ def whole_volume_at_once(predict, volume, patch, overlap, classes, needed):
 
 
 def sensitive(patch):
-    """Depends on the voxel, its place in the patch, and the whole patch."""
+    """Return probabilities that depend on the voxel, its position, and the whole patch."""
     place = np.linspace(0, 1, patch.size, dtype=np.float32).reshape(patch.shape)
     one = 1 / (1 + np.exp(-patch - patch.mean() - place))
     return np.stack([1 - one, one / 3, 2 * one / 3]).astype(np.float32)
@@ -84,13 +84,15 @@ def sensitive(patch):
     most=st.sampled_from([1, 60, 150, SLAB_VOXELS]),
     seed=st.integers(0, 99),
 )
-def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, most, seed):
+def test_slabs_equal_the_blend_of_the_whole_volume_bit_for_bit(
+    shape, patch, overlap, corner, most, seed
+):
     volume = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     volume = volume + np.linspace(0, 1, volume.size, dtype=np.float32).reshape(shape)
     needed = tuple(slice(min(c, s - 1), s) for c, s in zip(corner, shape, strict=True))
     if patch == (1, 1, 1):
-        return  # one voxel is air
-    starts = touching(plan_patches(shape, patch, overlap), patch, needed)
+        return  # a patch of one voxel counts as air
+    starts = select_touching(plan_patches(shape, patch, overlap), patch, needed)
     how = {"patch": patch, "starts": starts, "classes": 3}
     with mock.patch.object(blend_module, "SLAB_VOXELS", most):
         slabs = [(part, p.copy()) for part, p in stream_patches(sensitive, volume, **how)]
@@ -106,7 +108,7 @@ def test_slabs_are_the_whole_volume_bit_for_bit(shape, patch, overlap, corner, m
     np.testing.assert_array_equal(found, expected)
 
 
-def test_air_is_background_and_no_member_is_asked_about_it():
+def test_patches_of_air_are_background_and_are_not_predicted():
     volume = np.zeros((4, 4, 12), np.float32)
     volume[..., :4] = np.random.default_rng(0).standard_normal((4, 4, 4))
     volume[..., 8:] = -3.5

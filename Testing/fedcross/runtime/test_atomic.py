@@ -510,7 +510,7 @@ def test_nothing_in_the_package_renames_files_in_a_way_of_its_own() -> None:
     allowed = {
         "runtime/atomic.py",
         "infer/output.py",  # moves finished results, one by one
-        "model/bundle.py",  # moves the unpacked folder into the new one
+        "model/bundle_zip.py",  # moves the unpacked folder into the new one
         "federate/kits/provision.py",  # sorts what was made inside the new folder
     }
     users = set()

@@ -22,12 +22,12 @@ def two_organs() -> NDArray[np.uint8]:
     return organs
 
 
-def test_nothing_above_the_threshold_gives_no_hot_spots() -> None:
+def test_there_is_no_hot_spot_if_no_voxel_reaches_the_threshold() -> None:
     heat = np.full(SHAPE, 0.2, np.float32)
     assert find_hotspots(heat, 0.21, two_organs(), STRUCTURES, affine()) == []
 
 
-def test_one_region_by_hand() -> None:
+def test_one_region_equals_hand_computed_numbers() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[3, 4, 6], heat[3, 4, 7] = 0.1, 0.3
     (spot,) = find_hotspots(heat, 0.1, two_organs(), STRUCTURES, affine((2, 3, 4)))
@@ -41,7 +41,7 @@ def test_one_region_by_hand() -> None:
     assert spot.structure == "Right"
 
 
-def test_an_oblique_shifted_grid_moves_the_centroid_with_it() -> None:
+def test_the_centroid_follows_an_oblique_shifted_grid() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[1, 2, 3] = 1
     angle = np.deg2rad(30)
@@ -66,7 +66,7 @@ def test_voxels_that_touch_at_a_corner_are_one_region() -> None:
     assert [spot.voxels for spot in spots] == [2, 1]
 
 
-def test_more_uncertainty_in_all_ranks_first_even_with_a_lower_peak() -> None:
+def test_the_region_with_the_larger_sum_ranks_first_even_with_a_lower_peak() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 0] = 0.9
     heat[4, 4, 4:8] = 0.4
@@ -74,7 +74,7 @@ def test_more_uncertainty_in_all_ranks_first_even_with_a_lower_peak() -> None:
     assert [(spot.rank, spot.voxels) for spot in spots] == [(1, 4), (2, 1)]
 
 
-def test_small_regions_and_those_beyond_the_limit_are_left_out() -> None:
+def test_regions_below_the_minimum_volume_or_beyond_the_limit_are_left_out() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 0] = heat[2, 2, 0:2] = heat[4, 4, 4:8] = 1
     everything = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
@@ -94,20 +94,20 @@ def test_distance_to_a_boundary_is_in_millimetres_not_voxels() -> None:
     assert spot.structure == "Left"
 
 
-def test_without_any_structure_a_hot_spot_belongs_to_none() -> None:
+def test_without_any_structure_a_hot_spot_has_no_structure() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[3, 3, 3] = 1
     (spot,) = find_hotspots(heat, 0.5, np.zeros(SHAPE, np.uint8), STRUCTURES, affine())
     assert spot.structure is None
 
 
-def test_a_threshold_of_zero_would_mark_everything_and_is_refused() -> None:
+def test_a_threshold_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         find_hotspots(np.zeros(SHAPE, np.float32), 0.0, two_organs(), STRUCTURES, affine())
 
 
 def rim_and_core() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A large organ with a small one in its middle; hot is the large one's rim."""
+    """Return the heat and label maps of a large organ, hot at its rim, around a small organ."""
     organs = np.zeros((15, 15, 15), np.uint8)
     organs[2:13, 2:13, 2:13] = 1
     heat = (organs == 1).astype(np.float32)
@@ -116,33 +116,33 @@ def rim_and_core() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     return heat, organs
 
 
-def test_a_rim_belongs_to_its_organ_not_to_what_lies_at_its_centroid() -> None:
+def test_a_hot_rim_belongs_to_its_organ_and_not_to_the_organ_at_its_centroid() -> None:
     heat, organs = rim_and_core()
     (spot,) = find_hotspots(heat, 0.5, organs, {"Core": 2, "Rim": 1}, affine())
     assert spot.centroid_voxel == pytest.approx((7, 7, 7))
     assert spot.structure == "Rim"
 
 
-def test_a_region_along_one_organ_that_touches_the_next_belongs_to_the_first() -> None:
+def test_a_region_that_touches_a_second_organ_belongs_to_the_organ_it_runs_along() -> None:
     organs = np.zeros(SHAPE, np.uint8)
     organs[3, 1, :8] = 1
     organs[3, 1, 8:] = 2
     heat = np.zeros(SHAPE, np.float32)
-    heat[3, 1, 2:9] = 1  # six voxels of one, one of the other
+    heat[3, 1, 2:9] = 1  # six voxels of the first organ, one of the second
     (spot,) = find_hotspots(heat, 0.5, organs, {"Next": 2, "First": 1}, affine())
     assert spot.structure == "First"
 
 
-def test_a_boundary_runs_also_where_two_organs_meet() -> None:
+def test_the_face_between_two_organs_is_a_boundary_of_both() -> None:
     heat, organs = rim_and_core()
-    for x, owner in ((5, "Rim"), (6, "Core")):  # either side of the face between them
+    for x, owner in ((5, "Rim"), (6, "Core")):  # the two voxels at the face between the organs
         heat[:] = 0
         heat[7, 7, x] = 1
         (spot,) = find_hotspots(heat, 0.5, organs, {"Rim": 1, "Core": 2}, affine())
         assert spot.structure == owner
 
 
-def test_equally_near_structures_give_the_one_named_first() -> None:
+def test_of_equally_near_structures_the_first_in_the_mapping_is_taken() -> None:
     organs = np.zeros(SHAPE, np.uint8)
     organs[3, 3, 1], organs[3, 3, 5] = 1, 2
     heat = np.zeros(SHAPE, np.float32)
@@ -152,16 +152,16 @@ def test_equally_near_structures_give_the_one_named_first() -> None:
         assert spot.structure == next(iter(order))
 
 
-def test_equal_regions_are_ranked_in_the_order_of_the_array() -> None:
+def test_equal_regions_are_ranked_in_array_order() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 9] = heat[2, 7, 0] = heat[4, 0, 4] = 0.5
     spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
     assert [spot.centroid_voxel for spot in spots] == [(9, 0, 0), (0, 7, 2), (4, 0, 4)]
 
 
-def test_rounding_on_a_rotated_grid_costs_no_region_its_last_voxel() -> None:
+def test_rounding_on_a_rotated_grid_does_not_exclude_a_region_of_the_minimum_volume() -> None:
     heat = np.zeros(SHAPE, np.float32)
-    heat[3, 3, :] = 1  # 10 voxels of 1 mm^3: 0.01 mL, not less
+    heat[3, 3, :] = 1  # 10 voxels of 1 mm^3 are exactly 0.01 mL
     for degrees in range(0, 90, 5):
         angle = np.deg2rad(degrees)
         world = np.eye(4)
@@ -178,7 +178,9 @@ def test_rounding_on_a_rotated_grid_costs_no_region_its_last_voxel() -> None:
         elements=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
     )
 )
-def test_the_regions_hold_every_hot_voxel_once_and_are_in_order(heat: NDArray[np.float32]) -> None:
+def test_regions_contain_every_hot_voxel_once_and_are_ordered_by_rank(
+    heat: NDArray[np.float32],
+) -> None:
     spots = find_hotspots(heat, 0.5, np.zeros(heat.shape, np.uint8), {}, affine((1, 2, 3)))
     assert sum(spot.voxels for spot in spots) == np.count_nonzero(heat >= 0.5)
     assert [spot.rank for spot in spots] == list(range(1, len(spots) + 1))
@@ -196,9 +198,7 @@ def test_the_regions_hold_every_hot_voxel_once_and_are_in_order(heat: NDArray[np
         ({"index_to_world": affine((1, 0, 1))}, "4x4 and invertible"),
     ],
 )
-def test_arguments_that_make_no_sense_are_programming_errors(
-    changes: dict[str, object], reason: str
-) -> None:
+def test_invalid_arguments_raise_value_error(changes: dict[str, object], reason: str) -> None:
     arguments = {
         "heat": np.zeros(SHAPE, np.float32),
         "threshold": 0.5,

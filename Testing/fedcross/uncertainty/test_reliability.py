@@ -4,7 +4,7 @@ import pytest
 from fedcross.uncertainty.reliability import BINS, EDGES, Reliability, error_rates
 
 
-def test_voxels_are_counted_in_bins_of_a_twentieth() -> None:
+def test_voxels_are_counted_in_bins_of_width_0_05() -> None:
     counts = Reliability()
     std = np.array([0.0, 0.049, 0.051, 0.26, 0.26, 0.5], np.float32).reshape(1, 2, 3)
     wrong = np.array([False, True, False, True, False, True]).reshape(1, 2, 3)
@@ -15,7 +15,7 @@ def test_voxels_are_counted_in_bins_of_a_twentieth() -> None:
     assert EDGES[5] == pytest.approx(0.25)
 
 
-def test_rates_are_over_all_cases_together_and_unknown_where_there_are_hardly_any_voxels() -> None:
+def test_rates_sum_over_all_cases_and_are_none_for_bins_with_few_voxels() -> None:
     few, many = Reliability(), Reliability()
     few.add(np.full((1, 1, 19), 0.4, np.float32), np.ones((1, 1, 19), bool))
     few.add(np.zeros((1, 1, 2), np.float32), np.ones((1, 1, 2), bool))
@@ -24,7 +24,7 @@ def test_rates_are_over_all_cases_together_and_unknown_where_there_are_hardly_an
     assert error_rates([]) == [None] * BINS
 
 
-def test_a_spread_that_rounding_puts_out_of_range_is_still_counted() -> None:
+def test_values_that_rounding_moves_out_of_range_count_in_the_outer_bins() -> None:
     counts = Reliability()
     counts.add(np.array([[[-1e-9, 0.5000001]]], np.float32), np.zeros((1, 1, 2), bool))
     assert counts.voxels.tolist() == [1, *[0] * (BINS - 2), 1]

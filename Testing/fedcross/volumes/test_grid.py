@@ -13,12 +13,12 @@ ORIENTATIONS = [
 ]
 
 
-def test_there_are_48_ways_to_store_a_volume():
+def test_a_volume_has_48_storage_orders():
     assert len(set(ORIENTATIONS)) == 48
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_every_way_to_store_a_volume_is_undone_exactly(volume, orientation):
+def test_every_storage_order_is_restored_exactly(volume, orientation):
     stored = sitk.DICOMOrient(volume, orientation)
     oriented = sitk.DICOMOrient(stored, "LPS")
     restored = restore_order(sitk.GetArrayFromImage(oriented), Grid.of(oriented), Grid.of(stored))
@@ -33,22 +33,22 @@ def test_index_to_world_agrees_with_simpleitk(volume):
     )
 
 
-def test_an_array_put_on_a_grid_has_its_geometry(volume):
+def test_an_image_made_from_a_grid_has_the_geometry_of_the_grid(volume):
     grid = Grid.of(volume)
     assert Grid.of(grid.image(np.zeros(grid.shape, np.uint8))) == grid
 
 
-def test_a_resampled_grid_keeps_the_centre_of_the_box():
+def test_a_grid_with_another_spacing_keeps_the_centre_of_the_box():
     grid = Grid((4, 3, 10), (1.0, 2.0, 3.0), (5.0, 6.0, 7.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
-    finer = grid.resampled((0.5, 2.0, 4.0))
-    assert finer.size == (8, 3, 8)  # 30 mm / 4 mm = 7.5, to the even number
+    finer = grid.with_spacing((0.5, 2.0, 4.0))
+    assert finer.size == (8, 3, 8)  # 30 mm / 4 mm = 7.5 is rounded to the even number
     # Centres: x 5 + 1.5, y 6 + 2, z 7 + 13.5; half extents 1.75, 2, 14.
     assert finer.origin_mm == pytest.approx((6.5 - 1.75, 6.0, 20.5 - 14.0))
 
 
-def test_a_grid_never_loses_its_last_voxel():
+def test_a_grid_with_a_large_spacing_keeps_at_least_one_voxel():
     grid = Grid((1, 2, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
-    assert grid.resampled((50.0, 50.0, 50.0)).size == (1, 1, 1)
+    assert grid.with_spacing((50.0, 50.0, 50.0)).size == (1, 1, 1)
 
 
 def test_shape_and_volume_follow_from_size_and_spacing():

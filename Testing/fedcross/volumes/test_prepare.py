@@ -7,15 +7,15 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes import prepare as preprocess
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.prepare import prepare, to_source_grid, zscore
+from fedcross.volumes.prepare import prepare, resample_to_source, zscore
 from fedcross.volumes.preprocessing import Preprocessing
 
 
-def wanted(*spacing_mm: float) -> Preprocessing:
+def preprocessing_at(*spacing_mm: float) -> Preprocessing:
     return Preprocessing(spacing_mm=spacing_mm, patch_size=(16, 16, 16))
 
 
-def test_zscore_of_a_hand_made_volume():
+def test_zscore_equals_hand_computed_numbers():
     # Mean 2, population variance (4 + 0 + 0 + 4) / 4 = 2.
     scores = zscore(np.array([[[0, 2], [2, 4]]], dtype=np.int16))
     np.testing.assert_allclose(scores.ravel(), [-np.sqrt(2), 0, 0, np.sqrt(2)], rtol=1e-7)
@@ -29,39 +29,39 @@ def test_a_constant_volume_becomes_zeros(dtype, value):
     np.testing.assert_array_equal(scores, np.zeros((3, 4, 5)))
 
 
-def test_a_constant_volume_whose_mean_rounds_becomes_zeros():
-    # The float64 mean of many 0.1s is not 0.1.
+def test_a_constant_volume_with_a_rounded_mean_becomes_zeros():
+    # In float64 the mean of many values 0.1 is not exactly 0.1.
     np.testing.assert_array_equal(zscore(np.full((3, 7, 11), 0.1)), np.zeros((3, 7, 11)))
 
 
-def test_a_large_offset_does_not_swallow_the_contrast():
+def test_a_large_offset_does_not_change_the_zscores():
     pattern = np.array([[[0.0, 1.0], [1.0, 0.0]]])
     np.testing.assert_allclose(zscore(pattern + 1e9), zscore(pattern), rtol=1e-6)
 
 
-def test_scaling_the_intensities_changes_nothing(blobs):
+def test_scaling_and_shifting_intensities_does_not_change_the_zscores(blobs):
     np.testing.assert_allclose(zscore(blobs * 1000 + 5), zscore(blobs), atol=1e-4)
 
 
-def test_immense_intensities_are_refused():
+def test_intensities_whose_variance_overflows_are_refused():
     with pytest.raises(DataError, match="too large to be standardised"):
         zscore(np.array([[[1e300, -1e300]]]))
 
 
 def test_at_the_bundles_spacing_nothing_is_interpolated(volume, blobs):
-    prepared = prepare(volume, wanted(1.1, 0.9, 2.5))
+    prepared = prepare(volume, preprocessing_at(1.1, 0.9, 2.5))
     np.testing.assert_array_equal(prepared.array, zscore(blobs))
     assert prepared.grid == prepared.source
 
 
-def test_spacing_that_went_through_float32_counts_as_the_bundles(volume, blobs):
+def test_a_spacing_that_differs_by_float32_rounding_counts_as_the_bundles(volume, blobs):
     volume.SetSpacing([float(np.float32(side)) for side in (1.1, 0.9, 2.5)])
-    prepared = prepare(volume, wanted(1.1, 0.9, 2.5))
+    prepared = prepare(volume, preprocessing_at(1.1, 0.9, 2.5))
     np.testing.assert_array_equal(prepared.array, zscore(blobs))
 
 
 def test_the_networks_grid_agrees_with_simpleitks_interpolation(volume, blobs):
-    prepared = prepare(volume, wanted(0.7, 1.4, 2.0))
+    prepared = prepare(volume, preprocessing_at(0.7, 1.4, 2.0))
     assert prepared.array.shape == prepared.grid.shape
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
@@ -77,10 +77,10 @@ def test_the_networks_grid_agrees_with_simpleitks_interpolation(volume, blobs):
     np.testing.assert_allclose(prepared.array[inside], expected[inside], atol=1e-4)
 
 
-def test_the_way_back_agrees_with_simpleitks_interpolation(volume):
+def test_resampling_to_the_source_agrees_with_simpleitks_interpolation(volume):
     stored = sitk.DICOMOrient(volume, "PIR")
-    prepared = prepare(stored, wanted(0.7, 1.4, 2.0))
-    back = to_source_grid(prepared.array, prepared)
+    prepared = prepare(stored, preprocessing_at(0.7, 1.4, 2.0))
+    back = resample_to_source(prepared.array, prepared)
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
             prepared.grid.image(prepared.array),
@@ -98,60 +98,62 @@ def test_the_way_back_agrees_with_simpleitks_interpolation(volume):
 
 @pytest.mark.parametrize("letters", list(itertools.product("LR", "PA", "SI")))
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
-def test_the_way_a_volume_is_stored_does_not_reach_the_networks(volume, letters, order):
+def test_the_networks_input_does_not_depend_on_the_storage_order(volume, letters, order):
     stored = sitk.DICOMOrient(volume, "".join(letters[axis] for axis in order))
-    plain = prepare(volume, wanted(1.3, 1.3, 1.3))
-    prepared = prepare(stored, wanted(1.3, 1.3, 1.3))
+    plain = prepare(volume, preprocessing_at(1.3, 1.3, 1.3))
+    prepared = prepare(stored, preprocessing_at(1.3, 1.3, 1.3))
     np.testing.assert_array_equal(prepared.array, plain.array)
     np.testing.assert_allclose(prepared.grid.origin_mm, plain.grid.origin_mm, atol=1e-9)
 
 
-def test_without_resampling_there_and_back_is_the_identity(volume):
+def test_at_the_bundles_spacing_resampling_to_the_source_returns_the_same_values(volume):
     stored = sitk.DICOMOrient(volume, "SAR")
-    prepared = prepare(stored, wanted(1.1, 0.9, 2.5))
-    back = to_source_grid(prepared.array, prepared)
+    prepared = prepare(stored, preprocessing_at(1.1, 0.9, 2.5))
+    back = resample_to_source(prepared.array, prepared)
     np.testing.assert_array_equal(back, zscore(sitk.GetArrayFromImage(stored)))
 
 
-def test_a_straight_ramp_survives_there_and_back_inside(volume):
+def test_a_linear_ramp_is_unchanged_inside_after_resampling_to_the_source(volume):
     z, y, x = np.meshgrid(*(np.arange(float(n)) for n in (18, 30, 41)), indexing="ij")
     ramp = sitk.GetImageFromArray((3 * z + 2 * y + x).astype(np.float32))
     ramp.CopyInformation(volume)
-    prepared = prepare(ramp, wanted(1.6, 1.2, 1.7))
-    back = to_source_grid(prepared.array, prepared)
+    prepared = prepare(ramp, preprocessing_at(1.6, 1.2, 1.7))
+    back = resample_to_source(prepared.array, prepared)
     core = (slice(2, -2),) * 3
     np.testing.assert_allclose(back[core], zscore(3 * z + 2 * y + x)[core], atol=1e-4)
 
 
-def test_an_oblique_remainder_stays():
+def test_an_oblique_volume_keeps_the_remaining_rotation():
     image = sitk.GetImageFromArray(np.random.default_rng(1).random((4, 5, 6)))
     cosine, sine = np.cos(0.3), np.sin(0.3)
-    image.SetDirection((-cosine, sine, 0, -sine, -cosine, 0, 0, 0, 1))  # near R A S, turned
-    prepared = prepare(image, wanted(1, 1, 1))
+    image.SetDirection((-cosine, sine, 0, -sine, -cosine, 0, 0, 0, 1))  # near RAS, rotated
+    prepared = prepare(image, preprocessing_at(1, 1, 1))
     np.testing.assert_allclose(
         prepared.grid.direction, (cosine, -sine, 0, sine, cosine, 0, 0, 0, 1), atol=1e-12
     )
     np.testing.assert_array_equal(
-        to_source_grid(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image))
+        resample_to_source(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image))
     )
 
 
-def test_a_volume_one_voxel_thick_can_be_prepared_and_brought_back():
+def test_a_volume_one_voxel_thick_can_be_prepared_and_resampled_to_the_source():
     image = sitk.GetImageFromArray(np.random.default_rng(1).random((1, 12, 10)))
     image.SetSpacing((1, 1, 5))
-    prepared = prepare(image, wanted(1, 1, 1))
+    prepared = prepare(image, preprocessing_at(1, 1, 1))
     assert prepared.array.shape == (5, 12, 10)
     np.testing.assert_allclose(
-        to_source_grid(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image)), atol=1e-6
+        resample_to_source(prepared.array, prepared),
+        zscore(sitk.GetArrayFromImage(image)),
+        atol=1e-6,
     )
 
 
-def test_a_volume_that_would_be_absurdly_large_is_refused(volume, monkeypatch):
+def test_a_volume_with_too_many_voxels_at_the_bundles_spacing_is_refused(volume, monkeypatch):
     monkeypatch.setattr(preprocess, "MAX_VOXELS", 10_000)
     with pytest.raises(DataError, match="At the bundle's spacing the volume would have 45 x 27 x"):
-        prepare(volume, wanted(1, 1, 1))
+        prepare(volume, preprocessing_at(1, 1, 1))
 
 
-def test_the_source_grid_is_the_inputs(volume):
+def test_the_source_grid_is_the_grid_of_the_input(volume):
     stored = sitk.DICOMOrient(volume, "RIA")
-    assert prepare(stored, wanted(1, 1, 1)).source == Grid.of(stored)
+    assert prepare(stored, preprocessing_at(1, 1, 1)).source == Grid.of(stored)

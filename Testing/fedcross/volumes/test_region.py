@@ -10,14 +10,14 @@ from fedcross.contract.request import SegmentRequest
 from fedcross.errors import ConfigError, DataError
 from fedcross.infer.segment import segment
 from fedcross.model.bundle import Bundle
-from fedcross.patches.placement import plan_patches, touching
+from fedcross.patches.placement import plan_patches, select_touching
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.reporting import NullReporter
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.region import Region
 
 IDENTITY = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-TURNED = [[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]
+ROTATED = [[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]
 UNIT = Grid((10, 8, 6), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 
 
@@ -27,24 +27,24 @@ def write(path: Path, **changes: object) -> Path:
     return path
 
 
-def test_a_straight_box_holds_the_centres_on_its_faces_too(tmp_path: Path) -> None:
+def test_a_box_contains_the_voxel_centres_on_its_faces(tmp_path: Path) -> None:
     mask = Region.read(write(tmp_path / "r.json")).mask(UNIT)
     expected = np.zeros((6, 8, 10), bool)
     expected[1:4, 1:6, 3:6] = True
     assert (mask == expected).all()
 
 
-def test_a_turned_box_on_an_oblique_anisotropic_grid_is_what_its_definition_says(
+def test_the_mask_of_a_rotated_box_on_an_oblique_anisotropic_grid_equals_its_definition(
     tmp_path: Path,
 ) -> None:
     direction = (0.0, -1.0, 0.0, 0.6, 0.0, -0.8, 0.8, 0.0, 0.6)
     grid = Grid((12, 9, 7), (1.0, 0.7, 2.5), (-3.0, 5.0, 1.0), direction)
     center = (grid.index_to_world @ (6, 4, 3, 1))[:3]
-    path = write(tmp_path / "r.json", center_mm=center.tolist(), size_mm=[5, 3, 9], axes=TURNED)
+    path = write(tmp_path / "r.json", center_mm=center.tolist(), size_mm=[5, 3, 9], axes=ROTATED)
     mask = Region.read(path).mask(grid)
     assert 0 < mask.sum() < mask.size
     for z, y, x in np.ndindex(mask.shape):
-        along = np.array(TURNED) @ ((grid.index_to_world @ (x, y, z, 1))[:3] - center)
+        along = np.array(ROTATED) @ ((grid.index_to_world @ (x, y, z, 1))[:3] - center)
         assert mask[z, y, x] == (np.abs(along) <= np.array([2.5, 1.5, 4.5]) + 1e-9).all()
 
 
@@ -54,7 +54,7 @@ def test_a_box_beside_the_volume_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "reason"),
     [
         ({"size_mm": [1, 0, 1]}, "above 0"),
         ({"size_mm": [1, 1]}, "3 numbers"),
@@ -64,21 +64,23 @@ def test_a_box_beside_the_volume_is_refused(tmp_path: Path) -> None:
         ({"axes": [[2, 0, 0], [0, 1, 0], [0, 0, 1]]}, "orthonormal"),
     ],
 )
-def test_what_is_no_box_is_refused(tmp_path: Path, changes: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_a_file_that_does_not_describe_a_box_is_refused(
+    tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
         Region.read(write(tmp_path / "r.json", **changes))
 
 
-def test_a_box_around_everything_holds_everything(tmp_path: Path) -> None:
+def test_a_box_around_the_volume_contains_every_voxel(tmp_path: Path) -> None:
     assert Region.read(write(tmp_path / "r.json", size_mm=[1e30] * 3)).mask(UNIT).all()
 
 
-def test_a_region_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_region_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         Region.read(tmp_path / "none.json")
 
 
-def test_only_the_patches_that_touch_what_is_needed_are_computed() -> None:
+def test_only_patches_that_touch_the_needed_part_are_computed() -> None:
     volume = np.random.default_rng(0).normal(size=(20, 16, 24)).astype(np.float32)
     calls = 0
 
@@ -99,14 +101,14 @@ def test_only_the_patches_that_touch_what_is_needed_are_computed() -> None:
     assert (untouched[1] == 0).all()
 
 
-def test_padding_around_a_small_volume_counts_when_patches_are_chosen() -> None:
+def test_patches_are_selected_by_their_position_in_the_padded_volume() -> None:
     needed = (slice(0, 2), slice(0, 2), slice(0, 2))
     starts = plan_patches((4, 4, 40), (8, 8, 8), 0.5)
-    assert touching(starts, (8, 8, 8), needed) == [(-2, -2, 0)]
+    assert select_touching(starts, (8, 8, 8), needed) == [(-2, -2, 0)]
 
 
-@pytest.mark.parametrize("axes", [IDENTITY, TURNED])
-def test_inside_a_region_the_result_is_that_of_the_whole_volume_and_outside_nothing(
+@pytest.mark.parametrize("axes", [IDENTITY, ROTATED])
+def test_inside_a_region_the_result_equals_that_of_the_whole_volume_and_outside_it_is_zero(
     make_bundle: Callable[..., Bundle], tmp_path: Path, axes: list[list[float]]
 ) -> None:
     bundle = make_bundle(members=2)

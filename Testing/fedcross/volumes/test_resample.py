@@ -8,7 +8,7 @@ from fedcross.volumes.resample import Sampling, chunks, resample_linear
 
 
 def test_halving_the_spacing_interpolates_and_repeats_the_edge():
-    # Eight samples half a voxel apart around the centre 1.5: -0.25, 0.25, 0.75 ... 3.25.
+    # Eight samples, half a voxel apart around the centre 1.5, are at -0.25, 0.25, 0.75 ... 3.25.
     values = np.array([0, 4, 8, 20], dtype=np.float32)
     finer = resample_linear(values, (8,), (0.5,))
     np.testing.assert_array_equal(finer, [0, 1, 3, 5, 7, 11, 17, 20])
@@ -19,19 +19,19 @@ def test_doubling_the_spacing_averages_pairs():
     np.testing.assert_array_equal(resample_linear(values, (2,), (2.0,)), [2, 14])
 
 
-def test_one_voxel_spreads_over_its_extent():
+def test_a_single_voxel_is_repeated_over_its_extent():
     one = np.full((1, 2, 2), 3, dtype=np.float32)
     np.testing.assert_array_equal(
         resample_linear(one, (4, 2, 2), (0.25, 1, 1)), np.full((4, 2, 2), 3)
     )
 
 
-def test_equal_grids_pass_the_very_same_numbers():
+def test_equal_grids_return_the_same_array():
     values = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
     assert resample_linear(values, values.shape, (1, 1, 1)) is values
 
 
-def test_axes_do_not_mix():
+def test_axes_are_interpolated_independently():
     z, y, x = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in (3, 4, 5)), indexing="ij")
     ramp = 100 * z + 10 * y + x
     finer = resample_linear(ramp, (3, 8, 5), (1, 0.5, 1))
@@ -44,7 +44,7 @@ def test_axes_do_not_mix():
     scale=st.floats(0.1, 10),
     seed=st.integers(0, 99),
 )
-def test_a_mirrored_volume_gives_the_mirrored_samples(count, target, scale, seed):
+def test_a_flipped_volume_gives_flipped_samples(count, target, scale, seed):
     values = np.random.default_rng(seed).random(count, dtype=np.float32)
     forward = resample_linear(values, (target,), (scale,))
     backward = resample_linear(values[::-1].copy(), (target,), (scale,))[::-1]
@@ -54,7 +54,7 @@ def test_a_mirrored_volume_gives_the_mirrored_samples(count, target, scale, seed
 
 
 @pytest.mark.parametrize(("count", "scale"), [(7, 0.7), (12, 1.3)])
-def test_a_straight_line_stays_one_inside(count, scale):
+def test_a_linear_ramp_stays_linear_inside(count, scale):
     line = np.arange(10, dtype=np.float32)
     samples = resample_linear(line, (count,), (scale,))
     expected = (np.arange(count) - (count - 1) / 2) * scale + 4.5
@@ -67,17 +67,17 @@ def test_a_straight_line_stays_one_inside(count, scale):
     scale=st.tuples(*[st.floats(0.2, 4)] * 3),
     cut=st.integers(0, 11),
 )
-def test_a_part_is_that_part_of_the_whole_bit_for_bit(old, new, scale, cut):
+def test_a_part_of_the_result_equals_the_whole_bit_for_bit(old, new, scale, cut):
     values = np.random.default_rng(0).random(old, dtype=np.float32)
     sampling = Sampling(old, new, scale)
     every = slice(0, new[0])
-    whole = sampling(values[sampling.reach(every)], every)
+    whole = sampling(values[sampling.source_slices(every)], every)
     for part in (slice(0, min(cut, new[0] - 1) + 1), slice(min(cut, new[0] - 1), new[0])):
-        assert np.array_equal(sampling(values[sampling.reach(part)], part), whole[part])
+        assert np.array_equal(sampling(values[sampling.source_slices(part)], part), whole[part])
     assert np.array_equal(resample_linear(values, new, scale), whole)
 
 
-def test_a_large_array_is_resampled_in_parts_with_the_same_bits(monkeypatch):
+def test_resampling_in_parts_gives_the_same_bits(monkeypatch):
     values = np.random.default_rng(0).random((7, 6, 5), dtype=np.float32)
     at_once = resample_linear(values, (11, 4, 9), (0.6, 1.4, 0.5))
     monkeypatch.setattr(resample, "CHUNK_VOXELS", 80)  # two slices

@@ -5,7 +5,7 @@ import pytest
 
 
 def test_a_folder_and_its_zip_say_the_same(loaded, bundle_folder, tmp_path):
-    from fedcross.model.bundle import pack_bundle
+    from fedcross.model.bundle_zip import pack_bundle
     from FedCrossSlicerLib.bundle.info import readBundleInfo
 
     info = readBundleInfo(bundle_folder)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from fedcross.model.bundle import Bundle as Bundle
     from fedcross.runtime.versions import __version__ as __version__
     from fedcross.train.config.configuration import TrainingConfig as TrainingConfig
-    from fedcross.uncertainty.agreement import agreement as agreement
+    from fedcross.uncertainty.agreement import compare_members as compare_members
     from fedcross.uncertainty.agreement import dice as dice
     from fedcross.uncertainty.discrimination import auroc as auroc
     from fedcross.uncertainty.hotspots import find_hotspots as find_hotspots
@@ -82,7 +82,7 @@ _MODULES = {
     "model.bundle": ("Bundle",),
     "runtime.versions": ("__version__",),
     "train.config.configuration": ("TrainingConfig",),
-    "uncertainty.agreement": ("agreement", "dice"),
+    "uncertainty.agreement": ("compare_members", "dice"),
     "uncertainty.discrimination": ("auroc",),
     "uncertainty.hotspots": ("find_hotspots",),
     "uncertainty.measures": ("upper_bound",),

@@ -34,7 +34,7 @@ from fedcross.train.data.phantom.volumes import make_case, write_synthetic_feder
 from fedcross.train.run.export import export_run
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.discrimination import auroc
-from fedcross.volumes.volume_io import write_volume
+from fedcross.volumes.write import write_volume
 
 SEED = 2023
 CASES_PER_SITE = 8

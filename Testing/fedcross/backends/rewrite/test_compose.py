@@ -1,77 +1,30 @@
 from collections.abc import Callable
-from copy import deepcopy
 from math import prod
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.networks.blocks.dynunet_block import UnetUpBlock
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from fedcross.backends.rewrite.compose import (
-    ComposedUNet,
     JoinedConvolution,
-    _pays,
-    compose_upsampling,
+    _saves_operations,
 )
-from fedcross.backends.rewrite.fold import fold_normalisation
-from fedcross.model.architecture import (
-    Architecture,
-    DynUNetArchitecture,
-    SegResNetArchitecture,
-    UNetArchitecture,
-)
-from lived_in_networks import lived_in
 
 Triple = tuple[int, int, int]
 
-PATCHES = {  # (z, y, x), of which the lowest levels keep (3, 2, 1) and (3, 5, 4) or more
-    "unet": (48, 32, 16),
-    "dynunet": (12, 20, 16),
-    "segresnet": (12, 20, 16),
-}
-
-U_NETS = [UNetArchitecture(base_channels=4, norm=norm) for norm in ("batch", "instance", "group")]
-DYN_U_NETS = [
-    DynUNetArchitecture(filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))),
-    DynUNetArchitecture(filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 1), (2, 2, 2))),
-    DynUNetArchitecture(
-        filters=(6, 8, 12, 16),
-        strides=((1, 1, 1), (2, 1, 2), (1, 2, 2), (2, 2, 1)),
-        norm="batch",
-    ),
-    DynUNetArchitecture(
-        filters=(8, 8, 16),
-        strides=((1, 1, 1), (1, 1, 1), (2, 2, 2)),
-        residual=True,
-        norm="group",
-    ),
-]
-
-
-def image_for(architecture: Architecture, images: int = 1) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(images, 1, *PATCHES[architecture.name], generator=generator).double()
-
-
-def composed(network: nn.Module) -> nn.Module:
-    """The network composed, itself left as it is."""
-    return compose_upsampling(fold_normalisation(deepcopy(network)))
-
 
 def along_x(weights: list[float]) -> Tensor:
-    """A kernel (1, 1, 1, 1, n): one channel to one, along x."""
+    """Return a kernel (1, 1, 1, 1, n) along x, from one channel to one channel."""
     return torch.tensor(weights).double()[None, None, None, None]
 
 
-def by_hand() -> JoinedConvolution:
-    """Twice as many voxels along x, [10, 1] each and 100, and [1, 2, 3] over them.
+def small_join() -> JoinedConvolution:
+    """Return a join along x: upsampling by [10, 1] with bias 100, then the kernel [1, 2, 3].
 
-    The skip connection is multiplied by 5000 and shifted to the right.
+    The skip connection is multiplied by 5000 and shifted by one voxel to the right.
     """
     up = nn.ConvTranspose3d(1, 1, (1, 1, 2), stride=(1, 1, 2)).double()
     conv = nn.Conv3d(2, 1, (1, 1, 3), padding=(0, 0, 1)).double()
@@ -83,25 +36,26 @@ def by_hand() -> JoinedConvolution:
     return JoinedConvolution(up, conv, skip_first=True)
 
 
-def test_the_composed_kernel_by_hand() -> None:
-    # A voxel v becomes 10 v at 0 and v at 1, and each of these is given on: 3 to the left of itself,
-    # 2 at itself, 1 to the right. So v is given to
-    #   -1: 10 * 3   0: 10 * 2 + 1 * 3   1: 10 * 1 + 1 * 2   2: 1 * 1
-    # The bias is 100 at 0 and at 1: 100 * 3, 100 * (2 + 3), 100 * (1 + 2), 100 * 1.
-    join = by_hand()
-    assert join.of_low[0].flatten().tolist() == [30, 23, 12, 1]
-    assert join.of_low[1].flatten().tolist() == [300, 500, 300, 100]
-    assert join.of_skip.flatten().tolist() == [5000, 0, 0]
+def test_the_composed_kernel_equals_hand_computed_numbers() -> None:
+    # Upsampling turns a voxel v into 10 v at 0 and v at 1. The kernel [1, 2, 3] distributes each of
+    # them with weight 3 to its left neighbour, 2 to itself, 1 to its right neighbour. So v gets the
+    # weights
+    #   at -1: 10 * 3   at 0: 10 * 2 + 1 * 3   at 1: 10 * 1 + 1 * 2   at 2: 1 * 1
+    # The bias of 100 at 0 and at 1 gives 100 * 3, 100 * (2 + 3), 100 * (1 + 2), 100 * 1.
+    join = small_join()
+    assert join.low_weight[0].flatten().tolist() == [30, 23, 12, 1]
+    assert join.low_weight[1].flatten().tolist() == [300, 500, 300, 100]
+    assert join.skip_weight.flatten().tolist() == [5000, 0, 0]
 
 
-def test_the_bias_of_the_transposed_convolution_ends_where_the_volume_does() -> None:
-    # Enlarged, [1, 2] is [10, 1, 20, 2] + 100 = [110, 101, 120, 102]. Its neighbours' sums:
+def test_the_bias_of_the_transposed_convolution_is_not_added_to_the_padding() -> None:
+    # Upsampled, [1, 2] is [10, 1, 20, 2] + 100 = [110, 101, 120, 102]. The kernel [1, 2, 3] gives
     #   2 * 110 + 3 * 101, 110 + 2 * 101 + 3 * 120, 101 + 2 * 120 + 3 * 102, 120 + 2 * 102
-    # Beyond the ends there is 0, not 100. The skip connection [1, 2, 3, 4] adds 5000 * [0, 1, 2, 3].
+    # because the padding is 0, not 100. The skip connection [1, 2, 3, 4] adds 5000 * [0, 1, 2, 3].
     low = torch.tensor([1, 2]).double()[None, None, None, None]
     skip = torch.tensor([1, 2, 3, 4]).double()[None, None, None, None]
-    join = by_hand()
-    assert join.enlarged(low).flatten().tolist() == [523, 672, 647, 324]
+    join = small_join()
+    assert join.upsample(low).flatten().tolist() == [523, 672, 647, 324]
     assert join(skip, low).flatten().tolist() == [523.5, 5672.5, 10647.5, 15324.5]
 
 
@@ -118,7 +72,7 @@ def test_the_bias_of_the_transposed_convolution_ends_where_the_volume_does() -> 
     biases=st.tuples(st.booleans(), st.booleans()),
     skip_first=st.booleans(),
 )
-def test_the_composed_convolution_is_the_one_after_the_other(
+def test_the_composed_convolution_equals_the_two_convolutions(
     seed: int,
     stride: Triple,
     kernel: Triple,
@@ -147,75 +101,10 @@ def test_the_composed_convolution_is_the_one_after_the_other(
     assert (found - expected).abs().max() < 1e-10
 
 
-@pytest.mark.parametrize("architecture", [*U_NETS, *DYN_U_NETS], ids=lambda a: f"{a.name}-{a.norm}")
-def test_a_composed_network_is_the_same_function(architecture: Architecture) -> None:
-    network, x = lived_in(architecture), image_for(architecture, images=2)
-    expected = network(x)
-    assert expected.std() > 0.1  # the network says something
-    assert (composed(network)(x) - expected).abs().max() < 1e-10
-
-
-@pytest.mark.parametrize("architecture", [*U_NETS, *DYN_U_NETS], ids=lambda a: f"{a.name}-{a.norm}")
-def test_a_composed_network_rounds_no_worse_in_float32(architecture: Architecture) -> None:
-    network, x = lived_in(architecture), image_for(architecture)
-    truth = network(x)
-    single = deepcopy(network).float()
-    apart, together = ((net(x.float()) - truth).abs() for net in (single, composed(single)))
-    assert together.mean() < 1.5 * apart.mean()
-    assert together.max() < 1e-5
-
-
-@pytest.mark.parametrize("architecture", U_NETS, ids=lambda a: a.norm)
-def test_nothing_is_enlarged_in_a_composed_u_net_before_it_is_convolved(
-    architecture: Architecture,
-) -> None:
-    network = composed(lived_in(architecture))
-    assert isinstance(network, ComposedUNet)
-    assert not any(isinstance(module, nn.ConvTranspose3d) for module in network.modules())
-
-
-def test_features_are_laid_beside_one_another_no_more() -> None:
-    network, x = lived_in(U_NETS[0]), image_for(U_NETS[0])
-    with Concatenations() as before:
-        network(x)
-    # At 6, 12, 24 and 48 slices: as many channels from the skip connection as from below.
-    assert before.seen == [
-        [(32, 6), (32, 6)],
-        [(16, 12), (16, 12)],
-        [(8, 24), (8, 24)],
-        [(4, 48), (4, 48)],
-    ]
-    result = composed(network)
-    with Concatenations() as after:
-        result(x)
-    # One channel of ones for the bias, before the enlargement.
-    assert after.seen == [
-        [(32, 3), (1, 3)],
-        [(16, 6), (1, 6)],
-        [(8, 12), (1, 12)],
-        [(4, 24), (1, 24)],
-    ]
-
-
-@pytest.mark.parametrize("architecture", DYN_U_NETS)
-def test_a_composed_dynunet_lays_nothing_beside_its_skip_connections(
-    architecture: Architecture,
-) -> None:
-    network, x = lived_in(architecture), image_for(architecture)
-    levels = len(architecture.filters)
-    with Concatenations() as before:
-        network(x)
-    assert len(before.seen) == levels - 1
-    result = composed(network)
-    with Concatenations() as after:
-        result(x)
-    assert after.seen == []  # MONAI's transposed convolutions have no bias
-    assert not ups_of(result)
-
-
-# (from below, between and out, stride, kernel) and the multiplications for a voxel of the result
-# apart: one tap of the transposed convolution, then all of the convolution over what it gave,
-# composed: those of the taps (stride + kernel - 1 along an axis) that meet a voxel, every stride-th.
+# (channels of the level below, channels between and of the result, stride, kernel, multiplications for
+# a voxel of the result if computed separately, multiplications if composed).
+# Separately: one tap of the transposed convolution, then all taps of the convolution.
+# Composed: of the stride + kernel - 1 taps along an axis, every stride-th contributes to a voxel.
 PAIRS = [
     (16, 4, (2, 2, 2), (3, 3, 3), 16 * 4 + 27 * 4 * 4, 2 * 2 * 2 * 16 * 4),  # 496, 512
     (15, 4, (2, 2, 2), (3, 3, 3), 15 * 4 + 27 * 4 * 4, 2 * 2 * 2 * 15 * 4),  # 492, 480
@@ -228,89 +117,31 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("low", "between", "stride", "kernel", "apart", "at_once"), PAIRS)
-def test_a_pair_is_composed_where_that_multiplies_less(
-    low: int, between: int, stride: Triple, kernel: Triple, apart: int, at_once: int
+@pytest.mark.parametrize(("low", "between", "stride", "kernel", "separate", "composite"), PAIRS)
+def test_a_pair_is_composed_if_that_saves_multiplications(
+    low: int, between: int, stride: Triple, kernel: Triple, separate: int, composite: int
 ) -> None:
     up = nn.ConvTranspose3d(low, between, stride, stride=stride, bias=False)
     conv = nn.Conv3d(2 * between, between, kernel, padding=tuple(side // 2 for side in kernel))
-    assert _pays(up, conv) == (at_once < apart)
+    assert _saves_operations(up, conv) == (composite < separate)
 
 
-@pytest.mark.parametrize(("low", "between", "stride", "kernel", "apart", "at_once"), PAIRS)
-def test_pytorch_counts_the_same_multiplications(
-    low: int, between: int, stride: Triple, kernel: Triple, apart: int, at_once: int
+@pytest.mark.parametrize(("low", "between", "stride", "kernel", "separate", "composite"), PAIRS)
+def test_the_numbers_of_multiplications_equal_pytorchs_count(
+    low: int, between: int, stride: Triple, kernel: Triple, separate: int, composite: int
 ) -> None:
     up = nn.ConvTranspose3d(low, between, stride, stride=stride, bias=False)
     padding = tuple(side // 2 for side in kernel)
-    of_both = nn.Conv3d(2 * between, between, kernel, padding=padding)
-    of_up = nn.Conv3d(between, between, kernel, padding=padding)
+    conv = nn.Conv3d(2 * between, between, kernel, padding=padding)
+    conv_of_up = nn.Conv3d(between, between, kernel, padding=padding)
     x = torch.ones(1, low, 4, 4, 4)
     voxels = prod(4 * s for s in stride)
-    assert multiplications(lambda: of_up(up(x))) == apart * voxels
-    join = JoinedConvolution(up, of_both, skip_first=False)
-    assert multiplications(lambda: join.enlarged(x)) == at_once * voxels
-
-
-def test_a_pair_that_does_not_pay_stays_as_it_is() -> None:
-    # From 16 channels to 4 it is 496 multiplications and would be 512 (see above); from 16 to 16 it
-    # is 16 * 16 + 27 * 16 * 16 = 7168 and becomes 8 * 16 * 16 = 2048.
-    architecture = DynUNetArchitecture(
-        filters=(4, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))
-    )
-    network, x = lived_in(architecture), image_for(architecture)
-    assert [up.conv_block.conv1.conv.out_channels for up in ups_of(network)] == [16, 4]
-    result = composed(network)
-    assert [up.conv_block.conv1.conv.out_channels for up in ups_of(result)] == [4]
-    assert (result(x) - network(x)).abs().max() < 1e-10
-
-
-def test_a_network_without_such_pairs_is_returned_as_it_is() -> None:
-    architecture = SegResNetArchitecture(blocks_down=(1, 1))
-    network, x = deepcopy(lived_in(architecture)), image_for(architecture)
-    modules, expected = list(network.modules()), network(x)
-    assert compose_upsampling(network) is network
-    assert [id(module) for module in network.modules()] == [id(module) for module in modules]
-    assert torch.equal(network(x), expected)
-
-
-@pytest.mark.parametrize("architecture", [U_NETS[0], DYN_U_NETS[1]], ids=lambda a: a.name)
-def test_a_composed_network_computes_with_channels_last_and_in_bf16(
-    architecture: Architecture,
-) -> None:
-    network, x = deepcopy(lived_in(architecture)).float(), image_for(architecture).float()
-    expected = network(x)
-    last = composed(network).to(memory_format=torch.channels_last_3d)
-    x = x.to(memory_format=torch.channels_last_3d)
-    assert (last(x) - expected).abs().max() < 1e-5
-    with torch.autocast("cpu", torch.bfloat16):
-        apart, together = network(x), last(x)
-    assert together.dtype == torch.bfloat16
-    of_apart, of_together = ((logits - expected).std() for logits in (apart, together))
-    assert 1e-3 * expected.std() < of_together < 1.5 * of_apart  # something was rounded, to 8 bits
-    assert of_together < 2**-5 * expected.std()
-
-
-class Concatenations(TorchDispatchMode):
-    """Listens for what is concatenated: channels and slices of each tensor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[list[tuple[int, int]]] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> object:
-        if func is torch.ops.aten.cat.default:
-            self.seen.append([tuple(tensor.shape[1:3]) for tensor in args[0]])
-        return func(*args, **(kwargs or {}))
-
-
-def ups_of(network: nn.Module) -> list[UnetUpBlock]:
-    return [module for module in network.modules() if isinstance(module, UnetUpBlock)]
+    assert multiplications(lambda: conv_of_up(up(x))) == separate * voxels
+    join = JoinedConvolution(up, conv, skip_first=False)
+    assert multiplications(lambda: join.upsample(x)) == composite * voxels
 
 
 def multiplications(work: Callable[[], Tensor]) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         work()
-    return counter.get_total_flops() // 2  # additions are counted too
+    return counter.get_total_flops() // 2  # PyTorch counts additions as well

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.compare import compare
 from fedcross.train.config.configuration import load_config
-from fedcross.volumes.volume_io import read_volume
+from fedcross.volumes.read import read_volume
 from tiny_federation import write_federation
 
 IMAGES = [f"s{site}/images/case-{case}.nii.gz" for site in range(2) for case in range(3)]

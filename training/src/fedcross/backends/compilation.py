@@ -1,7 +1,7 @@
-"""A bundle's members compiled by OpenVINO for this processor: converted once, and kept in the cache.
+"""Compile a bundle's members with OpenVINO for this processor, and cache the compiled members.
 
-What is kept is named after the bundle's identity, OpenVINO's version, the processor with its
-instructions and the numbers it computes with: where any of these is another, a member is converted anew.
+The name of a cache entry contains the bundle's hash, OpenVINO's version, and a hash of the processor,
+its instruction sets and the precision. If any of these differs, the member is compiled again.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from fedcross.backends.compiled_cache import keep, read
+from fedcross.backends.compiled_cache import read, write
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.cache_folder import cache_folder
@@ -22,96 +22,106 @@ from fedcross.runtime.device import Precision, is_x86
 if TYPE_CHECKING:
     from torch import nn
 
-_FORM = 4
+_FORMAT = 4
+"""Version of the cached data; raise it if the rewriting of networks changes."""
 _HINT: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_HELD_TO = "ONEDNN_MAX_CPU_ISA"
-"""Environment variable with which a user holds OpenVINO's kernels to fewer instructions."""
+_MAX_INSTRUCTION_SET = "ONEDNN_MAX_CPU_ISA"
+"""Environment variable that limits the instruction set of OpenVINO's kernels."""
 
-_SUMS_ONE_BY_ONE = {"SNIPPETS_MODE": "DISABLE"}
-"""Otherwise OpenVINO makes sums together that are needed at different times: about as fast, but with
-Winograd's mixtures it takes 60 MB more, and a third longer to load. Not one of its documented settings;
-where there is none of that name it does without."""
+_NO_SNIPPETS = {"SNIPPETS_MODE": "DISABLE"}
+"""Disables the fusion of element-wise operations into larger kernels ("snippets"). Networks with
+Winograd convolutions are about as fast without it, need 60 MB less and load in three quarters of the
+time. The setting is not documented; versions of OpenVINO without it refuse it."""
 
 
 @cache
-def openvino() -> Any:
-    """Import OpenVINO with its telemetry off: it reports its very import to its makers otherwise.
+def import_openvino() -> Any:
+    """Import OpenVINO without telemetry, which otherwise sends usage data to its developers on import.
 
-    Nor its command-line converter, which takes longer to import than the rest and is what has the
-    telemetry; OpenVINO does without it where it is not installed.
+    The model converter ``openvino.tools.ovc``, which contains the telemetry, is not imported either: it
+    takes longer to import than the rest, and OpenVINO treats it as optional.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     converter = "openvino.tools.ovc"
-    left_out = sys.modules.setdefault(converter, None) is None  # type: ignore[arg-type]
+    is_blocked = sys.modules.setdefault(converter, None) is None  # type: ignore[arg-type]
     try:
         import openvino
     finally:
-        if left_out:
+        if is_blocked:
             del sys.modules[converter]
     return openvino
 
 
-def compiled_member(core: Any, bundle: Bundle, index: int, precision: Precision) -> Any:
-    """Return a member as ``openvino.CompiledModel``: patches (1, 1, d, h, w) to logits (1, C, d, h, w).
+def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) -> Any:
+    """Return a compiled member, from the cache if it is there.
 
     Parameters
     ----------
     core
-        ``openvino.Core``.
-    bundle, index
-        Which member.
+        An ``openvino.Core``.
+    bundle
+        The bundle.
+    index
+        Index of the member, from 0.
     precision
-        What it computes with.
+        Number format in which the member computes.
+
+    Returns
+    -------
+    openvino.CompiledModel
+        Maps patches (1, 1, d, h, w) to logits (1, C, d, h, w).
 
     Raises
     ------
     BundleError
-        If it has to be converted and its weights are missing, changed, or do not fit.
+        If the member is not in the cache and its weights are missing, were changed, or do not fit the
+        network.
     DeviceError
-        If OpenVINO has no way to compute it with this precision on this processor.
+        If OpenVINO cannot compute the network with this precision on this processor.
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINT[precision],
     }
-    place = cache_folder() / "openvino" / _name(core, bundle, precision) / f"member_{index}"
+    entry = cache_folder() / "openvino" / _entry_name(core, bundle, precision) / f"member_{index}"
     member = bundle.manifest.members[index].sha256
-    kept = read(place, member)
-    if kept is not None:
-        with suppress(RuntimeError):  # written by another build of the same version, say
-            return core.import_model(BytesIO(kept), "CPU", settings)
-    compiled = _compiled_anew(core, bundle, index, precision, settings)
+    cached = read(entry, member)
+    if cached is not None:
+        with suppress(RuntimeError):  # for example written by another build of the same version
+            return core.import_model(BytesIO(cached), "CPU", settings)
+    compiled = _convert_and_compile(core, bundle, index, precision, settings)
     exported = BytesIO()
     compiled.export_model(exported)
-    keep(place, member, exported.getvalue())
+    write(entry, member, exported.getvalue())
     return compiled
 
 
-def _name(core: Any, bundle: Bundle, precision: Precision) -> str:
-    version = openvino().get_version().split("-")[0]
+def _entry_name(core: Any, bundle: Bundle, precision: Precision) -> str:
+    version = import_openvino().get_version().split("-")[0]
     device = core.get_property("CPU", "FULL_DEVICE_NAME")
-    abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    made_for = repr((_FORM, device, sorted(abilities), os.environ.get(_HELD_TO), precision))
-    return f"{bundle.sha256[:32]}-{version}-{hashlib.sha256(made_for.encode()).hexdigest()[:12]}"
+    capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    limit = os.environ.get(_MAX_INSTRUCTION_SET)
+    target = repr((_FORMAT, device, capabilities, limit, precision))
+    return f"{bundle.sha256[:32]}-{version}-{hashlib.sha256(target.encode()).hexdigest()[:12]}"
 
 
-def _compiled_anew(
+def _convert_and_compile(
     core: Any, bundle: Bundle, index: int, precision: Precision, settings: dict[str, str]
 ) -> Any:
-    # Here and not above: what is in the cache runs without PyTorch.
+    # Imported here, because cached members run without PyTorch.
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    from fedcross.backends.rewrite.winograd import WinogradUNet
+    from fedcross.backends.rewrite.winograd_unet import WinogradUNet
 
-    network = _with_less_to_compute(bundle.load_member(index), precision)
-    # Two voxels at the lowest level: quick to trace, and enough for every normalisation. Which size
-    # it is does not matter, the converted network is reshaped to the patch.
+    network = _rewrite(bundle.load_member(index), precision)
+    # The size of the example does not matter, because the converted network is reshaped to the patch.
+    # Two voxels a side at the lowest level are fast to trace and enough for every normalisation.
     depth, height, width = bundle.manifest.architecture.reduction[::-1]
     example = torch.zeros(1, 1, 2 * depth, height, width)
     frontend = FrontEndManager().load_by_framework("pytorch")
-    with torch.inference_mode(), _quiet():
+    with torch.inference_mode(), _hide_warnings():
         decoder = TorchScriptPythonDecoder(
             network, example_input=example, trace_kwargs={"check_trace": False}
         )
@@ -119,8 +129,8 @@ def _compiled_anew(
     model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
     try:
         if isinstance(network, WinogradUNet):
-            with suppress(RuntimeError):  # it may not know the setting
-                return core.compile_model(model, "CPU", settings | _SUMS_ONE_BY_ONE)
+            with suppress(RuntimeError):  # the setting may not exist in this version
+                return core.compile_model(model, "CPU", settings | _NO_SNIPPETS)
         return core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise DeviceError(
@@ -129,24 +139,27 @@ def _compiled_anew(
         ) from error
 
 
-def _with_less_to_compute(network: "nn.Module", precision: Precision) -> "nn.Module":
-    """Return the same function with less to compute, where it was measured that this pays."""
+def _rewrite(network: "nn.Module", precision: Precision) -> "nn.Module":
+    """Return a network that computes the same function with fewer operations, on x86 processors.
+
+    On other processors the network is returned unchanged, because the benefit is not measured there.
+    """
     from fedcross.backends.rewrite.compose import ComposedUNet, compose_upsampling
     from fedcross.backends.rewrite.fold import fold_normalisation
-    from fedcross.backends.rewrite.winograd import WinogradUNet
+    from fedcross.backends.rewrite.winograd_unet import WinogradUNet
 
     if not is_x86():
         return network
     network = compose_upsampling(fold_normalisation(network))
-    # Mixing slices loses digits that half precision has not got.
+    # Winograd's sums of slices lose digits, which half precision cannot spare.
     if precision == "fp32" and isinstance(network, ComposedUNet):
         return WinogradUNet(network)
     return network
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep PyTorch's warnings about tracing from users; the result is checked by tests."""
+def _hide_warnings() -> Iterator[None]:
+    """Hide PyTorch's warnings about tracing; tests check that the result is right."""
     import warnings
 
     with warnings.catch_warnings():

@@ -1,8 +1,8 @@
-"""What is made of a bundle's members for this computer, kept in the user's cache folder.
+"""Cache of compiled members, in the user's cache folder.
 
-Every entry carries its own hash, and that of the member of which it was made; where they do not match it
-counts as not there. Several processes may make the same at a time: whoever comes second throws its own
-away. What cannot be written is simply not kept.
+Every entry stores the hash of its data and of the member it was compiled from. An entry whose hashes do
+not match counts as missing. Several processes may write the same entry at the same time: the first one
+is stored, and the others are discarded. An entry that cannot be written is not stored; this is no error.
 """
 
 import hashlib
@@ -17,37 +17,49 @@ MAX_CACHE_BYTES = 4 * 1024**3
 _DATA, _HASHES = "compiled.bin", "sha256.json"
 
 
-def read(place: Path, member: str) -> bytes | None:
-    """Return what an entry holds, or None if that is nothing, damaged, or made of another member.
+def read(entry: Path, member: str) -> bytes | None:
+    """Return the data of an entry; None if it is missing, damaged, or of another member.
+
+    A damaged or foreign entry is removed.
 
     Parameters
     ----------
-    place
-        The entry's folder; its parent holds the entries of one bundle.
+    entry
+        Folder of the entry; its parent contains the entries of one bundle.
     member
-        SHA-256 of the member's file.
+        SHA-256 (hex) of the member's file.
     """
     try:
-        hashes = json.loads((place / _HASHES).read_text(encoding="utf-8"))
-        data = (place / _DATA).read_bytes()
-        whole = hashes == _hashes(data, member)
+        hashes = json.loads((entry / _HASHES).read_text(encoding="utf-8"))
+        data = (entry / _DATA).read_bytes()
+        is_valid = hashes == _hashes(data, member)
     except (OSError, ValueError):
-        whole = False
-    if whole:
+        is_valid = False
+    if is_valid:
         return data
-    remove_quietly(place)  # it would be in the way of what is made now
+    remove_quietly(entry)  # otherwise a new entry could not be renamed to this place
     return None
 
 
-def keep(place: Path, member: str, data: bytes) -> None:
-    """Make an entry; the parameters are those of `read`. Old entries go where there are too many."""
+def write(entry: Path, member: str, data: bytes) -> None:
+    """Store an entry unless it exists, and remove the oldest bundles' entries if the cache is too large.
+
+    Parameters
+    ----------
+    entry
+        Folder of the entry; its parent contains the entries of one bundle.
+    member
+        SHA-256 (hex) of the member's file.
+    data
+        The compiled member.
+    """
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with atomic_folder(place, replace=False) as partial:
+        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with atomic_folder(entry, replace=False) as partial:
             (partial / _DATA).write_bytes(data)
             (partial / _HASHES).write_text(json.dumps(_hashes(data, member)))
-        _trim(place.parent.parent, spare=place.parent)
-    except (OSError, OutputError):  # a full disk, or another process was first
+        _trim(entry.parent.parent, spare=entry.parent)
+    except (OSError, OutputError):  # the disk is full, or another process stored the entry first
         return
 
 
@@ -56,17 +68,17 @@ def _hashes(data: bytes, member: str) -> list[str]:
 
 
 def _trim(folder: Path, spare: Path) -> None:
-    """Remove what has not been made for longest until the cache is small enough."""
-    made = sorted((entry for entry in folder.iterdir() if entry != spare), key=_made)
-    sizes = {entry: _size(entry) for entry in [*made, spare]}
-    for entry in made:
+    """Remove bundles' folders, oldest first and never `spare`, until the cache is small enough."""
+    by_age = sorted((entry for entry in folder.iterdir() if entry != spare), key=_modified)
+    sizes = {entry: _size(entry) for entry in [*by_age, spare]}
+    for entry in by_age:
         if sum(sizes.values()) <= MAX_CACHE_BYTES:
             return
         remove_quietly(entry)
         del sizes[entry]
 
 
-def _made(entry: Path) -> float:
+def _modified(entry: Path) -> float:
     return entry.stat().st_mtime
 
 

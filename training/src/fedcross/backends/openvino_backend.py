@@ -1,4 +1,4 @@
-"""The execution back-end for CPUs: a member compiled by OpenVINO."""
+"""The execution back-end that runs members compiled by OpenVINO on a CPU."""
 
 import platform
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.backends.compilation import compiled_member, openvino
+from fedcross.backends.compilation import compile_member, import_openvino
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.patches.predictor import PatchPredictor
@@ -14,26 +14,26 @@ from fedcross.runtime.device import Precision, check_finite
 
 
 class OpenVINOBackend:
-    """Members in OpenVINO, on the CPU.
+    """Runs members with OpenVINO on the CPU; see `fedcross.backends.factory.Backend`.
 
     Parameters
     ----------
     precision
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32: bf16 is about twice as fast where the
-        processor has it, but moves a voxel in some thousand to the other side of a border. On small
-        structures that is more than is allowed: a Dice of 0.9989 with fp32 on the worst hippocampus
-        measured. No processor with fp16 was at hand.
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32. bf16 is about twice as fast on a
+        processor that supports it, but changes the label of about one voxel in several thousand. For
+        small structures this exceeds the tolerance (Dice of at least 0.999 with fp32): the lowest
+        measured Dice, on a hippocampus, is 0.9989.
 
     Raises
     ------
     DeviceError
-        If bf16 or fp16 is asked for on a processor that has none.
+        If the processor does not support the precision.
     """
 
     name = "openvino"
 
     def __init__(self, precision: str) -> None:
-        self._core = openvino().Core()
+        self._core = import_openvino().Core()
         self.precision: Precision = "fp32" if precision == "auto" else cast(Precision, precision)
         native = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if self.precision.upper() not in native:
@@ -43,8 +43,8 @@ class OpenVINOBackend:
         self.processor = f"{platform.machine()} CPU by OpenVINO"
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
-        """Bring a member to life; see `fedcross.backends.choice.Backend`."""
-        compiled = compiled_member(self._core, bundle, index, self.precision)
+        """Load a member; see `fedcross.backends.factory.Backend`."""
+        compiled = compile_member(self._core, bundle, index, self.precision)
         return OpenVINOPredictor(compiled, self.precision, bundle.manifest.calibration.temperature)
 
 
@@ -54,11 +54,11 @@ class OpenVINOPredictor:
     Parameters
     ----------
     compiled
-        ``openvino.CompiledModel``: (1, 1, d, h, w) to logits (1, C, d, h, w).
+        An ``openvino.CompiledModel`` that maps (1, 1, d, h, w) to logits (1, C, d, h, w).
     precision
-        What it computes with.
+        Number format in which it computes.
     temperature
-        Divides the logits.
+        The logits are divided by this before the softmax; above 0.
     """
 
     def __init__(self, compiled: Any, precision: Precision, temperature: float) -> None:
@@ -72,24 +72,24 @@ class OpenVINOPredictor:
         Raises
         ------
         PrecisionError, BundleError
-            If they are not finite, see `fedcross.runtime.device.check_finite`.
+            If the logits are not finite; see `fedcross.runtime.device.check_finite`.
         """
         if self._request is None:
             self._request = self._compiled.create_infer_request()
         self._request.infer([patch[None, None]], share_inputs=True)
-        # A copy: the request writes its next result to the same place.
+        # Copied, because the request writes its next result to the same memory.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
         return softmax(check_finite(logits, self._precision) / np.float32(self._temperature))
 
     def release_memory(self) -> None:
-        """Let go of the memory for a patch's features, several times that of the weights."""
+        """Release the memory for a patch's features, which is several times that of the weights."""
         if self._request is not None:
             self._request = None
             self._compiled.release_memory()
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the softmax over the first axis, in place."""
+    """Replace logits (C, ...) by their softmax over the first axis, in place, and return them."""
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)

@@ -1,4 +1,4 @@
-"""The next member is brought to life while one computes: a GPU need not wait for the disk."""
+"""Load the next member while the current one computes, so that a GPU does not wait for the disk."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,15 +11,15 @@ Load = Callable[[Bundle, int], nn.Module]
 
 
 class Prefetch:
-    """Loads members, each on another thread while the one before it is at work.
+    """Loads members; the next one is loaded on another thread while the current one computes.
 
-    Two members are alive at a time, so this is for processors with memory of their own. Whatever
-    `load` raises is raised where its member is asked for.
+    Two members are in memory at a time, so this is meant for GPUs, which have memory of their own. An
+    exception that `load` raises in advance is raised when that member is requested.
 
     Parameters
     ----------
     load
-        Brings a member of a bundle to life.
+        Loads a member, given the bundle and the index of the member.
     """
 
     def __init__(self, load: Load) -> None:
@@ -28,13 +28,13 @@ class Prefetch:
         self._next: tuple[str, int, Future[nn.Module]] | None = None
 
     def __call__(self, bundle: Bundle, index: int) -> nn.Module:
-        """Return member `index` and begin with the one after it."""
+        """Return member `index` of a bundle and start loading the one after it."""
         expected, self._next = self._next, None
         if expected is not None and expected[:2] == (bundle.sha256, index):
             network = expected[2].result()
         else:
             network = self._load(bundle, index)
         if index + 1 < len(bundle.manifest.members):
-            coming = self._thread.submit(self._load, bundle, index + 1)
-            self._next = (bundle.sha256, index + 1, coming)
+            future = self._thread.submit(self._load, bundle, index + 1)
+            self._next = (bundle.sha256, index + 1, future)
         return network

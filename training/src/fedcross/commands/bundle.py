@@ -52,7 +52,7 @@ def pack(
     zip_path: Annotated[Path, typer.Argument(metavar="ZIP", help="File to write.")],
 ) -> None:
     """Pack a bundle folder into one .zip file."""
-    from fedcross.model.bundle import pack_bundle
+    from fedcross.model.bundle_zip import pack_bundle
 
     pack_bundle(bundle, zip_path)
     typer.echo(f"Packed: {zip_path}")

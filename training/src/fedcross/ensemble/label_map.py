@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.volumes.grid import reordered
-from fedcross.volumes.prepare import Prepared, on_oriented
+from fedcross.volumes.grid import reorder_view
+from fedcross.volumes.prepare import Prepared, resample_slabs
 from fedcross.volumes.slab import Slab
 
 
@@ -41,8 +41,8 @@ def label_map_of_slabs(
         uint8 (z, y, x) on the input's own grid. Of equally probable classes the lowest.
     """
     labels = np.zeros(prepared.source.shape, dtype=np.uint8)
-    oriented = reordered(labels, prepared.source, prepared.oriented)
-    for part, probabilities in on_oriented(slabs, prepared):
+    oriented = reorder_view(labels, prepared.source, prepared.oriented)
+    for part, probabilities in resample_slabs(slabs, prepared):
         best, winner = probabilities[0], oriented[part]
         for label in range(1, len(probabilities)):
             winner[probabilities[label] > best] = label

@@ -12,7 +12,7 @@ from fedcross.contract.measures import Measure
 from fedcross.ensemble import slab_statistics
 from fedcross.ensemble.label_map import label_map_of_slabs
 from fedcross.ensemble.localiser.cells import Cells
-from fedcross.ensemble.localiser.look import confined
+from fedcross.ensemble.localiser.first_pass import clear_outside
 from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.slab_statistics import SlabStatistics
 from fedcross.model.manifest import Manifest
@@ -107,7 +107,7 @@ class MembersRun:
 
         Raises
         ------
-        MissedError
+        StructureMissedError
             If a member finds a structure where the surroundings end.
         """
         gathered = SlabStatistics.nbytes(self.shape, self._measures)
@@ -120,7 +120,7 @@ class MembersRun:
             for index in range(self.members):
                 slabs = self._probabilities(index, starts, progress)
                 if surroundings is not None:
-                    slabs = confined(slabs, surroundings)
+                    slabs = clear_outside(slabs, surroundings)
                 slabs = _update(statistics, slabs)
                 labels = label_map_of_slabs(slabs, self._prepared, inside)
                 # Written, not mapped into memory: a full disk is then an error and not a crash.

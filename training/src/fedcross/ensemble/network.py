@@ -55,10 +55,12 @@ def blend(
         float32 (C, D, H, W).
     """
     # Other back-ends run an ensemble without PyTorch, which takes a second to import.
-    from fedcross.backends.torch_backend import predictor_on
+    from fedcross.backends.torch_backend import predictor_class
 
     return blend_patches(
-        predictor_on(device)(network, device=device, precision=precision, temperature=temperature),
+        predictor_class(device)(
+            network, device=device, precision=precision, temperature=temperature
+        ),
         np.asarray(volume, dtype=np.float32),
         patch=patch_size[::-1],
         overlap=overlap,

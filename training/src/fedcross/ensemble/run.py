@@ -19,11 +19,15 @@ from collections.abc import Callable, Collection
 from typing import IO
 
 from fedcross.contract.measures import Measure
-from fedcross.ensemble.localiser.look import MissedError, look, plan_look
-from fedcross.ensemble.localiser.selection import carrying
+from fedcross.ensemble.localiser.first_pass import (
+    StructureMissedError,
+    find_surroundings,
+    plan_first_pass,
+)
+from fedcross.ensemble.localiser.selection import select_patches
 from fedcross.ensemble.members import EnsembleOutcome, MembersRun
 from fedcross.model.manifest import Manifest
-from fedcross.patches.placement import touching
+from fedcross.patches.placement import select_touching
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.reporting import Reporter
 from fedcross.volumes.prepare import Prepared
@@ -62,7 +66,7 @@ def run_ensemble(
         outside it the members' label maps are background.
     localise
         Whether to compute only the patches near the structures that the first member finds, see
-        `fedcross.ensemble.localiser.look`. Without effect with a region.
+        `fedcross.ensemble.localiser.first_pass`. Without effect with a region.
     reporter
         Receives the progress, patch by patch.
 
@@ -74,7 +78,7 @@ def run_ensemble(
     run = MembersRun(manifest, load_member, prepared, open_spool, measures, reporter)
     if region is not None:
         # One voxel more on each side: interpolation to the input's own grid reads neighbours.
-        needed = touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))
+        needed = select_touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))
         return run.run(needed, inside=region.mask(prepared.source))
     return _localised(run, load_member, prepared, reporter) if localise else run.run(run.grid)
 
@@ -91,11 +95,11 @@ def _localised(
     """
     members, classes = run.members, run.shape[0]
     full, spacing_mm = len(run.grid), prepared.grid.spacing_mm
-    looks = plan_look(run.shape[1:], run.patch, spacing_mm, full, members)
+    looks = plan_first_pass(run.shape[1:], run.patch, spacing_mm, full, members)
     reason = "The volume has too few patches for a first look."
     if looks:
         run.first = load_member(0)
-        surroundings = look(
+        surroundings = find_surroundings(
             run.first,
             prepared.array,
             patch=run.patch,
@@ -106,12 +110,12 @@ def _localised(
         )
         reason = "The first model misses a structure."
         if surroundings is not None:
-            kept = carrying(run.grid, run.patch, surroundings)
+            kept = select_patches(run.grid, run.patch, surroundings)
             reason = "The structures reach too far to save anything."
             if len(looks) + members * len(kept) < members * full:
                 try:
                     return run.run(kept, surroundings=surroundings)
-                except MissedError as error:
+                except StructureMissedError as error:
                     reason = str(error)
     # Not in the except clause: the exception's frames hold statistics and a member.
     reporter.log(f"{reason} All models compute the whole volume.")

@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from fedcross.backends.choice import Backend
+from fedcross.backends.factory import Backend
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.ensemble.label_map import label_map_of_slabs
@@ -19,7 +19,7 @@ from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.prepare import Prepared, map_on_source, prepare
+from fedcross.volumes.prepare import Prepared, prepare, resample_map_to_source
 from fedcross.volumes.region import Region
 from fedcross.volumes.structure import Structure
 
@@ -84,7 +84,7 @@ class Result:
         """Return a structure's mean probability over the members, float32, 0 outside the region."""
         one = slice(structure.label, structure.label + 1)
         return _confine(
-            map_on_source(self.outcome.statistics.mean(one), self.prepared), self.inside
+            resample_map_to_source(self.outcome.statistics.mean(one), self.prepared), self.inside
         )
 
 
@@ -164,7 +164,7 @@ def _uncertainty(
     prepared: Prepared,
     inside: NDArray[np.bool_] | None,
 ) -> NDArray[np.float32]:
-    return _confine(map_on_source(outcome.statistics.measure(measure), prepared), inside)
+    return _confine(resample_map_to_source(outcome.statistics.measure(measure), prepared), inside)
 
 
 def _confine(values: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from fedcross.errors import ConfigError, DataError
-from fedcross.volumes.volume_io import MAX_SHEAR, check_volume, read_volume
+from fedcross.volumes.checks import MAX_SHEAR, check_volume
+from fedcross.volumes.read import read_volume
 
 ImageInput: TypeAlias = str | os.PathLike[str] | sitk.Image | NDArray[Any]
 NAME = "image"

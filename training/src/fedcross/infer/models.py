@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from fedcross.backends.choice import Backend, choose_backend
+from fedcross.backends.factory import Backend, choose_backend
 from fedcross.contract.request import RequestOptions
 from fedcross.model.bundle import Bundle, open_bundle
 

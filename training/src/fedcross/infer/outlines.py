@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedcross.contract.files import intersection_segment, member_segment, union_segment
 from fedcross.uncertainty.agreement import LabelMap
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.segmentation_io import Segment, write_layers
+from fedcross.volumes.segmentation import Segment, write_layers
 from fedcross.volumes.structure import Structure
 
 

@@ -25,8 +25,8 @@ from fedcross.infer.summary import Summary
 from fedcross.infer.write import describe_maps, write_result
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
+from fedcross.volumes.read import read_volume
 from fedcross.volumes.region import Region
-from fedcross.volumes.volume_io import read_volume
 
 _Outcome = TypeVar("_Outcome")
 
@@ -38,7 +38,7 @@ class Job:
     Attributes
     ----------
     read : callable
-        Returns the volume as `fedcross.volumes.volume_io.read_volume` does.
+        Returns the volume as `fedcross.volumes.read.read_volume` does.
     bundle : Path
         Folder or ``.zip``.
     options : RequestOptions

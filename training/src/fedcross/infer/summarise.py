@@ -18,7 +18,7 @@ from fedcross.infer.summary import (
     UncertaintyMap,
 )
 from fedcross.runtime.versions import package_versions
-from fedcross.uncertainty.agreement import MM3_PER_ML, agreement
+from fedcross.uncertainty.agreement import MM3_PER_ML, compare_members
 from fedcross.uncertainty.hotspots import find_hotspots
 
 HOT_SPOT_FRACTION = 0.5
@@ -102,5 +102,5 @@ def _structures(result: Result) -> tuple[StructureSummary, ...]:
             coefficient_of_variation=each.coefficient_of_variation,
             mean_pairwise_dice=each.mean_pairwise_dice,
         )
-        for each in agreement(result.member_labels, labels, voxel_mm3)
+        for each in compare_members(result.member_labels, labels, voxel_mm3)
     )

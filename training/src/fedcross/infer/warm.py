@@ -14,7 +14,7 @@ from fedcross.contract.request import Precision, RequestOptions
 from fedcross.patches.predictor import PatchPredictor
 
 if TYPE_CHECKING:
-    from fedcross.backends.choice import Backend
+    from fedcross.backends.factory import Backend
     from fedcross.model.bundle import Bundle
 
 MAX_KEPT_BYTES = 384 * 1024**2
@@ -71,7 +71,7 @@ class WarmModels(AbstractContextManager["WarmModels"]):
         self._opened.close()
 
     def _backend_for(self, options: RequestOptions) -> "_KeepingBackend":
-        from fedcross.backends.choice import choose_backend
+        from fedcross.backends.factory import choose_backend
 
         names = (options.backend, options.device, options.precision)
         if self._backend is None or self._backend[0] != names:

@@ -22,8 +22,8 @@ from fedcross.infer.outlines import write_outlines
 from fedcross.infer.summary import UncertaintyMap
 from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.distance import distance_map
-from fedcross.volumes.segmentation_io import write_segmentation
-from fedcross.volumes.volume_io import write_volume
+from fedcross.volumes.segmentation import write_segmentation
+from fedcross.volumes.write import write_volume
 
 Maps = dict[Measure, UncertaintyMap]
 

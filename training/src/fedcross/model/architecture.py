@@ -1,6 +1,6 @@
-"""The allow-list of networks a bundle may name, each with typed, bounded arguments.
+"""The networks that a bundle may contain, each with typed and bounded arguments (an allow-list).
 
-Nothing here imports torch: a manifest can be read where no network can be built.
+This module does not import torch, so that a manifest can be read without it.
 """
 
 import math
@@ -23,15 +23,15 @@ class _Architecture(BaseModel):
     @property
     @abstractmethod
     def reduction(self) -> tuple[int, int, int]:
-        """How many times smaller the lowest level is than the patch, along (x, y, z)."""
+        """Factor by which the lowest level is smaller than the patch, along (x, y, z)."""
 
     @property
     def divisor(self) -> int:
-        """Every side of a patch must be a multiple of this."""
-        return max(self.reduction)  # powers of two: the largest is a multiple of the others
+        """Number of which every side of a patch must be a multiple."""
+        return max(self.reduction)  # all are powers of two, so it is a multiple of the others
 
     def lowest_voxels(self, patch_size: tuple[int, int, int]) -> int:
-        """How many voxels of a patch are left at the lowest level."""
+        """Return the number of voxels at the lowest level for a patch of size (x, y, z)."""
         return math.prod(
             side // factor for side, factor in zip(patch_size, self.reduction, strict=True)
         )
@@ -46,18 +46,18 @@ class UNetArchitecture(_Architecture):
     )
     norm: Norm = Field(
         default="instance",
-        description="Normalisation after every convolution. The authors' is batch, whose statistics "
-        "are of the hospital visited last.",
+        description="Normalisation after every convolution. The authors use batch normalisation, whose "
+        "statistics are those of the hospital visited last.",
     )
 
     @property
     def reduction(self) -> tuple[int, int, int]:
-        """Halved four times along every axis."""
+        """16 along every axis: four levels halve the patch."""
         return (16, 16, 16)
 
 
 class SegResNetArchitecture(_Architecture):
-    """MONAI's SegResNet (Myronenko, BrainLes 2018), without its auto-encoder branch."""
+    """MONAI's SegResNet (Myronenko, BrainLes 2018) without the auto-encoder branch."""
 
     name: Literal["segresnet"] = "segresnet"
     init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = 8
@@ -69,7 +69,7 @@ class SegResNetArchitecture(_Architecture):
 
     @property
     def reduction(self) -> tuple[int, int, int]:
-        """Halved along every axis at each level but the first."""
+        """2 to the power of the number of levels below the first, along every axis."""
         factor: int = 2 ** (len(self.blocks_down) - 1)
         return (factor, factor, factor)
 
@@ -87,7 +87,7 @@ class DynUNetArchitecture(_Architecture):
     norm: Norm = "instance"
 
     @model_validator(mode="after")
-    def _one_stride_a_level(self) -> "DynUNetArchitecture":
+    def _check_strides(self) -> "DynUNetArchitecture":
         if len(self.strides) != len(self.filters):
             raise ValueError(
                 f"strides must have one entry per level, got {len(self.strides)} for "
@@ -99,7 +99,7 @@ class DynUNetArchitecture(_Architecture):
 
     @property
     def reduction(self) -> tuple[int, int, int]:
-        """The product of the strides along each axis."""
+        """Product of the strides of all levels along each axis."""
         x, y, z = (math.prod(axis) for axis in zip(*self.strides, strict=True))
         return (x, y, z)
 

@@ -1,4 +1,4 @@
-"""A folder as one zip, and back, safely: a zip comes from a stranger."""
+"""Pack a folder into a zip, and unpack a zip from an unknown source safely."""
 
 import stat
 import struct
@@ -12,11 +12,11 @@ from fedcross.runtime.atomic import atomic_path, make_folder
 
 MAX_ENTRIES = 1000
 MAX_TOTAL_BYTES = 20 * 1024**3
-MAX_RATIO = 200  # zeros compress about a thousandfold, weights hardly at all
+MAX_RATIO = 200  # largest ratio of unpacked to packed bytes; weights hardly compress
 CHUNK = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-# What `zipfile` and `zlib` raise on damaged input, the standard library's own oversights included.
+# All exceptions that `zipfile` and `zlib` raise for damaged input, documented or not.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -29,23 +29,23 @@ _DAMAGE = (
 
 
 def pack_parts(folder: Path, parts: Iterable[str], zip_path: Path, name: str) -> None:
-    """Write some parts of `folder` into a zip, in order and without dates or links.
+    """Write some parts of a folder into a zip, sorted by name, without dates and without links.
 
     Parameters
     ----------
     folder
-        Whose files to pack.
+        Folder whose files are packed.
     parts
-        Names of files and folders in it; absent ones are left out.
+        Names of files and folders in `folder`; missing ones are skipped.
     zip_path
-        The zip to make.
+        Zip file to write; an existing one is replaced.
     name
-        The folder's name inside the zip: MONAI's specification asks for one.
+        Name of the folder inside the zip; MONAI's specification requires one.
 
     Raises
     ------
     OutputError
-        If the zip cannot be written; no partial zip is left.
+        If the zip cannot be written. No partial zip is left.
     """
     make_folder(zip_path.parent)
     with (
@@ -53,8 +53,8 @@ def pack_parts(folder: Path, parts: Iterable[str], zip_path: Path, name: str) ->
         zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for path in _files(folder / part for part in parts):
-            inside = PurePosixPath(name, path.relative_to(folder).as_posix())
-            entry = zipfile.ZipInfo(str(inside), _EPOCH)
+            entry_name = PurePosixPath(name, path.relative_to(folder).as_posix())
+            entry = zipfile.ZipInfo(str(entry_name), _EPOCH)
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
@@ -63,21 +63,29 @@ def pack_parts(folder: Path, parts: Iterable[str], zip_path: Path, name: str) ->
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    every = (p for path in paths for p in (path, *path.rglob("*")))
-    return sorted(path for path in every if path.is_file() and not path.is_symlink())
+    found = (p for path in paths for p in (path, *path.rglob("*")))
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def unpack_archive(zip_path: Path, folder: Path) -> None:
-    """Unpack a zip into an empty folder after checking every entry.
+    """Check every entry of a zip and unpack it into an empty folder.
 
-    Refused: names that climb out of the folder or are absolute, links and devices, two entries of
-    one name, encrypted entries and compressions other than deflate, more than `MAX_ENTRIES` entries
-    or `MAX_TOTAL_BYTES` bytes, and what expands more than `MAX_RATIO` times, by entry and in all.
+    These are refused: absolute names and names that lead out of the folder; links and devices; two
+    entries with the same name (ignoring case); encrypted entries; other compressions than deflate;
+    more than `MAX_ENTRIES` entries; more than `MAX_TOTAL_BYTES` unpacked bytes; and an entry or a zip
+    that expands more than `MAX_RATIO` times.
+
+    Parameters
+    ----------
+    zip_path
+        Zip file.
+    folder
+        Empty folder. After an error it may contain some files; the caller removes it.
 
     Raises
     ------
     BundleError
-        If the file is no zip or one of these holds. The caller removes `folder`.
+        If the file is no valid zip or is refused.
     """
     try:
         with zipfile.ZipFile(zip_path) as archive:
@@ -101,7 +109,7 @@ def _check_sizes(entries: list[zipfile.ZipInfo], zip_path: Path) -> None:
     total = sum(entry.file_size for entry in entries)
     if total > MAX_TOTAL_BYTES:
         raise BundleError(f"{zip_path.name} would unpack to {total} bytes, which is too much.")
-    # Entries that share their compressed bytes look harmless one by one.
+    # The ratio of the whole zip reveals entries that share their compressed bytes.
     if total > max(MAX_RATIO * zip_path.stat().st_size, CHUNK):
         raise BundleError(f"{zip_path.name} would unpack to {total} bytes, beyond reason.")
     for entry in entries:
@@ -136,7 +144,7 @@ def _check_names(entries: list[zipfile.ZipInfo], archive_name: str) -> None:
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    """Write one entry, counting its bytes: a header may lie about them."""
+    """Write one entry, and check that it is not larger than its header declares."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with archive.open(entry) as source, path.open("xb") as target:

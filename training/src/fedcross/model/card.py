@@ -1,4 +1,4 @@
-"""The parts of a bundle that are for people: the model card and the licence."""
+"""The model card and the licence text of a bundle."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,9 @@ says otherwise here. The licence's text: https://www.apache.org/licenses/LICENSE
 """
 
 
-def model_card(manifest: Manifest) -> str:
-    """Return ``docs/README.md``: what the bundle does, where it comes from, what it must not do."""
+def render_model_card(manifest: Manifest) -> str:
+    """Return the model card ``docs/README.md``: structures, input, members, limits, provenance."""
     steps, provenance = manifest.preprocessing, manifest.provenance
-    rows = [
-        f"| {s.label} | {s.name} | {s.type.scheme} {s.type.value} ({s.type.meaning}) |"
-        for s in manifest.structures
-    ]
-    members = [
-        f"| {index} | {member.last_site or 'not recorded'} | {member.rounds} |"
-        for index, member in enumerate(manifest.members)
-    ]
     figures = [f"| {name} | {value:.4f} |" for name, value in provenance.validation.items()]
     return "\n".join(
         [
@@ -32,9 +24,7 @@ def model_card(manifest: Manifest) -> str:
             "sites without averaging (FedCross, Xu et al., MIDL 2023, arXiv 2204.02450). Their "
             "mean is the segmentation; their spread shows where not to trust it.",
             "",
-            "| label | structure | code |",
-            "|---|---|---|",
-            *rows,
+            *_structure_table(manifest),
             "",
             "## Input",
             "",
@@ -44,9 +34,7 @@ def model_card(manifest: Manifest) -> str:
             "",
             "## Members",
             "",
-            "| member | last site | rounds |",
-            "|---|---|---|",
-            *members,
+            *_member_table(manifest),
             "",
             *_section("Validation", ["| figure | value |", "|---|---|", *figures], bool(figures)),
             "## Limits",
@@ -62,6 +50,22 @@ def model_card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _structure_table(manifest: Manifest) -> list[str]:
+    rows = [
+        f"| {s.label} | {s.name} | {s.type.scheme} {s.type.value} ({s.type.meaning}) |"
+        for s in manifest.structures
+    ]
+    return ["| label | structure | code |", "|---|---|---|", *rows]
+
+
+def _member_table(manifest: Manifest) -> list[str]:
+    rows = [
+        f"| {index} | {member.last_site or 'not recorded'} | {member.rounds} |"
+        for index, member in enumerate(manifest.members)
+    ]
+    return ["| member | last site | rounds |", "|---|---|---|", *rows]
 
 
 def _times(triple: tuple[float, ...]) -> str:

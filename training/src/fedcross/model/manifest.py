@@ -1,7 +1,7 @@
-"""What a bundle says about itself: the "fedcross" section of ``configs/metadata.json``.
+"""The manifest of a bundle: the "fedcross" section of ``configs/metadata.json``.
 
-Strict on purpose: unknown keys, out-of-range numbers and unknown networks are refused. Nothing here
-imports torch. Triples are (x, y, z).
+Unknown keys, numbers out of range and unknown networks are refused. This module does not import torch.
+Triples are (x, y, z).
 """
 
 from typing import Annotated, Literal, Self
@@ -10,14 +10,14 @@ from pydantic import Field, field_validator, model_validator
 
 from fedcross.model.architecture import Architecture
 from fedcross.volumes.preprocessing import Preprocessing
-from fedcross.volumes.structure import Name, Strict, Structure, slug
+from fedcross.volumes.structure import Name, StrictModel, Structure, slug
 
 Text = Annotated[str, Field(max_length=4000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Member(Strict):
-    """One trained model of the ensemble."""
+class Member(StrictModel):
+    """One trained model of the ensemble: its file, hash, last site and number of rounds."""
 
     file: Annotated[str, Field(pattern=r"^models/member_[0-9]{1,3}\.safetensors$")]
     sha256: Sha256
@@ -25,14 +25,14 @@ class Member(Strict):
     rounds: Annotated[int, Field(ge=0)] = 0
 
 
-class Calibration(Strict):
-    """A post-hoc temperature that divides the logits; 1 changes nothing."""
+class Calibration(StrictModel):
+    """Temperature by which the logits are divided before the softmax; 1 means no calibration."""
 
     temperature: Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)] = 1.0
 
 
-class Provenance(Strict):
-    """Where a bundle comes from; no paths and no names of people."""
+class Provenance(StrictModel):
+    """Origin of a bundle: date, source, package versions, validation; no paths or personal names."""
 
     created: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     source: Text = ""
@@ -45,8 +45,32 @@ class Provenance(Strict):
     ] = Field(default_factory=dict)
 
 
-class Manifest(Strict):
-    """Everything needed to run an ensemble, but the weights."""
+class Manifest(StrictModel):
+    """Everything needed to run an ensemble except the weights.
+
+    Attributes
+    ----------
+    format_version : int
+        Version of this schema.
+    name, description : str
+        Name and description for users.
+    architecture : Architecture
+        Network of all members.
+    preprocessing : Preprocessing
+        Spacing, patch size and overlap.
+    structures : tuple of Structure
+        Segmented structures, with labels 1, 2, 3 ... in order.
+    members : tuple of Member
+        The K members.
+    sites : tuple of str
+        Names of the training sites; empty if not recorded.
+    schedule : tuple of tuple of int, optional
+        One row for each round: the index in `sites` at which each member was trained.
+    calibration : Calibration
+        Temperature.
+    provenance : Provenance
+        Origin of the bundle.
+    """
 
     format_version: Literal[1] = 1
     name: Name
@@ -62,18 +86,18 @@ class Manifest(Strict):
 
     @property
     def slug(self) -> str:
-        """The name as it may stand in a file's name."""
+        """The name for files; see `fedcross.volumes.structure.slug`."""
         return slug(self.name) or "bundle"
 
     @field_validator("members")
     @classmethod
-    def _files_differ(cls, members: tuple[Member, ...]) -> tuple[Member, ...]:
+    def _check_files(cls, members: tuple[Member, ...]) -> tuple[Member, ...]:
         if len({member.file for member in members}) != len(members):
             raise ValueError("two members name the same file")
         return members
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def _check_consistency(self) -> Self:
         labels = [structure.label for structure in self.structures]
         if labels != list(range(1, len(labels) + 1)):
             raise ValueError(f"structures must have labels 1, 2, 3 ... in order, got {labels}")

@@ -1,29 +1,29 @@
-"""How a network lies in memory: channels last, unless that is slower or less exact."""
+"""Choose the memory format of a network: channels last, unless that is slower or less exact."""
 
 import torch
 from torch import nn
 
 
-def memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """Return the order in which the tensors of a network of 3D convolutions are best stored.
+def choose_memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Return the best memory format for the weights of a network of 3D convolutions.
 
-    Convolutions are faster with channels last. On a CPU two kinds of normalisation are not made for it:
-    group normalisation takes the variance as a difference of large sums there, which is wrong in the
-    first digit where a patch is almost constant; and instance normalisation reorders all voxels and
-    leaves them so, which costs more than it gains but in training.
+    Convolutions are faster with channels last. On a CPU two kinds of normalisation are exceptions.
+    Group normalisation with channels last computes the variance as a difference of large sums, which is
+    wrong in the first digit for an almost constant patch. Instance normalisation converts its input to
+    channels first and returns it so; this costs more than channels last saves, except in training.
 
     Parameters
     ----------
     network
-        In the mode in which it will be used.
+        The network, in the mode (training or evaluation) in which it will be used.
     device
-        Where it will run.
+        Device on which it will run.
 
     Returns
     -------
     torch.memory_format
-        For the network's weights: an image of one channel lies in both orders at once, and what a
-        convolution makes of it lies as its weights do.
+        Format for the network's weights. Images need no conversion: an image of one channel has both
+        formats at once, and the output of a convolution has the format of its weights.
     """
     if device.type == "cpu":
         unfit = (nn.GroupNorm,) if network.training else (nn.GroupNorm, nn.InstanceNorm3d)

@@ -1,4 +1,4 @@
-"""Read and check what a bundle says about itself. Nothing here imports torch."""
+"""Read and check the manifest of a bundle. This module does not import torch."""
 
 import json
 import stat
@@ -17,12 +17,20 @@ MAX_METADATA_BYTES = 4_000_000
 
 
 def read_manifest(folder: Path, name: str) -> Manifest:
-    """Read a bundle folder's manifest; `name` is what messages call the bundle.
+    """Read and check the manifest of a bundle folder.
+
+    Parameters
+    ----------
+    folder
+        The bundle folder.
+    name
+        Name of the bundle in messages.
 
     Raises
     ------
     BundleError
-        If there is none, it is larger than 4 MB, no JSON, or not one this version understands.
+        If ``metadata.json`` is missing, larger than 4 MB, no JSON, has no manifest, or the manifest is
+        invalid or of another version.
     """
     path = folder / METADATA
     try:
@@ -44,13 +52,24 @@ def read_manifest(folder: Path, name: str) -> Manifest:
     return check_manifest(content[SECTION])
 
 
+def find_bundle(unpacked: Path) -> Path:
+    """Return the bundle folder in an unpacked zip: the zip's root, or the only bundle folder in it."""
+    inner = [folder for folder in sorted(unpacked.iterdir()) if (folder / METADATA).is_file()]
+    return inner[0] if len(inner) == 1 and not (unpacked / METADATA).is_file() else unpacked
+
+
 def check_manifest(fields: Mapping[str, Any]) -> Manifest:
-    """Make a manifest of plain values, strictly.
+    """Return the manifest with the given fields, after strict validation.
+
+    Parameters
+    ----------
+    fields
+        JSON values by the names of `Manifest`'s fields.
 
     Raises
     ------
     BundleError
-        At the first field that is wrong; one line that names it and the value received.
+        If a field is invalid. The message is one line with the first such field and its value.
     """
     try:
         return Manifest.model_validate_json(json.dumps(fields))
@@ -59,11 +78,11 @@ def check_manifest(fields: Mapping[str, Any]) -> Manifest:
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         given = repr(first["input"])
         shown = f", got {given}" if len(given) < 80 else ""
-        told = _one_line(f"{where}: {first['msg'].removeprefix('Value error, ')}")
-        raise BundleError(f"The bundle's metadata is not valid: {told}{shown}.") from error
+        reason = _sanitise(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+        raise BundleError(f"The bundle's metadata is not valid: {reason}{shown}.") from error
 
 
-def _one_line(text: str, length: int = 300) -> str:
-    """Return what may quote a stranger's text as one printable line of bounded length."""
+def _sanitise(text: str, length: int = 300) -> str:
+    """Return text from an unknown source as one printable line of limited length."""
     line = "".join(sign if sign.isprintable() else "?" for sign in text)
     return line if len(line) <= length else f"{line[:length]}..."

@@ -1,12 +1,37 @@
-"""The parts of a bundle that MONAI's own tools read: never read by FedCross."""
+"""The configuration files of a bundle that MONAI's tools read."""
 
 from typing import Any
 
 from fedcross.model.manifest import Manifest
+from fedcross.volumes.preprocessing import Preprocessing
+
+_DATA_LOADER = {
+    "_target_": "DataLoader",
+    "dataset": "@dataset",
+    "batch_size": 1,
+    "shuffle": False,
+    "num_workers": 0,
+}
+_HANDLERS = [
+    {
+        "_target_": "CheckpointLoader",
+        "load_path": "$@bundle_root + '/models/model.pt'",
+        "load_dict": {"model": "@network"},
+    }
+]
+_EVALUATOR = {
+    "_target_": "SupervisedEvaluator",
+    "device": "@device",
+    "val_data_loader": "@dataloader",
+    "network": "@network",
+    "inferer": "@inferer",
+    "postprocessing": "@postprocessing",
+    "val_handlers": "@handlers",
+}
 
 
-def metadata(manifest: Manifest) -> dict[str, Any]:
-    """Return ``metadata.json``: the fields MONAI asks for, and ours under "fedcross"."""
+def build_metadata(manifest: Manifest) -> dict[str, Any]:
+    """Return the content of ``metadata.json``: MONAI's fields, and the manifest under "fedcross"."""
     classes = {"0": "background"} | {str(s.label): s.name for s in manifest.structures}
     packages = manifest.provenance.packages
     patch = list(manifest.preprocessing.patch_size[::-1])
@@ -44,14 +69,13 @@ def metadata(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def inference_config(manifest: Manifest) -> dict[str, Any]:
-    """Return ``inference.json`` for MONAI's runner: every member, averaged.
+def build_inference_config(manifest: Manifest) -> dict[str, Any]:
+    """Return the content of ``inference.json`` for MONAI's runner, which FedCross never reads.
 
-    It writes the ensemble's probabilities of each image in ``dataset_dir`` to ``output_dir``. MONAI
-    works in RAS where FedCross works in LPS, so its axis codes are flipped accordingly.
+    The runner writes the mean probabilities of the members for each image in ``dataset_dir`` to
+    ``output_dir``. The axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
     """
     steps = manifest.preprocessing
-    keys = {"keys": "image"}
     return {
         "imports": ["$import glob"],
         "bundle_root": ".",
@@ -64,65 +88,55 @@ def inference_config(manifest: Manifest) -> dict[str, Any]:
             "members": len(manifest.members),
         },
         "network": "$@network_def.to(@device)",
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", **keys},
-                {"_target_": "EnsureChannelFirstd", **keys},
-                {"_target_": "NormalizeIntensityd", **keys},
-                {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
-                {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
-                # FedCross arrays are (z, y, x).
-                {"_target_": "Transposed", **keys, "indices": [0, 3, 2, 1]},
-                {"_target_": "EnsureTyped", **keys, "device": "@device"},
-            ],
-        },
+        "preprocessing": _preprocessing(steps),
         "dataset": {
             "_target_": "Dataset",
             "data": "$[{'image': i} for i in sorted(glob.glob(@dataset_dir + '/*.nii.gz'))]",
             "transform": "@preprocessing",
         },
-        "dataloader": {
-            "_target_": "DataLoader",
-            "dataset": "@dataset",
-            "batch_size": 1,
-            "shuffle": False,
-            "num_workers": 0,
-        },
+        "dataloader": _DATA_LOADER,
         "inferer": {
             "_target_": "SlidingWindowInferer",
             "roi_size": list(steps.patch_size[::-1]),
             "overlap": steps.overlap,
             "mode": "gaussian",
         },
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "Transposed", "keys": "pred", "indices": [0, 3, 2, 1]},
-                {
-                    "_target_": "SaveImaged",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "output_postfix": "probabilities",
-                    "resample": False,
-                },
-            ],
-        },
-        "handlers": [
-            {
-                "_target_": "CheckpointLoader",
-                "load_path": "$@bundle_root + '/models/model.pt'",
-                "load_dict": {"model": "@network"},
-            }
-        ],
-        "evaluator": {
-            "_target_": "SupervisedEvaluator",
-            "device": "@device",
-            "val_data_loader": "@dataloader",
-            "network": "@network",
-            "inferer": "@inferer",
-            "postprocessing": "@postprocessing",
-            "val_handlers": "@handlers",
-        },
+        "postprocessing": _postprocessing(),
+        "handlers": _HANDLERS,
+        "evaluator": _EVALUATOR,
         "run": ["$@evaluator.run()"],
+    }
+
+
+def _preprocessing(steps: Preprocessing) -> dict[str, Any]:
+    """Return the transforms that compute what `fedcross.volumes.prepare.prepare` computes."""
+    keys = {"keys": "image"}
+    return {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "LoadImaged", **keys},
+            {"_target_": "EnsureChannelFirstd", **keys},
+            {"_target_": "NormalizeIntensityd", **keys},
+            {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
+            {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
+            # FedCross arrays are (z, y, x).
+            {"_target_": "Transposed", **keys, "indices": [0, 3, 2, 1]},
+            {"_target_": "EnsureTyped", **keys, "device": "@device"},
+        ],
+    }
+
+
+def _postprocessing() -> dict[str, Any]:
+    return {
+        "_target_": "Compose",
+        "transforms": [
+            {"_target_": "Transposed", "keys": "pred", "indices": [0, 3, 2, 1]},
+            {
+                "_target_": "SaveImaged",
+                "keys": "pred",
+                "output_dir": "@output_dir",
+                "output_postfix": "probabilities",
+                "resample": False,
+            },
+        ],
     }

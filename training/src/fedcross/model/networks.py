@@ -1,4 +1,4 @@
-"""Networks built from the allow-list, all from images to logits."""
+"""Build the networks of `fedcross.model.architecture`; each maps images to logits."""
 
 import math
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def build_network(architecture: Architecture) -> nn.Module:
     Parameters
     ----------
     architecture
-        One of the allow-list. Building under ``torch.device("meta")`` allocates nothing.
+        Name and arguments of the network. Under ``torch.device("meta")`` no memory is allocated.
 
     Returns
     -------
     torch.nn.Module
-        Float32 (N, in_channels, D, H, W) to logits (N, classes, D, H, W), D = z, H = y, W = x. The
-        sides must be multiples of ``architecture.divisor``.
+        Maps float32 (N, in_channels, D, H, W) to logits (N, classes, D, H, W); the axes D, H, W are
+        z, y, x. Their sides must be multiples of ``architecture.divisor``.
     """
     if isinstance(architecture, UNetArchitecture):
         return UNet(architecture)
@@ -41,10 +41,17 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw new weights as the authors do: Xavier normal kernels, zero biases, unit normalisation.
+    """Draw new weights, in place, in the same way as the reference implementation.
 
-    Transposed convolutions keep PyTorch's scheme (Kaiming uniform), as in the reference, but drawn
-    from `generator` as well: the same seed gives the same network.
+    Convolutions get Xavier normal kernels and zero biases, normalisations get weight 1 and bias 0.
+    Transposed convolutions get PyTorch's default (Kaiming uniform) kernels and zero biases.
+
+    Parameters
+    ----------
+    network
+        Network to initialise.
+    generator
+        Source of all random numbers: the same seed gives the same network.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
@@ -63,7 +70,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
 
 
 class UNet(nn.Module):
-    """The reference 3D U-Net; parameter names are those of DIAL-RPI/FedCross.
+    """The reference 3D U-Net, with the parameter names of DIAL-RPI/FedCross.
 
     Four encoding blocks (two 3x3x3 convolutions, then 2x2x2 max pooling), four decoding blocks (two
     convolutions, then a 2x2x2 transposed convolution) and a last pair of convolutions, with skip
@@ -100,10 +107,17 @@ class UNet(nn.Module):
 
 
 class EnsembleNetwork(nn.Module):
-    """K members as one network: images to the mean of their softmax probabilities.
+    """K members as one network, which maps images to the mean of their softmax probabilities.
 
-    This is what a bundle's ``configs/inference.json`` names for MONAI's own runner; FedCross itself
-    runs the members one after another.
+    MONAI's runner uses it, through a bundle's ``configs/inference.json``. FedCross itself runs the
+    members one after another.
+
+    Parameters
+    ----------
+    architecture
+        Network of every member, also as a dictionary of JSON values.
+    members
+        K.
     """
 
     def __init__(self, architecture: dict[str, Any] | Architecture, members: int) -> None:
@@ -163,12 +177,12 @@ def _normalisation(norm: Norm, channels: int) -> nn.Module:
 
 
 def _groups(channels: int) -> int:
-    """Return the largest number of groups up to `GROUPS` that divides `channels`."""
+    """Return the largest number of groups, at most `GROUPS`, that divides `channels`."""
     return max(n for n in range(1, GROUPS + 1) if channels % n == 0)
 
 
 def _monai_normalisation(norm: Norm, channels: Sequence[int]) -> object:
-    """MONAI's name for a normalisation that serves every one of `channels`."""
+    """Return MONAI's argument for a normalisation that fits every number of channels given."""
     if norm == "group":
         return ("GROUP", {"num_groups": _groups(math.gcd(*channels))})
     return {"batch": "BATCH", "instance": ("INSTANCE", {"affine": True})}[norm]

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' implementation (DIAL-RPI/FedCross) as bundles."""
+"""Convert checkpoints of the authors' implementation (DIAL-RPI/FedCross) to bundles."""
 
 import datetime
 import pickle
@@ -30,33 +30,43 @@ def import_reference_checkpoint(
     patch_size: tuple[int, int, int] = (160, 160, 32),
     structure: str = "Prostate",
 ) -> Bundle:
-    """Turn a ``.pth.tar`` of the reference implementation into a bundle.
+    """Convert a ``.pth.tar`` file of the reference implementation to a bundle.
 
-    The file's members (``local_model_0_state_dict`` ...) keep their parameter names but for the
-    prefix ``module.`` that DataParallel adds. Width and classes are read off the tensors. The file
-    is loaded with ``weights_only=True``: no code in it runs.
+    The members are the entries ``local_model_0_state_dict``, ``local_model_1_state_dict`` ... Their
+    parameter names are kept, without the prefix ``module.`` that DataParallel adds. The number of
+    channels and classes follows from the tensors. The file is loaded with ``weights_only=True``, so
+    that no code in it is run.
 
     Parameters
     ----------
     checkpoint
-        The file.
+        Checkpoint file.
     out
-        Bundle folder to make.
-    spacing_mm, patch_size
-        (x, y, z), as the checkpoint was trained; the defaults are the reference configuration's.
+        Bundle folder to write.
+    spacing_mm
+        Voxel spacing in mm, (x, y, z), with which the checkpoint was trained. The default is that of
+        the reference configuration.
+    patch_size
+        Voxels of a patch, (x, y, z), with which the checkpoint was trained. The default is that of the
+        reference configuration.
     structure
-        Name of the segmented structure. Of a checkpoint with several classes the further ones are
-        called "<name> 2", "<name> 3" ...
+        Name of the segmented structure. If the checkpoint has more classes, the further structures are
+        named "<name> 2", "<name> 3" ...
+
+    Returns
+    -------
+    Bundle
+        The bundle written.
 
     Raises
     ------
     BundleError
-        If the file is not such a checkpoint.
+        If the file does not exist or is not such a checkpoint.
     OutputError
         If the bundle cannot be written.
     """
-    members = _members(_load(checkpoint), checkpoint.name)
-    architecture = _architecture(members[0], checkpoint.name)
+    members = _find_members(_load(checkpoint), checkpoint.name)
+    architecture = _infer_architecture(members[0], checkpoint.name)
     structures = [
         {
             "name": structure if label == 1 else f"{structure} {label}",
@@ -100,10 +110,10 @@ def _load(checkpoint: Path) -> dict[str, Any]:
 
 
 def _numpy_scalars() -> list[Any]:
-    """Return what a NumPy number among the tensors is made of: it runs no code of the file.
+    """Return the functions and classes that unpickle a NumPy number; they run no code of the file.
 
-    The authors' code keeps the best validation score as one. NumPy moved the function between its
-    versions 1 and 2, and a file may name either place.
+    The authors' checkpoints store the best validation score as a NumPy number. The module of the
+    function differs between NumPy 1 and 2, and a file may contain either name.
     """
     scalar = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
@@ -111,7 +121,7 @@ def _numpy_scalars() -> list[Any]:
     return [*((scalar, name) for name in names), np.dtype, *kinds]
 
 
-def _members(content: dict[str, Any], name: str) -> list[dict[str, Tensor]]:
+def _find_members(content: dict[str, Any], name: str) -> list[dict[str, Tensor]]:
     numbered = sorted(
         (int(match[1]), state)
         for key, state in content.items()
@@ -132,7 +142,7 @@ def _members(content: dict[str, Any], name: str) -> list[dict[str, Tensor]]:
     return members
 
 
-def _architecture(member: dict[str, Tensor], name: str) -> UNetArchitecture:
+def _infer_architecture(member: dict[str, Tensor], name: str) -> UNetArchitecture:
     last, first = member.get("outconv.weight"), member.get("enc1.conv.conv.0.weight")
     if last is None or first is None or last.ndim != 5 or first.ndim != 5:
         raise BundleError(f"{name} holds another network than the reference U-Net.")

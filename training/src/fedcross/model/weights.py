@@ -1,7 +1,7 @@
-"""A member's weights on disk: safetensors, checked against what its network needs before use.
+"""Write and read the weights of a member as safetensors, and check them against its network.
 
-The bytes are read once, so that what was hashed is what is loaded. Some networks (DynUNet) reach
-the same tensor by several names; it is stored once, by the first of them.
+A file is read once, so that the bytes that are hashed are the bytes that are loaded. Some networks
+(DynUNet) have several names for one tensor; it is stored once, under the first name.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from fedcross.model.networks import build_network
 
 MAX_HEADER_BYTES = 4_000_000
 _LENGTH_BYTES = 8
-_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all that the allowed networks hold
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}  # all dtypes of the allowed networks
 
 
 def expected_tensors(architecture: Architecture) -> dict[str, Tensor]:
-    """Return a network's tensors as names, shapes and dtypes, without memory.
+    """Return the state dict of a network on the "meta" device: names, shapes and dtypes, no data.
 
-    A tensor with several names is the same object under each.
+    A tensor with several names is the same object under each name.
     """
     with torch.device("meta"):
         return dict(build_network(architecture).state_dict(keep_vars=True))
@@ -36,22 +36,27 @@ def expected_tensors(architecture: Architecture) -> dict[str, Tensor]:
 def encode(
     tensors: Mapping[str, Tensor], architecture: Architecture, where: str = "member"
 ) -> bytes:
-    """Serialise a member's state for a bundle.
+    """Serialise the weights of a member as safetensors.
 
     Parameters
     ----------
     tensors
-        A state dict: every name of the network.
+        State dict with all names of the network.
     architecture
-        The network.
+        Architecture of the network.
     where
-        How messages call the member.
+        Name of the member in messages.
+
+    Returns
+    -------
+    bytes
+        Content of the safetensors file.
 
     Raises
     ------
     BundleError
-        If the tensors are not those of the architecture, hold NaN or infinity, or differ between
-        two names of one tensor.
+        If the tensors do not fit the architecture, contain NaN or infinity, or differ between two
+        names of one tensor.
     """
     expected = expected_tensors(architecture)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -64,27 +69,29 @@ def encode(
 
 
 def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read a member, trusting nothing: size, hash, header, names, shapes, dtypes, finite numbers.
+    """Read the weights of a member and check size, hash, header, names, shapes, dtypes and values.
+
+    The file is read only if it is not larger than the network needs. Tensors are created only if the
+    header declares exactly the tensors of the network.
 
     Parameters
     ----------
     path
-        The file. Only its name appears in messages.
+        Safetensors file. Only its name appears in messages.
     sha256
-        What the manifest says of it.
+        SHA-256 (hex) from the manifest.
     expected
-        From `expected_tensors`.
+        Result of `expected_tensors`.
 
     Returns
     -------
     dict
-        A state dict with every name of `expected`.
+        State dict with all names of `expected`.
 
     Raises
     ------
     BundleError
-        At the first thing that is wrong. The file is read only if it is no larger than the network
-        needs, and tensors are made of it only if its header declares exactly the network's.
+        At the first error found.
     """
     stored = _stored_names(expected)
     wanted = {name: expected[name] for name in stored.values()}
@@ -92,9 +99,9 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise BundleError(
-            f"{path.name} was changed: its SHA-256 is {found[:12]}..., the bundle says "
+            f"{path.name} was changed: its SHA-256 is {found[:12]}..., but the bundle's manifest has "
             f"{sha256[:12]}....",
-            "Get the bundle again from where it came.",
+            "Get the bundle again from its source.",
         )
     _check_header(data, wanted, path.name)
     try:
@@ -106,7 +113,7 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
 
 
 def _stored_names(expected: Mapping[str, Tensor]) -> dict[str, str]:
-    """Map every name of a tensor to the first of its names, by which it is stored."""
+    """Map every name of a tensor to its first name, under which it is stored."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(tensor), name) for name, tensor in expected.items()}
 
@@ -117,7 +124,7 @@ def _read_bounded(path: Path, wanted: Mapping[str, Tensor]) -> bytes:
         raise BundleError(f"{path.name} is a symbolic link, which a bundle must not hold.")
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
             raise BundleError(f"{path.name} is not an ordinary file.")
         if status.st_size > limit:
             raise BundleError(
@@ -131,7 +138,7 @@ def _read_bounded(path: Path, wanted: Mapping[str, Tensor]) -> bytes:
 
 
 def _check_header(data: bytes, wanted: Mapping[str, Tensor], name: str) -> None:
-    """Refuse a header that declares anything but the network's tensors, before any is made."""
+    """Check that a header declares exactly the tensors of the network, before any is created."""
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     room = len(data) - _LENGTH_BYTES - length
     if len(data) < _LENGTH_BYTES or length > MAX_HEADER_BYTES or room < 0:
@@ -149,7 +156,7 @@ def _check_header(data: bytes, wanted: Mapping[str, Tensor], name: str) -> None:
 
 
 def _check_declared(entry: Mapping[str, object], wanted: Tensor, room: int, where: str) -> None:
-    """Check one entry of a header: dtype and shape are the network's, its bytes lie in the file."""
+    """Check one entry of a header: its dtype and shape, and that its bytes lie inside the file."""
     shape, size = list(wanted.shape), wanted.numel() * wanted.element_size()
     if entry.get("dtype") != _DTYPES[wanted.dtype] or entry.get("shape") != shape:
         declared = f"{entry.get('dtype')} {entry.get('shape')}"
@@ -167,7 +174,7 @@ def _check_declared(entry: Mapping[str, object], wanted: Tensor, room: int, wher
         or not 0 <= offsets[0] <= offsets[1] <= room
         or offsets[1] - offsets[0] != size
     ):
-        raise BundleError(f"{where} is declared where the file has no room for it.")
+        raise BundleError(f"{where} is declared outside the file or with a wrong size.")
 
 
 def _check_tensors(

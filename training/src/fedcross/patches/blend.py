@@ -1,6 +1,6 @@
-"""Blend the members' probabilities of overlapping patches, slab by slab.
+"""Blend a member's probabilities of overlapping patches, slab by slab.
 
-Shapes here are (D, H, W) = (z, y, x).
+Axes are (D, H, W) = (z, y, x).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,26 +14,30 @@ from fedcross.patches.placement import Start
 from fedcross.volumes.slab import SLAB_VOXELS, Slab
 
 _zeros = partial(np.zeros, dtype=np.float32)
-_as_it_is: partial[NDArray[np.float32]] = partial(np.asarray, dtype=np.float32)
+_to_float32: partial[NDArray[np.float32]] = partial(np.asarray, dtype=np.float32)
 
 
 class Blend:
-    """Sums of weighted probabilities over as many slices as a patch is deep; it moves up along z.
+    """Weighted mean of patches. Only the sums of d slices, the depth of a patch, are in memory.
+
+    Patches must be added in the order of their first slices. `finish` yields the slices that no later
+    patch touches and moves the window of d slices along z.
 
     Parameters
     ----------
     predict
-        The member.
+        Maps a patch (d, h, w) to class probabilities (C, d, h, w).
     classes
         C, background included.
     shape
-        Of the volume with what is put around it, (D, H, W), at least a patch.
+        Shape (D, H, W) of the padded volume; every side is at least that of a patch.
     weight
-        How much each voxel of a patch counts, (d, h, w).
+        Weight of each voxel of a patch, (d, h, w).
     zeros
-        Makes an array where the sums are to be kept; NumPy's on the host.
-    on_host
-        Turns such an array into NumPy's, which may be the same memory.
+        Returns a float32 array of zeros of a given shape on the device of the sums; the default is a
+        NumPy array.
+    to_host
+        Converts such an array to a NumPy array, which may share its memory.
     """
 
     def __init__(
@@ -43,46 +47,59 @@ class Blend:
         shape: Sequence[int],
         weight: Any,
         zeros: Callable[[tuple[int, ...]], Any] = _zeros,
-        on_host: Callable[[Any], NDArray[np.float32]] = _as_it_is,
+        to_host: Callable[[Any], NDArray[np.float32]] = _to_float32,
     ) -> None:
-        self._predict, self._weight, self._on_host = predict, weight, on_host
+        self._predict, self._weight, self._to_host = predict, weight, to_host
         self._low = 0
         self._depth = weight.shape[0]
         self._total = zeros((classes, self._depth, *shape[1:]))
         self._counted = zeros((1, self._depth, *shape[1:]))
 
     def add(self, start: Start, voxels: NDArray[np.float32]) -> None:
-        """Take in what the member says of a patch (d, h, w) that starts in the slab."""
+        """Add the prediction for a patch.
+
+        Parameters
+        ----------
+        start
+            First voxel (z, y, x) of the patch in the padded volume. z must be the first slice of the
+            window: call ``finish(z)`` before.
+        voxels
+            z-scores, float32 (d, h, w).
+        """
         box = self._box(start)
         self._total[box] += self._weight * self._predict(voxels)
         self._counted[box] += self._weight
 
     def add_background(self, start: Start) -> None:
-        """Take in a patch of nothing but background."""
+        """Add a patch that is background with probability 1; parameters as in `add`."""
         box = self._box(start)
         self._total[:1][box] += self._weight
         self._counted[box] += self._weight
 
     def finish(self, stop: int) -> Iterator[Slab]:
-        """Yield the blend of the slices before `stop` that are left, and move up to there."""
+        """Yield the blended slices before `stop` and move the window to `stop`.
+
+        Voxels without any patch are background with probability 1. The yielded arrays are valid until
+        the next one is requested.
+        """
         while self._low < stop:
             count = min(stop - self._low, self._depth)
             total, counted = self._total[:, :count], self._counted[:, :count]
-            nowhere = counted == 0
-            total[:1][nowhere] = 1
-            counted[nowhere] = 1
+            uncovered = counted == 0
+            total[:1][uncovered] = 1
+            counted[uncovered] = 1
             total /= counted
             step = max(1, SLAB_VOXELS // (total.shape[2] * total.shape[3]))
             for low in range(0, count, step):
                 part = slice(low, min(low + step, count))
-                there = slice(self._low + part.start, self._low + part.stop)
-                yield there, self._on_host(total[:, part])
+                slices = slice(self._low + part.start, self._low + part.stop)
+                yield slices, self._to_host(total[:, part])
             for sums in (self._total, self._counted):
-                self.move_up(sums, count)
+                self.shift(sums, count)
             self._low += count
 
-    def move_up(self, sums: Any, count: int) -> None:
-        """Let go of the first `count` slices (axis 1) in place; zeros come after the last."""
+    def shift(self, sums: Any, count: int) -> None:
+        """Drop the first `count` slices (axis 1) in place and append as many slices of zeros."""
         kept = self._depth - count
         sums[:, :kept] = sums[:, count:]
         sums[:, kept:] = 0

@@ -1,7 +1,7 @@
-"""Where patches lie in a volume, and how much each of their voxels counts.
+"""Positions of patches in a volume and weights of their voxels.
 
-The same positions and weights as MONAI's sliding window inferer with ``mode="gaussian"``, so that
-results can be compared number by number. Shapes here are (D, H, W) = (z, y, x).
+Positions and weights equal those of MONAI's sliding window inferer with ``mode="gaussian"``, so that
+results can be compared number by number. Axes are (D, H, W) = (z, y, x).
 """
 
 import math
@@ -13,31 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGMA_PER_SIDE = 0.125
+"""Standard deviation of the Gaussian weight, as a share of the patch's side."""
 SMALLEST_WEIGHT = 1e-3
-"""Far from the centre weights stop falling, so that a patch's corners never count as nothing."""
+"""Lower bound of the weights, so that the corners of a patch still count."""
 
 Start = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
 
 
 def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> list[Start]:
-    """Return where patches start so that they cover the volume.
+    """Return the positions of patches that cover the volume.
 
     Parameters
     ----------
     shape
-        Of the volume, (D, H, W).
+        Shape of the volume, (D, H, W).
     patch
-        Shape of a patch.
+        Shape of a patch, (d, h, w).
     overlap
-        Share of a patch, 0 <= overlap < 1, by which neighbours overlap at least. The last patch of
-        an axis ends with the volume and may overlap more.
+        Share of a patch by which neighbours overlap at least, 0 <= overlap < 1. The last patch of an
+        axis ends with the volume and may overlap more.
 
     Returns
     -------
     list of (int, int, int)
-        Lowest corners in array order. Along an axis on which the volume is smaller than a patch there
-        is one, which starts before the volume: half of what the patch has more, rounded down.
+        First voxel (z, y, x) of each patch, in array order. If the volume is smaller than a patch along
+        an axis, there is one patch along it, centred: it starts at minus half of the difference
+        (rounded down).
     """
     z, y, x = (
         _starts(side, part, max(1, int(part * (1 - overlap))))
@@ -46,32 +48,50 @@ def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> 
     return list(product(z, y, x))
 
 
-def plan_sparsely(
+def plan_sparse_patches(
     shape: Sequence[int], patch: Sequence[int], widest_gap: Sequence[float]
 ) -> list[Start]:
-    """Return where as few patches as possible start that leave no gap wider than allowed.
+    """Return the positions of as few patches as possible that leave no gap wider than allowed.
 
-    Along every axis the gaps before the first patch, between two, and after the last are equal, but
-    for rounding to whole voxels. Patches overlap only where even one fewer would leave too wide a gap.
+    Along every axis the gaps before the first patch, between patches, and after the last patch are
+    equal, except for rounding to whole voxels. Patches overlap only if one patch fewer would leave a
+    gap that is too wide.
 
     Parameters
     ----------
-    shape, patch
-        As in `plan_patches`.
+    shape
+        Shape of the volume, (D, H, W).
+    patch
+        Shape of a patch, (d, h, w).
     widest_gap
-        In voxels, along z, y, x; 0 or more.
+        Largest gap in voxels along (z, y, x); 0 or more.
 
     Returns
     -------
     list of (int, int, int)
-        As `plan_patches` returns them.
+        First voxel (z, y, x) of each patch, in array order; see `plan_patches`.
     """
     z, y, x = map(_sparse_starts, shape, patch, widest_gap)
     return list(product(z, y, x))
 
 
-def touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[Start]:
-    """Return the patches that have a voxel in a part of the volume, slices (z, y, x)."""
+def select_touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[Start]:
+    """Return those patches that have a voxel in a part of the volume.
+
+    Parameters
+    ----------
+    starts
+        First voxel (z, y, x) of each patch.
+    patch
+        Shape of a patch, (d, h, w).
+    part
+        Slices (z, y, x) of the volume.
+
+    Returns
+    -------
+    list of (int, int, int)
+        Some of `starts`, in the same order.
+    """
     return [
         start
         for start in starts
@@ -82,29 +102,29 @@ def touching(starts: Iterable[Start], patch: Sequence[int], part: Box) -> list[S
     ]
 
 
-def bell(side: int) -> NDArray[np.float64]:
-    """Return ``exp(-(i - centre)^2 / (2 sigma^2))`` for i < `side`, with sigma an eighth of it."""
+def gaussian_profile(side: int) -> NDArray[np.float64]:
+    """Return ``exp(-(i - centre)^2 / (2 sigma^2))`` for i from 0 to side - 1, sigma = side / 8."""
     distance = np.arange(side, dtype=np.float64) - (side - 1) / 2
     return np.exp(-0.5 * np.square(distance / (SIGMA_PER_SIDE * side)))
 
 
 def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
-    """Return how much each voxel of a patch counts: the product of a `bell` for each axis.
+    """Return the weight of each voxel of a patch, float32 (d, h, w).
 
-    But at least `SMALLEST_WEIGHT`.
+    It is the product of the axes' `gaussian_profile`, but at least `SMALLEST_WEIGHT`.
     """
-    weight = reduce(np.multiply.outer, map(bell, patch))
+    weight = reduce(np.multiply.outer, map(gaussian_profile, patch))
     return np.maximum(weight, SMALLEST_WEIGHT).astype(np.float32)
 
 
-def put_before(side: int, part: int) -> int:
-    """Return how many voxels are put before a volume along an axis where a patch is longer."""
+def padding_before(side: int, part: int) -> int:
+    """Return the number of voxels to pad before a volume of length `side` for a patch of `part`."""
     return max(0, (part - side) // 2)
 
 
 def _starts(side: int, part: int, interval: int) -> list[int]:
     if side < part:
-        return [-put_before(side, part)]
+        return [-padding_before(side, part)]
     steps = math.ceil((side - part) / interval)
     return [min(step * interval, side - part) for step in range(steps + 1)]
 
@@ -112,7 +132,7 @@ def _starts(side: int, part: int, interval: int) -> list[int]:
 def _sparse_starts(side: int, part: int, widest_gap: float) -> list[int]:
     if side <= part:
         return _starts(side, part, part)
-    # count + 1 gaps share what count patches leave: side - count * part <= (count + 1) * widest_gap
+    # `count` patches leave count + 1 gaps: side - count * part <= (count + 1) * widest_gap
     count = max(1, math.ceil((side - widest_gap) / (part + widest_gap)))
     gap = (side - count * part) / (count + 1)
     if gap >= 0:

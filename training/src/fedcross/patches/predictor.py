@@ -1,4 +1,4 @@
-"""What runs a member on a patch: the interface that every back-end implements."""
+"""Interfaces of the objects that run a member on a patch; every back-end implements them."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -10,18 +10,18 @@ from fedcross.patches.blend import Blend
 
 
 class PatchPredictor(Protocol):
-    """One live member on one execution back-end: a patch to probabilities."""
+    """A loaded member that maps a patch to class probabilities."""
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map a patch of z-scores (d, h, w) to class probabilities (C, d, h, w), background first.
 
-        Float32 on the host; the result may be overwritten by the next call.
+        Both are float32 NumPy arrays. The next call may overwrite the result.
         """
 
 
 @runtime_checkable
 class BlendingPredictor(PatchPredictor, Protocol):
-    """One that blends where it computes, on a GPU: only finished slices come to the host."""
+    """A predictor that blends patches on its GPU and copies only finished slices to the host."""
 
-    def blending(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
-        """Begin; the parameters are those of `Blend`."""
+    def start_blend(self, classes: int, shape: Sequence[int], weight: NDArray[np.float32]) -> Blend:
+        """Return a blend on the predictor's device; for the parameters see `Blend`."""

@@ -1,7 +1,6 @@
-"""Probabilities of one member over a volume: patches, blended with Gaussian weights.
+"""Run a member on overlapping patches of a volume and blend the results with Gaussian weights.
 
-`fedcross.patches.placement` gives the positions and weights of the patches. Shapes here are
-(D, H, W) = (z, y, x).
+For positions and weights of patches see `fedcross.patches.placement`. Axes are (D, H, W) = (z, y, x).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +13,9 @@ from fedcross.patches.placement import (
     Box,
     Start,
     gaussian_weight,
+    padding_before,
     plan_patches,
-    put_before,
-    touching,
+    select_touching,
 )
 from fedcross.patches.predictor import BlendingPredictor, PatchPredictor
 from fedcross.volumes.slab import Slab
@@ -34,21 +33,34 @@ def blend_patches(
     needed: Box | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return the blend of a full grid of patches as one array, float32 (C, D, H, W).
+    """Return a member's blended probabilities over a whole volume as one array.
 
     Parameters
     ----------
-    predict, volume, patch, classes, progress
-        As in `stream_patches`.
+    predict
+        The member.
+    volume
+        z-scores, float32 (D, H, W).
+    patch
+        Shape of a patch, (d, h, w).
     overlap
-        As in `fedcross.patches.placement.plan_patches`.
+        Share of a patch by which neighbours overlap at least, 0 <= overlap < 1.
+    classes
+        C, background included.
     needed
-        Slices (z, y, x) of the part of the volume that is asked for; None is all of it. The patches
-        that touch it, and no others, are computed: in it the result is the same, bit for bit.
+        Slices (z, y, x) of the part of the volume that is needed; None is the whole volume. Only patches
+        that touch this part are computed. Inside it the result equals that of all patches bit for bit.
+    progress
+        Called with (patches done, number of patches) after each patch.
+
+    Returns
+    -------
+    NDArray
+        float32 (C, D, H, W); background with probability 1 where no patch lies.
     """
     starts = plan_patches(volume.shape, patch, overlap)
     if needed is not None:
-        starts = touching(starts, patch, needed)
+        starts = select_touching(starts, patch, needed)
     blended = np.empty((classes, *volume.shape), dtype=np.float32)
     for part, probabilities in stream_patches(
         predict, volume, patch=patch, starts=starts, classes=classes, progress=progress
@@ -66,47 +78,46 @@ def stream_patches(
     classes: int,
     progress: Progress | None = None,
 ) -> Iterator[Slab]:
-    """Yield the weighted mean of a member's probabilities over some patches, slab after slab.
+    """Yield a member's blended probabilities over some patches, slab by slab.
 
-    Patches come z outermost, so that the slices below the next row of patches are finished: only a
-    slab as deep as a patch is in memory.
+    Patches are sorted by their first slice. So all slices before the first slice of the next patch are
+    finished, and only as many slices as a patch is deep are in memory.
 
     Parameters
     ----------
     predict
-        The member. It is not asked about air, see `cut_patches`: that is background with
+        The member. It is not run on patches of air (see `cut_patches`), which are background with
         probability 1.
     volume
-        float32 (D, H, W).
+        z-scores, float32 (D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts
-        Of the patches, all or some of a `fedcross.patches.placement.plan_patches`, in its order.
-        Patches that are left out change nothing where they would not have been; where there is none
-        at all, everything is background.
+        First voxel (z, y, x) of each patch: all or some of the patches that
+        `fedcross.patches.placement.plan_patches` returns, in its order. A voxel without any patch is
+        background with probability 1.
     classes
         C, background included.
     progress
-        Called with (patches done, patches in all) after each patch, air included.
+        Called with (patches done, number of patches) after each patch, including patches of air.
 
     Yields
     ------
     slice, NDArray
-        Slices z of the volume, in order and without gaps, `fedcross.volumes.slab.SLAB_VOXELS` in
-        all or one; float32
-        (C, dz, H, W) there, valid until the next is asked for. Where the cuts are depends on shapes
-        and starts only.
+        Slices z of the volume, in order and without gaps, and their probabilities, float32
+        (C, dz, H, W). A slab has at most `fedcross.volumes.slab.SLAB_VOXELS` voxels, or one slice. The
+        array is valid until the next one is requested. The cuts depend on shapes and `starts` only.
     """
-    before = list(map(put_before, volume.shape, patch))
+    before = list(map(padding_before, volume.shape, patch))
     padded = [max(side, part) for side, part in zip(volume.shape, patch, strict=True)]
     weight = gaussian_weight(patch)
     if isinstance(predict, BlendingPredictor):
-        slab = predict.blending(classes, padded, weight)
+        slab = predict.start_blend(classes, padded, weight)
     else:
         slab = Blend(predict, classes, padded, weight)
     depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
 
-    def trimmed(finished: Iterator[Slab]) -> Iterator[Slab]:  # without what was put around
+    def trim(finished: Iterator[Slab]) -> Iterator[Slab]:  # removes the padding
         for part, probabilities in finished:
             low, high = max(part.start, depth.start), min(part.stop, depth.stop)
             if low < high:
@@ -116,23 +127,36 @@ def stream_patches(
 
     for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
         z, y, x = (low + lack for low, lack in zip(start, before, strict=True))
-        yield from trimmed(slab.finish(z))
+        yield from trim(slab.finish(z))
         if voxels is None:
             slab.add_background((z, y, x))
         else:
             slab.add((z, y, x), voxels)
         if progress is not None:
             progress(done, len(starts))
-    yield from trimmed(slab.finish(padded[0]))
+    yield from trim(slab.finish(padded[0]))
 
 
 def cut_patches(
     volume: NDArray[np.float32], patch: Sequence[int], starts: Sequence[Start]
 ) -> Iterator[tuple[Start, NDArray[np.float32] | None]]:
-    """Yield each patch's start and voxels, float32 (d, h, w), contiguous; of air None.
+    """Yield the start and the voxels of each patch.
 
-    Where a patch is larger than the volume, 0 is put around it. Air is a patch whose voxels are all
-    equal: what was put around, what was erased, what lies outside the scanner's field.
+    Parameters
+    ----------
+    volume
+        z-scores, float32 (D, H, W).
+    patch
+        Shape of a patch, (d, h, w).
+    starts
+        First voxel (z, y, x) of each patch; negative where the patch begins before the volume.
+
+    Yields
+    ------
+    tuple of int, NDArray or None
+        Start, and the voxels as a contiguous float32 array (d, h, w), padded with 0 outside the volume.
+        None instead of the voxels for a patch of air: all voxels are equal, as in padding, in erased
+        parts, or outside the scanner's field of view.
     """
     for start in starts:
         inside = tuple(slice(max(n, 0), n + side) for n, side in zip(start, patch, strict=True))

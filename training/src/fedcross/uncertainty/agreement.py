@@ -1,4 +1,4 @@
-"""How far the members agree on each structure as a whole: volumes and pairwise Dice."""
+"""Compare the members' label maps: volume of each structure and Dice of each pair of members."""
 
 import itertools
 import statistics
@@ -13,7 +13,7 @@ MM3_PER_ML = 1000.0
 
 
 class LabelMap(Protocol):
-    """A label map (D, H, W): an array, or a file of which slices are read."""
+    """A label map (D, H, W): an array, or a file from which slices are read."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -25,20 +25,22 @@ class LabelMap(Protocol):
 
 @dataclass(frozen=True)
 class StructureAgreement:
-    """The members' opinions of one structure.
+    """How far the members agree on one structure.
 
     Attributes
     ----------
     name
-        The structure.
+        Name of the structure.
     volumes_ml
-        Volume in mL, member by member; then their mean, smallest, median and largest.
+        Its volume in mL in each member's label map, in the order of the members.
+    mean_ml, min_ml, median_ml, max_ml
+        Mean, smallest, median and largest of `volumes_ml`.
     coefficient_of_variation
-        Population standard deviation of the volumes over their mean; None when no member finds the
-        structure.
+        Population standard deviation of `volumes_ml` divided by their mean; None if no member finds
+        the structure.
     mean_pairwise_dice
-        Mean Dice over all pairs of members; two empty masks agree (1), an empty and a non-empty one
-        do not (0). None with fewer than two members.
+        Mean Dice over all pairs of members. The Dice of two empty masks is 1; that of an empty and a
+        non-empty mask is 0. None with fewer than two members.
     """
 
     name: str
@@ -52,19 +54,19 @@ class StructureAgreement:
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Overlap of two masks, 2 |A and B| / (|A| + |B|).
+    """Return the Dice coefficient of two masks, 2 |A and B| / (|A| + |B|).
 
-    Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
+    Source: Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
 
     Parameters
     ----------
     a, b
-        bool, of one shape.
+        bool arrays of the same shape, with any number of axes.
 
     Returns
     -------
     float
-        0 (nothing in common) to 1 (equal); 1 when both are empty, 0 when one is.
+        From 0 (no voxel in common) to 1 (equal). 1 if both masks are empty, 0 if only one is.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return _dice(int(np.count_nonzero(a & b)), int(np.count_nonzero(a)), int(np.count_nonzero(b)))
 
 
-def agreement(
+def compare_members(
     members: Sequence[LabelMap],
     structures: Mapping[str, int],
     voxel_volume_mm3: float,
@@ -88,21 +90,21 @@ def agreement(
     Parameters
     ----------
     members
-        K label maps (D, H, W), uint8, at least one; asked for one slice (H, W) of each at a time.
+        K label maps (D, H, W), uint8, at least one. They are read slice by slice (H, W).
     structures
-        Name to label value.
+        Maps the name of each structure to its label value.
     voxel_volume_mm3
-        Volume of a voxel, above 0.
+        Volume of a voxel in mm^3, above 0.
 
     Returns
     -------
     list of StructureAgreement
-        In the order of `structures`; empty when there are none.
+        One entry for each structure, in the order of `structures`; empty if there are none.
 
     Raises
     ------
     ValueError
-        If there is no member, their shapes differ or are not 3D, or a voxel has no volume.
+        If there is no member, the shapes differ or are not 3D, or `voxel_volume_mm3` is not above 0.
     """
     count = len(members)
     if count == 0:
@@ -118,8 +120,8 @@ def agreement(
         for name, label in structures.items():
             masks = np.stack([labels == label for labels in slab]).reshape(count, -1)
             if masks.any():
-                # |A_i and A_j| of all pairs at once. Products of floats are fast, those of integers
-                # are not; float64 counts exactly, float32 only up to 2^24.
+                # |A_i and A_j| of all pairs at once. NumPy multiplies floats faster than integers;
+                # float64 counts exactly, float32 only up to 2^24.
                 ones = masks.astype(np.float64)  # (K, H * W)
                 overlaps[name] += (ones @ ones.T).astype(np.int64)
     scale = voxel_volume_mm3 / MM3_PER_ML
@@ -127,7 +129,7 @@ def agreement(
 
 
 def _summarise(name: str, overlap: NDArray[np.int64], ml_per_voxel: float) -> StructureAgreement:
-    """Sum up one structure from |A_i and A_j| of all pairs (the diagonal holds |A_i|)."""
+    """Summarise one structure; `overlap[i, j]` is |A_i and A_j|, so the diagonal holds |A_i|."""
     sizes = overlap.diagonal()
     volumes = tuple(float(size) * ml_per_voxel for size in sizes)
     mean = statistics.fmean(volumes)

@@ -1,4 +1,4 @@
-"""How well an uncertainty map points at the wrong voxels."""
+"""How well an uncertainty map separates wrong voxels from right ones."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,25 +6,25 @@ from scipy import stats
 
 
 def auroc(scores: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float | None:
-    r"""Area under the receiver operating characteristic of a score against errors.
+    r"""Return the area under the receiver operating characteristic of a score against errors.
 
-    The probability that a randomly chosen wrong voxel has a higher score than a randomly chosen
-    right one, ties counting half: :math:`(R - n_w (n_w + 1) / 2) / (n_w n_r)` with :math:`R` the
-    sum of the mid-ranks of the :math:`n_w` wrong voxels among all, :math:`n_r` being right (Hanley
-    and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC)
-    curve", Radiology 1982).
+    The area is the probability that a randomly chosen wrong voxel has a higher score than a randomly
+    chosen right one; a tie counts half. It is :math:`(R - n_w (n_w + 1) / 2) / (n_w n_r)`, where
+    :math:`n_w` voxels are wrong, :math:`n_r` are right, and :math:`R` is the sum of the mid-ranks of
+    the wrong voxels among all voxels. Source: Hanley and McNeil, "The meaning and use of the area
+    under a receiver operating characteristic (ROC) curve", Radiology 1982.
 
     Parameters
     ----------
     scores
-        Any shape; higher means less certain.
+        Floating-point array of any shape; a higher score means less certain.
     wrong
-        Same shape, bool: True where the segmentation is wrong.
+        bool array of the same shape: True where the segmentation is wrong.
 
     Returns
     -------
     float or None
-        0 to 1, 0.5 = no better than chance; None when nothing, or everything, is wrong.
+        From 0 to 1; 0.5 is no better than chance. None if no voxel or every voxel is wrong.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""Where to look first: a heat map as a ranked list of regions."""
+"""Find the regions of an uncertainty map that a reader should check first, and rank them."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # loads its parts when they are used: not before the first patch
+import scipy  # scipy imports its submodules on first use, which keeps the start of a process fast
 from numpy.typing import NDArray
 
 from fedcross.uncertainty.agreement import MM3_PER_ML
@@ -22,17 +22,17 @@ class HotSpot:
     Attributes
     ----------
     rank
-        1 = the largest sum of uncertainty times volume.
+        1 for the region with the largest sum of uncertainty times volume, then 2, 3 ...
     centroid_voxel
         Uncertainty-weighted centroid as a continuous index (x, y, z).
     centroid_mm
-        The same in physical LPS coordinates, mm.
+        The same point in physical LPS coordinates, mm.
     volume_ml, voxels
-        Size of the region.
+        Size of the region in mL and in voxels.
     peak, mean
-        Largest and mean uncertainty in it.
+        Largest and mean uncertainty in the region.
     structure
-        The structure whose boundary the region lies along; None when there is no structure.
+        Name of the structure whose boundary is nearest; None if the label map has no structure.
     """
 
     rank: int
@@ -47,8 +47,8 @@ class HotSpot:
 
 @dataclass(frozen=True)
 class _Region:
-    indices: NDArray[np.intp]  # (n, 3), of its voxels, (x, y, z)
-    heat: NDArray[np.float64]  # (n,)
+    indices: NDArray[np.intp]  # (n, 3): indices (x, y, z) of its n voxels
+    heat: NDArray[np.float64]  # (n,): their uncertainty
 
 
 def find_hotspots(
@@ -63,9 +63,10 @@ def find_hotspots(
 ) -> list[HotSpot]:
     """Find and rank the 26-connected regions where `heat` is at least `threshold`.
 
-    A region belongs to the structure whose boundary is nearest in mm, on the uncertainty-weighted
-    average over the region's voxels. Not from the centroid: the rim of an organ has it far from the
-    rim. And not by the nearest voxel alone: a region along one structure may well touch the next.
+    Each region is assigned to the structure whose boundary is nearest: the distance in mm is averaged
+    over the region's voxels, weighted by uncertainty. The centroid's distance would not do, because
+    the centroid of a region around an organ lies inside the organ, far from its boundary. The nearest
+    voxel's distance would not do either, because a region along one structure can touch another.
 
     Parameters
     ----------
@@ -74,23 +75,23 @@ def find_hotspots(
     threshold
         Lowest uncertainty that counts; above 0.
     labels
-        The ensemble's label map (D, H, W), uint8. A structure's boundary are its voxels with a face
-        towards anything else, the end of the volume included.
+        The ensemble's label map (D, H, W), uint8. A structure's boundary consists of its voxels that
+        share a face with another label or with the end of the volume.
     structures
-        Name to label value, 1 to 255; those not found in `labels` play no part. Of equally near ones
-        the first here is taken.
+        Maps the name of each structure to its label value, 1 to 255. Structures without a voxel in
+        `labels` are ignored. If several are equally near, the first in this mapping is taken.
     index_to_world
         4x4 affine from (x, y, z) indices to LPS mm; may be oblique and anisotropic.
     min_volume_ml
-        Smaller regions are left out.
+        Regions smaller than this, in mL, are left out.
     limit
-        Keep at most so many; None keeps all.
+        Largest number of regions to return, 0 or more; None returns all.
 
     Returns
     -------
     list of HotSpot
-        Highest rank first, of equals the one that comes first in the array; empty when nothing
-        reaches the threshold.
+        Ordered by rank. Regions with equal sums keep the order of their first voxels in the array.
+        Empty if no voxel reaches the threshold.
 
     Raises
     ------
@@ -105,10 +106,10 @@ def find_hotspots(
     if limit is not None and limit < 0:
         raise ValueError(f"limit must not be negative, got {limit}.")
     voxel_ml = _voxel_ml(index_to_world)
-    # Rounding in the determinant of a rotated grid must not cost a region its last voxel.
+    # The tolerance absorbs rounding in the determinant of a rotated grid.
     min_voxels = math.ceil(min_volume_ml / voxel_ml - 1e-6)
     regions = _ranked_regions(heat, threshold, min_voxels, limit)
-    boundaries = _boundaries(labels, structures, index_to_world) if regions else {}
+    boundaries = _boundary_trees(labels, structures, index_to_world) if regions else {}
     return [
         _describe(rank, region, boundaries, index_to_world, voxel_ml)
         for rank, region in enumerate(regions, start=1)
@@ -125,7 +126,7 @@ def _voxel_ml(index_to_world: NDArray[np.float64]) -> float:
 def _ranked_regions(
     heat: NDArray[np.float32], threshold: float, min_voxels: int, limit: int | None
 ) -> list[_Region]:
-    # Plane by plane: lists of all hot voxels would be several times as large as the volume.
+    # Plane by plane, because lists of all hot voxels can be several times as large as the volume.
     regions, count = scipy.ndimage.label(heat >= threshold, structure=_CONNECTIVITY)
     sizes, sums = np.zeros(count + 1, np.int64), np.zeros(count + 1)
     for plane, values in zip(regions, heat, strict=True):
@@ -177,10 +178,10 @@ def _describe(
     )
 
 
-def _boundaries(
+def _boundary_trees(
     labels: NDArray[np.uint8], structures: Mapping[str, int], index_to_world: NDArray[np.float64]
 ) -> "dict[str, scipy.spatial.KDTree]":
-    """Trees of the world coordinates of each structure's boundary voxels; absent ones left out."""
+    """Return, for each structure in `labels`, a tree of its boundary voxels' world coordinates."""
     boxes = dict(enumerate(scipy.ndimage.find_objects(labels), start=1))
     trees = {}
     for name, label in structures.items():
@@ -196,7 +197,7 @@ def _boundaries(
 def _to_world(
     indices: NDArray[np.number], index_to_world: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """World coordinates (..., 3) of indices (..., 3)."""
+    """Return the world coordinates (..., 3) in mm of indices (..., 3)."""
     return np.asarray(indices @ index_to_world[:3, :3].T + index_to_world[:3, 3])
 
 

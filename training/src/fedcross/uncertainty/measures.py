@@ -1,7 +1,7 @@
-r"""How much the members of an ensemble disagree, voxel by voxel.
+r"""Formulas that measure how much the members of an ensemble disagree at each voxel.
 
-With :math:`p_{kc}` the probability that member k gives to class c at a voxel, K members, C classes and
-:math:`\bar p_c` the mean over members:
+K is the number of members and C the number of classes. :math:`p_{kc}` is the probability that member
+k gives to class c at a voxel, and :math:`\bar p_c` is its mean over the members:
 
 ============================ ====================================================== ==================
 measure                      formula                                                range
@@ -12,10 +12,11 @@ measure                      formula                                            
 ``variation_ratio``          1 - (votes for the most voted class) / K               0 to 1 - 1/min(K, C)
 ============================ ====================================================== ==================
 
-``std`` is the map of Xu et al. (MIDL 2023): with two classes both have the same variance, and it is
-the population standard deviation of the foreground probability over the members. The other measures:
-Gal, "Uncertainty in Deep Learning", 2016 (section 3.3); Smith and Gal, UAI 2018. Entropies in nats.
-`upper_bound` gives the end of a range exactly, also where K votes cannot split evenly.
+``std`` is the uncertainty map of Xu et al. (MIDL 2023): with two classes both have the same variance,
+so ``std`` is the population standard deviation of the foreground probability over the members. Sources
+of the other measures: Gal, "Uncertainty in Deep Learning", 2016 (section 3.3); Smith and Gal, UAI 2018.
+Entropies are in nats. `upper_bound` returns the exact end of a range, also if K votes cannot be split
+evenly between the classes.
 """
 
 import math
@@ -28,11 +29,11 @@ from fedcross.contract.measures import Measure as Measure
 
 
 def upper_bound(measure: Measure, classes: int, members: int) -> float:
-    """Return the largest value a measure can take, as the top of a colour scale.
+    """Return the largest value a measure can take; it is used as the top of a colour scale.
 
-    The entropy is largest when the mean is undecided between all classes. The others are convex in
-    the members' probabilities, hence largest when every member is certain and the votes are split as
-    evenly as they can be: among 3 members and 2 classes two against one.
+    The entropy is largest if the mean gives all classes the same probability. The other measures are
+    convex in the members' probabilities. So they are largest if every member is certain and the votes
+    are split as evenly as possible: with 3 members and 2 classes, two against one.
 
     Parameters
     ----------
@@ -41,8 +42,13 @@ def upper_bound(measure: Measure, classes: int, members: int) -> float:
     classes
         C, background included, at least 2.
     members
-        K, at least 1. A single member shows no spread; so that the scale is not empty it gets the
-        bounds of two.
+        K, at least 1. A single member has no spread, and its scale would be empty; it gets the bound
+        of two members instead.
+
+    Returns
+    -------
+    float
+        Above 0; entropies in nats.
 
     Raises
     ------
@@ -50,7 +56,9 @@ def upper_bound(measure: Measure, classes: int, members: int) -> float:
         If the measure is unknown or a count is too small.
     """
     if classes < 2 or members < 1:
-        raise ValueError(f"needs 2 classes and 1 member, got {classes} and {members}.")
+        raise ValueError(
+            f"classes must be at least 2 and members at least 1, got {classes} and {members}."
+        )
     shares = _most_even_vote(classes, max(members, 2))
     if measure == "std":
         return math.sqrt(0.5 * (1 - sum(share**2 for share in shares)))
@@ -64,14 +72,25 @@ def upper_bound(measure: Measure, classes: int, members: int) -> float:
 
 
 def _most_even_vote(classes: int, members: int) -> list[float]:
-    """Shares of the votes, of those classes that get any, split as evenly as can be."""
-    voices = min(classes, members)
-    votes, left_over = divmod(members, voices)
-    return [(votes + (voice < left_over)) / members for voice in range(voices)]
+    """Return the share of the votes of each class that gets any, split as evenly as possible."""
+    voted = min(classes, members)
+    votes, remainder = divmod(members, voted)
+    return [(votes + (index < remainder)) / members for index in range(voted)]
 
 
 def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shannon entropy over the class axis in nats, with 0 ln 0 = 0."""
+    """Return the Shannon entropy over the class axis in nats, with 0 ln 0 = 0.
+
+    Parameters
+    ----------
+    probabilities
+        float32 (C, ...), class axis first.
+
+    Returns
+    -------
+    NDArray
+        float32 (...); rounding errors below 0 are set to 0.
+    """
     total = np.zeros(probabilities.shape[1:], np.float32)
     smallest = np.finfo(np.float32).tiny
     for p in probabilities:

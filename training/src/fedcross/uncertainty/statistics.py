@@ -1,4 +1,4 @@
-"""Mean and spread of an ensemble whose members come one at a time; see `measures` for the formulas."""
+"""Mean and spread of an ensemble, computed from one member at a time (formulas: see `measures`)."""
 
 from collections.abc import Collection
 from typing import IO, TypeVar
@@ -11,29 +11,29 @@ from fedcross.uncertainty.measures import MEASURES, Measure, entropy
 Array = NDArray[np.float32]
 _Map = TypeVar("_Map", Array, NDArray[np.uint8])
 
-_ROUNDING = 1e-3  # how far a blend in half precision may leave 0..1; logits leave it much further
-_MAX_VOTES = 255  # in a byte
+_ROUNDING = 1e-3  # half precision may leave 0..1 by less than this; logits leave it by much more
+_MAX_VOTES = 255  # votes are counted in one byte
 
 
 class EnsembleStatistics:
-    """Mean and spread of K members that come one at a time and are not kept.
+    """Mean and spread of K members, which are added one at a time and not stored.
 
     Mean and variance follow Welford ("Note on a method for calculating corrected sums of squares and
-    products", Technometrics 1962): unlike E[x^2] - E[x]^2 they keep, in float32, the spread of members
-    that nearly agree. (The mutual information is a difference of two entropies: below about 1e-6 nats
-    it is rounding.)
+    products", Technometrics 1962). Unlike E[x^2] - E[x]^2, this keeps the spread of members that nearly
+    agree exact in float32. The mutual information is a difference of two entropies; below about 1e-6
+    nats it is rounding error.
 
-    What is held does not grow with K: C maps for the mean and, as the measures need, one for the
-    squares, added up over the classes, one for the entropy and C bytes per voxel for the votes. An
-    update takes a few maps more for a moment.
+    Memory does not grow with K. It holds C float32 maps for the mean and, depending on the measures,
+    one float32 map for the squares (summed over the classes), one float32 map for the entropy, and C
+    bytes per voxel for the votes. An update needs a few more maps temporarily.
 
     Parameters
     ----------
     shape
         Shape of one member's probabilities, class axis first: (C, D, H, W), C at least 2.
     measures
-        Which measures will be asked for; None means all of them. The mean, and with it the entropy,
-        is always there.
+        Measures that can be requested later; None means all of them. The mean and the entropy are
+        always available.
 
     Raises
     ------
@@ -60,28 +60,29 @@ class EnsembleStatistics:
 
     @property
     def count(self) -> int:
-        """How many members came so far."""
+        """Number of members added."""
         return self._count
 
     def update(self, probabilities: Array) -> None:
-        """Take in the next member.
+        """Add the probabilities of one member.
 
         Parameters
         ----------
         probabilities
-            Float32 of the shape given at the start; over the class axis they add up to 1. Neither
-            kept nor changed. Of equally probable classes the lowest gets the member's vote.
+            float32 (C, D, H, W), the shape given to the constructor; the sum over the class axis is 1.
+            The array is neither stored nor changed. If several classes are equally probable, the
+            lowest gets the member's vote.
 
         Raises
         ------
         ValueError
-            If shape or dtype differ, a number is not finite or not a probability, or this would be
-            the 256th member to vote; the member is then left out.
+            If shape or dtype differ, a number is not finite or not from 0 to 1, or votes are counted
+            and 255 members were added before. The member is then not added.
         """
         self._check(probabilities)
         self._count += 1
         count = np.float32(self._count)
-        for c, member in enumerate(probabilities):  # class by class keeps temporaries small
+        for c, member in enumerate(probabilities):  # class by class, so that temporaries stay small
             delta = member - self._mean[c]
             self._mean[c] += delta / count
             if self._squares is not None:
@@ -94,39 +95,46 @@ class EnsembleStatistics:
                 self._votes[c] += winner == c
 
     def save(self, file: IO[bytes]) -> None:
-        """Write what has been gathered, as bytes of this machine's order.
+        """Write the statistics to a file, in this machine's byte order.
 
         Raises
         ------
         OSError
-            If the disk is full.
+            If the file cannot be written, for example because the disk is full.
         """
-        for gathered in self._held():
-            file.write(gathered.data)
+        for array in self._arrays():
+            file.write(array.data)
 
     def load(self, file: IO[bytes], count: int) -> None:
-        """Go on where statistics of the same shape and measures were saved after `count` members.
+        """Replace the statistics by saved ones.
+
+        Parameters
+        ----------
+        file
+            Written by `save` of statistics with the same shape and measures.
+        count
+            Number of members that had been added when they were saved.
 
         Raises
         ------
         ValueError
             If the file ends too early.
         """
-        for gathered in self._held():
-            found = np.frombuffer(file.read(gathered.nbytes), gathered.dtype)
-            if found.size != gathered.size:
+        for array in self._arrays():
+            found = np.frombuffer(file.read(array.nbytes), array.dtype)
+            if found.size != array.size:
                 raise ValueError("The saved statistics are cut short.")
-            gathered[:] = found.reshape(gathered.shape)
+            array[:] = found.reshape(array.shape)
         self._count = count
 
     @property
     def nbytes(self) -> int:
-        """How much is held, and saved."""
-        return sum(gathered.nbytes for gathered in self._held())
+        """Size of the statistics in bytes, in memory and when saved."""
+        return sum(array.nbytes for array in self._arrays())
 
-    def _held(self) -> "list[NDArray[np.float32] | NDArray[np.uint8]]":
-        maps = (self._mean, self._squares, self._entropies, self._votes)
-        return [gathered for gathered in maps if gathered is not None]
+    def _arrays(self) -> "list[NDArray[np.float32] | NDArray[np.uint8]]":
+        arrays = (self._mean, self._squares, self._entropies, self._votes)
+        return [array for array in arrays if array is not None]
 
     def _check(self, probabilities: Array) -> None:
         if probabilities.shape != self._shape or probabilities.dtype != np.float32:
@@ -135,40 +143,43 @@ class EnsembleStatistics:
                 f"{probabilities.shape}."
             )
         lowest, highest = probabilities.min(initial=0), probabilities.max(initial=0)
-        if not (lowest >= -_ROUNDING and highest <= 1 + _ROUNDING):  # so written, NaN fails too
+        if not (lowest >= -_ROUNDING and highest <= 1 + _ROUNDING):  # this form also refuses NaN
             raise ValueError(f"probabilities must be from 0 to 1, got {lowest} to {highest}.")
         if self._votes is not None and self._count == _MAX_VOTES:
-            raise ValueError(f"variation_ratio must be of at most {_MAX_VOTES} members.")
+            raise ValueError(f"variation_ratio can count at most {_MAX_VOTES} members.")
 
     @property
     def mean(self) -> Array:
-        """The ensemble's probabilities, (C, D, H, W): no copy, to be read and not written."""
-        return self._gathered(self._mean, "mean")
+        """Mean probabilities of the members, float32 (C, D, H, W): a view that must not be changed."""
+        return self._require(self._mean, "mean")
 
     def std(self) -> Array:
-        """Spread over all classes, (D, H, W): the paper's map when there are two."""
-        squares = self._gathered(self._squares, "std")
+        """Return the standard deviation over the members, (D, H, W); see `measures` for C > 2."""
+        squares = self._require(self._squares, "std")
         return np.asarray(np.sqrt(squares / np.float32(2 * self._count)))
 
     def predictive_entropy(self) -> Array:
-        """Entropy of the mean: all uncertainty, of the members and between them; (D, H, W)."""
+        """Return the entropy of the mean, (D, H, W): uncertainty within and between members."""
         return entropy(self.mean)
 
     def expected_entropy(self) -> Array:
-        """Mean of the members' entropies: what each is unsure of by itself; (D, H, W), no copy."""
-        return self._gathered(self._entropies, "mutual_information")
+        """Return the mean of the members' entropies, (D, H, W): uncertainty within members.
+
+        The result is a view that must not be changed.
+        """
+        return self._require(self._entropies, "mutual_information")
 
     def mutual_information(self) -> Array:
-        """What the members disagree about: predictive minus expected entropy, (D, H, W).
+        """Return predictive minus expected entropy, (D, H, W): uncertainty between members.
 
-        By Jensen's inequality it is not negative; what rounding leaves below 0 is set to 0.
+        By Jensen's inequality it is not negative; rounding errors below 0 are set to 0.
         """
         expected = self.expected_entropy()
         return np.asarray(np.maximum(self.predictive_entropy() - expected, np.float32(0)))
 
     def variation_ratio(self) -> Array:
-        """Share of the members that voted against the most voted class, (D, H, W)."""
-        most = self._gathered(self._votes, "variation_ratio").max(axis=0)
+        """Return the share of members that did not vote for the most voted class, (D, H, W)."""
+        most = self._require(self._votes, "variation_ratio").max(axis=0)
         return np.asarray(1 - most / np.float32(self._count), np.float32)
 
     def measure(self, name: Measure) -> Array:
@@ -177,8 +188,8 @@ class EnsembleStatistics:
         Raises
         ------
         ValueError
-            As for every measure and the mean: if no member has come yet, the name is unknown, or the
-            measure was not among those asked for at the start.
+            If the name is unknown, no member was added, or the measure is not among those given to
+            the constructor. The methods of the single measures raise it in the last two cases, too.
         """
         if name == "std":
             return self.std()
@@ -190,9 +201,9 @@ class EnsembleStatistics:
             return self.variation_ratio()
         raise ValueError(f"measure must be one of {', '.join(MEASURES)}, got {name!r}.")
 
-    def _gathered(self, gathered: _Map | None, name: str) -> _Map:
-        if gathered is None:
-            raise ValueError(f"{name} was not among the measures asked for.")
+    def _require(self, array: _Map | None, name: str) -> _Map:
+        if array is None:
+            raise ValueError(f"{name} is not among the measures given to the constructor.")
         if self._count == 0:
-            raise ValueError("No member has come yet.")
-        return gathered
+            raise ValueError("No member was added.")
+        return array

@@ -1,9 +1,9 @@
-"""How far every voxel is from the segmentation, coarsely: to show only what is near it."""
+"""Distance of every voxel to the segmentation, in whole mm; a viewer hides what is farther away."""
 
 import math
 
 import numpy as np
-import scipy  # loads its parts when they are used: not before the first patch
+import scipy  # scipy imports its submodules on first use, which keeps the start of a process fast
 from numpy.typing import NDArray
 
 from fedcross.contract.files import FARTHEST_MM
@@ -16,22 +16,22 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
     Parameters
     ----------
     labels
-        Label map (z, y, x), 0 is background.
+        Label map, uint8 (z, y, x); 0 is background.
     spacing_mm
-        Of the voxels, (x, y, z).
+        Voxel spacing in mm, (x, y, z).
 
     Returns
     -------
     NDArray
-        uint8 (z, y, x): 0 inside a structure, at most `FARTHEST_MM`, which is everywhere if there
-        is none.
+        uint8 (z, y, x): 0 inside a structure, at most `fedcross.contract.files.FARTHEST_MM`, which means
+        this distance or more. It is `FARTHEST_MM` everywhere if the label map has no structure.
     """
     distances = np.full(labels.shape, FARTHEST_MM, dtype=np.uint8)
     found = scipy.ndimage.find_objects((labels > 0).view(np.uint8))
     if not found:
         return distances
     spacing = spacing_mm[::-1]
-    # Beyond this box everything is far.
+    # Voxels outside this box are at least FARTHEST_MM away.
     box = tuple(
         slice(max(0, part.start - reach), min(side, part.stop + reach))
         for part, side, reach in zip(
@@ -41,13 +41,14 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
             strict=True,
         )
     )
-    # Only where the nearest voxel is: distances of the whole box take several times the memory.
+    # Only the indices of the nearest voxels; the distances of the whole box would need several times
+    # the memory.
     nearest = scipy.ndimage.distance_transform_edt(
         labels[box] == 0, sampling=spacing, return_distances=False, return_indices=True
     )  # int32 (3, z, y, x)
     for z, plane in enumerate(distances[box]):
         exact = _distances(nearest[:, z], z, spacing)
-        # Rounding in the distance must not push 3.0000000001 mm up to 4.
+        # The tolerance keeps a rounding error such as 3.0000000001 mm from becoming 4 mm.
         plane[:] = np.minimum(np.ceil(exact - 1e-6), FARTHEST_MM)
     return distances
 
@@ -55,8 +56,11 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
 def _distances(
     nearest: NDArray[np.int32], z: int, spacing: tuple[float, float, float]
 ) -> NDArray[np.float64]:
-    """Return how far the voxels of slice z, (y, x), are from the voxels at the indices `nearest`."""
+    """Return the distances in mm, (y, x), of the voxels of slice z to the indices `nearest`.
+
+    `nearest` is int32 (3, y, x) with indices (z, y, x); `spacing` is in mm along (z, y, x).
+    """
     y, x = np.ogrid[: nearest.shape[1], : nearest.shape[2]]
-    apart = ((at - here) * step for at, here, step in zip(nearest, (z, y, x), spacing, strict=True))
-    squares = sum(np.square(part, dtype=np.float64) for part in apart)
+    offsets = ((at - own) * step for at, own, step in zip(nearest, (z, y, x), spacing, strict=True))
+    squares = sum(np.square(offset, dtype=np.float64) for offset in offsets)
     return np.asarray(np.sqrt(squares))

@@ -1,6 +1,6 @@
-"""Where voxels lie: grids in space, and the signed permutations between storage orders.
+"""Positions of voxels in space, and arrays in another order of axes (permutation and flips).
 
-Triples are (x, y, z); the world is LPS in mm. Arrays are (z, y, x).
+Triples are (x, y, z). World coordinates are LPS in mm. Arrays are (z, y, x).
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Grid:
     Attributes
     ----------
     size : tuple of int
-        Voxels along (x, y, z).
+        Number of voxels along (x, y, z).
     spacing_mm : tuple of float
-        Between voxel centres along (x, y, z).
+        Distance between voxel centres along (x, y, z).
     origin_mm : tuple of float
-        Centre of voxel (0, 0, 0) in the world.
+        World coordinates of the centre of voxel (0, 0, 0).
     direction : tuple of float
-        Row-major 3 x 3 matrix; its columns are the unit vectors of the axes x, y, z in the world.
+        Row-major 3 x 3 matrix. Its columns are the unit vectors of the axes x, y, z in the world.
     """
 
     size: tuple[int, int, int]
@@ -47,17 +47,17 @@ class Grid:
 
     @property
     def voxels(self) -> int:
-        """Their number."""
+        """Number of voxels."""
         return self.size[0] * self.size[1] * self.size[2]
 
     @property
     def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel."""
+        """Volume of one voxel in mm^3."""
         return self.spacing_mm[0] * self.spacing_mm[1] * self.spacing_mm[2]
 
     @property
     def axes(self) -> NDArray[np.float64]:
-        """The direction as a (3, 3) matrix."""
+        """`direction` as a (3, 3) matrix."""
         return np.array(self.direction, dtype=np.float64).reshape(3, 3)
 
     @property
@@ -76,17 +76,17 @@ class Grid:
         image.SetDirection(self.direction)
         return image
 
-    def resampled(self, spacing_mm: Triple) -> "Grid":
-        """Return the grid of another spacing that covers the same box, with the same centre.
+    def with_spacing(self, spacing_mm: Triple) -> "Grid":
+        """Return the grid that covers the same box with another spacing (x, y, z) in mm.
 
-        Every side has ``max(1, round(size * spacing / new spacing))`` voxels. Since the centres
-        coincide, a volume stored back to front is sampled at the same places.
+        Every side has ``max(1, round(size * spacing / new spacing))`` voxels. Both grids have the same
+        centre, so a flipped volume is sampled at the same positions.
         """
         size = tuple(
             max(1, round(count * old / new))
             for count, old, new in zip(self.size, self.spacing_mm, spacing_mm, strict=True)
         )
-        # From the centre of the first voxel to the centre of the box, in old and new voxels.
+        # Distances in mm from the centre of the first voxel to the centre of the box.
         old_half = (np.array(self.size) - 1) / 2 * np.array(self.spacing_mm)
         new_half = (np.array(size) - 1) / 2 * np.array(spacing_mm)
         origin = np.array(self.origin_mm) + self.axes @ (old_half - new_half)
@@ -95,28 +95,28 @@ class Grid:
 
 
 def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[Any]:
-    """Store `array` in the order of axes of another grid over the same voxels.
+    """Return a copy of `array` in the order of axes of another grid over the same voxels.
 
     Parameters
     ----------
     array
-        On `current`, (z, y, x).
+        Values on `current`, (z, y, x).
     current, wanted
         Grids whose axes differ by a permutation and flips only.
 
     Returns
     -------
     NDArray
-        The same voxels on `wanted`, C-contiguous.
+        The same values on `wanted`, (z, y, x), C-contiguous.
     """
-    return np.ascontiguousarray(reordered(array, current, wanted))
+    return np.ascontiguousarray(reorder_view(array, current, wanted))
 
 
-def reordered(array: NDArray[_Voxel], current: Grid, wanted: Grid) -> NDArray[_Voxel]:
-    """Return a view of `array` as `restore_order` would store it: writing to it writes to `array`."""
-    # Row: an axis of `current`, column: of `wanted`; entries are -1, 0 or 1.
+def reorder_view(array: NDArray[_Voxel], current: Grid, wanted: Grid) -> NDArray[_Voxel]:
+    """Return `array` as `restore_order` does, but as a view: writing to it changes `array`."""
+    # Rows are axes of `current`, columns are axes of `wanted`; entries are -1, 0 or 1.
     relation = np.rint(current.axes.T @ wanted.axes).astype(int)
-    source_axis = np.abs(relation).argmax(axis=0)  # for x, y, z of `wanted`
+    source_axis = np.abs(relation).argmax(axis=0)  # axis of `current` for each of x, y, z
     order = [2 - int(source_axis[2 - axis]) for axis in range(3)]  # array axes run (z, y, x)
     flipped = tuple(axis for axis in range(3) if relation[:, 2 - axis].sum() < 0)
     return np.flip(array.transpose(order), flipped)

@@ -1,6 +1,7 @@
-"""What ITK's NIfTI reader keeps to itself: it fills missing data, and NaN, with zeros.
+"""Find missing and non-finite voxels of NIfTI files, which ITK's reader replaces by zeros silently.
 
-Field offsets and type codes: the NIfTI-1 and NIfTI-2 headers (https://nifti.nimh.nih.gov).
+Field offsets and type codes are those of the NIfTI-1 and NIfTI-2 headers
+(https://nifti.nimh.nih.gov).
 """
 
 import gzip
@@ -13,21 +14,21 @@ from pathlib import Path
 
 import numpy as np
 
-_CHUNK = 1 << 22  # bytes; a multiple of every voxel's size
-_HEADER = 540
-_FLOATS = {16: "f4", 64: "f8"}
+_CHUNK = 1 << 22  # bytes; a multiple of the size of a float voxel
+_HEADER = 540  # bytes of the longer header, NIfTI-2
+_FLOATS = {16: "f4", 64: "f8"}  # NIfTI type code to NumPy type
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What lies in a file.
+class VoxelCheck:
+    """Result of checking the voxels of a file.
 
     Attributes
     ----------
     complete : bool
-        Whether all voxels that it declares are there, and its compression is sound.
+        True if the file holds all the voxels that its header declares and its compression is valid.
     not_finite : int
-        Voxels that are NaN or infinite.
+        Number of voxels that are NaN or infinite.
     """
 
     complete: bool
@@ -36,54 +37,58 @@ class Contents:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the voxels begin (bytes), how long each is (bits), and their numpy type if floating."""
+    """Offset of the voxels in bytes, size of a voxel in bits, and NumPy type of floating voxels."""
 
     offset: int
     bits: int
     floating: np.dtype[np.floating] | None
 
 
-def inspect(path: Path, voxels: int) -> Contents:
-    """Look through a ``.nii`` or ``.nii.gz`` file.
+def check_voxels(path: Path, voxels: int) -> VoxelCheck:
+    """Check the voxels of a ``.nii`` or ``.nii.gz`` file.
 
     Parameters
     ----------
     path
-        Any image. One of another name counts as complete and finite: the other readers tell.
+        File to check. A file with another suffix counts as complete and finite, because ITK's other
+        readers report such errors themselves.
     voxels
-        Their number, from the header.
+        Number of voxels according to the header.
+
+    Returns
+    -------
+    VoxelCheck
+        ``complete`` is False also if the file cannot be read.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return Contents(complete=True)
+        return VoxelCheck(complete=True)
     with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path) if compressed else path.open("rb") as file:
-            layout = _layout(file.read(_HEADER))
+            layout = _parse_header(file.read(_HEADER))
             file.seek(layout.offset)
-            return _look_through(file, layout, voxels)
-    # The errors of a file, of its compression, and of a place that no file has.
+            return _scan(file, layout, voxels)
+    # Errors of the file, of its compression, and of an offset beyond any file.
     except (OSError, EOFError, zlib.error, OverflowError, ValueError):
-        return Contents(complete=False)
+        return VoxelCheck(complete=False)
 
 
-def _look_through(
-    file: gzip.GzipFile | io.BufferedReader, layout: _Layout, voxels: int
-) -> Contents:
-    """Read all, also what follows the voxels: the compression's checksum stands at the end."""
-    wanted = voxels * layout.bits // 8
+def _scan(file: gzip.GzipFile | io.BufferedReader, layout: _Layout, voxels: int) -> VoxelCheck:
+    """Read the file to its end, because gzip's checksum follows the voxels."""
+    expected = voxels * layout.bits // 8  # bytes
     length = not_finite = 0
     while chunk := file.read(_CHUNK):
-        ours = chunk[: max(0, wanted - length)]
+        data = chunk[: max(0, expected - length)]
         length += len(chunk)
         if layout.floating is not None:
-            whole = len(ours) // layout.floating.itemsize
-            values = np.frombuffer(ours, layout.floating, count=whole)
+            count = len(data) // layout.floating.itemsize
+            values = np.frombuffer(data, layout.floating, count=count)
             not_finite += int(np.count_nonzero(~np.isfinite(values)))
-    return Contents(length >= wanted, not_finite)
+    return VoxelCheck(length >= expected, not_finite)
 
 
-def _layout(header: bytes) -> _Layout:
+def _parse_header(header: bytes) -> _Layout:
     for order in "<>":
         if len(header) < 348:
             break

@@ -1,6 +1,6 @@
-"""Write a layered NRRD file slice by slice: ITK would want the whole image in memory, twice.
+"""Write a layered NRRD file slice by slice; ITK's writer would need the whole image in memory twice.
 
-The format: https://teem.sourceforge.net/nrrd/format.html.
+Format: https://teem.sourceforge.net/nrrd/format.html.
 """
 
 import gzip
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedcross.runtime.atomic import atomic_file
 from fedcross.volumes.grid import Grid
 
-_COMPRESSION = 4  # of 9: more takes longer and saves next to nothing on label maps
+_COMPRESSION = 4  # gzip level; higher levels are slower and hardly reduce the size of label maps
 
 
 def write_layered(
@@ -23,29 +23,32 @@ def write_layered(
     fields: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Write label maps that lie over one another, the layer being the fastest axis.
+    """Write several label maps (layers) on one grid; the layer is the fastest axis of the file.
+
+    The file is written under a temporary name and renamed, so a partial file never has the final name.
+    The same input always gives the same bytes.
 
     Parameters
     ----------
     slices
-        uint8 (L, y, x): slice after slice, all layers of each.
+        All slices z in order, each uint8 (L, y, x) with all layers.
     layers
-        L.
+        L, number of layers.
     grid
-        Of every layer.
+        Grid of every layer.
     fields
-        What else the header says: key to value.
+        Further header fields, key to value.
     path
-        Ends in ``.nrrd``. The file appears whole or not at all, the same bytes every time.
+        File to write; ends in ``.nrrd``.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     with atomic_file(path) as raw:
         raw.write(_header(layers, grid, fields).encode())
-        # No name and no time: equal contents are equal bytes.
+        # Without name and time, so that equal contents give equal bytes.
         with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
             for layered in slices:
                 packed.write(np.ascontiguousarray(np.moveaxis(layered, 0, -1)).data)
@@ -59,18 +62,18 @@ def _header(layers: int, grid: Grid, fields: Mapping[str, str]) -> str:
         "dimension: 4",
         "space: left-posterior-superior",
         f"sizes: {layers} {' '.join(map(str, grid.size))}",
-        f"space directions: none {' '.join(map(_vector, columns))}",
+        f"space directions: none {' '.join(map(_format_vector, columns))}",
         "kinds: vector domain domain domain",
         "encoding: gzip",
-        f"space origin: {_vector(grid.origin_mm)}",
+        f"space origin: {_format_vector(grid.origin_mm)}",
     ]
-    lines += [f"{key}:={_escaped(value)}" for key, value in sorted(fields.items())]
+    lines += [f"{key}:={_escape(value)}" for key, value in sorted(fields.items())]
     return "\n".join([*lines, "", ""])
 
 
-def _vector(values: Iterable[float]) -> str:
+def _format_vector(values: Iterable[float]) -> str:
     return f"({','.join(repr(float(value)) for value in values)})"
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")

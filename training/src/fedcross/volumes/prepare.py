@@ -1,8 +1,14 @@
-"""From a volume as it is stored to what the networks see, and back onto its own grid.
+"""Turn a volume into the input of the networks, and resample results to the volume's own grid.
 
-In this order: orientation to LPS (the nearest permutation and flips of the axes; an oblique remainder
-stays, since the networks learned the acquisition's axes), z-score over the whole volume, linear
-resampling to the bundle's spacing. Whoever cuts patches puts 0, the mean, around a smaller volume.
+The steps are, in this order:
+
+1. Orientation to LPS by the nearest permutation and flips of the axes. An oblique volume keeps the
+   remaining rotation, because the networks are trained on the axes of the acquisition.
+2. z-score over the whole volume.
+3. Linear resampling to the bundle's spacing.
+
+A volume smaller than a patch is padded with 0 (the mean) when patches are cut
+(`fedcross.patches.sliding_window.cut_patches`).
 """
 
 import math
@@ -15,27 +21,27 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.volumes.grid import Grid, Triple, reordered
+from fedcross.volumes.checks import MAX_VOXELS
+from fedcross.volumes.grid import Grid, Triple, reorder_view
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.resample import Sampling, chunks, resample_linear
 from fedcross.volumes.slab import Slab
-from fedcross.volumes.volume_io import MAX_VOXELS
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A volume as the networks see it, and the way back.
+    """The input of the networks, and the grids that are needed to resample results.
 
     Attributes
     ----------
     array : NDArray
-        float32 (D, H, W) = (z, y, x): z-scores on `grid`.
+        z-scores on `grid`, float32 (D, H, W) = (z, y, x).
     grid : Grid
-        Where `array` lies: the bundle's spacing, axes near LPS.
+        Grid of the networks: the bundle's spacing, axes near LPS.
     oriented : Grid
-        The input's own voxels, axes near LPS.
+        Grid of the input volume, with its axes reordered and flipped to be near LPS.
     source : Grid
-        The input's own voxels in the order they were stored.
+        Grid of the input volume in its stored order.
     """
 
     array: NDArray[np.float32]
@@ -44,25 +50,37 @@ class Prepared:
     source: Grid
 
     def without_array(self) -> Self:
-        """Return the way back alone: `array` is empty, and its memory free if nobody else holds it."""
+        """Return a copy with the grids and an empty `array`, so that its memory can be freed."""
         return replace(self, array=np.empty((0, 0, 0), dtype=np.float32))
 
 
 def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
-    """Make what the networks see of a 3D scalar `image`.
+    """Turn a 3D scalar image into the input of the networks.
 
-    Where the spacing already is the bundle's, nothing is interpolated.
+    If the image has the bundle's spacing, nothing is interpolated.
+
+    Parameters
+    ----------
+    image
+        Three axes, one finite number a voxel.
+    preprocessing
+        Settings of the bundle.
+
+    Returns
+    -------
+    Prepared
+        z-scores and grids.
 
     Raises
     ------
     DataError
-        If the volume would be absurdly large at the bundle's spacing, or its intensities are too
-        large to be standardised.
+        If the volume would have more than `fedcross.volumes.checks.MAX_VOXELS` voxels at the bundle's
+        spacing, or its intensities are too large to be standardised.
     """
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)
     oriented = Grid.of(image)
-    grid = oriented.resampled(_snapped(oriented.spacing_mm, preprocessing.spacing_mm))
+    grid = oriented.with_spacing(_snap_spacing(oriented.spacing_mm, preprocessing.spacing_mm))
     if grid.voxels > MAX_VOXELS:
         shape = " x ".join(str(side) for side in grid.size)
         raise DataError(
@@ -71,117 +89,125 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
             "Check the volume's spacing, or crop it.",
         )
     scores = zscore(sitk.GetArrayViewFromImage(image))
-    array = resample_linear(scores, grid.shape, _scale(oriented, grid))
+    array = resample_linear(scores, grid.shape, _spacing_ratio(oriented, grid))
     return Prepared(array, grid, oriented, source)
 
 
-def to_source_grid(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
-    """Bring values from the networks' grid back onto the input's own voxels.
+def resample_to_source(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
+    """Resample one map from the networks' grid to the grid of the input volume, linearly.
 
     Parameters
     ----------
     array
-        float32 (D, H, W) on ``prepared.grid``.
+        Map on ``prepared.grid``, float32 (D, H, W).
     prepared
-        What `prepare` returned.
+        Result of `prepare`.
 
     Returns
     -------
     NDArray
-        float32 on ``prepared.source``, (z, y, x) as stored. Linear; voxels outside the outermost
-        samples get the nearest one's value. Without resampling the values are the same, bit for bit.
+        float32 on ``prepared.source``, (z, y, x) in stored order. Voxels beyond the outermost samples
+        get the value of the nearest sample. If both grids have the same spacing, the values are
+        copied bit for bit.
     """
-    return map_on_source([(slice(0, len(array)), array[None])], prepared)
+    return resample_map_to_source([(slice(0, len(array)), array[None])], prepared)
 
 
-def map_on_source(slabs: Iterable[Slab], prepared: Prepared) -> NDArray[np.float32]:
-    """Do what `to_source_grid` does with one map (C = 1) in slabs as `on_oriented` takes them."""
+def resample_map_to_source(slabs: Iterable[Slab], prepared: Prepared) -> NDArray[np.float32]:
+    """Resample one map like `resample_to_source`, but from slabs (C = 1), see `resample_slabs`."""
     values = np.empty(prepared.source.shape, dtype=np.float32)
-    oriented = reordered(values, prepared.source, prepared.oriented)
-    for part, (one,) in on_oriented(slabs, prepared):
+    oriented = reorder_view(values, prepared.source, prepared.oriented)
+    for part, (one,) in resample_slabs(slabs, prepared):
         oriented[part] = one
     return values
 
 
-def on_oriented(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
-    """Bring C maps from the networks' grid onto the input's own voxels, slab by slab.
+def resample_slabs(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
+    """Resample C maps from the networks' grid to the oriented grid of the input, slab by slab.
 
     Parameters
     ----------
     slabs
-        All slices z of ``prepared.grid``, in order; float32 (C, dz, H, W). None is looked at after the
-        next was asked for.
+        All slices z of ``prepared.grid`` in order, float32 (C, dz, H, W). The array of a slab may be
+        overwritten as soon as the next slab is requested.
     prepared
-        What `prepare` returned.
+        Result of `prepare`.
 
     Yields
     ------
     slice, NDArray
-        Slices z of ``prepared.oriented``, in order; float32 there, the same bits however the slabs were
-        cut. To be read, not written.
+        Slices z of ``prepared.oriented`` in order, and their values, float32 (C, dz, H, W). The values
+        do not depend on how the slabs were cut. The array must not be changed.
     """
     shape = prepared.oriented.shape
-    sampling = Sampling(prepared.grid.shape, shape, _scale(prepared.grid, prepared.oriented))
+    sampling = Sampling(
+        prepared.grid.shape, shape, _spacing_ratio(prepared.grid, prepared.oriented)
+    )
     done = low = 0  # the next slice to yield; the first slice in `held`
     held: NDArray[np.float32] | None = None
     for part, slab in slabs:
         if done == shape[0]:
-            continue  # all has been yielded, but the giver may want to be heard to the end
+            continue  # all slices are yielded; the remaining slabs are consumed for their side effects
         held = slab if held is None else np.concatenate([held, slab], axis=1)
         ready = done
-        while ready < shape[0] and sampling.reach(slice(ready, ready + 1)).stop <= part.stop:
+        while (
+            ready < shape[0] and sampling.source_slices(slice(ready, ready + 1)).stop <= part.stop
+        ):
             ready += 1
         for wanted in chunks(done, ready, shape):
-            reach = sampling.reach(wanted)
+            reach = sampling.source_slices(wanted)
             values = held[:, reach.start - low : reach.stop - low]  # (C, n, H, W)
             yield wanted, np.stack([sampling(each, wanted) for each in values])
         done = ready
         if done < shape[0]:
-            first = min(sampling.reach(slice(done, done + 1)).start, part.stop)
-            held = held[:, first - low :].copy()  # what the next slab is interpolated with
+            first = min(sampling.source_slices(slice(done, done + 1)).start, part.stop)
+            held = held[:, first - low :].copy()  # slices that the next result is interpolated from
             low = first
 
 
 def zscore(voxels: NDArray[Any]) -> NDArray[np.float32]:
-    """Standardise: ``(v - mean) / std`` with the population's std over the whole volume.
+    """Standardise a volume: ``(v - mean) / std``, with the population standard deviation.
 
     Parameters
     ----------
     voxels
-        (D, H, W), any real type; the statistics are computed in float64, plane by plane.
+        (D, H, W), any real type. The statistics are computed in float64, plane by plane.
 
     Returns
     -------
     NDArray
-        float32; zeros where all voxels are equal.
+        float32 (D, H, W); all zeros if all voxels are equal.
 
     Raises
     ------
     DataError
-        If the variance exceeds what float64 holds.
+        If the variance is not finite in float64.
     """
     scores = np.zeros(voxels.shape, dtype=np.float32)
-    # Asked first: the rounded mean of equal voxels need not be their value.
+    # Checked first, because the rounded mean of equal voxels can differ from their value.
     if voxels.min() == voxels.max():
         return scores
     with np.errstate(over="ignore", invalid="ignore"):
         mean = sum(float(plane.sum(dtype=np.float64)) for plane in voxels) / voxels.size
-        squares = sum(float(np.square(_minus(plane, mean)).sum()) for plane in voxels)
+        squares = sum(float(np.square(_subtract(plane, mean)).sum()) for plane in voxels)
     deviation = math.sqrt(squares / voxels.size)
     if not math.isfinite(deviation):
         raise DataError("The volume's intensities are too large to be standardised.", "Scale it.")
     if deviation > 0:
         for index, plane in enumerate(voxels):
-            scores[index] = _minus(plane, mean) / deviation
+            scores[index] = _subtract(plane, mean) / deviation
     return scores
 
 
-def _minus(plane: NDArray[Any], mean: float) -> NDArray[np.float64]:
+def _subtract(plane: NDArray[Any], mean: float) -> NDArray[np.float64]:
     return np.asarray(np.subtract(plane, mean, dtype=np.float64))
 
 
-def _snapped(spacing_mm: Triple, wanted_mm: Triple) -> Triple:
-    """Keep a spacing that differs from the wanted one in rounding only (headers hold float32)."""
+def _snap_spacing(spacing_mm: Triple, wanted_mm: Triple) -> Triple:
+    """Return the wanted spacing, but keep the current one on axes that differ by rounding only.
+
+    Some file formats store the spacing in float32.
+    """
     x, y, z = (
         old if math.isclose(old, new, rel_tol=1e-5) else new
         for old, new in zip(spacing_mm, wanted_mm, strict=True)
@@ -189,7 +215,7 @@ def _snapped(spacing_mm: Triple, wanted_mm: Triple) -> Triple:
     return x, y, z
 
 
-def _scale(current: Grid, wanted: Grid) -> Triple:
+def _spacing_ratio(current: Grid, wanted: Grid) -> Triple:
     """Return the wanted spacing divided by the current one, in the order of array axes (z, y, x)."""
     x, y, z = (new / old for old, new in zip(current.spacing_mm, wanted.spacing_mm, strict=True))
     return z, y, x

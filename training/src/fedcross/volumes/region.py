@@ -1,6 +1,6 @@
-"""A box in the world to which a segmentation is confined.
+"""A box in space outside which nothing is segmented.
 
-World coordinates are LPS in mm; the box may be turned against the volume.
+World coordinates are LPS in mm. The box may be rotated relative to the volume.
 """
 
 import json
@@ -16,8 +16,8 @@ from fedcross.errors import ConfigError, DataError
 from fedcross.volumes.grid import Grid
 
 MAX_FILE_BYTES = 100_000
-_EDGE = 1e-6  # voxels: a voxel centre on the box's face is inside whatever rounding did to it
-_ORTHONORMAL = 1e-3
+_EDGE = 1e-6  # in voxels; with this tolerance a voxel centre on a face of the box counts as inside
+_ORTHONORMAL = 1e-3  # largest deviation of the axes' products from 0 and 1
 
 Box = tuple[slice, slice, slice]
 
@@ -29,11 +29,11 @@ class Region:
     Attributes
     ----------
     center_mm : NDArray
-        (3,).
+        float64 (3,): centre in world coordinates.
     half_size_mm : NDArray
-        (3,): from the centre to the faces, along the box's axes.
+        float64 (3,): distances from the centre to the faces, along the box's axes.
     axes : NDArray
-        (3, 3): its rows are the unit vectors of the box's axes.
+        float64 (3, 3): the rows are the unit vectors of the box's axes in the world.
     """
 
     center_mm: NDArray[np.float64]
@@ -42,19 +42,24 @@ class Region:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read ``{"center_mm": [x, y, z], "size_mm": [a, b, c], "axes": [[...], [...], [...]]}``.
+        """Read a box from a JSON file.
+
+        The file holds ``{"center_mm": [x, y, z], "size_mm": [a, b, c], "axes": [[...], [...], [...]]}``.
 
         Raises
         ------
         ConfigError
-            If it cannot be read, or does not describe a box.
+            If the file cannot be read or does not describe a box.
         """
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise ConfigError(f"The region {path.name} is larger than {MAX_FILE_BYTES} bytes.")
             content = json.loads(path.read_text(encoding="utf-8"))
-            center, size = _numbers(content["center_mm"], 3), _numbers(content["size_mm"], 3)
-            axes = _numbers(content["axes"], 3, 3)
+            center, size = (
+                _parse_numbers(content["center_mm"], 3),
+                _parse_numbers(content["size_mm"], 3),
+            )
+            axes = _parse_numbers(content["axes"], 3, 3)
         except OSError as error:
             raise ConfigError(
                 f"The region {path.name} cannot be read: {error.strerror}."
@@ -71,17 +76,17 @@ class Region:
         return cls(center, size / 2, axes)
 
     def mask(self, grid: Grid) -> NDArray[np.bool_]:
-        """Return which voxel centres of `grid` lie inside, (z, y, x).
+        """Return which voxel centres of `grid` lie inside the box, bool (z, y, x).
 
         Raises
         ------
         DataError
-            If none does.
+            If no voxel centre lies inside.
         """
         mask = np.zeros(grid.shape, dtype=np.bool_)
         box = self.bounds(grid, margin=0)
         to_world = grid.index_to_world
-        # Distances from the box's centre along its axes, as sums of one term for each index.
+        # The distance from the box's centre along one of its axes is a sum of terms in z, y and x.
         start = self.axes @ (to_world[:3, 3] - self.center_mm)
         steps = self.axes @ to_world[:3, :3]
         z, y, x = (np.arange(part.start, part.stop, dtype=np.float64) for part in box)
@@ -96,25 +101,30 @@ class Region:
         if not mask.any():
             raise DataError(
                 "The region of interest holds no voxel of the volume.",
-                "Move it over what is to be segmented.",
+                "Move it over the structures to segment.",
             )
         return mask
 
     def bounds(self, grid: Grid, margin: int) -> Box:
-        """Return the voxels of `grid` among which all inside the box are, as slices (z, y, x).
+        """Return a part of `grid` that contains all voxel centres inside the box.
 
         Parameters
         ----------
         grid
-            Any grid.
+            Grid of the volume.
         margin
-            Voxels added on every side; the slices stay within the grid and may be empty.
+            Number of voxels added on every side.
+
+        Returns
+        -------
+        tuple of slice
+            Slices (z, y, x) within the grid; empty if the box lies beside the grid.
         """
         signs = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, -1).T  # the 8 corners
         corners = self.center_mm + (signs * self.half_size_mm) @ self.axes
         to_index = np.linalg.inv(grid.index_to_world)
         indices = corners @ to_index[:3, :3].T + to_index[:3, 3]  # (8, 3): x, y, z
-        indices = indices.clip(-(2**31), 2**31)  # far beyond any grid, and yet integers
+        indices = indices.clip(-(2**31), 2**31)  # beyond any grid, and still exact as integers
         low = np.ceil(indices.min(axis=0) - _EDGE).astype(int) - margin
         high = np.floor(indices.max(axis=0) + _EDGE).astype(int) + margin + 1
         x, y, z = (
@@ -124,8 +134,8 @@ class Region:
         return z, y, x
 
 
-def _numbers(values: Any, *shape: int) -> NDArray[np.float64]:
+def _parse_numbers(values: Any, *shape: int) -> NDArray[np.float64]:
     array = np.array(values, dtype=np.float64)
     if array.shape != shape or not all(math.isfinite(value) for value in array.flat):
-        raise ValueError(f"{shape} finite numbers expected")
+        raise ValueError(f"expected finite numbers of shape {shape}, got {array.shape}.")
     return array

@@ -1,7 +1,7 @@
-"""Linear interpolation between grids with the same axes: one axis after another.
+"""Linear interpolation between grids with the same axes, one axis after another.
 
-Beyond the outermost voxel centres the edge value holds, so that nothing is invented at the border.
-Any part of the result can be had from the part of the values that it looks at, with the same bits.
+Beyond the outermost voxel centres the value of the edge voxel is used, without extrapolation. A part of
+the result can be computed from the slices it depends on alone; it equals the whole bit for bit.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK_VOXELS = 2**22
-"""So many are computed at a time: temporaries stay below some ten megabytes."""
+"""Number of voxels computed at a time. It limits temporary arrays to some ten megabytes."""
 
 
 def resample_linear(
@@ -26,74 +26,77 @@ def resample_linear(
     Parameters
     ----------
     array
-        Values, any number of axes.
+        float32 values with any number of axes.
     shape
-        Shape of the result.
+        Shape of the result, with the same number of axes.
     scale
-        Per axis, the result's spacing divided by the array's. An axis of the same length with
-        scale 1 is left as it is, bit for bit.
+        For each axis, the spacing of the result divided by that of `array`. An axis with scale 1 and
+        unchanged length is not interpolated.
 
     Returns
     -------
     NDArray
-        float32 of shape `shape`; every value lies between those of the two nearest voxels. `array`
-        itself where nothing is to be done.
+        float32 of shape `shape`. Along each axis every value lies between the values of its two nearest
+        voxels. `array` itself if no axis is interpolated.
     """
     sampling = Sampling(array.shape, shape, scale)
     if sampling.is_identity:
         return array
     result = np.empty(shape, dtype=np.float32)
     for part in chunks(0, shape[0], shape):
-        result[part] = sampling(array[sampling.reach(part)], part)
+        result[part] = sampling(array[sampling.source_slices(part)], part)
     return result
 
 
 def chunks(low: int, high: int, shape: Sequence[int]) -> Iterator[slice]:
-    """Cut the slices `low` to `high` of an array of `shape` into parts of about `CHUNK_VOXELS`."""
+    """Yield the slices from `low` up to `high` of an array of `shape` in parts of `CHUNK_VOXELS`.
+
+    A part has at least one slice, and otherwise at most `CHUNK_VOXELS` voxels.
+    """
     step = max(1, CHUNK_VOXELS // max(1, math.prod(shape[1:])))
     for first in range(low, high, step):
         yield slice(first, min(first + step, high))
 
 
 class Sampling:
-    """How the values on one grid come from those on another; parameters as in `resample_linear`.
+    """Linear interpolation from one grid to another with the same axes and the same centre.
 
     Parameters
     ----------
     old, new
-        Shapes.
+        Shapes of an array on the old and on the new grid.
     scale
-        Per axis, the new spacing divided by the old one.
+        For each axis, the new spacing divided by the old one.
     """
 
     def __init__(self, old: Sequence[int], new: Sequence[int], scale: Sequence[float]) -> None:
         self._axes = [_Axis.between(*axis) for axis in zip(old, new, scale, strict=True)]
-        # Axes that shrink go first: less work for the others.
+        # Axes that shrink are interpolated first, which leaves less work for the others.
         self._order = sorted(range(len(new)), key=lambda axis: new[axis] / old[axis])
 
     @property
     def is_identity(self) -> bool:
-        """Whether all values stay as they are."""
+        """Whether no axis is interpolated."""
         return not any(self._axes)
 
-    def reach(self, part: slice) -> slice:
-        """Return the slices along the first axis that a part of the result is made of."""
+    def source_slices(self, part: slice) -> slice:
+        """Return the slices of the old array, along its first axis, that `part` depends on."""
         axis = self._axes[0]
         if axis is None:
             return part
         return slice(int(axis.below[part.start]), int(axis.above[part.stop - 1]) + 1)
 
     def __call__(self, array: NDArray[np.float32], part: slice) -> NDArray[np.float32]:
-        """Return some slices of the result along the first axis.
+        """Return some slices of the result along its first axis.
 
         Parameters
         ----------
         array
-            The values in the slices that `reach` returns.
+            Values of the old array in the slices that `source_slices` returns for `part`.
         part
-            Which slices, at least one.
+            Slices of the result, at least one.
         """
-        low = self.reach(part).start
+        low = self.source_slices(part).start
         for index in self._order:
             axis = self._axes[index]
             if axis is not None:
@@ -103,7 +106,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class _Axis:
-    """For every sample its two neighbours, and the weight of the one above; shapes (count,)."""
+    """For every sample: the two neighbouring voxels and the weight of the upper one, each (count,)."""
 
     below: NDArray[np.intp]
     above: NDArray[np.intp]
@@ -111,7 +114,10 @@ class _Axis:
 
     @classmethod
     def between(cls, old: int, new: int, scale: float) -> Self | None:
-        """Place `new` samples, `scale` voxels apart, around the same centre; None changes nothing."""
+        """Place `new` samples, `scale` voxels apart, around the centre of `old` voxels.
+
+        None if the samples are the voxels.
+        """
         if old == new and scale == 1:
             return None
         last = old - 1
@@ -122,7 +128,7 @@ class _Axis:
         return cls(below, above, (positions - below).astype(np.float32))
 
     def cut(self, part: slice, low: int) -> "_Axis":
-        """Keep the samples `part`, of an array that begins at voxel `low`."""
+        """Return the samples `part` with indices into an array that begins at voxel `low`."""
         return _Axis(self.below[part] - low, self.above[part] - low, self.weight[part])
 
     def sample(self, array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

@@ -1,10 +1,10 @@
-"""Slabs: neighbouring slices of a volume, so that a large volume is never in memory as a whole."""
+"""Slabs: a few neighbouring slices of a volume, processed one after another to limit memory."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Slab = tuple[slice, NDArray[np.float32]]
-"""Neighbouring slices z of a volume, and float32 (C, dz, H, W): the values of C maps in them."""
+"""A range of slices z of a volume, and the values of C maps there, float32 (C, dz, H, W)."""
 
 SLAB_VOXELS = 2**19
-"""Of a slab at most, unless a slice has more: whoever takes slabs makes several arrays as large."""
+"""Largest number of voxels of a slab, unless it is one slice. Temporary arrays have this size."""

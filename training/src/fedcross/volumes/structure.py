@@ -12,18 +12,18 @@ CodeText = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\^~|\
 
 
 def slug(name: str) -> str:
-    """Return a name's ASCII letters and digits, as may stand in a file's name; perhaps nothing."""
+    """Return a name for files: lower-case ASCII letters, digits and underscores; may be empty."""
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Code(Strict):
-    """A coded concept, as in DICOM: scheme, value, meaning."""
+class Code(StrictModel):
+    """A coded concept as in DICOM: coding scheme, code value, code meaning."""
 
     scheme: CodeText = "SCT"
     value: CodeText
@@ -34,16 +34,28 @@ ANATOMICAL_STRUCTURE = Code(value="123037004", meaning="Anatomical Structure")
 ORGAN = Code(value="113343008", meaning="Organ")
 
 
-class Structure(Strict):
-    """One segmented structure."""
+class Structure(StrictModel):
+    """One segmented structure.
+
+    Attributes
+    ----------
+    name : str
+        Name shown to users.
+    label : int
+        Value in label maps and index of the network's output channel, 1 to 255.
+    color : tuple of float
+        (red, green, blue), each from 0 to 1.
+    category, type : Code
+        Category and type in Slicer's terminology.
+    """
 
     name: Name
-    label: Annotated[int, Field(ge=1, le=255, description="Value in label maps; also the channel.")]
+    label: Annotated[int, Field(ge=1, le=255, description="Value in label maps.")]
     color: tuple[Unit, Unit, Unit] = (0.9, 0.6, 0.3)
     category: Code = ANATOMICAL_STRUCTURE
     type: Code = ORGAN
 
     @property
     def slug(self) -> str:
-        """The name as it may stand in a file's name."""
+        """The name for files; see `slug`."""
         return slug(self.name) or f"label_{self.label}"

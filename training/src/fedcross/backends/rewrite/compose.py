@@ -1,13 +1,14 @@
-"""A transposed convolution and the convolution after it as one: less to compute, the same result.
+"""Compose a transposed convolution with the convolution after it, which saves operations.
 
-In a U-Net what comes from below is enlarged by a transposed convolution, laid beside the skip
-connection, and convolved. All of that is linear, so that the convolution can be split by its inputs, and
-its one half multiplied out with the transposed convolution before it:
+In a U-Net the features of the lower level (`low`) are upsampled by a transposed convolution (`up`),
+concatenated with the skip connection (`skip`), and convolved (`conv`). All three steps are linear. So
+`conv` can be split by its input channels, and the part for `up(low)` can be multiplied out with `up`:
 
-    conv([skip, up(low)]) = of_skip(skip) + of_low(low)
+    conv([skip, up(low)]) = conv_skip(skip) + conv_low(low)
 
-A doubling and a 3x3x3 convolution become a transposed convolution of 4x4x4, of which 8 taps meet a voxel
-instead of 27. Neither the enlarged features nor the two side by side are ever in memory.
+Here `conv_skip` is a convolution and `conv_low` a transposed convolution. For a kernel of 3x3x3 and a
+stride of 2, `conv_low` has a kernel of 4x4x4, of which 8 taps contribute to a voxel instead of 27.
+Neither the upsampled nor the concatenated features are ever in memory.
 """
 
 from itertools import product
@@ -22,31 +23,31 @@ from fedcross.model.networks import UNet
 
 
 def compose_upsampling(network: nn.Module) -> nn.Module:
-    """Compose every transposed convolution of a network with the convolution after it, where that pays.
+    """Compose transposed convolutions with the convolutions after them, if this saves multiplications.
 
     Parameters
     ----------
     network
-        In evaluation mode. A batch normalisation after the convolution is to be folded before. The
-        network's modules are used, and may be changed.
+        Network in evaluation mode. Fold batch normalisation first
+        (`fedcross.backends.rewrite.fold.fold_normalisation`). Its modules are reused and may be changed.
 
     Returns
     -------
     torch.nn.Module
-        The same function but for rounding. The reference U-Net and DynUNet have such pairs; any other
-        network is returned as it is.
+        A network with the same outputs except for rounding. Only the reference U-Net and DynUNet have
+        such pairs; another network is returned unchanged.
     """
     if isinstance(network, UNet):
         return ComposedUNet(network)
-    # Here and not above: it takes seconds, and the reference U-Net does without.
+    # Imported here, because the import takes seconds and the reference U-Net does not need it.
     from monai.networks.blocks.dynunet_block import UnetUpBlock
 
     composed = {
         block: _ComposedBlock(block)
         for block in network.modules()
-        if isinstance(block, UnetUpBlock) and _pays(*_pair(block))
+        if isinstance(block, UnetUpBlock) and _saves_operations(*_pair(block))
     }
-    for parent in list(network.modules()):  # MONAI has each block in two places
+    for parent in list(network.modules()):  # MONAI registers each block in two places
         for name, child in list(parent.named_children()):
             if child in composed:
                 setattr(parent, name, composed[child])
@@ -54,71 +55,78 @@ def compose_upsampling(network: nn.Module) -> nn.Module:
 
 
 class JoinedConvolution(nn.Module):
-    """``conv(cat([skip, up(low)]))``, composed.
+    """Computes ``conv(cat([skip, up(low)]))`` with the transposed convolution composed.
 
-    Along an axis of stride s and padding p, tap a of ``up`` takes voxel i to h = s i + a, and tap t of
-    ``conv`` takes that to o = h - t + p. So both are tap a - t + 2 p of one transposed convolution with
-    stride s and padding p, where their products are summed over the channels between.
+    Consider an axis with stride s and padding p. Tap a of ``up`` maps voxel i to h = s i + a. Tap t of
+    ``conv`` maps h to o = h - t + p. So a pair of taps equals tap a - t + 2 p of one transposed
+    convolution with stride s and padding p; its weight is the product of both weights, summed over the
+    channels between ``up`` and ``conv``.
 
-    The bias of ``up`` ends where the volume does: beyond, ``conv`` sees zeros. It becomes the weights of
-    one more channel of ``low``, which is 1 everywhere.
+    The bias of ``up`` is added inside the volume only, because ``conv`` pads with zeros. Therefore it
+    becomes the weights of an additional channel of ``low`` that is 1 everywhere.
 
     Parameters
     ----------
     up
-        With a kernel as large as its stride.
+        Transposed convolution whose kernel is as large as its stride.
     conv
-        With a kernel of 2 p + 1 and stride 1.
+        Convolution with kernel 2 p + 1, padding p and stride 1.
     skip_first
         Whether the channels of the skip connection come before those of ``up``.
 
     Attributes
     ----------
-    of_skip : torch.nn.Parameter
-        The weights for the skip connection, (out, skipped, *kernel).
+    skip_weight : torch.nn.Parameter
+        Weights for the skip connection, (out, skipped, *kernel).
     bias : torch.nn.Parameter or None
-        That of ``conv``, (out,).
-    of_low : torch.nn.Parameter
-        The weights of the composed part, (low, out, *kernel); low + 1 where there is a bias.
+        Bias of ``conv``, (out,).
+    low_weight : torch.nn.Parameter
+        Weights of the composed transposed convolution, (low, out, *kernel); low + 1 instead of low if
+        ``up`` has a bias.
     """
 
     def __init__(self, up: nn.ConvTranspose3d, conv: nn.Conv3d, *, skip_first: bool) -> None:
         super().__init__()
         weight, between = conv.weight.detach(), up.out_channels
         if skip_first:
-            of_skip, of_up = weight[:, :-between], weight[:, -between:]
+            skip_weight, up_weight = weight[:, :-between], weight[:, -between:]
         else:
-            of_skip, of_up = weight[:, between:], weight[:, :between]
+            skip_weight, up_weight = weight[:, between:], weight[:, :between]
         self._stride, self._padding = list(up.stride), [int(side) for side in conv.padding]
-        self.of_skip = nn.Parameter(of_skip.contiguous(), requires_grad=False)
+        self.skip_weight = nn.Parameter(skip_weight.contiguous(), requires_grad=False)
         self.bias = conv.bias
-        self.of_low = nn.Parameter(_composed(up, of_up), requires_grad=False)
+        self.low_weight = nn.Parameter(_compose_weights(up, up_weight), requires_grad=False)
         self._has_ones = up.bias is not None
 
-    def with_ones(self, low: Tensor) -> Tensor:
-        """Add the channel of ones, where there is one."""
+    def append_ones(self, low: Tensor) -> Tensor:
+        """Append the channel of ones to (N, low, ...) if ``up`` has a bias."""
         return torch.cat([low, torch.ones_like(low[:, :1])], dim=1) if self._has_ones else low
 
-    def enlarged(self, low: Tensor) -> Tensor:
-        """Map (N, low, D/s, H/s, W/s) to its part in the result, (N, out, D, H, W)."""
+    def upsample(self, low: Tensor) -> Tensor:
+        """Map (N, low, D/s, H/s, W/s) to its contribution to the result, (N, out, D, H, W)."""
         return functional.conv_transpose3d(
-            self.with_ones(low), self.of_low, stride=self._stride, padding=self._padding
+            self.append_ones(low), self.low_weight, stride=self._stride, padding=self._padding
         )
 
     def forward(self, skip: Tensor, low: Tensor) -> Tensor:
         """Map (N, skipped, D, H, W) and (N, low, D/s, H/s, W/s) to (N, out, D, H, W)."""
-        of_skip = functional.conv3d(skip, self.of_skip, self.bias, padding=self._padding)
-        return of_skip + self.enlarged(low)
+        from_skip = functional.conv3d(skip, self.skip_weight, self.bias, padding=self._padding)
+        return from_skip + self.upsample(low)
 
 
 class ComposedLevels(nn.Module):
-    """Levels of the reference U-Net, down and up again, with their upsampling composed.
+    """The levels of the reference U-Net below some level, with composed upsampling.
 
     Parameters
     ----------
-    encoders, bottom, joins, rests
-        In the order in which features go through. A join takes a skip connection and what comes from
-        below; the rest of its block follows.
+    encoders
+        Encoder of each level, from the top.
+    bottom
+        Convolutions of the lowest level.
+    joins
+        For each level, from the bottom: joins the skip connection with the features of the level below.
+    rests
+        For each level, from the bottom: the layers that follow its join.
     """
 
     def __init__(
@@ -131,15 +139,15 @@ class ComposedLevels(nn.Module):
         super().__init__()
         self.encoders, self.bottom, self.joins, self.rests = encoders, bottom, joins, rests
 
-    def below(self, level: int) -> "ComposedLevels":
-        """Return the same without the upper levels, so many, at least one fewer than there are."""
+    def without_upper(self, level: int) -> "ComposedLevels":
+        """Return the levels without the upper `level` ones; at least one level must remain."""
         count = len(self.encoders) - level
         return ComposedLevels(
             self.encoders[level:], self.bottom, self.joins[:count], self.rests[:count]
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map what the first encoder takes to features (N, out, D, H, W)."""
+        """Map (N, in, D, H, W), the input of the first encoder, to features (N, out, D, H, W)."""
         skips = []
         for encoder in self.encoders:
             x, skip = encoder(x)
@@ -151,7 +159,7 @@ class ComposedLevels(nn.Module):
 
 
 class ComposedUNet(nn.Module):
-    """The reference U-Net with its upsampling composed; see `fedcross.model.networks.UNet`."""
+    """The reference U-Net with composed upsampling; see `fedcross.model.networks.UNet`."""
 
     def __init__(self, network: UNet) -> None:
         super().__init__()
@@ -176,7 +184,7 @@ class ComposedUNet(nn.Module):
 
 
 class _ComposedBlock(nn.Module):
-    """MONAI's ``UnetUpBlock``, composed."""
+    """MONAI's ``UnetUpBlock`` with composed upsampling."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -192,9 +200,9 @@ def _pair(block: Any) -> tuple[nn.ConvTranspose3d, nn.Conv3d]:
     return block.transp_conv.conv, block.conv_block.conv1.conv
 
 
-def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
-    """Whether the pair multiplies less when composed, in a voxel of the result."""
-    apart = (
+def _saves_operations(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
+    """Whether the composed pair needs fewer multiplications for a voxel of the result."""
+    separate = (
         up.in_channels * up.out_channels
         + prod(conv.kernel_size) * up.out_channels * conv.out_channels
     )
@@ -202,14 +210,14 @@ def _pays(up: nn.ConvTranspose3d, conv: nn.Conv3d) -> bool:
         ceil((k + n - 1) / s)
         for k, n, s in zip(up.kernel_size, conv.kernel_size, up.stride, strict=True)
     ]
-    return prod(taps) * up.in_channels * conv.out_channels < apart
+    return prod(taps) * up.in_channels * conv.out_channels < separate
 
 
-def _composed(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
-    """Return the weights of a transposed convolution that does what `up` and a convolution do.
+def _compose_weights(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
+    """Return the weights of the transposed convolution that equals `up` followed by a convolution.
 
-    The convolution's are `after`, (out, between, *kernel). Taps meet as `JoinedConvolution` says; the
-    sums are made in float64.
+    `after` holds the weights of the convolution, (out, between, *kernel). For the formula see
+    `JoinedConvolution`. The sums are computed in float64.
     """
     weight = _bias_as_input(up).double()  # (low, between, *kernel)
     after, (d, h, w) = after.double().flip(2, 3, 4), after.shape[2:]
@@ -218,13 +226,13 @@ def _composed(up: nn.ConvTranspose3d, after: Tensor) -> Tensor:
         len(weight), len(after), depth + d - 1, height + h - 1, width + w - 1, dtype=weight.dtype
     )
     for z, y, x in product(range(depth), range(height), range(width)):
-        both = torch.einsum("lb,ob...->lo...", weight[:, :, z, y, x], after)
-        composed[:, :, z : z + d, y : y + h, x : x + w] += both
+        products = torch.einsum("lb,ob...->lo...", weight[:, :, z, y, x], after)
+        composed[:, :, z : z + d, y : y + h, x : x + w] += products
     return composed.to(up.weight.dtype)
 
 
 def _bias_as_input(up: nn.ConvTranspose3d) -> Tensor:
-    """Return its weights (in, out, *kernel), and after them its bias as if of one more input."""
+    """Return the weights (in, out, *kernel) of `up`; its bias is appended as one more input channel."""
     weight = up.weight.detach()
     if up.bias is None:
         return weight

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it: less to compute, the same result."""
+"""Fold batch normalisation into the convolution before it, which saves operations."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -10,12 +10,12 @@ def fold_normalisation(network: nn.Module) -> nn.Module:
     Parameters
     ----------
     network
-        In evaluation mode. Other normalisations depend on the image and stay.
+        Network in evaluation mode. Other normalisations depend on the image and are not folded.
 
     Returns
     -------
     torch.nn.Module
-        `network`; its outputs differ by rounding only.
+        `network`, whose outputs change by rounding only.
     """
     for sequence in network.modules():
         if not isinstance(sequence, nn.Sequential):

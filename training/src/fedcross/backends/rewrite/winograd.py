@@ -1,31 +1,29 @@
-"""Convolutions with half of the multiplications: Winograd's F(4, 3) along z.
+"""3x3x3 convolutions with half of the multiplications: Winograd's algorithm F(4, 3) along z.
 
-Four neighbouring slices of the result are sums over twelve pairs, of one of six slices of the input with
-one of three slices of the kernel. Lavin and Gray ("Fast Algorithms for Convolutional Neural Networks",
-CVPR 2016) get by with six pairs: a mixture of the slices with a mixture of the kernel's each, and the
-four results are mixtures of what these give. In the plane each pair stays a convolution.
+A direct convolution computes four neighbouring slices of the result from six slices of the input and
+three slices of the kernel; each result is a sum of three products, twelve in total. Lavin and Gray
+("Fast Algorithms for Convolutional Neural Networks", CVPR 2016) need only six products: each multiplies
+one linear combination of the input slices with one linear combination of the kernel slices, and the four
+results are linear combinations of the products. A product of two slices is a 2D convolution.
 
-Features are kept in four phases, phase r being the slices r, r + 4, r + 8 and so on. So the slices that
-are mixed lie in different tensors, at the same place, and nothing has to be cut up or put together.
+Features are stored as four phases: phase r holds the slices r, r + 4, r + 8 ... So the slices that are
+combined have the same index in different tensors, and no tensor has to be cut or joined.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedcross.backends.rewrite.compose import ComposedUNet, JoinedConvolution
+from fedcross.backends.rewrite.compose import JoinedConvolution
 
 Phases = Sequence[Tensor]
-"""Four tensors (N, C, D/4, H, W)."""
+"""Tensors (N, C, D/n, H, W) that hold the slices of (N, C, D, H, W) in turn; n is `PHASES` or 2."""
 
 PHASES = 4
-LEVELS = 3
-"""So many levels of the reference U-Net have slices enough whatever the patch, a multiple of 16."""
 
-_OF_KERNEL = (
+_KERNEL_TRANSFORM = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -33,191 +31,117 @@ _OF_KERNEL = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
+"""Coefficients of the six combinations (rows) of the three kernel slices (columns)."""
 
 
 class WinogradConvolution(nn.Module):
-    """A 3x3x3 convolution with padding 1, from phases to phases.
+    """A 3x3x3 convolution with padding 1 whose input and output are four phases.
 
     Parameters
     ----------
     weight
-        (out, in, 3, 3, 3).
+        Kernel, (out, in, 3, 3, 3).
     bias
-        (out,), or None.
+        Bias, (out,), or None.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        mixtures = torch.einsum(
+        combinations = torch.einsum(
             "jt,octyx->jocyx",
-            torch.tensor(_OF_KERNEL, dtype=torch.float64),
+            torch.tensor(_KERNEL_TRANSFORM, dtype=torch.float64),
             weight.detach().double(),
         ).to(weight.dtype)
         self.weights = nn.ParameterList(
-            nn.Parameter(mixture[:, :, None].contiguous(), requires_grad=False)
-            for mixture in mixtures
+            nn.Parameter(combination[:, :, None].contiguous(), requires_grad=False)
+            for combination in combinations
         )
         shaped = None if bias is None else bias.detach()[None, :, None, None, None]
         self.bias = None if shaped is None else nn.Parameter(shaped, requires_grad=False)
 
     def forward(self, phases: Phases) -> list[Tensor]:
         """Map four tensors (N, in, D/4, H, W) to four (N, out, D/4, H, W)."""
-        mixtures = _of_slices([_later(phases[-1]), *phases, _sooner(phases[0])])
-        results = _of_products(
+        slices = [_shift_later(phases[-1]), *phases, _shift_earlier(phases[0])]
+        results = _combine_products(
             [
-                functional.conv3d(mixture, weight, padding=(0, 1, 1))
-                for mixture, weight in zip(mixtures, self.weights, strict=True)
+                functional.conv3d(combination, weight, padding=(0, 1, 1))
+                for combination, weight in zip(_combine_slices(slices), self.weights, strict=True)
             ]
         )
         return results if self.bias is None else [result + self.bias for result in results]
 
 
 class WinogradJoin(nn.Module):
-    """A join that doubles, in phases.
+    """A `JoinedConvolution` of stride 2 whose inputs and output are phases.
 
-    Its tap a takes slice i of what comes from below to o = 2 i - 1 + a. So to every phase two of four
-    taps lead, one from an even slice and one from an odd one: its own, or its neighbour's.
+    Tap a of the composed transposed convolution maps slice i of the lower level to slice 2 i - 1 + a. So
+    a slice of the result depends on two of the four taps: one applied to an even slice of the lower
+    level, one to an odd slice. Each of the two has the index of the result in its phase, or is a
+    neighbour.
 
     Parameters
     ----------
     join
-        With a transposed convolution of 4x4x4 and stride 2.
+        With a composed transposed convolution of 4x4x4 and stride 2.
     """
 
     def __init__(self, join: JoinedConvolution) -> None:
         super().__init__()
-        self.of_skip = WinogradConvolution(join.of_skip, join.bias)
-        taps = [join.of_low[:, :, tap : tap + 1] for tap in range(4)]
-        self.of_low = nn.ParameterList(
-            nn.Parameter(torch.cat([taps[of_even], taps[of_odd]]), requires_grad=False)
-            for of_even, of_odd in ((1, 3), (2, 0), (3, 1), (0, 2))
+        self.skip_convolution = WinogradConvolution(join.skip_weight, join.bias)
+        taps = [join.low_weight[:, :, tap : tap + 1] for tap in range(4)]
+        self.low_weights = nn.ParameterList(
+            nn.Parameter(torch.cat([taps[even_tap], taps[odd_tap]]), requires_grad=False)
+            for even_tap, odd_tap in ((1, 3), (2, 0), (3, 1), (0, 2))
         )
-        self.with_ones = join.with_ones
+        self.append_ones = join.append_ones
 
     def forward(self, skip: Phases, halves: Phases) -> list[Tensor]:
-        """Map four (N, skipped, D/4, H, W) and two (N, low, D/4, H/2, W/2) to four (N, out, D/4, H, W).
+        """Join a skip connection and the features of the lower level.
 
-        The two are the even and the odd slices of what comes from below.
+        Parameters
+        ----------
+        skip
+            Four phases, each (N, skipped, D/4, H, W).
+        halves
+            Even and odd slices of the lower level, each (N, low, D/4, H/2, W/2).
+
+        Returns
+        -------
+        list of Tensor
+            Four phases, each (N, out, D/4, H, W).
         """
-        even, odd = map(self.with_ones, halves)
-        pairs = ((even, _later(odd)), (even, odd), (even, odd), (_sooner(even), odd))
+        even, odd = map(self.append_ones, halves)
+        pairs = ((even, _shift_later(odd)), (even, odd), (even, odd), (_shift_earlier(even), odd))
+        from_skip = self.skip_convolution(skip)
         return [
             functional.conv_transpose3d(
                 torch.cat(pair, dim=1), weight, stride=(1, 2, 2), padding=(0, 1, 1)
             )
-            + of_skip
-            for of_skip, pair, weight in zip(self.of_skip(skip), pairs, self.of_low, strict=True)
+            + phase
+            for phase, pair, weight in zip(from_skip, pairs, self.low_weights, strict=True)
         ]
 
 
-class _First(nn.Module):
-    """An ordinary convolution with padding 1 and a bias, its result in phases."""
-
-    def __init__(self, conv: nn.Conv3d) -> None:
-        super().__init__()
-        self.weight, bias = conv.weight, cast(Tensor, conv.bias)
-        # One for each: OpenVINO adds one that is shared afterwards, and not while it convolves.
-        self.biases = nn.ParameterList(
-            nn.Parameter(bias.detach().clone(), False) for _ in range(PHASES)
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (N, 1, D, H, W) to four tensors (N, out, D/4, H, W)."""
-        padded = functional.pad(x, (0, 0, 0, 0, 1, 1))
-        return [
-            functional.conv3d(
-                padded[:, :, phase:], self.weight, bias, stride=(PHASES, 1, 1), padding=(0, 1, 1)
-            )
-            for phase, bias in enumerate(self.biases)
-        ]
-
-
-class WinogradUNet(nn.Module):
-    """The reference U-Net, its upper levels in phases; see `fedcross.model.networks.UNet`.
-
-    Parameters
-    ----------
-    network
-        With its upsampling composed. Its modules are used, for inference only: the layers between
-        convolutions work in place.
-    """
-
-    def __init__(self, network: ComposedUNet) -> None:
-        super().__init__()
-        levels = network.levels
-        blocks = [cast(Any, encoder).conv.conv for encoder in levels.encoders[:LEVELS]]
-        self.first = _First(blocks[0][0])
-        self.down = nn.ModuleList(_in_phases(block) for block in [blocks[0][1:], *blocks[1:]])
-        self.pool = nn.MaxPool3d((1, 2, 2))
-        self.lower = levels.below(LEVELS)
-        self.joins = nn.ModuleList(
-            WinogradJoin(cast(JoinedConvolution, join)) for join in levels.joins[-LEVELS:]
-        )
-        self.up = nn.ModuleList(_in_phases(rest) for rest in levels.rests[-LEVELS:])
-        self.outconv = network.outconv
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
-        parts, skips = self.first(x), []
-        for level, block in enumerate(self.down):
-            phases = parts if level == 0 else _in_fours(parts)
-            skips.append(_through(block, phases))
-            pooled = [self.pool(phase) for phase in skips[-1]]
-            parts = [torch.maximum(*pooled[:2]), torch.maximum(*pooled[2:])]  # even slices, and odd
-        x = self.lower(together(parts))
-        parts = [x[:, :, start::2] for start in range(2)]
-        for join, block in zip(self.joins, self.up, strict=True):
-            halves = [together(parts[start::2]) for start in range(2)]
-            parts = _through(block, join(skips.pop(), halves))
-        return together([self.outconv(part) for part in parts])
-
-
-def _in_fours(halves: Phases) -> list[Tensor]:
-    """Return the four phases of what lies in even and odd slices."""
-    return [half[:, :, start::2] for start in range(2) for half in halves]
-
-
-def together(parts: Phases) -> Tensor:
-    """Return (N, C, D, H, W) from tensors among which its slices are dealt out in turn."""
+def interleave(parts: Phases) -> Tensor:
+    """Return (N, C, D, H, W) from n tensors (N, C, D/n, H, W) that hold its slices in turn."""
     return torch.stack(list(parts), dim=3).flatten(2, 3)
 
 
-def _later(x: Tensor) -> Tensor:
-    """Put zeros before the first slice, and leave out the last one."""
+def _shift_later(x: Tensor) -> Tensor:
+    """Prepend a slice of zeros and drop the last slice."""
     return functional.pad(x, (0, 0, 0, 0, 1, -1))
 
 
-def _sooner(x: Tensor) -> Tensor:
-    """Leave out the first slice, and put zeros after the last one."""
+def _shift_earlier(x: Tensor) -> Tensor:
+    """Drop the first slice and append a slice of zeros."""
     return functional.pad(x, (0, 0, 0, 0, -1, 1))
 
 
-def _in_phases(block: nn.Module) -> nn.ModuleList:
-    """Return the layers of a sequence, convolutions as Winograd's."""
-    return nn.ModuleList(
-        WinogradConvolution(layer.weight, layer.bias) if isinstance(layer, nn.Conv3d) else layer
-        for layer in cast(nn.Sequential, block)
-    )
+def _combine_slices(x: Sequence[Tensor]) -> list[Tensor]:
+    """Return the six combinations of six input slices.
 
-
-def _through(layers: nn.Module, phases: Phases) -> list[Tensor]:
-    """Send phases through layers, which are as `_in_phases` returns them."""
-    for layer in cast(nn.ModuleList, layers):
-        if isinstance(layer, WinogradConvolution):
-            phases = layer(phases)
-        elif isinstance(layer, nn.InstanceNorm3d | nn.GroupNorm):
-            # Its statistics are of all slices, and do not depend on their order.
-            phases = layer(torch.cat(list(phases), dim=2)).chunk(PHASES, dim=2)
-        else:
-            phases = [layer(phase) for phase in phases]
-    return list(phases)
-
-
-def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
-    """Return the six mixtures of six slices.
-
-    As written each is one chain of sums, which OpenVINO computes in one go, and no two have a part in
-    common: what is shared it would keep in memory.
+    Each combination is written as one chain of sums, which OpenVINO fuses into one kernel. They share no
+    intermediate result on purpose, because OpenVINO would keep it in memory.
     """
     return [
         (x[2] * -1.25 + x[0]) * 4 + x[4],
@@ -229,8 +153,8 @@ def _of_slices(x: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def _of_products(m: Sequence[Tensor]) -> list[Tensor]:
-    """Return the four results, mixtures of six products; as `_of_slices`."""
+def _combine_products(m: Sequence[Tensor]) -> list[Tensor]:
+    """Return the four results as combinations of six products; written as in `_combine_slices`."""
     return [
         m[0] + m[1] + m[2] + m[3] + m[4],
         ((m[4] * -1 + m[3]) * -2 + m[2]) * -1 + m[1],

@@ -1,6 +1,6 @@
-"""A part of a volume as a set of cells: small boxes side by side, so that it takes little memory.
+"""A part of a volume as a set of cells, which are small boxes of voxels; this needs little memory.
 
-Shapes here are (D, H, W) = (z, y, x).
+Axes are (D, H, W) = (z, y, x).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Self
 
 import numpy as np
-import scipy  # loads its parts when they are used: not before the first patch
+import scipy  # scipy imports its submodules on first use, which keeps the start of a process fast
 from numpy.typing import NDArray
 
 from fedcross.patches.placement import Start
@@ -20,16 +20,16 @@ _NEIGHBOURS = np.ones((3, 3, 3), dtype=np.bool_)
 
 @dataclass(frozen=True)
 class Cells:
-    """A set of cells.
+    """A set of cells of a regular grid over a volume.
 
     Attributes
     ----------
     shape : sequence of int
-        Of the volume, in voxels.
+        Shape of the volume in voxels, (D, H, W).
     side : sequence of int
-        Of a cell, in voxels; the last ones along an axis end with the volume.
+        Sides of a cell in voxels, (z, y, x). The last cell along an axis ends with the volume.
     mask : NDArray
-        bool, (cells along z, y, x): which are in the set.
+        bool, one element for each cell, axes (z, y, x): True if the cell is in the set.
     """
 
     shape: Sequence[int]
@@ -37,31 +37,32 @@ class Cells:
     mask: NDArray[np.bool_]
 
     @classmethod
-    def none(cls, shape: Sequence[int], side: Sequence[int]) -> Self:
+    def empty(cls, shape: Sequence[int], side: Sequence[int]) -> Self:
         """Return the empty set."""
         cells = [-(-voxels // one) for voxels, one in zip(shape, side, strict=True)]
         return cls(shape, side, np.zeros(cells, dtype=np.bool_))
 
     @classmethod
-    def between(cls, starts: Sequence[Start], patch: Sequence[int], like: Self) -> Self:
-        """Return the cells with a voxel that is in no patch.
+    def outside_patches(cls, starts: Sequence[Start], patch: Sequence[int], like: Self) -> Self:
+        """Return the cells that contain a voxel outside all patches.
 
         Parameters
         ----------
         starts
-            Of patches in rows: every combination of where they start along z, y and x.
+            First voxel (z, y, x) of each patch. The patches must form a grid: all combinations of some
+            starts along z, y and x.
         patch
             Shape of a patch, (d, h, w).
         like
-            Cells of the same volume and sides.
+            Cells with the wanted `shape` and `side`.
         """
-        wholly_in = []
+        covered = []  # for each axis: which cells lie inside a patch as a whole
         for axis, (voxels, one) in enumerate(zip(like.shape, like.side, strict=True)):
             line = np.zeros(voxels, dtype=np.bool_)
             for low in {start[axis] for start in starts}:
                 line[max(low, 0) : low + patch[axis]] = True
-            wholly_in.append(np.logical_and.reduceat(line, np.arange(0, voxels, one)))
-        return replace(like, mask=~reduce(np.logical_and.outer, wholly_in))
+            covered.append(np.logical_and.reduceat(line, np.arange(0, voxels, one)))
+        return replace(like, mask=~reduce(np.logical_and.outer, covered))
 
     def __or__(self, other: Self) -> Self:
         return replace(self, mask=self.mask | other.mask)
@@ -70,7 +71,15 @@ class Cells:
         return replace(self, mask=self.mask & other.mask)
 
     def add(self, start: Start, voxels: NDArray[np.bool_]) -> None:
-        """Add the cells of the voxels that are True in a box (d, h, w) that starts at `start`."""
+        """Add the cells that contain certain voxels of a box.
+
+        Parameters
+        ----------
+        start
+            First voxel (z, y, x) of the box.
+        voxels
+            bool (d, h, w), for the voxels of the box: True for the voxels whose cells are added.
+        """
         cells = []
         for axis, (low, one) in enumerate(zip(start, self.side, strict=True)):
             first, last = low // one, -(-(low + voxels.shape[axis]) // one)
@@ -79,33 +88,35 @@ class Cells:
             cells.append(slice(first, last))
         self.mask[tuple(cells)] |= voxels
 
-    def grown(self, margin_mm: float, spacing_mm: Triple) -> Self:
-        """Return the cells with a voxel that is nearer than `margin_mm` to a voxel of the set.
+    def dilate(self, margin_mm: float, spacing_mm: Triple) -> Self:
+        """Return all cells with a voxel nearer than `margin_mm` to a voxel of the set.
 
         Parameters
         ----------
         margin_mm
-            0 or more. Distances are rounded down to cells, so that it may be some cells more.
+            Distance in mm, 0 or more. Distances between cells are rounded down to whole cells, so that
+            the result may contain some cells more.
         spacing_mm
-            Of the voxels, (x, y, z).
+            Voxel spacing in mm, (x, y, z).
         """
-        if not self.mask.any():  # the distance to nothing is not defined
+        if not self.mask.any():  # the distance to an empty set is not defined
             return self
         side_mm = [one * mm for one, mm in zip(self.side, spacing_mm[::-1], strict=True)]
-        # Between the nearest voxels of two cells lies at least one cell less than between the cells.
+        # Between cells whose indices differ by k there are k - 1 cells. So distances are measured from
+        # the set and its neighbours.
         near = scipy.ndimage.binary_dilation(self.mask, _NEIGHBOURS)
         distance_mm = scipy.ndimage.distance_transform_edt(~near, sampling=side_mm)
         return replace(self, mask=self.mask | (distance_mm < margin_mm))
 
     def rim(self) -> Self:
-        """Return the cells with a neighbour, at a face, edge or corner, that is not in the set.
+        """Return the cells of the set with a neighbour (face, edge or corner) outside the set.
 
-        Where the volume ends there is no neighbour.
+        The end of the volume does not count as outside the set.
         """
         inner = scipy.ndimage.binary_erosion(self.mask, _NEIGHBOURS, border_value=1)
         return replace(self, mask=self.mask & ~inner)
 
-    def voxels(self, part: slice) -> NDArray[np.bool_]:
-        """Return which voxels of slices z are in the set, bool (dz, H, W)."""
+    def voxel_mask(self, part: slice) -> NDArray[np.bool_]:
+        """Return which voxels of the slices `part` (z) are in the set, bool (dz, H, W)."""
         z, y, x = (np.arange(n) // one for n, one in zip(self.shape, self.side, strict=True))
         return np.asarray(self.mask[z[part]][:, y][:, :, x])

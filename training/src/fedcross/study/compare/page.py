@@ -9,7 +9,7 @@ from fedcross.study.compare.figures import Runs
 from fedcross.study.compare.results import RunFigures, Score, by_case, mean_of
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
 from fedcross.study.page import figure, note, page, table
-from fedcross.uncertainty.reliability import FEWEST
+from fedcross.uncertainty.reliability import MIN_VOXELS
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95, mm", "assd_mm": "surface distance, mm"}
 NONE = "–"
@@ -56,7 +56,7 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
             figure(figures.reliability(runs), "Error rate of the voxels by the members' spread"),
             note(
                 "All voxels of all test cases, in ten bins of the standard deviation between the "
-                f"members, without those that hold fewer than {FEWEST} voxels: a useful map rises "
+                f"members, without those that hold fewer than {MIN_VOXELS} voxels: a useful map rises "
                 "from the lower left."
             ),
         ],

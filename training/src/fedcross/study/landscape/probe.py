@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
 from fedcross.patches.placement import plan_patches
 from fedcross.train.config.configuration import TrainingConfig
@@ -63,7 +63,7 @@ class Probe:
         x, y, z = config.preprocessing.patch_size
         patch = (z, y, x)
         self._network = build_network(config.network).eval().to(device)
-        layout = memory_format(self._network, device)
+        layout = choose_memory_format(self._network, device)
         self._network.to(memory_format=layout)  # type: ignore[call-overload]
         self._tiles = {
             site.name: [

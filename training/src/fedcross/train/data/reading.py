@@ -12,8 +12,9 @@ from fedcross.errors import DataError
 from fedcross.train.data.label_grid import to_image_grid
 from fedcross.train.data.sources.dicom_series import find_damaged_slices
 from fedcross.train.data.volumes import CaseFiles
-from fedcross.volumes.nifti import inspect
-from fedcross.volumes.volume_io import read_volume, without_warnings
+from fedcross.volumes.itk import hide_itk_warnings
+from fedcross.volumes.nifti import check_voxels
+from fedcross.volumes.read import read_volume
 
 SHOWN_VALUES = 10
 
@@ -90,11 +91,11 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
         )
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with without_warnings():
+    with hide_itk_warnings():
         try:
             reader.ReadImageInformation()
             size = reader.GetSize()
-            contents = inspect(path, int(np.prod(size, dtype=np.float64)))
+            contents = check_voxels(path, int(np.prod(size, dtype=np.float64)))
             reader.SetExtractSize([*size[:3], 0])
             reader.SetExtractIndex([0, 0, 0, channel])
             image = reader.Execute()
@@ -119,7 +120,7 @@ def _count_channels(path: Path) -> int:
     """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    with without_warnings():
+    with hide_itk_warnings():
         try:
             reader.ReadImageInformation()
         except RuntimeError:

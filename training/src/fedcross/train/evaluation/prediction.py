@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedcross.ensemble.network import blend
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import resolve_precision
 from fedcross.strategies.member import MemberState
@@ -114,4 +114,4 @@ def _load_network(member: MemberState, config: TrainingConfig, device: torch.dev
     network.load_state_dict(dict(member.weights), assign=True)
     network = network.eval().requires_grad_(False).to(device)
     # PyTorch's own types lack this overload.
-    return network.to(memory_format=memory_format(network, device))  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload, no-any-return]

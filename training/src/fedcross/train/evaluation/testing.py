@@ -27,7 +27,7 @@ from fedcross.train.evaluation.prediction import (
 from fedcross.train.evaluation.surface import surface_by_structure
 from fedcross.uncertainty.reliability import Reliability
 from fedcross.uncertainty.statistics import EnsembleStatistics
-from fedcross.volumes.prepare import prepare, to_source_grid
+from fedcross.volumes.prepare import prepare, resample_to_source
 
 
 def evaluate_test(
@@ -104,7 +104,7 @@ def _evaluate_case(
         statistics.update(probabilities)
     # The background may contain structures that were not drawn: they count as background here.
     predicted = np.where(np.isin(found[0], site.missing), 0, found[0])
-    counts.add(to_source_grid(statistics.std(), prepared), predicted != truth)
+    counts.add(resample_to_source(statistics.std(), prepared), predicted != truth)
     structures, spacing = drawn_structures(config.structures, site.missing), image.GetSpacing()
     dices = [dice_by_structure(labels, truth, structures) for labels in found]
     surfaces = [

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fedcross.errors import ConfigError, DeviceError
-from fedcross.model.memory_format import memory_format
+from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import Precision, resolve_precision
 from fedcross.runtime.seeding import torch_generator
@@ -313,7 +313,7 @@ def _load(
     weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
     network.load_state_dict(weights, assign=True)
     network.train()
-    network.to(memory_format=memory_format(network, device))  # type: ignore[call-overload]
+    network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload]
     return network, make_optimizer(network, config.training, member.optimizer)
 
 

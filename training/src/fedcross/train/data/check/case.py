@@ -16,8 +16,8 @@ from fedcross.train.data.label_grid import describe_mismatch, to_image_grid
 from fedcross.train.data.reading import map_label_values, read_channel, with_case_name
 from fedcross.train.data.volumes import CaseFiles
 from fedcross.volumes.prepare import zscore
+from fedcross.volumes.read import read_volume
 from fedcross.volumes.structure import Structure
-from fedcross.volumes.volume_io import read_volume
 
 
 def check_case(

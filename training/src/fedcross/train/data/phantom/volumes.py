@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fedcross.train.data.phantom.styles import SITE_STYLES, SiteStyle, Triple, style_at
-from fedcross.volumes.volume_io import write_volume
+from fedcross.volumes.write import write_volume
 
 ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
 BRIGHTEST = 2.5  # approximate largest intensity; the surrounding tissue has 1

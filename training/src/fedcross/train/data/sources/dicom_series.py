@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.errors import DataError
 from fedcross.train.data.sources.folders import walk
-from fedcross.volumes.volume_io import without_warnings
+from fedcross.volumes.itk import hide_itk_warnings
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"
 _SLICES = (".dcm", ".ima")
@@ -50,7 +50,7 @@ def find_series(root: Path) -> list[Series]:
     Folders without a readable DICOM file are left out.
     """
     found = []
-    with without_warnings():
+    with hide_itk_warnings():
         for folder, names in walk(root):
             files = _candidates(names)
             series = next(filter(None, (_read(folder, name, len(files)) for name in files)), None)
@@ -64,7 +64,7 @@ def find_damaged_slices(folder: Path) -> list[str]:
 
     GDCM skips such files without an error, so that a series would lose slices unnoticed.
     """
-    with without_warnings():
+    with hide_itk_warnings():
         read = {
             Path(name).name
             for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
@@ -150,7 +150,7 @@ def _same_size(series: Series, label: Path) -> bool:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(label))
     try:
-        with without_warnings():
+        with hide_itk_warnings():
             reader.ReadImageInformation()
     except RuntimeError:
         return False

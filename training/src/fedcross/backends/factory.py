@@ -1,16 +1,16 @@
-"""Which execution back-end runs the members: chosen by what the machine has, or by name.
+"""Choose the execution back-end that runs the members, by name or by what the machine has.
 
 ============  ================================================================================
-``torch``     PyTorch as it is: what the others are compared with
-``tuned``     PyTorch with less to compute (`fedcross.backends.rewrite.fold`,
-              `fedcross.backends.rewrite.compose`) and channels last; on a GPU patches are blended
-              there, and the next member is loaded while one computes
-``openvino``  OpenVINO on a CPU: the fastest there, with still less to compute in fp32
-              (`fedcross.backends.rewrite.winograd`). PyTorch is not imported once the members have
-              been compiled and stored (`fedcross.backends.compilation`)
+``torch``     PyTorch without changes to the networks; the reference for the other back-ends.
+``tuned``     PyTorch with rewritten networks that need fewer operations
+              (`fedcross.backends.rewrite`) and with channels last. On a GPU, patches are blended
+              on the GPU, and the next member is loaded while the current one computes.
+``openvino``  OpenVINO on a CPU, where it is the fastest back-end. In fp32 the networks use
+              Winograd convolutions (`fedcross.backends.rewrite.winograd`). Compiled members are
+              cached (`fedcross.backends.compilation`); with a filled cache PyTorch is not imported.
 ============  ================================================================================
 
-``auto`` is ``openvino`` on a CPU where it is installed, else ``tuned``.
+``auto`` is ``openvino`` on a CPU if OpenVINO is installed, else ``tuned``.
 """
 
 import ctypes
@@ -26,16 +26,16 @@ from fedcross.runtime.device import Precision, check_precision, resolve_device
 
 
 class Backend(Protocol):
-    """Runs members one at a time.
+    """An execution back-end; it loads members, which are then run on patches.
 
     Attributes
     ----------
     name
-        One of `BACKENDS`.
+        One of `BACKENDS`, but not ``auto``.
     precision
-        What the networks compute with.
+        Number format in which the networks compute.
     processor
-        Where, in words.
+        Name of the processor for users.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Backend(Protocol):
     processor: str
 
     def load(self, bundle: Bundle, index: int) -> PatchPredictor:
-        """Bring member `index` of a bundle to life.
+        """Load member `index` (from 0) of a bundle.
 
         Raises
         ------
         BundleError
-            If its weights are missing, changed, or do not fit.
+            If the weights are missing, were changed, or do not fit the network.
         DeviceError
-            If the memory does not suffice.
+            If there is not enough memory, or the processor cannot compute the network.
         """
 
 
@@ -62,17 +62,16 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
     backend
         One of `BACKENDS`.
     device
-        As `fedcross.runtime.device.resolve_device` takes it.
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``; see `fedcross.runtime.device.resolve_device`.
     precision
-        ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp16 on a GPU that has it, and fp32 on a
-        CPU.
+        ``auto``, ``fp32``, ``bf16`` or ``fp16``. ``auto`` is fp16 on a GPU that supports it, else fp32.
 
     Raises
     ------
     ConfigError
-        If a name is not one of these.
+        If the back-end or the precision is unknown.
     DeviceError
-        If the device is not there, or the back-end is not installed or not for this device.
+        If the device does not exist, the back-end is not installed, or it cannot run on this device.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"There is no back-end {backend!r}.", f"Use {', '.join(BACKENDS)}.")
@@ -87,7 +86,7 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
         return _openvino(precision)
     if backend == "auto" and _has_openvino() and _is_cpu(device):
         return _openvino(precision)
-    # Here and not above, as below: each brings a library of its own, slow to import.
+    # Imported here, as below, because each back-end imports a large library.
     from fedcross.backends.torch_backend import TorchBackend
 
     return TorchBackend(resolve_device(device), precision, tuned=backend != "torch")
@@ -100,7 +99,7 @@ def _openvino(precision: str) -> Backend:
 
 
 def _is_cpu(device: str) -> bool:
-    """Whether a name stands for the CPU; PyTorch is only asked where there may be a GPU."""
+    """Whether a device name selects the CPU; PyTorch is imported only if there may be a GPU."""
     if device == "auto":
         return not _may_have_gpu() or resolve_device(device).type == "cpu"
     return device == "cpu"
@@ -111,7 +110,7 @@ def _has_openvino() -> bool:
 
 
 def _may_have_gpu() -> bool:
-    """Whether there is an NVIDIA driver: without one, PyTorch need not be asked."""
+    """Whether an NVIDIA driver is installed; without one PyTorch cannot find a GPU."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(name)

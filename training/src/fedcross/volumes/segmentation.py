@@ -1,7 +1,7 @@
-"""Write label maps as 3D Slicer's own segmentation file (``.seg.nrrd``).
+"""Write label maps as 3D Slicer's segmentation file (``.seg.nrrd``).
 
-Names, colours and coded terms lie in the NRRD header under the keys that Slicer's segmentation storage
-reads. Colours are red, green, blue in 0..1.
+The NRRD header holds names, colours and coded terms under the keys that Slicer's segmentation storage
+reads. Colours are (red, green, blue), each from 0 to 1.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.nrrd import write_layered
 from fedcross.volumes.structure import Code, Structure
-from fedcross.volumes.volume_io import write_volume
+from fedcross.volumes.write import write_volume
 
 _BINARY_LABELMAP = "Binary labelmap"
 _CATEGORIES = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -24,17 +24,21 @@ _REGIONS = "Anatomic codes - DICOM master list"
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment: the voxels of one layer that have one label.
+    """One segment: all voxels with one label in one layer.
 
     Attributes
     ----------
-    identifier, name
-        For programs and for people.
-    label, layer
-        Its value, and in which layer.
+    identifier : str
+        Segment ID, unique in the file.
+    name : str
+        Name shown to users.
+    label : int
+        Value of the segment's voxels, 1 to 255.
+    layer : int
+        Index of the layer, from 0.
     color : tuple of float
-        Red, green, blue in 0..1.
-    terminology
+        (red, green, blue), each from 0 to 1.
+    terminology : str
         Slicer's terminology entry.
     """
 
@@ -47,38 +51,41 @@ class Segment:
 
     @classmethod
     def of(cls, structure: Structure, identifier: str, name: str, layer: int) -> "Segment":
-        """Make a segment that means `structure`."""
+        """Return a segment with the label, colour and codes of `structure`."""
         entry = _terminology(structure)
         return cls(identifier, name, structure.label, layer, structure.color, entry)
 
 
 def write_segmentation(labels: sitk.Image, structures: Sequence[Structure], path: Path) -> None:
-    """Write `labels` as a segmentation with one segment a structure; whole or not at all.
+    """Write a label map as a segmentation with one segment for each structure.
+
+    The file is written under a temporary name and renamed, so a partial file never has the final name.
 
     Parameters
     ----------
     labels
         uint8 label map. A structure that does not occur becomes an empty segment.
     structures
-        Their labels are the values in `labels`.
+        Structures whose labels are the values in `labels`.
     path
-        Ends in ``.seg.nrrd``.
+        File to write; ends in ``.seg.nrrd``.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     segments = [
         Segment.of(structure, structure.slug, structure.name, layer=0) for structure in structures
     ]
     voxels = sitk.GetArrayViewFromImage(labels)
-    hits = [_Hits(*voxels.shape) for _ in segments]
+    extents = [_Extent(*voxels.shape) for _ in segments]
     for z, plane in enumerate(voxels):
-        for segment, hit in zip(segments, hits, strict=True):
-            hit.add(z, plane == segment.label)
-    image = sitk.Image(labels)  # the header entries go into a copy
-    for key, value in _fields(segments, [hit.extent for hit in hits], (0, 0, 0)).items():
+        for segment, extent in zip(segments, extents, strict=True):
+            extent.add(z, plane == segment.label)
+    image = sitk.Image(labels)  # a copy, so that the caller's image gets no header entries
+    fields = _header_fields(segments, [extent.text for extent in extents], (0, 0, 0))
+    for key, value in fields.items():
         image.SetMetaData(key, value)
     write_volume(image, path)
 
@@ -90,49 +97,49 @@ def write_layers(
     box: tuple[slice, slice, slice],
     path: Path,
 ) -> None:
-    """Write segments that may overlap, in layers of which each is a label map.
+    """Write segments that may overlap, in several layers; each layer is a label map.
 
     Parameters
     ----------
     slices
-        Gives slice after slice of `box`, uint8 (L, y, x): all layers of each. Asked for twice: where
-        segments begin and end is said before their voxels.
+        Returns the slices z of `box` in order, each uint8 (L, y, x) with all layers. It is called
+        twice, because the extents of the segments precede the voxels in the file.
     segments
-        Each in one of the layers.
+        Segments of all layers, at least one.
     grid
-        The grid that the layers are a part of, and that Slicer shows them on.
+        Reference grid, on which Slicer shows the segmentation.
     box
-        Which part, as slices (z, y, x).
+        Part of `grid` that the layers cover, as slices (z, y, x).
     path
-        Ends in ``.seg.nrrd``.
+        File to write; ends in ``.seg.nrrd``.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     depth, height, width = (part.stop - part.start for part in box)
-    hits = [_Hits(depth, height, width) for _ in segments]
+    extents = [_Extent(depth, height, width) for _ in segments]
     for index, layered in enumerate(slices()):
-        for segment, hit in zip(segments, hits, strict=True):
-            hit.add(index, layered[segment.layer] == segment.label)
+        for segment, extent in zip(segments, extents, strict=True):
+            extent.add(index, layered[segment.layer] == segment.label)
     offset = (box[2].start, box[1].start, box[0].start)
     origin = (grid.index_to_world @ (*offset, 1))[:3]
     x, y, z = (float(value) for value in origin)
     part = replace(grid, size=(width, height, depth), origin_mm=(x, y, z))
-    fields = _fields(segments, [hit.extent for hit in hits], offset)
+    fields = _header_fields(segments, [extent.text for extent in extents], offset)
     layers = max(segment.layer for segment in segments) + 1
     write_layered(slices(), layers, part, fields, path)
 
 
-class _Hits:
-    """Which slices, rows and columns of a mask hold anything; it comes slice by slice."""
+class _Extent:
+    """Bounding box of a mask whose slices are added one by one."""
 
     def __init__(self, depth: int, height: int, width: int) -> None:
         self._axes = [np.zeros(side, np.bool_) for side in (width, height, depth)]
 
     def add(self, z: int, mask: NDArray[np.bool_]) -> None:
-        """Take in slice z, (y, x)."""
+        """Add slice z of the mask, bool (y, x)."""
         columns = mask.any(axis=0)
         if columns.any():
             x, y, depth = self._axes
@@ -141,18 +148,18 @@ class _Hits:
             depth[z] = True
 
     @property
-    def extent(self) -> str:
-        """The box around the mask as Slicer writes it: first and last x, y, z."""
+    def text(self) -> str:
+        """Slicer's format: first and last index along x, y, z; "0 -1" for each axis if empty."""
         bounds = []
-        for hit in map(np.flatnonzero, self._axes):
-            bounds += [int(hit[0]), int(hit[-1])] if hit.size else [0, -1]
+        for found in map(np.flatnonzero, self._axes):
+            bounds += [int(found[0]), int(found[-1])] if found.size else [0, -1]
         return " ".join(str(bound) for bound in bounds)
 
 
-def _fields(
+def _header_fields(
     segments: Sequence[Segment], extents: Sequence[str], offset: tuple[int, int, int]
 ) -> dict[str, str]:
-    """Return what Slicer needs to find in the file's header."""
+    """Return the header fields that Slicer reads; `offset` is (x, y, z) in the reference grid."""
     fields = {
         "Segmentation_ContainedRepresentationNames": f"{_BINARY_LABELMAP}|",
         "Segmentation_ConversionParameters": "",
@@ -186,8 +193,8 @@ def _terminology(structure: Structure) -> str:
     return "~".join(
         (
             _CATEGORIES,
-            _coded(structure.category),
-            _coded(structure.type),
+            _format_code(structure.category),
+            _format_code(structure.type),
             none,
             _REGIONS,
             none,
@@ -196,5 +203,5 @@ def _terminology(structure: Structure) -> str:
     )
 
 
-def _coded(code: Code) -> str:
+def _format_code(code: Code) -> str:
     return f"{code.scheme}^{code.value}^{code.meaning}"

@@ -1,4 +1,4 @@
-"""Networks as if they had been trained: no parameter is neutral, so that none is forgotten unnoticed."""
+"""Networks without neutral parameters (0 or 1), so that a test fails if a rewrite ignores one."""
 
 from functools import cache
 
@@ -10,8 +10,11 @@ from fedcross.model.networks import build_network, initialise
 
 
 @cache
-def lived_in(architecture: Architecture, seed: int = 0) -> nn.Module:
-    """In float64, in evaluation mode; batch norms have seen images. Copy it before you change it."""
+def randomised_network(architecture: Architecture, seed: int = 0) -> nn.Module:
+    """Return a network in float64 and evaluation mode; batch norms have statistics of random images.
+
+    The network is cached: copy it before changing it.
+    """
     network = build_network(architecture)
     generator = torch.Generator().manual_seed(seed)
     initialise(network, generator)
@@ -19,7 +22,7 @@ def lived_in(architecture: Architecture, seed: int = 0) -> nn.Module:
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_(0, 0.5, generator=generator)
-            elif parameter.ndim == 1:  # of a normalisation
+            elif parameter.ndim == 1:  # weight of a normalisation
                 parameter.uniform_(0.5, 1.5, generator=generator)
         if architecture.norm == "batch":
             network.train()(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)

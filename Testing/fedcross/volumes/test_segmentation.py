@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.volumes.segmentation_io import write_segmentation
+from fedcross.volumes.segmentation import write_segmentation
 from fedcross.volumes.structure import Structure
 
 KIDNEY = Structure.model_validate(
@@ -21,7 +21,7 @@ KIDNEY = Structure.model_validate(
 TUMOUR = Structure(name="Zyste, größte", label=2, color=(0.0, 1.0, 0.125))
 ABSENT = Structure(name="Nothing", label=3)
 
-# What 3D Slicer itself makes of the file.
+# Loads the file with 3D Slicer's own classes and prints the segments as JSON.
 LOAD = """
 import json, sys
 import slicer, vtk
@@ -77,7 +77,7 @@ def written(labels, tmp_path):
     return path
 
 
-def test_the_label_map_and_its_geometry_are_the_file(labels, written):
+def test_the_file_contains_the_label_map_and_its_geometry(labels, written):
     read = sitk.ReadImage(str(written))
     assert read.GetPixelID() == sitk.sitkUInt8
     np.testing.assert_array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(labels))
@@ -86,7 +86,7 @@ def test_the_label_map_and_its_geometry_are_the_file(labels, written):
     np.testing.assert_allclose(read.GetSpacing(), labels.GetSpacing(), atol=1e-12)
 
 
-def test_the_header_says_what_slicer_asks_for(written):
+def test_the_header_contains_the_fields_that_slicer_reads(written):
     read = sitk.ReadImage(str(written))
     assert read.GetMetaData("Segment0_Extent") == "3 3 2 4 1 2"
     assert read.GetMetaData("Segment1_Extent") == "6 6 5 5 4 4"
@@ -100,7 +100,7 @@ def test_the_header_says_what_slicer_asks_for(written):
     assert read.GetMetaData("Segmentation_ReferenceImageExtentOffset") == "0 0 0"
 
 
-def test_the_callers_image_is_left_alone(labels, written):
+def test_the_callers_image_is_not_changed(labels, written):
     assert labels.GetMetaDataKeys() == ()
 
 
@@ -130,6 +130,6 @@ def test_slicer_reads_names_colours_terms_and_geometry(labels, written):
 
 
 def ras(image, index):
-    """World position of a voxel in Slicer's coordinates."""
+    """Return the world position of a voxel in Slicer's coordinates (RAS)."""
     left, posterior, superior = image.TransformIndexToPhysicalPoint(index)
     return -left, -posterior, superior
