@@ -1,4 +1,4 @@
-"""The algorithms, with visits that are sums: every tensor grows by what its site adds."""
+"""The algorithms of the methods. A visit at site s adds 10 ** s to every tensor."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -80,7 +80,7 @@ def test_fedcross_sends_each_member_where_the_schedule_says_and_averages_nothing
     assert [values(members) for members in done] == [[100, 1], [110, 101]]
 
 
-def test_a_member_whose_visit_fails_goes_on_as_it_was() -> None:
+def test_a_member_whose_visit_fails_keeps_its_state() -> None:
     done = run(
         make_method(kind="fedcross-ens"),
         (member(0), member(1)),
@@ -107,14 +107,14 @@ def test_fedavg_sends_the_model_to_all_sites_and_weighs_them_by_their_cases() ->
     assert model.optimizer["momentum_buffer.conv.weight"].item() == pytest.approx(61.3)
 
 
-def test_fedavg_may_weigh_all_sites_the_same_and_forget_the_momentum() -> None:
+def test_fedavg_can_weigh_all_sites_equally_and_reset_the_momentum() -> None:
     method = make_method(kind="fedavg", weighting="equal", optimizer_state="reset")
     ((model,),) = run(method, (member(),), Adds(), cases=(30, 10, 60))
     assert model.weights["conv.weight"].item() == 37  # (1 + 10 + 100) / 3
     assert model.optimizer == {}
 
 
-def test_the_mean_is_over_those_who_came_and_nobody_changes_nothing() -> None:
+def test_the_mean_is_over_the_sites_that_trained_and_without_any_the_model_stays() -> None:
     method = make_method(kind="fedavg")
     done = run(
         method, (member(value=5.0),), Adds({0: {1}, 1: {0, 1, 2}}), rounds=2, cases=(1, 7, 3)
@@ -136,7 +136,7 @@ def test_fedbn_averages_all_but_the_normalisation_layers() -> None:
         assert one.optimizer["momentum_buffer.norm.weight"].item() == 10**site
 
 
-def test_a_site_that_is_away_gets_fedbns_mean_but_keeps_its_own_layers() -> None:
+def test_an_absent_site_gets_the_mean_of_fedbn_and_keeps_its_normalisation_layers() -> None:
     start = tuple(member(k) for k in range(3))
     (done,) = run(make_method(kind="fedbn"), start, Adds({0: {1}}))
     assert values(done) == [50.5, 50.5, 50.5]
@@ -145,41 +145,41 @@ def test_a_site_that_is_away_gets_fedbns_mean_but_keeps_its_own_layers() -> None
     assert values(nobody) == values(nobody, "norm.weight") == [0, 0, 0]
 
 
-def test_fedbn_may_forget_the_momentum_of_every_layer() -> None:
+def test_fedbn_can_reset_the_momentum_of_every_layer() -> None:
     method = make_method(kind="fedbn", optimizer_state="reset")
     (done,) = run(method, tuple(member(k) for k in range(3)), Adds())
     assert [one.optimizer for one in done] == [{}, {}, {}]
     assert values(done, "norm.weight") == [1, 10, 100]
 
 
-def test_local_models_stay_at_home() -> None:
+def test_a_local_model_trains_at_its_site_only() -> None:
     done = run(make_method(kind="local"), tuple(member(k) for k in range(3)), Adds(), rounds=2)
     assert values(done[-1]) == [2, 20, 200]
 
 
-def test_the_centralised_model_visits_the_pool() -> None:
+def test_the_centralised_model_trains_on_the_cases_of_all_sites() -> None:
     visits = Adds()
     run(make_method(kind="centralised"), (member(),), visits, rounds=2)
     assert visits.asked == [(0, ALL_SITES, 0), (0, ALL_SITES, 1)]
 
 
 @pytest.mark.parametrize("kind", list(METHODS))
-def test_going_on_from_any_round_ends_the_same(kind: Any) -> None:
+def test_a_run_continued_from_any_round_has_the_same_result(kind: Any) -> None:
     method = make_method(kind=kind, local_epochs=1)
     alone = kind in ("fedcross", "fedavg", "fedprox", "fedsam", "centralised")
     start = tuple(member(k) for k in range(1 if alone else 3))
-    settled = plan(method, (3, 2, 5), schedule=((2, 0, 1), (1, 2, 0), (0, 1, 2)))
+    run_plan = plan(method, (3, 2, 5), schedule=((2, 0, 1), (1, 2, 0), (0, 1, 2)))
     if alone:
-        settled = replace(settled, schedule=((2,), (0,), (1,)))
-    whole = list(method.run(start, settled, Adds(), range(3)))
-    again = list(method.run(whole[0], settled, Adds(), range(1, 3)))
+        run_plan = replace(run_plan, schedule=((2,), (0,), (1,)))
+    whole = list(method.run(start, run_plan, Adds(), range(3)))
+    again = list(method.run(whole[0], run_plan, Adds(), range(1, 3)))
     assert again == whole[1:]
 
 
-# What is away is drawn from the seed and the round alone.
+# Absent sites are drawn from the seed and the round only.
 
 
-def test_as_many_sites_take_part_as_asked_and_each_gets_its_turn() -> None:
+def test_the_configured_share_of_sites_takes_part_and_every_site_does_at_times() -> None:
     half = plan(make_method(kind="fedavg", participation=0.5), [1] * 6)
     rounds = [half.absent(r) for r in range(40)]
     assert {len(absent) for absent in rounds} == {3}
@@ -191,22 +191,22 @@ def test_as_many_sites_take_part_as_asked_and_each_gets_its_turn() -> None:
     assert {len(tenth.absent(r)) for r in range(9)} == {2}
 
 
-def test_visits_fail_as_often_as_asked() -> None:
+def test_visits_fail_with_the_configured_probability() -> None:
     shaky = plan(make_method(kind="fedavg", dropout=0.25), [1] * 4)
     missed = sum(len(shaky.absent(r)) for r in range(1000))
     assert missed / 4000 == pytest.approx(0.25, abs=0.03)  # 4 standard deviations: 0.027
 
 
-# What never leaves a site.
+# Tensors that never leave a site.
 
 
 def staying(kind: Any, **options: Any) -> list[bool]:
-    settled = plan(make_method(kind=kind, **options))
+    run_plan = plan(make_method(kind=kind, **options))
     names = ("weights.conv.weight", "weights.norm.weight", "optimizer.momentum_buffer.conv.weight")
-    return [settled.stays(name) for name in (*names, "optimizer.momentum_buffer.norm.weight")]
+    return [run_plan.stays(name) for name in (*names, "optimizer.momentum_buffer.norm.weight")]
 
 
-def test_each_method_says_what_stays_at_a_site() -> None:
+def test_each_method_states_which_tensors_stay_at_a_site() -> None:
     assert staying("fedcross") == [False, False, False, False]
     assert staying("fedavg") == [False, False, False, False]
     assert staying("fedavg", optimizer_state="reset") == [False, False, True, True]
@@ -215,7 +215,7 @@ def test_each_method_says_what_stays_at_a_site() -> None:
     assert staying("local") == staying("centralised") == [True, True, True, True]
 
 
-# Plans and beginnings, from configurations.
+# Plans and first members.
 
 
 @pytest.fixture(scope="module")
@@ -255,15 +255,15 @@ def test_methods_have_as_many_members_as_they_need(
     members = first_members(of_kind(config, kind))
     assert [one.index for one in members] == list(range(count))
     first = [one.weights["outconv.weight"] for one in members]
-    # FedBN's sites begin with one model, so that its mean means something; the others' members differ.
+    # The sites of FedBN start with one common model; the members of other methods differ.
     alike = all(torch.equal(first[0], other) for other in first[1:])
     assert alike is (count == 1 or kind == "fedbn")
 
 
 def test_only_fedcross_has_a_schedule(config: TrainingConfig) -> None:
-    settled = planned(config)
-    assert settled.schedule is not None
-    assert len(settled.schedule) == 4
+    run_plan = planned(config)
+    assert run_plan.schedule is not None
+    assert len(run_plan.schedule) == 4
     assert planned(of_kind(config, "fedavg")).schedule is None
 
 
@@ -275,10 +275,10 @@ def test_fedbn_without_anything_to_leave_at_the_sites_is_refused(
         planned(of_kind(config, "fedbn"))
 
 
-# Members' own averages.
+# Averages of a member over its own rounds.
 
 
-def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_forgets() -> None:
+def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_an_exponential_mean() -> None:
     soup = make_method(average="soup", average_from=0.5, rounds=4)
     ema = make_method(average="ema", average_from=0.5, rounds=4, ema_decay=0.75)
     plain: Members = ()

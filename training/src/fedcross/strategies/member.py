@@ -1,7 +1,7 @@
-"""A member: what travels from site to site.
+"""The state of a member, which is sent from site to site.
 
-Weights, optimiser state and progress, as plain tensors: the same for a checkpoint on disk and for
-an engine that sends members over a wire.
+Weights, optimiser state and progress are plain tensors. A checkpoint on disk and an engine that sends
+members over the network use the same tensors.
 """
 
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ class MemberState:
     Attributes
     ----------
     index
-        Which member, from 0.
+        Index of the member, from 0.
     weights
-        The network's state dict on the CPU.
+        State dict of the network, on the CPU.
     optimizer
         ``<slot>.<parameter>`` to tensor, for instance ``momentum_buffer.enc1.conv.conv.0.weight``;
         empty before the first step.
     epochs_done
-        Local epochs trained so far.
+        Number of local epochs trained.
     rounds_done
-        Visits so far.
+        Number of visits.
     last_site
-        Name of the site visited last; None before the first visit.
+        Name of the site of the last visit; None before the first visit.
     """
 
     index: int
@@ -48,14 +48,14 @@ class MemberState:
     last_site: str | None = None
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and optimiser state as one flat dict, under the names they have in `to_tensors`."""
+        """Return weights and optimiser state as one flat dict, with the names of `to_tensors`."""
         return {
             **{WEIGHTS + key: tensor for key, tensor in self.weights.items()},
             **{OPTIMIZER + key: tensor for key, tensor in self.optimizer.items()},
         }
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Everything as one flat dict of contiguous tensors; the site's name as UTF-8 bytes."""
+        """Return everything as one flat dict of contiguous tensors; the site's name is UTF-8 bytes."""
         name = list((self.last_site or "").encode("utf-8"))
         return {
             **{key: tensor.contiguous() for key, tensor in self.state().items()},
@@ -67,12 +67,12 @@ class MemberState:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "MemberState":
-        """The inverse of `to_tensors`.
+        """Return the state that `to_tensors` has turned into tensors.
 
         Raises
         ------
         CheckpointError
-            If a part is missing or is none of a member's.
+            If a part is missing.
         """
         missing = {INDEX, EPOCHS, ROUNDS, LAST_SITE} - tensors.keys()
         if missing:
@@ -88,12 +88,12 @@ class MemberState:
 
 
 def new_member(index: int, architecture: Architecture, seed: int) -> MemberState:
-    """A member that has not trained: weights drawn from (seed, index), no optimiser state."""
+    """Return a member before training: weights drawn from (seed, index), no optimiser state."""
     network = build_network(architecture)
     initialise(network, torch_generator("weights", seed, index))
     return MemberState(index=index, weights=network.state_dict(), optimizer={})
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
+    """Return the tensors whose names begin with `prefix`; the prefix is removed from the names."""
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

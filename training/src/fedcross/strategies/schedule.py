@@ -1,4 +1,4 @@
-"""Who trains where: the table that sends every member to another site in every round.
+"""The schedule of cross learning: the site of every member in every round.
 
 Xu et al., "Federated Cross Learning for Medical Image Segmentation", MIDL 2023 (arXiv 2204.02450).
 """
@@ -15,22 +15,21 @@ Schedule = tuple[tuple[int, ...], ...]
 def make_schedule(
     kind: ScheduleKind, *, rounds: int, sites: int, members: int, seed: int
 ) -> Schedule:
-    """Make the rounds x members table of site indices.
+    """Return the rounds x members table of site indices.
 
-    In every round no two members are at one site. With fewer members than sites some sites are idle
-    in a round.
+    No two members are at the same site in a round. With fewer members than sites, some sites are idle.
 
     Parameters
     ----------
     kind
-        ``latin``: in every block of `sites` rounds each member meets each site exactly once, in a
-        shuffled order that differs between blocks. ``rotation``: plain round-robin, member k is at
-        site (k + round) mod sites. ``random``: an independent draw in every round, as the authors'
-        implementation does; a member may meet a site several times in a row.
+        ``latin``: in every block of `sites` rounds each member visits each site exactly once; the
+        order is shuffled and differs between blocks. ``rotation``: round-robin, member k is at site
+        (k + round) mod sites. ``random``: an independent draw in every round, as in the authors'
+        implementation; a member may visit a site several times in a row.
     rounds, sites, members
-        How many there are, each at least 1.
+        Numbers of rounds, sites and members, each at least 1; at most as many members as sites.
     seed
-        Seeds a generator of this call's own; no global random state is read or changed.
+        Seed of the random order. Global random state is neither read nor changed.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def make_schedule(
         )
     rng = random.Random(seed)
     if kind == "rotation":
-        return tuple(_rotated(round_index, sites, members) for round_index in range(rounds))
+        return tuple(_rotate(round_index, sites, members) for round_index in range(rounds))
     if kind == "random":
         return tuple(tuple(rng.sample(range(sites), members)) for _ in range(rounds))
     if kind == "latin":
@@ -63,7 +62,7 @@ def make_schedule(
     raise ConfigError(f"schedule must be one of {', '.join(get_args(ScheduleKind))}, got {kind!r}.")
 
 
-def _rotated(shift: int, sites: int, members: int) -> tuple[int, ...]:
+def _rotate(shift: int, sites: int, members: int) -> tuple[int, ...]:
     return tuple((member + shift) % sites for member in range(members))
 
 
