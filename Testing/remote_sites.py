@@ -8,7 +8,7 @@ from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.remote.site_work import SiteWork, credentials
 from fedcross.federate.remote.visits import SiteError
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig
 
 Answer = dict[str, Any]
 

@@ -7,9 +7,9 @@ import torch
 
 from fedcross.federate.local.engine import FederationData
 from fedcross.strategies.method import Members
-from fedcross.train.config.configuration import TrainingConfig, parse_config
-from fedcross.train.data.splits import SiteCases
-from fedcross.train.data.volumes import Site, Volume
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.data.splits import SiteCases
+from fedcross.training.data.volumes import Site, Volume
 
 
 @pytest.fixture(autouse=True, scope="session")

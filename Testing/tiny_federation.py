@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from fedcross.train.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig, load_config
 
 SPACING_MM = (2.0, 2.0, 2.5)
 SIZE = (36, 20, 18)  # x, y, z

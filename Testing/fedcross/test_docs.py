@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from fedcross.cli import app
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.train.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.uncertainty.measures import MEASURES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from fedcross.contract.request import SegmentRequest
 from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
-from fedcross.train.config.configuration import parse_config
-from fedcross.train.run.export import export_run
+from fedcross.training.config.configuration import parse_config
+from fedcross.training.run.export import export_run
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "msd_hippocampus"

@@ -1,4 +1,4 @@
-"""Imports go one way: from errors, method and model up to study and the command line."""
+"""Imports go one way, in the order of LAYERS."""
 
 import ast
 import subprocess
@@ -21,7 +21,7 @@ LAYERS = (
     "ensemble",
     "infer",
     "strategies",
-    "train",
+    "training",
     "federate",
     "study",
     "api",
@@ -86,23 +86,23 @@ def test_every_layer_was_looked_at() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from fedcross.train.config.configuration import load_config",
-        "import fedcross.train.config.configuration",
-        "import fedcross.train as training",
-        "from fedcross import errors, train",
-        "def f():\n    from fedcross.train import config",
-        "if TYPE_CHECKING:\n    from fedcross.train.config.configuration import TrainingConfig",
+        "from fedcross.training.config.configuration import load_config",
+        "import fedcross.training.config.configuration",
+        "import fedcross.training as training",
+        "from fedcross import errors, training",
+        "def f():\n    from fedcross.training import config",
+        "if TYPE_CHECKING:\n    from fedcross.training.config.configuration import TrainingConfig",
     ],
 )
 def test_an_import_that_runs_back_is_found_however_it_is_written(source: str) -> None:
     (found,) = arrows_back("infer", source)
-    assert found.startswith("fedcross.train")
-    assert arrows_back("train", source) == arrows_back("federate", source) == []
+    assert found.startswith("fedcross.training")
+    assert arrows_back("training", source) == arrows_back("federate", source) == []
 
 
 def test_an_import_that_hides_its_direction_and_a_layer_without_a_place_are_refused() -> None:
     with pytest.raises(AssertionError, match="hide the direction"):
-        arrows_back("infer", "from ..train import config")
+        arrows_back("infer", "from ..training import config")
     with pytest.raises(AssertionError, match="no place"):
         arrows_back("basement", "")
 
@@ -144,7 +144,7 @@ def test_a_foreign_package_is_found() -> None:
 
 def test_a_training_step_needs_neither_monai_nor_simpleitk() -> None:
     for name in ("trainer", "sampling", "patch_draw", "losses", "optimizer", "drift_penalty"):
-        names = imported(read("train", "step", f"{name}.py"))
+        names = imported(read("training", "step", f"{name}.py"))
         assert not {"monai", "SimpleITK"} & {name.split(".")[0] for name in names}
 
 

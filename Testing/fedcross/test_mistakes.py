@@ -18,7 +18,7 @@ import torch
 
 import dataset_trees
 from fedcross.cli import main
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.run.folder import RunFolder
 from tiny_federation import write_array, write_federation
 
 CASE = "case-1.nii.gz"
@@ -279,7 +279,7 @@ def test_a_second_run_in_a_runs_folder_is_refused(trained: Path, fedcross: Comma
 def test_a_run_in_a_folder_where_another_is_training_is_refused(
     trained: Path, fedcross: Command
 ) -> None:
-    from fedcross.runtime.lock import folder_lock
+    from fedcross.runtime.files.lock import folder_lock
 
     config, run = trained / "federation" / "config.toml", trained / "run"
     with folder_lock(run / "run.lock"):
@@ -291,7 +291,7 @@ def test_a_run_in_a_folder_where_another_is_training_is_refused(
 def test_a_disk_that_fills_up_loses_no_finished_round_and_the_run_goes_on_where_it_was(
     trained: Path, fedcross: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fedcross.train.run import checkpoint
+    from fedcross.training.run import checkpoint
 
     config, run = trained / "federation" / "config.toml", trained / "second"
     write = checkpoint._write

@@ -17,7 +17,7 @@ from fedcross.contract.files import OUTLINES, SEGMENTATION, UNCERTAINTY, is_resu
 from fedcross.contract.request import SegmentRequest
 from fedcross.errors import BundleError, ConfigError, DataError, DeviceError, OutputError
 from fedcross.infer.__main__ import main
-from fedcross.infer.summary import Summary
+from fedcross.infer.results.summary import Summary
 from fedcross.model.bundle import Bundle
 from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter
@@ -386,7 +386,7 @@ def test_the_results_never_replace_the_input(
 
 def test_a_federation_is_trained_exported_and_used_from_python(tmp_path: Path) -> None:
     config = write_federation(tmp_path / "federation")
-    run = fedcross.train_models(str(config), str(tmp_path / "run"), device="cpu")
+    run = fedcross.train(str(config), str(tmp_path / "run"), device="cpu")
     made = fedcross.export(run, str(tmp_path / "bundle"))
     assert (run / "test.json").is_file()
     with fedcross.open_bundle(tmp_path / "bundle") as bundle:

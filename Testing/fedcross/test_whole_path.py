@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from fedcross.cli import main
-from fedcross.train.data.phantom.styles import SITE_STYLES
-from fedcross.train.data.phantom.volumes import write_synthetic_federation
+from fedcross.training.data.phantom.styles import SITE_STYLES
+from fedcross.training.data.phantom.volumes import write_synthetic_federation
 
 CONFIG = """
 name = "Tiny"

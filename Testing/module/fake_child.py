@@ -32,7 +32,7 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
     import numpy as np
     import SimpleITK as sitk
 
-    from fedcross.volumes.segmentation import write_segmentation
+    from fedcross.volumes.files.segmentation import write_segmentation
     from fedcross.volumes.structure import Code, Structure
 
     volume = sitk.ReadImage(str(image))
@@ -70,7 +70,7 @@ def _write_extras(volume: Any, found: Any, structure: Any, out: Path) -> None:
     import numpy as np
     import SimpleITK as sitk
 
-    from fedcross.infer.outlines import write_outlines
+    from fedcross.infer.results.outlines import write_outlines
     from fedcross.volumes.distance import distance_map
     from fedcross.volumes.grid import Grid
 

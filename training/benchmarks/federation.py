@@ -42,8 +42,8 @@ from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.supervise.job import Patience
 from fedcross.federate.supervise.run import SupervisedRun
 from fedcross.strategies.member import new_member
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.run.folder import RunFolder
 from federation_processes import Processes
 from tiny_federation import write_case
 

@@ -50,10 +50,10 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     from fedcross.ensemble.label_map import label_map
     from fedcross.model.bundle import open_bundle
     from fedcross.runtime.device import resolve_device
+    from fedcross.volumes.files.read import read_volume
+    from fedcross.volumes.files.segmentation import write_segmentation
+    from fedcross.volumes.files.write import write_volume
     from fedcross.volumes.prepare import prepare, resample_to_source
-    from fedcross.volumes.read import read_volume
-    from fedcross.volumes.segmentation import write_segmentation
-    from fedcross.volumes.write import write_volume
 
     opened = open_bundle(bundle)
     steps = opened.manifest.preprocessing
@@ -138,8 +138,8 @@ def share_of_matrix_rate(folder: Path, bundle: Path, image: Path, device: str) -
     from fedcross.ensemble.members import STAGE
     from fedcross.model.bundle import open_bundle
     from fedcross.patches.placement import plan_patches
+    from fedcross.volumes.files.read import read_volume
     from fedcross.volumes.prepare import prepare
-    from fedcross.volumes.read import read_volume
 
     opened, gpu = open_bundle(bundle), torch.device(device)
     steps = opened.manifest.preprocessing

@@ -15,8 +15,8 @@ from torch import Tensor
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import write_bundle
 from fedcross.model.networks import build_network, initialise
-from fedcross.runtime.atomic import atomic_path
-from fedcross.train.step.losses import dice_ce_loss
+from fedcross.runtime.files.atomic import atomic_path
+from fedcross.training.step.losses import dice_ce_loss
 
 SPACING_MM = (0.6, 0.6, 3.0)
 BOX_SIDE = 0.1 ** (

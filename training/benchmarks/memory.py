@@ -27,8 +27,8 @@ from inference import facts
 from fedcross.model.architecture import DynUNetArchitecture
 from fedcross.model.bundle import write_bundle
 from fedcross.model.networks import build_network, initialise
-from fedcross.runtime.atomic import write_atomically
-from fedcross.train.step.losses import dice_ce_loss
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.training.step.losses import dice_ce_loss
 
 CASES = ("128x128x128:4", "256x256x300:2", "256x256x300:4", "256x256x300:8",
          "512x512x300:4", "512x512x600:8")  # fmt: skip

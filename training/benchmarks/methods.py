@@ -37,11 +37,11 @@ from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.compare import CASES, PAGE, RUNS, TABLE, compare
 from fedcross.study.compare.figures import box_plots
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.data.phantom.federation import write_phantom_federation
-from fedcross.train.evaluation.testing import evaluate_test
-from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.data.phantom.federation import write_phantom_federation
+from fedcross.training.evaluation.testing import evaluate_test
+from fedcross.training.run.export import load_members
+from fedcross.training.run.folder import TEST, RunFolder
 
 METHODS = (
     "fedcross-ens,fedavg,centralised,fedcross,local,fedbn,fedprox,"

@@ -24,13 +24,13 @@ from methods import CONFIG, write_hippocampus, write_phantom
 from fedcross.commands.console import ConsoleReporter
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.significance import over_seeds
-from fedcross.train.config.configuration import (
+from fedcross.training.config.configuration import (
     TrainingConfig,
     config_values,
     load_config,
     parse_config,
 )
-from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.training.run.folder import TEST, RunFolder
 
 LONG, SHORT = 8, 2  # local epochs of a visit
 Change = Mapping[str, Mapping[str, Any]]

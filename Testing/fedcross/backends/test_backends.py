@@ -24,7 +24,7 @@ from fedcross.model.architecture import (
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.patches.placement import Box
 from fedcross.patches.sliding_window import blend_patches
-from fedcross.runtime.cache_folder import CACHE_VARIABLE
+from fedcross.runtime.files.cache_folder import CACHE_VARIABLE
 from randomised_networks import randomised_network
 
 PATCH = (32, 64, 48)  # (z, y, x); differs from the size with which members are traced

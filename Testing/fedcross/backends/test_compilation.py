@@ -7,8 +7,8 @@ from fedcross.backends import compilation
 from fedcross.backends.compilation import compile_member
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
-from fedcross.runtime.cache_folder import CACHE_VARIABLE
 from fedcross.runtime.device import Precision
+from fedcross.runtime.files.cache_folder import CACHE_VARIABLE
 
 pytest.importorskip("openvino")
 

@@ -7,7 +7,7 @@ import pytest
 
 from fedcross.errors import CheckpointError
 from fedcross.federate.rounds import Behind
-from fedcross.train.run.checkpoint import Checkpoint, Checkpoints
+from fedcross.training.run.checkpoint import Checkpoint, Checkpoints
 
 
 def after(rounds_done: int) -> Checkpoint:

@@ -13,7 +13,7 @@ from fedcross.contract.events import ErrorEvent
 from fedcross.contract.request import SegmentRequest
 from fedcross.infer import __main__ as child
 from fedcross.infer import segment as segment_module
-from fedcross.infer.events import JsonReporter
+from fedcross.infer.child.events import JsonReporter
 from fedcross.runtime.reporting import NullReporter, PlainReporter
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -17,8 +17,8 @@ from fedcross.errors import (
     PrecisionError,
 )
 from fedcross.infer.models import fresh_models
+from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import segment
-from fedcross.infer.summary import Summary
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter

@@ -14,7 +14,7 @@ from fedcross.strategies.method import ALL_SITES, Members, Method
 from fedcross.strategies.plan import Plan, make_plan
 from fedcross.strategies.registry import METHODS, make_method
 from fedcross.strategies.running_average import update_averages
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
 
 NORM = frozenset({"norm.weight"})

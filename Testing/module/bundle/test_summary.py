@@ -123,7 +123,7 @@ def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
 
 def test_the_childs_own_summary_is_understood(loaded, tmp_path):
     """The schema of the package and the reader here may not drift apart."""
-    from fedcross.infer import summary as child
+    from fedcross.infer.results import summary as child
     from FedCrossSlicerLib.bundle.summary import readResult
 
     said = child.Summary(

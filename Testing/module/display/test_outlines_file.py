@@ -6,7 +6,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from fedcross.infer.outlines import write_outlines
+from fedcross.infer.results.outlines import write_outlines
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.structure import Code, Structure
 

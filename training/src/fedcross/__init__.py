@@ -15,7 +15,7 @@ An array needs its geometry, and every array of the result can become an image::
 
 Train the models of a federation and make a bundle of them::
 
-    run = fedcross.train_models("federation.toml", "run")
+    run = fedcross.train("federation.toml", "run")
     fedcross.export(run, "bundle")
     with fedcross.open_bundle("bundle") as bundle:
         print(bundle.manifest.name, len(bundle.manifest.members))
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fedcross.api import export as export
     from fedcross.api import load_config as load_config
     from fedcross.api import open_bundle as open_bundle
-    from fedcross.api import train_models as train_models
+    from fedcross.api import train as train
     from fedcross.commands.console import ConsoleReporter as ConsoleReporter
     from fedcross.contract.measures import MEASURES as MEASURES
     from fedcross.contract.measures import Measure as Measure
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from fedcross.infer.warm import WarmModels as WarmModels
     from fedcross.model.bundle import Bundle as Bundle
     from fedcross.runtime.versions import __version__ as __version__
-    from fedcross.train.config.configuration import TrainingConfig as TrainingConfig
+    from fedcross.training.config.configuration import TrainingConfig as TrainingConfig
     from fedcross.uncertainty.agreement import compare_members as compare_members
     from fedcross.uncertainty.agreement import dice as dice
     from fedcross.uncertainty.discrimination import auroc as auroc
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from fedcross.volumes.region import Region as Region
 
 _MODULES = {
-    "api": ("compare", "export", "load_config", "open_bundle", "train_models"),
+    "api": ("compare", "export", "load_config", "open_bundle", "train"),
     "commands.console": ("ConsoleReporter",),
     "contract.measures": ("MEASURES", "Measure"),
     "errors": (
@@ -81,7 +81,7 @@ _MODULES = {
     "infer.warm": ("WarmModels",),
     "model.bundle": ("Bundle",),
     "runtime.versions": ("__version__",),
-    "train.config.configuration": ("TrainingConfig",),
+    "training.config.configuration": ("TrainingConfig",),
     "uncertainty.agreement": ("compare_members", "dice"),
     "uncertainty.discrimination": ("auroc",),
     "uncertainty.hotspots": ("find_hotspots",),

@@ -12,8 +12,8 @@ from typing import Any
 from fedcross.model import bundle as bundles
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
-from fedcross.train.config import configuration
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config import configuration
+from fedcross.training.config.configuration import TrainingConfig
 
 PathLike = str | os.PathLike[str]
 ConfigSource = PathLike | Mapping[str, Any] | TrainingConfig
@@ -76,7 +76,7 @@ def load_config(
     )
 
 
-def train_models(
+def train(
     config: ConfigSource,
     out: PathLike,
     *,
@@ -145,7 +145,7 @@ def export(run: PathLike, bundle: PathLike, *, which: str = "best") -> Bundle:
     OutputError
         If the bundle cannot be written.
     """
-    from fedcross.train.run.export import export_run
+    from fedcross.training.run.export import export_run
 
     return export_run(Path(run), Path(bundle), which=which)
 

@@ -73,12 +73,12 @@ def train(
     ] = False,
 ) -> None:
     """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
-    from fedcross.api import load_config, train_models
+    from fedcross import api
     from fedcross.commands.console import ConsoleReporter
 
-    configuration = load_config(config, data_root=data, cache=cache)
+    configuration = api.load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        train_models(
+        api.train(
             configuration,
             out,
             resume=resume,

@@ -24,17 +24,17 @@ from fedcross.contract.files import SEGMENTATION, UNCERTAINTY
 from fedcross.contract.request import SegmentRequest
 from fedcross.errors import FedCrossError
 from fedcross.federate.local.engine import run_local
+from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import segment
-from fedcross.infer.summary import Summary
-from fedcross.runtime.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import Reporter
-from fedcross.train.config.configuration import load_config
-from fedcross.train.data.phantom.styles import UNSEEN_STYLE
-from fedcross.train.data.phantom.volumes import make_case, write_synthetic_federation
-from fedcross.train.run.export import export_run
+from fedcross.training.config.configuration import load_config
+from fedcross.training.data.phantom.styles import UNSEEN_STYLE
+from fedcross.training.data.phantom.volumes import make_case, write_synthetic_federation
+from fedcross.training.run.export import export_run
 from fedcross.uncertainty.agreement import dice
 from fedcross.uncertainty.discrimination import auroc
-from fedcross.volumes.write import write_volume
+from fedcross.volumes.files.write import write_volume
 
 SEED = 2023
 CASES_PER_SITE = 8

@@ -20,7 +20,7 @@ from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, credential
 from fedcross.federate.remote.visits import SiteError
 from fedcross.federate.supervise.coordinator import OUTCOME, Outcome
 from fedcross.strategies.member import new_member
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
 
 SILENT = CollabCallError("s0", "collect", TimeoutError())

@@ -16,7 +16,7 @@ from nvflare.private.privacy_manager import Scope
 
 from fedcross.federate.flare.filters import LEAVING, ClippedNoise, filtered
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.engine import EngineConfig
+from fedcross.training.config.engine import EngineConfig
 
 OPEN = EngineConfig(kind="flare")
 CLIPPED = EngineConfig(kind="flare", clip_norm=1.0)

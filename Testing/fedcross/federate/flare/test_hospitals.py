@@ -17,9 +17,9 @@ from fedcross.federate.supervise.job import Patience
 from fedcross.federate.supervise.run import SupervisedRun
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.run.export import export_run
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.run.export import export_run
+from fedcross.training.run.folder import RunFolder
 from federation_processes import Processes, wait_until
 from tiny_federation import write_federation
 
@@ -36,7 +36,7 @@ class Altered(importlib.abc.MetaPathFinder):
         if name != "fedcross.federate.remote.site_work":
             return None
         sys.meta_path.remove(self)
-        import fedcross.train.step.trainer as trainer
+        import fedcross.training.step.trainer as trainer
         honest = trainer.visit
         def visit(*arguments):
             after, report = honest(*arguments)

@@ -9,7 +9,7 @@ from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.engines import run_here
 from fedcross.federate.flare.job import build_job, read_terms
 from fedcross.runtime.reporting import NullReporter
-from fedcross.train.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig, load_config
 from tiny_federation import tiny_config, write_federation
 
 SIMULATED = '[engine]\nkind = "flare-simulator"'

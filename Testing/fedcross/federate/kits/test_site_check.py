@@ -30,7 +30,7 @@ from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.coordinator import UnreachableError
 from fedcross.runtime.reporting import NullReporter
-from fedcross.train.config.configuration import config_sha256, load_config
+from fedcross.training.config.configuration import config_sha256, load_config
 from tiny_federation import write_federation
 
 

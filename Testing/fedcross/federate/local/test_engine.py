@@ -11,9 +11,9 @@ import torch
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import run_local
 from fedcross.model.bundle import open_bundle, verify_bundle
-from fedcross.train.config.configuration import load_config
-from fedcross.train.run.export import export_run
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import load_config
+from fedcross.training.run.export import export_run
+from fedcross.training.run.folder import RunFolder
 from tiny_federation import tiny_config, write_federation
 
 # A run that says where it is and waits there to be killed.
@@ -22,7 +22,7 @@ import sys, time, torch
 from pathlib import Path
 from fedcross.federate.local.engine import run_local
 from fedcross.runtime.reporting import NullReporter
-from fedcross.train.config.configuration import load_config
+from fedcross.training.config.configuration import load_config
 
 class Waits(NullReporter):
     def progress(self, done, total, stage):

@@ -19,12 +19,12 @@ from fedcross.strategies.averaging import normalisation_tensors
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
 from fedcross.strategies.registry import METHODS, make_method
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.evaluation.validation import validate
-from fedcross.train.run.checkpoint import Checkpoint
-from fedcross.train.run.export import export_run
-from fedcross.train.run.folder import RunFolder
-from fedcross.train.step.trainer import visit
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.evaluation.validation import validate
+from fedcross.training.run.checkpoint import Checkpoint
+from fedcross.training.run.export import export_run
+from fedcross.training.run.folder import RunFolder
+from fedcross.training.step.trainer import visit
 from small_federation import first_members
 from tiny_federation import write_federation
 

@@ -12,8 +12,8 @@ from fedcross.federate.local.visits import LocalVisits
 from fedcross.runtime.reporting import NullReporter
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.folder import RunFolder
 from small_federation import first_members
 
 CPU = torch.device("cpu")

@@ -10,8 +10,8 @@ from fedcross.federate.privacy.gaussian import gaussian_delta, gaussian_epsilon
 from fedcross.federate.privacy.noise import changed_by, noised, promise
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.config.engine import EngineConfig
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.engine import EngineConfig
 from tiny_federation import tiny_config, write_federation
 
 UPDATE = {"w": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0])}

@@ -4,8 +4,8 @@ import pytest
 
 from fedcross.federate.remote.evaluation import may_have_cases, validate_remotely
 from fedcross.federate.remote.site_work import TEST, VALIDATE
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.site import SiteConfig
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.site import SiteConfig
 from small_federation import first_members
 
 

@@ -5,8 +5,8 @@ import torch
 
 from fedcross.federate.remote.guard import UpdateError, accepted, next_step, norm
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import OptimisationConfig
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.sections import OptimisationConfig
 from tiny_federation import tiny_config
 
 BEFORE = MemberState(

@@ -13,10 +13,10 @@ from fedcross.federate.remote.run import Standing, check_alike, run_remotely
 from fedcross.federate.remote.site_work import SiteWork, credentials
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
-from fedcross.train.config.configuration import TrainingConfig, config_sha256
-from fedcross.train.run.checkpoint import Best
-from fedcross.train.run.export import export_run
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.run.checkpoint import Best
+from fedcross.training.run.export import export_run
+from fedcross.training.run.folder import RunFolder
 from remote_sites import SitesHere, as_it_is
 from tiny_federation import tiny_config
 

@@ -9,7 +9,7 @@ from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.supervise.coordinator import COMPLETED, RUNNING, FederationError, GoneError
 from fedcross.federate.supervise.job import Patience
 from fedcross.federate.supervise.run import SupervisedRun
-from fedcross.train.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 
 
 class Server:

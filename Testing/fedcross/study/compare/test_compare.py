@@ -11,8 +11,8 @@ from fedcross.errors import CheckpointError, ConfigError, OutputError
 from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.compare import compare
 from fedcross.study.compare.results import Score, by_case, mean_of, read_run
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.folder import RunFolder
 from tiny_federation import tiny_config
 
 METHODS = "fedcross-ens,fedbn,centralised"

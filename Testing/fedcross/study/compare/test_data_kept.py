@@ -8,8 +8,8 @@ import SimpleITK as sitk
 
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.compare import compare
-from fedcross.train.config.configuration import load_config
-from fedcross.volumes.read import read_volume
+from fedcross.training.config.configuration import load_config
+from fedcross.volumes.files.read import read_volume
 from tiny_federation import write_federation
 
 IMAGES = [f"s{site}/images/case-{case}.nii.gz" for site in range(2) for case in range(3)]
@@ -25,7 +25,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             counted["/".join(path.parts[-3:])] += 1
         return read_volume(path)
 
-    monkeypatch.setattr("fedcross.train.data.reading.read_volume", read)
+    monkeypatch.setattr("fedcross.training.data.reading.read_volume", read)
     return counted
 
 

@@ -3,7 +3,7 @@ import pytest
 from fedcross.errors import ConfigError
 from fedcross.strategies.registry import make_method
 from fedcross.study.compare.variants import DEFAULT_METHODS, parse_methods, seeds_of, with_seed
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig
 
 
 def test_every_method_trains_every_site_as_often(small: TrainingConfig) -> None:

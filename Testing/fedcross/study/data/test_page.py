@@ -9,9 +9,9 @@ import pytest
 
 from fedcross.errors import OutputError
 from fedcross.study.data.page import PAGE, RECORD, data_page, write_report
-from fedcross.train.config.configuration import load_config
-from fedcross.train.data.check.federation import check_data
-from fedcross.train.data.check.report import DataReport
+from fedcross.training.config.configuration import load_config
+from fedcross.training.data.check.federation import check_data
+from fedcross.training.data.check.report import DataReport
 from tiny_federation import write_federation
 
 

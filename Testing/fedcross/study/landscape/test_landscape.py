@@ -14,11 +14,11 @@ from fedcross.model.networks import build_network
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.study.landscape.landscape import LandscapeRequest, landscape
 from fedcross.study.landscape.probe import Probe, tiles
-from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.data.sites import find_all_cases, load_sites
-from fedcross.train.data.volumes import Volume
-from fedcross.train.step.losses import dice_ce_loss
-from fedcross.train.step.trainer import visit
+from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.data.sites import find_all_cases, load_sites
+from fedcross.training.data.volumes import Volume
+from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.trainer import visit
 from small_federation import first_members
 from tiny_federation import write_federation
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from fedcross.backends.compiled_cache import read, write
 from fedcross.errors import DeviceError
 from fedcross.model.bundle import Bundle
-from fedcross.runtime.cache_folder import cache_folder
 from fedcross.runtime.device import Precision, is_x86
+from fedcross.runtime.files.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from torch import nn

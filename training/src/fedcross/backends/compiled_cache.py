@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from fedcross.errors import OutputError
-from fedcross.runtime.atomic import atomic_folder
-from fedcross.runtime.partial import remove_quietly
+from fedcross.runtime.files.atomic import atomic_folder
+from fedcross.runtime.files.partial import remove_quietly
 
 MAX_CACHE_BYTES = 4 * 1024**3
 _DATA, _HASHES = "compiled.bin", "sha256.json"

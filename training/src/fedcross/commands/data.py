@@ -12,7 +12,7 @@ from fedcross.commands.options import DataRoot
 from fedcross.errors import DataError
 
 if TYPE_CHECKING:
-    from fedcross.train.data.check.report import DataReport
+    from fedcross.training.data.check.report import DataReport
 
 app = typer.Typer(help="Check a federation's data, or create synthetic data.", no_args_is_help=True)
 TABLES = (
@@ -31,9 +31,9 @@ def check(
     """Read every case and list errors, unusual values and duplicates; exit code 2 after an error."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.data.page import write_report
-    from fedcross.train.config.configuration import load_config
-    from fedcross.train.data.check.federation import check_data
-    from fedcross.train.data.check.overview import LEGEND, format_errors
+    from fedcross.training.config.configuration import load_config
+    from fedcross.training.data.check.federation import check_data
+    from fedcross.training.data.check.overview import LEGEND, format_errors
 
     configuration = load_config(config, data_root=data)
     with ConsoleReporter() as reporter:
@@ -55,7 +55,7 @@ def check(
 
 def _tables(report: "DataReport") -> Iterator[Table]:
     """Three tables with one row per site; a single table would be too wide for a terminal."""
-    from fedcross.train.data.check.overview import HEADING, overview
+    from fedcross.training.data.check.overview import HEADING, overview
 
     rows = [dict(zip(HEADING, row, strict=True)) for row in overview(report)]
     for columns in TABLES:
@@ -82,7 +82,7 @@ def phantom(
 ) -> None:
     """Write the data of synthetic hospitals and a configuration to train on them."""
     from fedcross.commands.console import ConsoleReporter
-    from fedcross.train.data.phantom.federation import write_phantom_federation
+    from fedcross.training.data.phantom.federation import write_phantom_federation
 
     with ConsoleReporter() as reporter:
         reporter.stage("phantom", f"Writing {sites} synthetic hospitals")

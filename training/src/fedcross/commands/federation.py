@@ -77,7 +77,7 @@ def submit(
     from fedcross.federate.flare.job import build_job
     from fedcross.federate.kits.startup_kit import open_kit
     from fedcross.federate.supervise.run import SupervisedRun
-    from fedcross.train.config.configuration import load_config
+    from fedcross.training.config.configuration import load_config
 
     opened, configuration, run = open_kit(kit, "admin"), load_config(config), SupervisedRun(out)
     record = run.begin(configuration)
@@ -112,7 +112,7 @@ def fetch(
     from fedcross.federate.kits.startup_kit import open_kit
     from fedcross.federate.supervise.coordinator import FederationError
     from fedcross.federate.supervise.run import SupervisedRun
-    from fedcross.train.run.export import export_run
+    from fedcross.training.run.export import export_run
 
     home = SupervisedRun(run)
     if not home.finished:

@@ -30,7 +30,7 @@ def check(
     from fedcross.errors import FedCrossError
     from fedcross.federate.kits.site_check import check_site
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.train.config.configuration import load_config
+    from fedcross.training.config.configuration import load_config
 
     opened = open_kit(kit, "site")
     configuration = None if config is None else load_config(config)

@@ -30,7 +30,7 @@ def compare(
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.compare.compare import compare as run_comparison
-    from fedcross.train.config.configuration import load_config
+    from fedcross.training.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:

@@ -6,8 +6,8 @@ from pathlib import Path
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import run_local
 from fedcross.runtime.reporting import Reporter
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.folder import RunFolder
 
 
 def run_here(

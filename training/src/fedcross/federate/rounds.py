@@ -11,10 +11,10 @@ from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import Members
 from fedcross.strategies.plan import Plan
 from fedcross.strategies.running_average import update_averages
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.evaluation.validation import Validation
-from fedcross.train.run.checkpoint import Best, Checkpoint, choose_better
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.evaluation.validation import Validation
+from fedcross.training.run.checkpoint import Best, Checkpoint, choose_better
+from fedcross.training.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
 

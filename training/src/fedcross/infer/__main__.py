@@ -2,15 +2,15 @@
 
 With ``--events`` stdout carries only events (`fedcross.contract.events`); everything else goes to
 stderr. The exit codes are those of `fedcross.contract.exits`. With ``--worker`` the process segments
-one volume after another (`fedcross.infer.worker`).
+one volume after another (`fedcross.infer.child.worker`).
 """
 
 import sys
 from collections.abc import Callable, Sequence
 
 from fedcross.contract.request import EVENTS_FLAG, WORKER_FLAG, SegmentRequest, parse_request
-from fedcross.infer.answer import answer
-from fedcross.infer.events import events_on_stdout
+from fedcross.infer.child.answer import answer
+from fedcross.infer.child.events import events_on_stdout
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == [WORKER_FLAG]:
-        from fedcross.infer.worker import work
+        from fedcross.infer.child.worker import work
 
         with interrupt_on_terminate():
             return work(words[1:])

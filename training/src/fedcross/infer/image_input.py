@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from fedcross.errors import ConfigError, DataError
-from fedcross.volumes.checks import MAX_SHEAR, check_volume
-from fedcross.volumes.read import read_volume
+from fedcross.volumes.files.checks import MAX_SHEAR, check_volume
+from fedcross.volumes.files.read import read_volume
 
 ImageInput: TypeAlias = str | os.PathLike[str] | sitk.Image | NDArray[Any]
 NAME = "image"

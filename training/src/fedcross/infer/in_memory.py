@@ -16,8 +16,8 @@ from fedcross.errors import ConfigError
 from fedcross.infer.compute import Result
 from fedcross.infer.image_input import ImageInput, volume_reader
 from fedcross.infer.models import Models, fresh_models
+from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import Job, run_job
-from fedcross.infer.summary import Summary
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.volumes.grid import Grid

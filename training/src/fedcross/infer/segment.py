@@ -18,14 +18,14 @@ from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
 from fedcross.infer.models import Models, fresh_models
-from fedcross.infer.output import OutputFolder, output_folder
+from fedcross.infer.results.output_folder import OutputFolder, output_folder
+from fedcross.infer.results.summarise import summarise
+from fedcross.infer.results.summary import Summary
+from fedcross.infer.results.write import describe_maps, write_result
 from fedcross.infer.scratch import scratch
-from fedcross.infer.summarise import summarise
-from fedcross.infer.summary import Summary
-from fedcross.infer.write import describe_maps, write_result
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
-from fedcross.volumes.read import read_volume
+from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.region import Region
 
 _Outcome = TypeVar("_Outcome")
@@ -38,7 +38,7 @@ class Job:
     Attributes
     ----------
     read : callable
-        Returns the volume as `fedcross.volumes.read.read_volume` does.
+        Returns the volume as `fedcross.volumes.files.read.read_volume` does.
     bundle : Path
         Folder or ``.zip``.
     options : RequestOptions

@@ -24,12 +24,12 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import BundleError
-from fedcross.model.archive import unpack_archive
 from fedcross.model.bundle_parts import check_replaceable, make_member_entry, write_parts
 from fedcross.model.card import LICENSE_TEXT
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import check_manifest, find_bundle, read_manifest
-from fedcross.runtime.atomic import atomic_folder
+from fedcross.runtime.files.archive import unpack_archive
+from fedcross.runtime.files.atomic import atomic_folder
 
 if TYPE_CHECKING:
     import torch

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from fedcross.errors import BundleError, OutputError
-from fedcross.model.archive import pack_parts, unpack_archive
 from fedcross.model.bundle import Bundle, verify_bundle
 from fedcross.model.bundle_parts import PARTS
 from fedcross.model.metadata import find_bundle, read_manifest
-from fedcross.runtime.atomic import atomic_folder, scratch_folder
+from fedcross.runtime.files.archive import pack_parts, unpack_archive
+from fedcross.runtime.files.atomic import atomic_folder, scratch_folder
 
 
 def pack_bundle(path: Path, zip_path: Path) -> None:

@@ -21,7 +21,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.volumes.checks import MAX_VOXELS
+from fedcross.volumes.files.checks import MAX_VOXELS
 from fedcross.volumes.grid import Grid, Triple, reorder_view
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.resample import Sampling, chunks, resample_linear
@@ -74,8 +74,8 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
     Raises
     ------
     DataError
-        If the volume would have more than `fedcross.volumes.checks.MAX_VOXELS` voxels at the bundle's
-        spacing, or its intensities are too large to be standardised.
+        If the volume would have more than `fedcross.volumes.files.checks.MAX_VOXELS` voxels at the
+        bundle's spacing, or its intensities are too large to be standardised.
     """
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)

@@ -29,10 +29,10 @@ from fedcross.federate.remote.run import Standing, run_remotely
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, credentials
 from fedcross.federate.remote.visits import SiteError, together
 from fedcross.federate.supervise.coordinator import OUTCOME, PAUSE, RESULT, STATUS, Outcome
-from fedcross.runtime.partial import PARTIAL
+from fedcross.runtime.files.partial import PARTIAL
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.folder import LOCK
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.folder import LOCK
 
 LONG_POLL_S = 10.0
 PAUSE_S = 1.0

@@ -26,7 +26,7 @@ from fedcross.errors import ConfigError
 from fedcross.federate.privacy.noise import changed_by, noised
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.engine import EngineConfig
+from fedcross.training.config.engine import EngineConfig
 
 POLICY = WorkspaceConstants.PRIVACY_CONFIG
 RESULTS = Scope.TASK_RESULT_FILTERS_NAME

@@ -15,7 +15,7 @@ from typing import Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
-from fedcross.train.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 
 TERMS = "federation.json"
 RUNS = "runs"  # in the server's kit: the folders of all runs

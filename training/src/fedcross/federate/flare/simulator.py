@@ -16,8 +16,8 @@ from fedcross.federate.kits.site_settings import SITE_FILE
 from fedcross.federate.supervise.coordinator import OUTCOME, RESULT
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.monitor import LOG
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.monitor import LOG
 
 JOB = "simulate_job"  # FLARE's name for the one job
 POLL_S = 0.5

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedcross.federate.kits.site_settings import SITE_FILE
 from fedcross.federate.kits.text import site_settings
-from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.files.atomic import write_atomically
 
 RESOURCES, AUTHORIZATION = "resources.json", "authorization.json"
 STORAGE = "storage"  # in the server's kit; absolute in resources.json once the kit has been started

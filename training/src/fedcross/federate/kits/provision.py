@@ -27,7 +27,7 @@ from fedcross.federate.kits.contents import (
     settle_site,
 )
 from fedcross.federate.kits.text import handing_out
-from fedcross.runtime.atomic import atomic_folder
+from fedcross.runtime.files.atomic import atomic_folder
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"

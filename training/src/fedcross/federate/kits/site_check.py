@@ -14,7 +14,7 @@ from fedcross.federate.kits.site_settings import SiteSettings, load_site_setting
 from fedcross.federate.kits.startup_kit import Kit
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.versions import package_versions
-from fedcross.train.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 
 Verdict = Literal["good", "look", "wrong"]
 
@@ -183,7 +183,7 @@ def check_cases(
     kit: Kit, settings: SiteSettings, config: TrainingConfig, reporter: Reporter
 ) -> Iterator[Finding]:
     """Read every case of this hospital, as ``fedcross data check`` does."""
-    from fedcross.train.data.check.federation import check_data
+    from fedcross.training.data.check.federation import check_data
 
     mine = [site for site in config.sites if site.name == kit.name]
     if not mine:

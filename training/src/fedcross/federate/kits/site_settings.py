@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from fedcross.errors import ConfigError
-from fedcross.train.config.errors import explain
-from fedcross.train.config.sections import Section
+from fedcross.training.config.errors import explain
+from fedcross.training.config.sections import Section
 
 SITE_FILE = "site.toml"  # in the kit's folder local/
 

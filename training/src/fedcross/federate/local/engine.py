@@ -12,19 +12,19 @@ from fedcross.federate.rounds import train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.strategies.plan import make_plan
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.data.sites import find_all_cases, load_sites
-from fedcross.train.data.splits import SiteCases
-from fedcross.train.data.volumes import Site
-from fedcross.train.evaluation.testing import evaluate_test
-from fedcross.train.evaluation.validation import validate
-from fedcross.train.run.environment import describe_environment, training_devices
-from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder
-from fedcross.train.run.monitor import RunMonitor
-from fedcross.train.run.opening import open_run
-from fedcross.train.run.tensorboard_writer import TensorBoardWriter
-from fedcross.train.step.trainer import training_precision
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.sites import find_all_cases, load_sites
+from fedcross.training.data.splits import SiteCases
+from fedcross.training.data.volumes import Site
+from fedcross.training.evaluation.testing import evaluate_test
+from fedcross.training.evaluation.validation import validate
+from fedcross.training.run.environment import describe_environment, training_devices
+from fedcross.training.run.export import load_members
+from fedcross.training.run.folder import TEST, RunFolder
+from fedcross.training.run.monitor import RunMonitor
+from fedcross.training.run.opening import open_run
+from fedcross.training.run.tensorboard_writer import TensorBoardWriter
+from fedcross.training.step.trainer import training_precision
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def run_local(
     config
         The configuration.
     out
-        Run folder, see `fedcross.train.run.folder`.
+        Run folder, see `fedcross.training.run.folder`.
     resume
         Continue the run in `out` instead of beginning one.
     device
@@ -91,7 +91,7 @@ def run_local(
     data
         The configuration's cases, if they were read already.
     tensorboard
-        Whether to write for TensorBoard too, see `fedcross.train.run.tensorboard_writer`.
+        Whether to write for TensorBoard too, see `fedcross.training.run.tensorboard_writer`.
 
     Raises
     ------

@@ -12,10 +12,10 @@ from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import ALL_SITES
 from fedcross.strategies.plan import Plan
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.data.volumes import Site
-from fedcross.train.run.folder import RunFolder
-from fedcross.train.step.trainer import VisitReport, visit
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.volumes import Site
+from fedcross.training.run.folder import RunFolder
+from fedcross.training.step.trainer import VisitReport, visit
 
 POOLED_NAME = "all sites"
 

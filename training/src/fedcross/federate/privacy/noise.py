@@ -16,7 +16,7 @@ from fedcross.federate.privacy.gaussian import gaussian_epsilon
 from fedcross.federate.remote.guard import norm
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import Plan
-from fedcross.train.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig
 
 
 def changed_by(before: MemberState, after: MemberState) -> dict[str, Tensor]:

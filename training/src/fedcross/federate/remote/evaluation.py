@@ -8,9 +8,9 @@ from typing import Any
 from fedcross.federate.remote.site_work import TEST, VALIDATE
 from fedcross.federate.remote.visits import Ask, SiteError, together
 from fedcross.strategies.method import Members
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.site import ExplicitSplit, SiteConfig
-from fedcross.train.evaluation.validation import Validation
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.site import ExplicitSplit, SiteConfig
+from fedcross.training.evaluation.validation import Validation
 
 
 def validate_remotely(

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fedcross.errors import FedCrossError
 from fedcross.strategies.member import OPTIMIZER, WEIGHTS, MemberState, part
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import OptimisationConfig
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.sections import OptimisationConfig
 
 SLOTS = {"sgd": ("momentum_buffer",), "adamw": ("step", "exp_avg", "exp_avg_sq")}
 ADAM_EPSILON = 1e-8

@@ -18,11 +18,11 @@ from fedcross.federate.remote.visits import (
 from fedcross.federate.rounds import Behind, begin, train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.plan import make_plan
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder
-from fedcross.train.run.monitor import RunMonitor
-from fedcross.train.run.opening import open_run
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.export import load_members
+from fedcross.training.run.folder import TEST, RunFolder
+from fedcross.training.run.monitor import RunMonitor
+from fedcross.training.run.opening import open_run
 
 
 class Sites(Ask, Protocol):
@@ -82,7 +82,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
     config
         Its configuration.
     folder
-        Its folder at the server, see `fedcross.train.run.folder`.
+        Its folder at the server, see `fedcross.training.run.folder`.
     sites
         The way to the sites.
     standing

@@ -15,12 +15,12 @@ from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.member import MemberState
-from fedcross.train.config.configuration import TrainingConfig, config_sha256
-from fedcross.train.data.sites import find_all_cases, load_sites
-from fedcross.train.data.volumes import Site
-from fedcross.train.evaluation.testing import evaluate_test
-from fedcross.train.evaluation.validation import validate
-from fedcross.train.step.trainer import training_precision, visit
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.data.sites import find_all_cases, load_sites
+from fedcross.training.data.volumes import Site
+from fedcross.training.evaluation.testing import evaluate_test
+from fedcross.training.evaluation.validation import validate
+from fedcross.training.step.trainer import training_precision, visit
 
 DECIDING = ("fedcross", "torch")  # packages whose versions must be the same everywhere
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"

@@ -15,8 +15,8 @@ from fedcross.federate.remote.guard import UpdateError, accepted
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import Plan
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.folder import RunFolder
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.folder import RunFolder
 
 GAPS = "gaps.json"
 T = TypeVar("T")

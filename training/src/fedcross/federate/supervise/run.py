@@ -1,6 +1,6 @@
 """A federated run as the coordinator keeps it: which job it is, and in the end what came home.
 
-The folder is that of a run (see `fedcross.train.run.folder`) with one more file, ``federation.json``.
+The folder is that of a run (see `fedcross.training.run.folder`) with one more file, ``federation.json``.
 """
 
 import json
@@ -24,9 +24,14 @@ from fedcross.federate.supervise.coordinator import (
     Outcome,
 )
 from fedcross.federate.supervise.job import Patience, Supervisor
-from fedcross.runtime.atomic import atomic_folder, make_folder, scratch_folder, write_atomically
-from fedcross.train.config.configuration import TrainingConfig, config_sha256
-from fedcross.train.run.folder import TEST
+from fedcross.runtime.files.atomic import (
+    atomic_folder,
+    make_folder,
+    scratch_folder,
+    write_atomically,
+)
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.run.folder import TEST
 
 RECORD = "federation.json"
 TAKE_UP = "fedcross federation submit takes it up."

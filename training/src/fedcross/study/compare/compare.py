@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import FederationData, read_data, run_local
-from fedcross.runtime.atomic import write_atomically
+from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.compare.results import METRIC_NAMES, RunFigures, mean_of, read_run
 from fedcross.study.compare.variants import (
@@ -27,10 +27,10 @@ from fedcross.study.compare.variants import (
     seeds_of,
     with_seed,
 )
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.site import ExplicitSplit
-from fedcross.train.run.folder import TEST, RunFolder
-from fedcross.train.run.opening import open_run
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.site import ExplicitSplit
+from fedcross.training.run.folder import TEST, RunFolder
+from fedcross.training.run.opening import open_run
 
 TABLE, CASES, PAGE, RUNS = (
     "comparison.csv",

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from fedcross.strategies.method import Method
-from fedcross.train.run.folder import METRICS, TEST, RunFolder
+from fedcross.training.run.folder import METRICS, TEST, RunFolder
 
 METRIC_NAMES = ("dice", "hd95_mm", "assd_mm")
 AS_ENSEMBLE, ALONE = ", as an ensemble", ", one member alone"
@@ -22,7 +22,7 @@ class Score:
     site, case, structure
         Which.
     dice, hd95_mm, assd_mm
-        See `fedcross.train.evaluation.surface`; for ``one member alone`` the means over the members.
+        See `fedcross.training.evaluation.surface`; for ``one member alone`` the means over the members.
     """
 
     site: str

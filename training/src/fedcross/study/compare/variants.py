@@ -14,7 +14,7 @@ from typing import Any
 from fedcross.errors import ConfigError
 from fedcross.strategies.method import Method
 from fedcross.strategies.registry import METHODS
-from fedcross.train.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 
 DEFAULT_METHODS = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised"
 BUDGET = ("rounds", "local_epochs")

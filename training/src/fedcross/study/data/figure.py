@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from fedcross.study.compare.figures import STYLE, as_svg, colour
-from fedcross.train.data.check.report import (
+from fedcross.training.data.check.report import (
     HISTOGRAM_EDGES,
     PICTURES,
     CaseReport,

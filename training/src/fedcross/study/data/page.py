@@ -5,16 +5,16 @@ import json
 from html import escape
 from pathlib import Path
 
-from fedcross.runtime.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.study.page import figure, note, page, table
-from fedcross.train.data.check.overview import (
+from fedcross.training.data.check.overview import (
     HEADING,
     LEGEND,
     format_errors,
     format_number,
     overview,
 )
-from fedcross.train.data.check.report import CaseReport, DataReport, SiteReport
+from fedcross.training.data.check.report import CaseReport, DataReport, SiteReport
 
 RECORD, PAGE = "data.json", "data.html"
 CASE_HEADING = (

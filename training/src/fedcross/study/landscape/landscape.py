@@ -25,8 +25,8 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.federate.local.engine import read_data
 from fedcross.model.networks import build_network
-from fedcross.runtime.atomic import make_folder, write_atomically
 from fedcross.runtime.device import resolve_device
+from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.strategies.member import MemberState
@@ -36,11 +36,11 @@ from fedcross.strategies.registry import make_method
 from fedcross.study.compare.compare import as_csv, check_matplotlib
 from fedcross.study.landscape.numbers import measure
 from fedcross.study.landscape.probe import Probe, State
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.data.volumes import Site
-from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import RunFolder
-from fedcross.train.step.trainer import training_precision, visit
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.volumes import Site
+from fedcross.training.run.export import load_members
+from fedcross.training.run.folder import RunFolder
+from fedcross.training.step.trainer import training_precision, visit
 
 NUMBERS, TABLE, FIGURE = "landscape.json", "landscape.csv", "landscape.svg"
 AVERAGE, CROSSED, START = "average of the local models", "cross-trained", "start"

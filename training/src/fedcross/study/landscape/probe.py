@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
 from fedcross.patches.placement import plan_patches
-from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.data.volumes import Site, Volume
-from fedcross.train.step.losses import dice_ce_loss
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.volumes import Site, Volume
+from fedcross.training.step.losses import dice_ce_loss
 
 State = Mapping[str, Tensor]
 # Of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64.

@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fedcross.errors import DataError
+from fedcross.training.data.sources.lists import ListedCase, read_list
+
+
+def listed(folder: Path, text: str, name: str = "list.csv") -> list[ListedCase]:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return read_list(path)
+
+
+def test_paths_in_a_csv_file_are_relative_to_it(tmp_path: Path) -> None:
+    text = "image,label,split\nimages/p0.nii.gz,labels/p0.nii.gz,test\n p1.mha , l1.mha ,\n"
+    first, second = listed(tmp_path, text)
+    assert first == ListedCase(
+        "p0", tmp_path / "images/p0.nii.gz", tmp_path / "labels/p0.nii.gz", "test", ""
+    )
+    assert (second.name, second.image, second.part) == ("p1", tmp_path / "p1.mha", "")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_columns_may_be_separated_by_semicolons_or_tabs(tmp_path: Path, separator: str) -> None:
+    text = "image,label,split\np0.mha,l0.mha,test\n".replace(",", separator)
+    (case,) = listed(tmp_path, text)
+    assert (case.image.name, case.label.name, case.part) == ("p0.mha", "l0.mha", "test")
+
+
+def test_names_and_patients_are_read_from_their_columns(tmp_path: Path) -> None:
+    text = "name,patient,image,label\none,anna,x/dicom,l1.nrrd\ntwo,anna,y/dicom,l2.nrrd\n"
+    assert [(c.name, c.patient) for c in listed(tmp_path, text)] == [
+        ("one", "anna"),
+        ("two", "anna"),
+    ]
+
+
+def test_json_is_an_array_or_a_monai_data_list(tmp_path: Path) -> None:
+    one, two = ({"image": f"{n}.nii", "label": f"{n}-l.nii"} for n in "ab")
+    (case,) = listed(tmp_path, json.dumps([{**one, "split": "test", "fold": 3}]), "l.json")
+    assert (case.name, case.part) == ("a", "test")
+    content = {"description": "of use", "training": [one], "validation": [two], "numTest": 0}
+    assert [c.part for c in listed(tmp_path, json.dumps(content), "l.json")] == [
+        "train",
+        "validation",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("picture,label\na.nii,b.nii\n", "Line 2 of the list list.csv lacks an image"),
+        ("image,label\na.nii,b.nii\nc.nii,\n", "Line 3 .* lacks an image or a label"),
+        ("image,label,split\na.nii,b.nii,holdout\n", "train, validation, test, got 'holdout'"),
+        ("image,label\na.nii,b.nii\na.nii,b.nii\n", "Line 3 .*case a a second time.*column name"),
+        ("image,label,split\n", "names no cases"),
+    ],
+)
+def test_an_error_in_a_csv_file_names_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "l.json cannot be read"),
+        ("7", "l.json cannot be read"),
+        ('{"training": "a"}', "l.json cannot be read"),
+        ('{"name": "x"}', "names no cases"),
+        ('{"training": ["a.nii"]}', "Entry 1 of training .* lacks an image or a label"),
+    ],
+)
+def test_an_error_in_a_json_file_names_its_entry(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path, text, "l.json")
+
+
+def test_an_absent_list_is_named_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^The list cases\.csv cannot be read\."):
+        read_list(tmp_path / "cases.csv")

@@ -1,0 +1,66 @@
+"""Answers one request: however a segmentation ends, it becomes an exit code and a message."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fedcross.contract.events import ResultEvent
+from fedcross.contract.exits import DONE, UNEXPECTED, explain
+from fedcross.contract.files import SUMMARY
+from fedcross.contract.request import SegmentRequest
+from fedcross.infer.child.events import JsonReporter
+from fedcross.runtime.reporting import PlainReporter, Reporter
+
+if TYPE_CHECKING:
+    from fedcross.infer.models import Models
+
+
+def answer(
+    make_request: Callable[[], SegmentRequest],
+    json_reporter: JsonReporter | None,
+    reporter: Reporter | None = None,
+    models: "Models | None" = None,
+) -> int:
+    """Segment a volume and return the exit code; errors are reported, not raised.
+
+    Parameters
+    ----------
+    make_request
+        Returns the request; the errors that it raises are reported, too.
+    json_reporter
+        Receives all events, the last of which is the result or the error. None reports to people.
+    reporter
+        Receives stages and progress if `json_reporter` is None. None prints plain lines on stderr.
+    models
+        See `fedcross.infer.segment.segment`; None loads them for this request alone.
+    """
+    people = reporter or PlainReporter(sys.stderr)
+    try:
+        files = _segment(make_request(), json_reporter or people, models)
+        if json_reporter is None:
+            people.log(f"Wrote {', '.join([*files.values(), SUMMARY])}.")
+        else:
+            json_reporter.write(ResultEvent(files, SUMMARY))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
+        code, event = explain(error)
+        if code == UNEXPECTED:
+            traceback.print_exc()
+        with suppress(BrokenPipeError):  # nobody reads the message
+            if json_reporter is None:
+                print(event, file=sys.stderr)
+            else:
+                json_reporter.write(event)
+        return code
+    return DONE
+
+
+def _segment(
+    request: SegmentRequest, reporter: Reporter, models: "Models | None"
+) -> dict[str, str]:
+    """Segment and return the files; PyTorch, slow to import, is not needed for a wrong request."""
+    from fedcross.infer.models import fresh_models
+    from fedcross.infer.segment import segment
+
+    return segment(request, reporter, models or fresh_models).files

@@ -1,0 +1,92 @@
+"""The result folder: checked before the computation, filled at once at the end.
+
+All results are written to a hidden folder inside and then renamed, file by file. Of the old files
+``summary.json`` is removed first, and of the new ones it is renamed last: a folder with a summary is
+complete.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fedcross.contract.files import SUMMARY, is_result_file
+from fedcross.errors import OutputError
+from fedcross.infer.scratch import write_errors
+from fedcross.runtime.files.atomic import scratch_folder
+
+
+class OutputFolder:
+    """A result folder that can be written to; see `output_folder`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def results(self) -> list[Path]:
+        """Return the files in it that a request may have written."""
+        return [path for path in self._path.iterdir() if is_result_file(path.name)]
+
+    @contextmanager
+    def publish(self) -> Iterator[Path]:
+        """Yield a folder to write results to; at the end they replace those of earlier requests.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be moved into place. After an error inside, nothing is moved.
+        """
+        with write_errors(self._path):
+            # Another process that had made the folder may have removed it again.
+            self._path.mkdir(parents=True, exist_ok=True)
+            with scratch_folder(self._path / SUMMARY) as staging:
+                yield staging
+                self._move(staging)
+
+    def _move(self, staging: Path) -> None:
+        (self._path / SUMMARY).unlink(missing_ok=True)
+        fresh = sorted(staging.iterdir(), key=lambda file: (file.name == SUMMARY, file.name))
+        names = {file.name for file in fresh}
+        for old in self.results():
+            if old.name not in names:
+                old.unlink(missing_ok=True)
+        for file in fresh:
+            file.replace(self._path / file.name)
+
+
+@contextmanager
+def output_folder(path: Path, source: Path | None) -> Iterator[OutputFolder]:
+    """Make a result folder, check it, and remove it at the end if it was made and stays empty.
+
+    Parameters
+    ----------
+    path
+        The folder; it may exist.
+    source
+        The volume's file, which the results must not replace; None if it is not a file.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there, or the results would replace `source`.
+    """
+    try:
+        made = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OutputError(
+            f"Nothing can be written to the folder {path.name}: {error.strerror}.",
+            "Choose another one.",
+        ) from error
+    folder = OutputFolder(path)
+    if source is not None and source.resolve() in [old.resolve() for old in folder.results()]:
+        raise OutputError(
+            f"The results would replace the input {source.name}.",
+            "Choose another output folder.",
+        )
+    try:
+        yield folder
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty, or was removed
+                path.rmdir()

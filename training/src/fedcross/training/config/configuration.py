@@ -1,0 +1,183 @@
+"""The training configuration: one TOML file, read strictly.
+
+Unknown keys are refused, every default is documented by its field's description. Triples are
+(x, y, z). `Structure` and `Preprocessing` are those of the bundle: what is trained is what is told.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from fedcross.errors import ConfigError
+from fedcross.model.architecture import Architecture, UNetArchitecture
+from fedcross.strategies.methods.fedcross_ens import FedCrossEns
+from fedcross.strategies.registry import METHODS, AnyMethod
+from fedcross.training.config.engine import EngineConfig
+from fedcross.training.config.errors import explain
+from fedcross.training.config.sections import OptimisationConfig, Section
+from fedcross.training.config.site import SiteConfig
+from fedcross.volumes.preprocessing import Preprocessing
+from fedcross.volumes.structure import Structure
+
+# Parts of an error's location that nobody wrote: tags of unions, and pydantic's word for a key.
+INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]", *METHODS})
+
+
+class TrainingConfig(Section):
+    """Everything that decides a training run."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
+    description: Annotated[str, Field(max_length=4000)] = Field(
+        default="", description="Told in the bundle's model card."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        default=0, description="Seeds splits, schedule, weights and patches, each by itself."
+    )
+    data_root: Path = Field(
+        default=Path(),
+        exclude=True,
+        description="Folder that the sites' paths are relative to; itself relative to the "
+        "configuration file, whose folder it is by default. Not part of the run's identity.",
+    )
+    cache: Path | None = Field(
+        default=None,
+        exclude=True,
+        description="Folder, relative to the configuration file, that keeps the preprocessed cases "
+        "for later runs and holds them on disk while one trains; when left out, every run reads "
+        "its cases and holds them in memory. Not part of the run's identity.",
+    )
+    method: AnyMethod = FedCrossEns()
+    network: Architecture = UNetArchitecture()
+    preprocessing: Preprocessing
+    structures: Annotated[tuple[Structure, ...], Field(min_length=1, max_length=255)]
+    sites: Annotated[tuple[SiteConfig, ...], Field(min_length=1, max_length=1024)]
+    training: OptimisationConfig = OptimisationConfig()
+    engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _classes_follow_structures(cls, values: Any) -> Any:
+        """Nobody should have to count the network's classes by hand."""
+        if not isinstance(values, Mapping):
+            return values
+        network, structures = values.get("network", {"name": "unet"}), values.get("structures")
+        if isinstance(network, Mapping) and isinstance(structures, list | tuple):
+            network = {"name": "unet", "classes": len(structures) + 1, **network}
+        return {**values, "network": network}
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        labels = [structure.label for structure in self.structures]
+        if labels != list(range(1, len(labels) + 1)):
+            raise ValueError(f"structures must have labels 1, 2, 3 ... in order, got {labels}")
+        if len({structure.slug for structure in self.structures}) != len(labels):
+            raise ValueError("two structures have the same name")
+        names = [site.name for site in self.sites]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two sites have the same name, got {', '.join(names)}")
+        if self.network.classes != len(labels) + 1:
+            raise ValueError(
+                f"network.classes must be {len(labels) + 1} (background and {len(labels)} "
+                f"structures), got {self.network.classes}"
+            )
+        if any(side % self.network.divisor for side in self.preprocessing.patch_size):
+            raise ValueError(
+                f"preprocessing.patch_size must be multiples of {self.network.divisor} for the "
+                f"network {self.network.name}, got {list(self.preprocessing.patch_size)}"
+            )
+        if all(side == self.network.divisor for side in self.preprocessing.patch_size):
+            raise ValueError(
+                f"preprocessing.patch_size must be larger than {self.network.divisor} along an "
+                "axis, or nothing is left to normalise at the network's lowest level"
+            )
+        if self.engine.clip_norm is not None and self.network.norm == "batch":
+            raise ValueError(
+                'engine.clip_norm needs network.norm = "instance" or "group", got "batch", whose '
+                "statistics would not survive the noise"
+            )
+        for site in self.sites:
+            site.check_labels(self.structures)
+        if self.members > len(names):
+            raise ValueError(
+                f"method.members must be at most the number of sites, {len(names)}, "
+                f"got {self.members}"
+            )
+        return self
+
+    @property
+    def members(self) -> int:
+        """How many models the method trains, and averages the predictions of."""
+        return self.method.member_count(len(self.sites))
+
+    @property
+    def total_epochs(self) -> int:
+        """Local epochs that one member trains in the whole run, if no visit fails."""
+        return self.method.rounds * self.method.local_epochs
+
+
+def load_config(
+    path: Path, data_root: Path | None = None, cache: Path | None = None
+) -> TrainingConfig:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path
+        TOML.
+    data_root
+        Folder that the sites' paths are relative to; when None, what the file says, which by
+        default is the file's own folder.
+    cache
+        Folder for preprocessed cases; when None, what the file says.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key or value in it is wrong; the message names the key,
+        the value and what is allowed.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {path} cannot be read: {error.strerror or error}."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
+    config = parse_config(values, source=path.name)
+    root = path.parent / config.data_root if data_root is None else data_root
+    if cache is None and config.cache is not None:
+        cache = path.parent / config.cache
+    return config.model_copy(
+        update={"data_root": root.absolute(), "cache": cache and cache.absolute()}
+    )
+
+
+def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
+    """Check a configuration that is already a mapping; `source` names it in errors.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config`.
+    """
+    try:
+        return TrainingConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}") from error
+
+
+def config_values(config: TrainingConfig) -> dict[str, Any]:
+    """Everything that decides the run, defaults filled in, as JSON can hold it (no paths)."""
+    return config.model_dump(mode="json")
+
+
+def config_sha256(config: TrainingConfig) -> str:
+    """Identity of a configuration: SHA-256 over its canonical JSON, where data lie left out."""
+    canonical = json.dumps(config_values(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()

@@ -1,0 +1,163 @@
+"""A cache of preprocessed volumes on disk; a volume is written once and memory-mapped afterwards.
+
+A volume's key is a hash of everything that determines it: the contents of its files, the channel, the
+label map and the preprocessing. A change of any of them gives another key, so that the cache is never
+out of date. It may be deleted whenever no training uses it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedcross.errors import DataError, OutputError
+from fedcross.runtime.files.atomic import atomic_folder
+from fedcross.training.data.sources.folders import walk
+from fedcross.training.data.volumes import CaseFiles, Volume
+from fedcross.volumes.preprocessing import Preprocessing
+
+FORMAT_VERSION = 1  # of these files and of the preprocessing; another number gives other keys
+IMAGE, LABEL = "image.npy", "label.npy"
+_CHUNK = 1 << 20
+_DETACHED = (".mhd", ".nhdr")  # header files whose voxels are in other files
+
+
+class VolumeCache:
+    """A folder of preprocessed volumes; any number of processes may use it at the same time.
+
+    Parameters
+    ----------
+    folder
+        Folder of the cache; created when the first volume is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def volume(self, name: str, key: str, make: Callable[[], Volume]) -> Volume:
+        """Load a volume, memory-mapped; it is made and written first if it is absent or damaged.
+
+        Parameters
+        ----------
+        name
+            Name of the case, given to the returned volume; it is not stored.
+        key
+            Key of the volume, see `cache_key`.
+        make
+            Reads and preprocesses the case.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; no partial file remains.
+        """
+        place = self._folder / key
+        found = _load(name, place)
+        if found is None:
+            made = make()
+            try:
+                with atomic_folder(place, durable=True) as partial:
+                    _write(partial / IMAGE, made.image.numpy())
+                    _write(partial / LABEL, made.label.numpy())
+            except OutputError as error:
+                if _load(name, place) is None:  # no other process has written it meanwhile
+                    why = getattr(error.__cause__, "strerror", None) or "it cannot be written"
+                    raise OutputError(
+                        f"The preprocessed case {name} cannot be written to the cache: {why}.",
+                        "Free disk space, or choose another folder as cache.",
+                    ) from error
+            found = _load(name, place) or made
+        return found
+
+
+def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Preprocessing) -> str:
+    """Compute the key of a preprocessed case: a SHA-256 in hexadecimal.
+
+    Parameters
+    ----------
+    case
+        Its files, whose contents are hashed, and its channel.
+    label_map
+        Value in the label file to the structure's label.
+    preprocessing
+        Spacing, orientation and intensity scaling are part of the key; the patches are not.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
+    recipe = {
+        "form": FORMAT_VERSION,
+        "channel": case.channel,
+        "resample_label": case.resample_label,
+        "label_map": sorted(label_map.items()),
+        "preprocessing": preprocessing.model_dump(
+            mode="json", include={"spacing_mm", "orientation", "intensity"}
+        ),
+    }
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode("utf-8"))
+    try:
+        for kind, path in (("image", case.image), ("label", case.label)):
+            digest.update(kind.encode("ascii"))
+            for file in _list_files(path):
+                digest.update(_sha256(file))
+    except OSError as error:
+        raise DataError(
+            f"A file of case {case.name} cannot be read: {error.strerror}.", "Copy it again."
+        ) from error
+    return digest.hexdigest()
+
+
+def _list_files(path: Path) -> Iterator[Path]:
+    """All files that an image consists of, in a fixed order."""
+    if path.is_dir():
+        for folder, names in walk(path):
+            yield from (folder / name for name in names)
+        return
+    yield path
+    if path.name.lower().endswith(_DETACHED):
+        header = path.read_bytes().decode("latin-1")
+        numbered = re.search(r"%\d*d", header) is not None
+        for other in sorted(path.parent.iterdir()):
+            if other != path and other.is_file() and (numbered or other.name in header):
+                yield other
+
+
+def _sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def _write(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _load(name: str, place: Path) -> Volume | None:
+    """Load the volume in a folder of the cache; None if it is absent or damaged."""
+    try:
+        image, label = _memory_map(place / IMAGE, np.float32), _memory_map(place / LABEL, np.uint8)
+    except (OSError, EOFError, ValueError):
+        return None
+    if image.shape != label.shape:
+        return None
+    return Volume(name, torch.from_numpy(image), torch.from_numpy(label))
+
+
+def _memory_map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
+    # Mode "c" (copy on write): torch needs a writable array; changes are not written to the file.
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    size = path.stat().st_size
+    if array.dtype != dtype or array.ndim != 3 or array.offset + array.nbytes != size:
+        raise ValueError(f"{path.name} does not hold a volume")
+    return np.asarray(array)

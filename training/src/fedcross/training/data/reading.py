@@ -1,0 +1,161 @@
+"""Read one case from its files: the image as stored, and the label on the image's grid."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from fedcross.errors import DataError
+from fedcross.training.data.label_grid import to_image_grid
+from fedcross.training.data.sources.dicom_series import find_damaged_slices
+from fedcross.training.data.volumes import CaseFiles
+from fedcross.volumes.files.itk import hide_itk_warnings
+from fedcross.volumes.files.nifti import check_voxels
+from fedcross.volumes.files.read import read_volume
+
+SHOWN_VALUES = 10
+
+
+def read_case(
+    case: CaseFiles, label_map: Mapping[int, int], site: str
+) -> tuple[sitk.Image, NDArray[np.uint8]]:
+    """Read one case without preprocessing.
+
+    Parameters
+    ----------
+    case
+        Its files.
+    label_map
+        Value in the label file to the structure's label, at most 255; 0 stays 0.
+    site
+        Name of the site, for error messages.
+
+    Returns
+    -------
+    image : SimpleITK.Image
+        3D image on its own grid.
+    label : ndarray
+        (D, H, W) = (z, y, x) uint8 on the image's grid, with the structures' labels.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used, the label is on another grid and may not be resampled, or the label
+        has values that `label_map` does not contain.
+    """
+    try:
+        image = read_channel(case.image, case.channel)
+        label = to_image_grid(read_volume(case.label), image, resample=case.resample_label)
+        return image, map_label_values(label, label_map)
+    except DataError as error:
+        raise with_case_name(error, case, site) from error
+
+
+def with_case_name(error: DataError, case: CaseFiles, site: str) -> DataError:
+    """Return the error with the names of case and site in front of its message."""
+    return DataError(f"Case {case.name} of site {site}: {error.message}", error.hint)
+
+
+def read_channel(path: Path, channel: int | None) -> sitk.Image:
+    """Read a 3D image, or one channel of a 4D image; the other channels are not loaded.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder with one DICOM series.
+    channel
+        Index of the channel, from 0; None if the image must be 3D.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, incomplete or has NaN or infinite values, or the channel does not
+        exist; see also `read_volume`.
+    """
+    if path.is_dir() and (damaged := find_damaged_slices(path)):
+        raise DataError(
+            f"The series {path.name} has unreadable files ({len(damaged)}); the first is "
+            f"{damaged[0]}.",
+            "Export the whole series again.",
+        )
+    count = 1 if channel is None or path.is_dir() else _count_channels(path)
+    if channel is None or (count == 1 and channel == 0):
+        return read_volume(path)
+    if channel >= count:
+        raise DataError(
+            f"{path.name} has {count} channels, got channel = {channel}.",
+            f"Set the site's channel to at most {count - 1}.",
+        )
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with hide_itk_warnings():
+        try:
+            reader.ReadImageInformation()
+            size = reader.GetSize()
+            contents = check_voxels(path, int(np.prod(size, dtype=np.float64)))
+            reader.SetExtractSize([*size[:3], 0])
+            reader.SetExtractIndex([0, 0, 0, channel])
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise DataError(f"{path.name} is damaged or cut short.", "Copy it again.") from error
+    if not contents.complete:
+        raise DataError(f"{path.name} is damaged or cut short.", "Copy it again.")
+    values = sitk.GetArrayViewFromImage(image)
+    bad = contents.not_finite + int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise DataError(
+            f"{path.name} has {bad} voxels that are not finite numbers (NaN or infinity).",
+            "Replace them, for example by 0.",
+        )
+    return image
+
+
+def _count_channels(path: Path) -> int:
+    """The number of 3D volumes according to a file's header.
+
+    An unreadable file counts 1; `read_volume` then reports the error.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with hide_itk_warnings():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return 1
+    size = reader.GetSize()
+    return int(size[3]) if len(size) == 4 else 1
+
+
+def map_label_values(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Replace the values of a label, (D, H, W) of any number type, by the structures' labels.
+
+    Parameters
+    ----------
+    label
+        Values as in the file.
+    label_map
+        Value in the file to the structure's label; 0 stays 0.
+
+    Raises
+    ------
+    DataError
+        If the label has a value that `label_map` does not contain.
+    """
+    known = {0: 0, **label_map}
+    values = np.unique(label)
+    unknown = [value for value in values.tolist() if value not in known]
+    if unknown:
+        shown = ", ".join(f"{value:g}" for value in unknown[:SHOWN_VALUES])
+        raise DataError(
+            f"the label has the unknown values {shown}"
+            f"{' ...' if len(unknown) > SHOWN_VALUES else ''}; "
+            f"known values are {', '.join(str(value) for value in sorted(known))}.",
+            "Set the site's label_map.",
+        )
+    array = np.zeros(label.shape, np.uint8)
+    for value in values.tolist():
+        array[label == value] = known[int(value)]
+    return array

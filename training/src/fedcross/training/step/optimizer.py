@@ -1,0 +1,69 @@
+"""A member's optimiser, and its state as tensors that are stored and sent with the member."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from fedcross.training.config.sections import OptimisationConfig
+
+
+def make_optimizer(
+    network: nn.Module, settings: OptimisationConfig, state: Mapping[str, Tensor]
+) -> Optimizer:
+    """Make the optimiser of a network's parameters and restore its state.
+
+    Parameters
+    ----------
+    network
+        The network on the device where it trains; on a GPU the fused implementation is used.
+    settings
+        Type and constants of the optimiser.
+    state
+        The state from `optimizer_tensors`; empty before the first step.
+    """
+    parameters = dict(network.named_parameters())
+    fused = next(iter(parameters.values())).is_cuda
+    optimizer: Optimizer
+    if settings.optimizer == "adamw":
+        optimizer = AdamW(
+            parameters.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=fused,
+        )
+    else:
+        optimizer = SGD(
+            parameters.values(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+            fused=fused,
+        )
+    for key, tensor in state.items():
+        slot, name = key.split(".", 1)
+        optimizer.state[parameters[name]][slot] = _copy_like(parameters[name], tensor)
+    return optimizer
+
+
+def optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state: ``<slot>.<parameter>`` to tensor; empty before the first step.
+
+    A slot is a name of PyTorch, for example ``momentum_buffer`` or ``exp_avg``.
+    """
+    return {
+        f"{slot}.{name}": tensor
+        for name, parameter in network.named_parameters()
+        for slot, tensor in optimizer.state[parameter].items()
+        if isinstance(tensor, Tensor)
+    }
+
+
+def _copy_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """Copy `tensor` to the parameter's device; if the shapes are equal, also to its memory layout."""
+    copied = tensor.to(parameter.device, copy=True)
+    if tensor.shape != parameter.shape:
+        return copied
+    return torch.empty_like(parameter, requires_grad=False).copy_(copied)

@@ -1,0 +1,338 @@
+"""One visit: a member trains at a site. Every engine calls `visit`.
+
+The result depends only on the member's state, the site's cases, the configuration and the round's
+index. On a CPU a repeated visit gives the same member, bit for bit.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fedcross.errors import ConfigError, DeviceError
+from fedcross.model.memory_format import choose_memory_format
+from fedcross.model.networks import build_network
+from fedcross.runtime.device import Precision, resolve_precision
+from fedcross.runtime.seeding import torch_generator
+from fedcross.strategies.member import MemberState
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.sections import OptimisationConfig
+from fedcross.training.data.volumes import Site, Volume
+from fedcross.training.step.drift_penalty import DriftPenalty
+from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.optimizer import make_optimizer, optimizer_tensors
+from fedcross.training.step.sampling import draw_epoch, sample_batch
+
+POLYNOMIAL = 0.9
+GPU_SHARE = 0.3
+"""Largest share of a GPU's free memory that a site's volumes may take; the rest is for training."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class VisitReport:
+    """Figures of one visit.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss over the visit's patches, without the drift penalty; None if nothing was
+        trained.
+    samples
+        Number of patches trained.
+    seconds
+        Wall time in seconds.
+    """
+
+    loss: float | None
+    samples: int
+    seconds: float
+
+
+def learning_rate(base: float, epoch: int, total: int) -> float:
+    """Return the rate of polynomial decay, ``base * (1 - epoch / total) ** 0.9``.
+
+    The rate falls over the whole run and not within a visit. A member that missed a visit has the
+    same rate as the others.
+
+    Parameters
+    ----------
+    base
+        Rate of the first epoch.
+    epoch
+        Number of local epochs since the beginning of the run, from 0.
+    total
+        Number of local epochs of the run: rounds x local epochs.
+    """
+    return float(base * (1 - epoch / total) ** POLYNOMIAL)
+
+
+def training_precision(settings: OptimisationConfig, device: torch.device) -> Precision:
+    """Return the precision of the arithmetic inside the network while it trains on `device`.
+
+    Raises
+    ------
+    ConfigError
+        If bf16 is asked for on a CPU. There the weight gradients of 3D convolutions over few voxels
+        contain, now and then, uninitialised memory (PyTorch 2.13): the numbers differ from run to run
+        and may be NaN. Inference in bf16 is not affected.
+    """
+    precision = resolve_precision(settings.precision, device)
+    if precision == "bf16" and device.type == "cpu":
+        raise ConfigError(
+            "training.precision is bf16, which trains reliably on a GPU only, got the CPU.",
+            "Use auto or fp32.",
+        )
+    return precision
+
+
+def visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[MemberState, VisitReport]:
+    """Train `member` at `site` for the configuration's local epochs.
+
+    Parameters
+    ----------
+    member
+        State of the member before the visit; not changed.
+    site
+        Site whose training cases are used.
+    round_index
+        Index of the round, from 0. It decides the learning rate and, together with the seed and the
+        member's index, the patches.
+    config
+        Configuration of the run.
+    device
+        Device that computes.
+    progress
+        Called after every epoch with (epochs done, epochs of this visit).
+
+    Returns
+    -------
+    member : MemberState
+        State of the member after the visit, on the CPU.
+    report : VisitReport
+        Loss, samples and time.
+
+    Raises
+    ------
+    ConfigError
+        If the loss or the weights become NaN or infinite; the member before the visit is unharmed.
+    DeviceError
+        If the GPU's memory does not suffice.
+    """
+    try:
+        return _visit(member, site, round_index, config, device, progress)
+    except torch.cuda.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The memory of {device} does not suffice for training.",
+            "Lower training.batch_size, or use --device cpu.",
+        ) from error
+
+
+def _visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[MemberState, VisitReport]:
+    began = time.perf_counter()
+    training = _LocalTraining.begin(member, site, round_index, config, device)
+    epochs = config.method.local_epochs
+    loss_sum, samples = 0.0, 0
+    for epoch in range(epochs):
+        rate = learning_rate(
+            config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
+        )
+        epoch_loss, epoch_samples = training.run_epoch(rate)
+        # The only wait for the device: once an epoch.
+        loss_sum += _check_finite(float(epoch_loss), "loss", member, site, round_index)
+        samples += epoch_samples
+        if progress is not None:
+            progress(epoch + 1, epochs)
+    network, optimizer = training.network, training.optimizer
+    largest = float(_largest_weight(network))
+    _check_finite(largest, "largest weight", member, site, round_index)
+    after = MemberState(
+        index=member.index,
+        weights=_to_cpu(network.state_dict()),
+        optimizer=_to_cpu(optimizer_tensors(network, optimizer)),
+        epochs_done=member.epochs_done + epochs,
+        rounds_done=member.rounds_done + 1,
+        last_site=site.name,
+    )
+    loss = loss_sum / samples if samples else None
+    return after, VisitReport(loss, samples, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _LocalTraining:
+    """What trains during one visit.
+
+    Attributes
+    ----------
+    config
+        The run's configuration.
+    network, optimizer, penalty
+        The member on the device, in training mode.
+    cases
+        The site's training cases, as they are in memory.
+    volumes
+        The same cases where patches are cut: on the device if they fit.
+    generator
+        CPU generator of the visit's patches.
+    """
+
+    config: TrainingConfig
+    network: nn.Module
+    optimizer: Optimizer
+    penalty: DriftPenalty
+    cases: Sequence[Volume]
+    volumes: Sequence[Volume]
+    generator: torch.Generator
+
+    @classmethod
+    def begin(
+        cls,
+        member: MemberState,
+        site: Site,
+        round_index: int,
+        config: TrainingConfig,
+        device: torch.device,
+    ) -> Self:
+        """Load the member and the site's cases onto the device."""
+        network, optimizer = _load(member, config, device)
+        volumes = _volumes_in_reach(site.train, device)
+        generator = torch_generator("patches", config.seed, member.index, round_index)
+        penalty = DriftPenalty(network, config.method, member.rounds_done)
+        if config.training.compile:
+            network.compile()
+        return cls(config, network, optimizer, penalty, site.train, volumes, generator)
+
+    def run_epoch(self, rate: float) -> tuple[Tensor, int]:
+        """Train one epoch at a learning rate.
+
+        Returns
+        -------
+        Tensor
+            Sum of the loss over the patches, a scalar on the device.
+        int
+            Number of patches.
+        """
+        settings = self.config.training
+        x, y, z = self.config.preprocessing.patch_size
+        draws = draw_epoch(
+            self.cases,
+            patch=(z, y, x),
+            patches_per_case=settings.patches_per_case,
+            rotation_rad=settings.rotation_rad,
+            foreground_fraction=settings.foreground_fraction,
+            generator=self.generator,
+            intensity=settings.intensity,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        device = next(self.network.parameters()).device
+        total = torch.zeros((), device=device)
+        for first in range(0, len(draws), settings.batch_size):
+            batch = draws[first : first + settings.batch_size]
+            images, labels = sample_batch(
+                self.volumes,
+                batch,
+                patch=(z, y, x),
+                spacing_mm=self.config.preprocessing.spacing_mm,
+                device=device,
+            )
+            if settings.noise > 0:
+                images += settings.noise * _noise(images, self.generator)
+            missing = [self.volumes[draw.case].missing for draw in batch]
+            evaluate = partial(self._evaluate, images, labels, missing)
+            loss = self.config.method.compute_gradient(self.network, evaluate)
+            self.optimizer.step()
+            total += loss * len(batch)
+        return total, len(draws)
+
+    def _evaluate(
+        self, images: Tensor, labels: Tensor, missing: Sequence[tuple[int, ...]]
+    ) -> Tensor:
+        """Return the loss of a batch, and leave its gradient in the parameters."""
+        bf16 = training_precision(self.config.training, images.device) == "bf16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = self.network(images)
+            penalty = self.penalty.loss(images, logits)
+        loss = dice_ce_loss(logits, labels, missing)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        self.penalty.add_gradient()
+        return loss.detach()
+
+
+def _volumes_in_reach(volumes: Sequence[Volume], device: torch.device) -> list[Volume]:
+    """The volumes on the device; where they would crowd a GPU's memory, as they are.
+
+    A patch's surroundings are then brought there when it is cut.
+    """
+    if device.type == "cuda" and sum(volume.nbytes for volume in volumes) > GPU_SHARE * _free(
+        device
+    ):
+        return list(volumes)
+    return [volume.to(device) for volume in volumes]
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of a GPU's memory that this process can still have; PyTorch holds some for later."""
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + held
+
+
+def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of the images' shape, made where they lie; `generator` (CPU) seeds it."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    here = torch.Generator(images.device).manual_seed(seed)
+    return torch.randn(images.shape, generator=here, device=images.device)
+
+
+def _load(
+    member: MemberState, config: TrainingConfig, device: torch.device
+) -> tuple[nn.Module, Optimizer]:
+    """The member's network in training mode and its optimiser, on `device`."""
+    with torch.device("meta"):
+        network = build_network(config.network)
+    weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
+    network.load_state_dict(weights, assign=True)
+    network.train()
+    network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload]
+    return network, make_optimizer(network, config.training, member.optimizer)
+
+
+def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+
+
+def _largest_weight(network: nn.Module) -> Tensor:
+    """Largest absolute value among the weights; NaN if there is one."""
+    return torch.stack([p.detach().abs().max() for p in network.parameters()]).max()
+
+
+def _check_finite(
+    value: float, what: str, member: MemberState, site: Site, round_index: int
+) -> float:
+    if not torch.isfinite(torch.tensor(value)):
+        raise ConfigError(
+            f"The {what} of member {member.index} became {value} at {site.name} "
+            f"in round {round_index + 1}.",
+            "Lower training.learning_rate or training.momentum.",
+        )
+    return value
