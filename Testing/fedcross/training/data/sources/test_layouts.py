@@ -141,7 +141,7 @@ def test_an_absent_folder_is_named_without_its_path(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(error.value)
 
 
-HIPPOCAMPUS = Path(__file__).resolve().parents[5] / "shared" / "data" / "msd_hippocampus"
+HIPPOCAMPUS = Path(__file__).resolve().parents[6] / "shared" / "data" / "msd_hippocampus"
 
 
 @pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="the volumes are not on this machine")
