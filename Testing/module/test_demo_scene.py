@@ -38,7 +38,7 @@ def picture(path):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[..., :3].astype(int)
 
 
-def test_pictures_and_scene_are_there_and_show_what_they_should(finished, tmp_path):
+def test_the_script_writes_the_pictures_and_the_scene(finished, tmp_path):
     for name in ("axial.png", "sagittal.png", "coronal.png"):
         red, green, blue = np.moveaxis(picture(finished / name), -1, 0)
         assert red.shape == (800, 800)
@@ -58,12 +58,12 @@ def test_pictures_and_scene_are_there_and_show_what_they_should(finished, tmp_pa
     assert str(tmp_path) not in text
 
 
-def test_what_is_missing_is_one_sentence_and_exit_code_2(tmp_path):
+def test_a_missing_file_gives_one_sentence_and_exit_code_2(tmp_path):
     done = run("--image", "none.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "There is no none.nrrd.\n")
 
 
-def test_a_damaged_result_is_one_sentence_and_exit_code_2(can_draw, result_folder, tmp_path):
+def test_a_damaged_result_gives_one_sentence_and_exit_code_2(can_draw, result_folder, tmp_path):
     (result_folder / "summary.json").write_text("{}")
     done = run("--image", "volume.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert done.returncode == 2

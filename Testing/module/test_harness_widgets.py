@@ -19,7 +19,7 @@ def path(ctk, request):
     return edit
 
 
-def test_of_a_path_that_no_name_filter_fits_nobody_is_told(path):
+def test_a_path_that_matches_no_name_filter_emits_no_signal(path):
     told = []
     path.connect("currentPathChanged(QString)", told.append)
     path.nameFilters = ["Bundle (*.zip)"]
@@ -30,7 +30,7 @@ def test_of_a_path_that_no_name_filter_fits_nobody_is_told(path):
     assert told == ["/data/bundle.zip", "/data/folder"]
 
 
-def test_of_an_empty_path_it_is_told_only_that_it_is_invalid(path):
+def test_an_empty_path_emits_only_that_it_is_invalid(path):
     path.currentPath = "/data/folder"
     told, valid = [], []
     path.connect("currentPathChanged(QString)", told.append)
@@ -39,7 +39,7 @@ def test_of_an_empty_path_it_is_told_only_that_it_is_invalid(path):
     assert (told, valid) == ([], [False])
 
 
-def test_the_last_path_used_is_there_the_next_time(ctk, path):
+def test_a_new_path_line_shows_the_last_path_used(ctk, path):
     for used in ("/first", "/second", "/first"):
         path.currentPath = used
         path.addCurrentPathToHistory()
@@ -83,14 +83,14 @@ def test_a_section_folds_by_a_click_on_its_title_only(section):
     assert not section.collapsed
 
 
-def test_what_was_hidden_stays_hidden_when_its_section_unfolds(section):
+def test_a_hidden_widget_stays_hidden_when_its_section_unfolds(section):
     section.first.visible = False
     section.collapsed = True
     section.collapsed = False
     assert (section.first.visible, section.second.visible) == (False, True)
 
 
-def test_what_is_shown_in_a_folded_section_is_seen_when_it_unfolds(section):
+def test_a_widget_shown_in_a_folded_section_is_visible_when_it_unfolds(section):
     section.first.visible = False
     section.collapsed = True
     section.first.visible = True
@@ -107,7 +107,7 @@ def test_a_disabled_section_does_not_unfold(section):
     assert section.collapsed
 
 
-def test_settings_are_not_the_users(qapp):
+def test_the_settings_are_not_stored_with_the_users_settings(qapp):
     import qt
 
     assert "slicer-settings-" in qt.QSettings().fileName()

@@ -22,13 +22,13 @@ def made(spacing, shape=(20, 70, 70), low=0.0, order=(0, 1, 2)):
     return slicer.util.addVolumeFromArray(voxels, matrix)
 
 
-def test_a_volume_like_those_of_the_training_is_not_warned_of(scene, info):
+def test_a_volume_like_the_training_volumes_gives_no_warning(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     assert warnings(made((0.9, 1.1, 3.0)), info) == []
 
 
-def test_the_order_in_which_axes_are_stored_plays_no_part(scene, info):
+def test_the_order_of_the_stored_axes_does_not_change_the_warnings(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     info = replace(info, spacing=(1, 1, 6))
@@ -37,7 +37,7 @@ def test_the_order_in_which_axes_are_stored_plays_no_part(scene, info):
     assert len(warnings(made((1.0, 1.0, 1.0), shape=(120, 70, 70)), info)) == 1
 
 
-def test_voxels_of_another_size_are_named_with_both_sizes(scene, info):
+def test_a_different_voxel_size_gives_a_warning_with_both_sizes(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     (said,) = warnings(made((4.5, 1.0, 2.0)), info)
@@ -45,7 +45,7 @@ def test_voxels_of_another_size_are_named_with_both_sizes(scene, info):
     assert "1 x 1 x 2 mm" in said
 
 
-def test_a_small_field_of_view_and_a_single_slice_are_named(scene, info):
+def test_a_small_field_of_view_and_a_single_slice_give_a_warning(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     (said,) = warnings(made((1.0, 1.0, 2.0), shape=(20, 30, 70)), info)
@@ -54,7 +54,7 @@ def test_a_small_field_of_view_and_a_single_slice_are_named(scene, info):
     assert "single slice" in said
 
 
-def test_ct_for_an_mr_bundle_is_named(scene, info):
+def test_a_ct_volume_for_an_mr_bundle_gives_a_warning(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     (said,) = warnings(made((1.0, 1.0, 2.0), low=-1000), info)
@@ -62,7 +62,7 @@ def test_ct_for_an_mr_bundle_is_named(scene, info):
     assert "MR" in said
 
 
-def test_what_dicom_says_counts_more_than_intensities(scene, info):
+def test_the_dicom_modality_overrides_the_intensities(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     volume = made((1.0, 1.0, 2.0), low=-1000)
@@ -76,7 +76,7 @@ def test_what_dicom_says_counts_more_than_intensities(scene, info):
     assert "PT" in warnings(volume, info)[0]
 
 
-def test_a_constant_volume_and_one_with_nan_are_named(scene, info):
+def test_a_constant_volume_and_one_with_nan_give_a_warning(scene, info):
     from FedCrossSlicerLib.bundle.fit import warnings
 
     constant = made((1.0, 1.0, 2.0))

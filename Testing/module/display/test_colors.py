@@ -24,18 +24,18 @@ def test_lightness_rises_evenly_from_dark_to_light(colors):
     assert steps.max() < 1.5 * steps.mean()
 
 
-def test_the_ends_are_nearly_black_and_nearly_white(colors):
+def test_the_first_color_is_nearly_black_and_the_last_nearly_white(colors):
     low, high = lightness(colors)[[0, -1]]
     assert low < 20
     assert high > 90
 
 
-def test_no_color_was_cut_off_at_what_a_screen_can_show(colors):
+def test_no_color_is_clipped_to_the_range_of_a_screen(colors):
     inner = colors[1:-1]
     assert ((inner > 0) & (inner < 1)).all()
 
 
-def test_known_lab_values_become_known_screen_values(loaded):
+def test_reference_lab_values_give_reference_srgb_values(loaded):
     from FedCrossSlicerLib.display.colors import labToSRGB
 
     black_white_red = np.array([[0, 0, 0], [100, 0, 0], [53.2408, 80.0925, 67.2032]], float)
@@ -85,7 +85,7 @@ def seen(srgb, sight):
 
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize(("members", "least"), [(2, 30), (5, 16), (7, 16), (10, 9)])
-def test_members_are_told_apart_by_everybody(loaded, sight, members, least):
+def test_member_colors_differ_for_every_kind_of_color_vision(loaded, sight, members, least):
     """A difference in CIELAB of 2.3 is just seen; thin lines ask for more."""
     from FedCrossSlicerLib.display.colors import memberColors
 
@@ -94,13 +94,13 @@ def test_members_are_told_apart_by_everybody(loaded, sight, members, least):
     assert differences[np.triu_indices(members, 1)].min() >= least
 
 
-def test_members_are_bright_enough_for_the_dark_ground_of_a_slice(loaded):
+def test_member_colors_are_bright_enough_for_a_black_background(loaded):
     from FedCrossSlicerLib.display.colors import memberColors
 
     assert lightness(np.array(memberColors(20))).min() > 40
 
 
-def test_as_many_members_as_there_may_be_have_a_color_each(loaded):
+def test_many_members_have_different_colors(loaded):
     from FedCrossSlicerLib.display.colors import memberColors
 
     assert len(set(memberColors(40))) == 40

@@ -36,7 +36,7 @@ def fill_with_right_to_left(nodes, measure="std"):
     slicer.util.arrayFromVolumeModified(node)
 
 
-def test_each_point_has_the_maps_value_where_it_lies(nodes, look):
+def test_each_point_has_the_maps_value_at_its_position(nodes, look):
     """A map that is linear in space is interpolated exactly, on this oblique grid too."""
     fill_with_right_to_left(nodes)
     look()
@@ -44,7 +44,7 @@ def test_each_point_has_the_maps_value_where_it_lies(nodes, look):
     np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
 
 
-def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, look):
+def test_the_surface_has_the_segmentations_shape_and_the_heat_maps_colors(nodes, look):
     look(measure="entropy")
     assert len(values(nodes)) > 100
     display = nodes.surface.GetDisplayNode()
@@ -58,14 +58,14 @@ def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, 
     np.testing.assert_allclose(nodes.surface.GetPolyData().GetBounds(), own.GetBounds(), atol=1e-5)
 
 
-def test_the_values_are_those_of_the_whole_map_whatever_region_the_slices_show(nodes, look):
+def test_the_region_of_the_slice_views_does_not_change_the_surface(nodes, look):
     look(region="everywhere")
     whole = values(nodes).copy()
     look(region="inside")
     np.testing.assert_array_equal(values(nodes), whole)
 
 
-def test_another_measure_colors_the_same_surface_anew(nodes, look):
+def test_another_measure_gives_the_same_surface_other_values(nodes, look):
     look(measure="std")
     surface, before = nodes.surface.GetPolyData(), values(nodes).copy()
     look(measure="variation_ratio")
@@ -104,7 +104,7 @@ def add_a_segment(nodes):
 
 
 @pytest.mark.parametrize("edit", [edit_by_array, edit_in_place, add_a_segment])
-def test_an_edited_segmentation_gets_a_new_surface(nodes, look, edit):
+def test_an_edited_segmentation_updates_the_surface(nodes, look, edit):
     fill_with_right_to_left(nodes)
     look()
     before = slicer.util.arrayFromModelPoints(nodes.surface).copy()
@@ -115,7 +115,7 @@ def test_an_edited_segmentation_gets_a_new_surface(nodes, look, edit):
     np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
 
 
-def test_a_removed_segment_takes_its_surface_with_it(nodes, look):
+def test_a_removed_segment_is_removed_from_the_surface(nodes, look):
     add_a_segment(nodes)
     look()
     before = len(values(nodes))
@@ -124,7 +124,7 @@ def test_a_removed_segment_takes_its_surface_with_it(nodes, look):
     assert 0 < len(values(nodes)) < before
 
 
-def test_the_segmentations_own_surface_makes_way_and_comes_back(nodes, look):
+def test_the_segmentations_own_surface_is_hidden_and_shown_again(nodes, look):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     own = nodes.segmentation.GetDisplayNode()
@@ -136,7 +136,7 @@ def test_the_segmentations_own_surface_makes_way_and_comes_back(nodes, look):
     assert not nodes.surface.GetDisplayNode().GetVisibility()
 
 
-def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
+def test_a_surface_that_the_user_hid_stays_hidden(nodes):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
@@ -144,7 +144,7 @@ def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
     assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
 
 
-def test_nor_is_one_that_the_user_hid_after_looking_at_the_colored_one(nodes, look):
+def test_a_surface_that_the_user_hid_after_the_colored_one_stays_hidden(nodes, look):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     look()
@@ -154,7 +154,7 @@ def test_nor_is_one_that_the_user_hid_after_looking_at_the_colored_one(nodes, lo
     assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
 
 
-def test_its_legend_is_seen_in_3d_only(nodes, look, scene):
+def test_the_surfaces_legend_is_shown_in_3d_views_only(nodes, look, scene):
     logic = slicer.modules.colors.logic()
     look()
     assert not logic.GetColorLegendDisplayNode(nodes.surface).GetVisibility()  # no 3D view
@@ -175,7 +175,7 @@ def test_a_segmentation_without_voxels_has_an_empty_surface(nodes, look):
     assert nodes.surface.GetPolyData().GetNumberOfPoints() == 0
 
 
-def test_a_map_of_one_slice_colors_as_well(loaded):
+def test_a_map_of_one_slice_can_be_interpolated(loaded):
     from FedCrossSlicerLib.display.surface import _interpolate
 
     values = np.array([[[0.0, 1.0], [2.0, 3.0]]], np.float32)  # (z, y, x)

@@ -45,7 +45,7 @@ def array(node):
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_a_measures_map_is_shown_over_its_own_range_under_its_own_title(nodes, look, measure):
+def test_each_measure_has_its_own_range_and_legend_title(nodes, look, measure):
     from FedCrossSlicerLib.display.heatmap import legendTitle
 
     look(measure=measure, threshold=0.2)
@@ -59,7 +59,7 @@ def test_a_measures_map_is_shown_over_its_own_range_under_its_own_title(nodes, l
     assert legend.GetTitleText() == legendTitle(measure) != measure
 
 
-def test_inside_keeps_the_map_within_the_structures_alone(nodes, look, volume):
+def test_the_region_inside_has_values_only_within_the_structures(nodes, look, volume):
     look(region="inside")
     inside = array(volume) > 200
     values = array(nodes.maps["std"])
@@ -68,7 +68,7 @@ def test_inside_keeps_the_map_within_the_structures_alone(nodes, look, volume):
     np.testing.assert_array_equal(array(nodes.heat), np.where(inside, values, 0))
 
 
-def test_near_keeps_what_is_not_farther_than_the_margin(nodes, look, volume):
+def test_the_region_near_has_values_up_to_the_margin(nodes, look, volume):
     """Voxels are 1 x 2 x 3 mm: 4 mm reach four columns, two rows and one slice beyond the block."""
     look(region="near", marginMm=4.0)
     shown = array(nodes.heat) > 0
@@ -78,7 +78,7 @@ def test_near_keeps_what_is_not_farther_than_the_margin(nodes, look, volume):
     assert (x.min(), x.max()) == (8 - 4, 19 + 4)
 
 
-def test_a_margin_as_wide_as_can_be_still_leaves_out_what_is_farther(nodes, look):
+def test_the_largest_margin_excludes_voxels_that_are_farther(nodes, look):
     array(nodes.distance)[0, 0, 0] = 255
     look(region="near", marginMm=1000)
     assert array(nodes.heat)[0, 0, 0] == 0
@@ -86,7 +86,7 @@ def test_a_margin_as_wide_as_can_be_still_leaves_out_what_is_farther(nodes, look
     assert array(nodes.heat)[0, 0, 1] > 0
 
 
-def test_the_measures_maps_are_never_changed(nodes, look):
+def test_the_complete_maps_never_change(nodes, look):
     before = {measure: array(node).copy() for measure, node in nodes.maps.items()}
     for measure in MEASURES:
         look(measure=measure, region="inside")
@@ -95,13 +95,13 @@ def test_the_measures_maps_are_never_changed(nodes, look):
         np.testing.assert_array_equal(array(node), before[measure])
 
 
-def test_back_from_a_region_the_whole_map_is_there_again(nodes, look):
+def test_after_a_region_the_whole_map_can_be_shown_again(nodes, look):
     look(region="inside")
     look()
     np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps["std"]))
 
 
-def test_looking_twice_in_the_same_way_changes_nothing(nodes, look):
+def test_the_same_settings_twice_modify_no_node(nodes, look):
     options = {"region": "near", "members": True, "envelope": True, "surface": True}
     look(**options)
     watched = [nodes.heat.GetImageData(), nodes.surface.GetPolyData(), nodes.heat.GetDisplayNode()]
@@ -112,14 +112,14 @@ def test_looking_twice_in_the_same_way_changes_nothing(nodes, look):
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
-def test_a_change_of_the_region_is_told_once(nodes, look):
+def test_a_change_of_the_region_modifies_the_heat_node_once(nodes, look):
     heard = []
     nodes.heat.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
     look(region="inside", measure="entropy")
     assert len(heard) == 1
 
 
-def test_every_change_is_instant_on_a_volume_of_a_real_size(scene, tmp_path):
+def test_every_change_is_fast_on_a_volume_of_a_real_size(scene, tmp_path):
     """320 x 320 x 40 voxels, as a prostate's T2: well below what is felt as waiting."""
     from fake_child import write_result
 
@@ -144,7 +144,7 @@ def test_every_change_is_instant_on_a_volume_of_a_real_size(scene, tmp_path):
         assert time.perf_counter() - began < 0.5
 
 
-def test_colors_are_those_that_were_chosen_or_our_own(nodes, look):
+def test_the_colors_are_the_chosen_ones_or_the_modules_own(nodes, look):
     chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", "Chosen")
     chosen.SetTypeToGrey()
     look(colors=chosen, surface=True)
@@ -154,13 +154,13 @@ def test_colors_are_those_that_were_chosen_or_our_own(nodes, look):
     assert nodes.heat.GetDisplayNode().GetColorNode().GetName() == "FedCross uncertainty"
 
 
-def test_a_measure_that_was_not_delivered_gives_way_to_the_one_that_was_asked_for(nodes, look):
+def test_a_missing_measure_is_replaced_by_the_requested_one(nodes, look):
     look(measure="entropy")
     look(measure="energy")
     assert nodes.measure == "std"
 
 
-def test_switched_off_the_map_and_its_legend_are_gone(nodes, look, picture):
+def test_without_the_heat_map_its_legend_is_hidden_too(nodes, look, picture):
     def warm():
         pixels = picture()
         return int((pixels[..., 0] - pixels[..., 2] > 60).sum())
@@ -175,7 +175,7 @@ def test_switched_off_the_map_and_its_legend_are_gone(nodes, look, picture):
     assert composites[0].GetForegroundOpacity() == pytest.approx(0.3)
 
 
-def test_without_legend_there_are_no_letters(nodes, look, picture):
+def test_without_a_legend_the_view_shows_no_text(nodes, look, picture):
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
 
     def letters():
@@ -187,7 +187,7 @@ def test_without_legend_there_are_no_letters(nodes, look, picture):
     assert letters() == 0
 
 
-def test_below_the_threshold_the_image_shows_through(nodes, look, picture):
+def test_below_the_threshold_the_heat_map_is_transparent(nodes, look, picture):
     """The map holds 0.4 of 0.5 or nothing: a threshold of 0.7 of the range keeps it, 0.9 hides it."""
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
     look(heat=False)
@@ -198,7 +198,7 @@ def test_below_the_threshold_the_image_shows_through(nodes, look, picture):
     assert (picture() != bare).any(axis=-1).mean() > 0.05
 
 
-def test_without_threshold_what_is_certain_is_still_clear(nodes, look, picture):
+def test_without_a_threshold_voxels_of_value_0_are_transparent(nodes, look, picture):
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
     look(heat=False)
     bare = picture()
@@ -211,7 +211,7 @@ def hue(pixels, color, tolerance=40):
     return int((np.abs(pixels - np.round(np.array(color) * 255)).max(axis=-1) <= tolerance).sum())
 
 
-def test_members_are_outlined_each_in_its_color(nodes, look, picture):
+def test_each_member_is_outlined_in_its_own_color(nodes, look, picture):
     from FedCrossSlicerLib.display.colors import memberColors
 
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
@@ -226,7 +226,7 @@ def test_members_are_outlined_each_in_its_color(nodes, look, picture):
     assert hue(picture(), fourth) == 0
 
 
-def test_the_envelope_is_the_intersection_and_the_union_alone(nodes, look):
+def test_the_envelope_shows_only_the_intersection_and_the_union(nodes, look):
     look(envelope=True)
     display = nodes.outlines.GetDisplayNode()
     shown = {
@@ -241,7 +241,7 @@ def test_the_envelope_is_the_intersection_and_the_union_alone(nodes, look):
     assert not display.GetSegmentVisibility("union_prostate")
 
 
-def test_outlines_are_seen_in_slices_only(nodes, look):
+def test_outlines_are_shown_in_slice_views_only(nodes, look):
     look(members=True, envelope=True)
     assert not nodes.outlines.GetDisplayNode().GetVisibility3D()
     assert not nodes.outlines.GetDisplayNode().GetVisibility2DFill()

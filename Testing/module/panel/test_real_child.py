@@ -23,7 +23,9 @@ def ready(widget, bundle_folder):
     ui.deviceCombo.currentIndex = ui.backendCombo.currentIndex = 0
 
 
-def test_cancel_in_the_middle_leaves_no_process_and_no_node(ready, scene, temporary, node_ids):
+def test_cancel_during_a_segmentation_leaves_no_process_and_no_node(
+    ready, scene, temporary, node_ids
+):
     voxels = np.random.default_rng(0).normal(size=(90, 160, 160)).astype(np.float32)
     large = slicer.util.addVolumeFromArray(voxels, np.diag([1.0, 2.0, 3.0, 1.0]), "Large")
     ui = ready.ui
@@ -40,7 +42,7 @@ def test_cancel_in_the_middle_leaves_no_process_and_no_node(ready, scene, tempor
     assert list(temporary.iterdir()) == []
 
 
-def test_the_samples_are_segmented_and_the_hot_spots_reviewed_by_key(ready, widget, scene):
+def test_the_samples_are_segmented_and_the_hot_spots_reviewed_with_keys(ready, widget, scene):
     from FedCrossSlicerLib.bundle.samples import VOLUME
 
     ui = ready.ui

@@ -58,7 +58,7 @@ def differing(folder, name):
     return (before != after).any(axis=-1).mean(), (before > 0).any(axis=-1).mean()
 
 
-def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp_path):
+def test_an_opened_scene_has_the_same_nodes_and_the_same_pixels(straight, can_draw, tmp_path):
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.hotspots import State
     from FedCrossSlicerLib.scene.review import Review
@@ -84,7 +84,7 @@ def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp
         assert different == 0
 
 
-def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
+def test_the_pixels_of_an_oblique_volume_differ_only_at_edges(volume, can_draw, tmp_path):
     """Slicer writes a slice's place with six digits: what lies on an edge may fall aside."""
     nodes = presented(volume, tmp_path)
     for view in slicer.app.views.values():
@@ -97,7 +97,7 @@ def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
         assert different < 1e-3
 
 
-def test_a_result_without_any_hot_spot_is_opened_again_too(straight, can_draw, tmp_path):
+def test_a_result_without_hot_spots_can_be_opened_again(straight, can_draw, tmp_path):
     from FedCrossSlicerLib.scene.hotspots import newHotSpots
 
     nodes = presented(straight, tmp_path)

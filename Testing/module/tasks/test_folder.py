@@ -19,7 +19,9 @@ def folder(volume, tmp_path):
     return made
 
 
-def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path, fake, node_ids):
+def test_every_volume_is_segmented_and_the_broken_one_has_an_error(
+    folder, tmp_path, fake, node_ids
+):
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
     before, seen = node_ids(), []
@@ -54,7 +56,7 @@ def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bun
     assert rows[1].structure == "Prostate"
 
 
-def test_a_folder_without_volumes_is_one_sentence(tmp_path, loaded):
+def test_a_folder_without_volumes_raises_one_sentence(tmp_path, loaded):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
@@ -62,7 +64,7 @@ def test_a_folder_without_volumes_is_one_sentence(tmp_path, loaded):
         segmentFolder(tmp_path, "bundle", tmp_path / "out")
 
 
-def test_names_that_differ_in_their_ending_alone_do_not_share_a_result(folder, tmp_path, fake):
+def test_files_that_differ_only_in_their_ending_get_their_own_results(folder, tmp_path, fake):
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
     sitk.WriteImage(sitk.ReadImage(str(folder / "two.nrrd")), str(folder / "one.mha"))

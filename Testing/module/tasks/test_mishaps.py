@@ -67,7 +67,9 @@ def under_way(task):
     until(told)
 
 
-def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, temporary, node_ids):
+def test_cancel_during_a_segmentation_leaves_no_process_no_node_and_no_file(
+    long_task, temporary, node_ids
+):
     task = long_task()
     before = node_ids()
     under_way(task)
@@ -84,7 +86,9 @@ def killed(task):
     os.kill(task._request.pid, signal.SIGKILL)
 
 
-def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, node_ids, end_workers):
+def test_a_worker_killed_twice_during_a_request_raises_one_sentence(
+    long_task, temporary, node_ids, end_workers
+):
     from FedCrossSlicerLib.errors import InferenceError
 
     task = long_task()
@@ -101,9 +105,7 @@ def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, nod
     assert list(temporary.iterdir()) == []
 
 
-def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
-    volume, bundle_folder, temporary, end_workers
-):
+def test_killed_workers_do_not_change_the_result(volume, bundle_folder, temporary, end_workers):
     from FedCrossSlicerLib.child.pool import WORKERS
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
@@ -125,7 +127,7 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     assert list(temporary.iterdir()) == []
 
 
-def test_two_at_once_on_one_new_cache_say_the_same(
+def test_two_segmentations_at_once_with_one_new_cache_give_the_same_result(
     volume, bundle_folder, tmp_path, monkeypatch, temporary
 ):
     from FedCrossSlicerLib.child.request import Options
@@ -143,7 +145,7 @@ def test_two_at_once_on_one_new_cache_say_the_same(
     assert not list((tmp_path / "cache").rglob(".partial-*"))
 
 
-def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
+def test_a_bundle_deleted_while_it_is_used_raises_one_sentence(
     long_task, bundle_folder, tmp_path, temporary, end_workers
 ):
     from FedCrossSlicerLib.errors import InferenceError
@@ -163,7 +165,7 @@ def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
 @pytest.mark.parametrize(
     ("state", "until_event"), [("idle", ["result", "error"]), ("busy", ["progress"])]
 )
-def test_when_slicer_dies_the_worker_ends_too(
+def test_the_worker_ends_when_slicer_is_killed(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
 ):
     from FedCrossSlicerLib.child.request import VOLUME
@@ -198,7 +200,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
     small_disk, volume, bundle_folder, node_ids, monkeypatch, end_workers
 ):
     from FedCrossSlicerLib.child.request import Options
@@ -217,9 +219,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
-def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
-    volume, transform, bundle_folder, scene
-):
+def test_only_the_box_in_world_space_is_segmented(volume, transform, bundle_folder, scene):
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -245,7 +245,7 @@ def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
     assert (reach > np.array([4, 6, 5]) - 3).all()  # within a voxel or two of the faces
 
 
-def test_the_childs_region_is_the_rois_in_lps(scene, transform):
+def test_the_box_is_converted_to_lps(scene, transform):
     from FedCrossSlicerLib.scene.region import readRegion
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
@@ -263,7 +263,7 @@ def test_the_childs_region_is_the_rois_in_lps(scene, transform):
     assert not np.allclose(np.abs(axes), np.eye(3), atol=0.1)
 
 
-def test_paths_with_spaces_and_umlauts_serve(
+def test_paths_with_spaces_and_umlauts_work(
     volume, bundle_folder, tmp_path, monkeypatch, end_workers
 ):
     from FedCrossSlicerLib.child.request import Options

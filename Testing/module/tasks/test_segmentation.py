@@ -48,7 +48,7 @@ def test_a_volume_is_exported_with_its_voxels_type_and_geometry(volume, tmp_path
     np.testing.assert_allclose(image_to_ras(image), to_ras(volume), atol=1e-5)
 
 
-def test_a_transformed_volume_is_exported_where_it_is_seen(volume, transform, node_ids, tmp_path):
+def test_a_transformed_volume_is_exported_in_world_space(volume, transform, node_ids, tmp_path):
     own = to_ras(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     before = node_ids()
@@ -63,7 +63,9 @@ def test_a_transformed_volume_is_exported_where_it_is_seen(volume, transform, no
     assert volume.GetParentTransformNode() is transform
 
 
-def test_a_bent_volume_is_resampled_and_itself_left_alone(volume, scene, node_ids, tmp_path):
+def test_a_volume_under_a_nonlinear_transform_is_resampled_and_not_modified(
+    volume, scene, node_ids, tmp_path
+):
     voxels = slicer.util.arrayFromVolume(volume).copy()
     displacement = vtk.vtkImageData()
     displacement.SetDimensions(4, 4, 4)
@@ -85,7 +87,7 @@ def test_a_bent_volume_is_resampled_and_itself_left_alone(volume, scene, node_id
     assert node_ids() == before
 
 
-def test_a_volume_that_cannot_be_written_is_one_sentence(volume, tmp_path):
+def test_a_volume_that_cannot_be_written_raises_one_sentence(volume, tmp_path):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.scene.export import exportVolume
 
@@ -94,7 +96,7 @@ def test_a_volume_that_cannot_be_written_is_one_sentence(volume, tmp_path):
         exportVolume(volume, tmp_path / "file" / "volume.nrrd")
 
 
-def test_the_result_appears_and_the_temporary_files_are_gone(fake, volume, temporary):
+def test_the_result_is_shown_and_the_temporary_files_are_removed(fake, volume, temporary):
     heard = []
     presented = fake("good").segment(
         volume, "bundle", progress=lambda done, total, stage: heard.append((done, total, stage))
@@ -105,9 +107,7 @@ def test_the_result_appears_and_the_temporary_files_are_gone(fake, volume, tempo
     assert list(temporary.iterdir()) == []
 
 
-def test_the_result_of_a_transformed_volume_lies_where_the_volume_is_seen(
-    fake, volume, transform, temporary
-):
+def test_the_result_of_a_transformed_volume_lies_in_world_space(fake, volume, transform, temporary):
     own = to_ras(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     presented = fake("good").segment(volume, "bundle")
@@ -140,7 +140,7 @@ def test_the_result_of_a_transformed_volume_lies_where_the_volume_is_seen(
         ("no-summary", r"^The result has no summary: No such file or directory\.$"),
     ],
 )
-def test_a_child_that_fails_is_one_sentence_and_leaves_nothing(
+def test_a_child_that_fails_raises_one_sentence_and_leaves_nothing(
     fake, volume, temporary, node_ids, mood, sentence
 ):
     from FedCrossSlicerLib.errors import InferenceError
@@ -153,7 +153,7 @@ def test_a_child_that_fails_is_one_sentence_and_leaves_nothing(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_child_that_never_starts_is_one_sentence_and_leaves_nothing(
+def test_a_child_that_cannot_be_started_raises_one_sentence_and_leaves_nothing(
     volume, temporary, monkeypatch, node_ids
 ):
     from FedCrossSlicerLib.child import command
@@ -201,7 +201,9 @@ def _alive(pid):
         return False
 
 
-def test_a_volume_removed_in_the_meantime_is_one_sentence(fake, volume, scene, temporary):
+def test_a_volume_removed_during_the_segmentation_raises_one_sentence(
+    fake, volume, scene, temporary
+):
     from FedCrossSlicerLib.errors import InferenceError
 
     task = fake("good").start(volume, "bundle")
@@ -259,7 +261,7 @@ def real(loaded, monkeypatch):
     )
 
 
-def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
+def test_the_real_child_segments_a_moved_volume_in_the_same_way(
     real, bundle, volume, transform, temporary, end_workers
 ):
     plain = real(volume, bundle)
@@ -277,7 +279,7 @@ def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
     assert list(temporary.iterdir()) == []
 
 
-def test_the_real_childs_complaint_reaches_the_user(real, volume, tmp_path, node_ids):
+def test_the_real_childs_error_reaches_the_user(real, volume, tmp_path, node_ids):
     from FedCrossSlicerLib.errors import InferenceError
 
     before = node_ids()
