@@ -1,6 +1,6 @@
 """Runs in a real Slicer and, by Testing/module/test_in_slicer.py, on the harness.
 
-Only what both have is used: results are made with MRML, children are one line of Python.
+The tests use only what both have: results are created with MRML, child processes are one line of Python.
 """
 
 # ruff: noqa: PT009, PT027 - Slicer runs unittest, and has no pytest
@@ -72,7 +72,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.volume.SetAndObserveTransformNodeID(transform.GetID())
 
     def writeResult(self, hotSpots=()):
-        """Leave a result on the volume's grid, and nothing in the scene."""
+        """Write a result on the volume's grid; the scene does not change."""
         labels = (slicer.util.arrayFromVolume(self.volume) > 200).astype(np.uint8)
         segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self.volume)
@@ -129,7 +129,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.writeResult()
         (figure,) = readFigures(loadResult(self.folder, self.volume).figures)
         self.assertEqual((figure.name, figure.volume, figure.mean), ("Prostate", 1.0, 1.0))
-        self.assertIs(verdict(figure), Verdict.LOOK)  # one member: nobody to agree with
+        self.assertIs(verdict(figure), Verdict.LOOK)  # one member has no agreement
 
     def test_every_slice_view_shows_a_hot_spot_and_its_state_is_stored(self):
         self.writeResult(hotSpots=[SPOT])

@@ -1,4 +1,4 @@
-"""The demo's pictures, as `fedcross demo` has them made: by a script in a process of its own."""
+"""The script that draws the demo's pictures, in its own process as `fedcross demo` runs it."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def run(*arguments, cwd):
 
 @pytest.fixture
 def finished(can_draw, result_folder, tmp_path):
-    """Run with relative paths from the folder that holds everything."""
+    """Run the script with relative paths."""
     done = run(
         *("--image", "volume.nrrd", "--result", "result", "--bundle", "bundle", "--out", "scene"),
         cwd=tmp_path,
@@ -47,14 +47,14 @@ def test_the_script_writes_the_pictures_and_the_scene(finished, tmp_path):
         assert orange[:, :640].sum() > 2000
         assert outline[:, :640].sum() > 200
         legend = picture(finished / name)[500:, 640:]
-        assert (legend.min(axis=-1) > 200).sum() > 50  # its white letters
+        assert (legend.min(axis=-1) > 200).sum() > 50  # the legend's white letters
     surface = picture(finished / "view3d.png")
     assert ((surface[..., 1] - surface[..., 0] > 40) & (surface[..., 2] < 160)).sum() > 2000
     with zipfile.ZipFile(finished / "scene.mrb") as saved:
         names = [Path(name).name for name in saved.namelist()]
         scene = next(name for name in saved.namelist() if name.endswith(".mrml"))
         text = saved.read(scene).decode()
-    assert sum(name.endswith(".seg.nrrd") for name in names) == 2  # the ensemble, its members
+    assert sum(name.endswith(".seg.nrrd") for name in names) == 2  # the ensemble and its members
     assert str(tmp_path) not in text
 
 

@@ -1,4 +1,4 @@
-"""The small Slicer itself: what it promises to a module's code and to the tests."""
+"""The harness, which stands in for Slicer's application."""
 
 import ctypes
 from pathlib import Path
@@ -34,16 +34,16 @@ def test_a_property_refuses_a_value_of_the_wrong_type(qt):
 
 
 def test_a_signal_is_connected_by_its_signature_until_it_is_disconnected(qt):
-    button, heard = qt.QPushButton(), []
+    button, clicks = qt.QPushButton(), []
 
-    def hear(*_):
-        heard.append(1)
+    def count(*_):
+        clicks.append(1)
 
-    button.connect("clicked(bool)", hear)
+    button.connect("clicked(bool)", count)
     button.click()
-    button.disconnect("clicked(bool)", hear)
+    button.disconnect("clicked(bool)", count)
     button.click()
-    assert heard == [1]
+    assert clicks == [1]
 
 
 def test_a_signal_that_qt_does_not_have_is_refused(qt):
@@ -126,7 +126,7 @@ def test_widgets_and_parameters_are_synchronised_until_they_are_disconnected(loa
     ui.combo = qt.QComboBox()
     ui.combo.setProperty("SlicerParameterName", "measure")
     parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
-    assert parameters.connectGui(ui) is None  # as in Slicer: nobody can disconnect it
+    assert parameters.connectGui(ui) is None  # as in Slicer it cannot be disconnected
     ui = Ui()
     ui.combo = qt.QComboBox()
     parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))

@@ -1,4 +1,4 @@
-"""The stand-ins for CTK's widgets: as strict and as particular as the real ones."""
+"""The stand-ins for CTK's widgets behave as the real widgets do."""
 
 import pytest
 from PySide6 import QtCore, QtTest
@@ -13,30 +13,30 @@ def ctk(qapp):
 
 @pytest.fixture
 def path(ctk, request):
-    """A path line with a history of its own."""
+    """A path line with its own history."""
     edit = ctk.ctkPathLineEdit()
     edit.settingKey = request.node.name
     return edit
 
 
 def test_a_path_that_matches_no_name_filter_emits_no_signal(path):
-    told = []
-    path.connect("currentPathChanged(QString)", told.append)
+    paths = []
+    path.connect("currentPathChanged(QString)", paths.append)
     path.nameFilters = ["Bundle (*.zip)"]
     path.currentPath = "/data/folder"
     path.currentPath = "/data/bundle.zip"
     path.nameFilters = []
     path.currentPath = "/data/folder"
-    assert told == ["/data/bundle.zip", "/data/folder"]
+    assert paths == ["/data/bundle.zip", "/data/folder"]
 
 
 def test_an_empty_path_emits_only_that_it_is_invalid(path):
     path.currentPath = "/data/folder"
-    told, valid = [], []
-    path.connect("currentPathChanged(QString)", told.append)
+    paths, valid = [], []
+    path.connect("currentPathChanged(QString)", paths.append)
     path.connect("validInputChanged(bool)", valid.append)
     path.currentPath = ""
-    assert (told, valid) == ([], [False])
+    assert (paths, valid) == ([], [False])
 
 
 def test_a_new_path_line_shows_the_last_path_used(ctk, path):
@@ -60,7 +60,7 @@ def test_the_browse_button_can_be_hidden(path):
 
 @pytest.fixture
 def section(ctk):
-    """A folding section with two labels in it, on view."""
+    """A collapsible section with two labels in it, displayed."""
     import qt
 
     button = ctk.ctkCollapsibleButton("Advanced")

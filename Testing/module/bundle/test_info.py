@@ -1,3 +1,5 @@
+"""The description of a bundle: folder, zip, damaged bundles."""
+
 import json
 import zipfile
 

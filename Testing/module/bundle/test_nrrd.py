@@ -1,4 +1,4 @@
-"""Whole files pass, others are told from them before Slicer's reader sees them."""
+"""The check that a NRRD file is complete."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_compressed_and_raw_files_pass(require, path):
 
 
 def test_a_file_with_layers_passes_only_if_it_is_complete(require, result_folder):
-    """The members' outlines have four dimensions."""
+    """The file of the members' outlines has four dimensions."""
     from FedCrossSlicerLib.errors import InferenceError
 
     path = result_folder / "outlines.seg.nrrd"

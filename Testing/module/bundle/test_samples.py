@@ -1,3 +1,5 @@
+"""The sample volume and the sample bundle."""
+
 import urllib.request
 from types import SimpleNamespace
 
@@ -8,11 +10,13 @@ import pytest
 def registered(loaded):
     from FedCrossSlicerLib.bundle.samples import registerSamples
 
-    told = []
+    registrations = []
     registerSamples(
-        SimpleNamespace(registerCustomSampleDataSource=lambda **source: told.append(source))
+        SimpleNamespace(
+            registerCustomSampleDataSource=lambda **source: registrations.append(source)
+        )
     )
-    return told[0]
+    return registrations[0]
 
 
 def test_the_sample_volume_is_a_local_file_with_the_registered_checksum(registered, tmp_path):

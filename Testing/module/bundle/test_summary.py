@@ -1,4 +1,4 @@
-"""Reading what the child says in numbers."""
+"""Reading the summary of a result folder."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def read(loaded, result_folder):
-    """Reads the summary after a change to it."""
+    """Changes the summary and reads it."""
     from FedCrossSlicerLib.bundle.summary import readResult
 
     def change_and_read(change=lambda summary: None):
@@ -122,11 +122,11 @@ def test_a_missing_summary_raises_one_sentence(loaded, tmp_path):
 
 
 def test_the_summary_that_the_package_writes_can_be_read(loaded, tmp_path):
-    """The schema of the package and the reader here may not drift apart."""
+    """The package's schema of the summary and the module's reader must agree."""
     from fedcross.infer import summary as child
     from FedCrossSlicerLib.bundle.summary import readResult
 
-    said = child.Summary(
+    summary = child.Summary(
         created="2026-01-31T12:00:00+00:00",
         bundle=child.BundleIdentity(name="B", sha256="0" * 64, members=2),
         geometry=child.Geometry(size=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0)),
@@ -171,7 +171,7 @@ def test_the_summary_that_the_package_writes_can_be_read(loaded, tmp_path):
         timings_s={},
         packages={"torch": "2.13.0"},
     )
-    (tmp_path / "summary.json").write_text(said.model_dump_json(), encoding="utf-8")
+    (tmp_path / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
     read = readResult(tmp_path)
     (spot,) = read.hotSpots
     assert (spot.structure, spot.volume, spot.centre) == ("Prostate", 0.1, (-1.0, -2.0, 3.0))

@@ -1,4 +1,4 @@
-"""The layered file of the members' outlines, read by Slicer's own reader."""
+"""The file of the members' outlines, which has layers, read by Slicer's own reader."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ OBLIQUE = (0.0, -0.8, 0.6, 1.0, 0.0, 0.0, 0.0, 0.6, 0.8)
 
 
 def segment_points(node, segment):
-    """RAS coordinates of a segment's voxels, as Slicer has them."""
+    """RAS coordinates of a segment's voxels in Slicer."""
     labelmap = slicer.vtkOrientedImageData()
     node.GetBinaryLabelmapRepresentation(segment, labelmap)
     if labelmap.IsEmpty():

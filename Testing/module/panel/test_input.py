@@ -1,4 +1,4 @@
-"""What is chosen in the panel, with the mouse."""
+"""The section Input, used with the mouse."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def test_a_volume_that_is_loaded_while_the_panel_is_open_is_chosen(widget):
     assert ui.inputSelector.currentNode() is first
     second = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="Second")
     slicer.util.setSliceViewerLayers(background=second)
-    assert ui.inputSelector.currentNode() is first  # what was chosen stays
+    assert ui.inputSelector.currentNode() is first  # the chosen volume does not change
 
 
 @pytest.mark.usefixtures("_no_probe")
@@ -96,12 +96,12 @@ def test_the_chosen_values_are_stored_in_the_scene(widget, volume):
 def test_only_near_the_structures_reaches_the_child_and_is_stored_in_the_scene(panel, volume):
     ready = panel()
     ready.ui.inputSelector.setCurrentNode(volume)
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
     assert not ready.ui.localiseCheck.checked
     click(ready.ui.localiseCheck)
     click(ready.ui.applyButton)
-    assert [options.localise for options in asked] == [True]
+    assert [options.localise for options in requests] == [True]
     assert ready.logic.getParameterNode().localise
 
 
@@ -110,8 +110,8 @@ def test_neither_the_bundles_path_nor_the_device_is_stored_in_the_scene(widget, 
     ui.bundleEdit.currentPath = "/home/somebody/bundle"
     ui.deviceCombo.currentIndex = 1
     node = widget.self().logic.getParameterNode().parameterNode
-    kept = [node.GetParameter(name) for name in node.GetParameterNames()]
-    assert not any("somebody" in value or value == "cpu" for value in kept)
+    stored = [node.GetParameter(name) for name in node.GetParameterNames()]
+    assert not any("somebody" in value or value == "cpu" for value in stored)
 
 
 def test_the_bundles_description_is_shown_and_its_texts_are_escaped(panel, widget):
@@ -149,7 +149,7 @@ def test_the_model_card_opens(panel, widget):
     assert card.windowTitle == "Model card of Prostate <T2>"
     text = card.findChild(QtWidgets.QTextBrowser)
     assert "Research use only" in text.plainText
-    assert "|---|" not in text.plainText  # Markdown's tables became tables
+    assert "|---|" not in text.plainText  # Markdown tables are shown as tables
     assert text.plainText.startswith("Prostate <T2>")
     assert not text.openLinks
     card.close()
@@ -173,7 +173,7 @@ def test_a_volume_that_does_not_fit_shows_a_warning_before_anything_is_computed(
     ui.inputSelector.setCurrentNode(ct)
     assert ui.fitLabel.visible
     assert "\u26a0" in ui.fitLabel.text
-    assert ui.applyButton.enabled  # a warning, not a ban
+    assert ui.applyButton.enabled  # the user may segment in spite of the warning
 
 
 def test_a_volume_that_fits_shows_no_warning(panel, widget, volume):
@@ -195,11 +195,11 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
     ]
     assert ready.ui.deviceStatus.text == "GPU ready."
     combo.currentIndex = 2
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
-    assert asked[0].device == "cuda:0"
+    assert requests[0].device == "cuda:0"
 
 
 def test_a_device_chosen_before_the_graphics_cards_are_found_stays_chosen(panel, widget):
@@ -226,10 +226,10 @@ def test_the_box_reaches_the_child_in_world_space(panel, widget, volume, transfo
     roi.SetAndObserveTransformNodeID(transform.GetID())
     ready.ui.inputSelector.setCurrentNode(volume)
     ready.ui.roiSelector.setCurrentNode(roi)
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(roi) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(roi) or _never()
     click(ready.ui.applyButton)
-    assert asked == [roi]
+    assert requests == [roi]
 
 
 def test_a_new_box_is_fitted_around_the_volume_and_a_box_with_a_size_is_not(widget, volume):
@@ -267,7 +267,7 @@ def test_the_folder_button_chooses_the_bundle(widget, monkeypatch, tmp_path):
 
 
 def drop(widget, *paths):
-    """Drag files over a widget and let them go."""
+    """Drag files onto a widget and drop them."""
     data = QtCore.QMimeData()
     data.setUrls([QtCore.QUrl.fromLocalFile(str(path)) for path in paths])
     where, copy = QtCore.QPointF(30, 30), QtCore.Qt.CopyAction

@@ -1,4 +1,4 @@
-"""The panel with a real child and real, small bundles: Apply, Cancel, review by key."""
+"""The panel with a real child process and small bundles: Apply, Cancel, review with keys."""
 
 import numpy as np
 import psutil
@@ -10,7 +10,7 @@ from PySide6 import QtCore, QtTest
 
 @pytest.fixture
 def ready(widget, bundle_folder):
-    """The panel, packages in place, the CPU and the reference chosen as a user would."""
+    """The panel with all packages installed; the CPU and PyTorch are chosen as a user chooses them."""
     panel = widget.self().panel
     kept, panel.ensureInstalled = panel.ensureInstalled, lambda confirm: True
     ui = panel.ui

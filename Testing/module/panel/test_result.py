@@ -1,4 +1,4 @@
-"""Result, uncertainty and review in the panel, with the mouse and the keyboard."""
+"""The sections Result, Uncertainty and Review, used with mouse and keyboard."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_parameters_set_by_python_change_the_view_too(segmented):
 
 
 def two_spots(panel):
-    """Put the second hot spot 3 mm above the first, so that a slice view shows one or the other."""
+    """Move the second hot spot 3 mm above the first, so that an axial slice shows only one of them."""
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     nodes = ResultNodes.of(panel.ui.resultSelector.currentNode())
@@ -158,7 +158,7 @@ def test_reviewed_hot_spots_are_counted_and_stored_in_the_scene(segmented, tmp_p
     click(ui.reviewedButton)
     assert ui.reviewLabel.text == "1 of 2 reviewed"
     assert texts(ui.spotsTable)[0][4] == "\u2714 reviewed"
-    assert ui.spotsTable.currentRow() == 1  # on to the next open one
+    assert ui.spotsTable.currentRow() == 1  # goes to the next open hot spot
     click(ui.correctedButton)
     assert ui.reviewLabel.text == "2 of 2 reviewed"
     path = str(tmp_path / "scene.mrb")
@@ -196,7 +196,8 @@ def test_the_keys_work_only_while_the_module_is_open(segmented, widget):
 def test_edit_here_opens_the_editor_on_the_structure(segmented, volume, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "FedCrossSlicerLib.scene.review.openSegmentEditor", lambda *given: opened.append(given)
+        "FedCrossSlicerLib.scene.review.openSegmentEditor",
+        lambda *arguments: opened.append(arguments),
     )
     segmented.refresh()
     click(segmented.ui.editButton)

@@ -1,4 +1,4 @@
-"""Apply, progress, cancel, log and dependencies, with the mouse."""
+"""Apply, progress, Cancel, log and the section Dependencies, used with the mouse."""
 
 import sys
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ def test_progress_stage_and_log_are_shown_and_the_panel_stays_responsive(panel, 
     assert not ui.applyButton.enabled
     assert ui.cancelButton.enabled
     assert ui.progressBar.visible
-    until(lambda: ui.statusLabel.text.isdigit())  # the slow child tells a number at last
+    until(lambda: ui.statusLabel.text.isdigit())  # the slow child's last message is a number
     click(ui.cancelButton)
     assert ui.statusLabel.text == "Cancelled."
     assert ui.applyButton.enabled
@@ -58,13 +58,13 @@ def test_an_error_is_shown_in_one_sentence_and_apply_is_enabled_again(panel, wid
 @pytest.mark.parametrize("agreed", [True, False])
 def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
     ready = panel("small-gpu")
-    asked = []
-    ready.confirm = lambda question: asked.append(question) or agreed
+    questions = []
+    ready.confirm = lambda question: questions.append(question) or agreed
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     until(lambda: ready.ui.applyButton.enabled)
-    assert len(asked) == 1
-    assert "CPU" in asked[0]
+    assert len(questions) == 1
+    assert "CPU" in questions[0]
     done = ready.ui.resultSelector.currentNode() is not None
     assert done == agreed
     assert (ready.input.device == "cpu") == agreed
@@ -146,10 +146,10 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
 
     from FedCrossSlicerLib.errors import InstallError
 
-    panel, asked = widget.self().panel, []
+    panel, calls = widget.self().panel, []
 
     def ensure(confirm, wheels=None, offerOpenVINO=False):
-        asked.append(wheels)
+        calls.append(wheels)
         if wheels is not None:
             raise InstallError("The folder has no torch.")
         return True
@@ -164,10 +164,10 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     before = panel.devices._probe
     click(ui.installButton)
     assert ui.installLabel.text == "Everything is installed."
-    assert panel.devices._probe is not before  # what was installed may know other graphics cards
+    assert panel.devices._probe is not before  # new packages may support other graphics cards
     click(ui.wheelsButton)
     assert ui.installLabel.text == "The folder has no torch."
-    assert asked == [None, tmp_path]
+    assert calls == [None, tmp_path]
     ui.installSection.collapsed = True
 
 

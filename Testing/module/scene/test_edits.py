@@ -1,4 +1,4 @@
-"""Telling an edited segmentation from what the ensemble said."""
+"""Whether a segmentation was edited."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_names_colors_view_settings_and_the_surface_are_not_edits(nodes, edited)
 
 
 def test_the_same_voxels_in_another_layer_are_not_an_edit(nodes, edited):
-    """Slicer puts segments into layers of their own, and together again, as it likes."""
+    """Slicer may separate segments into layers and merge them again."""
     nodes.segmentation.GetSegmentation().SeparateSegmentLabelmap("prostate")
     put(nodes, voxels_of(nodes))
     assert not edited()

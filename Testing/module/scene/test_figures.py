@@ -1,4 +1,4 @@
-"""The figures, the verdict on them, and what leaves the scene as text."""
+"""The figures, the verdicts, and their text and CSV file."""
 
 import csv
 
@@ -51,7 +51,7 @@ def test_a_verdict_follows_from_the_figures(lib, figure, changes, expected):
 
 
 def test_a_structure_that_one_of_ten_members_finds_is_not_to_be_trusted(lib, figure):
-    """Of the 45 pairs 36 are two empty masks, which count as 1: their mean of 0.8 looks harmless."""
+    """36 of the 45 pairs are two empty masks, whose Dice is 1, so the mean Dice is 0.8."""
     alone = figure(volume=0.0, low=0.0, high=4.0, agreement=36 / 45)
     assert lib.verdict(alone) is lib.Verdict.DISTRUST
 
@@ -146,7 +146,7 @@ def test_a_csv_file_in_a_missing_folder_raises_one_sentence(lib, figure, tmp_pat
 
 
 def test_a_table_is_the_same_after_saving(lib, nodes, tmp_path):
-    """Slicer keeps tables as text: digits, tabs and quotes must not be lost there."""
+    """Slicer saves tables as text, in which digits, tabs and quotes could be lost."""
     from FedCrossSlicerLib.bundle.result import StructureFigures
 
     odd = StructureFigures('"a"\t1/3\nü', 1 / 3, 1e6 / 3, 1e-7 / 3, 12345.678901, 2 / 3)

@@ -1,4 +1,4 @@
-"""The walk from hot spot to hot spot."""
+"""The review of hot spots."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def nodes(volume, result_folder):
 
 @pytest.fixture
 def opened():
-    """What the editor was opened with."""
+    """The arguments with which the editor was opened."""
     return []
 
 
@@ -33,7 +33,7 @@ def centre_of_the_block(volume):
     return np.array(matrix.MultiplyPoint((13.5, 9.5, 5.5, 1)))[:3]
 
 
-def marked(nodes):
+def marker_position(nodes):
     point = [0.0] * 3
     nodes.marker.GetNthControlPointPosition(0, point)
     return point
@@ -78,7 +78,7 @@ def test_a_view_is_centred_only_if_the_hot_spot_is_out_of_sight(review):
 def test_the_marker_is_at_the_hot_spot_locked_and_labelled(review, nodes):
     review.go(1)
     assert nodes.marker.GetNumberOfControlPoints() == 1
-    np.testing.assert_allclose(marked(nodes), review.spots[1].position, atol=1e-6)
+    np.testing.assert_allclose(marker_position(nodes), review.spots[1].position, atol=1e-6)
     assert nodes.marker.GetNthControlPointLabel(0) == "2: Prostate"
     assert nodes.marker.GetLocked()
     assert nodes.marker.GetDisplayNode().GetVisibility()
@@ -88,11 +88,11 @@ def test_the_marker_is_at_the_hot_spot_locked_and_labelled(review, nodes):
 
 
 def test_next_and_previous_continue_at_the_other_end(review):
-    seen = []
+    indices = []
     for step in (review.next, review.next, review.next, review.previous, review.previous):
         step()
-        seen.append(review.current)
-    assert seen == [0, 1, 0, 1, 0]
+        indices.append(review.current)
+    assert indices == [0, 1, 0, 1, 0]
 
 
 def test_previous_starts_with_the_last_hot_spot(review):
@@ -116,10 +116,10 @@ def test_the_state_of_a_hot_spot_is_stored_in_the_table(review, nodes):
 def test_a_changed_state_notifies_the_observers_of_the_table(review, nodes):
     from FedCrossSlicerLib.scene.hotspots import State
 
-    heard = []
-    nodes.hotSpots.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
+    events = []
+    nodes.hotSpots.AddObserver("ModifiedEvent", lambda *_: events.append(1))
     review.mark(0, State.REVIEWED)
-    assert heard
+    assert events
 
 
 def test_an_unknown_state_counts_as_open(review, nodes):

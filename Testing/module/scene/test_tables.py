@@ -1,4 +1,4 @@
-"""Table nodes that come back from a file as they were."""
+"""Table nodes are the same after saving and opening."""
 
 import pytest
 import slicer

@@ -1,4 +1,4 @@
-"""The child's packages: looked for, asked about, installed, looked for again."""
+"""The packages of the child process: finding, confirming, installing, checking."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ ALL_THERE = {
 
 
 class Recorder:
-    """An installer that notes what it is told, and makes it so."""
+    """An installer that records its calls and pretends to install."""
 
     def __init__(self, versions, works=True):
         self.versions = versions
@@ -171,17 +171,17 @@ def test_a_folder_of_wheels_is_installed_without_network(loaded, tmp_path):
 def test_the_check_lists_versions_and_graphics_cards(loaded):
     from FedCrossSlicerLib.setup.install import checkInstallation
 
-    said = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
-    assert "torch 2.13.0+cpu" in said
-    assert "Everything is installed." in said
-    assert "GPU" in said
-    lacking = checkInstallation(lambda _: {"torch": "2.13.0"})
-    assert "Missing or too old: monai>=1.4" in lacking
+    text = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
+    assert "torch 2.13.0+cpu" in text
+    assert "Everything is installed." in text
+    assert "GPU" in text
+    incomplete = checkInstallation(lambda _: {"torch": "2.13.0"})
+    assert "Missing or too old: monai>=1.4" in incomplete
 
 
 @pytest.fixture
 def two_packages(loaded, monkeypatch):
-    """Only packages that are imported quickly."""
+    """Requires only packages that are imported quickly."""
     from FedCrossSlicerLib.setup import requirements
 
     few = [
@@ -240,10 +240,10 @@ def test_a_torch_that_cannot_be_installed_raises_one_sentence(loaded, monkeypatc
     from FedCrossSlicerLib.setup.install import SlicerInstaller
     from FedCrossSlicerLib.setup.requirements import TORCH
 
-    asked = []
+    calls = []
 
-    def installTorch(**given):
-        asked.append(given)
+    def installTorch(**keywords):
+        calls.append(keywords)
         if error is not None:
             raise error
 
@@ -253,7 +253,7 @@ def test_a_torch_that_cannot_be_installed_raises_one_sentence(loaded, monkeypatc
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
     with pytest.raises(InstallError, match=r"PyTorch could not be installed\. See the log"):
         SlicerInstaller().installTorch(TORCH)
-    assert asked == [{"torchVersionRequirement": ">=2.4"}]
+    assert calls == [{"torchVersionRequirement": ">=2.4"}]
 
 
 def test_slicers_pip_receives_the_floors(loaded):

@@ -1,4 +1,4 @@
-"""A result in the scene."""
+"""Loading a result folder into the scene."""
 
 import json
 
@@ -242,7 +242,7 @@ def test_a_result_without_the_files_for_the_viewer_is_shown_too(volume, tmp_path
 )
 @pytest.mark.parametrize("how", ["missing", "broken", "cut off"])
 def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, node_ids, name, how):
-    """The earlier result too."""
+    """The earlier result stays too."""
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.load import loadResult
 

@@ -1,4 +1,4 @@
-"""What goes wrong on real machines, with a real child and a real, small bundle."""
+"""Faults of real machines, with a real child process and a small bundle."""
 
 import os
 import shutil
@@ -23,18 +23,18 @@ from pathlib import Path
 from FedCrossSlicerLib.child.request import Options, requestArguments
 from FedCrossSlicerLib.child.pool import WORKERS
 options = Options(device="cpu", backend="torch")
-words = requestArguments(Path({folder!r}), Path({bundle!r}), options)
-call = WORKERS.start(words)
-while not any(event["event"] in {until!r} for event in call.events()):
+arguments = requestArguments(Path({folder!r}), Path({bundle!r}), options)
+request = WORKERS.start(arguments)
+while not any(event["event"] in {until!r} for event in request.events()):
     time.sleep(0.02)
-print(call.pid, flush=True)
+print(request.pid, flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture
 def long_task(scene, temporary, bundle_folder):
-    """Starts a real segmentation of some thousand patches."""
+    """Starts a real segmentation of several thousand patches."""
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -59,12 +59,12 @@ def until(condition, seconds=60.0):
         time.sleep(0.02)
 
 
-def under_way(task):
-    def told():
+def wait_for_progress(task):
+    def progressing():
         task.poll()
         return task.done > 0
 
-    until(told)
+    until(progressing)
 
 
 def test_cancel_during_a_segmentation_leaves_no_process_no_node_and_no_file(
@@ -72,7 +72,7 @@ def test_cancel_during_a_segmentation_leaves_no_process_no_node_and_no_file(
 ):
     task = long_task()
     before = node_ids()
-    under_way(task)
+    wait_for_progress(task)
     child = psutil.Process(task._request.pid)
     task.cancel()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
@@ -80,9 +80,9 @@ def test_cancel_during_a_segmentation_leaves_no_process_no_node_and_no_file(
     assert list(temporary.iterdir()) == []
 
 
-def killed(task):
-    """Kill the worker at work, and nobody else."""
-    under_way(task)
+def kill_worker(task):
+    """Kill the worker of the task."""
+    wait_for_progress(task)
     os.kill(task._request.pid, signal.SIGKILL)
 
 
@@ -93,11 +93,11 @@ def test_a_worker_killed_twice_during_a_request_raises_one_sentence(
 
     task = long_task()
     before = node_ids()
-    killed(task)
+    kill_worker(task)
     first = task._request.pid
     until(lambda: not task.running or task._request.pid != first)
     task.done = 0
-    killed(task)
+    kill_worker(task)
     until(lambda: not task.running)
     with pytest.raises(InferenceError, match="was killed"):
         task.finish()
@@ -116,7 +116,7 @@ def test_killed_workers_do_not_change_the_result(volume, bundle_folder, temporar
     idle = task._request.pid
     expected = slicer.util.arrayFromVolume(task.finish().heat).copy()
     os.kill(idle, signal.SIGKILL)
-    until(lambda: not WORKERS._idle.alive)  # all of its threads are gone, which may take a while
+    until(lambda: not WORKERS._idle.alive)  # it takes a while until all of its threads have ended
     again = logic.start(volume, bundle_folder, options)
     assert again._request.pid != idle
     os.kill(again._request.pid, signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_a_bundle_deleted_while_it_is_used_raises_one_sentence(
     bundle = tmp_path / "gone soon"
     shutil.copytree(bundle_folder, bundle)
     task = long_task(bundle)
-    under_way(task)
+    wait_for_progress(task)
     shutil.rmtree(bundle)  # the second member has not been read yet
     until(lambda: not task.running, 300)
     with pytest.raises(InferenceError, match=r"member_1\.safetensors"):
@@ -190,7 +190,7 @@ def test_the_worker_ends_when_slicer_is_killed(
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 3 MB; only root can have one."""
+    """A file system of 3 MB; only root can create it."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
@@ -209,7 +209,9 @@ def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
 
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     free = shutil.disk_usage(small_disk).free
-    (small_disk / "filler").write_bytes(bytes(free - 24_576))  # room for the volume, not the result
+    (small_disk / "filler").write_bytes(
+        bytes(free - 24_576)
+    )  # enough for the volume, but not for the result
     before = node_ids()
     with pytest.raises(InferenceError) as caught:
         SegmentationLogic().segment(volume, bundle_folder, Options(device="cpu", backend="torch"))

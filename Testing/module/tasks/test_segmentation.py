@@ -1,4 +1,4 @@
-"""From a volume in the scene to a result in the scene."""
+"""Segmenting one volume: export, child process, result, errors."""
 
 import sys
 import time
@@ -97,13 +97,15 @@ def test_a_volume_that_cannot_be_written_raises_one_sentence(volume, tmp_path):
 
 
 def test_the_result_is_shown_and_the_temporary_files_are_removed(fake, volume, temporary):
-    heard = []
+    progress_calls = []
     presented = fake("good").segment(
-        volume, "bundle", progress=lambda done, total, stage: heard.append((done, total, stage))
+        volume,
+        "bundle",
+        progress=lambda done, total, stage: progress_calls.append((done, total, stage)),
     )
     expected = slicer.util.arrayFromVolume(volume) > 200
     np.testing.assert_array_equal(labels_of(presented, volume), expected)
-    assert (3, 12, "ensemble") in heard
+    assert (3, 12, "ensemble") in progress_calls
     assert list(temporary.iterdir()) == []
 
 
@@ -131,7 +133,7 @@ def test_the_result_of_a_transformed_volume_lies_in_world_space(fake, volume, tr
 
 
 @pytest.mark.parametrize(
-    ("mood", "sentence"),
+    ("behaviour", "sentence"),
     [
         ("sorry", r"^There is no bundle\. Choose one\.$"),
         ("garbage", r"^The segmentation process ended without a result\.$"),
@@ -141,13 +143,13 @@ def test_the_result_of_a_transformed_volume_lies_in_world_space(fake, volume, tr
     ],
 )
 def test_a_child_that_fails_raises_one_sentence_and_leaves_nothing(
-    fake, volume, temporary, node_ids, mood, sentence
+    fake, volume, temporary, node_ids, behaviour, sentence
 ):
     from FedCrossSlicerLib.errors import InferenceError
 
     before = node_ids()
     with pytest.raises(InferenceError, match=sentence) as caught:
-        fake(mood).segment(volume, "bundle")
+        fake(behaviour).segment(volume, "bundle")
     assert "\n" not in str(caught.value)
     assert node_ids() == before
     assert list(temporary.iterdir()) == []
@@ -168,8 +170,8 @@ def test_a_child_that_cannot_be_started_raises_one_sentence_and_leaves_nothing(
     assert list(temporary.iterdir()) == []
 
 
-def started(task):
-    """Wait until the fake child is at work and return its own child's process number."""
+def wait_for_grandchild(task):
+    """Wait for the fake child's own child process and return its process number."""
     end = time.monotonic() + 20
     while not task.message.isdigit():
         assert time.monotonic() < end
@@ -182,7 +184,7 @@ def started(task):
 def test_cancel_leaves_no_process_no_node_and_no_file(fake, volume, temporary, node_ids):
     before = node_ids()
     task = fake("slow").start(volume, "bundle")
-    grandchild = started(task)
+    grandchild = wait_for_grandchild(task)
     assert (task.done, task.total) == (0, 0)
     task.cancel()
     end = time.monotonic() + 5
@@ -223,7 +225,7 @@ def test_a_volume_without_an_image_is_refused(fake, scene):
             fake("good").start(nothing, "bundle")
 
 
-# The real child with a real, tiny ensemble.
+# The real child process with a tiny ensemble.
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Time points of a sequence, in Slicer's own sequence browser."""
+"""Segmenting every time point of a sequence in Slicer's sequence browser."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def browser(volume):
 
 
 def centre(segmentation):
-    """z of a segmentation's middle, RAS."""
+    """S coordinate of a segmentation's centre in mm."""
     bounds = [0.0] * 6
     segmentation.GetRASBounds(bounds)
     return (bounds[4] + bounds[5]) / 2
@@ -43,10 +43,12 @@ def test_every_time_point_displays_its_own_result(browser, fake):
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     browser.SetSelectedItemNumber(1)
-    seen = []
-    nodes = segmentSequence(fake("good"), proxy, "bundle", progress=lambda *at: seen.append(at))
+    progress_calls = []
+    nodes = segmentSequence(
+        fake("good"), proxy, "bundle", progress=lambda *at: progress_calls.append(at)
+    )
     assert browser.GetSelectedItemNumber() == 1
-    assert [at[:2] for at in seen] == [(0, 3), (1, 3), (2, 3)]
+    assert [at[:2] for at in progress_calls] == [(0, 3), (1, 3), (2, 3)]
     assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
     centres = []
     for item in range(3):
@@ -91,7 +93,7 @@ def test_the_region_inside_follows_the_structures_of_each_time_point(browser, fa
 
 
 def results(browser):
-    """The results in the scene, which must be those that the browser's sequences show."""
+    """The results in the scene; each must be displayed by a sequence of the browser."""
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     sequences = [
@@ -181,27 +183,27 @@ def test_a_sequence_changed_during_the_segmentation_raises_one_sentence(browser,
 def test_the_box_limits_every_time_point(browser, scene):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
-    class Notes:
-        """A logic that notes what it is asked for and then fails."""
+    class RecordingLogic:
+        """A logic that records its arguments and then fails."""
 
-        def start(self, *given):
-            self.given = given
+        def start(self, *arguments):
+            self.arguments = arguments
             raise ZeroDivisionError
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
-    notes = Notes()
+    recorder = RecordingLogic()
     with pytest.raises(ZeroDivisionError):
-        segmentSequence(notes, proxy, "bundle", roi=roi)
-    assert notes.given == (proxy, "bundle", None, roi)
+        segmentSequence(recorder, proxy, "bundle", roi=roi)
+    assert recorder.arguments == (proxy, "bundle", None, roi)
 
 
 class FailsAt:
-    """A logic whose nth child fails."""
+    """A logic whose nth child process fails."""
 
     def __init__(self, logic, other, number):
         self._logic, self._other, self._number, self._calls = logic, other, number, 0
 
-    def start(self, *given):
+    def start(self, *arguments):
         self._calls += 1
-        return (self._other if self._calls == self._number else self._logic).start(*given)
+        return (self._other if self._calls == self._number else self._logic).start(*arguments)

@@ -1,4 +1,4 @@
-"""Several results in one scene: applied again, of two bundles, of two volumes, of a scene added."""
+"""Several results in one scene: repeated, of two bundles, of two volumes, of an added scene."""
 
 import json
 
@@ -10,7 +10,7 @@ from panel_tools import until
 
 @pytest.fixture
 def make(scene, tmp_path):
-    """Makes a result of a volume, by a bundle of any hash."""
+    """Loads a result of a volume and of a bundle with a given hash."""
     from fake_child import write_result
 
     from FedCrossSlicerLib.scene.export import exportVolume
@@ -30,7 +30,7 @@ def make(scene, tmp_path):
 
 
 def paint(nodes):
-    """Add one voxel in the corner to the first segment."""
+    """Add one voxel at the corner to the first segment."""
     segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
     voxels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segment, nodes.volume)
     voxels[0, 0, 0] = 1
@@ -64,7 +64,7 @@ def test_an_edited_result_is_not_replaced(make, volume):
     assert second.name == "T2 axial segmentation_1"
     names = [node.GetName() for nodes in (first, second) for node in nodes.owned()]
     assert len(set(names)) == len(names)
-    third = make(volume)  # now the second is what nobody worked on
+    third = make(volume)  # the user has not changed the second result
     assert results() == [first, third]
     assert third.name == "T2 axial segmentation_1"
 
@@ -215,12 +215,12 @@ def test_a_clone_of_a_segmentation_is_not_a_result_and_owns_no_nodes(make, volum
 
 def test_the_hidden_maps_of_a_deleted_segmentation_are_removed(make, volume, widget, node_ids):
     nodes, other = make(volume), make(volume, "b" * 64)
-    seen = [nodes.heat, nodes.outlines, nodes.figures, nodes.hotSpots]
+    visible = [nodes.heat, nodes.outlines, nodes.figures, nodes.hotSpots]
     hidden = {node.GetID() for node in (*nodes.maps.values(), nodes.distance)}
-    kept = {node.GetID() for node in (*seen, *other.owned(), volume)}
+    remaining = {node.GetID() for node in (*visible, *other.owned(), volume)}
     slicer.mrmlScene.RemoveNode(nodes.segmentation)
     until(lambda: not hidden & node_ids(), 5)
-    assert kept <= node_ids()
+    assert remaining <= node_ids()
     assert len(other.owned()) == 11
 
 
@@ -240,7 +240,7 @@ def test_a_color_table_that_was_not_saved_is_created_again(make, volume):
     from FedCrossSlicerLib.display.heatmap import colorTable
 
     table = make(volume).heat.GetDisplayNode().GetColorNode()
-    assert not table.GetHideFromEditors()  # Slicer's dialog for saving leaves out what is hidden
+    assert not table.GetHideFromEditors()  # Slicer's save dialog omits hidden nodes
     before = [table.GetLookupTable().GetTableValue(index) for index in range(256)]
     table.SetNumberOfColors(0)
     table.SetNumberOfColors(256)
