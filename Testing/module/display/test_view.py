@@ -188,7 +188,7 @@ def test_without_a_legend_the_view_shows_no_text(nodes, apply_options, picture):
 
 
 def test_below_the_threshold_the_heat_map_is_transparent(nodes, apply_options, picture):
-    """The map has the values 0.4 and 0, and its range is 0.5: 0.7 of it is less than 0.4, 0.9 is more."""
+    """The map has the values 0.4 and 0, and its range is 0.5: 0.7 of it is below 0.4, 0.9 is above."""
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
     apply_options(heat=False)
     bare = picture()
