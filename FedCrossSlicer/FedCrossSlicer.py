@@ -137,9 +137,9 @@ class FedCrossSlicerTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         self.setUp()
-        self.test_a_volume_is_exported_where_it_is_seen()
+        self.test_a_volume_is_exported_in_world_space()
 
-    def test_a_volume_is_exported_where_it_is_seen(self):
+    def test_a_volume_is_exported_in_world_space(self):
         """A translated volume is exported with its translation."""
         volume = slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16))
         matrix = vtk.vtkMatrix4x4()

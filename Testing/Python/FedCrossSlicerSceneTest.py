@@ -1,6 +1,6 @@
 """Runs in a real Slicer and, by Testing/module/test_in_slicer.py, on the harness.
 
-Only what both have is used: results are made with MRML, children are one line of Python.
+The tests use only what both have: results are created with MRML, child processes are one line of Python.
 """
 
 # ruff: noqa: PT009, PT027 - Slicer runs unittest, and has no pytest
@@ -72,7 +72,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.volume.SetAndObserveTransformNodeID(transform.GetID())
 
     def writeResult(self, hotSpots=()):
-        """Leave a result on the volume's grid, and nothing in the scene."""
+        """Write a result on the volume's grid; the scene does not change."""
         labels = (slicer.util.arrayFromVolume(self.volume) > 200).astype(np.uint8)
         segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self.volume)
@@ -90,11 +90,11 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
             json.dumps({**SUMMARY, "hot_spots": list(hotSpots)}), encoding="utf-8"
         )
 
-    def test_the_heat_maps_colors_are_made_once(self):
+    def test_the_color_table_is_created_once(self):
         self.assertEqual(colorTable().GetID(), colorTable().GetID())
         self.assertEqual(colorTable().GetNumberOfColors(), 256)
 
-    def test_a_volume_is_exported_where_it_is_seen_and_nothing_is_left_behind(self):
+    def test_a_volume_is_exported_in_world_space_and_no_node_is_left(self):
         self.move()
         before = nodeCount()
         exportVolume(self.volume, self.folder / "volume.nrrd")
@@ -125,13 +125,13 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
             loadResult(self.folder, self.volume)
         self.assertEqual(nodeCount(), before)
 
-    def test_the_figures_come_with_a_verdict(self):
+    def test_the_figures_have_a_verdict(self):
         self.writeResult()
         (figure,) = readFigures(loadResult(self.folder, self.volume).figures)
         self.assertEqual((figure.name, figure.volume, figure.mean), ("Prostate", 1.0, 1.0))
-        self.assertIs(verdict(figure), Verdict.LOOK)  # one member: nobody to agree with
+        self.assertIs(verdict(figure), Verdict.LOOK)  # one member has no agreement
 
-    def test_a_hot_spot_is_brought_into_every_slice_view_and_its_state_kept(self):
+    def test_every_slice_view_shows_a_hot_spot_and_its_state_is_stored(self):
         self.writeResult(hotSpots=[SPOT])
         review = Review(loadResult(self.folder, self.volume))
         review.next()
@@ -154,7 +154,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.assertEqual(editor.sourceVolumeNode().GetID(), self.volume.GetID())
         self.assertEqual(editor.currentSegmentID(), "prostate")
 
-    def test_a_saved_scene_knows_its_result_and_what_was_reviewed(self):
+    def test_a_saved_scene_has_its_result_and_the_review(self):
         self.writeResult(hotSpots=[SPOT])
         nodes = loadResult(self.folder, self.volume)
         Review(nodes).mark(0, State.REVIEWED)
@@ -169,7 +169,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.assertFalse(isEdited(opened))
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(opened.heat), heat)
 
-    def test_the_result_stands_in_a_folder_beside_the_volume(self):
+    def test_the_result_is_in_a_folder_beside_the_volume(self):
         self.writeResult()
         nodes = loadResult(self.folder, self.volume)
         tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
@@ -180,7 +180,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         nodes.remove()
         self.assertEqual(tree.GetItemByName("FedCross: Prostate T2"), tree.GetInvalidItemID())
 
-    def test_the_view_changes_with_its_options(self):
+    def test_the_view_options_change_the_view(self):
         self.writeResult()
         nodes = loadResult(self.folder, self.volume)
         show(nodes, ViewOptions(opacity=0.3, threshold=0.5))
@@ -201,14 +201,14 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         )
         self.assertTrue(isEdited(nodes))
 
-    def test_the_regions_box_is_given_in_lps(self):
+    def test_the_box_is_converted_to_lps(self):
         roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
         roi.SetCenter(1, 2, 3)
         roi.SetSize(4, 5, 6)
         region = readRegion(roi)
         self.assertEqual((region["center_mm"], region["size_mm"]), ([-1, -2, 3], [4, 5, 6]))
 
-    def test_slicers_python_runs_a_child_whose_events_are_read(self):
+    def test_slicers_python_runs_a_child_process_and_its_events_are_read(self):
         code = """print('{"event": "result", "files": {}}')"""
         process = InferenceProcess([childPython(), "-c", code])
         while process.running:

@@ -1,8 +1,8 @@
-"""The part of Slicer's application that a scripted module talks to, around the real MRML libraries.
+"""Stands in for the part of Slicer's application that a scripted module uses. MRML is the real one.
 
 The PyPI wheel `slicer-core` holds Slicer's MRML nodes, logics and displayable managers and its
-`slicer/util.py`, but no Qt application. `start` builds the scene and its logics and puts the stand-ins
-`slicer.app`, `slicer.modules` and `slicer.mrmlScene` where a module looks for them.
+`slicer/util.py`, but no Qt application. `start` creates the scene and its logics and sets the stand-ins
+`slicer.app`, `slicer.modules` and `slicer.mrmlScene`.
 """
 
 import atexit
@@ -25,7 +25,7 @@ SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
 class ModuleEntry:
-    """What `slicer.modules.<name>` answers."""
+    """The value of `slicer.modules.<name>`."""
 
     def __init__(self, name: str, logic: Any = None, path: str = "") -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Application:
         self._files = FileManager(self.scene, slicer.modules.volumes.logic())
 
     def connect(self, signal: str, slot: Any) -> None:
-        """Note who wants to hear of what; the application of tests never says that it has started."""
+        """Record a connection; the harness never emits a signal."""
         self.connected.append((signal, slot))
 
     def applicationLogic(self) -> Any:
@@ -88,7 +88,7 @@ class Application:
         return []
 
     def processEvents(self) -> None:
-        """Let Qt work, if it was started: pictures are drawn without it."""
+        """Process Qt's events, if Qt was started; pictures are drawn without Qt."""
         widgets = sys.modules.get("PySide6.QtWidgets")
         if widgets is not None and widgets.QApplication.instance() is not None:
             widgets.QApplication.processEvents()
@@ -116,7 +116,7 @@ class Application:
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
 
     def _addRemoteIO(self, cache: Path) -> None:
-        """Reading an .mrb unpacks it into this cache."""
+        """Set the cache into which MRML unpacks an .mrb file."""
         cache.mkdir(parents=True, exist_ok=True)
         self._remoteIO = slicer.vtkMRMLRemoteIOLogic()
         self._remoteIO.GetCacheManager().SetRemoteCacheDirectory(str(cache))
@@ -146,7 +146,7 @@ def start(folder: Path | None = None) -> Application:
     running = getattr(slicer, "app", None)
     if isinstance(running, Application):
         return running
-    # The wheel lacks Slicer's terminology files; their absence is reported but harms nothing here.
+    # VTK would report that the wheel lacks Slicer's terminology files, which nothing here needs.
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="slicer-harness-"))

@@ -1,4 +1,4 @@
-"""Stand-ins for the CTK widgets of the panel: same properties, signals and manners, near looks."""
+"""Stand-ins for the CTK widgets of the panel: same properties, signals and behaviour."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ _SHOWN_TO_PARENT = "visibilityToParent"
 
 
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
-    """A button that folds away what lies below it.
+    """A button that collapses the widgets below it.
 
-    What somebody hid explicitly stays hidden when it is unfolded, and what somebody shows while it is
-    folded is seen only when it is unfolded.
+    A widget that was hidden explicitly stays hidden when the section is expanded. A widget that is shown
+    while the section is collapsed becomes visible when the section is expanded.
     """
 
     contentsCollapsed = Signal(bool)
@@ -56,7 +56,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self._hideOrShowChildren()
 
     def eventFilter(self, child: Any, event: QtCore.QEvent) -> bool:
-        """Notice that somebody else hid or showed a child."""
+        """Record that other code hid or showed a child widget."""
         shown = event.type() == QtCore.QEvent.ShowToParent
         if not self._forcing and (shown or event.type() == QtCore.QEvent.HideToParent):
             child.setProperty(_SHOWN_TO_PARENT, shown)
@@ -114,13 +114,13 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         hidden = child.property(_SHOWN_TO_PARENT) is False
         self._forcing = True
         child.setVisible(not self._collapsed and not hidden)
-        if not hidden:  # as if nobody had said so
+        if not hidden:  # as if it had never been set
             child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
         self._forcing = False
 
 
 class ctkSliderWidget(QtWidgets.QWidget):
-    """A slider and a spin box that show one number."""
+    """A slider and a spin box for the same number."""
 
     valueChanged = Signal(float)
     STEPS = 1000

@@ -1,9 +1,9 @@
-"""Build the Slicer scene of a finished result with the module's own code; draw it and save it.
+"""Create the Slicer scene of a result with the module's own code; draw it and save it.
 
     python Testing/harness/demo_scene.py --image I --result D --bundle B --out SCENE
 
-writes axial.png, sagittal.png, coronal.png, view3d.png and scene.mrb. The slices run through the hottest
-spot. Exit code 2 and one sentence when something is missing.
+writes axial.png, sagittal.png, coronal.png, view3d.png and scene.mrb. The slices show the most
+uncertain hot spot. If a file is missing, the script prints one sentence and exits with code 2.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from harness import preflight  # noqa: E402 - needs the path above
 SLICES = {"Red": "axial.png", "Yellow": "sagittal.png", "Green": "coronal.png"}
 SOLID = "view3d.png"
 SCENE = "scene.mrb"
-LEGEND_ROOM = 0.2  # of a picture's width, kept free of anatomy at its right
+LEGEND_ROOM = 0.2  # share of a picture's width that is kept free of anatomy on the right
 
 
 def build(image: Path, result: Path, out: Path) -> None:
-    """Make the scene, its four pictures and its .mrb."""
+    """Create the scene, its four pictures and its .mrb file."""
     import slicer
 
     from harness import application, services
@@ -53,7 +53,7 @@ def build(image: Path, result: Path, out: Path) -> None:
 
 
 def _arrange(solid: Any, fromBelow: bool) -> None:
-    """The surface on the axial slice through the hottest spot, seen from where most of it is."""
+    """Show the surface and the axial slice, from the side on which most of the surface lies."""
     import slicer
 
     solid.node.SetBoxVisible(False)
@@ -63,7 +63,7 @@ def _arrange(solid: Any, fromBelow: bool) -> None:
 
 
 def _middle(node: Any) -> tuple[float, float, float]:
-    """The middle of a node's bounds; RAS."""
+    """The centre of a node's bounds in RAS."""
     bounds = [0.0] * 6
     node.GetRASBounds(bounds)
     x, y, z = ((low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True))
@@ -71,7 +71,7 @@ def _middle(node: Any) -> tuple[float, float, float]:
 
 
 def _hottestSpot(nodes: Any) -> tuple[float, float, float]:
-    """The first hot spot, or the most uncertain voxel when no region is hot; RAS."""
+    """Position of the first hot spot, or of the most uncertain voxel if there is none; RAS."""
     import numpy as np
     import slicer
 

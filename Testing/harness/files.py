@@ -1,4 +1,4 @@
-"""Stands in for qSlicerCoreIOManager: what `slicer.util.loadVolume`, `saveScene` ... call."""
+"""Stands in for qSlicerCoreIOManager, which `slicer.util.loadVolume`, `saveScene` and others call."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which widget can show which type of parameter, as strict as Slicer: exact widget classes only."""
+"""Connects widgets to parameters. As in Slicer, only exact widget classes are accepted."""
 
 import enum
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from harness import ctk_widgets, mrml_widgets
 
 
 class _Connector:
-    """Reads and writes one widget and tells when the user changed it."""
+    """Reads and writes one widget, and calls a function when the user changes it."""
 
     def __init__(self, widget: Any, signal: str) -> None:
         self.widget = widget
@@ -33,7 +33,7 @@ class _Connector:
 
 
 class _ByProperty(_Connector):
-    """A widget one of whose properties is the value."""
+    """A widget with a property that holds the value."""
 
     def __init__(self, widget: Any, signal: str, name: str, kind: type) -> None:
         super().__init__(widget, signal)
@@ -83,7 +83,7 @@ def create(widget: Any, kind: type, annotations: tuple[Any, ...]) -> _Connector:
     Raises
     ------
     RuntimeError
-        If Slicer has none either.
+        If Slicer has no connector for them either.
     """
     exact = type(widget)
     if exact is mrml_widgets.qMRMLNodeComboBox and kind.__name__.startswith("vtkMRML"):

@@ -1,4 +1,4 @@
-"""Loads a scripted module and makes its panel, in the order in which Slicer does.
+"""Loads a scripted module and creates its panel, in the same order as Slicer.
 
 qt = start_qt()
 app = application.start()
@@ -25,7 +25,7 @@ from harness.ui_loader import QUiLoader
 
 
 def start_qt() -> QtWidgets.QApplication:
-    """Start Qt with PythonQt's manners and make `qt`, `ctk` and Slicer's Qt classes importable."""
+    """Start Qt as PythonQt presents it, and make `qt`, `ctk` and Slicer's Qt classes importable."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # there may be no screen
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     if "qt" in sys.modules:
@@ -46,7 +46,7 @@ def start_qt() -> QtWidgets.QApplication:
 
 
 def _settings() -> None:
-    """The application's settings in a temporary folder of this process, not among the user's."""
+    """Store the application's settings in a temporary folder, not with the user's settings."""
     folder = tempfile.mkdtemp(prefix="slicer-settings-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     QtCore.QCoreApplication.setOrganizationName("NA-MIC")
@@ -57,7 +57,7 @@ def _settings() -> None:
 
 
 class ModuleParent:
-    """The C++ side of a module: what its constructor fills in."""
+    """The C++ side of a module, whose attributes the module's constructor sets."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
@@ -71,7 +71,7 @@ class ModuleParent:
 
 
 class WidgetRepresentation(mrml_widgets.qMRMLWidget):
-    """The C++ side of a panel: entered and left as the user changes modules."""
+    """The C++ side of a panel, which the user enters and leaves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class WidgetRepresentation(mrml_widgets.qMRMLWidget):
 
 
 class LoadedModule(ModuleEntry):
-    """What `slicer.modules.<name>` is for a scripted module."""
+    """The value of `slicer.modules.<name>` for a scripted module."""
 
     def __init__(self, source: types.ModuleType, path: Path) -> None:
         name = path.stem
@@ -109,7 +109,7 @@ class LoadedModule(ModuleEntry):
         self._representation: WidgetRepresentation | None = None
 
     def widgetRepresentation(self) -> WidgetRepresentation:
-        """Return the panel; made when first asked for."""
+        """Return the panel; the first call creates it."""
         if self._representation is None:
             self._representation = WidgetRepresentation()
             self._representation.setup(getattr(self._source, f"{self.name}Widget"))
@@ -123,7 +123,7 @@ class LoadedModule(ModuleEntry):
 
 
 def load(path: Path) -> LoadedModule:
-    """Load a scripted module's file, its folder put on the import path, as Slicer's factory does."""
+    """Add a scripted module's folder to the import path and load its file, as Slicer does."""
     path = path.resolve()
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))

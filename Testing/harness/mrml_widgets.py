@@ -1,4 +1,4 @@
-"""Stand-ins for the qMRML widgets of the panel: real nodes of the real scene behind plain Qt."""
+"""Stand-ins for the qMRML widgets of the panel: Qt widgets that list the nodes of the real scene."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _SETTINGS = {
 
 
 class qMRMLWidget(QtWidgets.QWidget):
-    """Knows the scene and hands it to its children, as the .ui connects them."""
+    """Holds the scene and passes it to its child widgets, as the .ui file connects them."""
 
     mrmlSceneChanged = Signal(object)
 
@@ -93,7 +93,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self.combo.setCurrentIndex(self.combo.findData(nodeID) if nodeID else none)
 
     def addAttribute(self, nodeType: str, name: str, value: str) -> None:
-        """List nodes of a type only if an attribute of theirs has this value."""
+        """List nodes of a type only if this attribute has this value."""
         self._attributes.append((nodeType, name, value))
         self._fill()
 
@@ -140,7 +140,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def _onScene(self, caller: Any, event: str) -> None:
         if not shiboken6.isValid(self.combo):
-            self._forgetScene()  # Qt deleted the widget, its Python half is still known to the scene
+            self._forgetScene()  # Qt has deleted the widget, but the scene still has its observers
         elif not (caller.IsClosing() or caller.IsImporting()):
             self._fill()
 
@@ -172,7 +172,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         )
 
     def _fill(self) -> None:
-        """List the nodes anew; the current one stays if it is still there, else the first is taken."""
+        """List the nodes again; select the current node if it still exists, or else the first."""
         entries = [(self._noneDisplay, None)] if self._settings["noneEnabled"] else []
         entries += [(node.GetName(), node.GetID()) for node in self._nodes()]
         identifiers = [identifier for _, identifier in entries]

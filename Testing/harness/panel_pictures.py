@@ -1,10 +1,10 @@
-"""Draw the module's panel after a real segmentation: 100 % and 200 %, light and dark.
+"""Draw the module's panel after a real segmentation: at 100 % and 200 %, light and dark.
 
     python Testing/harness/panel_pictures.py --image I --bundle B --out FOLDER
 
 writes panel_light.png, panel_dark.png, panel_light_200.png, panel_dark_200.png, and the slice views with
 the members' outlines and the 3D surface coloured by the uncertainty (outlines.png, surface.png). Each
-look is a process of its own: Qt takes its scale once, at the start.
+picture of the panel needs its own process, because Qt reads its scale at the start.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TIMEOUT_S = 600
 
 
 def draw(image: Path, bundle: Path, out: Path, name: str, dark: bool) -> None:
-    """Segment, open every section and take the panel's picture; once also those of the views."""
+    """Segment, open every section and save the panel's picture; once also those of the views."""
     from harness import application, module_loader
     from harness.views import SliceView, ThreeDView
 
@@ -48,7 +48,7 @@ def draw(image: Path, bundle: Path, out: Path, name: str, dark: bool) -> None:
     panel = widget.self().panel
     panel.ensureInstalled = lambda confirm: True
     panel.ui.inputSelector.setCurrentNode(volume)
-    os.chdir(bundle.parent)  # so that the panel shows no folders of whoever draws
+    os.chdir(bundle.parent)  # so that the picture contains no folder of this computer
     panel.ui.bundleEdit.currentPath = bundle.name
     panel.apply()
     _wait(slicer.app, lambda: not panel.ui.cancelButton.enabled)
@@ -76,7 +76,7 @@ def _look(panel: Any, slices: list[Any], solid: Any, out: Path | None) -> None:
 
 
 def _shoot(widget: Any, path: Path) -> None:
-    """As tall as what is in it, so that nothing is cut off."""
+    """Save a picture that is as tall as the panel's content."""
     from PySide6 import QtWidgets
 
     widget.show()
@@ -122,7 +122,7 @@ def _wait(app: Any, condition: Any) -> None:
 
 
 def main() -> int:
-    """Draw every look in a process of its own; return the exit code."""
+    """Draw every picture in its own process; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", type=Path, required=True, help="the volume to segment")
     parser.add_argument("--bundle", type=Path, required=True, help="what to segment it with")

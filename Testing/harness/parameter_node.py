@@ -1,7 +1,7 @@
 """Stands in for `slicer.parameterNodeWrapper`: typed parameters on a vtkMRMLScriptedModuleNode.
 
-Values are stored in the node as Slicer stores them, so that a scene goes either way: text for simple
-types, an enumeration by its member's name, a node as a node reference beside an empty text.
+Values are stored in the node as Slicer stores them, so Slicer and the harness can open each other's
+scenes: text for simple types, a member's name for an enumeration, a node reference for a node.
 """
 
 import enum
@@ -64,7 +64,7 @@ class SingleStep:
 
 
 class _Parameter:
-    """One parameter of a class: its type, its default, how it is written and read."""
+    """One parameter of a class: its type, its default, and how it is stored."""
 
     def __init__(self, name: str, annotated: Any, owner: type) -> None:
         self.name = name
@@ -123,7 +123,7 @@ class _Parameter:
 
 
 class _Wrapper:
-    """What the decorated class becomes: attributes that live in a parameter node."""
+    """The decorated class: its attributes are stored in a parameter node."""
 
     _parameters: typing.ClassVar[dict[str, _Parameter]] = {}
 
@@ -143,15 +143,15 @@ class _Wrapper:
         self._parameters[name].write(self.parameterNode, value)
 
     def connectGui(self, gui: Any) -> None:
-        """Tie widgets to the parameters that their `SlicerParameterName` property names.
+        """Connect widgets to the parameters that their property `SlicerParameterName` names.
 
-        As in Slicer nothing is returned, so that nobody can disconnect them.
+        As in Slicer nothing is returned, so the widgets cannot be disconnected.
         """
         named = {widget.property(PROPERTY): widget for widget in vars(gui).values()}
         self.connectParametersToGui({name: widget for name, widget in named.items() if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
-        """Tie widgets to parameters by name; return what `disconnectGui` takes."""
+        """Connect widgets to parameters by name; return the tag for `disconnectGui`."""
         tag = max(self._connectors, default=-1) + 1
         connectors = {}
         for name, widget in mapping.items():
@@ -201,7 +201,7 @@ class _Wrapper:
 
 
 def parameterNodeWrapper(described: type) -> type:
-    """Class decorator: make the annotated attributes typed parameters of a node."""
+    """Class decorator: store the annotated attributes as typed parameters of a node."""
     hints = typing.get_type_hints(described, include_extras=True)
     parameters = {name: _Parameter(name, kind, described) for name, kind in hints.items()}
     members = {name: _attribute(parameter) for name, parameter in parameters.items()}

@@ -1,7 +1,7 @@
 """Stands in for ctkPathLineEdit: a path with a history, kept in the application's settings.
 
-As strict as the real one: a path that matches none of the name filters, a folder's for instance, is no
-valid input, and of invalid input nobody is told. Without filters everything but an empty path is valid.
+As in CTK, a path that matches no name filter is invalid, for instance the path of a folder, and an
+invalid path emits no signal. Without filters every path except an empty one is valid.
 """
 
 import re
@@ -84,7 +84,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         return self._key
 
     def _setKey(self, key: str) -> None:
-        """The last path used is there at once."""
+        """Set the key of the history and show its last path."""
         self._key = key
         path = self._getPath()
         self._combo.clear()

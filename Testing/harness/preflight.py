@@ -1,6 +1,8 @@
-"""Can this machine draw and run Qt? VTK without EGL and a Mesa driver segfaults, so a child tries.
+"""A check that this machine can draw and run Qt.
 
-``python -m harness.preflight`` says in one sentence what is missing and ends with exit code 2.
+Without EGL and a graphics driver VTK crashes, so a child process tries to draw.
+
+``python -m harness.preflight`` prints one sentence about what is missing and exits with code 2.
 """
 
 import ctypes
@@ -8,7 +10,7 @@ import subprocess
 import sys
 
 SENTENCE = "The pictures and the panel need system packages: sudo apt-get install {packages}"
-# What the wheels of VTK and Qt load from the system. A desktop has all of it, a bare server none.
+# System libraries that the wheels of VTK and Qt load. A desktop has all of them, a server often none.
 LIBRARIES = {
     "libegl1": "libEGL.so.1",
     "libgl1": "libGL.so.1",
@@ -17,7 +19,7 @@ LIBRARIES = {
     "libglib2.0-0": "libglib-2.0.so.0",
     "libxkbcommon0": "libxkbcommon.so.0",
 }
-MESA = "libgl1-mesa-dri"  # drivers are found at run time: only drawing shows whether there is one
+MESA = "libgl1-mesa-dri"  # VTK finds the driver at run time, so only drawing shows whether there is one
 _TRIAL = (
     "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(1);"
     "w.AddRenderer(vtk.vtkRenderer()); w.Render(); raise SystemExit(not w.SupportsOpenGL())"
@@ -25,7 +27,7 @@ _TRIAL = (
 
 
 def can_render() -> bool:
-    """Render an empty window in a child process and see whether it lives."""
+    """Return whether a child process can render an empty window without a crash."""
     finished = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, check=False)
     return finished.returncode == 0
 
@@ -36,12 +38,12 @@ def missing() -> list[str]:
 
 
 def advice() -> str:
-    """Return the one sentence for a machine that cannot draw: what to install."""
+    """Return one sentence about the packages to install on a machine that cannot draw."""
     return SENTENCE.format(packages=" ".join(missing() or [MESA]))
 
 
 def main() -> int:
-    """Return 0 if this machine has all that is needed, 2 after saying what is missing."""
+    """Return 0 if this machine can draw; otherwise print the advice and return 2."""
     if not missing() and can_render():
         return 0
     print(advice(), file=sys.stderr)

@@ -1,11 +1,11 @@
-"""PythonQt's manners on PySide6, so that a module's Qt code runs unchanged.
+"""PySide6 with the interface of PythonQt, so that a module's Qt code runs unchanged.
 
 Slicer wraps Qt with PythonQt, where a property is an attribute (`button.text = "Apply"`), signals are
 connected by their signature (`button.connect("clicked(bool)", f)`) and an object's name is `name`.
-`adopt` teaches PySide6's classes the same, once and for the whole process.
+`adopt` changes PySide6's classes in the same way, for the whole process.
 
-Not imitated, so to be avoided in the module: PythonQt's checks of how many arguments a slot takes, its
-own enumeration types, its lenient conversions.
+The module must not use what is missing here: PythonQt's checks of the number of a slot's arguments, its
+own enumeration types and its implicit conversions.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _native_attribute = QtCore.QObject.__getattribute__
 
 
 class _Property:
-    """A Qt property as an attribute of objects; on the class, the native member stays."""
+    """A Qt property as an attribute of objects; the class keeps its native member."""
 
     def __init__(self, name: str, writable: bool, native: Any) -> None:
         self._name = name
@@ -41,26 +41,27 @@ class _Property:
 
 
 def adopt() -> types.ModuleType:
-    """Teach PySide6 PythonQt's manners and return the module to be imported as `qt`."""
+    """Give PySide6's classes PythonQt's interface; return the module to be imported as `qt`."""
     _keep_none_alive()
     qt = types.ModuleType("qt")
     for library in _LIBRARIES:
-        # dir(), not vars(): PySide6 makes its classes when they are first asked for.
+        # dir(), not vars(): PySide6 creates its classes at first access.
         members = {name: getattr(library, name) for name in dir(library) if name[:2] != "__"}
         vars(qt).update(members)
         for member in members.values():
             if isinstance(member, type) and issubclass(member, QtCore.QObject):
                 _expose_properties(member)
-    _teach_objects()
+    _extend_objects()
     for kind in (QtWidgets.QDialog, QtWidgets.QMessageBox, QtWidgets.QMenu):
         kind.exec_ = kind.exec
     return qt
 
 
 def _keep_none_alive() -> None:
-    """PySide6 6.12 takes a reference to None away with every call that returns nothing.
+    """Add references to None: PySide6 6.12 releases one with every call that returns nothing.
 
-    From Python 3.12 on None cannot die; in 3.11 the process aborts after some ten thousand calls.
+    From Python 3.12 on None is never freed. In Python 3.11 the process would abort after some ten
+    thousand calls.
     """
     if sys.version_info < (3, 12):
         references = ctypes.c_ssize_t.from_address(id(None))
@@ -68,7 +69,7 @@ def _keep_none_alive() -> None:
 
 
 def _expose_properties(kind: type[QtCore.QObject]) -> None:
-    """Make the properties that a class itself declares attributes of its objects."""
+    """Make the properties that a class declares attributes of its objects."""
     meta = kind.staticMetaObject
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         declared = meta.property(index)
@@ -79,14 +80,14 @@ def _expose_properties(kind: type[QtCore.QObject]) -> None:
             )
 
 
-def _teach_objects() -> None:
+def _extend_objects() -> None:
     base = QtCore.QObject
     base.name = property(
         lambda self: base.property(self, "objectName"),
         lambda self, value: base.setProperty(self, "objectName", value),
     )
     base.className = lambda self: self.metaObject().className()
-    # PySide6 looks `connect` up in a way of its own: setting it as an attribute has no effect.
+    # PySide6 does not look up `connect` as an attribute, so setting it would have no effect.
     base.__getattribute__ = _attribute
 
 
@@ -109,7 +110,7 @@ def _disconnect(owner: QtCore.QObject, signature: str, slot: Any) -> bool:
 
 
 def _signal(owner: QtCore.QObject, signature: str) -> Any:
-    """The signal of this signature; a stand-in's own signals are found by their name."""
+    """The signal with this signature; the signals of a stand-in are found by name."""
     name = signature.split("(")[0]
     meta = owner.metaObject()
     normalized = bytes(QtCore.QMetaObject.normalizedSignature(signature)).decode()

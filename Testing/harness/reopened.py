@@ -1,8 +1,8 @@
-"""What a result looks like in a scene, to be compared before saving and after opening elsewhere.
+"""Facts and pictures of a scene, to compare a scene before saving and after opening.
 
     python Testing/harness/reopened.py SCENE.mrb FOLDER
 
-opens a scene in a process of its own and writes a picture of every slice view and facts.json to FOLDER.
+opens a scene and writes a picture of every slice view and facts.json to FOLDER.
 """
 
 import json
@@ -14,21 +14,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def facts(nodes: Any) -> dict[str, Any]:
-    """Return what is known of a result, node by node, without IDs."""
+    """Return the content of a result, node by node, without IDs."""
     import slicer
 
-    told: dict[str, Any] = {"volume": nodes.volume.GetName(), "measures": sorted(nodes.maps)}
+    content: dict[str, Any] = {"volume": nodes.volume.GetName(), "measures": sorted(nodes.maps)}
     for node in nodes.owned():
         tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         item = tree.GetItemByDataNode(node)
-        told[node.GetName()] = {
+        content[node.GetName()] = {
             "class": node.GetClassName(),
             "attributes": {name: node.GetAttribute(name) for name in node.GetAttributeNames()},
             "folder": tree.GetItemName(tree.GetItemParent(item)),
             "hidden": bool(node.GetHideFromEditors()),
             "content": _content(node),
         }
-    return told
+    return content
 
 
 def _content(node: Any) -> Any:
@@ -105,7 +105,7 @@ def _segmentation(node: Any) -> dict[str, Any]:
 
 def main() -> int:
     """Return the exit code."""
-    scene, folder = (Path(word).resolve() for word in sys.argv[1:])
+    scene, folder = (Path(argument).resolve() for argument in sys.argv[1:])
     sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "FedCrossSlicer")]
     from harness import application, services
 
@@ -120,8 +120,8 @@ def main() -> int:
     slicer.util.loadScene(str(scene))
     for name, view in views.items():
         view.save(folder / f"{name}.png")
-    told = [facts(nodes) for nodes in ResultNodes.all(slicer.mrmlScene)]
-    (folder / "facts.json").write_text(json.dumps(told), encoding="utf-8")
+    content = [facts(nodes) for nodes in ResultNodes.all(slicer.mrmlScene)]
+    (folder / "facts.json").write_text(json.dumps(content), encoding="utf-8")
     return 0
 
 

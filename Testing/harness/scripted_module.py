@@ -47,13 +47,13 @@ class ScriptedLoadableModuleWidget:
         return os.path.join(os.path.dirname(modulePath), "Resources", filename)
 
     def setup(self) -> None:
-        """Extended by the module."""
+        """Do nothing; the module extends this."""
 
     def cleanup(self) -> None:
-        """Extended by the module."""
+        """Do nothing; the module extends this."""
 
     def onReload(self) -> None:
-        """Extended by the module; Slicer reads the module's own file anew."""
+        """Do nothing; Slicer reloads the module's own file."""
 
 
 def _standaloneParent() -> Any:
@@ -64,7 +64,7 @@ def _standaloneParent() -> Any:
 
 
 class ScriptedLoadableModuleLogic:
-    """Computation, apart from the panel; its parameters live in a node that there is one of."""
+    """The logic of a module; its parameters are stored in a singleton node."""
 
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Logic")

@@ -1,6 +1,6 @@
 """Stands in for the Segment Editor module and the window that switches to it.
 
-The editor's choices live in Slicer's own vtkMRMLSegmentEditorNode; there are no effects.
+The editor's selection is stored in Slicer's vtkMRMLSegmentEditorNode; there are no effects.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ class Editor:
         return self._node.GetSourceVolumeNode()
 
     def setCurrentSegmentID(self, segmentID: str) -> None:
-        """As the widget does, ignore what the segmentation does not have."""
+        """Select a segment; as in Slicer an ID that the segmentation does not have is ignored."""
         if self.segmentationNode().GetSegmentation().GetSegment(segmentID) is not None:
             self._node.SetSelectedSegmentID(segmentID)
 
@@ -40,7 +40,7 @@ class Editor:
 
 
 class SegmentEditorEntry(ModuleEntry):
-    """What `slicer.modules.segmenteditor` is; its panel is made when first asked for."""
+    """The value of `slicer.modules.segmenteditor`; the first access creates its panel."""
 
     def __init__(self) -> None:
         super().__init__("SegmentEditor")
@@ -59,7 +59,7 @@ class SegmentEditorEntry(ModuleEntry):
 
 
 class MainWindow:
-    """What `slicer.util.selectModule` needs of the main window."""
+    """The part of the main window that `slicer.util.selectModule` uses."""
 
     objectName = "qSlicerMainWindow"
     selectedModule = ""

@@ -1,4 +1,4 @@
-"""Stand-ins for small services of Slicer: translation, and packages that are only noted down."""
+"""Stand-ins for Slicer's translation and package installation."""
 
 import sys
 import types
@@ -8,7 +8,7 @@ import slicer
 
 
 def i18n() -> types.ModuleType:
-    """Return the module to be imported as `slicer.i18n`: every text translates to itself."""
+    """Return the module to be imported as `slicer.i18n`; texts are not translated."""
     made = types.ModuleType("slicer.i18n")
     made.tr = lambda text: text
     made.translate = lambda context, text: text
@@ -16,7 +16,7 @@ def i18n() -> types.ModuleType:
 
 
 class PackagingRecorder(types.ModuleType):
-    """To be imported as `slicer.packaging`: notes what would have been installed.
+    """Stands in for `slicer.packaging` and records the packages that would be installed.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class PackagingRecorder(types.ModuleType):
 
 
 def provide() -> None:
-    """Make them importable, in a process without Qt too."""
+    """Make both importable, in a process without Qt too."""
     for name, module in {"i18n": i18n(), "packaging": PackagingRecorder()}.items():
         provideModule(name, module)
 
 
 def provideModule(name: str, module: types.ModuleType) -> None:
-    """Make `module` importable as ``slicer.<name>``, unless there is one already."""
+    """Make `module` importable as ``slicer.<name>``, unless a module of this name exists."""
     if f"slicer.{name}" not in sys.modules:
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)

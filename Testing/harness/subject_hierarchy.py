@@ -1,7 +1,7 @@
-"""Stands in for qSlicerSubjectHierarchyPluginLogic: Slicer lists data nodes in the tree by itself.
+"""Stands in for qSlicerSubjectHierarchyPluginLogic, which lists data nodes in the subject hierarchy.
 
-New nodes come to the top, deleted ones go, and after a scene was read those that its tree did not list
-are added. Virtual items, such as a segmentation's segments, are not made.
+New nodes are listed at the top and deleted nodes are removed. After a scene was read, nodes that its
+hierarchy does not list are added. Virtual items, such as segments, are not created.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _LISTED = (
 
 
 def follow(scene: Any) -> None:
-    """List the scene's data nodes from now on."""
+    """Observe the scene and list its data nodes."""
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def added(caller: Any, event: str, node: Any) -> None:
@@ -30,7 +30,7 @@ def follow(scene: Any) -> None:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(caller: Any, event: str, node: Any) -> None:
-        # Only for what is listed: asking for the tree while it is itself removed makes another one.
+        # Only for listed nodes: getting the hierarchy node while it is removed would create another one.
         if not scene.IsClosing() and _isListed(node):
             tree = _tree(scene)
             item = tree.GetItemByDataNode(node)
@@ -57,7 +57,7 @@ def _isListed(node: Any) -> bool:
 
 
 def _list(scene: Any, node: Any) -> None:
-    # Models that stand for slices are hidden from editors, as are a module's own helpers.
+    # Hidden nodes are not listed, for instance the models of slices.
     if _isListed(node) and not node.GetHideFromEditors():
         tree = _tree(scene)
         if tree.GetItemByDataNode(node) == tree.GetInvalidItemID():

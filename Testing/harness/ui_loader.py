@@ -1,6 +1,6 @@
-"""Loads a .ui with the stand-ins in it, as `slicer.util.loadUI` asks `qt.QUiLoader` to.
+"""Loads a .ui file with the stand-ins, for `slicer.util.loadUI`.
 
-A class for which there is no stand-in is an error here; Qt would quietly put a bare widget in its place.
+A class without a stand-in raises an error here; Qt would use a plain QWidget and report nothing.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -14,7 +14,7 @@ STAND_INS = {kind.__name__: kind for kind in (*ctk_widgets.WIDGETS, *mrml_widget
 
 
 class QUiLoader(QtUiTools.QUiLoader):
-    """Qt's loader, with the stand-ins and with the scene connections of the .ui."""
+    """Qt's loader with the stand-ins and the scene connections of the .ui file."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -41,7 +41,7 @@ def _refuse_unknown(description: ElementTree.Element) -> None:
 
 
 def _take_connections(description: ElementTree.Element) -> list[dict[str, str]]:
-    """Take the connections out: Qt cannot connect what is declared in Python, and complains."""
+    """Remove and return the connections: Qt cannot connect signals and slots declared in Python."""
     taken = description.find("connections")
     if taken is None:
         return []
@@ -50,7 +50,7 @@ def _take_connections(description: ElementTree.Element) -> list[dict[str, str]]:
 
 
 def _connect(top: QtWidgets.QWidget, connection: dict[str, str]) -> None:
-    """Hand the scene on, as the .ui says."""
+    """Connect the scene of two widgets as the .ui file describes."""
     if not connection["slot"].startswith("setMRMLScene("):
         return
     sender, receiver = (

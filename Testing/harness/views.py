@@ -40,7 +40,7 @@ class _View:
         self.window.SetOffScreenRendering(1)
         self.window.SetSize(*size)
         self.window.AddRenderer(self.renderer)
-        # Some managers want an interactor, though nobody interacts.
+        # Some managers need an interactor.
         self._interactor = vtk.vtkRenderWindowInteractor()
         self._interactor.SetRenderWindow(self.window)
         instance = factory.GetInstance()
@@ -78,20 +78,20 @@ class SliceView(_View):
         self._actor = vtk.vtkActor2D()
         self._actor.SetMapper(self._mapper)
         self._actor.GetProperty().SetDisplayLocationToBackground()
-        self._actor.SetVisibility(False)  # as long as there is no image
-        self.renderer.AddViewProp(self._actor)  # first, so that it is seen through what comes later
+        self._actor.SetVisibility(False)  # until there is an image
+        self.renderer.AddViewProp(self._actor)  # first, so that everything else is drawn over it
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(app.applicationLogic())
         app.sliceLogics.AddItem(self.logic)
         self.logic.SetMRMLScene(slicer.mrmlScene)
-        self.node = self.logic.AddSliceNode(name) if not _present(name) else self._adopt(name)
+        self.node = self.logic.AddSliceNode(name) if not _sliceNode(name) else self._adopt(name)
         self.managers.SetMRMLDisplayableNode(self.node)
         self.node.SetOrientation(SLICE_VIEWS[name])
         self.logic.ResizeSliceNode(*size)
 
     def _adopt(self, name: str) -> Any:
-        """Take the slice node of a scene that was read before there were views."""
-        node = _present(name)
+        """Use the slice node of a scene that was read before the view was created."""
+        node = _sliceNode(name)
         self.logic.SetSliceNode(node)
         return node
 
@@ -100,7 +100,7 @@ class SliceView(_View):
         self.logic.FitSliceToBackground(*self.window.GetSize())
 
     def makeRoomAtTheRight(self, fraction: float) -> None:
-        """Shrink what is seen and move it left, so that this part of the width stays free."""
+        """Shrink the content and move it left, so that this share of the width stays free."""
         x, y, z = self.node.GetFieldOfView()
         grown = 1 / (1 - fraction)
         self.node.SetFieldOfView(x * grown, y * grown, z)
@@ -111,7 +111,7 @@ class SliceView(_View):
         connection = self.logic.GetImageDataConnection()
         self._mapper.SetInputConnection(connection)
         self._actor.SetVisibility(connection is not None)
-        # A scene read from a file does not tell the displayable managers where the slice now lies.
+        # After a scene was read, the displayable managers do not know the position of the slice.
         self.node.Modified()
         _refreshLegends()
         super().save(path)
@@ -139,7 +139,7 @@ class ThreeDView(_View):
         self.managers.SetMRMLDisplayableNode(self.node)
 
     def lookFrom(self, azimuth: float, elevation: float, zoom: float) -> None:
-        """Turn the camera about what there is to see; degrees."""
+        """Rotate the camera about the content by these angles in degrees, and zoom."""
         self.window.Render()
         self.renderer.ResetCamera()
         camera = self.renderer.GetActiveCamera()
@@ -149,12 +149,12 @@ class ThreeDView(_View):
         self.renderer.ResetCameraClippingRange()
 
 
-def _present(name: str) -> Any:
+def _sliceNode(name: str) -> Any:
     return slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode")
 
 
 def _refreshLegends() -> None:
-    """The legend's manager misses changes of the slice layers in this set-up: tell it."""
+    """Notify the legends' displayable manager, which here does not observe the slice layers."""
     scene = slicer.mrmlScene
     kind = "vtkMRMLColorLegendDisplayNode"
     for index in range(scene.GetNumberOfNodesByClass(kind)):

@@ -1,4 +1,4 @@
-"""The harness for a whole session of tests, an empty scene for each, children of all kinds."""
+"""Fixtures: the harness for the session, an empty scene for each test, real and fake child processes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from harness import application, module_loader, preflight
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "FedCrossSlicer" / "FedCrossSlicer.py"
 FAKE_CHILD = Path(__file__).with_name("fake_child.py")
-sys.path.insert(0, str(FAKE_CHILD.parent))  # tests import it too, for what it writes
+sys.path.insert(0, str(FAKE_CHILD.parent))  # tests import it to write results
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def qapp() -> Any:
 
 @pytest.fixture(scope="session")
 def loaded(qapp: Any) -> module_loader.LoadedModule:
-    """The module, loaded as Slicer does, with the three slice views that a layout has."""
+    """The module, loaded as Slicer loads it, with the three slice views of the default layout."""
     from harness.views import SliceView
 
     app = application.start()
@@ -41,14 +41,14 @@ def scene(loaded: module_loader.LoadedModule) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def can_draw() -> None:
-    """Asked for by tests that draw; without a driver VTK would take the test process down."""
+    """For tests that draw; without a graphics driver VTK would crash the test process."""
     if not preflight.can_render():
         pytest.skip(preflight.advice())
 
 
 @pytest.fixture
 def volume(scene: Any) -> Any:
-    """A volume with a bright block, obliquely stored: voxels 1 x 2 x 3 mm, turned by 20 degrees."""
+    """An oblique volume with a bright block: voxels of 1 x 2 x 3 mm, rotated by 20 degrees."""
     import slicer
 
     voxels = np.random.default_rng(3).normal(100, 5, (12, 20, 28)).astype(np.int16)
@@ -65,28 +65,28 @@ def volume(scene: Any) -> Any:
 
 @pytest.fixture
 def transform(scene: Any) -> Any:
-    """A turn of 30 degrees about an oblique axis, and a shift."""
+    """A rotation by 30 degrees about an oblique axis, and a translation."""
     import slicer
     import vtk
 
-    made = vtk.vtkTransform()
-    made.Translate(40, -25, 12)
-    made.RotateWXYZ(30, 1, 2, 3)
+    translation = vtk.vtkTransform()
+    translation.Translate(40, -25, 12)
+    translation.RotateWXYZ(30, 1, 2, 3)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
-    node.SetMatrixTransformToParent(made.GetMatrix())
+    node.SetMatrixTransformToParent(translation.GetMatrix())
     return node
 
 
 @pytest.fixture
 def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
-    """Makes a logic whose child is `fake_child.py` in one of its moods."""
+    """Creates a logic whose child process is `fake_child.py` with a given behaviour."""
     from FedCrossSlicerLib.child.command import childEnvironment
     from FedCrossSlicerLib.child.process import InferenceProcess
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
-    def make(mood: str) -> SegmentationLogic:
+    def make(behaviour: str) -> SegmentationLogic:
         def start(arguments: list[str]) -> InferenceProcess:
-            command = [sys.executable, str(FAKE_CHILD), mood, *arguments]
+            command = [sys.executable, str(FAKE_CHILD), behaviour, *arguments]
             return InferenceProcess(command, childEnvironment())
 
         return SegmentationLogic(start)
@@ -96,7 +96,7 @@ def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
 
 @pytest.fixture(autouse=True)
 def end_workers() -> Iterator[Callable[[], None]]:
-    """Ends the idle worker, at the latest after each test."""
+    """Ends the idle worker when it is called, and after each test."""
 
     def end() -> None:
         if "FedCrossSlicerLib.child.pool" in sys.modules:
@@ -108,18 +108,18 @@ def end_workers() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def node_ids(scene: Any) -> Callable[[], set[str]]:
-    """Tells which nodes are in the scene."""
+    """Returns the IDs of all nodes of the scene."""
 
-    def tell() -> set[str]:
+    def ids() -> set[str]:
         nodes = scene.GetNodes()
         return {nodes.GetItemAsObject(i).GetID() for i in range(nodes.GetNumberOfItems())}
 
-    return tell
+    return ids
 
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which the module makes its temporary folders, to see that none is left."""
+    """The parent folder of the module's temporary folders; tests check that it is empty."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -128,7 +128,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def result_folder(volume: Any, tmp_path: Path) -> Path:
-    """What a child leaves for `volume`."""
+    """The result folder that a child process writes for `volume`."""
     from fake_child import write_result
 
     from FedCrossSlicerLib.scene.export import exportVolume
@@ -141,7 +141,7 @@ def result_folder(volume: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle_folder(tmp_path_factory):
-    """A real, small bundle."""
+    """A real bundle with small networks."""
     from fedcross.model.architecture import UNetArchitecture
     from fedcross.model.bundle import write_bundle
     from fedcross.model.networks import build_network
@@ -161,7 +161,7 @@ def bundle_folder(tmp_path_factory):
 
 @pytest.fixture
 def segment_editor(loaded: module_loader.LoadedModule, scene: Any, monkeypatch: Any) -> Any:
-    """A main window that switches modules, and a Segment Editor to switch to."""
+    """A main window that switches to a stand-in for Segment Editor."""
     import slicer
 
     from harness.segment_editor import MainWindow, SegmentEditorEntry
@@ -173,13 +173,13 @@ def segment_editor(loaded: module_loader.LoadedModule, scene: Any, monkeypatch: 
 
 
 class QuietProbe:
-    """Finds no graphics card, at once."""
+    """A probe that finds no graphics card and starts no process."""
 
     def start(self):
-        """Nothing to start."""
+        """Do nothing."""
 
     def cancel(self):
-        """Nothing to stop."""
+        """Do nothing."""
 
     def poll(self):
         from FedCrossSlicerLib.child.devices import Devices
@@ -194,11 +194,13 @@ def _no_probe(loaded, monkeypatch):
 
 @pytest.fixture
 def widget(loaded, scene, _no_probe):
-    """The module's panel, entered; left again afterwards."""
+    """The module's panel, opened for the test and closed afterwards."""
     representation = loaded.widgetRepresentation()
     representation.resize(460, 1100)
     representation.show()
-    representation.self().ui.bundleEdit.currentPath = ""  # a new panel knows the last one used
+    representation.self().ui.bundleEdit.currentPath = (
+        ""  # a new panel shows the bundle that was used last
+    )
     representation.enter()
     yield representation
     representation.self().panel.cancel()
@@ -208,12 +210,12 @@ def widget(loaded, scene, _no_probe):
 
 @pytest.fixture
 def panel(widget, fake, bundle_folder):
-    """The panel with a child in a given mood, and packages in place."""
+    """Prepares the panel: a fake child process, a bundle, and all packages installed."""
     panel = widget.self().panel
-    kept = panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed
+    original = panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed
 
-    def prepare(mood="good", installed=True):
-        panel.logic.start = fake(mood).start
+    def prepare(behaviour="good", installed=True):
+        panel.logic.start = fake(behaviour).start
         panel.ensureInstalled = lambda confirm: installed
         panel._installed = False
         panel.ui.deviceCombo.currentIndex = 0
@@ -222,7 +224,7 @@ def panel(widget, fake, bundle_folder):
 
     yield prepare
     panel.cancel()
-    panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed = kept
+    panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed = original
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Stands in for ``python -m fedcross.infer``: same arguments, but as good or as bad as its mood.
+"""Stands in for ``python -m fedcross.infer``: same arguments, and a given behaviour, good or faulty.
 
-python fake_child.py MOOD --bundle B --image I --out D --measure M ... --events
+python fake_child.py BEHAVIOUR --bundle B --image I --out D --measure M ... --events
 """
 
 import json
@@ -19,15 +19,15 @@ MAPS = {
     "mutual_information": (0.3, 0.693147),
     "variation_ratio": (0.5, 0.75),
 }
-"""Measure to its largest value in the map, and the largest that it can take with four members."""
+"""For each measure the largest value in the map, and the largest possible value with four members."""
 NAME = "Prostate"
 
 
 def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> None:
-    """Segment what is brighter than 200 and be unsure along the first rows.
+    """Write a result: voxels brighter than 200 are the structure, and the first rows are uncertain.
 
-    Of the four members the first two say what the ensemble says, the third leaves out the first column
-    of it, the fourth adds the column after the last.
+    The first two of the four members agree with the ensemble, the third omits its first column, and the
+    fourth adds a column after the last.
     """
     import numpy as np
     import SimpleITK as sitk
@@ -48,10 +48,10 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
     write_segmentation(_like(volume, found), [prostate], out / "segmentation.seg.nrrd")
     unsure = np.zeros(voxels.shape, np.float32)
     unsure[:, : voxels.shape[1] // 2] = 1
-    files = {asked: f"uncertainty_{asked}.nrrd" for asked in (MAPS if viewer else [measure])}
+    files = {each: f"uncertainty_{each}.nrrd" for each in (MAPS if viewer else [measure])}
     files[measure] = "uncertainty.nrrd"
-    for asked, name in files.items():
-        sitk.WriteImage(_like(volume, MAPS[asked][0] * unsure), str(out / name))
+    for each, name in files.items():
+        sitk.WriteImage(_like(volume, MAPS[each][0] * unsure), str(out / name))
     if viewer:
         _write_extras(volume, found, prostate, out)
     summary = _summary(volume, found, measure, files, viewer)
@@ -99,8 +99,8 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
         "measure": measure,
         "uncertainty": {"max": largest, "window_max": window},
         "uncertainty_maps": {
-            asked: {"file": name, "max": MAPS[asked][0], "window_max": MAPS[asked][1]}
-            for asked, name in maps.items()
+            each: {"file": name, "max": MAPS[each][0], "window_max": MAPS[each][1]}
+            for each, name in maps.items()
         },
         "structures": [
             {
@@ -132,43 +132,43 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
     }
 
 
-def tell(**event: object) -> None:
+def emit(**event: object) -> None:
     print(json.dumps(event), flush=True)
 
 
 def main() -> int:
-    mood, *words = sys.argv[1:]
-    given = dict(zip(words[:-1:2], words[1::2], strict=False))
-    out = Path(given["--out"])
-    tell(event="stage", stage="ensemble", message="Segmenting")
-    tell(event="progress", done=3, total=12, stage="ensemble")
-    if mood == "good" or (mood == "small-gpu" and given["--device"] == "cpu"):
-        write_result(Path(given["--image"]), out, given["--measure"])
-        tell(event="result", files={}, summary="summary.json")
-    elif mood == "sorry":
-        tell(event="error", type="BundleError", message="There is no bundle.", hint="Choose one.")
+    behaviour, *arguments = sys.argv[1:]
+    options = dict(zip(arguments[:-1:2], arguments[1::2], strict=False))
+    out = Path(options["--out"])
+    emit(event="stage", stage="ensemble", message="Segmenting")
+    emit(event="progress", done=3, total=12, stage="ensemble")
+    if behaviour == "good" or (behaviour == "small-gpu" and options["--device"] == "cpu"):
+        write_result(Path(options["--image"]), out, options["--measure"])
+        emit(event="result", files={}, summary="summary.json")
+    elif behaviour == "sorry":
+        emit(event="error", type="BundleError", message="There is no bundle.", hint="Choose one.")
         return 2
-    elif mood == "small-gpu" and given["--device"] != "cpu":
-        tell(event="error", type="DeviceError", message="The GPU is too small.", hint="")
+    elif behaviour == "small-gpu" and options["--device"] != "cpu":
+        emit(event="error", type="DeviceError", message="The GPU is too small.", hint="")
         return 2
-    elif mood == "garbage":
+    elif behaviour == "garbage":
         print("\x00\xff not JSON {", '{"event": 7}', "[]", '{"event": "progress", "done": "x"}')
         print('{"event": "progress", "done": "many", "total": null}')
-    elif mood == "crash":
+    elif behaviour == "crash":
         raise ModuleNotFoundError("No module named 'torch'")
-    elif mood == "half":
-        write_result(Path(given["--image"]), out, given["--measure"])
+    elif behaviour == "half":
+        write_result(Path(options["--image"]), out, options["--measure"])
         (out / "uncertainty.nrrd").write_bytes(b"NRRD0004\nnot really\n")
-        tell(event="result", files={}, summary="summary.json")
-    elif mood == "no-summary":
-        tell(event="result", files={}, summary="summary.json")
-    elif mood == "slow":
+        emit(event="result", files={}, summary="summary.json")
+    elif behaviour == "no-summary":
+        emit(event="result", files={}, summary="summary.json")
+    elif behaviour == "slow":
         grandchild = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LATE_S})"])
-        tell(event="stage", stage="grandchild", message=str(grandchild.pid))
+        emit(event="stage", stage="grandchild", message=str(grandchild.pid))
         time.sleep(LATE_S)
-    elif mood == "abandons":
+    elif behaviour == "abandons":
         grandchild = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LATE_S})"])
-        tell(event="stage", stage="grandchild", message=str(grandchild.pid))
+        emit(event="stage", stage="grandchild", message=str(grandchild.pid))
         return 1
     return 0
 

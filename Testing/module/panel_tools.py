@@ -1,4 +1,4 @@
-"""What tests of the panel do over and over: click, wait, look."""
+"""Helpers for tests of the panel: click, wait, read what is displayed."""
 
 import time
 
@@ -7,7 +7,7 @@ from PySide6 import QtCore, QtTest, QtWidgets
 
 
 def click(button):
-    """Click a button in its middle, a check box on its box."""
+    """Click the middle of a button, or the box of a check box."""
     where = QtCore.QPoint(8, button.height // 2)
     place = {"pos": where} if isinstance(button, QtWidgets.QCheckBox) else {}
     QtTest.QTest.mouseClick(button, QtCore.Qt.LeftButton, **place)

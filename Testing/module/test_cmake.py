@@ -1,4 +1,4 @@
-"""What the extension installs, by the project's own CMake files and a stub of Slicer's macros."""
+"""The files that the extension installs, by its CMake files and a stub of Slicer's macros."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ MODULES = Path("lib") / "qt-scripted-modules"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The folder with all scripted modules of an installation."""
+    """The folder of scripted modules of an installed extension."""
     cmake = shutil.which("cmake")
     if cmake is None:
         pytest.skip("there is no cmake")

@@ -1,4 +1,4 @@
-"""The demo's pictures, as `fedcross demo` has them made: by a script in a process of its own."""
+"""The script that draws the demo's pictures, in its own process as `fedcross demo` runs it."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def run(*arguments, cwd):
 
 @pytest.fixture
 def finished(can_draw, result_folder, tmp_path):
-    """Run with relative paths from the folder that holds everything."""
+    """Run the script with relative paths."""
     done = run(
         *("--image", "volume.nrrd", "--result", "result", "--bundle", "bundle", "--out", "scene"),
         cwd=tmp_path,
@@ -38,7 +38,7 @@ def picture(path):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[..., :3].astype(int)
 
 
-def test_pictures_and_scene_are_there_and_show_what_they_should(finished, tmp_path):
+def test_the_script_writes_the_pictures_and_the_scene(finished, tmp_path):
     for name in ("axial.png", "sagittal.png", "coronal.png"):
         red, green, blue = np.moveaxis(picture(finished / name), -1, 0)
         assert red.shape == (800, 800)
@@ -47,23 +47,23 @@ def test_pictures_and_scene_are_there_and_show_what_they_should(finished, tmp_pa
         assert orange[:, :640].sum() > 2000
         assert outline[:, :640].sum() > 200
         legend = picture(finished / name)[500:, 640:]
-        assert (legend.min(axis=-1) > 200).sum() > 50  # its white letters
+        assert (legend.min(axis=-1) > 200).sum() > 50  # the legend's white letters
     surface = picture(finished / "view3d.png")
     assert ((surface[..., 1] - surface[..., 0] > 40) & (surface[..., 2] < 160)).sum() > 2000
     with zipfile.ZipFile(finished / "scene.mrb") as saved:
         names = [Path(name).name for name in saved.namelist()]
         scene = next(name for name in saved.namelist() if name.endswith(".mrml"))
         text = saved.read(scene).decode()
-    assert sum(name.endswith(".seg.nrrd") for name in names) == 2  # the ensemble, its members
+    assert sum(name.endswith(".seg.nrrd") for name in names) == 2  # the ensemble and its members
     assert str(tmp_path) not in text
 
 
-def test_what_is_missing_is_one_sentence_and_exit_code_2(tmp_path):
+def test_a_missing_file_gives_one_sentence_and_exit_code_2(tmp_path):
     done = run("--image", "none.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "There is no none.nrrd.\n")
 
 
-def test_a_damaged_result_is_one_sentence_and_exit_code_2(can_draw, result_folder, tmp_path):
+def test_a_damaged_result_gives_one_sentence_and_exit_code_2(can_draw, result_folder, tmp_path):
     (result_folder / "summary.json").write_text("{}")
     done = run("--image", "volume.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""The small Slicer itself: what it promises to a module's code and to the tests."""
+"""The harness, which stands in for Slicer's application."""
 
 import ctypes
 from pathlib import Path
@@ -34,16 +34,16 @@ def test_a_property_refuses_a_value_of_the_wrong_type(qt):
 
 
 def test_a_signal_is_connected_by_its_signature_until_it_is_disconnected(qt):
-    button, heard = qt.QPushButton(), []
+    button, clicks = qt.QPushButton(), []
 
-    def hear(*_):
-        heard.append(1)
+    def count(*_):
+        clicks.append(1)
 
-    button.connect("clicked(bool)", hear)
+    button.connect("clicked(bool)", count)
     button.click()
-    button.disconnect("clicked(bool)", hear)
+    button.disconnect("clicked(bool)", count)
     button.click()
-    assert heard == [1]
+    assert clicks == [1]
 
 
 def test_a_signal_that_qt_does_not_have_is_refused(qt):
@@ -51,12 +51,12 @@ def test_a_signal_that_qt_does_not_have_is_refused(qt):
         qt.QPushButton().connect("clicked(QString)", print)
 
 
-def test_members_of_qt_classes_stay_what_they_are(qt):
+def test_class_attributes_of_qt_classes_do_not_change(qt):
     assert callable(qt.QTimer.singleShot)
     assert callable(qt.QWidget.setVisible)
 
 
-def test_long_qt_sessions_do_not_use_none_up(qt):
+def test_many_qt_calls_do_not_free_none(qt):
     button = qt.QPushButton()
     for _ in range(50_000):
         button.setEnabled(True)
@@ -90,7 +90,7 @@ def test_a_node_selector_follows_the_scene(scene):
     assert selector.currentNode() is None
 
 
-def test_a_deleted_node_selector_no_longer_listens(scene):
+def test_a_deleted_node_selector_stops_observing_the_scene(scene):
     import shiboken6
     import slicer
 
@@ -101,7 +101,7 @@ def test_a_deleted_node_selector_no_longer_listens(scene):
     assert selector._observers == []
 
 
-def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volume):
+def test_a_parameter_is_stored_in_the_node_as_slicer_stores_it(loaded, scene, volume):
     from FedCrossSlicerLib.panel.parameters import Measure, Parameters, Region
 
     node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
@@ -116,7 +116,7 @@ def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volum
         parameters.measure = "entropy"
 
 
-def test_widgets_and_parameters_follow_each_other_until_disconnected(loaded, scene, qt):
+def test_widgets_and_parameters_are_synchronised_until_they_are_disconnected(loaded, scene, qt):
     from FedCrossSlicerLib.panel.parameters import Measure, Parameters
 
     class Ui:
@@ -126,7 +126,7 @@ def test_widgets_and_parameters_follow_each_other_until_disconnected(loaded, sce
     ui.combo = qt.QComboBox()
     ui.combo.setProperty("SlicerParameterName", "measure")
     parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
-    assert parameters.connectGui(ui) is None  # as in Slicer: nobody can disconnect it
+    assert parameters.connectGui(ui) is None  # as in Slicer it cannot be disconnected
     ui = Ui()
     ui.combo = qt.QComboBox()
     parameters = Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
@@ -151,7 +151,7 @@ def test_a_widget_that_slicer_cannot_connect_to_a_type_is_refused(qapp):
         gui_connectors.create(ctk.ctkSliderWidget(), float, ())
 
 
-def test_packages_are_noted_down_instead_of_installed(loaded):
+def test_packages_are_recorded_and_not_installed(loaded):
     import slicer
 
     slicer.packaging.installed.clear()
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_python_is_not_a_module(tmp_path):
         module_loader.load(tmp_path / "notes.txt")
 
 
-def test_a_machine_without_libraries_is_told_just_their_packages(monkeypatch, capsys):
+def test_the_advice_names_the_packages_of_missing_libraries(monkeypatch, capsys):
     def refuse(name):
         if name in ("libEGL.so.1", "libxkbcommon.so.0"):
             raise OSError(name)
@@ -183,7 +183,7 @@ def test_a_machine_without_libraries_is_told_just_their_packages(monkeypatch, ca
     assert capsys.readouterr().err.endswith("apt-get install libegl1 libxkbcommon0\n")
 
 
-def test_a_machine_without_a_driver_is_told_to_install_mesa(monkeypatch, capsys):
+def test_the_advice_without_a_driver_names_mesa(monkeypatch, capsys):
     monkeypatch.setattr(preflight, "_TRIAL", "raise SystemExit(1)")
     assert preflight.main() == 2
     assert capsys.readouterr().err.endswith("apt-get install libgl1-mesa-dri\n")

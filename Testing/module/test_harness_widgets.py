@@ -1,4 +1,4 @@
-"""The stand-ins for CTK's widgets: as strict and as particular as the real ones."""
+"""The stand-ins for CTK's widgets behave as the real widgets do."""
 
 import pytest
 from PySide6 import QtCore, QtTest
@@ -13,33 +13,33 @@ def ctk(qapp):
 
 @pytest.fixture
 def path(ctk, request):
-    """A path line with a history of its own."""
+    """A path line with its own history."""
     edit = ctk.ctkPathLineEdit()
     edit.settingKey = request.node.name
     return edit
 
 
-def test_of_a_path_that_no_name_filter_fits_nobody_is_told(path):
-    told = []
-    path.connect("currentPathChanged(QString)", told.append)
+def test_a_path_that_matches_no_name_filter_emits_no_signal(path):
+    paths = []
+    path.connect("currentPathChanged(QString)", paths.append)
     path.nameFilters = ["Bundle (*.zip)"]
     path.currentPath = "/data/folder"
     path.currentPath = "/data/bundle.zip"
     path.nameFilters = []
     path.currentPath = "/data/folder"
-    assert told == ["/data/bundle.zip", "/data/folder"]
+    assert paths == ["/data/bundle.zip", "/data/folder"]
 
 
-def test_of_an_empty_path_it_is_told_only_that_it_is_invalid(path):
+def test_an_empty_path_emits_only_that_it_is_invalid(path):
     path.currentPath = "/data/folder"
-    told, valid = [], []
-    path.connect("currentPathChanged(QString)", told.append)
+    paths, valid = [], []
+    path.connect("currentPathChanged(QString)", paths.append)
     path.connect("validInputChanged(bool)", valid.append)
     path.currentPath = ""
-    assert (told, valid) == ([], [False])
+    assert (paths, valid) == ([], [False])
 
 
-def test_the_last_path_used_is_there_the_next_time(ctk, path):
+def test_a_new_path_line_shows_the_last_path_used(ctk, path):
     for used in ("/first", "/second", "/first"):
         path.currentPath = used
         path.addCurrentPathToHistory()
@@ -60,7 +60,7 @@ def test_the_browse_button_can_be_hidden(path):
 
 @pytest.fixture
 def section(ctk):
-    """A folding section with two labels in it, on view."""
+    """A collapsible section with two labels in it, displayed."""
     import qt
 
     button = ctk.ctkCollapsibleButton("Advanced")
@@ -83,14 +83,14 @@ def test_a_section_folds_by_a_click_on_its_title_only(section):
     assert not section.collapsed
 
 
-def test_what_was_hidden_stays_hidden_when_its_section_unfolds(section):
+def test_a_hidden_widget_stays_hidden_when_its_section_unfolds(section):
     section.first.visible = False
     section.collapsed = True
     section.collapsed = False
     assert (section.first.visible, section.second.visible) == (False, True)
 
 
-def test_what_is_shown_in_a_folded_section_is_seen_when_it_unfolds(section):
+def test_a_widget_shown_in_a_folded_section_is_visible_when_it_unfolds(section):
     section.first.visible = False
     section.collapsed = True
     section.first.visible = True
@@ -107,7 +107,7 @@ def test_a_disabled_section_does_not_unfold(section):
     assert section.collapsed
 
 
-def test_settings_are_not_the_users(qapp):
+def test_the_settings_are_not_stored_with_the_users_settings(qapp):
     import qt
 
     assert "slicer-settings-" in qt.QSettings().fileName()

@@ -1,4 +1,4 @@
-"""The tests that a real Slicer runs, run here too, so that they are known to work."""
+"""The tests for a real Slicer, run on the harness too, so that they are known to work."""
 
 import importlib.util
 import re

@@ -79,11 +79,11 @@ class Review:
         moveMarker(self._nodes.marker, index, spot)
 
     def next(self) -> None:
-        """Go to the next hot spot; after the last comes the first."""
+        """Go to the next hot spot, or from the last to the first."""
         self._step(1, 0)
 
     def previous(self) -> None:
-        """Go to the previous hot spot; before the first comes the last."""
+        """Go to the previous hot spot, or from the first to the last."""
         self._step(-1, -1)
 
     def mark(self, index: int, state: State) -> None:

@@ -1,10 +1,12 @@
+"""The description of a bundle: folder, zip, damaged bundles."""
+
 import json
 import zipfile
 
 import pytest
 
 
-def test_a_folder_and_its_zip_say_the_same(loaded, bundle_folder, tmp_path):
+def test_a_folder_and_its_zip_have_the_same_description(loaded, bundle_folder, tmp_path):
     from fedcross.model.bundle_zip import pack_bundle
     from FedCrossSlicerLib.bundle.info import readBundleInfo
 
@@ -40,7 +42,7 @@ def change(tmp_path, bundle_folder, edit):
         lambda m: m.update(members=[{}] * 2000),
     ],
 )
-def test_what_does_not_make_sense_is_one_sentence(loaded, bundle_folder, tmp_path, edit):
+def test_invalid_metadata_raises_one_sentence(loaded, bundle_folder, tmp_path, edit):
     from FedCrossSlicerLib.bundle.info import readBundleInfo
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -49,7 +51,7 @@ def test_what_does_not_make_sense_is_one_sentence(loaded, bundle_folder, tmp_pat
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"[]", b"\xff" * 100])
-def test_a_file_that_is_no_zip_is_one_sentence(loaded, tmp_path, content):
+def test_a_file_that_is_not_a_zip_raises_one_sentence(loaded, tmp_path, content):
     from FedCrossSlicerLib.bundle.info import readBundleInfo
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -58,7 +60,7 @@ def test_a_file_that_is_no_zip_is_one_sentence(loaded, tmp_path, content):
         readBundleInfo(tmp_path / "b.zip")
 
 
-def test_nothing_there_is_said(loaded, tmp_path):
+def test_a_missing_bundle_raises_one_sentence(loaded, tmp_path):
     from FedCrossSlicerLib.bundle.info import readBundleInfo
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -66,7 +68,7 @@ def test_nothing_there_is_said(loaded, tmp_path):
         readBundleInfo(tmp_path / "none.zip")
 
 
-def test_a_zip_that_blows_up_is_not_unpacked(loaded, tmp_path):
+def test_a_zip_with_a_huge_entry_is_refused(loaded, tmp_path):
     from FedCrossSlicerLib.bundle.info import readBundleInfo
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -76,7 +78,7 @@ def test_a_zip_that_blows_up_is_not_unpacked(loaded, tmp_path):
         readBundleInfo(tmp_path / "b.zip")
 
 
-def test_a_link_to_elsewhere_is_not_followed(loaded, bundle_folder, tmp_path):
+def test_a_symbolic_link_is_refused(loaded, bundle_folder, tmp_path):
     from FedCrossSlicerLib.bundle.info import readBundleInfo
     from FedCrossSlicerLib.errors import InferenceError
 

@@ -1,4 +1,4 @@
-"""Whole files pass, others are told from them before Slicer's reader sees them."""
+"""The check that a NRRD file is complete."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def path(request, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
-def test_whole_files_of_every_type_pass(require, tmp_path, dtype):
+def test_complete_files_of_every_voxel_type_pass(require, tmp_path, dtype):
     sitk.WriteImage(sitk.GetImageFromArray(np.ones((3, 4, 5), dtype)), str(tmp_path / "a.nrrd"))
     require(tmp_path / "a.nrrd")
 
@@ -29,8 +29,8 @@ def test_compressed_and_raw_files_pass(require, path):
     require(path)
 
 
-def test_layers_pass_when_they_are_whole_and_only_then(require, result_folder):
-    """The members' outlines have four dimensions."""
+def test_a_file_with_layers_passes_only_if_it_is_complete(require, result_folder):
+    """The file of the members' outlines has four dimensions."""
     from FedCrossSlicerLib.errors import InferenceError
 
     path = result_folder / "outlines.seg.nrrd"
@@ -41,7 +41,7 @@ def test_layers_pass_when_they_are_whole_and_only_then(require, result_folder):
 
 
 @pytest.mark.parametrize("missing", [1, 100])
-def test_a_file_that_was_cut_off_is_refused(require, path, missing):
+def test_a_truncated_file_is_refused(require, path, missing):
     from FedCrossSlicerLib.errors import InferenceError
 
     path.write_bytes(path.read_bytes()[:-missing])
@@ -50,7 +50,7 @@ def test_a_file_that_was_cut_off_is_refused(require, path, missing):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"NRRD0004\nnot really\n", b"NRRD0004\n\n1234"])
-def test_what_is_no_nrrd_is_refused(require, tmp_path, content):
+def test_a_file_that_is_not_a_nrrd_is_refused(require, tmp_path, content):
     from FedCrossSlicerLib.errors import InferenceError
 
     (tmp_path / "map.nrrd").write_bytes(content)

@@ -1,3 +1,5 @@
+"""The sample volume and the sample bundle."""
+
 import urllib.request
 from types import SimpleNamespace
 
@@ -8,16 +10,16 @@ import pytest
 def registered(loaded):
     from FedCrossSlicerLib.bundle.samples import registerSamples
 
-    told = []
+    registrations = []
     registerSamples(
-        SimpleNamespace(registerCustomSampleDataSource=lambda **source: told.append(source))
+        SimpleNamespace(
+            registerCustomSampleDataSource=lambda **source: registrations.append(source)
+        )
     )
-    return told[0]
+    return registrations[0]
 
 
-def test_the_sample_volume_is_there_without_network_and_what_its_checksum_says(
-    registered, tmp_path
-):
+def test_the_sample_volume_is_a_local_file_with_the_registered_checksum(registered, tmp_path):
     import hashlib
 
     target = tmp_path / registered["fileNames"][0]
@@ -27,12 +29,12 @@ def test_the_sample_volume_is_there_without_network_and_what_its_checksum_says(
     assert len(registered["uris"]) == len(registered["nodeNames"]) == 1
 
 
-def test_its_thumbnail_is_there(registered):
+def test_the_thumbnail_exists(registered):
     with open(registered["thumbnailFileName"], "rb") as file:
         assert file.read(4) == b"\x89PNG"
 
 
-def test_the_sample_bundle_is_sound_and_segments_the_sample_volume(loaded, tmp_path):
+def test_the_sample_bundle_verifies_and_segments_the_sample_volume(loaded, tmp_path):
     from fedcross.infer.segment import SegmentRequest, segment
     from fedcross.model.bundle import verify_bundle
     from fedcross.runtime.reporting import NullReporter
@@ -46,7 +48,7 @@ def test_the_sample_bundle_is_sound_and_segments_the_sample_volume(loaded, tmp_p
     assert summary.hot_spots
 
 
-def test_the_samples_fit_one_another_and_stay_small(scene):
+def test_the_sample_volume_fits_the_sample_bundle_and_both_are_small(scene):
     import slicer
 
     from FedCrossSlicerLib.bundle.fit import warnings
@@ -57,7 +59,7 @@ def test_the_samples_fit_one_another_and_stay_small(scene):
     assert warnings(slicer.util.loadVolume(str(VOLUME)), readBundleInfo(BUNDLE)) == []
 
 
-def test_the_module_registers_them_when_slicer_has_started(loaded):
+def test_the_module_registers_the_samples_when_slicer_has_started(loaded):
     import slicer
 
     from FedCrossSlicerLib.bundle.samples import registerSamples

@@ -1,4 +1,4 @@
-"""Reading what the child says in numbers."""
+"""Reading the summary of a result folder."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def read(loaded, result_folder):
-    """Reads the summary after a change to it."""
+    """Changes the summary and reads it."""
     from FedCrossSlicerLib.bundle.summary import readResult
 
     def change_and_read(change=lambda summary: None):
@@ -29,7 +29,7 @@ SPOT = {
 }
 
 
-def test_the_figures_are_those_of_the_summary(read):
+def test_the_figures_are_read_from_the_summary(read):
     result = read(lambda s: s.update(hot_spots=[SPOT]))
     prostate = result.structures[0]
     assert (prostate.volume, prostate.low, prostate.high) == (31.2, 29.8, 33.0)
@@ -39,7 +39,7 @@ def test_the_figures_are_those_of_the_summary(read):
     assert result.maps["std"].windowMax == 0.5
 
 
-def test_every_map_is_known_with_its_range_and_the_asked_one_first(read, result_folder):
+def test_every_map_has_its_range_and_the_requested_map_is_the_first(read, result_folder):
     result = read(
         lambda s: s.update(measure="entropy", uncertainty={"max": 0.6, "window_max": 0.7})
     )
@@ -52,7 +52,7 @@ def test_every_map_is_known_with_its_range_and_the_asked_one_first(read, result_
     assert dissent.file == result_folder / "uncertainty_variation_ratio.nrrd"
 
 
-def test_a_summary_of_before_there_were_maps_of_all_measures_is_read_too(read):
+def test_a_summary_with_one_map_only_is_read_too(read):
     def forget(summary):
         for key in ("uncertainty_maps", "files"):
             del summary[key]
@@ -63,7 +63,7 @@ def test_a_summary_of_before_there_were_maps_of_all_measures_is_read_too(read):
     assert [path.name for path in result.files] == ["segmentation.seg.nrrd", "uncertainty.nrrd"]
 
 
-def test_only_files_of_the_folder_are_read(read, result_folder):
+def test_a_path_outside_the_folder_is_not_followed(read, result_folder):
     def point_elsewhere(summary):
         summary["uncertainty_maps"]["entropy"]["file"] = "../../etc/passwd"
         summary["files"]["distance"] = "/etc/passwd"
@@ -106,14 +106,14 @@ def test_the_agreement_of_one_member_is_none(read):
         "no packages",
     ],
 )
-def test_an_incomplete_summary_is_one_sentence(read, change):
+def test_an_incomplete_summary_raises_one_sentence(read, change):
     from FedCrossSlicerLib.errors import InferenceError
 
     with pytest.raises(InferenceError, match="damaged or incomplete"):
         read(change)
 
 
-def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
+def test_a_missing_summary_raises_one_sentence(loaded, tmp_path):
     from FedCrossSlicerLib.bundle.summary import readResult
     from FedCrossSlicerLib.errors import InferenceError
 
@@ -121,12 +121,12 @@ def test_a_missing_summary_is_one_sentence(loaded, tmp_path):
         readResult(tmp_path)
 
 
-def test_the_childs_own_summary_is_understood(loaded, tmp_path):
-    """The schema of the package and the reader here may not drift apart."""
+def test_the_summary_that_the_package_writes_can_be_read(loaded, tmp_path):
+    """The package's schema of the summary and the module's reader must agree."""
     from fedcross.infer.results import summary as child
     from FedCrossSlicerLib.bundle.summary import readResult
 
-    said = child.Summary(
+    summary = child.Summary(
         created="2026-01-31T12:00:00+00:00",
         bundle=child.BundleIdentity(name="B", sha256="0" * 64, members=2),
         geometry=child.Geometry(size=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0)),
@@ -171,7 +171,7 @@ def test_the_childs_own_summary_is_understood(loaded, tmp_path):
         timings_s={},
         packages={"torch": "2.13.0"},
     )
-    (tmp_path / "summary.json").write_text(said.model_dump_json(), encoding="utf-8")
+    (tmp_path / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
     read = readResult(tmp_path)
     (spot,) = read.hotSpots
     assert (spot.structure, spot.volume, spot.centre) == ("Prostate", 0.1, (-1.0, -2.0, 3.0))

@@ -12,25 +12,25 @@ import pytest
 WORKER = """
 import json, os, signal, sys, tempfile, time
 for line in sys.stdin:
-    mood, *rest = json.loads(line)
-    print("log of " + mood, file=sys.stderr, flush=True)
-    if mood == "die" or (mood == "die once" and not os.path.exists(rest[0])):
+    behaviour, *rest = json.loads(line)
+    print("log of " + behaviour, file=sys.stderr, flush=True)
+    if behaviour == "die" or (behaviour == "die once" and not os.path.exists(rest[0])):
         if rest:
             open(rest[0], "x").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    print(json.dumps({"event": "stage", "stage": str(os.getpid()), "message": mood}), flush=True)
-    if mood == "hang":
+    print(json.dumps({"event": "stage", "stage": str(os.getpid()), "message": behaviour}), flush=True)
+    if behaviour == "hang":
         time.sleep(60)
-    elif mood == "sorry":
+    elif behaviour == "sorry":
         print(json.dumps({"event": "error", "type": "DataError", "message": "It is 2D."}), flush=True)
-    elif mood == "litter":
+    elif behaviour == "litter":
         tempfile.mkdtemp()
         print(json.dumps({"event": "result", "folder": tempfile.gettempdir()}), flush=True)
-    elif mood == "exit":
+    elif behaviour == "exit":
         raise SystemExit
     else:
-        print(json.dumps({"event": "result", "arguments": [mood, *rest]}), flush=True)
-    if mood == "finish and die":
+        print(json.dumps({"event": "result", "arguments": [behaviour, *rest]}), flush=True)
+    if behaviour == "finish and die":
         os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -1,4 +1,4 @@
-"""The heat map's colours: brighter means more uncertain, evenly."""
+"""The colours of the heat map and of the members."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def colors(loaded):
 
 
 def lightness(srgb):
-    """CIE L* by the sRGB standard's own formulas, from the screen's values back."""
+    """CIE L* of sRGB colours, by the formulas of the sRGB standard."""
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     y = linear @ (0.2126, 0.7152, 0.0722)
     return np.where(y > (6 / 29) ** 3, 116 * np.cbrt(y) - 16, y * (29 / 3) ** 3)
@@ -24,18 +24,18 @@ def test_lightness_rises_evenly_from_dark_to_light(colors):
     assert steps.max() < 1.5 * steps.mean()
 
 
-def test_the_ends_are_nearly_black_and_nearly_white(colors):
+def test_the_first_color_is_nearly_black_and_the_last_nearly_white(colors):
     low, high = lightness(colors)[[0, -1]]
     assert low < 20
     assert high > 90
 
 
-def test_no_color_was_cut_off_at_what_a_screen_can_show(colors):
+def test_no_color_is_clipped_to_the_range_of_a_screen(colors):
     inner = colors[1:-1]
     assert ((inner > 0) & (inner < 1)).all()
 
 
-def test_known_lab_values_become_known_screen_values(loaded):
+def test_reference_lab_values_give_reference_srgb_values(loaded):
     from FedCrossSlicerLib.display.colors import labToSRGB
 
     black_white_red = np.array([[0, 0, 0], [100, 0, 0], [53.2408, 80.0925, 67.2032]], float)
@@ -43,7 +43,8 @@ def test_known_lab_values_become_known_screen_values(loaded):
     np.testing.assert_allclose(labToSRGB(black_white_red), expected, atol=2e-3)
 
 
-# What is seen without one kind of cones: Machado, Oliveira and Fernandes 2009, severity 1; linear RGB.
+# Colour vision without one kind of cones, as matrices for linear RGB: Machado, Oliveira and
+# Fernandes 2009, severity 1.
 SIGHT = {
     "trichromat": np.eye(3),
     "protanope": np.array(
@@ -70,8 +71,8 @@ SIGHT = {
 }
 
 
-def seen(srgb, sight):
-    """CIELAB (D65) of screen colours, as someone sees them."""
+def as_seen(srgb, sight):
+    """CIELAB (D65) of sRGB colours, as a person with this colour vision sees them."""
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     to_xyz = np.array(
         [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -85,22 +86,22 @@ def seen(srgb, sight):
 
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize(("members", "least"), [(2, 30), (5, 16), (7, 16), (10, 9)])
-def test_members_are_told_apart_by_everybody(loaded, sight, members, least):
-    """A difference in CIELAB of 2.3 is just seen; thin lines ask for more."""
+def test_member_colors_differ_for_every_kind_of_color_vision(loaded, sight, members, least):
+    """A difference of 2.3 in CIELAB is just noticeable; thin lines need a larger one."""
     from FedCrossSlicerLib.display.colors import memberColors
 
-    lab = seen(np.array(memberColors(members)), sight)
+    lab = as_seen(np.array(memberColors(members)), sight)
     differences = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
     assert differences[np.triu_indices(members, 1)].min() >= least
 
 
-def test_members_are_bright_enough_for_the_dark_ground_of_a_slice(loaded):
+def test_member_colors_are_bright_enough_for_a_black_background(loaded):
     from FedCrossSlicerLib.display.colors import memberColors
 
     assert lightness(np.array(memberColors(20))).min() > 40
 
 
-def test_as_many_members_as_there_may_be_have_a_color_each(loaded):
+def test_many_members_have_different_colors(loaded):
     from FedCrossSlicerLib.display.colors import memberColors
 
     assert len(set(memberColors(40))) == 40

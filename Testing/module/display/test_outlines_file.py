@@ -1,4 +1,4 @@
-"""The layered file of the members' outlines, read by Slicer's own reader."""
+"""The file of the members' outlines, which has layers, read by Slicer's own reader."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ OBLIQUE = (0.0, -0.8, 0.6, 1.0, 0.0, 0.0, 0.0, 0.6, 0.8)
 
 
 def segment_points(node, segment):
-    """RAS coordinates of a segment's voxels, as Slicer has them."""
+    """RAS coordinates of a segment's voxels in Slicer."""
     labelmap = slicer.vtkOrientedImageData()
     node.GetBinaryLabelmapRepresentation(segment, labelmap)
     if labelmap.IsEmpty():
@@ -60,7 +60,7 @@ def members():
 
 
 @pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), OBLIQUE])
-def test_every_segment_lies_where_its_label_map_lies(scene, tmp_path, members, direction):
+def test_every_segment_has_the_voxels_of_its_label_map(scene, tmp_path, members, direction):
     grid = Grid((14, 12, 9), (0.7, 1.1, 3.0), (10.0, -20.0, 5.0), direction)
     write_outlines(members, STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")
     node = slicer.util.loadSegmentation(str(tmp_path / "outlines.seg.nrrd"))
@@ -80,7 +80,7 @@ def test_every_segment_lies_where_its_label_map_lies(scene, tmp_path, members, d
         same_points(segment_points(node, f"union_{slug}"), expected_in_world(grid, any_of))
 
 
-def test_members_that_found_nothing_give_empty_segments(scene, tmp_path):
+def test_members_that_find_nothing_have_empty_segments(scene, tmp_path):
     grid = Grid((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     empty = np.zeros((4, 4, 4), np.uint8)
     write_outlines([empty, empty], STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")

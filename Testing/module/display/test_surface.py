@@ -1,4 +1,4 @@
-"""The surface coloured by uncertainty."""
+"""The surface coloured by an uncertainty map."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def nodes(volume, result_folder):
 
 
 @pytest.fixture
-def look(nodes):
+def apply_options(nodes):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     return lambda **options: show(nodes, ViewOptions(surface=True, **options))
@@ -25,7 +25,7 @@ def values(nodes):
 
 
 def fill_with_right_to_left(nodes, measure="std"):
-    """Let the map say each voxel's R coordinate, in dm."""
+    """Set each voxel of the map to its R coordinate in dm."""
     node = nodes.maps[measure]
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -36,16 +36,16 @@ def fill_with_right_to_left(nodes, measure="std"):
     slicer.util.arrayFromVolumeModified(node)
 
 
-def test_each_point_has_the_maps_value_where_it_lies(nodes, look):
+def test_each_point_has_the_maps_value_at_its_position(nodes, apply_options):
     """A map that is linear in space is interpolated exactly, on this oblique grid too."""
     fill_with_right_to_left(nodes)
-    look()
+    apply_options()
     points = slicer.util.arrayFromModelPoints(nodes.surface)
     np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
 
 
-def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, look):
-    look(measure="entropy")
+def test_the_surface_has_the_segmentations_shape_and_the_heat_maps_colors(nodes, apply_options):
+    apply_options(measure="entropy")
     assert len(values(nodes)) > 100
     display = nodes.surface.GetDisplayNode()
     assert display.GetActiveScalarName() == "Uncertainty"
@@ -58,20 +58,20 @@ def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, 
     np.testing.assert_allclose(nodes.surface.GetPolyData().GetBounds(), own.GetBounds(), atol=1e-5)
 
 
-def test_the_values_are_those_of_the_whole_map_whatever_region_the_slices_show(nodes, look):
-    look(region="everywhere")
+def test_the_region_of_the_slice_views_does_not_change_the_surface(nodes, apply_options):
+    apply_options(region="everywhere")
     whole = values(nodes).copy()
-    look(region="inside")
+    apply_options(region="inside")
     np.testing.assert_array_equal(values(nodes), whole)
 
 
-def test_another_measure_colors_the_same_surface_anew(nodes, look):
-    look(measure="std")
+def test_another_measure_gives_the_same_surface_other_values(nodes, apply_options):
+    apply_options(measure="std")
     surface, before = nodes.surface.GetPolyData(), values(nodes).copy()
-    look(measure="variation_ratio")
+    apply_options(measure="variation_ratio")
     assert nodes.surface.GetPolyData() is surface
     np.testing.assert_allclose(values(nodes), before * 0.5 / 0.4, atol=1e-5)
-    look(measure="std")
+    apply_options(measure="std")
     np.testing.assert_array_equal(values(nodes), before)
 
 
@@ -87,7 +87,7 @@ def edit_by_array(nodes):
 def edit_in_place(nodes):
     segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
     voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(nodes.segmentation, segment)
-    voxels[:2] = 0  # (z, y, x) of the box that Slicer keeps
+    voxels[:2] = 0  # (z, y, x) of the box that Slicer stores
     segments = nodes.segmentation.GetSegmentation()
     segments.GetSegment(segment).GetRepresentation(
         segments.GetSourceRepresentationName()
@@ -104,31 +104,31 @@ def add_a_segment(nodes):
 
 
 @pytest.mark.parametrize("edit", [edit_by_array, edit_in_place, add_a_segment])
-def test_an_edited_segmentation_gets_a_new_surface(nodes, look, edit):
+def test_an_edited_segmentation_updates_the_surface(nodes, apply_options, edit):
     fill_with_right_to_left(nodes)
-    look()
+    apply_options()
     before = slicer.util.arrayFromModelPoints(nodes.surface).copy()
     edit(nodes)
-    look()
+    apply_options()
     points = slicer.util.arrayFromModelPoints(nodes.surface)
     assert points.shape != before.shape
     np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
 
 
-def test_a_removed_segment_takes_its_surface_with_it(nodes, look):
+def test_a_removed_segment_is_removed_from_the_surface(nodes, apply_options):
     add_a_segment(nodes)
-    look()
+    apply_options()
     before = len(values(nodes))
     nodes.segmentation.GetSegmentation().RemoveSegment("more")
-    look()
+    apply_options()
     assert 0 < len(values(nodes)) < before
 
 
-def test_the_segmentations_own_surface_makes_way_and_comes_back(nodes, look):
+def test_the_segmentations_own_surface_is_hidden_and_shown_again(nodes, apply_options):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     own = nodes.segmentation.GetDisplayNode()
-    look()
+    apply_options()
     assert not own.GetVisibility3D()
     assert nodes.surface.GetDisplayNode().GetVisibility()
     show(nodes, ViewOptions())
@@ -136,7 +136,7 @@ def test_the_segmentations_own_surface_makes_way_and_comes_back(nodes, look):
     assert not nodes.surface.GetDisplayNode().GetVisibility()
 
 
-def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
+def test_a_surface_that_the_user_hid_stays_hidden(nodes):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
@@ -144,38 +144,38 @@ def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
     assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
 
 
-def test_nor_is_one_that_the_user_hid_after_looking_at_the_colored_one(nodes, look):
+def test_a_surface_that_the_user_hid_after_the_colored_one_stays_hidden(nodes, apply_options):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
-    look()
+    apply_options()
     show(nodes, ViewOptions())
     nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
     show(nodes, ViewOptions(opacity=0.5))
     assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
 
 
-def test_its_legend_is_seen_in_3d_only(nodes, look, scene):
+def test_the_surfaces_legend_is_shown_in_3d_views_only(nodes, apply_options, scene):
     logic = slicer.modules.colors.logic()
-    look()
+    apply_options()
     assert not logic.GetColorLegendDisplayNode(nodes.surface).GetVisibility()  # no 3D view
     view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLViewNode")
-    look()
+    apply_options()
     legend = logic.GetColorLegendDisplayNode(nodes.surface)
     assert legend.GetVisibility()
     assert list(legend.GetViewNodeIDs()) == [view.GetID()]
     assert legend.GetTitleText() == "Disagreement\n(std. dev.)"
-    look(legend=False)
+    apply_options(legend=False)
     assert not legend.GetVisibility()
 
 
-def test_a_segmentation_without_voxels_has_an_empty_surface(nodes, look):
+def test_a_segmentation_without_voxels_has_an_empty_surface(nodes, apply_options):
     segmentation = nodes.segmentation.GetSegmentation()
     segmentation.RemoveSegment(segmentation.GetNthSegmentID(0))
-    look()
+    apply_options()
     assert nodes.surface.GetPolyData().GetNumberOfPoints() == 0
 
 
-def test_a_map_of_one_slice_colors_as_well(loaded):
+def test_a_map_of_one_slice_can_be_interpolated(loaded):
     from FedCrossSlicerLib.display.surface import _interpolate
 
     values = np.array([[[0.0, 1.0], [2.0, 3.0]]], np.float32)  # (z, y, x)

@@ -1,4 +1,4 @@
-"""How a result is looked at: arrays, display nodes and pixels."""
+"""How a result is displayed: arrays, display nodes and pixels."""
 
 import time
 
@@ -18,8 +18,8 @@ def nodes(volume, result_folder):
 
 
 @pytest.fixture
-def look(nodes):
-    """Looks at the result with options."""
+def apply_options(nodes):
+    """Displays the result with options."""
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     return lambda **options: show(nodes, ViewOptions(**options))
@@ -45,10 +45,10 @@ def array(node):
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_a_measures_map_is_shown_over_its_own_range_under_its_own_title(nodes, look, measure):
+def test_each_measure_has_its_own_range_and_legend_title(nodes, apply_options, measure):
     from FedCrossSlicerLib.display.heatmap import legendTitle
 
-    look(measure=measure, threshold=0.2)
+    apply_options(measure=measure, threshold=0.2)
     np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps[measure]))
     assert nodes.measure == measure
     display = nodes.heat.GetDisplayNode()
@@ -59,8 +59,8 @@ def test_a_measures_map_is_shown_over_its_own_range_under_its_own_title(nodes, l
     assert legend.GetTitleText() == legendTitle(measure) != measure
 
 
-def test_inside_keeps_the_map_within_the_structures_alone(nodes, look, volume):
-    look(region="inside")
+def test_the_region_inside_has_values_only_within_the_structures(nodes, apply_options, volume):
+    apply_options(region="inside")
     inside = array(volume) > 200
     values = array(nodes.maps["std"])
     assert values[inside].max() > 0
@@ -68,9 +68,9 @@ def test_inside_keeps_the_map_within_the_structures_alone(nodes, look, volume):
     np.testing.assert_array_equal(array(nodes.heat), np.where(inside, values, 0))
 
 
-def test_near_keeps_what_is_not_farther_than_the_margin(nodes, look, volume):
+def test_the_region_near_has_values_up_to_the_margin(nodes, apply_options, volume):
     """Voxels are 1 x 2 x 3 mm: 4 mm reach four columns, two rows and one slice beyond the block."""
-    look(region="near", marginMm=4.0)
+    apply_options(region="near", marginMm=4.0)
     shown = array(nodes.heat) > 0
     z, y, x = np.argwhere(shown).T
     assert (z.min(), z.max()) == (4 - 1, 7 + 1)
@@ -78,49 +78,49 @@ def test_near_keeps_what_is_not_farther_than_the_margin(nodes, look, volume):
     assert (x.min(), x.max()) == (8 - 4, 19 + 4)
 
 
-def test_a_margin_as_wide_as_can_be_still_leaves_out_what_is_farther(nodes, look):
+def test_the_largest_margin_excludes_voxels_that_are_farther(nodes, apply_options):
     array(nodes.distance)[0, 0, 0] = 255
-    look(region="near", marginMm=1000)
+    apply_options(region="near", marginMm=1000)
     assert array(nodes.heat)[0, 0, 0] == 0
     assert array(nodes.maps["std"])[0, 0, 0] > 0
     assert array(nodes.heat)[0, 0, 1] > 0
 
 
-def test_the_measures_maps_are_never_changed(nodes, look):
+def test_the_complete_maps_never_change(nodes, apply_options):
     before = {measure: array(node).copy() for measure, node in nodes.maps.items()}
     for measure in MEASURES:
-        look(measure=measure, region="inside")
-        look(measure=measure, region="near", marginMm=3)
+        apply_options(measure=measure, region="inside")
+        apply_options(measure=measure, region="near", marginMm=3)
     for measure, node in nodes.maps.items():
         np.testing.assert_array_equal(array(node), before[measure])
 
 
-def test_back_from_a_region_the_whole_map_is_there_again(nodes, look):
-    look(region="inside")
-    look()
+def test_after_a_region_the_whole_map_can_be_shown_again(nodes, apply_options):
+    apply_options(region="inside")
+    apply_options()
     np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps["std"]))
 
 
-def test_looking_twice_in_the_same_way_changes_nothing(nodes, look):
+def test_the_same_settings_twice_modify_no_node(nodes, apply_options):
     options = {"region": "near", "members": True, "envelope": True, "surface": True}
-    look(**options)
+    apply_options(**options)
     watched = [nodes.heat.GetImageData(), nodes.surface.GetPolyData(), nodes.heat.GetDisplayNode()]
     before = [each.GetMTime() for each in watched]
     count = slicer.mrmlScene.GetNumberOfNodes()
-    look(**options)
+    apply_options(**options)
     assert [each.GetMTime() for each in watched] == before
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
-def test_a_change_of_the_region_is_told_once(nodes, look):
-    heard = []
-    nodes.heat.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
-    look(region="inside", measure="entropy")
-    assert len(heard) == 1
+def test_a_change_of_the_region_modifies_the_heat_node_once(nodes, apply_options):
+    events = []
+    nodes.heat.AddObserver("ModifiedEvent", lambda *_: events.append(1))
+    apply_options(region="inside", measure="entropy")
+    assert len(events) == 1
 
 
-def test_every_change_is_instant_on_a_volume_of_a_real_size(scene, tmp_path):
-    """320 x 320 x 40 voxels, as a prostate's T2: well below what is felt as waiting."""
+def test_every_change_is_fast_on_a_volume_of_a_real_size(scene, tmp_path):
+    """A T2 volume of the prostate has about 320 x 320 x 40 voxels; the user must not notice a delay."""
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
@@ -144,65 +144,65 @@ def test_every_change_is_instant_on_a_volume_of_a_real_size(scene, tmp_path):
         assert time.perf_counter() - began < 0.5
 
 
-def test_colors_are_those_that_were_chosen_or_our_own(nodes, look):
+def test_the_colors_are_the_chosen_ones_or_the_modules_own(nodes, apply_options):
     chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", "Chosen")
     chosen.SetTypeToGrey()
-    look(colors=chosen, surface=True)
+    apply_options(colors=chosen, surface=True)
     assert nodes.heat.GetDisplayNode().GetColorNode() is chosen
     assert nodes.surface.GetDisplayNode().GetColorNode() is chosen
-    look()
+    apply_options()
     assert nodes.heat.GetDisplayNode().GetColorNode().GetName() == "FedCross uncertainty"
 
 
-def test_a_measure_that_was_not_delivered_gives_way_to_the_one_that_was_asked_for(nodes, look):
-    look(measure="entropy")
-    look(measure="energy")
+def test_a_missing_measure_is_replaced_by_the_requested_one(nodes, apply_options):
+    apply_options(measure="entropy")
+    apply_options(measure="energy")
     assert nodes.measure == "std"
 
 
-def test_switched_off_the_map_and_its_legend_are_gone(nodes, look, picture):
+def test_without_the_heat_map_its_legend_is_hidden_too(nodes, apply_options, picture):
     def warm():
         pixels = picture()
         return int((pixels[..., 0] - pixels[..., 2] > 60).sum())
 
-    look()
+    apply_options()
     assert warm() > 1000
-    look(heat=False)
+    apply_options(heat=False)
     assert warm() == 0
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     assert all(composite.GetForegroundVolumeID() is None for composite in composites)
-    look(opacity=0.3)
+    apply_options(opacity=0.3)
     assert composites[0].GetForegroundOpacity() == pytest.approx(0.3)
 
 
-def test_without_legend_there_are_no_letters(nodes, look, picture):
+def test_without_a_legend_the_view_shows_no_text(nodes, apply_options, picture):
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
 
     def letters():
         return int((picture()[200:, 220:].min(axis=-1) > 180).sum())
 
-    look(legend=True)
+    apply_options(legend=True)
     assert letters() > 10
-    look(legend=False)
+    apply_options(legend=False)
     assert letters() == 0
 
 
-def test_below_the_threshold_the_image_shows_through(nodes, look, picture):
-    """The map holds 0.4 of 0.5 or nothing: a threshold of 0.7 of the range keeps it, 0.9 hides it."""
+def test_below_the_threshold_the_heat_map_is_transparent(nodes, apply_options, picture):
+    """The map has the values 0.4 and 0, and its range is 0.5: 0.7 of it is below 0.4, 0.9 is above."""
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
-    look(heat=False)
+    apply_options(heat=False)
     bare = picture()
-    look(threshold=0.9, legend=False)
+    apply_options(threshold=0.9, legend=False)
     np.testing.assert_array_equal(picture(), bare)
-    look(threshold=0.7, legend=False)
+    apply_options(threshold=0.7, legend=False)
     assert (picture() != bare).any(axis=-1).mean() > 0.05
 
 
-def test_without_threshold_what_is_certain_is_still_clear(nodes, look, picture):
+def test_without_a_threshold_voxels_of_value_0_are_transparent(nodes, apply_options, picture):
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
-    look(heat=False)
+    apply_options(heat=False)
     bare = picture()
-    look(threshold=0.0, legend=False, region="inside")
+    apply_options(threshold=0.0, legend=False, region="inside")
     share = (picture() != bare).any(axis=-1).mean()
     assert 0.01 < share < 0.25
 
@@ -211,23 +211,23 @@ def hue(pixels, color, tolerance=40):
     return int((np.abs(pixels - np.round(np.array(color) * 255)).max(axis=-1) <= tolerance).sum())
 
 
-def test_members_are_outlined_each_in_its_color(nodes, look, picture):
+def test_each_member_is_outlined_in_its_own_color(nodes, apply_options, picture):
     from FedCrossSlicerLib.display.colors import memberColors
 
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
-    look(heat=False)
-    third, fourth = memberColors(4)[2:]  # the two that see it otherwise
+    apply_options(heat=False)
+    third, fourth = memberColors(4)[2:]  # the two members that differ from the ensemble
     assert hue(picture(), fourth) == 0
-    look(heat=False, members=True)
+    apply_options(heat=False, members=True)
     pixels = picture()
     assert hue(pixels, third) > 20
     assert hue(pixels, fourth) > 20
-    look(heat=False)
+    apply_options(heat=False)
     assert hue(picture(), fourth) == 0
 
 
-def test_the_envelope_is_the_intersection_and_the_union_alone(nodes, look):
-    look(envelope=True)
+def test_the_envelope_shows_only_the_intersection_and_the_union(nodes, apply_options):
+    apply_options(envelope=True)
     display = nodes.outlines.GetDisplayNode()
     shown = {
         each
@@ -236,12 +236,12 @@ def test_the_envelope_is_the_intersection_and_the_union_alone(nodes, look):
     }
     assert shown == {"intersection_prostate", "union_prostate"}
     assert display.GetVisibility()
-    look(members=True)
+    apply_options(members=True)
     assert display.GetSegmentVisibility("member_2_prostate")
     assert not display.GetSegmentVisibility("union_prostate")
 
 
-def test_outlines_are_seen_in_slices_only(nodes, look):
-    look(members=True, envelope=True)
+def test_outlines_are_shown_in_slice_views_only(nodes, apply_options):
+    apply_options(members=True, envelope=True)
     assert not nodes.outlines.GetDisplayNode().GetVisibility3D()
     assert not nodes.outlines.GetDisplayNode().GetVisibility2DFill()

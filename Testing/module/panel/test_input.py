@@ -1,4 +1,4 @@
-"""What is chosen in the panel, with the mouse."""
+"""The section Input, used with the mouse."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from panel_tools import click, until
 from PySide6 import QtCore, QtGui, QtWidgets
 
 
-def test_apply_waits_for_a_volume_and_a_bundle(widget, volume):
+def test_apply_is_enabled_once_a_volume_and_a_bundle_are_chosen(widget, volume):
     ui = widget.self().ui
     ui.inputSelector.setCurrentNode(None)
     assert not ui.applyButton.enabled
@@ -22,7 +22,7 @@ def test_apply_waits_for_a_volume_and_a_bundle(widget, volume):
     assert not ui.cancelButton.enabled
 
 
-def test_a_volume_that_is_opened_while_the_panel_is_open_is_chosen(widget):
+def test_a_volume_that_is_loaded_while_the_panel_is_open_is_chosen(widget):
     ui = widget.self().ui
     assert ui.inputSelector.currentNode() is None
     first = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="First")
@@ -30,11 +30,11 @@ def test_a_volume_that_is_opened_while_the_panel_is_open_is_chosen(widget):
     assert ui.inputSelector.currentNode() is first
     second = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="Second")
     slicer.util.setSliceViewerLayers(background=second)
-    assert ui.inputSelector.currentNode() is first  # what was chosen stays
+    assert ui.inputSelector.currentNode() is first  # the chosen volume does not change
 
 
 @pytest.mark.usefixtures("_no_probe")
-def test_the_volume_on_view_is_preselected(loaded, scene, volume):
+def test_the_displayed_volume_is_preselected(loaded, scene, volume):
     other = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="On view")
     slicer.util.setSliceViewerLayers(background=other)
     widget = loaded.widgetRepresentation()
@@ -62,7 +62,7 @@ def test_neither_label_maps_nor_maps_of_a_result_are_preselected(loaded, scene, 
     widget.exit()
 
 
-def test_entering_again_and_again_changes_nothing_that_was_chosen(widget, volume):
+def test_entering_the_module_again_keeps_the_chosen_values(widget, volume):
     from FedCrossSlicerLib.panel.parameters import Measure, Region
 
     ui = widget.self().ui
@@ -75,7 +75,7 @@ def test_entering_again_and_again_changes_nothing_that_was_chosen(widget, volume
     assert (first.measure, first.region) == (Measure.ENTROPY, Region.NEAR)
 
 
-def test_what_is_chosen_is_kept_in_the_scene(widget, volume):
+def test_the_chosen_values_are_stored_in_the_scene(widget, volume):
     from FedCrossSlicerLib.panel.parameters import Measure, Region
 
     ui = widget.self().ui
@@ -93,28 +93,28 @@ def test_what_is_chosen_is_kept_in_the_scene(widget, volume):
     assert ui.measureCombo.currentText == Measure.ENTROPY.label()
 
 
-def test_the_box_only_near_the_structures_is_asked_of_the_child_and_kept(panel, volume):
+def test_only_near_the_structures_reaches_the_child_and_is_stored_in_the_scene(panel, volume):
     ready = panel()
     ready.ui.inputSelector.setCurrentNode(volume)
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
     assert not ready.ui.localiseCheck.checked
     click(ready.ui.localiseCheck)
     click(ready.ui.applyButton)
-    assert [options.localise for options in asked] == [True]
+    assert [options.localise for options in requests] == [True]
     assert ready.logic.getParameterNode().localise
 
 
-def test_neither_the_bundles_path_nor_the_device_is_kept_in_the_scene(widget, volume):
+def test_neither_the_bundles_path_nor_the_device_is_stored_in_the_scene(widget, volume):
     ui = widget.self().ui
     ui.bundleEdit.currentPath = "/home/somebody/bundle"
     ui.deviceCombo.currentIndex = 1
     node = widget.self().logic.getParameterNode().parameterNode
-    kept = [node.GetParameter(name) for name in node.GetParameterNames()]
-    assert not any("somebody" in value or value == "cpu" for value in kept)
+    stored = [node.GetParameter(name) for name in node.GetParameterNames()]
+    assert not any("somebody" in value or value == "cpu" for value in stored)
 
 
-def test_a_bundle_is_told_in_words_and_what_it_says_about_itself_is_escaped(panel, widget):
+def test_the_bundles_description_is_shown_and_its_texts_are_escaped(panel, widget):
     text = panel().ui.bundleInfo.text
     assert "Prostate &lt;T2&gt;" in text
     assert "2 members" in text
@@ -124,14 +124,14 @@ def test_a_bundle_is_told_in_words_and_what_it_says_about_itself_is_escaped(pane
     assert "model card" in text
 
 
-def test_what_is_no_bundle_is_told_in_one_sentence(widget, tmp_path):
+def test_a_file_that_is_not_a_bundle_shows_one_sentence(widget, tmp_path):
     ui = widget.self().ui
     ui.bundleEdit.currentPath = str(tmp_path)
     assert "bundle" in ui.bundleInfo.text
     assert "Traceback" not in ui.bundleInfo.text
 
 
-def test_the_sample_bundle_is_a_click_away(widget):
+def test_a_link_chooses_the_sample_bundle(widget):
     from FedCrossSlicerLib.bundle.samples import BUNDLE
 
     ui = widget.self().ui
@@ -149,7 +149,7 @@ def test_the_model_card_opens(panel, widget):
     assert card.windowTitle == "Model card of Prostate <T2>"
     text = card.findChild(QtWidgets.QTextBrowser)
     assert "Research use only" in text.plainText
-    assert "|---|" not in text.plainText  # Markdown's tables became tables
+    assert "|---|" not in text.plainText  # Markdown tables are shown as tables
     assert text.plainText.startswith("Prostate <T2>")
     assert not text.openLinks
     card.close()
@@ -164,17 +164,19 @@ def test_the_model_card_opens(panel, widget):
     until(lambda: widget.isActiveWindow, 5)
 
 
-def test_a_volume_that_does_not_fit_is_warned_of_before_anything_is_computed(panel, widget, scene):
+def test_a_volume_that_does_not_fit_shows_a_warning_before_anything_is_computed(
+    panel, widget, scene
+):
     ui = panel().ui
     ct = slicer.util.addVolumeFromArray(np.full((40, 40, 40), -1000.0), np.diag([9, 9, 9, 1]))
     slicer.util.arrayFromVolume(ct)[0] = 500
     ui.inputSelector.setCurrentNode(ct)
     assert ui.fitLabel.visible
     assert "\u26a0" in ui.fitLabel.text
-    assert ui.applyButton.enabled  # a warning, not a ban
+    assert ui.applyButton.enabled  # the user may segment in spite of the warning
 
 
-def test_a_volume_that_fits_is_not_warned_of(panel, widget, volume):
+def test_a_volume_that_fits_shows_no_warning(panel, widget, volume):
     ui = panel().ui
     ui.inputSelector.setCurrentNode(volume)
     assert not ui.fitLabel.visible
@@ -193,14 +195,14 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
     ]
     assert ready.ui.deviceStatus.text == "GPU ready."
     combo.currentIndex = 2
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
-    assert asked[0].device == "cuda:0"
+    assert requests[0].device == "cuda:0"
 
 
-def test_a_device_that_was_chosen_before_the_graphics_cards_were_found_stays(panel, widget):
+def test_a_device_chosen_before_the_graphics_cards_are_found_stays_chosen(panel, widget):
     from FedCrossSlicerLib.child.devices import Devices, Gpu
 
     ready = panel()
@@ -216,9 +218,7 @@ def _never():
     raise InferenceError("Not today.")
 
 
-def test_the_region_of_interest_reaches_the_child_where_it_is_seen(
-    panel, widget, volume, transform
-):
+def test_the_box_reaches_the_child_in_world_space(panel, widget, volume, transform):
     ready = panel()
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
     roi.SetCenter(1, 2, 3)
@@ -226,13 +226,13 @@ def test_the_region_of_interest_reaches_the_child_where_it_is_seen(
     roi.SetAndObserveTransformNodeID(transform.GetID())
     ready.ui.inputSelector.setCurrentNode(volume)
     ready.ui.roiSelector.setCurrentNode(roi)
-    asked = []
-    ready.logic.start = lambda volume, path, options, roi: asked.append(roi) or _never()
+    requests = []
+    ready.logic.start = lambda volume, path, options, roi: requests.append(roi) or _never()
     click(ready.ui.applyButton)
-    assert asked == [roi]
+    assert requests == [roi]
 
 
-def test_a_new_box_lies_around_the_volume_and_one_with_a_size_stays_as_it_is(widget, volume):
+def test_a_new_box_is_fitted_around_the_volume_and_a_box_with_a_size_is_not(widget, volume):
     ui = widget.self().ui
     ui.inputSelector.setCurrentNode(volume)
     roi = ui.roiSelector.addNode()
@@ -248,7 +248,7 @@ def test_a_new_box_lies_around_the_volume_and_one_with_a_size_stays_as_it_is(wid
     assert tuple(elsewhere.GetSize()) == (0, 0, 0)
 
 
-def test_a_box_made_before_there_is_a_volume_is_laid_around_it_when_it_comes(widget, scene):
+def test_a_box_created_before_the_volume_is_fitted_around_it_later(widget, scene):
     ui = widget.self().ui
     roi = ui.roiSelector.addNode()
     assert not any(roi.GetSize())
@@ -257,7 +257,7 @@ def test_a_box_made_before_there_is_a_volume_is_laid_around_it_when_it_comes(wid
     assert tuple(roi.GetSize()) == (4, 5, 6)
 
 
-def test_the_folder_button_fills_in_the_bundle(widget, monkeypatch, tmp_path):
+def test_the_folder_button_chooses_the_bundle(widget, monkeypatch, tmp_path):
     import qt
 
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
@@ -267,7 +267,7 @@ def test_the_folder_button_fills_in_the_bundle(widget, monkeypatch, tmp_path):
 
 
 def drop(widget, *paths):
-    """Drag files over a widget and let them go."""
+    """Drag files onto a widget and drop them."""
     data = QtCore.QMimeData()
     data.setUrls([QtCore.QUrl.fromLocalFile(str(path)) for path in paths])
     where, copy = QtCore.QPointF(30, 30), QtCore.Qt.CopyAction
@@ -279,7 +279,7 @@ def drop(widget, *paths):
 
 
 @pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
-def test_a_bundle_is_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
+def test_a_bundle_can_be_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
     ui = widget.self().ui
     top = ui.inputSection.parentWidget()
     (tmp_path / "notes.txt").touch()
@@ -290,13 +290,13 @@ def test_a_bundle_is_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
 
 
 @pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
-def test_a_bundle_dropped_onto_the_line_of_its_path_is_a_path_and_no_address(widget, bundle_folder):
+def test_a_bundle_dropped_onto_the_path_line_gives_a_path_and_not_a_url(widget, bundle_folder):
     line = widget.self().ui.bundleEdit.comboBox().lineEdit()
     drop(line, bundle_folder)
     assert widget.self().ui.bundleEdit.currentPath == str(bundle_folder)
 
 
-def test_what_to_compute_with_is_chosen_and_told_with_the_result(panel, widget, volume):
+def test_the_chosen_backend_is_used_and_shown_with_the_result(panel, widget, volume):
     from FedCrossSlicerLib.child.request import Options
 
     ready = panel()

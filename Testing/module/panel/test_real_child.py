@@ -1,4 +1,4 @@
-"""The panel with a real child and real, small bundles: Apply, Cancel, review by key."""
+"""The panel with a real child process and small bundles: Apply, Cancel, review with keys."""
 
 import numpy as np
 import psutil
@@ -10,7 +10,7 @@ from PySide6 import QtCore, QtTest
 
 @pytest.fixture
 def ready(widget, bundle_folder):
-    """The panel, packages in place, the CPU and the reference chosen as a user would."""
+    """The panel with all packages installed; the CPU and PyTorch are chosen as a user chooses them."""
     panel = widget.self().panel
     kept, panel.ensureInstalled = panel.ensureInstalled, lambda confirm: True
     ui = panel.ui
@@ -23,7 +23,9 @@ def ready(widget, bundle_folder):
     ui.deviceCombo.currentIndex = ui.backendCombo.currentIndex = 0
 
 
-def test_cancel_in_the_middle_leaves_no_process_and_no_node(ready, scene, temporary, node_ids):
+def test_cancel_during_a_segmentation_leaves_no_process_and_no_node(
+    ready, scene, temporary, node_ids
+):
     voxels = np.random.default_rng(0).normal(size=(90, 160, 160)).astype(np.float32)
     large = slicer.util.addVolumeFromArray(voxels, np.diag([1.0, 2.0, 3.0, 1.0]), "Large")
     ui = ready.ui
@@ -40,7 +42,7 @@ def test_cancel_in_the_middle_leaves_no_process_and_no_node(ready, scene, tempor
     assert list(temporary.iterdir()) == []
 
 
-def test_the_samples_are_segmented_and_the_hot_spots_reviewed_by_key(ready, widget, scene):
+def test_the_samples_are_segmented_and_the_hot_spots_reviewed_with_keys(ready, widget, scene):
     from FedCrossSlicerLib.bundle.samples import VOLUME
 
     ui = ready.ui

@@ -1,4 +1,4 @@
-"""Result, uncertainty and review in the panel, with the mouse and the keyboard."""
+"""The sections Result, Uncertainty and Review, used with mouse and keyboard."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from panel_tools import click, foreground, texts, until
 from PySide6 import QtCore, QtTest, QtWidgets
 
 
-def test_apply_segments_and_the_result_fills_the_sections(segmented, volume):
+def test_apply_segments_and_the_sections_show_the_result(segmented, volume):
     ui = segmented.ui
     assert ui.statusLabel.text == "Done: T2 axial segmentation."
     assert not ui.progressBar.visible
@@ -32,7 +32,7 @@ def test_a_scene_that_is_added_while_the_panel_is_open_shows_its_result(segmente
     assert foreground().GetName() == "T2 axial uncertainty"
 
 
-def test_closing_the_scene_empties_result_and_review(segmented, scene):
+def test_closing_the_scene_empties_the_sections_result_and_review(segmented, scene):
     scene.Clear(False)
     ui = segmented.ui
     assert ui.figuresTable.rowCount == 0
@@ -40,7 +40,7 @@ def test_closing_the_scene_empties_result_and_review(segmented, scene):
     assert not ui.nextButton.enabled
 
 
-def test_the_figures_carry_a_verdict_that_follows_the_thresholds(segmented):
+def test_the_verdicts_follow_the_thresholds(segmented):
     ui = segmented.ui
     agreement = float(texts(ui.figuresTable)[0][3])
     ui.trustSpin.value = 0.0
@@ -114,7 +114,7 @@ def test_parameters_set_by_python_change_the_view_too(segmented):
 
 
 def two_spots(panel):
-    """Put the second hot spot 3 mm above the first, so that a slice view shows one or the other."""
+    """Move the second hot spot 3 mm above the first, so that an axial slice shows only one of them."""
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     nodes = ResultNodes.of(panel.ui.resultSelector.currentNode())
@@ -131,7 +131,7 @@ def slice_offset():
     return slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed").GetSliceToRAS().GetElement(2, 3)
 
 
-def test_a_row_a_button_or_a_key_goes_to_the_hot_spot(segmented, widget):
+def test_a_row_a_button_and_a_key_go_to_a_hot_spot(segmented, widget):
     ui = segmented.ui
     nodes = two_spots(segmented)
     table = ui.spotsTable
@@ -151,14 +151,14 @@ def test_a_row_a_button_or_a_key_goes_to_the_hot_spot(segmented, widget):
     assert slice_offset() == pytest.approx(first)
 
 
-def test_what_was_reviewed_is_counted_and_kept_with_the_scene(segmented, tmp_path, scene, widget):
+def test_reviewed_hot_spots_are_counted_and_stored_in_the_scene(segmented, tmp_path, scene, widget):
     ui = segmented.ui
     two_spots(segmented)
     click(ui.nextButton)
     click(ui.reviewedButton)
     assert ui.reviewLabel.text == "1 of 2 reviewed"
     assert texts(ui.spotsTable)[0][4] == "\u2714 reviewed"
-    assert ui.spotsTable.currentRow() == 1  # on to the next open one
+    assert ui.spotsTable.currentRow() == 1  # goes to the next open hot spot
     click(ui.correctedButton)
     assert ui.reviewLabel.text == "2 of 2 reviewed"
     path = str(tmp_path / "scene.mrb")
@@ -172,7 +172,7 @@ def test_what_was_reviewed_is_counted_and_kept_with_the_scene(segmented, tmp_pat
     assert texts(ui.figuresTable)[0][:2] == ["Prostate", "31.2"]
 
 
-def test_a_deleted_table_of_hot_spots_leaves_nothing_to_do(segmented, widget):
+def test_without_the_table_of_hot_spots_the_buttons_do_nothing(segmented, widget):
     ui = segmented.ui
     nodes = two_spots(segmented)
     click(ui.nextButton)
@@ -186,7 +186,7 @@ def test_a_deleted_table_of_hot_spots_leaves_nothing_to_do(segmented, widget):
     assert ui.reviewLabel.text == "There is no hot spot: the members agree everywhere."
 
 
-def test_the_keys_work_only_while_the_module_is_on_view(segmented, widget):
+def test_the_keys_work_only_while_the_module_is_open(segmented, widget):
     assert all(shortcut.enabled for shortcut in segmented.review._shortcuts)
     widget.exit()
     assert not any(shortcut.enabled for shortcut in segmented.review._shortcuts)
@@ -196,7 +196,8 @@ def test_the_keys_work_only_while_the_module_is_on_view(segmented, widget):
 def test_edit_here_opens_the_editor_on_the_structure(segmented, volume, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "FedCrossSlicerLib.scene.review.openSegmentEditor", lambda *given: opened.append(given)
+        "FedCrossSlicerLib.scene.review.openSegmentEditor",
+        lambda *arguments: opened.append(arguments),
     )
     segmented.refresh()
     click(segmented.ui.editButton)
@@ -206,7 +207,7 @@ def test_edit_here_opens_the_editor_on_the_structure(segmented, volume, monkeypa
     assert segment == "prostate"
 
 
-def test_a_second_volumes_result_stands_beside_the_first(segmented, volume):
+def test_the_result_of_a_second_volume_does_not_replace_the_first(segmented, volume):
     other = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, "Other")
     segmented.ui.inputSelector.setCurrentNode(other)
     click(segmented.ui.applyButton)
@@ -216,7 +217,7 @@ def test_a_second_volumes_result_stands_beside_the_first(segmented, volume):
     assert foreground().GetName() == "Other uncertainty"
 
 
-def test_a_result_that_came_while_another_module_was_open_is_looked_at_afterwards(
+def test_a_result_that_arrives_while_another_module_is_open_is_shown_afterwards(
     segmented, widget, volume
 ):
     ui = segmented.ui
@@ -230,6 +231,6 @@ def test_a_result_that_came_while_another_module_was_open_is_looked_at_afterward
     assert ui.applyButton.enabled
 
 
-def test_only_results_are_offered_as_results(segmented, scene):
+def test_the_result_selector_lists_results_only(segmented, scene):
     scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "By hand")
     assert segmented.ui.resultSelector.nodeCount() == 1

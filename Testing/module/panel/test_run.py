@@ -1,4 +1,4 @@
-"""Apply, progress, cancel, log and dependencies, with the mouse."""
+"""Apply, progress, Cancel, log and the section Dependencies, used with the mouse."""
 
 import sys
 from types import SimpleNamespace
@@ -9,21 +9,21 @@ from panel_tools import click, until
 from PySide6 import QtWidgets
 
 
-def test_progress_stage_and_log_are_shown_while_the_panel_stays_alive(panel, widget, volume):
+def test_progress_stage_and_log_are_shown_and_the_panel_stays_responsive(panel, widget, volume):
     ui = panel("slow").ui
     ui.inputSelector.setCurrentNode(volume)
     click(ui.applyButton)
     assert not ui.applyButton.enabled
     assert ui.cancelButton.enabled
     assert ui.progressBar.visible
-    until(lambda: ui.statusLabel.text.isdigit())  # the slow child tells a number at last
+    until(lambda: ui.statusLabel.text.isdigit())  # the slow child's last message is a number
     click(ui.cancelButton)
     assert ui.statusLabel.text == "Cancelled."
     assert ui.applyButton.enabled
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
 
 
-def test_the_remaining_time_is_told_once_there_is_a_rate(widget):
+def test_the_remaining_time_is_shown_once_it_is_known(widget):
     from FedCrossSlicerLib.panel.run import durationText
 
     run = widget.self().panel.run
@@ -35,7 +35,7 @@ def test_the_remaining_time_is_told_once_there_is_a_rate(widget):
     assert [durationText(s) for s in (0.2, 59.4, 60, 61)] == ["1 s", "59 s", "1 min", "2 min"]
 
 
-def test_the_log_can_be_read_and_copied(panel, widget, volume):
+def test_the_log_is_shown_and_can_be_copied(panel, widget, volume):
     ui = panel("crash").ui
     ui.inputSelector.setCurrentNode(volume)
     click(ui.applyButton)
@@ -47,7 +47,7 @@ def test_the_log_can_be_read_and_copied(panel, widget, volume):
     assert QtWidgets.QApplication.clipboard().text() == ui.logText.plainText
 
 
-def test_an_error_is_shown_in_one_sentence_and_apply_is_back(panel, widget, volume):
+def test_an_error_is_shown_in_one_sentence_and_apply_is_enabled_again(panel, widget, volume):
     ui = panel("sorry").ui
     ui.inputSelector.setCurrentNode(volume)
     click(ui.applyButton)
@@ -58,19 +58,19 @@ def test_an_error_is_shown_in_one_sentence_and_apply_is_back(panel, widget, volu
 @pytest.mark.parametrize("agreed", [True, False])
 def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
     ready = panel("small-gpu")
-    asked = []
-    ready.confirm = lambda question: asked.append(question) or agreed
+    questions = []
+    ready.confirm = lambda question: questions.append(question) or agreed
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     until(lambda: ready.ui.applyButton.enabled)
-    assert len(asked) == 1
-    assert "CPU" in asked[0]
+    assert len(questions) == 1
+    assert "CPU" in questions[0]
     done = ready.ui.resultSelector.currentNode() is not None
     assert done == agreed
     assert (ready.input.device == "cpu") == agreed
 
 
-def test_the_cpu_takes_over_although_another_module_is_on_view(panel, widget, volume):
+def test_the_cpu_is_used_even_if_another_module_is_open(panel, widget, volume):
     ready = panel("small-gpu")
     ready.confirm = lambda question: True
     ready.ui.inputSelector.setCurrentNode(volume)
@@ -79,7 +79,7 @@ def test_the_cpu_takes_over_although_another_module_is_on_view(panel, widget, vo
     until(lambda: ready.ui.statusLabel.text == "Done: T2 axial segmentation.")
 
 
-def test_without_consent_to_install_nothing_starts(panel, widget, volume):
+def test_without_consent_to_the_installation_nothing_starts(panel, widget, volume):
     ui = panel(installed=False).ui
     ui.inputSelector.setCurrentNode(volume)
     click(ui.applyButton)
@@ -87,7 +87,7 @@ def test_without_consent_to_install_nothing_starts(panel, widget, volume):
     assert ui.applyButton.enabled
 
 
-def test_after_the_first_installation_graphics_cards_are_looked_for_again(
+def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     panel, widget, volume, monkeypatch
 ):
     from FedCrossSlicerLib.child.devices import Devices, Gpu
@@ -117,7 +117,7 @@ def test_after_the_first_installation_graphics_cards_are_looked_for_again(
     until(lambda: ready.ui.applyButton.enabled)
 
 
-def test_an_installation_that_fails_is_one_sentence(panel, widget, volume):
+def test_a_failed_installation_shows_one_sentence(panel, widget, volume):
     from FedCrossSlicerLib.errors import InstallError
 
     def fail(confirm):
@@ -130,9 +130,7 @@ def test_an_installation_that_fails_is_one_sentence(panel, widget, volume):
     assert prepared.ui.statusLabel.text == "PyTorch could not be installed. See the log."
 
 
-def test_closing_the_scene_cancels_and_the_panel_comes_back_empty(
-    panel, widget, volume, scene, temporary
-):
+def test_closing_the_scene_cancels_and_empties_the_panel(panel, widget, volume, scene, temporary):
     ui = panel("slow").ui
     ui.inputSelector.setCurrentNode(volume)
     click(ui.applyButton)
@@ -143,15 +141,15 @@ def test_closing_the_scene_cancels_and_the_panel_comes_back_empty(
     assert list(temporary.iterdir()) == []
 
 
-def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monkeypatch, tmp_path):
+def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_path):
     import qt
 
     from FedCrossSlicerLib.errors import InstallError
 
-    panel, asked = widget.self().panel, []
+    panel, calls = widget.self().panel, []
 
     def ensure(confirm, wheels=None, offerOpenVINO=False):
-        asked.append(wheels)
+        calls.append(wheels)
         if wheels is not None:
             raise InstallError("The folder has no torch.")
         return True
@@ -166,14 +164,14 @@ def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monke
     before = panel.devices._probe
     click(ui.installButton)
     assert ui.installLabel.text == "Everything is installed."
-    assert panel.devices._probe is not before  # what was installed may know other graphics cards
+    assert panel.devices._probe is not before  # new packages may support other graphics cards
     click(ui.wheelsButton)
     assert ui.installLabel.text == "The folder has no torch."
-    assert asked == [None, tmp_path]
+    assert calls == [None, tmp_path]
     ui.installSection.collapsed = True
 
 
-def test_reloaded_by_a_developer_the_library_is_read_anew_too(widget, monkeypatch):
+def test_a_reload_by_a_developer_reloads_the_library_too(widget, monkeypatch):
     modules = dict(sys.modules)
     monkeypatch.setattr(sys, "modules", modules)
     assert "FedCrossSlicerLib.panel.panel" in modules

@@ -1,4 +1,4 @@
-"""Telling an edited segmentation from what the ensemble said."""
+"""Whether a segmentation was edited."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def put(nodes, voxels, segment="prostate"):
     )
 
 
-def test_as_presented_nothing_was_edited(edited):
+def test_a_new_result_is_not_edited(edited):
     assert not edited()
 
 
@@ -38,7 +38,7 @@ def test_as_presented_nothing_was_edited(edited):
     [((4, 6, 8), 0), ((5, 8, 10), 0), ((0, 0, 0), 1), ((11, 19, 27), 1), ((8, 10, 10), 1)],
     ids=["a corner", "a hole", "far before", "far behind", "a bump"],
 )
-def test_one_voxel_makes_the_difference_and_its_undoing_none(nodes, edited, where, value):
+def test_one_changed_voxel_is_an_edit_until_it_is_changed_back(nodes, edited, where, value):
     voxels = voxels_of(nodes)
     before, voxels[where] = voxels[where], value
     assert before != value
@@ -68,7 +68,7 @@ def test_an_emptied_segment_is_an_edit(nodes, edited):
     assert edited()
 
 
-def test_names_colors_views_and_the_surface_are_no_edits(nodes, edited):
+def test_names_colors_view_settings_and_the_surface_are_not_edits(nodes, edited):
     segment = nodes.segmentation.GetSegmentation().GetSegment("prostate")
     segment.SetName("Prostatadrüse")
     segment.SetColor(1, 0, 0)
@@ -78,8 +78,8 @@ def test_names_colors_views_and_the_surface_are_no_edits(nodes, edited):
     assert not edited()
 
 
-def test_the_same_voxels_in_another_layer_are_no_edit(nodes, edited):
-    """Slicer puts segments into layers of their own, and together again, as it likes."""
+def test_the_same_voxels_in_another_layer_are_not_an_edit(nodes, edited):
+    """Slicer may separate segments into layers and merge them again."""
     nodes.segmentation.GetSegmentation().SeparateSegmentLabelmap("prostate")
     put(nodes, voxels_of(nodes))
     assert not edited()
@@ -88,7 +88,7 @@ def test_the_same_voxels_in_another_layer_are_no_edit(nodes, edited):
 
 
 @pytest.mark.parametrize("edit", [False, True])
-def test_it_is_still_known_after_the_scene_was_saved_and_opened(nodes, scene, tmp_path, edit):
+def test_an_edit_is_still_known_after_the_scene_was_saved_and_opened(nodes, scene, tmp_path, edit):
     from FedCrossSlicerLib.scene.edits import isEdited
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
@@ -103,7 +103,7 @@ def test_it_is_still_known_after_the_scene_was_saved_and_opened(nodes, scene, tm
     assert isEdited(opened) == edit
 
 
-def test_what_is_kept_for_another_reason_counts_as_edited(nodes, edited):
+def test_a_segmentation_that_must_be_kept_counts_as_edited(nodes, edited):
     from FedCrossSlicerLib.scene.edits import KEPT
 
     nodes.segmentation.SetAttribute(KEPT, "sequence")

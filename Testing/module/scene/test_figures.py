@@ -1,4 +1,4 @@
-"""The figures, the verdict on them, and what leaves the scene as text."""
+"""The figures, the verdicts, and their text and CSV file."""
 
 import csv
 
@@ -50,13 +50,13 @@ def test_a_verdict_follows_from_the_figures(lib, figure, changes, expected):
     assert lib.verdict(figure(**changes)).label() == expected
 
 
-def test_one_of_ten_members_that_finds_something_is_not_to_be_trusted(lib, figure):
-    """Of the 45 pairs 36 are two empty masks, which count as 1: their mean of 0.8 looks harmless."""
+def test_a_structure_that_one_of_ten_members_finds_is_not_to_be_trusted(lib, figure):
+    """36 of the 45 pairs are two empty masks, whose Dice is 1, so the mean Dice is 0.8."""
     alone = figure(volume=0.0, low=0.0, high=4.0, agreement=36 / 45)
     assert lib.verdict(alone) is lib.Verdict.DISTRUST
 
 
-def test_thresholds_can_be_moved(lib, figure):
+def test_other_thresholds_give_other_verdicts(lib, figure):
     lenient = lib.Thresholds(agree=0.8, trust=0.5)
     assert lib.verdict(figure(agreement=0.82), lenient) is lib.Verdict.AGREE
     assert lib.verdict(figure(agreement=0.6), lenient) is lib.Verdict.LOOK
@@ -71,7 +71,7 @@ def test_the_table_holds_the_summarys_figures_and_the_segments_colors(lib, nodes
     assert titles[4:] == ["volume_ml", "mean_ml", "min_ml", "max_ml", "agreement_dice"]
 
 
-def test_of_one_member_there_is_no_agreement(lib, nodes, scene):
+def test_one_member_has_no_agreement(lib, nodes, scene):
     from FedCrossSlicerLib.bundle.result import StructureFigures
 
     alone = [StructureFigures("Prostate", 30.0, 30.0, 30.0, 30.0, None)]
@@ -88,7 +88,7 @@ def test_a_structure_without_segment_is_grey(lib, nodes):
     assert lib.readFigures(table)[0].color == (0.5, 0.5, 0.5)
 
 
-def test_of_no_structure_there_is_no_row(lib, nodes):
+def test_without_structures_the_table_has_no_row(lib, nodes):
     assert lib.readFigures(lib.newFigures("none", [], nodes.segmentation)) == []
     assert lib.readFigures(None) == []
 
@@ -96,7 +96,7 @@ def test_of_no_structure_there_is_no_row(lib, nodes):
 NUMBERS = ["30.00", "29.50", "29.00", "31.00"]
 
 
-def test_text_is_tab_separated_lines_with_a_header(lib, figure):
+def test_the_text_has_a_header_and_tabs_between_the_columns(lib, figure):
     text = lib.asText([figure(), figure(name="Semi\tnal\nvesicles", agreement=None)])
     header, first, second = text.splitlines()
     assert header.split("\t")[:2] == ["Structure", "Volume (mL)"]
@@ -107,7 +107,7 @@ def test_text_is_tab_separated_lines_with_a_header(lib, figure):
 NAMES = ['Left "lobe", upper', "Prostatadrüse", "two\nlines", " spaces "]
 
 
-def test_csv_gives_back_every_name_and_number(lib, figure, tmp_path):
+def test_the_csv_file_holds_every_name_and_number(lib, figure, tmp_path):
     lib.writeFigures([figure(name=name) for name in NAMES], lib.Thresholds(), tmp_path / "f.csv")
     content = (tmp_path / "f.csv").read_bytes()
     assert content.startswith(
@@ -120,7 +120,7 @@ def test_csv_gives_back_every_name_and_number(lib, figure, tmp_path):
     assert {row["verdict"] for row in rows} == {"agree"}
 
 
-def test_csv_is_written_whole_or_not_at_all(lib, figure, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_no_partial_csv_file(lib, figure, tmp_path, monkeypatch):
     from pathlib import Path
 
     from FedCrossSlicerLib.errors import InferenceError
@@ -138,7 +138,7 @@ def test_csv_is_written_whole_or_not_at_all(lib, figure, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
 
 
-def test_csv_in_a_folder_that_is_not_there_is_one_sentence(lib, figure, tmp_path):
+def test_a_csv_file_in_a_missing_folder_raises_one_sentence(lib, figure, tmp_path):
     from FedCrossSlicerLib.errors import InferenceError
 
     with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No such file"):
@@ -146,7 +146,7 @@ def test_csv_in_a_folder_that_is_not_there_is_one_sentence(lib, figure, tmp_path
 
 
 def test_a_table_is_the_same_after_saving(lib, nodes, tmp_path):
-    """Slicer keeps tables as text: digits, tabs and quotes must not be lost there."""
+    """Slicer saves tables as text, in which digits, tabs and quotes could be lost."""
     from FedCrossSlicerLib.bundle.result import StructureFigures
 
     odd = StructureFigures('"a"\t1/3\nü', 1 / 3, 1e6 / 3, 1e-7 / 3, 12345.678901, 2 / 3)

@@ -1,4 +1,4 @@
-"""A scene that was saved and is opened in another process shows and knows the same."""
+"""A saved scene has the same nodes and pixels when another process opens it."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def pixels(path):
 
 @pytest.fixture
 def straight(scene):
-    """A volume whose grid is that of the world, so that no digit is lost in the scene's file."""
+    """A volume with an axis-aligned grid, whose geometry the scene file stores exactly."""
     voxels = np.random.default_rng(4).normal(100, 5, (12, 20, 28)).astype(np.int16)
     voxels[4:8, 6:14, 8:20] = 300
     return slicer.util.addVolumeFromArray(voxels, np.diag([-1.0, -2.0, 3.0, 1.0]), "T2 straight")
@@ -39,26 +39,26 @@ def presented(volume, folder):
 
 
 def open_elsewhere(nodes, folder):
-    """Draw, save, open in a process of its own and draw again; return (before, after) of the facts."""
+    """Draw and save the scene, and open and draw it in another process; return the facts of both."""
     for name, view in slicer.app.views.items():
         view.save(folder / f"{name}.png")
-    told = [json.loads(json.dumps(reopened.facts(each))) for each in nodes]
+    before = [json.loads(json.dumps(reopened.facts(each))) for each in nodes]
     assert slicer.util.saveScene(str(folder / "scene.mrb"))
     again = folder / "again"
     again.mkdir()
     command = [sys.executable, str(SCRIPT), str(folder / "scene.mrb"), str(again)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return told, json.loads((again / "facts.json").read_text())
+    return before, json.loads((again / "facts.json").read_text())
 
 
 def differing(folder, name):
-    """Share of the pixels that differ, and of those that are not black."""
+    """Share of the pixels that differ, and share of the pixels that are not black."""
     before, after = pixels(folder / f"{name}.png"), pixels(folder / "again" / f"{name}.png")
     return (before != after).any(axis=-1).mean(), (before > 0).any(axis=-1).mean()
 
 
-def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp_path):
+def test_an_opened_scene_has_the_same_nodes_and_the_same_pixels(straight, can_draw, tmp_path):
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.hotspots import State
     from FedCrossSlicerLib.scene.review import Review
@@ -73,7 +73,7 @@ def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp
     review = Review(nodes)
     review.mark(1, State.CORRECTED)
     review.go(1)
-    # Where the marker's text lies over outlines, the order in which they were added decides.
+    # Where the marker's text overlaps outlines, the order in which VTK added them decides.
     nodes.marker.GetDisplayNode().SetVisibility(False)
     before, after = open_elsewhere([nodes], tmp_path)
     assert after == before
@@ -84,8 +84,8 @@ def test_everything_is_known_and_every_pixel_is_the_same(straight, can_draw, tmp
         assert different == 0
 
 
-def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
-    """Slicer writes a slice's place with six digits: what lies on an edge may fall aside."""
+def test_the_pixels_of_an_oblique_volume_differ_only_at_edges(volume, can_draw, tmp_path):
+    """Slicer saves a slice's position with six digits, so pixels at an edge may change."""
     nodes = presented(volume, tmp_path)
     for view in slicer.app.views.values():
         view.fit()
@@ -97,7 +97,7 @@ def test_an_oblique_volume_wavers_at_edges_only(volume, can_draw, tmp_path):
         assert different < 1e-3
 
 
-def test_a_result_without_any_hot_spot_is_opened_again_too(straight, can_draw, tmp_path):
+def test_a_result_without_hot_spots_can_be_opened_again(straight, can_draw, tmp_path):
     from FedCrossSlicerLib.scene.hotspots import newHotSpots
 
     nodes = presented(straight, tmp_path)

@@ -1,4 +1,4 @@
-"""The walk from hot spot to hot spot."""
+"""The review of hot spots."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def nodes(volume, result_folder):
 
 @pytest.fixture
 def opened():
-    """What the editor was opened with."""
+    """The arguments with which the editor was opened."""
     return []
 
 
@@ -33,13 +33,13 @@ def centre_of_the_block(volume):
     return np.array(matrix.MultiplyPoint((13.5, 9.5, 5.5, 1)))[:3]
 
 
-def marked(nodes):
+def marker_position(nodes):
     point = [0.0] * 3
     nodes.marker.GetNthControlPointPosition(0, point)
     return point
 
 
-def test_the_hot_spots_are_the_summarys_in_ras(review, volume):
+def test_the_hot_spots_of_the_summary_are_converted_to_ras(review, volume):
     first, second = review.spots
     assert (first.rank, first.structure, first.volume, first.peak) == (1, "Prostate", 1.5, 0.4)
     np.testing.assert_allclose(first.position, centre_of_the_block(volume), atol=1e-3)
@@ -48,7 +48,7 @@ def test_the_hot_spots_are_the_summarys_in_ras(review, volume):
     assert review.progress == (0, 2)
 
 
-def test_every_slice_view_goes_to_the_hot_spot(review, nodes):
+def test_every_slice_view_shows_the_hot_spot(review, nodes):
     for index in (1, 0):
         review.go(index)
         position = review.spots[index].position
@@ -61,7 +61,7 @@ def test_every_slice_view_goes_to_the_hot_spot(review, nodes):
             assert abs(y) <= height / 2
 
 
-def test_what_is_in_view_does_not_slide_and_what_is_not_is_brought_there(review):
+def test_a_view_is_centred_only_if_the_hot_spot_is_out_of_sight(review):
     node = slicer.app.views["Red"].node
     x, y, _z = review.spots[0].position
     node.SetFieldOfView(60, 60, 1)
@@ -75,10 +75,10 @@ def test_what_is_in_view_does_not_slide_and_what_is_not_is_brought_there(review)
     np.testing.assert_allclose(middle, (x, y), atol=1e-4)
 
 
-def test_the_marker_stands_there_locked_and_named(review, nodes):
+def test_the_marker_is_at_the_hot_spot_locked_and_labelled(review, nodes):
     review.go(1)
     assert nodes.marker.GetNumberOfControlPoints() == 1
-    np.testing.assert_allclose(marked(nodes), review.spots[1].position, atol=1e-6)
+    np.testing.assert_allclose(marker_position(nodes), review.spots[1].position, atol=1e-6)
     assert nodes.marker.GetNthControlPointLabel(0) == "2: Prostate"
     assert nodes.marker.GetLocked()
     assert nodes.marker.GetDisplayNode().GetVisibility()
@@ -87,20 +87,20 @@ def test_the_marker_stands_there_locked_and_named(review, nodes):
     assert nodes.marker.GetNthControlPointLabel(0) == "1: Prostate"
 
 
-def test_next_and_previous_go_round(review):
-    seen = []
+def test_next_and_previous_continue_at_the_other_end(review):
+    indices = []
     for step in (review.next, review.next, review.next, review.previous, review.previous):
         step()
-        seen.append(review.current)
-    assert seen == [0, 1, 0, 1, 0]
+        indices.append(review.current)
+    assert indices == [0, 1, 0, 1, 0]
 
 
-def test_previous_begins_at_the_end(review):
+def test_previous_starts_with_the_last_hot_spot(review):
     review.previous()
     assert review.current == 1
 
 
-def test_what_came_of_a_hot_spot_stands_in_the_table(review, nodes):
+def test_the_state_of_a_hot_spot_is_stored_in_the_table(review, nodes):
     from FedCrossSlicerLib.scene.hotspots import State
     from FedCrossSlicerLib.scene.review import Review
 
@@ -113,13 +113,13 @@ def test_what_came_of_a_hot_spot_stands_in_the_table(review, nodes):
     assert review.progress == (1, 2)
 
 
-def test_a_mark_is_told_to_whoever_watches_the_table(review, nodes):
+def test_a_changed_state_notifies_the_observers_of_the_table(review, nodes):
     from FedCrossSlicerLib.scene.hotspots import State
 
-    heard = []
-    nodes.hotSpots.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
+    events = []
+    nodes.hotSpots.AddObserver("ModifiedEvent", lambda *_: events.append(1))
     review.mark(0, State.REVIEWED)
-    assert heard
+    assert events
 
 
 def test_an_unknown_state_counts_as_open(review, nodes):
@@ -146,7 +146,7 @@ def test_edit_here_opens_the_editor_on_the_structure_and_the_volume(review, node
     assert opened == [(nodes.segmentation, nodes.volume, "prostate")]
 
 
-def test_edit_here_takes_the_first_segment_when_the_structure_was_renamed(review, nodes, opened):
+def test_edit_here_selects_the_first_segment_if_the_structure_was_renamed(review, nodes, opened):
     segmentation = nodes.segmentation.GetSegmentation()
     segmentation.GetNthSegment(0).SetName("Drüse")
     review.editHere(0)
@@ -156,7 +156,7 @@ def test_edit_here_takes_the_first_segment_when_the_structure_was_renamed(review
     assert opened[-1][2] == ""
 
 
-def test_a_spot_of_no_structure_is_named_by_its_rank(loaded):
+def test_a_hot_spot_without_a_structure_is_labelled_by_its_rank(loaded):
     from FedCrossSlicerLib.scene.hotspots import HotSpot, State
 
     spot = HotSpot(3, "", 0.1, 0.4, (0.0, 0.0, 0.0), State.OPEN)

@@ -1,4 +1,4 @@
-"""Table nodes that come back from a file as they were."""
+"""Table nodes are the same after saving and opening."""
 
 import pytest
 import slicer
@@ -15,7 +15,7 @@ def tables(loaded, scene):
     return tables
 
 
-def test_a_hash_sign_does_not_cut_a_name_off(tables, tmp_path):
+def test_a_hash_sign_does_not_truncate_a_name(tables, tmp_path):
     node = tables.newTable("t", {"word": ["Lesion #2", "#"], "integer": [1, 2]})
     slicer.util.saveNode(node, str(tmp_path / "t.tsv"))
     again = slicer.util.loadTable(str(tmp_path / "t.tsv"))
@@ -33,7 +33,7 @@ def test_a_hash_sign_does_not_cut_a_name_off(tables, tmp_path):
         max_size=5,
     )
 )
-def test_words_and_numbers_survive_the_file(tables, rows, tmp_path):
+def test_texts_and_numbers_are_the_same_after_saving_and_opening(tables, rows, tmp_path):
     words, floats, integers = zip(*rows, strict=True)
     node = tables.newTable("t", {"float": floats, "word": words, "integer": integers})
     slicer.util.saveNode(node, str(tmp_path / "t.tsv"))
@@ -46,12 +46,12 @@ def test_words_and_numbers_survive_the_file(tables, rows, tmp_path):
         slicer.mrmlScene.RemoveNode(each)
 
 
-def test_a_column_that_is_not_there_is_empty(tables):
+def test_a_missing_column_is_empty(tables):
     assert tables.readColumn(tables.newTable("t", {"a": ["x"]}), "b") == []
 
 
 @pytest.mark.parametrize(
     ("text", "kept"), [("a\tb\n c", "a b c"), ('"quoted"', "'quoted'"), ("Drüse 2", "Drüse 2")]
 )
-def test_a_text_loses_what_the_file_would_lose(tables, text, kept):
+def test_a_text_is_stored_without_characters_that_the_file_cannot_hold(tables, text, kept):
     assert tables.plainText(text) == kept

@@ -1,4 +1,4 @@
-"""The child's packages: looked for, asked about, installed, looked for again."""
+"""The packages of the child process: finding, confirming, installing, checking."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ ALL_THERE = {
 
 
 class Recorder:
-    """An installer that notes what it is told, and makes it so."""
+    """An installer that records its calls and pretends to install."""
 
     def __init__(self, versions, works=True):
         self.versions = versions
@@ -65,12 +65,12 @@ def ensure(loaded):
     return run
 
 
-def test_nothing_is_asked_when_all_is_there(ensure):
+def test_the_user_is_not_asked_if_nothing_is_missing(ensure):
     assert ensure(dict(ALL_THERE))
     assert (ensure.questions, ensure.recorder.calls) == ([], [])
 
 
-def test_torch_goes_its_own_way_and_floors_are_always_passed(ensure):
+def test_torch_is_installed_separately_and_every_floor_is_passed(ensure):
     versions = {"numpy": "2.4.6", "SimpleITK": "2.5.7"}
     assert ensure(versions)
     assert ensure.recorder.calls == [
@@ -96,7 +96,7 @@ def test_a_version_below_the_floor_counts_as_missing(ensure):
     assert ensure.recorder.calls == [("torch", "torch>=2.4"), ("pip", ["pydantic>=2.7"])]
 
 
-def test_a_package_of_unknown_version_is_trusted(ensure):
+def test_a_package_of_unknown_version_counts_as_installed(ensure):
     assert ensure({**ALL_THERE, "SimpleITK": ""})
     assert ensure.recorder.calls == []
 
@@ -106,12 +106,12 @@ def test_nothing_is_installed_without_consent(ensure):
     assert ensure.recorder.calls == []
 
 
-def test_after_an_installation_everything_is_imported_in_earnest(ensure):
+def test_after_an_installation_every_package_is_imported(ensure):
     ensure({})
     assert ensure.probes == [False, True]
 
 
-def test_what_is_missing_after_the_installation_is_named(ensure):
+def test_packages_still_missing_after_the_installation_are_named(ensure):
     from FedCrossSlicerLib.errors import InstallError
 
     with pytest.raises(
@@ -121,7 +121,7 @@ def test_what_is_missing_after_the_installation_is_named(ensure):
         ensure({name: v for name, v in ALL_THERE.items() if name != "monai"}, works=False)
 
 
-def test_a_failure_in_the_middle_says_what_is_there_and_what_is_not(loaded):
+def test_a_failed_installation_names_installed_and_missing_packages(loaded):
     from FedCrossSlicerLib.errors import InstallError
     from FedCrossSlicerLib.setup import install
 
@@ -136,7 +136,7 @@ def test_a_failure_in_the_middle_says_what_is_there_and_what_is_not(loaded):
     assert "Still missing: monai>=1.4, numpy>=1.26" in str(caught.value)
 
 
-def test_a_replaced_numpy_asks_for_a_restart(loaded):
+def test_a_replaced_numpy_requires_a_restart(loaded):
     from FedCrossSlicerLib.errors import InstallError
     from FedCrossSlicerLib.setup import install
 
@@ -145,7 +145,7 @@ def test_a_replaced_numpy_asks_for_a_restart(loaded):
         install.ensure(lambda _: True, recorder, lambda _: dict(recorder.versions))
 
 
-def test_what_only_makes_it_faster_is_offered_when_asked_for_and_never_insisted_on(loaded):
+def test_openvino_is_offered_on_request_and_never_required(loaded):
     from FedCrossSlicerLib.setup import install
 
     versions = {name: v for name, v in ALL_THERE.items() if name != "openvino"}
@@ -156,7 +156,7 @@ def test_what_only_makes_it_faster_is_offered_when_asked_for_and_never_insisted_
     assert recorder.calls == [("pip", ["openvino>=2025.0"])]
 
 
-def test_a_folder_of_wheels_is_installed_from_without_network(loaded, tmp_path):
+def test_a_folder_of_wheels_is_installed_without_network(loaded, tmp_path):
     import slicer
 
     from FedCrossSlicerLib.setup import install
@@ -168,20 +168,20 @@ def test_a_folder_of_wheels_is_installed_from_without_network(loaded, tmp_path):
     assert "nothing is downloaded" in install.question(install.REQUIREMENTS, folder)
 
 
-def test_checking_names_versions_and_graphics_cards(loaded):
+def test_the_check_lists_versions_and_graphics_cards(loaded):
     from FedCrossSlicerLib.setup.install import checkInstallation
 
-    said = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
-    assert "torch 2.13.0+cpu" in said
-    assert "Everything is installed." in said
-    assert "GPU" in said
-    lacking = checkInstallation(lambda _: {"torch": "2.13.0"})
-    assert "Missing or too old: monai>=1.4" in lacking
+    text = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
+    assert "torch 2.13.0+cpu" in text
+    assert "Everything is installed." in text
+    assert "GPU" in text
+    incomplete = checkInstallation(lambda _: {"torch": "2.13.0"})
+    assert "Missing or too old: monai>=1.4" in incomplete
 
 
 @pytest.fixture
 def two_packages(loaded, monkeypatch):
-    """Only packages that are imported quickly."""
+    """Requires only packages that are imported quickly."""
     from FedCrossSlicerLib.setup import requirements
 
     few = [
@@ -191,21 +191,21 @@ def two_packages(loaded, monkeypatch):
     monkeypatch.setattr(requirements, "REQUIREMENTS", few)
 
 
-def test_the_childs_own_python_is_asked(loaded):
+def test_the_versions_are_those_of_the_childs_python(loaded):
     from FedCrossSlicerLib.setup.requirements import OPENVINO, REQUIREMENTS, installedVersions
 
     expected = (*REQUIREMENTS, OPENVINO)
     assert installedVersions() == {each.name: version(each.name) for each in expected}
 
 
-def test_importing_in_earnest_finds_the_same(two_packages):
+def test_importing_the_packages_finds_the_same_versions(two_packages):
     from FedCrossSlicerLib.setup.requirements import installedVersions
 
     found = installedVersions(importing=True)
     assert found == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
 
 
-def test_a_package_that_cannot_be_imported_is_not_there(two_packages, tmp_path, monkeypatch):
+def test_a_package_that_cannot_be_imported_counts_as_missing(two_packages, tmp_path, monkeypatch):
     from FedCrossSlicerLib.setup import requirements
 
     (tmp_path / "safetensors.py").write_text("raise OSError('a library is missing')")
@@ -214,7 +214,7 @@ def test_a_package_that_cannot_be_imported_is_not_there(two_packages, tmp_path, 
     assert "safetensors" not in requirements.installedVersions(importing=True)
 
 
-def test_a_python_that_does_not_answer_is_one_sentence(loaded, monkeypatch):
+def test_a_python_that_cannot_be_run_raises_one_sentence(loaded, monkeypatch):
     from FedCrossSlicerLib.errors import InstallError
     from FedCrossSlicerLib.setup import requirements
 
@@ -223,7 +223,7 @@ def test_a_python_that_does_not_answer_is_one_sentence(loaded, monkeypatch):
         requirements.installedVersions()
 
 
-def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
+def test_without_the_pytorch_extension_the_error_names_the_extensions_manager(loaded):
     from FedCrossSlicerLib.errors import InstallError
     from FedCrossSlicerLib.setup.install import SlicerInstaller
     from FedCrossSlicerLib.setup.requirements import TORCH
@@ -235,15 +235,15 @@ def test_without_the_pytorch_extension_the_user_is_told_where_to_get_it(loaded):
 @pytest.mark.parametrize(
     "error", [subprocess.CalledProcessError(1, "pip"), ImportError("no libtorch"), None]
 )
-def test_a_torch_that_cannot_be_installed_is_one_sentence(loaded, monkeypatch, error):
+def test_a_torch_that_cannot_be_installed_raises_one_sentence(loaded, monkeypatch, error):
     from FedCrossSlicerLib.errors import InstallError
     from FedCrossSlicerLib.setup.install import SlicerInstaller
     from FedCrossSlicerLib.setup.requirements import TORCH
 
-    asked = []
+    calls = []
 
-    def installTorch(**given):
-        asked.append(given)
+    def installTorch(**keywords):
+        calls.append(keywords)
         if error is not None:
             raise error
 
@@ -253,10 +253,10 @@ def test_a_torch_that_cannot_be_installed_is_one_sentence(loaded, monkeypatch, e
     monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
     with pytest.raises(InstallError, match=r"PyTorch could not be installed\. See the log"):
         SlicerInstaller().installTorch(TORCH)
-    assert asked == [{"torchVersionRequirement": ">=2.4"}]
+    assert calls == [{"torchVersionRequirement": ">=2.4"}]
 
 
-def test_slicers_pip_gets_the_floors(loaded):
+def test_slicers_pip_receives_the_floors(loaded):
     import slicer
 
     from FedCrossSlicerLib.setup.install import SlicerInstaller
@@ -267,7 +267,7 @@ def test_slicers_pip_gets_the_floors(loaded):
     assert slicer.packaging.installed == [["monai>=1.4", "numpy>=1.26"]]
 
 
-def test_the_floors_are_the_packages_own(loaded):
+def test_the_floors_are_those_of_the_packages_pyproject(loaded):
     from FedCrossSlicerLib.setup.requirements import REQUIREMENTS
 
     project = tomllib.loads((ROOT / "training" / "pyproject.toml").read_text(encoding="utf-8"))

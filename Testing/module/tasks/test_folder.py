@@ -1,3 +1,5 @@
+"""Segmenting every volume of a folder."""
+
 import csv
 import shutil
 
@@ -7,27 +9,29 @@ import SimpleITK as sitk
 
 @pytest.fixture
 def folder(volume, tmp_path):
-    """Two good volumes, one that is none, and something else."""
+    """A folder with two volumes, a broken volume and another file."""
     from FedCrossSlicerLib.scene.export import exportVolume
 
-    made = tmp_path / "Bänder und Köpfe"
-    made.mkdir()
-    exportVolume(volume, made / "one.nrrd")
-    shutil.copy(made / "one.nrrd", made / "two.nrrd")
-    (made / "broken.nrrd").write_text("no volume")
-    (made / "notes.txt").write_text("no volume either")
-    return made
+    created = tmp_path / "Bänder und Köpfe"
+    created.mkdir()
+    exportVolume(volume, created / "one.nrrd")
+    shutil.copy(created / "one.nrrd", created / "two.nrrd")
+    (created / "broken.nrrd").write_text("no volume")
+    (created / "notes.txt").write_text("no volume either")
+    return created
 
 
-def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path, fake, node_ids):
+def test_every_volume_is_segmented_and_the_broken_one_has_an_error(
+    folder, tmp_path, fake, node_ids
+):
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
-    before, seen = node_ids(), []
+    before, progress_calls = node_ids(), []
     rows = segmentFolder(
         folder,
         "bundle",
         tmp_path / "out",
-        progress=lambda *at: seen.append(at),
+        progress=lambda *at: progress_calls.append(at),
         starter=fake("good")._starter,
     )
     assert [row.volume for row in rows] == ["broken.nrrd", "one.nrrd", "two.nrrd"]
@@ -37,8 +41,8 @@ def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path,
     with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [line["volume_ml"] for line in table] == ["", "31.2", "31.2"]
-    assert seen[0] == (0, 3, "broken.nrrd")
-    assert seen[-1] == (3, 3, "")
+    assert progress_calls[0] == (0, 3, "broken.nrrd")
+    assert progress_calls[-1] == (3, 3, "")
     assert node_ids() == before
     assert not list((tmp_path / "out").glob("*.part"))
 
@@ -54,7 +58,7 @@ def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bun
     assert rows[1].structure == "Prostate"
 
 
-def test_a_folder_without_volumes_is_one_sentence(tmp_path, loaded):
+def test_a_folder_without_volumes_raises_one_sentence(tmp_path, loaded):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
@@ -62,7 +66,7 @@ def test_a_folder_without_volumes_is_one_sentence(tmp_path, loaded):
         segmentFolder(tmp_path, "bundle", tmp_path / "out")
 
 
-def test_names_that_differ_in_their_ending_alone_do_not_share_a_result(folder, tmp_path, fake):
+def test_files_that_differ_only_in_their_ending_get_their_own_results(folder, tmp_path, fake):
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
     sitk.WriteImage(sitk.ReadImage(str(folder / "two.nrrd")), str(folder / "one.mha"))

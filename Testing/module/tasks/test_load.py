@@ -1,4 +1,4 @@
-"""A result in the scene."""
+"""Loading a result folder into the scene."""
 
 import json
 
@@ -22,7 +22,7 @@ def matrix(node):
     return slicer.util.arrayFromVTKMatrix(made)
 
 
-def test_slicers_list_of_recent_files_is_left_alone(volume, result_folder, monkeypatch):
+def test_the_result_is_not_added_to_slicers_recent_files(volume, result_folder, monkeypatch):
     from FedCrossSlicerLib.tasks.load import loadResult
 
     loaded = []
@@ -31,7 +31,7 @@ def test_slicers_list_of_recent_files_is_left_alone(volume, result_folder, monke
     assert loaded == []
 
 
-def test_of_the_maps_only_the_one_that_is_seen_is_offered_elsewhere(presented):
+def test_other_modules_list_the_heat_map_but_no_hidden_map(presented):
     assert not presented.heat.GetHideFromEditors()
     assert len(presented.maps) > 1
     assert all(node.GetHideFromEditors() for node in presented.maps.values())
@@ -57,24 +57,24 @@ def test_a_segment_has_its_structures_name_color_and_code(presented):
     assert "~SCT^41216001^Prostate~" in str(tag)
 
 
-def test_the_segment_lies_on_the_voxels_it_was_found_in(presented, volume):
+def test_the_segment_has_the_voxels_of_the_result(presented, volume):
     expected = slicer.util.arrayFromVolume(volume) > 200
     np.testing.assert_array_equal(labelmap(presented, volume), expected)
 
 
-def test_the_segmentation_can_be_edited_on_the_inputs_own_grid(presented, volume):
+def test_the_segmentation_is_edited_on_the_grid_of_the_volume(presented, volume):
     reference = presented.segmentation.GetNodeReference(
         slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
     )
     assert reference is volume
 
 
-def test_the_uncertainty_map_has_the_inputs_geometry(presented, volume):
+def test_the_uncertainty_map_has_the_volumes_geometry(presented, volume):
     np.testing.assert_allclose(matrix(presented.heat), matrix(volume), atol=1e-6)
     assert presented.heat.GetImageData().GetScalarTypeAsString() == "float"
 
 
-def test_the_outline_is_seen_in_slices_and_the_surface_in_3d(presented):
+def test_slice_views_show_the_outline_and_the_3d_view_the_surface(presented):
     display = presented.segmentation.GetDisplayNode()
     assert display.GetVisibility2DOutline()
     assert not display.GetVisibility2DFill()
@@ -82,7 +82,7 @@ def test_the_outline_is_seen_in_slices_and_the_surface_in_3d(presented):
     assert presented.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
-def test_the_heat_map_covers_the_input_in_every_slice_view(presented, volume):
+def test_the_heat_map_lies_over_the_volume_in_every_slice_view(presented, volume):
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     assert len(composites) == 3
     for composite in composites:
@@ -91,7 +91,7 @@ def test_the_heat_map_covers_the_input_in_every_slice_view(presented, volume):
         assert composite.GetForegroundOpacity() == pytest.approx(0.65)
 
 
-def test_the_window_is_the_measures_range_and_low_values_are_left_out(presented):
+def test_the_window_is_the_measures_range_and_low_values_are_transparent(presented):
     display = presented.heat.GetDisplayNode()
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 0.5)
     assert display.GetApplyThreshold()
@@ -104,7 +104,7 @@ def test_the_legend_names_the_measure(presented):
     assert legend_of(presented).GetTitleText() == "Disagreement\n(std. dev.)"
 
 
-def test_provenance_is_noted_on_every_node_without_paths(presented, tmp_path):
+def test_every_node_has_the_provenance_and_no_paths(presented, tmp_path):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     show(presented, ViewOptions(surface=True))
@@ -121,7 +121,7 @@ def test_provenance_is_noted_on_every_node_without_paths(presented, tmp_path):
         assert node.GetStorageNode() is None
 
 
-def test_a_node_tells_which_measure_it_holds(presented):
+def test_a_map_has_its_measure_as_attribute(presented):
     measures = ["std", "entropy", "mutual_information", "variation_ratio"]
     assert list(presented.maps) == measures
     for measure, node in presented.maps.items():
@@ -130,7 +130,7 @@ def test_a_node_tells_which_measure_it_holds(presented):
     assert presented.windowMax("variation_ratio") == 0.75
 
 
-def test_only_the_heat_map_lies_in_the_viewers_and_the_distance_in_no_selector(presented):
+def test_slice_views_show_only_the_heat_map_and_no_selector_lists_the_distance(presented):
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     shown = {each.GetForegroundVolumeID() for each in composites}
     assert shown == {presented.heat.GetID()}
@@ -141,7 +141,7 @@ def test_only_the_heat_map_lies_in_the_viewers_and_the_distance_in_no_selector(p
     assert presented.surface is None
 
 
-def test_names_tell_the_volume_and_the_content(presented):
+def test_node_names_contain_the_volume_and_the_content(presented):
     assert [node.GetName().removeprefix("T2 axial ") for node in presented.owned()] == [
         "segmentation",
         "uncertainty",
@@ -157,7 +157,7 @@ def test_names_tell_the_volume_and_the_content(presented):
     ]
 
 
-def test_the_result_stands_in_a_folder_under_the_volumes_study(volume, result_folder):
+def test_the_result_is_in_a_folder_in_the_volumes_study(volume, result_folder):
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.tasks.load import loadResult
 
@@ -176,7 +176,7 @@ def test_the_result_stands_in_a_folder_under_the_volumes_study(volume, result_fo
     assert tree.GetNumberOfItemChildren(study) == 1  # the volume
 
 
-def test_a_folder_in_which_the_user_put_something_stays(presented):
+def test_a_folder_with_a_node_of_the_user_is_not_removed(presented):
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folder = tree.GetItemParent(tree.GetItemByDataNode(presented.segmentation))
     note = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "Note")
@@ -185,7 +185,7 @@ def test_a_folder_in_which_the_user_put_something_stays(presented):
     assert tree.GetItemParent(tree.GetItemByDataNode(note)) == folder
 
 
-def test_a_folder_of_the_users_own_stays_when_the_result_leaves_it(presented):
+def test_a_folder_that_the_user_created_is_not_removed_with_the_result(presented):
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     own = tree.CreateFolderItem(tree.GetSceneItemID(), "My selection")
     tree.SetItemParent(tree.GetItemByDataNode(presented.segmentation), own)
@@ -194,7 +194,7 @@ def test_a_folder_of_the_users_own_stays_when_the_result_leaves_it(presented):
     assert tree.GetItemByName("FedCross: Prostate T2") == tree.GetInvalidItemID()
 
 
-def test_a_removed_result_leaves_nothing_but_its_colors(volume, result_folder, node_ids):
+def test_a_removed_result_leaves_only_the_color_table(volume, result_folder, node_ids):
     from FedCrossSlicerLib.display.heatmap import colorTable
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.review import Review
@@ -209,7 +209,7 @@ def test_a_removed_result_leaves_nothing_but_its_colors(volume, result_folder, n
     assert node_ids() == before
 
 
-def test_a_result_without_the_viewers_extras_is_shown_with_what_there_is(volume, tmp_path):
+def test_a_result_without_the_files_for_the_viewer_is_shown_too(volume, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
@@ -242,7 +242,7 @@ def test_a_result_without_the_viewers_extras_is_shown_with_what_there_is(volume,
 )
 @pytest.mark.parametrize("how", ["missing", "broken", "cut off"])
 def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, node_ids, name, how):
-    """The earlier result too."""
+    """The earlier result stays too."""
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.load import loadResult
 
@@ -260,7 +260,7 @@ def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, n
 
 
 @pytest.mark.parametrize("name", ["uncertainty_entropy.nrrd", "distance.nrrd"])
-def test_maps_of_another_grid_are_refused(presented, result_folder, node_ids, name):
+def test_maps_of_another_size_are_refused(presented, result_folder, node_ids, name):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.load import loadResult
 
@@ -272,7 +272,7 @@ def test_maps_of_another_grid_are_refused(presented, result_folder, node_ids, na
     assert node_ids() == before
 
 
-def test_a_volume_in_which_nothing_was_found_is_shown_all_the_same(volume, tmp_path):
+def test_a_result_without_any_structure_is_shown(volume, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show

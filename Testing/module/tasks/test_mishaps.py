@@ -1,4 +1,4 @@
-"""What goes wrong on real machines, with a real child and a real, small bundle."""
+"""Faults of real machines, with a real child process and a small bundle."""
 
 import os
 import shutil
@@ -23,18 +23,18 @@ from pathlib import Path
 from FedCrossSlicerLib.child.request import Options, requestArguments
 from FedCrossSlicerLib.child.pool import WORKERS
 options = Options(device="cpu", backend="torch")
-words = requestArguments(Path({folder!r}), Path({bundle!r}), options)
-call = WORKERS.start(words)
-while not any(event["event"] in {until!r} for event in call.events()):
+arguments = requestArguments(Path({folder!r}), Path({bundle!r}), options)
+request = WORKERS.start(arguments)
+while not any(event["event"] in {until!r} for event in request.events()):
     time.sleep(0.02)
-print(call.pid, flush=True)
+print(request.pid, flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture
 def long_task(scene, temporary, bundle_folder):
-    """Starts a real segmentation of some thousand patches."""
+    """Starts a real segmentation of several thousand patches."""
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -59,18 +59,20 @@ def until(condition, seconds=60.0):
         time.sleep(0.02)
 
 
-def under_way(task):
-    def told():
+def wait_for_progress(task):
+    def progressing():
         task.poll()
         return task.done > 0
 
-    until(told)
+    until(progressing)
 
 
-def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, temporary, node_ids):
+def test_cancel_during_a_segmentation_leaves_no_process_no_node_and_no_file(
+    long_task, temporary, node_ids
+):
     task = long_task()
     before = node_ids()
-    under_way(task)
+    wait_for_progress(task)
     child = psutil.Process(task._request.pid)
     task.cancel()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
@@ -78,22 +80,24 @@ def test_cancel_in_the_middle_leaves_no_process_no_node_and_no_file(long_task, t
     assert list(temporary.iterdir()) == []
 
 
-def killed(task):
-    """Kill the worker at work, and nobody else."""
-    under_way(task)
+def kill_worker(task):
+    """Kill the worker of the task."""
+    wait_for_progress(task)
     os.kill(task._request.pid, signal.SIGKILL)
 
 
-def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, node_ids, end_workers):
+def test_a_worker_killed_twice_during_a_request_raises_one_sentence(
+    long_task, temporary, node_ids, end_workers
+):
     from FedCrossSlicerLib.errors import InferenceError
 
     task = long_task()
     before = node_ids()
-    killed(task)
+    kill_worker(task)
     first = task._request.pid
     until(lambda: not task.running or task._request.pid != first)
     task.done = 0
-    killed(task)
+    kill_worker(task)
     until(lambda: not task.running)
     with pytest.raises(InferenceError, match="was killed"):
         task.finish()
@@ -101,9 +105,7 @@ def test_a_worker_killed_twice_at_work_is_one_sentence(long_task, temporary, nod
     assert list(temporary.iterdir()) == []
 
 
-def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
-    volume, bundle_folder, temporary, end_workers
-):
+def test_killed_workers_do_not_change_the_result(volume, bundle_folder, temporary, end_workers):
     from FedCrossSlicerLib.child.pool import WORKERS
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
@@ -114,7 +116,7 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     idle = task._request.pid
     expected = slicer.util.arrayFromVolume(task.finish().heat).copy()
     os.kill(idle, signal.SIGKILL)
-    until(lambda: not WORKERS._idle.alive)  # all of its threads are gone, which may take a while
+    until(lambda: not WORKERS._idle.alive)  # it takes a while until all of its threads have ended
     again = logic.start(volume, bundle_folder, options)
     assert again._request.pid != idle
     os.kill(again._request.pid, signal.SIGKILL)
@@ -125,7 +127,7 @@ def test_workers_killed_idle_and_at_work_are_not_seen_in_the_result(
     assert list(temporary.iterdir()) == []
 
 
-def test_two_at_once_on_one_new_cache_say_the_same(
+def test_two_segmentations_at_once_with_one_new_cache_give_the_same_result(
     volume, bundle_folder, tmp_path, monkeypatch, temporary
 ):
     from FedCrossSlicerLib.child.request import Options
@@ -143,7 +145,7 @@ def test_two_at_once_on_one_new_cache_say_the_same(
     assert not list((tmp_path / "cache").rglob(".partial-*"))
 
 
-def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
+def test_a_bundle_deleted_while_it_is_used_raises_one_sentence(
     long_task, bundle_folder, tmp_path, temporary, end_workers
 ):
     from FedCrossSlicerLib.errors import InferenceError
@@ -151,7 +153,7 @@ def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
     bundle = tmp_path / "gone soon"
     shutil.copytree(bundle_folder, bundle)
     task = long_task(bundle)
-    under_way(task)
+    wait_for_progress(task)
     shutil.rmtree(bundle)  # the second member has not been read yet
     until(lambda: not task.running, 300)
     with pytest.raises(InferenceError, match=r"member_1\.safetensors"):
@@ -163,7 +165,7 @@ def test_a_bundle_that_vanishes_while_it_is_used_is_one_sentence(
 @pytest.mark.parametrize(
     ("state", "until_event"), [("idle", ["result", "error"]), ("busy", ["progress"])]
 )
-def test_when_slicer_dies_the_worker_ends_too(
+def test_the_worker_ends_when_slicer_is_killed(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
 ):
     from FedCrossSlicerLib.child.request import VOLUME
@@ -188,7 +190,7 @@ def test_when_slicer_dies_the_worker_ends_too(
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 3 MB; only root can have one."""
+    """A file system of 3 MB; only root can create it."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
@@ -198,7 +200,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
     small_disk, volume, bundle_folder, node_ids, monkeypatch, end_workers
 ):
     from FedCrossSlicerLib.child.request import Options
@@ -207,7 +209,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 
     monkeypatch.setattr("tempfile.tempdir", str(small_disk))
     free = shutil.disk_usage(small_disk).free
-    (small_disk / "filler").write_bytes(bytes(free - 24_576))  # room for the volume, not the result
+    (small_disk / "filler").write_bytes(
+        bytes(free - 24_576)
+    )  # enough for the volume, but not for the result
     before = node_ids()
     with pytest.raises(InferenceError) as caught:
         SegmentationLogic().segment(volume, bundle_folder, Options(device="cpu", backend="torch"))
@@ -217,9 +221,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
-def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
-    volume, transform, bundle_folder, scene
-):
+def test_only_the_box_in_world_space_is_segmented(volume, transform, bundle_folder, scene):
     from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -245,7 +247,7 @@ def test_only_the_region_of_interest_is_segmented_where_it_is_seen(
     assert (reach > np.array([4, 6, 5]) - 3).all()  # within a voxel or two of the faces
 
 
-def test_the_childs_region_is_the_rois_in_lps(scene, transform):
+def test_the_box_is_converted_to_lps(scene, transform):
     from FedCrossSlicerLib.scene.region import readRegion
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
@@ -263,7 +265,7 @@ def test_the_childs_region_is_the_rois_in_lps(scene, transform):
     assert not np.allclose(np.abs(axes), np.eye(3), atol=0.1)
 
 
-def test_paths_with_spaces_and_umlauts_serve(
+def test_paths_with_spaces_and_umlauts_work(
     volume, bundle_folder, tmp_path, monkeypatch, end_workers
 ):
     from FedCrossSlicerLib.child.request import Options

@@ -1,4 +1,4 @@
-"""From a volume in the scene to a result in the scene."""
+"""Segmenting one volume: export, child process, result, errors."""
 
 import sys
 import time
@@ -48,7 +48,7 @@ def test_a_volume_is_exported_with_its_voxels_type_and_geometry(volume, tmp_path
     np.testing.assert_allclose(image_to_ras(image), to_ras(volume), atol=1e-5)
 
 
-def test_a_transformed_volume_is_exported_where_it_is_seen(volume, transform, node_ids, tmp_path):
+def test_a_transformed_volume_is_exported_in_world_space(volume, transform, node_ids, tmp_path):
     own = to_ras(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     before = node_ids()
@@ -63,7 +63,9 @@ def test_a_transformed_volume_is_exported_where_it_is_seen(volume, transform, no
     assert volume.GetParentTransformNode() is transform
 
 
-def test_a_bent_volume_is_resampled_and_itself_left_alone(volume, scene, node_ids, tmp_path):
+def test_a_volume_under_a_nonlinear_transform_is_resampled_and_not_modified(
+    volume, scene, node_ids, tmp_path
+):
     voxels = slicer.util.arrayFromVolume(volume).copy()
     displacement = vtk.vtkImageData()
     displacement.SetDimensions(4, 4, 4)
@@ -85,7 +87,7 @@ def test_a_bent_volume_is_resampled_and_itself_left_alone(volume, scene, node_id
     assert node_ids() == before
 
 
-def test_a_volume_that_cannot_be_written_is_one_sentence(volume, tmp_path):
+def test_a_volume_that_cannot_be_written_raises_one_sentence(volume, tmp_path):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.scene.export import exportVolume
 
@@ -94,20 +96,20 @@ def test_a_volume_that_cannot_be_written_is_one_sentence(volume, tmp_path):
         exportVolume(volume, tmp_path / "file" / "volume.nrrd")
 
 
-def test_the_result_appears_and_the_temporary_files_are_gone(fake, volume, temporary):
-    heard = []
+def test_the_result_is_shown_and_the_temporary_files_are_removed(fake, volume, temporary):
+    progress_calls = []
     presented = fake("good").segment(
-        volume, "bundle", progress=lambda done, total, stage: heard.append((done, total, stage))
+        volume,
+        "bundle",
+        progress=lambda done, total, stage: progress_calls.append((done, total, stage)),
     )
     expected = slicer.util.arrayFromVolume(volume) > 200
     np.testing.assert_array_equal(labels_of(presented, volume), expected)
-    assert (3, 12, "ensemble") in heard
+    assert (3, 12, "ensemble") in progress_calls
     assert list(temporary.iterdir()) == []
 
 
-def test_the_result_of_a_transformed_volume_lies_where_the_volume_is_seen(
-    fake, volume, transform, temporary
-):
+def test_the_result_of_a_transformed_volume_lies_in_world_space(fake, volume, transform, temporary):
     own = to_ras(volume)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     presented = fake("good").segment(volume, "bundle")
@@ -131,7 +133,7 @@ def test_the_result_of_a_transformed_volume_lies_where_the_volume_is_seen(
 
 
 @pytest.mark.parametrize(
-    ("mood", "sentence"),
+    ("behaviour", "sentence"),
     [
         ("sorry", r"^There is no bundle\. Choose one\.$"),
         ("garbage", r"^The segmentation process ended without a result\.$"),
@@ -140,20 +142,20 @@ def test_the_result_of_a_transformed_volume_lies_where_the_volume_is_seen(
         ("no-summary", r"^The result has no summary: No such file or directory\.$"),
     ],
 )
-def test_a_child_that_fails_is_one_sentence_and_leaves_nothing(
-    fake, volume, temporary, node_ids, mood, sentence
+def test_a_child_that_fails_raises_one_sentence_and_leaves_nothing(
+    fake, volume, temporary, node_ids, behaviour, sentence
 ):
     from FedCrossSlicerLib.errors import InferenceError
 
     before = node_ids()
     with pytest.raises(InferenceError, match=sentence) as caught:
-        fake(mood).segment(volume, "bundle")
+        fake(behaviour).segment(volume, "bundle")
     assert "\n" not in str(caught.value)
     assert node_ids() == before
     assert list(temporary.iterdir()) == []
 
 
-def test_a_child_that_never_starts_is_one_sentence_and_leaves_nothing(
+def test_a_child_that_cannot_be_started_raises_one_sentence_and_leaves_nothing(
     volume, temporary, monkeypatch, node_ids
 ):
     from FedCrossSlicerLib.child import command
@@ -168,8 +170,8 @@ def test_a_child_that_never_starts_is_one_sentence_and_leaves_nothing(
     assert list(temporary.iterdir()) == []
 
 
-def started(task):
-    """Wait until the fake child is at work and return its own child's process number."""
+def wait_for_grandchild(task):
+    """Wait for the fake child's own child process and return its process number."""
     end = time.monotonic() + 20
     while not task.message.isdigit():
         assert time.monotonic() < end
@@ -182,7 +184,7 @@ def started(task):
 def test_cancel_leaves_no_process_no_node_and_no_file(fake, volume, temporary, node_ids):
     before = node_ids()
     task = fake("slow").start(volume, "bundle")
-    grandchild = started(task)
+    grandchild = wait_for_grandchild(task)
     assert (task.done, task.total) == (0, 0)
     task.cancel()
     end = time.monotonic() + 5
@@ -201,7 +203,9 @@ def _alive(pid):
         return False
 
 
-def test_a_volume_removed_in_the_meantime_is_one_sentence(fake, volume, scene, temporary):
+def test_a_volume_removed_during_the_segmentation_raises_one_sentence(
+    fake, volume, scene, temporary
+):
     from FedCrossSlicerLib.errors import InferenceError
 
     task = fake("good").start(volume, "bundle")
@@ -221,7 +225,7 @@ def test_a_volume_without_an_image_is_refused(fake, scene):
             fake("good").start(nothing, "bundle")
 
 
-# The real child with a real, tiny ensemble.
+# The real child process with a tiny ensemble.
 
 
 @pytest.fixture(scope="session")
@@ -259,7 +263,7 @@ def real(loaded, monkeypatch):
     )
 
 
-def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
+def test_the_real_child_segments_a_moved_volume_in_the_same_way(
     real, bundle, volume, transform, temporary, end_workers
 ):
     plain = real(volume, bundle)
@@ -277,7 +281,7 @@ def test_the_real_child_segments_a_volume_in_the_same_way_wherever_it_is_moved(
     assert list(temporary.iterdir()) == []
 
 
-def test_the_real_childs_complaint_reaches_the_user(real, volume, tmp_path, node_ids):
+def test_the_real_childs_error_reaches_the_user(real, volume, tmp_path, node_ids):
     from FedCrossSlicerLib.errors import InferenceError
 
     before = node_ids()

@@ -1,4 +1,4 @@
-"""Time points of a sequence, in Slicer's own sequence browser."""
+"""Segmenting every time point of a sequence in Slicer's sequence browser."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,13 @@ def browser(volume):
 
 
 def centre(segmentation):
-    """z of a segmentation's middle, RAS."""
+    """S coordinate of a segmentation's centre in mm."""
     bounds = [0.0] * 6
     segmentation.GetRASBounds(bounds)
     return (bounds[4] + bounds[5]) / 2
 
 
-def test_only_a_browsers_volume_has_time_points(browser, volume):
+def test_only_the_proxy_volume_of_a_browser_has_time_points(browser, volume):
     from FedCrossSlicerLib.scene.sequences import timePoints
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
@@ -38,15 +38,17 @@ def test_only_a_browsers_volume_has_time_points(browser, volume):
     assert timePoints(volume) is None
 
 
-def test_every_time_point_gets_its_own_result_and_scrolling_shows_it(browser, fake):
+def test_every_time_point_displays_its_own_result(browser, fake):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     browser.SetSelectedItemNumber(1)
-    seen = []
-    nodes = segmentSequence(fake("good"), proxy, "bundle", progress=lambda *at: seen.append(at))
+    progress_calls = []
+    nodes = segmentSequence(
+        fake("good"), proxy, "bundle", progress=lambda *at: progress_calls.append(at)
+    )
     assert browser.GetSelectedItemNumber() == 1
-    assert [at[:2] for at in seen] == [(0, 3), (1, 3), (2, 3)]
+    assert [at[:2] for at in progress_calls] == [(0, 3), (1, 3), (2, 3)]
     assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
     centres = []
     for item in range(3):
@@ -56,7 +58,7 @@ def test_every_time_point_gets_its_own_result_and_scrolling_shows_it(browser, fa
     assert np.diff(centres) == pytest.approx([3, 3], abs=0.1)  # a voxel each
 
 
-def test_a_failure_in_the_middle_leaves_scene_and_browser_as_they_were(
+def test_a_failed_time_point_leaves_scene_and_browser_as_they_were(
     browser, fake, node_ids, temporary
 ):
     from FedCrossSlicerLib.errors import InferenceError
@@ -73,7 +75,7 @@ def test_a_failure_in_the_middle_leaves_scene_and_browser_as_they_were(
     assert list(temporary.iterdir()) == []
 
 
-def test_inside_shows_each_time_points_own_inside(browser, fake, widget):
+def test_the_region_inside_follows_the_structures_of_each_time_point(browser, fake, widget):
     from FedCrossSlicerLib.panel.parameters import Region
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
@@ -91,7 +93,7 @@ def test_inside_shows_each_time_points_own_inside(browser, fake, widget):
 
 
 def results(browser):
-    """The results in the scene, which must be those that the browser's sequences show."""
+    """The results in the scene; each must be displayed by a sequence of the browser."""
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     sequences = [
@@ -104,7 +106,7 @@ def results(browser):
     return shown
 
 
-def test_a_second_run_takes_the_place_of_the_first(browser, fake):
+def test_a_second_run_replaces_the_first(browser, fake):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
@@ -114,7 +116,7 @@ def test_a_second_run_takes_the_place_of_the_first(browser, fake):
     assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
 
 
-def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
+def test_a_result_with_an_edited_time_point_is_not_replaced(browser, fake):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
@@ -128,7 +130,7 @@ def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
     assert edited[0, 0, 0] == 1
 
 
-def test_the_panel_segments_a_sequence_while_it_stays_alive(browser, panel, widget):
+def test_the_panel_segments_a_sequence_and_stays_responsive(browser, panel, widget):
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     ui = panel().ui
     ui.inputSelector.setCurrentNode(proxy)
@@ -145,9 +147,7 @@ def test_the_panel_segments_a_sequence_while_it_stays_alive(browser, panel, widg
     assert browser.GetSelectedItemNumber() == 2
 
 
-def test_a_sequence_can_be_cancelled_leaving_nothing(
-    browser, panel, widget, fake, node_ids, temporary
-):
+def test_a_cancelled_sequence_leaves_nothing(browser, panel, widget, fake, node_ids, temporary):
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     ready = panel()
     ready.logic.start = FailsAt(fake("good"), fake("slow"), 2).start
@@ -164,7 +164,7 @@ def test_a_sequence_can_be_cancelled_leaving_nothing(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_sequence_that_changes_meanwhile_is_one_sentence(browser, fake, temporary):
+def test_a_sequence_changed_during_the_segmentation_raises_one_sentence(browser, fake, temporary):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
@@ -180,30 +180,30 @@ def test_a_sequence_that_changes_meanwhile_is_one_sentence(browser, fake, tempor
     assert list(temporary.iterdir()) == []
 
 
-def test_the_region_confines_every_time_point(browser, scene):
+def test_the_box_limits_every_time_point(browser, scene):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
-    class Notes:
-        """A logic that notes what it is asked for and then fails."""
+    class RecordingLogic:
+        """A logic that records its arguments and then fails."""
 
-        def start(self, *given):
-            self.given = given
+        def start(self, *arguments):
+            self.arguments = arguments
             raise ZeroDivisionError
 
     proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
     roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
-    notes = Notes()
+    recorder = RecordingLogic()
     with pytest.raises(ZeroDivisionError):
-        segmentSequence(notes, proxy, "bundle", roi=roi)
-    assert notes.given == (proxy, "bundle", None, roi)
+        segmentSequence(recorder, proxy, "bundle", roi=roi)
+    assert recorder.arguments == (proxy, "bundle", None, roi)
 
 
 class FailsAt:
-    """A logic whose nth child fails."""
+    """A logic whose nth child process fails."""
 
     def __init__(self, logic, other, number):
         self._logic, self._other, self._number, self._calls = logic, other, number, 0
 
-    def start(self, *given):
+    def start(self, *arguments):
         self._calls += 1
-        return (self._other if self._calls == self._number else self._logic).start(*given)
+        return (self._other if self._calls == self._number else self._logic).start(*arguments)

@@ -1,4 +1,4 @@
-"""Several results in one scene: applied again, of two bundles, of two volumes, of a scene added."""
+"""Several results in one scene: repeated, of two bundles, of two volumes, of an added scene."""
 
 import json
 
@@ -10,7 +10,7 @@ from panel_tools import until
 
 @pytest.fixture
 def make(scene, tmp_path):
-    """Makes a result of a volume, by a bundle of any hash."""
+    """Loads a result of a volume and of a bundle with a given hash."""
     from fake_child import write_result
 
     from FedCrossSlicerLib.scene.export import exportVolume
@@ -30,7 +30,7 @@ def make(scene, tmp_path):
 
 
 def paint(nodes):
-    """Add one voxel in the corner to the first segment."""
+    """Add one voxel at the corner to the first segment."""
     segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
     voxels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segment, nodes.volume)
     voxels[0, 0, 0] = 1
@@ -45,7 +45,7 @@ def results():
     return ResultNodes.all(slicer.mrmlScene)
 
 
-def test_applied_again_a_result_takes_the_place_of_the_one_before(make, volume, node_ids):
+def test_segmenting_again_replaces_the_earlier_result(make, volume, node_ids):
     first = make(volume)
     names = [node.GetName() for node in first.owned()]
     count = len(node_ids())
@@ -55,7 +55,7 @@ def test_applied_again_a_result_takes_the_place_of_the_one_before(make, volume, 
     assert results() == [second]
 
 
-def test_an_edited_result_stays_beside_the_new_one(make, volume):
+def test_an_edited_result_is_not_replaced(make, volume):
     first = make(volume)
     paint(first)
     second = make(volume)
@@ -64,12 +64,12 @@ def test_an_edited_result_stays_beside_the_new_one(make, volume):
     assert second.name == "T2 axial segmentation_1"
     names = [node.GetName() for nodes in (first, second) for node in nodes.owned()]
     assert len(set(names)) == len(names)
-    third = make(volume)  # now the second is what nobody worked on
+    third = make(volume)  # the user has not changed the second result
     assert results() == [first, third]
     assert third.name == "T2 axial segmentation_1"
 
 
-def test_a_result_whose_hot_spots_were_marked_stays_beside_the_new_one(make, volume):
+def test_a_result_with_marked_hot_spots_is_not_replaced(make, volume):
     from FedCrossSlicerLib.scene.hotspots import State
     from FedCrossSlicerLib.scene.review import Review
 
@@ -81,7 +81,7 @@ def test_a_result_whose_hot_spots_were_marked_stays_beside_the_new_one(make, vol
     assert Review(second).progress == (0, 2)
 
 
-def test_another_bundles_result_stays(make, volume):
+def test_the_result_of_another_bundle_is_not_replaced(make, volume):
     first, second = make(volume), make(volume, "cd" * 32)
     assert results() == [first, second]
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
@@ -91,14 +91,14 @@ def test_another_bundles_result_stays(make, volume):
     assert len(folders) == 2
 
 
-def test_two_results_share_the_colors_and_nothing_else(make, volume):
+def test_two_results_share_only_the_color_table(make, volume):
     first, second = make(volume), make(volume, "cd" * 32)
     assert not set(first.owned()) & set(second.owned())
     tables = {nodes.heat.GetDisplayNode().GetColorNodeID() for nodes in (first, second)}
     assert len(tables) == 1
 
 
-def test_looking_at_one_result_changes_nothing_of_the_other(make, volume):
+def test_displaying_one_result_does_not_change_the_other(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.review import Review
 
@@ -118,7 +118,7 @@ def composites():
     return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
 
 
-def test_of_two_volumes_side_by_side_each_keeps_its_own_map(make, volume):
+def test_two_volumes_side_by_side_have_their_own_maps(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     other = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(volume).copy(), name="Other")
@@ -135,7 +135,7 @@ def test_of_two_volumes_side_by_side_each_keeps_its_own_map(make, volume):
     assert right.GetForegroundVolumeID() is None
 
 
-def test_a_result_whose_volume_is_not_on_view_is_brought_there(make, volume):
+def test_a_result_whose_volume_is_not_displayed_is_shown_in_all_slice_views(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     other = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(volume).copy(), name="Other")
@@ -146,7 +146,7 @@ def test_a_result_whose_volume_is_not_on_view_is_brought_there(make, volume):
         assert composite.GetForegroundVolumeID() == first.heat.GetID()
 
 
-def test_removing_one_result_leaves_the_other_whole(make, volume):
+def test_removing_one_result_does_not_change_the_other(make, volume):
     first, second = make(volume), make(volume, "cd" * 32)
     first.remove()
     assert results() == [second]
@@ -154,7 +154,7 @@ def test_removing_one_result_leaves_the_other_whole(make, volume):
     assert second.heat.GetDisplayNode().GetColorNode() is not None
 
 
-def test_a_scene_added_to_itself_gives_two_results_with_nodes_of_their_own(make, volume, tmp_path):
+def test_a_scene_added_to_itself_has_two_results_with_separate_nodes(make, volume, tmp_path):
     make(volume)
     slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.app.coreIOManager().loadNodes(
@@ -168,7 +168,7 @@ def test_a_scene_added_to_itself_gives_two_results_with_nodes_of_their_own(make,
     assert len(first.owned()) == 11
 
 
-def test_what_the_user_deleted_is_left_out(make, volume):
+def test_deleted_nodes_are_skipped(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
     from FedCrossSlicerLib.scene.figures import readFigures
     from FedCrossSlicerLib.scene.review import Review
@@ -186,7 +186,7 @@ def test_what_the_user_deleted_is_left_out(make, volume):
     assert results() == []
 
 
-def test_a_deleted_volume_takes_nothing_with_it(make, volume):
+def test_deleting_the_volume_keeps_the_result(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     nodes = make(volume)
@@ -196,9 +196,7 @@ def test_a_deleted_volume_takes_nothing_with_it(make, volume):
     assert nodes.measure == "entropy"
 
 
-def test_a_clone_of_a_segmentation_is_no_result_and_takes_nothing_of_the_originals_with_it(
-    make, volume
-):
+def test_a_clone_of_a_segmentation_is_not_a_result_and_owns_no_nodes(make, volume):
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     nodes = make(volume)
@@ -215,20 +213,18 @@ def test_a_clone_of_a_segmentation_is_no_result_and_takes_nothing_of_the_origina
     assert clone.GetScene() is slicer.mrmlScene
 
 
-def test_hidden_maps_of_a_deleted_segmentation_go_and_what_is_seen_stays(
-    make, volume, widget, node_ids
-):
+def test_the_hidden_maps_of_a_deleted_segmentation_are_removed(make, volume, widget, node_ids):
     nodes, other = make(volume), make(volume, "b" * 64)
-    seen = [nodes.heat, nodes.outlines, nodes.figures, nodes.hotSpots]
+    visible = [nodes.heat, nodes.outlines, nodes.figures, nodes.hotSpots]
     hidden = {node.GetID() for node in (*nodes.maps.values(), nodes.distance)}
-    kept = {node.GetID() for node in (*seen, *other.owned(), volume)}
+    remaining = {node.GetID() for node in (*visible, *other.owned(), volume)}
     slicer.mrmlScene.RemoveNode(nodes.segmentation)
     until(lambda: not hidden & node_ids(), 5)
-    assert kept <= node_ids()
+    assert remaining <= node_ids()
     assert len(other.owned()) == 11
 
 
-def test_maps_that_a_scene_was_saved_without_are_done_without(make, volume):
+def test_a_scene_saved_without_some_maps_still_shows_the_others(make, volume):
     from FedCrossSlicerLib.display.view import ViewOptions, show
 
     nodes = make(volume)
@@ -240,11 +236,11 @@ def test_maps_that_a_scene_was_saved_without_are_done_without(make, volume):
     assert nodes.heat.GetImageData() is not None
 
 
-def test_a_table_of_colors_that_a_scene_was_saved_without_is_filled_again(make, volume):
+def test_a_color_table_that_was_not_saved_is_created_again(make, volume):
     from FedCrossSlicerLib.display.heatmap import colorTable
 
     table = make(volume).heat.GetDisplayNode().GetColorNode()
-    assert not table.GetHideFromEditors()  # Slicer's dialog for saving leaves out what is hidden
+    assert not table.GetHideFromEditors()  # Slicer's save dialog omits hidden nodes
     before = [table.GetLookupTable().GetTableValue(index) for index in range(256)]
     table.SetNumberOfColors(0)
     table.SetNumberOfColors(256)
@@ -253,7 +249,7 @@ def test_a_table_of_colors_that_a_scene_was_saved_without_is_filled_again(make, 
     assert [table.GetLookupTable().GetTableValue(index) for index in range(256)] == before
 
 
-def test_other_segmentations_are_no_results(make, volume):
+def test_other_segmentations_are_not_results(make, volume):
     from FedCrossSlicerLib.scene.nodes import ResultNodes
 
     nodes = make(volume)
