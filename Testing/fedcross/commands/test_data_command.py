@@ -1,4 +1,4 @@
-"""`fedcross data check` and `fedcross data phantom` as a person at a terminal meets them."""
+"""Output and exit codes of `fedcross data check` and `fedcross data phantom`."""
 
 import shutil
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Exit code, stdout and stderr."""
+    """Runs the command; returns exit code, stdout and stderr."""
 
     def run(*arguments: str | Path, columns: int = 80) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fedcross", *map(str, arguments)])
@@ -28,7 +28,7 @@ def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Three sites whose names are text, never markup."""
+    """Three sites; the name of one looks like markup of rich, which must be printed as text."""
     path = write_federation(tmp_path / "federation", sites=3)
     text = path.read_text(encoding="utf-8").replace('name = "s2"', 'name = "[bold]East"')
     text = text.replace(
@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_every_figure_of_every_site_fits_the_terminal(
+def test_the_tables_of_every_site_fit_the_width_of_the_terminal(
     config: Path, fedcross: Command, columns: int
 ) -> None:
     code, out, err = fedcross("data", "check", config, columns=columns)
@@ -61,7 +61,7 @@ def test_every_figure_of_every_site_fits_the_terminal(
     assert sum(line.startswith("Worth a look: ") for line in lines) == 3
 
 
-def test_mistakes_end_with_exit_code_2_after_everything_was_told(
+def test_with_mistakes_the_whole_report_is_printed_and_the_exit_code_is_2(
     config: Path, fedcross: Command, tmp_path: Path
 ) -> None:
     (config.parent / "s0" / "labels" / "case-0.nii.gz").unlink()
@@ -80,7 +80,9 @@ def test_mistakes_end_with_exit_code_2_after_everything_was_told(
     assert (tmp_path / "report" / "data.json").is_file()
 
 
-def test_the_data_may_lie_elsewhere(config: Path, fedcross: Command, tmp_path: Path) -> None:
+def test_the_data_folder_can_be_given_as_an_option(
+    config: Path, fedcross: Command, tmp_path: Path
+) -> None:
     moved = shutil.move(config, tmp_path / "config.toml")
     assert fedcross("data", "check", moved)[0] == 2
     assert fedcross("data", "check", moved, "--data", config.parent)[0] == 0

@@ -74,12 +74,12 @@ def train(
 ) -> None:
     """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
     from fedcross.commands.console import ConsoleReporter
-    from fedcross.federate.engines import run_here
+    from fedcross.federate.engines import run_training
     from fedcross.train.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        run_here(
+        run_training(
             configuration,
             out,
             resume=resume,

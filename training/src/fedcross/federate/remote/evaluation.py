@@ -5,8 +5,9 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TEST, VALIDATE
-from fedcross.federate.remote.visits import Ask, SiteError, together
+from fedcross.federate.remote.visits import SendTask, SiteError
 from fedcross.strategies.strategies import Members
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.config.sections import ExplicitSplit, SiteConfig
@@ -14,14 +15,14 @@ from fedcross.train.evaluation.evaluation import Validation
 
 
 def validate_remotely(
-    predictors: Members, config: TrainingConfig, ask: Ask, tell: Callable[[str], None]
+    predictors: Members, config: TrainingConfig, send_task: SendTask, tell: Callable[[str], None]
 ) -> Validation | None:
     """Let every site judge what predicts there, by its own validation cases; None if none tells.
 
     The mean is over all cases where every site tells how many it has, else over the sites.
     """
     dices, counts = {}, []
-    for name, answer in _ask_all(VALIDATE, predictors, config, ask, tell):
+    for name, answer in _ask_all(VALIDATE, predictors, config, send_task, tell):
         if answer["dice"] is not None:
             dices[name] = float(answer["dice"])
             counts.append(answer["cases"])
@@ -31,11 +32,11 @@ def validate_remotely(
 
 
 def test_remotely(
-    predictors: Members, config: TrainingConfig, ask: Ask, tell: Callable[[str], None]
+    predictors: Members, config: TrainingConfig, send_task: SendTask, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Let every site judge what predicts by its test cases; as `evaluate_test`, without cases."""
     sites, counts = {}, []
-    for name, answer in _ask_all(TEST, predictors, config, ask, tell):
+    for name, answer in _ask_all(TEST, predictors, config, send_task, tell):
         if answer["figures"] is not None:
             sites[name] = {**answer["figures"], "reliability": None, "cases": {}}
             counts.append(answer["cases"])
@@ -51,7 +52,11 @@ def test_remotely(
 
 
 def _ask_all(
-    task: str, predictors: Members, config: TrainingConfig, ask: Ask, tell: Callable[[str], None]
+    task: str,
+    predictors: Members,
+    config: TrainingConfig,
+    send_task: SendTask,
+    tell: Callable[[str], None],
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The answers about what predicts of all sites with cases; those that fail are told, left out."""
     light = [replace(member, optimizer={}) for member in predictors]
@@ -60,14 +65,14 @@ def _ask_all(
 
     def one(place: int) -> Mapping[str, Any] | None:
         try:
-            return ask(
+            return send_task(
                 config.sites[place].name, task, light[place : place + 1] if personal else light, 0
             )
         except SiteError as error:
             tell(str(error))
             return None
 
-    for place, answer in zip(places, together(one, places), strict=True):
+    for place, answer in zip(places, map_in_parallel(one, places), strict=True):
         if answer is not None:
             yield config.sites[place].name, answer
 

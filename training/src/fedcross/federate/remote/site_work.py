@@ -21,14 +21,14 @@ from fedcross.train.data.volumes import Site
 from fedcross.train.evaluation.evaluation import evaluate_test, validate
 from fedcross.train.step.trainer import training_precision, visit
 
-DECIDING = ("fedcross", "torch")  # packages whose versions must be the same everywhere
+SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"
 
 Tensors = Mapping[str, Tensor]
 Answer = dict[str, Any]
 
 
-def credentials(config: TrainingConfig, agreed: str | None = None) -> dict[str, str]:
+def describe_setup(config: TrainingConfig, agreed: str | None = None) -> dict[str, str]:
     """What must be the same at the server and at every site, by what it is called.
 
     Parameters
@@ -40,7 +40,9 @@ def credentials(config: TrainingConfig, agreed: str | None = None) -> dict[str, 
     """
     packages = package_versions()
     # Without "+cpu" or "+cu126": a server without a GPU leads hospitals that have one.
-    versions = {name: packages.get(name, "none").partition("+")[0] for name in DECIDING}
+    versions = {
+        name: packages.get(name, "none").partition("+")[0] for name in SAME_VERSION_PACKAGES
+    }
     return {**versions, "the configuration": agreed or config_sha256(config)}
 
 
@@ -55,8 +57,9 @@ class SiteWork:
         Which of its sites this is.
     settings
         The hospital's own.
-    leave
-        The member as it may leave the site, from the one before a visit and the one after.
+    filter_member
+        Returns the member to send, from the member before a visit and the one after; see
+        `flare.filters.filter_member`.
 
     Raises
     ------
@@ -72,7 +75,7 @@ class SiteWork:
         config: TrainingConfig,
         name: str,
         settings: SiteSettings,
-        leave: Callable[[MemberState, MemberState], MemberState],
+        filter_member: Callable[[MemberState, MemberState], MemberState],
     ) -> None:
         here = [site for site in config.sites if site.name == name]
         if not here:
@@ -88,7 +91,7 @@ class SiteWork:
         self._shared = set(config.engine.figures) & set(settings.share)
         self._device = resolve_device(settings.device)
         training_precision(config.training, self._device)
-        self._leave = leave
+        self._filter_member = filter_member
         self._site: Site | None = None
 
     def do(
@@ -129,7 +132,7 @@ class SiteWork:
             after, report = visit(
                 states[0], site, round_index, self._config, self._device, progress
             )
-            leaving = self._leave(states[0], after)
+            leaving = self._filter_member(states[0], after)
             return {"member": leaving.to_tensors(), "loss": self._told("loss", report.loss)}
         if task == VALIDATE:
             found = validate(states, [site], self._config, self._device)

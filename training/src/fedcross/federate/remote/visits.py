@@ -5,13 +5,13 @@ Which engine carries the questions does not matter here; see `flare` for one tha
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.federate.remote.gaps import Gap, Gaps, ends_block, waves
 from fedcross.federate.remote.guard import UpdateError, accepted
+from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.method_config import CROSS
@@ -20,21 +20,19 @@ from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.folder import RunFolder
 
 GAPS = "gaps.json"
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class SiteError(FedCrossError):
     """A site did not do what it was asked to."""
 
 
-class Ask(Protocol):
-    """The way to the sites."""
+class SendTask(Protocol):
+    """Sends a task to a site and returns its answer."""
 
     def __call__(
         self, site: str, task: str, members: Sequence[MemberState], round_index: int
     ) -> Mapping[str, Any]:
-        """Let a site do a task, see `SiteWork.do`; raises `SiteError` if it does not."""
+        """Send a task, see `SiteWork.do`; raises `SiteError` if the site does not do it."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ class RemoteVisits:
     ----------
     config, plan
         Of the run.
-    ask
-        The way to the sites.
+    send_task
+        Sends a task to a site and returns its answer.
     run
         Keeps metrics and gaps.
     rounds_done
@@ -71,12 +69,12 @@ class RemoteVisits:
         self,
         config: TrainingConfig,
         plan: Plan,
-        ask: Ask,
+        send_task: SendTask,
         run: RunFolder,
         rounds_done: int,
         tell: Callable[[str], None],
     ) -> None:
-        self._config, self._plan, self._ask, self._run = config, plan, ask, run
+        self._config, self._plan, self._send_task, self._run = config, plan, send_task, run
         self._names = [site.name for site in config.sites]
         self._tell = tell
         self._gaps = read_gaps(run).after(rounds_done)
@@ -142,12 +140,12 @@ class RemoteVisits:
     def _side_by_side(
         self, pairs: Sequence[tuple[MemberState, int]], round_index: int
     ) -> Iterator[Returned]:
-        return together(lambda pair: self._visit(*pair, round_index), pairs)
+        return map_in_parallel(lambda pair: self._visit(*pair, round_index), pairs)
 
     def _visit(self, member: MemberState, site: int, round_index: int) -> Returned:
         name, began = self._names[site], time.monotonic()
         try:
-            answer = self._ask(name, TRAIN, [member], round_index)
+            answer = self._send_task(name, TRAIN, [member], round_index)
             after = accepted(member, answer["member"], name, self._config)
         except (SiteError, UpdateError) as error:
             self._tell(f"Round {round_index + 1}: {error}")
@@ -190,13 +188,6 @@ def read_gaps(run: RunFolder) -> Gaps:
         return Gaps.from_record(run.read(GAPS))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{GAPS} of the run {run.path.name} is damaged.") from error
-
-
-def together(work: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
-    """Do something with all items at the same time; the results come in the items' order."""
-    if items:
-        with ThreadPoolExecutor(len(items)) as pool:
-            yield from pool.map(work, items)
 
 
 def _bytes(member: MemberState) -> int:

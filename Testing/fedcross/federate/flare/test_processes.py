@@ -4,7 +4,13 @@ import sys
 import psutil
 import pytest
 
-from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
+from fedcross.federate.flare.processes import (
+    end_orphans,
+    flare_command,
+    flare_environment,
+    prepare_kit,
+    stop_process_tree,
+)
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 
@@ -19,11 +25,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     return open_kit(folder / "server")
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_job_whose_parent_died_is_ended_and_nothing_else(server: Kit) -> None:
+def test_only_jobs_of_the_kit_whose_parent_died_are_ended(server: Kit) -> None:
     begin = (
         "import subprocess, sys; "
         "wait = [sys.executable, '-c', 'import time; time.sleep(60)', '-m', *sys.argv[1:]]; "
@@ -40,34 +46,34 @@ def test_a_job_whose_parent_died_is_ended_and_nothing_else(server: Kit) -> None:
         parent.wait(10)
     try:
         end_orphans(server)
-        assert [runs(pid) for pid in pids] == [False, True, True]
+        assert [is_running(pid) for pid in pids] == [False, True, True]
     finally:
         for pid in pids:
-            stop(pid)
+            stop_process_tree(pid)
 
 
-def test_a_process_is_stopped_with_everything_it_started() -> None:
+def test_a_process_is_stopped_with_its_descendants() -> None:
     begin = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAIT!r}])"
     process = subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    process.stdout.readline()  # the grandchild runs
+    process.stdout.readline()  # until the grandchild runs
     (child,) = psutil.Process(process.pid).children()
-    stop(process.pid)
+    stop_process_tree(process.pid)
     process.wait(10)
     process.stdout.close()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_errors_leave_a_site_without_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_leave_a_site_without_their_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVFLARE_SECURE_LOGGING", "false")
-    assert environment()["NVFLARE_SECURE_LOGGING"] == "true"
+    assert flare_environment()["NVFLARE_SECURE_LOGGING"] == "true"
 
 
-def test_a_servers_storage_follows_it_and_its_process_knows_where_it_is(server: Kit) -> None:
-    prepare(server)
+def test_a_prepared_kit_has_its_own_path_in_storage_and_command(server: Kit) -> None:
+    prepare_kit(server)
     text = (server.path / "local" / "resources.json").read_text(encoding="utf-8")
     assert text.count(str(server.path / "storage")) == 2
-    assert str(server.path) in command(server)
-    assert "secure_train=true" in command(server)
+    assert str(server.path) in flare_command(server)
+    assert "secure_train=true" in flare_command(server)
     site = open_kit(server.path.parent / "sites" / "a")
-    assert "uid=a" in command(site)
+    assert "uid=a" in flare_command(site)

@@ -1,22 +1,17 @@
 """A run whose sites are elsewhere, from the first question to the test, as the server leads it."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fedcross.errors import ConfigError
-from fedcross.federate.privacy.noise import promise
+from fedcross.federate.privacy.noise import describe_privacy
 from fedcross.federate.remote.evaluation import test_remotely, validate_remotely
-from fedcross.federate.remote.site_work import OPEN, credentials
-from fedcross.federate.remote.visits import (
-    Ask,
-    RemoteVisits,
-    SiteError,
-    together,
-)
+from fedcross.federate.remote.parallel import map_in_parallel
+from fedcross.federate.remote.site_work import OPEN, describe_setup
+from fedcross.federate.remote.status import RunStatus
+from fedcross.federate.remote.visits import RemoteVisits, SendTask, SiteError
 from fedcross.federate.rounds import Behind, begin, train_rounds
-from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.method_config import AGGREGATING, TITLES
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
@@ -25,56 +20,14 @@ from fedcross.train.run.folder import TEST, RunFolder, open_run
 from fedcross.train.run.watch import Watch
 
 
-class Sites(Ask, Protocol):
-    """The way to the sites."""
+class Sites(SendTask, Protocol):
+    """Connections to the sites of a run."""
 
-    def greet(self) -> Mapping[str, Mapping[str, str]]:
-        """The credentials, see `site_work.credentials`, of every site that is there, by its name."""
-
-
-class Standing(NullReporter):
-    """Where a run stands, for whoever asks while it is under way.
-
-    Parameters
-    ----------
-    rounds
-        Of the run.
-    """
-
-    def __init__(self, rounds: int) -> None:
-        self._rounds, self._rounds_done = rounds, 0
-        self._message = "Waiting for the sites."
-        self._pause = threading.Event()
-
-    def log(self, message: str) -> None:
-        """Keep what happened last."""
-        self._message = message
-
-    def reached(self, rounds_done: int) -> None:
-        """Keep how many rounds are done."""
-        self._rounds_done = rounds_done
-
-    def told(self) -> dict[str, Any]:
-        """What is answered to whoever asks."""
-        return {
-            "rounds_done": self._rounds_done,
-            "rounds": self._rounds,
-            "message": self._message,
-        }
-
-    def after_round(self, reporter: Reporter) -> bool:
-        """Note that one more round is done, and tell `reporter`; whether to end here."""
-        self.reached(self._rounds_done + 1)
-        reporter.progress(self._rounds_done, self._rounds, "train")
-        return self._pause.is_set()
-
-    def pause(self) -> dict[str, Any]:
-        """Let the run end after the round under way."""
-        self._pause.set()
-        return self.told()
+    def fetch_setups(self) -> Mapping[str, Mapping[str, str]]:
+        """Setup of every connected site, see `site_work.describe_setup`, by the site's name."""
 
 
-def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: Standing) -> None:
+def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunStatus) -> None:
     """Begin a run, or go on with it, until it is finished.
 
     Parameters
@@ -85,8 +38,8 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
         Its folder at the server, see `fedcross.train.run.folder`.
     sites
         The way to the sites.
-    standing
-        Hears where it stands, and says when to pause.
+    status
+        Receives progress and log lines; its pause request ends the run after a round.
 
     Raises
     ------
@@ -100,17 +53,17 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
     """
     with (
         open_run(folder, config, resume=RunFolder(folder).exists) as run,
-        Watch(run, config, standing) as hear,
+        Watch(run, config, status) as hear,
     ):
-        check_alike(credentials(config), sites.greet())
+        check_same_setup(describe_setup(config), sites.fetch_setups())
         hear.stage("read", "Waiting for the sites to read their cases")
         plan = make_plan(config, _cases(config, sites, hear.log))
         run.record_plan({site.name: {} for site in config.sites}, plan.schedule)
         done = begin(config, run).rounds_done
-        standing.reached(done)
+        status.set_rounds_done(done)
         title = TITLES[config.method.kind]
-        if told := promise(config, plan):
-            hear.log(told)
+        if privacy := describe_privacy(config, plan):
+            hear.log(privacy)
         hear.stage("train", f"Training {title} at {len(config.sites)} sites")
         hear.progress(done, config.method.rounds, "train")
         with Behind(run.checkpoints.save) as save:
@@ -122,7 +75,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
                 lambda members: validate_remotely(members, config, sites, hear.log),
                 hear,
                 save=save,
-                stop=lambda: standing.after_round(hear),
+                stop=lambda: status.finish_round(hear),
             )
         if not finished:
             raise KeyboardInterrupt
@@ -132,7 +85,7 @@ def run_remotely(config: TrainingConfig, folder: Path, sites: Sites, standing: S
         run.write(TEST, {"round": best.rounds_done, **figures})
 
 
-def check_alike(own: Mapping[str, str], theirs: Mapping[str, Mapping[str, str]]) -> None:
+def check_same_setup(own: Mapping[str, str], theirs: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse sites with another version or configuration than the server's.
 
     Raises
@@ -167,7 +120,7 @@ def _cases(config: TrainingConfig, sites: Sites, tell: Callable[[str], None]) ->
             return 0
         return count
 
-    counts = list(together(one, names))
+    counts = list(map_in_parallel(one, names))
     weighted = config.method.kind in AGGREGATING and config.method.weighting == "cases"
     for name, count in zip(names, counts, strict=True):
         if count is None and weighted:
