@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-federation install lint pictures clean
+.PHONY: demo test test-federation install lint pictures docs clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -27,6 +27,10 @@ pictures: demo
 	@cp build/demo/scene/*.png Resources/Screenshots/
 	@$(BIN)/python Resources/draw_data_check.py
 	@$(BIN)/python Testing/harness/panel_pictures.py --image build/demo/heldout/image.nii.gz --bundle build/demo/bundle --out Resources/Screenshots
+
+# The picture of the layers in docs/architecture.md, from the imports.
+docs: install
+	@$(BIN)/python docs/draw_layers.py
 
 lint: install
 	@$(BIN)/ruff check

@@ -1,4 +1,4 @@
-"""FedCrossSlicer: segment with a federated ensemble and see where not to trust it."""
+"""The scripted module: segment a volume with a FedCross bundle and see where its members disagree."""
 
 import sys
 import tempfile
@@ -18,18 +18,18 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from FedCrossSlicerLib.drop import FileDrop
-from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.logic import SegmentationLogic
-from FedCrossSlicerLib.parameters import Parameters
-from FedCrossSlicerLib.resultnodes import removeUnreachable
-from FedCrossSlicerLib.samples import registerSamples
-from FedCrossSlicerLib.widget import Panel
-from FedCrossSlicerLib.workers import WORKERS
+from FedCrossSlicerLib.bundle.samples import registerSamples
+from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.panel.drop import FileDrop
+from FedCrossSlicerLib.panel.panel import Panel
+from FedCrossSlicerLib.panel.parameters import Parameters
+from FedCrossSlicerLib.scene.export import exportVolume
+from FedCrossSlicerLib.scene.nodes import removeOrphans
+from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
 
 class FedCrossSlicer(ScriptedLoadableModule):
-    """The module as Slicer lists it."""
+    """The module's entry in Slicer: title, category, help."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -38,9 +38,9 @@ class FedCrossSlicer(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The FedCrossSlicer developers"]
         parent.helpText = _(
-            "Segments a volume with every member of a FedCross bundle, an ensemble that hospitals "
-            "trained together without moving a scan, and overlays where the members disagree. Choose "
-            "a volume and a bundle, then Apply. Research use only: not a medical device."
+            "Segments a volume with every member of a FedCross bundle and shows where the members "
+            "disagree. A bundle is an ensemble that hospitals trained together without moving a scan. "
+            "Choose a volume and a bundle, then press Apply. For research only: not a medical device."
         )
         parent.acknowledgementText = _(
             "The method: X. Xu, H. H. Deng, T. Chen, T. Kuang, J. C. Barber, D. Kim, J. Gateno, "
@@ -51,7 +51,7 @@ class FedCrossSlicer(ScriptedLoadableModule):
 
 
 class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel's life: opened, left, scene closed."""
+    """Opens and closes the panel as the user enters and leaves the module, and as scenes change."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -65,16 +65,16 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         root.setMRMLScene(slicer.mrmlScene)
         self.logic = FedCrossSlicerLogic()
         self.panel = Panel(self.ui, self.logic, root)
-        self.drop = FileDrop(root, self.panel.input.drop)
+        self.drop = FileDrop(root, self.panel.input.openFiles)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
-        self.tidying = qt.QTimer()  # once the node is gone for everybody
-        self.tidying.setSingleShot(True)
-        self.tidying.setInterval(0)
-        self.tidying.connect("timeout()", self._tidy)
+        self.cleanupTimer = qt.QTimer()  # waits until all observers have handled a removed node
+        self.cleanupTimer.setSingleShot(True)
+        self.cleanupTimer.setInterval(0)
+        self.cleanupTimer.connect("timeout()", self._removeOrphans)
         self.panel.open()
 
     def enter(self):
@@ -85,7 +85,7 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.panel.stop()
-        self.tidying.stop()
+        self.cleanupTimer.stop()
         self.removeObservers()
 
     def _onSceneStartClose(self, caller, event):
@@ -94,19 +94,19 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         WORKERS.end()
 
     def onReload(self):
-        """Developers: Slicer itself reads this file anew, and not what it imports."""
+        """Remove the library from memory, because Slicer reloads only this file. For developers."""
         self.panel.stop()
         for name in [name for name in sys.modules if name.split(".")[0] == "FedCrossSlicerLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def _onNodeRemoved(self, caller, event):
-        self.tidying.start()
+        self.cleanupTimer.start()
 
-    def _tidy(self):
+    def _removeOrphans(self):
         scene = slicer.mrmlScene
         if not (scene.IsClosing() or scene.IsImporting() or scene.IsBatchProcessing()):
-            removeUnreachable(scene)
+            removeOrphans(scene)
 
     def _onSceneChanged(self, caller, event):
         if self.parent.isEntered:
@@ -114,7 +114,12 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class FedCrossSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
-    """Segments from Python too: ``FedCrossSlicerLogic().segment(volumeNode, "bundle")``."""
+    """Segments volumes, for the panel and for Python scripts.
+
+    ::
+
+        result = FedCrossSlicerLogic().segment(volume, "/data/bundle.zip")
+    """
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
@@ -125,7 +130,7 @@ class FedCrossSlicerLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
 
 
 class FedCrossSlicerTest(ScriptedLoadableModuleTest):
-    """A short check inside Slicer; the full tests are under Testing/."""
+    """A short test inside Slicer; the complete tests are in Testing/."""
 
     def setUp(self):
         slicer.mrmlScene.Clear()

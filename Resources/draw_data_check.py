@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
+from fedcross.train.data.check.check import check_data
 from matplotlib.figure import Figure
 
 from fedcross.study.compare.figures import STYLE
 from fedcross.study.data.figure import draw_site
 from fedcross.train.config.configuration import load_config
-from fedcross.train.data.check.check import check_data
 from fedcross.train.data.check.report import PICTURES, DataReport
 from fedcross.train.data.phantom.federation import write_phantom_federation
 

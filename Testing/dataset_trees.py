@@ -1,6 +1,6 @@
-"""Tiny data sets on disk in the layouts in which the real ones are distributed.
+"""Tiny data sets on disk in the layouts of the real data sets' downloads.
 
-Every case is a bright ellipsoid in noise on an oblique, anisotropic grid; all of them differ.
+Every case is a bright ellipsoid in noise on an oblique, anisotropic grid. No two cases are equal.
 """
 
 import json
@@ -18,8 +18,8 @@ ANGLE_RAD = 0.1
 ROOT_UID = "1.2.826.0.1.3680043.10.1"
 
 
-def case_arrays(number: int, zones: int = 1) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and label (z, y, x); with two zones the upper half is 2."""
+def make_case(number: int, zones: int = 1) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Make the image and the label (z, y, x) of a case; its upper half has the label `zones`."""
     rng = np.random.default_rng(number)
     z, y, x = np.ogrid[: SIZE[2], : SIZE[1], : SIZE[0]]
     inside = ((x - 6) / 4) ** 2 + ((y - 5) / 3) ** 2 + ((z - 2.5) / 2) ** 2 < 1
@@ -28,8 +28,8 @@ def case_arrays(number: int, zones: int = 1) -> tuple[NDArray[np.int16], NDArray
     return image.astype(np.int16), label.astype(np.uint8)
 
 
-def as_image(array: NDArray[Any], number: int = 0) -> sitk.Image:
-    """An array on the grid of case `number`."""
+def to_image(array: NDArray[Any], number: int = 0) -> sitk.Image:
+    """Make an image of an array (z, y, x) on the grid of case `number`."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(SPACING_MM)
     image.SetOrigin((-3.0 + number, 7.0, -20.0))
@@ -39,19 +39,19 @@ def as_image(array: NDArray[Any], number: int = 0) -> sitk.Image:
 
 
 def write(image: sitk.Image, path: Path) -> None:
-    """Write, making the folders above."""
+    """Write an image; its folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(path))
 
 
 def write_pair(image: Path, label: Path, number: int, zones: int = 1) -> None:
-    """Write case `number`."""
-    for path, array in zip((image, label), case_arrays(number, zones), strict=True):
-        write(as_image(array, number), path)
+    """Write image and label of case `number`."""
+    for path, array in zip((image, label), make_case(number, zones), strict=True):
+        write(to_image(array, number), path)
 
 
 def write_dicom(image: sitk.Image, folder: Path, number: int, description: str, uid: str) -> None:
-    """Write an int16 volume as a DICOM series, one file a slice, as archives name them."""
+    """Write an int16 volume as a DICOM series: files ``1-01.dcm``, ``1-02.dcm`` ..., one per slice."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
@@ -79,16 +79,16 @@ def write_dicom(image: sitk.Image, folder: Path, number: int, description: str, 
         writer.Execute(piece)
 
 
-def msd(root: Path, cases: int = 3, channels: int = 2, zones: int = 2) -> Path:
-    """Task05_Prostate: 4D images with T2 and a diffusion map, and the dot files of its archive."""
+def write_msd(root: Path, cases: int = 3, channels: int = 2, zones: int = 2) -> Path:
+    """Write Task05_Prostate: 4D images with T2 and a diffusion map, and the archive's hidden files."""
     names = [f"prostate_{number:02d}.nii.gz" for number in range(cases)]
     for number, name in enumerate(names):
-        array, label = case_arrays(number, zones)
-        volumes = [as_image(array, number), as_image(array[::-1] * 3, number)][:channels]
+        array, label = make_case(number, zones)
+        volumes = [to_image(array, number), to_image(array[::-1] * 3, number)][:channels]
         write(sitk.JoinSeries(volumes) if channels > 1 else volumes[0], root / "imagesTr" / name)
-        write(as_image(label, number), root / "labelsTr" / name)
+        write(to_image(label, number), root / "labelsTr" / name)
         (root / "imagesTr" / f"._{name}").write_bytes(b"Mac OS X")
-    write(as_image(case_arrays(9)[0]), root / "imagesTs" / "prostate_90.nii.gz")
+    write(to_image(make_case(9)[0]), root / "imagesTs" / "prostate_90.nii.gz")
     content = {
         "name": "PROSTATE",
         "tensorImageSize": "4D",
@@ -102,14 +102,14 @@ def msd(root: Path, cases: int = 3, channels: int = 2, zones: int = 2) -> Path:
     return root
 
 
-def nnunet(root: Path, cases: int = 3, channels: int = 1, **extra: Any) -> Path:
-    """An nnU-Net raw data set, version 2."""
+def write_nnunet(root: Path, cases: int = 3, channels: int = 1, **extra: Any) -> Path:
+    """Write an nnU-Net raw data set, version 2."""
     for number in range(cases):
-        array, label = case_arrays(number)
+        array, label = make_case(number)
         for channel in range(channels):
             name = f"case_{number:03d}_{channel:04d}.nrrd"
-            write(as_image(array + 1000 * channel, number), root / "imagesTr" / name)
-        write(as_image(label, number), root / "labelsTr" / f"case_{number:03d}.nrrd")
+            write(to_image(array + 1000 * channel, number), root / "imagesTr" / name)
+        write(to_image(label, number), root / "labelsTr" / f"case_{number:03d}.nrrd")
     content = {
         "channel_names": {str(channel): f"C{channel}" for channel in range(channels)},
         "labels": {"background": 0, "prostate": 1},
@@ -121,21 +121,21 @@ def nnunet(root: Path, cases: int = 3, channels: int = 1, **extra: Any) -> Path:
     return root
 
 
-def promise12(root: Path, cases: int = 3) -> Path:
-    """The training data in its parts, the test data without segmentations."""
+def write_promise12(root: Path, cases: int = 3) -> Path:
+    """Write PROMISE12: training data in three parts, and test data without segmentations."""
     for number in range(cases):
         part = root / f"TrainingData_Part{number % 3 + 1}"
         name = f"Case{number:02d}"
         write_pair(part / f"{name}.mhd", part / f"{name}_segmentation.mhd", number)
-    write(as_image(case_arrays(8)[0]), root / "TestData" / "Case00.mhd")
+    write(to_image(make_case(8)[0]), root / "TestData" / "Case00.mhd")
     return root
 
 
-def nci_isbi_2013(root: Path) -> Path:
-    """What the NBIA retriever and the three archives of labels give; two cases of each scanner.
+def write_nci_isbi_2013(root: Path) -> Path:
+    """Write NCI-ISBI 2013: the NBIA retriever's folders and three archives of labels.
 
-    Prostate3T labels are stored with flipped and exchanged axes, ProstateDx labels with slices twice
-    as thick, one of them as a correction.
+    There are two cases of each collection. Prostate3T labels have flipped and exchanged axes;
+    ProstateDx labels have slices twice as thick, and one of them is a corrected label.
     """
     places = (
         ("Prostate-3T", "Prostate3T-01-0001", "Training", ""),
@@ -144,11 +144,11 @@ def nci_isbi_2013(root: Path) -> Path:
         ("PROSTATE-DIAGNOSIS", "ProstateDx-03-0002", "Test", "_truth"),
     )
     for number, (collection, patient, part, suffix) in enumerate(places):
-        array, label = case_arrays(number, zones=2)
+        array, label = make_case(number, zones=2)
         series = f"4.000000-t2tsetra-{number:05d}"
         folder = root / "manifest-123" / collection / patient / "03-15-2003-NA-MR" / series
-        write_dicom(as_image(array, number), folder, 4, "t2_tse_tra", f"{number + 1}")
-        drawn = as_image(label, number)
+        write_dicom(to_image(array, number), folder, 4, "t2_tse_tra", f"{number + 1}")
+        drawn = to_image(label, number)
         if collection == "Prostate-3T":
             drawn = sitk.Flip(sitk.PermuteAxes(drawn, (1, 0, 2)), (False, True, False))
         else:
@@ -158,15 +158,15 @@ def nci_isbi_2013(root: Path) -> Path:
     return root
 
 
-def prostatex(root: Path, masks: str = "gland") -> Path:
-    """DICOM of three patients with several series each; masks of two of them.
+def write_prostatex(root: Path, masks: str = "gland") -> Path:
+    """Write PROSTATEx: DICOM of three patients with several series each, and masks of two of them.
 
-    ``gland``: NIfTI beside a list of the series, flipped as converters do and one named irregularly;
-    ``zones``: NRRD with five zones.
+    With ``gland`` the masks are NIfTI beside a list of the series; they are flipped, and one has an
+    irregular name. With ``zones`` they are NRRD with the value 5.
     """
     for number in range(3):
         patient = root / "PROSTATEx" / f"ProstateX-{number:04d}" / "07-07-2011-NA-MR"
-        array = case_arrays(number)[0]
+        array = make_case(number)[0]
         for series, text, change in (
             (3, "t2_tse_sag", 1),
             (4, "t2_tse_tra", 0),
@@ -174,12 +174,12 @@ def prostatex(root: Path, masks: str = "gland") -> Path:
             (10, "t2_tse_tra", 3),
         ):
             if series == 10 and number != 1:
-                continue  # only patient 1 was scanned twice
-            volume = as_image(array + np.int16(100 * change), number)
+                continue  # only patient 1 has two axial T2 series
+            volume = to_image(array + np.int16(100 * change), number)
             folder = patient / f"{series}.000000-{text.replace('_', '')}-{number:05d}"
             write_dicom(volume, folder, series, text, f"{number + 1}.{series}")
     for number in (0, 1):
-        label = as_image(case_arrays(number)[1], number)
+        label = to_image(make_case(number)[1], number)
         if masks == "zones":
             write(label * 5, root / "ProstateZones" / f"Seg-{number:04d}.nrrd")
             continue
@@ -193,8 +193,8 @@ def prostatex(root: Path, masks: str = "gland") -> Path:
     return root
 
 
-def preprocessed(root: Path, names: Mapping[str, int], images: str, labels: str) -> Path:
-    """What the FedCross authors' code reads: 3D NIfTI in two folders."""
+def write_preprocessed(root: Path, names: Mapping[str, int], images: str, labels: str) -> Path:
+    """Write the layout of the FedCross authors' code: 3D NIfTI in two folders."""
     for name, number in names.items():
         write_pair(root / images / f"{name}.nii.gz", root / labels / f"{name}.nii.gz", number)
     return root

@@ -1,4 +1,4 @@
-"""Two small sites in memory: fixtures for whoever trains or compares."""
+"""Fixtures with two small sites in memory, for tests that train or compare."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fedcross.federate.local.engine import FederationData
+from fedcross.strategies.method import Members
 from fedcross.train.config.configuration import TrainingConfig, parse_config
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import Site, Volume
@@ -21,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small() -> TrainingConfig:
-    """Two sites; volumes are one patch, and only the last round is validated."""
+    """Configuration of two sites; a volume is about one patch, only the last round is validated."""
     return parse_config(
         {
             "name": "Small",
@@ -45,7 +46,7 @@ def small() -> TrainingConfig:
 
 
 def bright_box(name: str, seed: int, contrast: float) -> Volume:
-    """A box in noise, (16, 16, 32)."""
+    """Make a case, (16, 16, 32), with a labelled box that is brighter by `contrast` than the noise."""
     generator = torch.Generator().manual_seed(seed)
     label = torch.zeros(16, 16, 32, dtype=torch.uint8)
     z, y, x = torch.randint(1, 6, (3,), generator=generator).tolist()
@@ -55,7 +56,7 @@ def bright_box(name: str, seed: int, contrast: float) -> Volume:
 
 @pytest.fixture(scope="session")
 def small_data() -> FederationData:
-    """In memory: the first site with two training cases, the second with one."""
+    """Data in memory: two training cases at the first site, one at the second."""
     sites = [
         Site(
             f"s{index}",
@@ -65,3 +66,8 @@ def small_data() -> FederationData:
         for index, cases in enumerate((2, 1))
     ]
     return FederationData([SiteCases((), (), ()) for _ in sites], sites)
+
+
+def first_members(config: TrainingConfig) -> Members:
+    """The members of a run before its first round."""
+    return config.method.first_members(config.network, len(config.sites), config.seed)

@@ -1,4 +1,4 @@
-"""A federation that trains in a second: a few small NIfTI volumes with one bright blob each."""
+"""A federation of a few small NIfTI volumes with one bright blob each, trained within a second."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def write_case(folder: Path, name: str, rng: np.random.Generator, *, value: int 
 
 
 def write_array(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...] = SPACING_MM) -> None:
-    """Write an array (z, y, x) with the federation's spacing."""
+    """Write an array (z, y, x) as an image with the given spacing (x, y, z)."""
     picture = sitk.GetImageFromArray(array)
     picture.SetSpacing(spacing_mm)
     sitk.WriteImage(picture, str(path))
@@ -39,7 +39,11 @@ def write_federation(
     extra: str = "",
     **method: Any,
 ) -> Path:
-    """Write sites ``s0``, ``s1`` ... and ``config.toml``; return the configuration's path."""
+    """Write sites ``s0``, ``s1`` ... and ``config.toml``; return the configuration's path.
+
+    `extra` is appended to the section ``[training]``, which is the last one; `method` are options of
+    the section ``[method]``.
+    """
     settings = {"rounds": 2, "local_epochs": 1, **method}
     lines = ['name = "Tiny"', "seed = 7", "[method]"]
     lines += [f"{key} = {value!r}" for key, value in settings.items()]
@@ -59,5 +63,5 @@ def write_federation(
 
 
 def tiny_config(folder: Path, **options: Any) -> TrainingConfig:
-    """Write a federation and read its configuration."""
+    """Write a federation with the options of `write_federation` and load its configuration."""
     return load_config(write_federation(folder, **options))

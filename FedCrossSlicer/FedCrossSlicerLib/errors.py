@@ -1,15 +1,21 @@
-"""What can go wrong, each told to the user in one sentence by `str()`."""
+"""The module's errors. `str()` of each is one sentence that the panel shows to the user."""
 
 
 class InferenceError(Exception):
-    """The volume could not be segmented, or its result not be shown.
+    """A volume could not be segmented, or a result could not be read, shown or written.
+
+    Parameters
+    ----------
+    message
+        One sentence for the user.
 
     Attributes
     ----------
     kind
-        Class of the child's error, such as ``DeviceError``; ``""`` when it died without saying.
+        Class name of the child process's error, such as ``DeviceError``; ``""`` if the child process
+        reported none.
     log
-        What the child said beside its events, for the details.
+        The child process's output that was not an event, one string with line breaks; may be empty.
     """
 
     def __init__(self, message: str, kind: str = "", log: str = "") -> None:
@@ -19,4 +25,4 @@ class InferenceError(Exception):
 
 
 class InstallError(Exception):
-    """The child's packages could not be installed."""
+    """The Python packages of the child process could not be installed or checked."""

@@ -14,18 +14,19 @@ import numpy as np
 import slicer
 import vtk
 
-from FedCrossSlicerLib.child import childPython
-from FedCrossSlicerLib.edits import wasEdited
+from FedCrossSlicerLib.child.command import childPython
+from FedCrossSlicerLib.child.process import InferenceProcess
+from FedCrossSlicerLib.display.heatmap import colorTable
+from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.export import exportVolume
-from FedCrossSlicerLib.figures import Verdict, readFigures, verdict
-from FedCrossSlicerLib.heatmap import colorTable
-from FedCrossSlicerLib.presentation import present
-from FedCrossSlicerLib.process import InferenceProcess
-from FedCrossSlicerLib.region import regionOf
-from FedCrossSlicerLib.resultnodes import ResultNodes
-from FedCrossSlicerLib.review import Review, State
-from FedCrossSlicerLib.view import ViewOptions, show
+from FedCrossSlicerLib.scene.edits import isEdited
+from FedCrossSlicerLib.scene.export import exportVolume
+from FedCrossSlicerLib.scene.figures import Verdict, readFigures, verdict
+from FedCrossSlicerLib.scene.hotspots import State
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.region import readRegion
+from FedCrossSlicerLib.scene.review import Review
+from FedCrossSlicerLib.tasks.load import loadResult
 
 SUMMARY = {
     "created": "2026-01-31T12:00:00+00:00",
@@ -105,7 +106,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
 
     def test_a_result_is_shown_over_the_volume(self):
         self.writeResult()
-        presented = present(self.folder, self.volume)
+        presented = loadResult(self.folder, self.volume)
         segmentation = presented.segmentation.GetSegmentation()
         self.assertEqual(segmentation.GetNthSegment(0).GetName(), "Prostate")
         self.assertTrue(segmentation.ContainsRepresentation("Closed surface"))
@@ -121,18 +122,18 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         (self.folder / "uncertainty.nrrd").unlink()
         before = nodeCount()
         with self.assertRaises(InferenceError):
-            present(self.folder, self.volume)
+            loadResult(self.folder, self.volume)
         self.assertEqual(nodeCount(), before)
 
     def test_the_figures_come_with_a_verdict(self):
         self.writeResult()
-        (figure,) = readFigures(present(self.folder, self.volume).figures)
+        (figure,) = readFigures(loadResult(self.folder, self.volume).figures)
         self.assertEqual((figure.name, figure.volume, figure.mean), ("Prostate", 1.0, 1.0))
         self.assertIs(verdict(figure), Verdict.LOOK)  # one member: nobody to agree with
 
     def test_a_hot_spot_is_brought_into_every_slice_view_and_its_state_kept(self):
         self.writeResult(hotSpots=[SPOT])
-        review = Review(present(self.folder, self.volume))
+        review = Review(loadResult(self.folder, self.volume))
         review.next()
         right, anterior, superior = review.spots[0].position
         self.assertEqual((right, anterior, superior), (-2.0, -3.0, 4.0))
@@ -146,7 +147,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         if slicer.util.mainWindow() is None:
             self.skipTest("modules are switched in the main window")
         self.writeResult(hotSpots=[SPOT])
-        nodes = present(self.folder, self.volume)
+        nodes = loadResult(self.folder, self.volume)
         Review(nodes).editHere(0)
         editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
         self.assertEqual(editor.segmentationNode().GetID(), nodes.segmentation.GetID())
@@ -155,7 +156,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
 
     def test_a_saved_scene_knows_its_result_and_what_was_reviewed(self):
         self.writeResult(hotSpots=[SPOT])
-        nodes = present(self.folder, self.volume)
+        nodes = loadResult(self.folder, self.volume)
         Review(nodes).mark(0, State.REVIEWED)
         heat = slicer.util.arrayFromVolume(nodes.heat).copy()
         self.assertTrue(slicer.util.saveScene(str(self.folder / "scene.mrb")))
@@ -165,12 +166,12 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.assertEqual(opened.bundleName, "Prostate T2")
         self.assertEqual(opened.volume.GetName(), "T2")
         self.assertEqual(Review(opened).progress, (1, 1))
-        self.assertFalse(wasEdited(opened))
+        self.assertFalse(isEdited(opened))
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(opened.heat), heat)
 
     def test_the_result_stands_in_a_folder_beside_the_volume(self):
         self.writeResult()
-        nodes = present(self.folder, self.volume)
+        nodes = loadResult(self.folder, self.volume)
         tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         folder = tree.GetItemParent(tree.GetItemByDataNode(nodes.segmentation))
         self.assertEqual(tree.GetItemName(folder), "FedCross: Prostate T2")
@@ -181,7 +182,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
 
     def test_the_view_changes_with_its_options(self):
         self.writeResult()
-        nodes = present(self.folder, self.volume)
+        nodes = loadResult(self.folder, self.volume)
         show(nodes, ViewOptions(opacity=0.3, threshold=0.5))
         self.assertAlmostEqual(nodes.heat.GetDisplayNode().GetLowerThreshold(), 0.25, places=5)
         show(nodes, ViewOptions(surface=True))
@@ -189,8 +190,8 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
 
     def test_a_painted_voxel_counts_as_an_edit(self):
         self.writeResult()
-        nodes = present(self.folder, self.volume)
-        self.assertFalse(wasEdited(nodes))
+        nodes = loadResult(self.folder, self.volume)
+        self.assertFalse(isEdited(nodes))
         labels = slicer.util.arrayFromSegmentBinaryLabelmap(
             nodes.segmentation, "prostate", self.volume
         )
@@ -198,13 +199,13 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         slicer.util.updateSegmentBinaryLabelmapFromArray(
             labels, nodes.segmentation, "prostate", self.volume
         )
-        self.assertTrue(wasEdited(nodes))
+        self.assertTrue(isEdited(nodes))
 
     def test_the_regions_box_is_given_in_lps(self):
         roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
         roi.SetCenter(1, 2, 3)
         roi.SetSize(4, 5, 6)
-        region = regionOf(roi)
+        region = readRegion(roi)
         self.assertEqual((region["center_mm"], region["size_mm"]), ([-1, -2, 3], [4, 5, 6]))
 
     def test_slicers_python_runs_a_child_whose_events_are_read(self):

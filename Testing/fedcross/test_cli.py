@@ -8,7 +8,7 @@ from fedcross.cli import main
 
 
 def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command as a shell would run it."""
+    """Run the command as a shell does."""
     return subprocess.run(
         [sys.executable, "-m", "fedcross.cli", *map(str, arguments)],
         capture_output=True,
@@ -45,7 +45,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (("segment", "--bundle", "absent", "--image", "i.nrrd", "--out", "o"), "absent"),
     ],
 )
-def test_what_is_not_there_is_named_in_one_sentence_with_exit_code_2(
+def test_a_missing_file_is_one_sentence_that_names_it_and_exit_code_2(
     arguments: tuple[str, ...],
     named: str,
     tmp_path: Path,
@@ -56,10 +56,10 @@ def test_what_is_not_there_is_named_in_one_sentence_with_exit_code_2(
     monkeypatch.setattr(sys, "argv", ["fedcross", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert ended.value.code == 2
-    assert named in said
-    assert len(said.strip().splitlines()) == 1
+    assert named in message
+    assert len(message.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,11 +73,11 @@ def test_an_unexpected_error_is_one_line_and_exit_code_1(
     monkeypatch.setattr(sys, "argv", ["fedcross", "bundle", "verify", "b"])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert ended.value.code == 1
-    assert "ZeroDivisionError: a bug" in said
-    assert "FEDCROSS_DEBUG" in said
-    assert "Traceback" not in said
+    assert "ZeroDivisionError: a bug" in message
+    assert "FEDCROSS_DEBUG" in message
+    assert "Traceback" not in message
 
 
 def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) 
     assert ended.value.code == 130
 
 
-def test_an_unknown_measure_is_refused_with_the_ones_there_are() -> None:
+def test_an_unknown_measure_is_refused_with_a_list_of_the_known_ones() -> None:
     finished = fedcross(
         "segment", "--bundle", "b", "--image", "i", "--out", "o", "--measure", "variance"
     )

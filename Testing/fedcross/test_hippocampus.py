@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.request import SegmentRequest
 from fedcross.federate.local.engine import run_local
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 from fedcross.train.config.configuration import parse_config
 from fedcross.train.run.export import export_run

@@ -156,25 +156,22 @@ def write_invalid_toml(config: Path) -> None:
 @pytest.mark.parametrize(
     ("make_mistake", "message"),
     [
-        (
-            remove_images_folder,
-            "Site s1: The images should be in images, but there is no such folder.",
-        ),
+        (remove_images_folder, "Site s1: The folder images for the images does not exist."),
         (empty_images_folder, "Site s1: There are no images in images."),
-        (remove_label, "Case case-1 of site s0 has an image but no label. Add it,"),
-        (remove_image, "Case case-1 of site s0 has a label but no image. Add it,"),
+        (remove_label, "Case case-1 of site s0 has an image but no label. Add the missing"),
+        (remove_image, "Case case-1 of site s0 has a label but no image. Add the missing"),
         (change_shape_of_label, "Case case-1 of site s0: the image has (36, 20, 18) voxels, the"),
-        (add_unknown_label, "Case case-1 of site s0: the label holds 3; "),
+        (add_unknown_label, "Case case-1 of site s0: the label has the unknown values 3; "),
         (add_nan_to_image, "case-1.nii.gz has 2 voxels that are not finite numbers"),
         (truncate_image, "Case case-1 of site s0: case-1.nii.gz is damaged or cut short."),
         (replace_image_by_text, "Case case-1 of site s0: case-1.nii.gz is not an image"),
         (
             damage_dicom_slice,
-            "The series case-1 has unreadable files (1), the first is 1-09.dcm.",
+            "The series case-1 has unreadable files (1); the first is 1-09.dcm.",
         ),
         (use_images_at_two_sites, "belongs to two sites, s0 and s1"),
-        (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, fewer than its split [4, 1, 1]"),
-        (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which is not"),
+        (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, but its split [4, 1, 1] needs"),
+        (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which does not"),
         (edit('"s0/images"', '"s0/images"\nexclude = ["b*"]'), "Site s0: There is no case b*."),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -214,7 +211,7 @@ def test_after_the_data_are_corrected_the_same_command_trains(
         (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
         (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
         (edit('name = "s1"\n', ""), "sites.1.name is missing."),
-        (remove_all_sites, "sites must hold at least 1, got 0."),
+        (remove_all_sites, "sites must have at least 1 entry, got 0."),
         (write_invalid_toml, "config.toml is not valid TOML: "),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -334,5 +331,5 @@ def test_a_cache_that_cannot_be_written_is_reported(
     for command in (("train", config), ("compare", config, "--seeds", 1, "--methods", "fedcross")):
         out = ("--out", tmp_path / command[0])
         message = error_message(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
-        assert "cannot be kept in the cache: " in message
-        assert "Make room, or choose another folder as cache." in message
+        assert "cannot be written to the cache: " in message
+        assert "Free disk space, or choose another folder as cache." in message

@@ -30,14 +30,14 @@ def build(image: Path, result: Path, out: Path) -> None:
 
     app = application.start()
     services.provide()
-    from FedCrossSlicerLib.presentation import present
+    from FedCrossSlicerLib.tasks.load import loadResult
     from harness.views import SliceView, ThreeDView
 
     out.mkdir(parents=True, exist_ok=True)
     slices = [SliceView(app, name) for name in SLICES]
     solid = ThreeDView(app)
     volume = slicer.util.loadVolume(str(image.resolve()), {"name": "Volume", "show": False})
-    nodes = present(result, volume)
+    nodes = loadResult(result, volume)
     spot = _hottestSpot(nodes)
     for view in slices:
         view.fit()
@@ -75,7 +75,7 @@ def _hottestSpot(nodes: Any) -> tuple[float, float, float]:
     import numpy as np
     import slicer
 
-    from FedCrossSlicerLib.review import Review
+    from FedCrossSlicerLib.scene.review import Review
 
     for spot in Review(nodes).spots:
         return spot.position

@@ -80,7 +80,7 @@ def _volume(node: Any) -> dict[str, Any]:
 def _segmentation(node: Any) -> dict[str, Any]:
     import slicer
 
-    from FedCrossSlicerLib.edits import fingerprint
+    from FedCrossSlicerLib.scene.edits import fingerprint
 
     display, segments = node.GetDisplayNode(), node.GetSegmentation()
     reference = node.GetNodeReference(
@@ -113,7 +113,7 @@ def main() -> int:
     services.provide()
     import slicer
 
-    from FedCrossSlicerLib.resultnodes import ResultNodes
+    from FedCrossSlicerLib.scene.nodes import ResultNodes
     from harness.views import SliceView
 
     views = {name: SliceView(app, name, (300, 300)) for name in application.SLICE_VIEWS}

@@ -80,15 +80,14 @@ def transform(scene: Any) -> Any:
 @pytest.fixture
 def fake(loaded: module_loader.LoadedModule) -> Callable[[str], Any]:
     """Makes a logic whose child is `fake_child.py` in one of its moods."""
-    from FedCrossSlicerLib.child import childEnvironment
-    from FedCrossSlicerLib.logic import SegmentationLogic
-    from FedCrossSlicerLib.process import InferenceProcess
+    from FedCrossSlicerLib.child.command import childEnvironment
+    from FedCrossSlicerLib.child.process import InferenceProcess
+    from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     def make(mood: str) -> SegmentationLogic:
-        def start(words: list[str]) -> InferenceProcess:
-            return InferenceProcess(
-                [sys.executable, str(FAKE_CHILD), mood, *words], childEnvironment()
-            )
+        def start(arguments: list[str]) -> InferenceProcess:
+            command = [sys.executable, str(FAKE_CHILD), mood, *arguments]
+            return InferenceProcess(command, childEnvironment())
 
         return SegmentationLogic(start)
 
@@ -100,8 +99,8 @@ def end_workers() -> Iterator[Callable[[], None]]:
     """Ends the idle worker, at the latest after each test."""
 
     def end() -> None:
-        if "FedCrossSlicerLib.workers" in sys.modules:
-            sys.modules["FedCrossSlicerLib.workers"].WORKERS.end()
+        if "FedCrossSlicerLib.child.pool" in sys.modules:
+            sys.modules["FedCrossSlicerLib.child.pool"].WORKERS.end()
 
     yield end
     end()
@@ -132,7 +131,7 @@ def result_folder(volume: Any, tmp_path: Path) -> Path:
     """What a child leaves for `volume`."""
     from fake_child import write_result
 
-    from FedCrossSlicerLib.export import exportVolume
+    from FedCrossSlicerLib.scene.export import exportVolume
 
     image = tmp_path / "volume.nrrd"
     exportVolume(volume, image)
@@ -183,14 +182,14 @@ class QuietProbe:
         """Nothing to stop."""
 
     def poll(self):
-        from FedCrossSlicerLib.devices import Devices
+        from FedCrossSlicerLib.child.devices import Devices
 
         return Devices((), "No GPU: a test.", "2.13.0")
 
 
 @pytest.fixture
 def _no_probe(loaded, monkeypatch):
-    monkeypatch.setattr("FedCrossSlicerLib.widget.DeviceProbe", QuietProbe)
+    monkeypatch.setattr("FedCrossSlicerLib.panel.devices.DeviceProbe", QuietProbe)
 
 
 @pytest.fixture
@@ -211,11 +210,11 @@ def widget(loaded, scene, _no_probe):
 def panel(widget, fake, bundle_folder):
     """The panel with a child in a given mood, and packages in place."""
     panel = widget.self().panel
-    kept = panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed
+    kept = panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed
 
     def prepare(mood="good", installed=True):
         panel.logic.start = fake(mood).start
-        panel.ensureInstalled = lambda ask: installed
+        panel.ensureInstalled = lambda confirm: installed
         panel._installed = False
         panel.ui.deviceCombo.currentIndex = 0
         panel.ui.bundleEdit.currentPath = str(bundle_folder)
@@ -223,7 +222,7 @@ def panel(widget, fake, bundle_folder):
 
     yield prepare
     panel.cancel()
-    panel.logic.start, panel.ensureInstalled, panel.ask, panel._installed = kept
+    panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed = kept
 
 
 @pytest.fixture

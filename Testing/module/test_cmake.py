@@ -46,6 +46,7 @@ def test_every_file_that_the_module_opens_at_run_time_is_installed(installed):
     missing = {path for path in needed if not (installed / path).is_file()}
     assert missing == set()
     assert Path("FedCrossSlicer.py") in needed
+    assert Path("FedCrossSlicerLib/panel/panel.py") in needed
     assert Path("Resources/UI/FedCrossSlicer.ui") in needed
     assert Path("fedcross/infer/__main__.py") in needed
 
@@ -54,7 +55,7 @@ def test_the_child_runs_from_the_installed_files_alone(installed):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
         "import fedcross.infer.__main__ as child;"
-        "from FedCrossSlicerLib import colors;"
+        "from FedCrossSlicerLib.display import colors;"
         "print(child.__file__)"
     )
     done = subprocess.run(

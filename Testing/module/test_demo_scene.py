@@ -67,4 +67,4 @@ def test_a_damaged_result_is_one_sentence_and_exit_code_2(can_draw, result_folde
     (result_folder / "summary.json").write_text("{}")
     done = run("--image", "volume.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "The result's summary cannot be understood; is it complete?\n"
+    assert done.stderr == "The result's summary is damaged or incomplete.\n"

@@ -102,7 +102,7 @@ def test_a_deleted_node_selector_no_longer_listens(scene):
 
 
 def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volume):
-    from FedCrossSlicerLib.parameters import Measure, Parameters, Region
+    from FedCrossSlicerLib.panel.parameters import Measure, Parameters, Region
 
     node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     parameters = Parameters(node)
@@ -117,7 +117,7 @@ def test_a_parameter_is_kept_in_the_node_as_slicer_keeps_it(loaded, scene, volum
 
 
 def test_widgets_and_parameters_follow_each_other_until_disconnected(loaded, scene, qt):
-    from FedCrossSlicerLib.parameters import Measure, Parameters
+    from FedCrossSlicerLib.panel.parameters import Measure, Parameters
 
     class Ui:
         pass

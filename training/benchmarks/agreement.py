@@ -19,7 +19,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.contract.request import SegmentRequest
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 
 LEAST_DICE = 0.999

@@ -122,7 +122,7 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
     from monai.inferers import SlidingWindowInferer
     from monai.transforms import MeanEnsemble
 
-    from fedcross.ensemble.run import label_map
+    from fedcross.ensemble.label_map import label_map
     from fedcross.model.bundle import open_bundle
     from fedcross.runtime.device import resolve_device
     from fedcross.volumes.prepare import prepare, to_source_grid
@@ -225,7 +225,7 @@ def of_the_rate(folder: Path, bundle: Path, image: Path, device: str) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fedcross.ensemble.run import STAGE
+    from fedcross.ensemble.members import STAGE
     from fedcross.model.bundle import open_bundle
     from fedcross.patches.placement import plan_patches
     from fedcross.volumes.prepare import prepare

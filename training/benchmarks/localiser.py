@@ -22,7 +22,8 @@ import SimpleITK as sitk
 from agreement import lowest_dice
 from numpy.typing import NDArray
 
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.contract.request import SegmentRequest
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 
 LEAST_DICE = 0.995

@@ -39,7 +39,7 @@ from fedcross.study.compare.figures import box_plots
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
 from fedcross.train.config.configuration import TrainingConfig, load_config
 from fedcross.train.data.phantom.federation import write_phantom_federation
-from fedcross.train.evaluation.evaluation import evaluate_test
+from fedcross.train.evaluation.testing import evaluate_test
 from fedcross.train.run.export import load_members
 from fedcross.train.run.folder import TEST, RunFolder
 

@@ -6,9 +6,9 @@
 ``peer`` is a loop as that implementation describes itself, written anew: every sample is read from its
 file, z-scored and resampled by ITK through a random rigid transform, in `DataLoader` workers that end
 with the epoch; float32, contiguous, and ``loss.item()`` after each step. ``ours`` is one visit of
-`fedcross.train.step.trainer`: cases prepared once and kept, patches cut on the device, channels last, one
-wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and loss. On a
-GPU there is ``pair`` as well: two such visits side by side, each in a stream of its own.
+`fedcross.train.step.trainer`: cases prepared once and kept, patches cut on the device, channels last,
+one wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and
+loss. On a GPU there is ``pair`` as well: two such visits side by side, each in a stream of its own.
 
 Both run in processes of their own, by turns, so that the machine's other work hits both alike; the rate
 is the median over the turns, the first epoch of each (start of workers, tuning) left out. How near the

@@ -14,7 +14,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command; returns exit code, stdout and stderr."""
+    """A function that runs the command and returns exit code, stdout and stderr."""
 
     def run(*arguments: str | Path, columns: int = 80) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fedcross", *map(str, arguments)])
@@ -28,7 +28,7 @@ def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Three sites; the name of one looks like markup of rich, which must be printed as text."""
+    """Three sites with two structures; the third name looks like markup of rich."""
     path = write_federation(tmp_path / "federation", sites=3)
     text = path.read_text(encoding="utf-8").replace('name = "s2"', 'name = "[bold]East"')
     text = text.replace(
@@ -45,7 +45,7 @@ def test_the_tables_of_every_site_fit_the_width_of_the_terminal(
     code, out, err = fedcross("data", "check", config, columns=columns)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    tables = lines[: next(i for i, line in enumerate(lines) if line.startswith("Worth a look"))]
+    tables = lines[: next(i for i, line in enumerate(lines) if line.startswith("Remark"))]
     assert max(map(len, tables)) <= columns
     assert "…" not in out
     for site in ("s0", "s1", "[bold]East"):
@@ -58,10 +58,10 @@ def test_the_tables_of_every_site_fit_the_width_of_the_terminal(
         assert " Blob 8." in rows[2] or " Blob 9." in rows[2]
     assert sum("Seminal vesicle 0" in line for line in tables) == 3
     assert "percentiles 1, 50 and 99" in " ".join(tables)
-    assert sum(line.startswith("Worth a look: ") for line in lines) == 3
+    assert sum(line.startswith("Remark: ") for line in lines) == 3
 
 
-def test_with_mistakes_the_whole_report_is_printed_and_the_exit_code_is_2(
+def test_after_errors_the_exit_code_is_2_and_the_report_is_complete(
     config: Path, fedcross: Command, tmp_path: Path
 ) -> None:
     (config.parent / "s0" / "labels" / "case-0.nii.gz").unlink()
@@ -72,15 +72,15 @@ def test_with_mistakes_the_whole_report_is_printed_and_the_exit_code_is_2(
         )
     code, out, err = fedcross("data", "check", config, "--out", tmp_path / "report")
     assert code == 2
-    assert err == "The data have 2 mistakes. See above.\n"
-    wrong = [line for line in out.splitlines() if line.startswith("Wrong: ")]
-    assert wrong[0].startswith("Wrong: Case case-0 of site s0 has an image but no label.")
-    assert wrong[1].startswith("Wrong: The same image: case-0 of s1 (")
+    assert err == "The data have 2 errors. See above.\n"
+    errors = [line for line in out.splitlines() if line.startswith("Error: ")]
+    assert errors[0].startswith("Error: Case case-0 of site s0 has an image but no label.")
+    assert errors[1].startswith("Error: The same image: case-0 of s1 (")
     assert f"Written: {tmp_path / 'report' / 'data.html'}" in out.splitlines()
     assert (tmp_path / "report" / "data.json").is_file()
 
 
-def test_the_data_folder_can_be_given_as_an_option(
+def test_the_option_data_gives_the_data_folder(
     config: Path, fedcross: Command, tmp_path: Path
 ) -> None:
     moved = shutil.move(config, tmp_path / "config.toml")
@@ -88,7 +88,7 @@ def test_the_data_folder_can_be_given_as_an_option(
     assert fedcross("data", "check", moved, "--data", config.parent)[0] == 0
 
 
-def test_a_phantom_federation_passes_its_own_check(fedcross: Command, tmp_path: Path) -> None:
+def test_a_phantom_federation_passes_the_data_check(fedcross: Command, tmp_path: Path) -> None:
     folder = tmp_path / "phantoms"
     options = ("--sites", 2, "--cases", 3, "--shift", 0.5, "--seed", 8)
     code, out, err = fedcross("data", "phantom", folder, *options)
@@ -97,4 +97,4 @@ def test_a_phantom_federation_passes_its_own_check(fedcross: Command, tmp_path: 
     assert sorted(path.name for path in folder.iterdir()) == ["phantom.toml", "site-1", "site-2"]
     assert fedcross("data", "check", folder / "phantom.toml")[0] == 0
     code, _, err = fedcross("data", "phantom", folder)
-    assert (code, err) == (2, "phantoms is there already and not empty. Choose another folder.\n")
+    assert (code, err) == (2, "phantoms exists and is not empty. Choose another folder.\n")

@@ -7,7 +7,9 @@ import SimpleITK as sitk
 import torch
 
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
-from fedcross.ensemble.run import blend, label_map, run_ensemble
+from fedcross.ensemble.label_map import label_map
+from fedcross.ensemble.network import blend
+from fedcross.ensemble.run import run_ensemble
 from fedcross.errors import DeviceError, PrecisionError
 from fedcross.patches.sliding_window import blend_patches
 from fedcross.runtime.reporting import NullReporter
@@ -34,7 +36,7 @@ def whole(slabs):
 
 
 def member(index):
-    """A member that is unsure by its number: foreground 1 where z > 0, the rest shared out."""
+    """A member: the foreground grows with the voxel and with `index`; two structures share it 3 to 1."""
 
     def predict(patch):
         one = np.clip(patch + 0.1 * index, 0, 1)
@@ -50,7 +52,7 @@ def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
             bundle.manifest, member, prepared, lambda: spool, measures=("std",), reporter=recorder
         )
         labels = np.stack([np.asarray(one) for one in outcome.member_labels])
-    # No overlap matters to a member that looks at one voxel only.
+    # A member that reads one voxel at a time gives the same with and without overlap.
     every = np.stack([member(index)(prepared.array) for index in range(3)]).astype(np.float64)
     np.testing.assert_allclose(whole(outcome.statistics.mean()), every.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(
@@ -67,18 +69,18 @@ def test_mean_spread_and_labels_are_those_of_the_members(bundle, prepared):
     assert recorder.steps == [(done, total, "ensemble") for done in range(1, total + 1)]
 
 
-def test_one_member_is_alive_at_a_time(bundle, prepared):
+def test_one_member_is_in_memory_at_a_time(bundle, prepared):
     alive = []
 
-    class Mortal:
+    class Member:
         def __call__(self, patch):
             return np.full((3, *patch.shape), 1 / 3, np.float32)
 
     def load(index):
         assert all(reference() is None for reference in alive)
-        mortal = Mortal()
-        alive.append(weakref.ref(mortal))
-        return mortal
+        member = Member()
+        alive.append(weakref.ref(member))
+        return member
 
     with tempfile.TemporaryFile() as spool:
         run_ensemble(
@@ -100,11 +102,11 @@ def test_of_equal_classes_the_lowest_wins(prepared):
     assert (label_map(even, prepared) == 1).all()
 
 
-def test_asking_for_labels_leaves_the_probabilities_as_they_are(volume, bundle):
+def test_a_label_map_does_not_change_the_probabilities(volume, bundle):
     preprocessing = bundle.manifest.preprocessing.model_copy(
         update={"spacing_mm": volume.GetSpacing()}
     )
-    prepared = prepare(volume, preprocessing)  # nothing to resample: nothing is copied on the way
+    prepared = prepare(volume, preprocessing)  # without resampling, nothing is copied
     probabilities = np.full((2, *prepared.array.shape), 0.25, np.float32)
     probabilities[1] = 0.75
     assert label_map(probabilities, prepared).all()
@@ -112,7 +114,7 @@ def test_asking_for_labels_leaves_the_probabilities_as_they_are(volume, bundle):
 
 
 def test_labels_are_compared_after_interpolation(volume, bundle):
-    """Comparing first would give the staircase of the coarse grid."""
+    """Comparing first would show the staircase of the coarse grid."""
     prepared = prepare(volume, bundle.manifest.preprocessing)
     ramp = np.linspace(0, 1, prepared.array.shape[2], dtype=np.float32)
     foreground = np.broadcast_to(ramp, prepared.array.shape)
@@ -157,7 +159,7 @@ def test_half_precision_stays_close_to_fp32_and_returns_float32(bundle, blobs, p
 
 
 class Large(torch.nn.Module):
-    """Says something that fp16, which ends at 65504, does not hold."""
+    """Computes numbers above 65504, the largest in fp16."""
 
     def forward(self, x):
         return torch.cat(
@@ -166,7 +168,7 @@ class Large(torch.nn.Module):
 
 
 @pytest.mark.parametrize("kind", [TorchPredictor, DevicePredictor])
-def test_numbers_too_large_for_fp16_are_told_in_a_sentence(kind):
+def test_numbers_too_large_for_fp16_are_one_sentence(kind):
     how = {"patch": (4, 4, 4), "overlap": 0.25, "classes": 2}
     volume = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
     with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
@@ -183,7 +185,7 @@ def test_numbers_too_large_for_fp16_are_told_in_a_sentence(kind):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The memory does not suffice"),
     ],
 )
-def test_running_out_of_memory_is_told_in_a_sentence(error, message):
+def test_too_little_memory_is_one_sentence(error, message):
     class Hungry(torch.nn.Module):
         def forward(self, x):
             raise error
@@ -192,7 +194,7 @@ def test_running_out_of_memory_is_told_in_a_sentence(error, message):
         TorchPredictor(Hungry(), device=CPU)(np.zeros((2, 2, 2), dtype=np.float32))
 
 
-def test_other_errors_of_a_network_are_not_disguised():
+def test_other_errors_of_a_network_are_raised_unchanged():
     class Broken(torch.nn.Module):
         def forward(self, x):
             raise RuntimeError("a bug")

@@ -1,4 +1,4 @@
-"""What is done slab by slab, or in a file, is what would be done with everything in memory."""
+"""Computing slab by slab, or in a file, gives the same bits as computing in memory."""
 
 import errno
 import io
@@ -11,13 +11,14 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedcross.ensemble import slab_statistics as spread
+from fedcross.contract.request import SegmentRequest
+from fedcross.ensemble import slab_statistics
+from fedcross.ensemble.label_map import label_map, label_map_of_slabs
 from fedcross.ensemble.member_labels import MemberLabels
-from fedcross.ensemble.run import label_map, label_map_of_slabs
 from fedcross.ensemble.slab_statistics import SlabStatistics
 from fedcross.errors import OutputError
-from fedcross.infer.output import OutputFolder
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.scratch import Scratch, write_errors
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.measures import MEASURES
 from fedcross.uncertainty.statistics import EnsembleStatistics
@@ -61,9 +62,7 @@ def interpolated(array, shape, scale):
 @pytest.mark.parametrize("shape", [(9, 12, 7), (1, 8, 6), (8, 6, 1), (5, 1, 7)])
 @pytest.mark.parametrize("spacing", [(0.5, 0.7, 0.6), (2.1, 3.0, 1.9), (0.9, 1.2, 2.5)])
 @pytest.mark.parametrize("ends", [(), (1, 2, 3, 5, 8), (4,), tuple(range(99))])
-def test_maps_reach_the_input_grid_the_same_bits_however_they_are_cut(
-    direction, shape, spacing, ends
-):
+def test_interpolated_maps_do_not_depend_on_the_slabs(direction, shape, spacing, ends):
     prepared = prepared_on(direction, shape, spacing)
     values = np.random.default_rng(0).random((1, *prepared.array.shape), dtype=np.float32)
     found = map_on_source(iter(cut(values, ends)), prepared)
@@ -82,7 +81,7 @@ def test_maps_reach_the_input_grid_the_same_bits_however_they_are_cut(
 
 
 @pytest.mark.parametrize("direction", [OBLIQUE, PERMUTED, FLIPPED])
-def test_label_maps_are_the_same_however_probabilities_are_cut(direction):
+def test_label_maps_do_not_depend_on_the_slabs(direction):
     prepared = prepared_on(direction, (9, 12, 7), (0.7, 1.1, 3.1))
     raw = np.random.default_rng(1).random((3, *prepared.array.shape), dtype=np.float32)
     inside = np.random.default_rng(2).random((9, 12, 7)) < 0.7
@@ -94,19 +93,19 @@ def test_label_maps_are_the_same_however_probabilities_are_cut(direction):
     np.testing.assert_array_equal(label_map_of_slabs(slabs, prepared, inside), expected)
 
 
-def test_slabs_are_asked_for_to_the_end_though_the_last_ones_are_not_looked_at():
+def test_all_slabs_are_read_even_if_the_last_ones_are_not_needed():
     """A coarse grid's outermost voxel centre may lie far inside a fine one."""
     prepared = prepared_on(FLIPPED, (4, 6, 6), (0.9, 1.2, 0.25))
     values = np.random.default_rng(0).random((1, *prepared.array.shape), dtype=np.float32)
-    asked = []
+    read = []
 
     def slabs():
         for part, slab in cut(values, range(99)):
-            asked.append(part.start)
+            read.append(part.start)
             yield part, slab
 
     map_on_source(slabs(), prepared)
-    assert asked == list(range(len(prepared.array)))
+    assert read == list(range(len(prepared.array)))
 
 
 @settings(max_examples=25, deadline=None)
@@ -141,15 +140,15 @@ def test_statistics_in_slabs_in_memory_or_a_file_have_the_same_bits(depth, ends,
         assert SlabStatistics.nbytes(shape, measures) == whole.nbytes == file.seek(0, 2)
 
 
-def test_slabs_cut_elsewhere_are_refused():
+def test_slabs_with_other_slices_are_refused():
     statistics = SlabStatistics((2, 4, 1, 1), ("std",))
     half = np.full((2, 2, 1, 1), 0.5, np.float32)
     statistics.update(slice(0, 2), half)
-    with pytest.raises(ValueError, match="slices 0 to 2 expected"):
+    with pytest.raises(ValueError, match="slices 0 to 2, got 1"):
         statistics.update(slice(0, 1), half[:, :1])
 
 
-def test_statistics_that_are_cut_short_are_not_gone_on_with():
+def test_saved_statistics_that_are_cut_short_are_refused():
     statistics = EnsembleStatistics((2, 4), ("std",))
     with pytest.raises(ValueError, match="cut short"):
         statistics.load(io.BytesIO(b"1234"), 1)
@@ -168,7 +167,7 @@ def test_a_large_volume_gives_the_same_files_from_the_disk(
         return files
 
     in_memory = run("in_memory")
-    monkeypatch.setattr(spread, "MAX_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(slab_statistics, "MAX_BYTES_IN_MEMORY", 0)
     assert run("on_disk") == in_memory
     assert len(in_memory) == 1 + 4 + 2 + 2 + 3
 
@@ -179,23 +178,19 @@ class FullDisk(io.BytesIO):
 
 
 @pytest.mark.parametrize("limit", [0, 2**30])
-def test_a_full_disk_is_told_in_a_sentence_and_leaves_nothing(
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     bundle, image_path, tmp_path, monkeypatch, limit
 ):
-    monkeypatch.setattr(spread, "MAX_BYTES_IN_MEMORY", limit)
-    monkeypatch.setattr(OutputFolder, "spool", lambda self: FullDisk())
+    monkeypatch.setattr(slab_statistics, "MAX_BYTES_IN_MEMORY", limit)
+    monkeypatch.setattr(Scratch, "open", lambda self: FullDisk())
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(OutputError, match=r"cannot be written .* No space left on device"):
         segment(request, NullReporter())
     assert sorted(path.name for path in tmp_path.iterdir()) == [image_path.name]
 
 
-def test_a_listener_that_is_gone_is_not_a_full_disk(tmp_path):
-    with (
-        OutputFolder(tmp_path, tmp_path / "v.nrrd") as out,
-        pytest.raises(BrokenPipeError),
-        out.spooling(),
-    ):
+def test_a_closed_output_is_not_a_full_disk(tmp_path):
+    with pytest.raises(BrokenPipeError), write_errors(tmp_path):
         raise BrokenPipeError
 
 
@@ -214,7 +209,7 @@ def test_label_maps_of_members_are_read_from_their_file_slice_by_slice():
                 labels[4]
 
 
-def test_z_scores_can_be_let_go_of():
+def test_z_scores_can_be_released():
     prepared = prepared_on(FLIPPED, (4, 6, 6), (1, 1, 1))
     bare = prepared.without_array()
     assert bare.array.size == 0

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from fedcross.contract.devices import Gpu
 from fedcross.infer.devices import describe
 
 
-def fake_torch(cuda: str | None, gpus: int = 0, complaint: Exception | None = None) -> object:
+def fake_torch(cuda: str | None, gpus: int = 0, failure: Exception | None = None) -> object:
     def start() -> None:
-        if complaint is not None:
-            raise complaint
+        if failure is not None:
+            raise failure
 
     return SimpleNamespace(
         __version__="2.13.0",
@@ -28,28 +29,28 @@ def fake_torch(cuda: str | None, gpus: int = 0, complaint: Exception | None = No
 
 
 @pytest.mark.parametrize(
-    ("torch", "said"),
+    ("torch", "sentence"),
     [
         (None, "PyTorch is not installed."),
         (fake_torch(None), "built without CUDA"),
         (
-            fake_torch("12.8", complaint=RuntimeError("Found no NVIDIA driver on")),
+            fake_torch("12.8", failure=RuntimeError("Found no NVIDIA driver on")),
             "no NVIDIA driver",
         ),
-        (fake_torch("12.8", complaint=RuntimeError("The NVIDIA driver is too old (11)")), "update"),
-        (fake_torch("12.8", complaint=RuntimeError("odd\nlines")), "CUDA says: odd."),
+        (fake_torch("12.8", failure=RuntimeError("The NVIDIA driver is too old (11)")), "update"),
+        (fake_torch("12.8", failure=RuntimeError("odd\nlines")), "CUDA reports: odd."),
         (fake_torch("12.8"), "finds no graphics card"),
         (fake_torch("12.8", gpus=1), "GPU ready: Card 0 (24 GB)."),
     ],
 )
-def test_every_state_is_told_in_words(torch: object, said: str) -> None:
-    assert said in describe(torch)["status"]
+def test_every_state_is_a_sentence(torch: object, sentence: str) -> None:
+    assert sentence in describe(torch).status
 
 
-def test_each_gpu_is_listed_by_the_name_that_the_child_takes() -> None:
-    gpus = describe(fake_torch("12.8", gpus=2))["gpus"]
-    assert [gpu["device"] for gpu in gpus] == ["cuda:0", "cuda:1"]
-    assert gpus[1] == {"device": "cuda:1", "name": "Card 1", "memory_gb": 24.0}
+def test_each_gpu_has_the_name_that_a_request_takes() -> None:
+    first, second = describe(fake_torch("12.8", gpus=2)).gpus
+    assert first.device == "cuda:0"
+    assert second == Gpu("cuda:1", "Card 1", 24.0)
 
 
 def test_the_command_prints_one_json_object() -> None:

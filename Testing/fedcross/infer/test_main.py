@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.events import ErrorEvent
+from fedcross.contract.request import SegmentRequest
 from fedcross.infer import __main__ as child
 from fedcross.infer import segment as segment_module
 from fedcross.infer.events import JsonReporter
-from fedcross.infer.segment import SegmentRequest
 from fedcross.runtime.reporting import NullReporter, PlainReporter
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -30,7 +31,7 @@ def arguments(bundle, image_path, tmp_path):
 
 @pytest.fixture
 def long_arguments(bundle, tmp_path):
-    """Work for a minute: enough to be interrupted."""
+    """A request that takes a minute, so that it can be interrupted."""
     image = sitk.GetImageFromArray(np.random.default_rng(0).random((60, 200, 200), np.float32))
     sitk.WriteImage(image, str(tmp_path / "large.nrrd"))
     return [
@@ -43,7 +44,7 @@ def long_arguments(bundle, tmp_path):
 
 
 def started(arguments: list[str]) -> subprocess.Popen[str]:
-    """The real child, once it is at work on the first patches."""
+    """A child process that has computed its first patch."""
     process = subprocess.Popen(
         [sys.executable, "-m", "fedcross.infer", *arguments],
         stdout=subprocess.PIPE,
@@ -62,7 +63,7 @@ def events_of(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_the_child_speaks_json_alone_and_ends_with_the_result(arguments, tmp_path):
+def test_the_child_prints_events_only_and_the_result_is_the_last(arguments, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "fedcross.infer", *arguments, "--events"],
         capture_output=True,
@@ -90,7 +91,7 @@ def test_the_child_speaks_json_alone_and_ends_with_the_result(arguments, tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_request_to_stop_ends_it_without_a_trace(long_arguments, tmp_path, number):
+def test_a_signal_ends_the_child_without_a_traceback_or_a_result(long_arguments, tmp_path, number):
     process = started(long_arguments)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=20)
@@ -107,7 +108,7 @@ def test_a_kill_leaves_no_partial_result(long_arguments, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_it_stops_when_nobody_listens_any_more(long_arguments, tmp_path):
+def test_the_child_ends_when_its_output_is_closed(long_arguments, tmp_path):
     process = started(long_arguments)
     process.stdout.close()
     assert process.wait(timeout=20) == 130
@@ -189,7 +190,7 @@ def test_a_missing_bundle_is_an_error_event(arguments, tmp_path, capfd):
     [
         (["--measure=guess"], "ConfigError"),
         (["--precision=fp8"], "ConfigError"),
-        (["--unheard-of"], "ConfigError"),
+        (["--unknown"], "ConfigError"),
         (["--device=abacus"], "DeviceError"),
     ],
 )
@@ -204,7 +205,7 @@ def test_a_wrong_option_is_an_error_event_and_a_sentence(arguments, wrong, kind,
     assert "Traceback" not in err
 
 
-def test_something_unexpected_is_exit_code_1_with_the_trace_on_stderr_only(
+def test_an_unexpected_error_is_exit_code_1_with_the_traceback_on_stderr_only(
     arguments, monkeypatch, capfd
 ):
     def broken(request, reporter, models):
@@ -217,46 +218,46 @@ def test_something_unexpected_is_exit_code_1_with_the_trace_on_stderr_only(
     out, err = capfd.readouterr()
     (event,) = events_of(out)
     assert event["type"] == "ZeroDivisionError"
-    assert event["message"] == "Unexpected ZeroDivisionError: first line"
+    assert event["message"] == "Unexpected ZeroDivisionError: first line."
     assert "Traceback" in err
     assert "chatter of a library" in err
     assert "chatter of C code" in err
 
 
-def test_the_paths_of_system_errors_are_not_told(arguments, monkeypatch, capfd):
+def test_the_paths_of_system_errors_are_not_printed(arguments, monkeypatch, capfd):
     def broken(request, reporter, models):
         raise PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii")
 
     monkeypatch.setattr(segment_module, "segment", broken)
     assert child.main([*arguments, "--events"]) == 1
     (event,) = events_of(capfd.readouterr().out)
-    assert event["message"] == "Unexpected PermissionError: Permission denied"
+    assert event["message"] == "Unexpected PermissionError: Permission denied."
 
 
-def test_stdout_is_given_back_after_the_events(arguments, capfd):
+def test_stdout_is_restored_after_the_events(arguments, capfd):
     child.main([*arguments, "--events", "--measure=guess"])
     capfd.readouterr()
     print("to stdout again", flush=True)
     assert capfd.readouterr().out == "to stdout again\n"
 
 
-def test_a_caller_may_listen_by_itself(bundle, image_path, tmp_path, capfd):
-    class Listener(NullReporter):
-        stages: list[str] = []  # noqa: RUF012
+def test_a_caller_can_pass_a_reporter(bundle, image_path, tmp_path, capfd):
+    class Stages(NullReporter):
+        names: list[str] = []  # noqa: RUF012
 
         def stage(self, name, message):
-            self.stages.append(name)
+            self.names.append(name)
 
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
-    assert child.run(request, reporter=Listener()) == 0
-    assert "ensemble" in Listener.stages
+    assert child.run(lambda: request, reporter=Stages()) == 0
+    assert "ensemble" in Stages.names
     assert capfd.readouterr() == ("", "")
 
 
 def test_events_are_ascii_lines(capsys):
     reporter = JsonReporter(sys.stdout)
     reporter.log("größer 図\nzwei")
-    reporter.error("DataError", "Nein.", "Doch.")
+    reporter.write(ErrorEvent("DataError", "Nein.", "Doch."))
     out = capsys.readouterr().out
     assert out.isascii()
     first, second = events_of(out)
@@ -271,7 +272,7 @@ def test_plain_progress_is_a_line_every_tenth(capsys):
     assert capsys.readouterr().out.split() == [f"{done}/100" for done in range(10, 101, 10)]
 
 
-def test_pytorch_is_not_loaded_to_say_that_an_option_is_wrong():
+def test_pytorch_is_not_loaded_for_a_wrong_option():
     program = (
         "import sys; from fedcross.infer.__main__ import main; main(['--wrong']); "
         "print('torch' in sys.modules)"

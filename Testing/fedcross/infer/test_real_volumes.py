@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.contract.request import SegmentRequest
+from fedcross.infer.segment import segment
 from fedcross.runtime.reporting import NullReporter
 from fedcross.volumes.grid import Grid
 
@@ -21,7 +22,7 @@ VOLUMES = sorted(
 @pytest.mark.usefixtures("lopsided")
 @pytest.mark.parametrize("name", VOLUMES)
 def test_real_volumes_keep_their_geometry(make_bundle, tmp_path, name):
-    """Oblique cords, CT and MR of soft tissue, at a coarse spacing to be quick."""
+    """Oblique spinal cords, CT and MR of soft tissue, at a coarse spacing to be fast."""
     bundle = make_bundle(members=2, spacing_mm=(2.0, 2.0, 4.0), patch_size=(128, 128, 64))
     request = SegmentRequest(bundle.path, DATA / name, tmp_path / "out", device="cpu")
     segment(request, NullReporter())

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import (
     BundleError,
     DataError,
@@ -15,7 +16,8 @@ from fedcross.errors import (
     OutputError,
     PrecisionError,
 )
-from fedcross.infer.segment import SegmentRequest, fresh_models, segment
+from fedcross.infer.models import fresh_models
+from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
 from fedcross.model.bundle import Bundle, pack_bundle, write_bundle
 from fedcross.runtime.reporting import NullReporter
@@ -48,7 +50,7 @@ def run(bundle, tmp_path):
 
 
 def turned(image: sitk.Image) -> sitk.Image:
-    """The same patient lying obliquely in the scanner: a rigid motion about the world's origin."""
+    """The same patient flipped obliquely in the scanner: a rigid motion about the world's origin."""
     rotation = sitk.Euler3DTransform()
     rotation.SetRotation(0.25, -0.35, 0.3)
     moved = sitk.Image(image)
@@ -59,7 +61,7 @@ def turned(image: sitk.Image) -> sitk.Image:
 
 
 def turned_back(image: sitk.Image, plain: sitk.Image) -> sitk.Image:
-    """Sample a result for the turned patient where the plain one lies."""
+    """Resample a result of the turned patient on the grid of the other one."""
     rotation = sitk.Euler3DTransform()
     rotation.SetRotation(0.25, -0.35, 0.3)
     return sitk.Resample(image, plain, rotation, sitk.sitkNearestNeighbor)
@@ -108,12 +110,14 @@ def test_the_same_volume_stored_otherwise_is_segmented_the_same_in_space(
 
 
 @pytest.mark.usefixtures("lopsided")
-def test_a_flip_that_is_not_told_changes_the_answer(run, volume, image_path, tmp_path):
-    """What the test above would not notice if the network were symmetric."""
-    lying = sitk.GetImageFromArray(sitk.GetArrayFromImage(volume)[:, :, ::-1])
-    lying.CopyInformation(volume)
-    sitk.WriteImage(lying, str(tmp_path / "lying.nrrd"))
-    plain, false = run(image_path, "plain"), run(tmp_path / "lying.nrrd", "false")
+def test_a_flip_that_the_header_does_not_contain_changes_the_result(
+    run, volume, image_path, tmp_path
+):
+    """With a symmetric network the test above would pass for any orientation."""
+    flipped = sitk.GetImageFromArray(sitk.GetArrayFromImage(volume)[:, :, ::-1])
+    flipped.CopyInformation(volume)
+    sitk.WriteImage(flipped, str(tmp_path / "flipped.nrrd"))
+    plain, false = run(image_path, "plain"), run(tmp_path / "flipped.nrrd", "false")
     assert dice(false.array()[:, :, ::-1] == 1, plain.array() == 1) < 0.95
 
 
@@ -198,7 +202,7 @@ def test_the_summary_counts_what_the_files_show(run, image_path):
     }
 
 
-def test_the_summary_tells_no_paths(run, volume, tmp_path):
+def test_the_summary_contains_no_paths(run, volume, tmp_path):
     folder = tmp_path / "Doe^Jane"
     folder.mkdir()
     sitk.WriteImage(volume, str(folder / "Doe.nrrd"))
@@ -208,19 +212,21 @@ def test_the_summary_tells_no_paths(run, volume, tmp_path):
 
 
 class Split(torch.nn.Module):
-    """Members that agree but in the bright voxels, where they are sure of different things."""
+    """Members that agree except in bright voxels: there, half of them are sure of the foreground."""
 
     def __init__(self, member: int) -> None:
         super().__init__()
-        self.says_yes = member % 2 == 0
+        self.finds_bright = member % 2 == 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         bright = (x > 1).float()
-        score = bright * (20 if self.says_yes else -20) - 20 * (1 - bright)
+        score = bright * (20 if self.finds_bright else -20) - 20 * (1 - bright)
         return torch.cat([torch.zeros_like(x), score], dim=1)
 
 
-def test_where_half_of_the_members_object_is_a_hot_spot(make_bundle, run, tmp_path, monkeypatch):
+def test_a_region_that_half_of_the_members_find_is_a_hot_spot(
+    make_bundle, run, tmp_path, monkeypatch
+):
     bundle = make_bundle(members=4, structures=1, spacing_mm=(1.0, 1.0, 1.0))
     monkeypatch.setattr(Bundle, "load_member", lambda self, index, device: Split(index))
     voxels = np.zeros((16, 32, 32), np.float32)
@@ -241,7 +247,7 @@ def test_where_half_of_the_members_object_is_a_hot_spot(make_bundle, run, tmp_pa
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_every_measure_can_be_shown(run, image_path, measure):
+def test_every_measure_can_be_requested(run, image_path, measure):
     result = run(image_path, measure=measure)
     heat = result.array("uncertainty.nrrd")
     assert result.summary.measure == measure
@@ -249,7 +255,7 @@ def test_every_measure_can_be_shown(run, image_path, measure):
     assert heat.max() <= result.summary.uncertainty.window_max + 1e-5
 
 
-def test_a_single_member_disagrees_with_nobody(make_bundle, run, image_path):
+def test_a_single_member_has_no_uncertainty(make_bundle, run, image_path):
     result = run(image_path, use=make_bundle(members=1))
     assert not result.array("uncertainty.nrrd").any()
     assert result.summary.hot_spots == ()
@@ -299,7 +305,7 @@ def test_results_of_an_earlier_run_are_replaced_and_other_files_kept(run, image_
     assert (tmp_path / "out" / "summary.json").read_text() != before
 
 
-class Refusing(NullReporter):
+class Failing(NullReporter):
     """Fails when a stage begins, as a full disk or a bug would."""
 
     def __init__(self, stage: str, error: BaseException) -> None:
@@ -312,29 +318,29 @@ class Refusing(NullReporter):
 
 @pytest.mark.parametrize("stage", ["read", "preprocess", "ensemble", "combine", "write"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
-def test_an_end_before_the_end_leaves_nothing(bundle, image_path, tmp_path, stage, error):
+def test_an_error_in_any_stage_leaves_nothing(bundle, image_path, tmp_path, stage, error):
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(type(error)):
-        segment(request, Refusing(stage, error))
+        segment(request, Failing(stage, error))
     assert sorted(path.name for path in tmp_path.iterdir()) == [image_path.name]
 
 
-def test_an_end_before_the_end_leaves_the_earlier_results(run, bundle, image_path, tmp_path):
+def test_an_error_leaves_the_earlier_results(run, bundle, image_path, tmp_path):
     earlier = run(image_path)
     before = {path.name: path.read_bytes() for path in earlier.out.iterdir()}
     request = SegmentRequest(bundle.path, image_path, earlier.out, device="cpu")
     with pytest.raises(KeyboardInterrupt):
-        segment(request, Refusing("write", KeyboardInterrupt()))
+        segment(request, Failing("write", KeyboardInterrupt()))
     assert {path.name: path.read_bytes() for path in earlier.out.iterdir()} == before
 
 
-def test_memory_that_does_not_suffice_is_told(bundle, image_path, tmp_path):
+def test_too_little_memory_is_one_sentence(bundle, image_path, tmp_path):
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(DeviceError, match="memory does not suffice for the volume"):
-        segment(request, Refusing("combine", MemoryError()))
+        segment(request, Failing("combine", MemoryError()))
 
 
-def test_what_is_only_called_like_a_result_stays(run, image_path, tmp_path):
+def test_files_with_names_like_results_are_kept(run, image_path, tmp_path):
     run(image_path, save_members=True)
     kept = ["member_0_corrected.seg.nrrd", "uncertainty_mine.nrrd", "notes.txt"]
     for name in kept:
@@ -344,25 +350,25 @@ def test_what_is_only_called_like_a_result_stays(run, image_path, tmp_path):
     assert found == {*kept, "summary.json", *result.summary.files.values()}
 
 
-def test_a_folder_that_vanishes_meanwhile_is_made_again(bundle, image_path, tmp_path):
-    class Vanishing(NullReporter):
+def test_a_folder_that_is_removed_meanwhile_is_made_again(bundle, image_path, tmp_path):
+    class Removing(NullReporter):
         def stage(self, name: str, message: str) -> None:
             if name == "combine":
                 request.out.rmdir()
 
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
-    segment(request, Vanishing())
+    segment(request, Removing())
     assert (request.out / "summary.json").exists()
 
 
-def test_whoever_listens_and_leaves_is_no_trouble_with_the_folder(bundle, image_path, tmp_path):
+def test_a_closed_output_is_not_an_error_of_the_folder(bundle, image_path, tmp_path):
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
     with pytest.raises(BrokenPipeError):
-        segment(request, Refusing("write", BrokenPipeError()))
+        segment(request, Failing("write", BrokenPipeError()))
     assert not request.out.exists()
 
 
-class Heard(NullReporter):
+class Log(NullReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -370,15 +376,15 @@ class Heard(NullReporter):
         self.lines.append(message)
 
 
-def in_fp16_by_itself(request: SegmentRequest):
+def models_in_fp16(bundle: Path, options: RequestOptions):
     """Models as on a GPU, where ``auto`` is fp16."""
-    precision = "fp16" if request.precision == "auto" else request.precision
-    return fresh_models(replace(request, backend="tuned", precision=precision))
+    precision = "fp16" if options.precision == "auto" else options.precision
+    return fresh_models(bundle, replace(options, backend="tuned", precision=precision))
 
 
 @pytest.fixture
 def too_large(make_bundle, tmp_path) -> Bundle:
-    """Its first member's last weights are beyond fp16."""
+    """A bundle whose first member computes numbers that fp16 cannot hold."""
     bundle = make_bundle()
     weights = [bundle.member_tensors(index) for index in range(len(bundle.manifest.members))]
     weights[0]["outconv.weight"] *= 1e8
@@ -386,55 +392,55 @@ def too_large(make_bundle, tmp_path) -> Bundle:
     return write_bundle(tmp_path / "large", manifest, weights)
 
 
-def test_what_is_too_large_for_fp16_is_computed_once_more_with_fp32(
-    too_large, image_path, tmp_path
-):
+def test_numbers_too_large_for_fp16_are_computed_again_with_fp32(too_large, image_path, tmp_path):
     request = SegmentRequest(too_large.path, image_path, tmp_path / "out", device="cpu")
-    heard = Heard()
-    summary = segment(request, heard, in_fp16_by_itself)
+    log = Log()
+    summary = segment(request, log, models_in_fp16)
     assert summary.precision == "fp32"
-    assert heard.lines == ["This bundle's numbers are too large for fp16. Once more with fp32."]
+    assert log.lines == ["This bundle's numbers are too large for fp16. Computing again with fp32."]
     exact = replace(request, out=tmp_path / "exact", precision="fp32")
-    segment(exact, NullReporter(), in_fp16_by_itself)
+    segment(exact, NullReporter(), models_in_fp16)
     for file in summary.files.values():
         assert (request.out / file).read_bytes() == (exact.out / file).read_bytes()
 
 
-def test_fp16_that_was_asked_for_is_refused_where_it_is_too_small(too_large, image_path, tmp_path):
+def test_requested_fp16_is_an_error_where_the_numbers_are_too_large(
+    too_large, image_path, tmp_path
+):
     request = SegmentRequest(
         too_large.path, image_path, tmp_path / "out", device="cpu", precision="fp16"
     )
     with pytest.raises(PrecisionError, match="Use --precision fp32"):
-        segment(request, NullReporter(), in_fp16_by_itself)
+        segment(request, NullReporter(), models_in_fp16)
     assert not request.out.exists()
 
 
-class Counting(NullReporter):
+class Stages(NullReporter):
     def __init__(self) -> None:
-        self.stages: list[str] = []
+        self.names: list[str] = []
 
     def stage(self, name: str, message: str) -> None:
-        self.stages.append(name)
+        self.names.append(name)
 
 
-def refused(request: SegmentRequest, kind: type[FedCrossError], *, before: str) -> str:
-    """The sentence; checked that it came before the stage `before`."""
-    reporter = Counting()
+def refusal(request: SegmentRequest, kind: type[FedCrossError], *, before: str) -> str:
+    """Return the error's sentence, which comes before the stage `before`."""
+    reporter = Stages()
     with pytest.raises(kind) as caught:
         segment(request, reporter)
-    assert before not in reporter.stages
+    assert before not in reporter.names
     return str(caught.value)
 
 
 def test_an_output_folder_below_a_file_is_refused_before_reading(bundle, image_path):
     request = SegmentRequest(bundle.path, image_path, image_path / "out", device="cpu")
-    message = refused(request, OutputError, before="read")
+    message = refusal(request, OutputError, before="read")
     assert message.startswith("Nothing can be written to the folder out")
 
 
 def test_a_file_in_place_of_the_output_folder_is_refused(bundle, image_path):
     request = SegmentRequest(bundle.path, image_path, image_path, device="cpu")
-    refused(request, OutputError, before="read")
+    refusal(request, OutputError, before="read")
 
 
 def test_a_read_only_output_folder_is_refused_before_reading(bundle, image_path, tmp_path):
@@ -444,12 +450,12 @@ def test_a_read_only_output_folder_is_refused_before_reading(bundle, image_path,
         (out / "probe").touch()
     except PermissionError:
         pass
-    else:  # root may write anywhere but where the kernel itself refuses
+    else:  # root may write to every folder but those of the kernel
         out = Path("/proc/self/fdinfo")
         if not out.is_dir():
             pytest.skip("this user may write to every folder")
     request = SegmentRequest(bundle.path, image_path, out, device="cpu")
-    refused(request, OutputError, before="read")
+    refusal(request, OutputError, before="read")
 
 
 def test_an_input_that_the_results_would_replace_is_refused(run, bundle, image_path, tmp_path):
@@ -457,7 +463,7 @@ def test_an_input_that_the_results_would_replace_is_refused(run, bundle, image_p
     request = SegmentRequest(
         bundle.path, tmp_path / "out" / "uncertainty.nrrd", tmp_path / "out", device="cpu"
     )
-    assert "would replace the input uncertainty.nrrd" in refused(
+    assert "would replace the input uncertainty.nrrd" in refusal(
         request, OutputError, before="read"
     )
     assert (tmp_path / "out" / "uncertainty.nrrd").exists()
@@ -470,12 +476,12 @@ def test_a_changed_member_is_refused_and_leaves_nothing(make_bundle, image_path,
     changed[-1] ^= 1
     weights.write_bytes(bytes(changed))
     request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
-    refused(request, BundleError, before="combine")
+    refusal(request, BundleError, before="combine")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_volume_leaves_no_output_folder(bundle, tmp_path):
     (tmp_path / "empty.nrrd").touch()
     request = SegmentRequest(bundle.path, tmp_path / "empty.nrrd", tmp_path / "out", device="cpu")
-    refused(request, DataError, before="preprocess")
+    refusal(request, DataError, before="preprocess")
     assert not (tmp_path / "out").exists()

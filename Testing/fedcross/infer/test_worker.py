@@ -1,4 +1,4 @@
-"""The warm worker, as the process that it is, and what it keeps."""
+"""The warm worker as a process, and the models that it keeps."""
 
 import json
 import os
@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from fedcross.errors import BundleError
+from fedcross.contract.request import RequestOptions
+from fedcross.errors import BundleError, ConfigError
 from fedcross.infer import warm, worker
-from fedcross.infer.segment import SegmentRequest
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import pack_bundle
 from fedcross.runtime.memory import resident_bytes
@@ -28,7 +28,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 class Worker:
-    """A worker process, spoken to as Slicer does."""
+    """A worker process, used in the way of the Slicer module."""
 
     def __init__(self, *options: str, temporary: Path | None = None) -> None:
         own = {} if temporary is None else {"TMPDIR": str(temporary)}
@@ -39,14 +39,14 @@ class Worker:
             stderr=subprocess.DEVNULL,
             env=ENVIRONMENT | own,
         )
-        self._said: queue.SimpleQueue[dict] = queue.SimpleQueue()
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
+        self._events: queue.SimpleQueue[dict] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         with self.process.stdout as stream:
             for line in stream:
-                self._said.put(json.loads(line))
+                self._events.put(json.loads(line))
 
     def send(self, line: bytes) -> None:
         self.process.stdin.write(line)
@@ -56,7 +56,7 @@ class Worker:
         self.send(json.dumps([str(word) for word in words]).encode() + b"\n")
 
     def next(self) -> dict:
-        return self._said.get(timeout=PATIENCE_S)
+        return self._events.get(timeout=PATIENCE_S)
 
     def until(self, *kinds: str) -> dict:
         """The first event of these kinds."""
@@ -74,14 +74,14 @@ class Worker:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._listener.join()
+        self._reader.join()
         with suppress(BrokenPipeError):
             self.process.stdin.close()
 
 
 @pytest.fixture
 def start():
-    """Starts workers that are gone after the test."""
+    """Starts workers, and ends them after the test."""
     workers = []
 
     def make(*options, **more):
@@ -95,7 +95,7 @@ def start():
 
 @pytest.fixture
 def words(bundle, image_path, tmp_path):
-    """A request of a second."""
+    """The words of a request that takes a second."""
 
     def make(out="out", bundle_path=bundle.path, image=image_path):
         options = ("--device", "cpu", "--backend", "torch")
@@ -106,7 +106,7 @@ def words(bundle, image_path, tmp_path):
 
 @pytest.fixture
 def long_words(words, tmp_path):
-    """A request of a minute: enough to be interrupted."""
+    """The words of a request that takes a minute, so that it can be interrupted."""
     image = sitk.GetImageFromArray(np.random.default_rng(0).random((60, 200, 200), np.float32))
     sitk.WriteImage(image, str(tmp_path / "large.nrrd"))
     return words("long", image=tmp_path / "large.nrrd")
@@ -117,7 +117,7 @@ def voxels(folder: Path) -> list[np.ndarray]:
     return [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / name))) for name in names]
 
 
-def test_one_request_after_the_other_each_with_one_end_and_nothing_of_the_one_before(
+def test_each_request_has_one_last_event_and_does_not_depend_on_the_one_before(
     start, words, make_bundle, image_path, tmp_path
 ):
     (tmp_path / "größe 図").mkdir()
@@ -154,40 +154,40 @@ def test_one_request_after_the_other_each_with_one_end_and_nothing_of_the_one_be
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         (b"{nonsense\n", "not JSON"),
         (b"\xff\xfe\n", "not JSON"),
         (b'{"bundle": "B"}\n', "not an array of words"),
         (b'["--bundle", 7]\n', "not an array of words"),
-        (b'["--unheard-of"]\n', "command line is wrong"),
+        (b'["--unknown"]\n', "command line is wrong"),
         (b'["--help"]\n', "asks for help"),
     ],
 )
-def test_a_line_that_is_no_request_is_an_error(line, told):
-    from fedcross.errors import ConfigError
-    from fedcross.infer.__main__ import parse
-
-    with pytest.raises(ConfigError, match=told):
-        worker._understood(line, parse)
+def test_a_line_that_is_no_request_is_an_error(line, message):
+    with pytest.raises(ConfigError, match=message):
+        worker.read_request(line)
 
 
-def test_it_ends_by_itself_when_idle_for_long(start):
+def test_it_ends_after_a_time_without_requests(start):
     assert start("--idle-s", "0.2").ended() == 0
 
 
-def test_it_answers_and_ends_when_its_memory_stays_up(start):
+def test_it_answers_and_ends_when_its_memory_remains_large(start):
     process = start("--memory-mb", "1")
-    assert process.answer("--unheard-of")["event"] == "error"
+    assert process.answer("--unknown")["event"] == "error"
     assert process.ended() == 2
 
 
 def test_it_ends_when_stdin_is_closed_while_it_waits(start):
     process = start()
-    process.send(b'["--unheard-of"]\n')
+    process.send(b'["--unknown"]\n')
     process.until("error")
     process.process.stdin.close()
-    assert process.ended() in (0, 130)  # whether it had taken note of its own answer yet
+    assert process.ended() in (
+        0,
+        130,
+    )  # 130 if stdin is closed before the worker marks the request as answered
 
 
 def test_it_ends_when_stdin_is_closed_while_it_works_and_leaves_nothing(
@@ -224,13 +224,15 @@ time.sleep(100)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("state", ["idle", "busy"])
-def test_it_ends_when_its_parent_dies_though_somebody_holds_its_stdin(state, long_words):
-    asked = {
-        "idle": [json.dumps(["--unheard-of"]), "error"],
+def test_it_ends_when_its_parent_ends_even_if_another_process_holds_its_stdin_open(
+    state, long_words
+):
+    requests = {
+        "idle": [json.dumps(["--unknown"]), "error"],
         "busy": [json.dumps([str(word) for word in long_words]), "progress"],
     }
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *asked[state]],
+        [sys.executable, "-c", PARENT, *requests[state]],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -259,35 +261,32 @@ def _alive(pid: int) -> bool:
 # What is kept from request to request, in this process.
 
 
-def request_for(path: Path) -> SegmentRequest:
-    return SegmentRequest(path, Path("volume"), Path("out"), device="cpu", backend="torch")
+OPTIONS = RequestOptions(device="cpu", backend="torch")
 
 
-def test_members_are_brought_to_life_once_and_the_same_bundle_elsewhere_has_them_too(
-    bundle, tmp_path
-):
+def test_members_are_loaded_once_even_if_the_same_bundle_is_opened_elsewhere(bundle, tmp_path):
     shutil.copytree(bundle.path, tmp_path / "copy")
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = [backend.load(opened, index) for index in range(3)]
-        with models(request_for(tmp_path / "copy")) as (backend, opened):
+        with models(tmp_path / "copy", OPTIONS) as (backend, opened):
             again = [backend.load(opened, index) for index in range(3)]
     assert all(one is other for one, other in zip(first, again, strict=True))
 
 
-def test_another_bundle_or_device_brings_members_of_its_own(bundle, make_bundle):
+def test_another_bundle_or_backend_loads_its_own_members(bundle, make_bundle):
     other = make_bundle(members=2)
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = backend.load(opened, 0)
-        with models(request_for(other.path)) as (backend, opened):
+        with models(other.path, OPTIONS) as (backend, opened):
             assert opened.sha256 == other.sha256
             assert backend.load(opened, 0) is not first
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
             first = backend.load(opened, 0)
-        tuned = SegmentRequest(bundle.path, Path("v"), Path("o"), device="cpu", backend="tuned")
-        with models(tuned) as (backend, opened):
+        tuned = RequestOptions(device="cpu", backend="tuned")
+        with models(bundle.path, tuned) as (backend, opened):
             assert backend.name == "tuned"
             assert backend.load(opened, 0) is not first
 
@@ -302,12 +301,12 @@ def test_a_zip_is_unpacked_once_and_again_when_it_was_replaced(
     pack_bundle(bundle.path, packed)
     other = make_bundle(members=2)
     with WarmModels() as models:
-        with models(request_for(packed)) as (_, opened):
+        with models(packed, OPTIONS) as (_, opened):
             assert opened.sha256 == bundle.sha256
-        with models(request_for(packed)) as (_, again):
+        with models(packed, OPTIONS) as (_, again):
             assert again is opened
         pack_bundle(other.path, packed)
-        with models(request_for(packed)) as (backend, opened):
+        with models(packed, OPTIONS) as (backend, opened):
             assert opened.sha256 == other.sha256
             backend.load(opened, 1)
         assert len(list(temporary.iterdir())) == 1
@@ -316,34 +315,34 @@ def test_a_zip_is_unpacked_once_and_again_when_it_was_replaced(
 
 def test_nothing_is_kept_after_a_failure(bundle, make_bundle, tmp_path):
     with WarmModels() as models:
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             first = backend.load(opened, 0)
-        with pytest.raises(BundleError), models(request_for(tmp_path / "none")):
+        with pytest.raises(BundleError), models(tmp_path / "none", OPTIONS):
             pass
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
             first = backend.load(opened, 0)
-        with pytest.raises(ZeroDivisionError), models(request_for(bundle.path)):
+        with pytest.raises(ZeroDivisionError), models(bundle.path, OPTIONS):
             raise ZeroDivisionError
-        with models(request_for(bundle.path)) as (backend, opened):
+        with models(bundle.path, OPTIONS) as (backend, opened):
             assert backend.load(opened, 0) is not first
 
 
-def test_only_so_many_members_are_kept(bundle, monkeypatch):
+def test_members_are_kept_up_to_a_size(bundle, monkeypatch):
     size = (bundle.path / bundle.manifest.members[0].file).stat().st_size
     monkeypatch.setattr(warm, "MAX_KEPT_BYTES", 2 * size)
-    with WarmModels() as models, models(request_for(bundle.path)) as (backend, opened):
+    with WarmModels() as models, models(bundle.path, OPTIONS) as (backend, opened):
         first = [backend.load(opened, index) for index in range(3)]
         again = [backend.load(opened, index) for index in range(3)]
     assert [one is other for one, other in zip(first, again, strict=True)] == [True, True, False]
 
 
-def test_one_member_at_a_time_is_at_work(bundle, monkeypatch):
+def test_one_member_at_a_time_holds_working_memory(bundle, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setattr("fedcross.backends.choice._has_openvino", lambda: True)
     patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
-    request = SegmentRequest(bundle.path, Path("v"), Path("o"), backend="openvino")
-    with WarmModels() as models, models(request) as (backend, opened):
+    options = RequestOptions(backend="openvino")
+    with WarmModels() as models, models(bundle.path, options) as (backend, opened):
         first = backend.load(opened, 0)
         before = first(patch)
         assert first._request is not None
@@ -352,7 +351,7 @@ def test_one_member_at_a_time_is_at_work(bundle, monkeypatch):
         np.testing.assert_array_equal(backend.load(opened, 0)(patch), before)
 
 
-def test_the_memory_told_is_this_process_own():
+def test_the_resident_memory_is_that_of_this_process():
     before = resident_bytes()
     held = np.ones(50_000_000, np.uint8)
     assert resident_bytes() - before > 0.8 * held.nbytes

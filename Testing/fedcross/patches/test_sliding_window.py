@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedcross.ensemble.run import blend
+from fedcross.ensemble.network import blend
 from fedcross.patches import blend as blend_module
 from fedcross.patches.placement import gaussian_weight, plan_patches, touching
 from fedcross.patches.sliding_window import blend_patches, stream_patches

@@ -6,7 +6,7 @@ from torch import nn
 
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.networks import build_network
-from fedcross.strategies.averaging import combined, moved, normalisation_tensors, weighted_mean
+from fedcross.strategies.averaging import combine, interpolate, normalisation_tensors, weighted_mean
 
 FINITE = st.floats(-1e6, 1e6, width=32)
 
@@ -63,24 +63,24 @@ def test_states_that_do_not_fit_are_refused_with_their_names() -> None:
 def test_moving_by_one_nth_gives_the_mean_of_n() -> None:
     average = {"w": torch.tensor([2.0])}
     for count, value in ((2, 4.0), (3, 9.0)):
-        average = moved(average, {"w": torch.tensor([value])}, 1 / count)
+        average = interpolate(average, {"w": torch.tensor([value])}, 1 / count)
     assert average["w"].item() == pytest.approx(5.0)  # (2 + 4 + 9) / 3
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0.0, 0.1), (1.0, 0.7), (0.25, 0.25)])
 def test_moving_goes_part_of_the_way(rate: float, expected: float) -> None:
     old, new = {"w": torch.tensor([0.1])}, {"w": torch.tensor([0.7])}
-    assert moved(old, new, rate)["w"].item() == pytest.approx(expected, rel=1e-6)
+    assert interpolate(old, new, rate)["w"].item() == pytest.approx(expected, rel=1e-6)
     ends = {0.0: old, 1.0: new}
     if rate in ends:
-        assert torch.equal(moved(old, new, rate)["w"], ends[rate]["w"])
+        assert torch.equal(interpolate(old, new, rate)["w"], ends[rate]["w"])
 
 
 def test_combinations_may_have_negative_shares() -> None:
     states = [{"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([0.0, 1.0])}]
-    assert combined(states, [1.5, -0.5])["w"].tolist() == [1.5, -0.5]
+    assert combine(states, [1.5, -0.5])["w"].tolist() == [1.5, -0.5]
     with pytest.raises(ValueError, match="at least one state"):
-        combined([], [])
+        combine([], [])
 
 
 @pytest.mark.parametrize(

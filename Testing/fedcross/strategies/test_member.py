@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from fedcross.errors import CheckpointError
+from fedcross.model.architecture import UNetArchitecture
 from fedcross.strategies.member import MemberState, new_member
-from fedcross.train.config.configuration import TrainingConfig
 
 
 def test_a_member_survives_the_way_through_tensors() -> None:
@@ -30,9 +30,10 @@ def test_tensors_of_something_else_are_refused() -> None:
         MemberState.from_tensors({"weights.a": torch.ones(1)})
 
 
-def test_members_begin_differently_and_repeatably(config: TrainingConfig) -> None:
+def test_members_begin_differently_and_repeatably() -> None:
+    network = UNetArchitecture(base_channels=2)
     name = "enc1.conv.conv.0.weight"
-    first, again = new_member(0, config.network, 1), new_member(0, config.network, 1)
+    first, again = new_member(0, network, 1), new_member(0, network, 1)
     assert torch.equal(first.weights[name], again.weights[name])
-    for other in (new_member(1, config.network, 1), new_member(0, config.network, 2)):
+    for other in (new_member(1, network, 1), new_member(0, network, 2)):
         assert not torch.equal(first.weights[name], other.weights[name])

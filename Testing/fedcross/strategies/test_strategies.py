@@ -10,10 +10,10 @@ import torch
 
 from fedcross.errors import ConfigError
 from fedcross.strategies.member import MemberState
-from fedcross.strategies.method_config import MethodConfig
+from fedcross.strategies.method import ALL_SITES, Members, Method
 from fedcross.strategies.plan import Plan, make_plan
-from fedcross.strategies.running_average import blended
-from fedcross.strategies.strategies import POOLED, STRATEGIES, Members, first_members
+from fedcross.strategies.registry import METHODS, make_method
+from fedcross.strategies.running_average import update_averages
 from fedcross.train.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
 
@@ -25,7 +25,7 @@ def member(index: int = 0, value: float = 0.0) -> MemberState:
     return MemberState(index, weights, {})
 
 
-def plan(method: MethodConfig, cases: Sequence[int] = (1, 1, 1), **options: Any) -> Plan:
+def plan(method: Method, cases: Sequence[int] = (1, 1, 1), **options: Any) -> Plan:
     return Plan(method, tuple(cases), options.get("schedule"), NORM, seed=options.get("seed", 0))
 
 
@@ -56,11 +56,10 @@ class Adds:
 
 
 def run(
-    method: MethodConfig, members: Members, visits: Adds, *, rounds: int = 1, **options: Any
+    method: Method, members: Members, visits: Adds, *, rounds: int = 1, **options: Any
 ) -> list[Members]:
     """The members after each round."""
-    strategy = STRATEGIES[method.kind]
-    return list(strategy(members, plan(method, **options), visits, range(rounds)))
+    return list(method.run(members, plan(method, **options), visits, range(rounds)))
 
 
 def values(members: Members, name: str = "conv.weight") -> list[float]:
@@ -71,7 +70,7 @@ def test_fedcross_sends_each_member_where_the_schedule_says_and_averages_nothing
     visits = Adds()
     schedule = ((2, 0), (1, 2))
     done = run(
-        MethodConfig(kind="fedcross-ens", local_epochs=1),
+        make_method(kind="fedcross-ens", local_epochs=1),
         (member(0), member(1)),
         visits,
         rounds=2,
@@ -83,7 +82,7 @@ def test_fedcross_sends_each_member_where_the_schedule_says_and_averages_nothing
 
 def test_a_member_whose_visit_fails_goes_on_as_it_was() -> None:
     done = run(
-        MethodConfig(kind="fedcross-ens"),
+        make_method(kind="fedcross-ens"),
         (member(0), member(1)),
         Adds({0: {2}}),
         rounds=2,
@@ -95,7 +94,7 @@ def test_a_member_whose_visit_fails_goes_on_as_it_was() -> None:
 
 def test_fedavg_sends_the_model_to_all_sites_and_weighs_them_by_their_cases() -> None:
     visits = Adds()
-    method = MethodConfig(kind="fedavg", local_epochs=1)
+    method = make_method(kind="fedavg", local_epochs=1)
     # (30 * 1 + 10 * 10 + 60 * 100) / 100 = 61.3 a round
     done = run(method, (member(),), visits, rounds=2, cases=(30, 10, 60))
     assert visits.asked == [(site, site, r) for r in range(2) for site in range(3)]
@@ -109,14 +108,14 @@ def test_fedavg_sends_the_model_to_all_sites_and_weighs_them_by_their_cases() ->
 
 
 def test_fedavg_may_weigh_all_sites_the_same_and_forget_the_momentum() -> None:
-    method = MethodConfig(kind="fedavg", weighting="equal", optimizer_state="reset")
+    method = make_method(kind="fedavg", weighting="equal", optimizer_state="reset")
     ((model,),) = run(method, (member(),), Adds(), cases=(30, 10, 60))
     assert model.weights["conv.weight"].item() == 37  # (1 + 10 + 100) / 3
     assert model.optimizer == {}
 
 
 def test_the_mean_is_over_those_who_came_and_nobody_changes_nothing() -> None:
-    method = MethodConfig(kind="fedavg")
+    method = make_method(kind="fedavg")
     done = run(
         method, (member(value=5.0),), Adds({0: {1}, 1: {0, 1, 2}}), rounds=2, cases=(1, 7, 3)
     )
@@ -125,7 +124,7 @@ def test_the_mean_is_over_those_who_came_and_nobody_changes_nothing() -> None:
 
 
 def test_fedbn_averages_all_but_the_normalisation_layers() -> None:
-    method = MethodConfig(kind="fedbn", local_epochs=1)
+    method = make_method(kind="fedbn", local_epochs=1)
     start = tuple(member(k) for k in range(3))
     once, twice = run(method, start, Adds(), rounds=2)
     assert values(once) == [37, 37, 37]
@@ -139,42 +138,41 @@ def test_fedbn_averages_all_but_the_normalisation_layers() -> None:
 
 def test_a_site_that_is_away_gets_fedbns_mean_but_keeps_its_own_layers() -> None:
     start = tuple(member(k) for k in range(3))
-    (done,) = run(MethodConfig(kind="fedbn"), start, Adds({0: {1}}))
+    (done,) = run(make_method(kind="fedbn"), start, Adds({0: {1}}))
     assert values(done) == [50.5, 50.5, 50.5]
     assert values(done, "norm.weight") == [1, 0, 100]
-    (nobody,) = run(MethodConfig(kind="fedbn"), start, Adds({0: {0, 1, 2}}))
+    (nobody,) = run(make_method(kind="fedbn"), start, Adds({0: {0, 1, 2}}))
     assert values(nobody) == values(nobody, "norm.weight") == [0, 0, 0]
 
 
 def test_fedbn_may_forget_the_momentum_of_every_layer() -> None:
-    method = MethodConfig(kind="fedbn", optimizer_state="reset")
+    method = make_method(kind="fedbn", optimizer_state="reset")
     (done,) = run(method, tuple(member(k) for k in range(3)), Adds())
     assert [one.optimizer for one in done] == [{}, {}, {}]
     assert values(done, "norm.weight") == [1, 10, 100]
 
 
 def test_local_models_stay_at_home() -> None:
-    done = run(MethodConfig(kind="local"), tuple(member(k) for k in range(3)), Adds(), rounds=2)
+    done = run(make_method(kind="local"), tuple(member(k) for k in range(3)), Adds(), rounds=2)
     assert values(done[-1]) == [2, 20, 200]
 
 
 def test_the_centralised_model_visits_the_pool() -> None:
     visits = Adds()
-    run(MethodConfig(kind="centralised"), (member(),), visits, rounds=2)
-    assert visits.asked == [(0, POOLED, 0), (0, POOLED, 1)]
+    run(make_method(kind="centralised"), (member(),), visits, rounds=2)
+    assert visits.asked == [(0, ALL_SITES, 0), (0, ALL_SITES, 1)]
 
 
-@pytest.mark.parametrize("kind", list(STRATEGIES))
+@pytest.mark.parametrize("kind", list(METHODS))
 def test_going_on_from_any_round_ends_the_same(kind: Any) -> None:
-    method = MethodConfig(kind=kind, local_epochs=1)
-    alone = kind in ("fedcross", "fedavg", "fedprox", "centralised")
+    method = make_method(kind=kind, local_epochs=1)
+    alone = kind in ("fedcross", "fedavg", "fedprox", "fedsam", "centralised")
     start = tuple(member(k) for k in range(1 if alone else 3))
     settled = plan(method, (3, 2, 5), schedule=((2, 0, 1), (1, 2, 0), (0, 1, 2)))
     if alone:
         settled = replace(settled, schedule=((2,), (0,), (1,)))
-    strategy = STRATEGIES[kind]
-    whole = list(strategy(start, settled, Adds(), range(3)))
-    again = list(strategy(whole[0], settled, Adds(), range(1, 3)))
+    whole = list(method.run(start, settled, Adds(), range(3)))
+    again = list(method.run(whole[0], settled, Adds(), range(1, 3)))
     assert again == whole[1:]
 
 
@@ -182,19 +180,19 @@ def test_going_on_from_any_round_ends_the_same(kind: Any) -> None:
 
 
 def test_as_many_sites_take_part_as_asked_and_each_gets_its_turn() -> None:
-    half = plan(MethodConfig(kind="fedavg", participation=0.5), [1] * 6)
+    half = plan(make_method(kind="fedavg", participation=0.5), [1] * 6)
     rounds = [half.absent(r) for r in range(40)]
     assert {len(absent) for absent in rounds} == {3}
     assert frozenset.union(*rounds) == set(range(6))
     assert rounds == [half.absent(r) for r in range(40)]
     assert rounds != [replace(half, seed=1).absent(r) for r in range(40)]
-    assert all(not plan(MethodConfig()).absent(r) for r in range(5))
-    tenth = plan(MethodConfig(participation=0.1), [1] * 3)
+    assert all(not plan(make_method()).absent(r) for r in range(5))
+    tenth = plan(make_method(participation=0.1), [1] * 3)
     assert {len(tenth.absent(r)) for r in range(9)} == {2}
 
 
 def test_visits_fail_as_often_as_asked() -> None:
-    shaky = plan(MethodConfig(kind="fedavg", dropout=0.25), [1] * 4)
+    shaky = plan(make_method(kind="fedavg", dropout=0.25), [1] * 4)
     missed = sum(len(shaky.absent(r)) for r in range(1000))
     assert missed / 4000 == pytest.approx(0.25, abs=0.03)  # 4 standard deviations: 0.027
 
@@ -203,7 +201,7 @@ def test_visits_fail_as_often_as_asked() -> None:
 
 
 def staying(kind: Any, **options: Any) -> list[bool]:
-    settled = plan(MethodConfig(kind=kind, **options))
+    settled = plan(make_method(kind=kind, **options))
     names = ("weights.conv.weight", "weights.norm.weight", "optimizer.momentum_buffer.conv.weight")
     return [settled.stays(name) for name in (*names, "optimizer.momentum_buffer.norm.weight")]
 
@@ -226,8 +224,16 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     return tiny_config(folder, sites=3, cases=1, split=(1, 0, 0), rounds=4)
 
 
+def planned(config: TrainingConfig) -> Plan:
+    return make_plan(config.method, config.network, [1, 1, 1], config.seed)
+
+
+def first_members(config: TrainingConfig) -> Members:
+    return config.method.first_members(config.network, len(config.sites), config.seed)
+
+
 def of_kind(config: TrainingConfig, kind: Any) -> TrainingConfig:
-    return config.model_copy(update={"method": config.method.model_copy(update={"kind": kind})})
+    return config.model_copy(update={"method": make_method(kind, rounds=config.method.rounds)})
 
 
 @pytest.mark.parametrize(
@@ -237,6 +243,7 @@ def of_kind(config: TrainingConfig, kind: Any) -> TrainingConfig:
         ("fedcross-ens", 3),
         ("fedavg", 1),
         ("fedprox", 1),
+        ("fedsam", 1),
         ("fedbn", 3),
         ("local", 3),
         ("centralised", 1),
@@ -254,33 +261,31 @@ def test_methods_have_as_many_members_as_they_need(
 
 
 def test_only_fedcross_has_a_schedule(config: TrainingConfig) -> None:
-    settled = make_plan(config, [1, 1, 1])
+    settled = planned(config)
     assert settled.schedule is not None
     assert len(settled.schedule) == 4
-    assert make_plan(of_kind(config, "fedavg"), [1, 1, 1]).schedule is None
+    assert planned(of_kind(config, "fedavg")).schedule is None
 
 
 def test_fedbn_without_anything_to_leave_at_the_sites_is_refused(
     config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "fedcross.strategies.plan.build_network", lambda _: torch.nn.Conv3d(1, 2, 1)
-    )
+    monkeypatch.setattr("fedcross.model.networks.build_network", lambda _: torch.nn.Conv3d(1, 2, 1))
     with pytest.raises(ConfigError, match="fedbn leaves the normalisation layers"):
-        make_plan(of_kind(config, "fedbn"), [1, 1, 1])
+        planned(of_kind(config, "fedbn"))
 
 
 # Members' own averages.
 
 
 def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_forgets() -> None:
-    soup = MethodConfig(average="soup", average_from=0.5, rounds=4)
-    ema = MethodConfig(average="ema", average_from=0.5, rounds=4, ema_decay=0.75)
+    soup = make_method(average="soup", average_from=0.5, rounds=4)
+    ema = make_method(average="ema", average_from=0.5, rounds=4, ema_decay=0.75)
     plain: Members = ()
     weighted: Members = ()
     for rounds_done, value in enumerate((7.0, 7.0, 4.0, 8.0), start=1):
-        plain = blended(plain, (member(value=value),), soup, rounds_done)
-        weighted = blended(weighted, (member(value=value),), ema, rounds_done)
+        plain = update_averages(plain, (member(value=value),), soup, rounds_done)
+        weighted = update_averages(weighted, (member(value=value),), ema, rounds_done)
         assert len(plain) == len(weighted) == (rounds_done > 2)
     assert values(plain) == [6]  # (4 + 8) / 2
     assert values(weighted) == [5]  # 0.75 * 4 + 0.25 * 8
@@ -288,4 +293,4 @@ def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_forgets() -> None:
 
 
 def test_by_default_nothing_is_averaged(tmp_path: Path) -> None:
-    assert blended((), (member(),), MethodConfig(), 50) == ()
+    assert update_averages((), (member(),), make_method(), 50) == ()

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.request import SegmentRequest
 from fedcross.errors import ConfigError, DataError
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.segment import segment
 from fedcross.model.bundle import Bundle
 from fedcross.patches.placement import plan_patches, touching
 from fedcross.patches.sliding_window import blend_patches

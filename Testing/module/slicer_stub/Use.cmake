@@ -5,7 +5,7 @@ macro(ctkMacroCompilePythonScript)
   endif()
   add_custom_target(Stub${STUB_TARGET_NAME})
   foreach(file ${STUB_SCRIPTS} ${STUB_RESOURCES})
-    # As in CTK: what lies outside the source folder is left out without a word.
+    # As in CTK: a file outside the source folder is not installed, and nothing reports it.
     if(NOT file MATCHES "\\.\\.")
       get_filename_component(folder ${file} DIRECTORY)
       install(FILES ${STUB_SOURCE_DIR}/${file} DESTINATION ${STUB_INSTALL_DIR}/${folder})

@@ -1,7 +1,7 @@
 """The command `fedcross`.
 
-Exit codes: 0 done, 2 bad input or configuration (one sentence on stderr), 1 anything unexpected,
-130 interrupted. Heavy libraries are imported inside the commands, so that `--help` answers at once.
+An error is one sentence on stderr; the exit codes are those of `fedcross.contract.exits`. Large
+libraries are imported inside the commands, so that `--help` does not wait for them.
 """
 
 import os
@@ -20,10 +20,10 @@ from fedcross.commands.options import Cache, DataRoot
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
-from fedcross.errors import FedCrossError
+from fedcross.contract.exits import UNEXPECTED, explain
 
 app = typer.Typer(
-    help="Train segmentation ensembles across hospitals; segment, and see where not to trust it.",
+    help="Train segmentation ensembles across hospitals; segment, and see where the members disagree.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -39,13 +39,13 @@ DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("build/demo"),
+    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("build/demo"),
     scene_script: Annotated[
         Path | None,
         typer.Option(help="Script that builds the Slicer scene (in a source checkout)."),
     ] = None,
 ) -> None:
-    """Run the whole path on synthetic hospitals: train, bundle, segment, show the disagreement."""
+    """Run everything on synthetic hospitals: train, export, segment, show the disagreement."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.demo import run_demo
 
@@ -62,30 +62,29 @@ def train(
     device: Annotated[
         str,
         typer.Option(
-            help="auto, cpu, or GPUs: cuda:0, or cuda:0,cuda:1 for a member on each; one named twice "
-            "trains two members side by side."
+            help="auto, cpu, or GPUs: cuda:0, or cuda:0,cuda:1 for a member on each; a GPU named twice "
+            "trains two members at the same time."
         ),
     ] = "auto",
     data: DataRoot = None,
     cache: Cache = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write for TensorBoard too, to OUT/tensorboard.")
+        bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard for TensorBoard.")
     ] = False,
 ) -> None:
-    """Train as the configuration says: FedCross, FedCrossEns or a method to compare with."""
+    """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
+    from fedcross.api import load_config, train_models
     from fedcross.commands.console import ConsoleReporter
-    from fedcross.federate.engines import run_training
-    from fedcross.train.config.configuration import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:
-        run_training(
+        train_models(
             configuration,
             out,
             resume=resume,
             device=device,
-            reporter=reporter,
             tensorboard=tensorboard,
+            reporter=reporter,
         )
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
 
@@ -97,9 +96,9 @@ def export(
     which: Annotated[str, typer.Option(help="best (by validation Dice) or last.")] = "best",
 ) -> None:
     """Make a bundle of a run's members."""
-    from fedcross.train.run.export import export_run
+    from fedcross.api import export as export_bundle
 
-    made = export_run(run, bundle, which=which)
+    made = export_bundle(run, bundle, which=which)
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
 
 
@@ -108,24 +107,16 @@ for command in (compare, landscape, segment):
 
 
 def main() -> None:
-    """Run the command line and translate errors, once, at the edge."""
+    """Run the command line; an error becomes a sentence on stderr and an exit code."""
     try:
         app()
-    except FedCrossError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last stop before the user: no traceback in the face
-        if os.environ.get(DEBUG_VARIABLE):
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
+        hint = f"Set {DEBUG_VARIABLE}=1 for the details and report it."
+        code, event = explain(error, hint=hint)
+        if code == UNEXPECTED and os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
-        typer.echo(
-            f"Unexpected {type(error).__name__}: {error}. "
-            f"Set {DEBUG_VARIABLE}=1 for the details and report it.",
-            err=True,
-        )
-        sys.exit(1)
+        typer.echo(str(event), err=True)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The whole path on synthetic hospitals, in a few minutes on a laptop.
+"""Everything on synthetic hospitals, in a few minutes on a laptop.
 
-Write a federation to disk, train FedCrossEns on it, export a bundle, segment a patient of a hospital
-that took no part, build the Slicer scene, and say in figures how well all of that went.
+It writes a federation to disk, trains FedCrossEns on it, exports a bundle, segments a patient of a
+hospital that took no part in the training, builds the Slicer scene, and measures the result.
 """
 
 import json
@@ -20,9 +20,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
+from fedcross.contract.files import SEGMENTATION, UNCERTAINTY
+from fedcross.contract.request import SegmentRequest
 from fedcross.errors import FedCrossError
 from fedcross.federate.local.engine import run_local
-from fedcross.infer.segment import SegmentRequest, segment
+from fedcross.infer.segment import segment
 from fedcross.infer.summary import Summary
 from fedcross.runtime.reporting import Reporter
 from fedcross.train.config.configuration import load_config
@@ -39,16 +41,17 @@ NEAR_MM = 6.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How well the ensemble did on the patient of the hospital that took no part.
+    """How good the segmentation of the patient is whose hospital took no part in the training.
 
     Attributes
     ----------
     dice
-        Of the ensemble's segmentation against the true label.
+        Dice of the ensemble's segmentation and the true label.
     auroc
-        Of the uncertainty map against wrong voxels, over the whole volume.
+        Area under the ROC curve of the uncertainty map as a detector of wrong voxels, over the whole
+        volume; None if no voxel is wrong.
     auroc_near
-        The same over voxels within `NEAR_MM` of the true border, where it is hardest.
+        The same over the voxels within `NEAR_MM` of the true border only.
     wrong_over_right
         Mean uncertainty at wrong voxels divided by that at right voxels near the border.
     """
@@ -61,7 +64,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """Everything the demo can say about itself; `test` is the run's ``test.json``."""
+    """The demo's folder and results; `test` is the content of the run's ``test.json``."""
 
     out: Path
     test: dict[str, Any]
@@ -69,7 +72,7 @@ class DemoOutcome:
     summary: Summary
 
     def print(self, console: Console) -> None:
-        """Print the tables and where everything lies."""
+        """Print the tables and the folders."""
         console.print(_dice_table(self))
         console.print(_volume_table(self))
         console.print(_uncertainty_lines(self.held_out), markup=False)
@@ -88,18 +91,18 @@ def run_demo(
     scene_script: Path | None = None,
     config: str | None = None,
 ) -> DemoOutcome:
-    """Run every step; what an earlier run left in `out` is replaced.
+    """Run every step; the results of an earlier demo in `out` are replaced.
 
     Parameters
     ----------
     out
         Folder for everything: federation, run, bundle, heldout, result and scene.
     reporter
-        Hears of stages and progress.
+        Receives stages and progress.
     scene_script
-        Script that builds the Slicer scene from the result; left out when None.
+        Script that builds the Slicer scene from the result; None builds none.
     config
-        TOML, over the same hospitals; None is the demo's own `configuration`.
+        Training configuration (TOML) for the same hospitals; None is `configuration`.
     """
     for part in ("federation", "run", "bundle", "heldout", "result", "scene"):
         shutil.rmtree(out / part, ignore_errors=True)
@@ -125,7 +128,7 @@ def run_demo(
 
 
 def _write_federation(out: Path, config: str, reporter: Reporter) -> Path:
-    """Four hospitals that train, and one patient of a fifth that does not."""
+    """Write four hospitals for the training, and one patient of a fifth; return the configuration."""
     reporter.stage("federation", "Writing four synthetic hospitals")
     write_synthetic_federation(
         out / "federation",
@@ -143,14 +146,14 @@ def _write_federation(out: Path, config: str, reporter: Reporter) -> Path:
 
 
 def _build_scene(out: Path, script: Path) -> None:
-    """Run the scene script in a process of its own: rendering cannot take the demo down with it."""
+    """Run the scene script in another process: a crash of the rendering does not end the demo."""
     command = [sys.executable, str(script), "--image", str(out / "heldout" / "image.nii.gz")]
     command += ["--result", str(out / "result"), "--bundle", str(out / "bundle")]
     finished = subprocess.run(
         [*command, "--out", str(out / "scene")], capture_output=True, text=True, check=False
     )
     if finished.returncode != 0:
-        last = (finished.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (finished.stderr.strip().splitlines() or ["without a message"])[-1]
         raise FedCrossError(
             f"The Slicer scene could not be built (exit code {finished.returncode}): {last}"
         )
@@ -160,10 +163,8 @@ def _judge(out: Path) -> HeldOut:
     """Compare the result with the true label, on the image's own grid."""
     truth_image = sitk.ReadImage(str(out / "heldout" / "label.nii.gz"))
     truth = sitk.GetArrayFromImage(truth_image) == 1
-    found = (
-        sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / "segmentation.seg.nrrd"))) == 1
-    )
-    heat = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / "uncertainty.nrrd")))
+    found = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / SEGMENTATION))) == 1
+    heat = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "result" / UNCERTAINTY)))
     wrong = truth != found
     spacing = truth_image.GetSpacing()[::-1]
     to_border = np.where(
@@ -181,7 +182,7 @@ def _judge(out: Path) -> HeldOut:
 
 
 def _dice_table(outcome: DemoOutcome) -> Table:
-    table = Table(title="Dice on cases that nobody trained on", title_justify="left")
+    table = Table(title="Dice on the test cases", title_justify="left")
     for heading in ("hospital", "cases", "members", "ensemble"):
         table.add_column(heading, justify="left" if heading == "hospital" else "right")
     for site, figures in outcome.test["sites"].items():
@@ -205,7 +206,7 @@ def _dice_table(outcome: DemoOutcome) -> Table:
 
 def _volume_table(outcome: DemoOutcome) -> Table:
     table = Table(
-        title="The held-out patient, of a hospital that took no part", title_justify="left"
+        title="The patient of a hospital that took no part in the training", title_justify="left"
     )
     for heading in ("structure", "volume", "members' mean", "min..max", "agreement"):
         table.add_column(heading, justify="left" if heading == "structure" else "right")
@@ -222,13 +223,13 @@ def _volume_table(outcome: DemoOutcome) -> Table:
 
 
 def _uncertainty_lines(held_out: HeldOut) -> str:
-    def shown(area: float | None) -> str:
-        return "undefined (nothing is wrong)" if area is None else f"{area:.3f}"
+    def text(area: float | None) -> str:
+        return "undefined (no voxel is wrong)" if area is None else f"{area:.3f}"
 
     return (
-        f"Dice of the ensemble on the held-out patient: {held_out.dice:.3f}\n"
-        f"AUROC of the uncertainty against wrong voxels: {shown(held_out.auroc)} "
-        f"(within {NEAR_MM:g} mm of the border: {shown(held_out.auroc_near)})\n"
+        f"Dice of the ensemble on this patient: {held_out.dice:.3f}\n"
+        f"AUROC of the uncertainty against wrong voxels: {text(held_out.auroc)} "
+        f"(within {NEAR_MM:g} mm of the border: {text(held_out.auroc_near)})\n"
         f"Uncertainty at wrong voxels: {held_out.wrong_over_right:.1f} times that at right ones "
         f"within {NEAR_MM:g} mm of the border"
     )
@@ -244,4 +245,4 @@ def _where(out: Path) -> str:
         "scene": "pictures, and scene.mrb for 3D Slicer",
     }
     lines = [f"  {out / part}: {what}" for part, what in parts.items() if (out / part).exists()]
-    return "\n".join(["Everything lies here:", *lines])
+    return "\n".join(["Folders:", *lines])

@@ -1,19 +1,19 @@
-"""The errors a user may see.
+"""Errors that a person can put right.
 
-Each message is one sentence for the person at the screen: what was wrong, the value received and
-what to do. Everything else (a bug) raises an ordinary Python exception.
+Each message is one sentence: what was wrong, and the value received; a hint follows if the message does
+not say what to do. A bug raises an ordinary Python exception instead.
 """
 
 
 class FedCrossError(Exception):
-    """Something the user can put right; the command line exits with code 2.
+    """An error that a person can put right; the command line exits with code 2.
 
     Parameters
     ----------
     message
-        One sentence: what was wrong and the value received.
+        One sentence: what was wrong, and the value received.
     hint
-        What to do about it, if the message does not say so already.
+        What to do, if the message does not say it already; may be empty.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -34,7 +34,7 @@ class DataError(FedCrossError):
 
 
 class BundleError(FedCrossError):
-    """A bundle is damaged, unsafe or made for something else."""
+    """A bundle is missing, damaged, unsafe, or not of a kind that this version reads."""
 
 
 class CheckpointError(FedCrossError):
@@ -42,12 +42,12 @@ class CheckpointError(FedCrossError):
 
 
 class DeviceError(FedCrossError):
-    """The processor that was asked for is absent, or its memory does not suffice."""
+    """The requested processor or back-end is missing, or its memory does not suffice."""
 
 
 class PrecisionError(DeviceError):
-    """The numbers of a bundle are too large for the precision that was asked for."""
+    """The numbers of a bundle are too large for the requested precision."""
 
 
 class OutputError(FedCrossError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""

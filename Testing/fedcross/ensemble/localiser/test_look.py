@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fedcross.backends.torch_backend import DevicePredictor, TorchPredictor
 from fedcross.ensemble.localiser.cells import Cells
 from fedcross.ensemble.localiser.look import MAX_GAP_MM, MissedError, confined, look, plan_look
-from fedcross.ensemble.run import EnsembleOutcome, run_ensemble
+from fedcross.ensemble.members import EnsembleOutcome
+from fedcross.ensemble.run import run_ensemble
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.manifest import Manifest
 from fedcross.patches.placement import Start, plan_patches

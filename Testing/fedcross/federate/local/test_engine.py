@@ -259,5 +259,5 @@ def test_nothing_to_export_is_said(config_path: Path, tmp_path: Path) -> None:
             device="cpu",
             reporter=Interrupts(1, signal.SIGINT),
         )
-    with pytest.raises(CheckpointError, match="has not finished a round yet"):
+    with pytest.raises(CheckpointError, match="has no finished round"):
         export_run(tmp_path / "run", tmp_path / "bundle")

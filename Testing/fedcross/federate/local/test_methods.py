@@ -17,23 +17,23 @@ from fedcross.model.networks import build_network
 from fedcross.runtime.reporting import NullReporter
 from fedcross.strategies.averaging import normalisation_tensors
 from fedcross.strategies.member import MemberState
-from fedcross.strategies.method_config import MethodConfig
 from fedcross.strategies.plan import make_plan
-from fedcross.strategies.strategies import fedavg, first_members
+from fedcross.strategies.registry import METHODS, make_method
 from fedcross.train.config.configuration import TrainingConfig, load_config
-from fedcross.train.evaluation.evaluation import validate
+from fedcross.train.evaluation.validation import validate
 from fedcross.train.run.checkpoint import Checkpoint
 from fedcross.train.run.export import export_run
 from fedcross.train.run.folder import RunFolder
 from fedcross.train.step.trainer import visit
+from small_federation import first_members
 from tiny_federation import write_federation
 
-KINDS = ("fedcross", "fedcross-ens", "fedavg", "fedprox", "fedbn", "local", "centralised")
+KINDS = tuple(METHODS)
 CPU = torch.device("cpu")
 
 
 def with_method(config: TrainingConfig, **method: Any) -> TrainingConfig:
-    settings = MethodConfig(**{"rounds": 3, "local_epochs": 1, **method})
+    settings = make_method(**{"rounds": 3, "local_epochs": 1, **method})
     return config.model_copy(update={"method": settings})
 
 
@@ -100,8 +100,8 @@ def test_fedavg_of_identical_clients_is_one_client_to_the_bit(
         for member in members:  # the same cases, and the same patches of them
             yield visit(replace(member, index=0), site, round_index, settings, CPU)[0]
 
-    plan = make_plan(settings, [2, 5])
-    *_, (model,) = fedavg(first_members(settings), plan, twins, range(3))
+    plan = make_plan(settings.method, settings.network, [2, 5], settings.seed)
+    *_, (model,) = settings.method.run(first_members(settings), plan, twins, range(3))
     (alone,) = first_members(settings)
     for round_index in range(3):
         alone, _ = visit(alone, site, round_index, settings, CPU)
@@ -167,7 +167,7 @@ def test_a_federation_where_sites_fail_goes_on_and_says_so(
     members = trained(settings, tmp_path / "run", data).members
     visits = [line for line in lines(tmp_path / "run") if "site" in line]
     missed = [line for line in visits if line.get("absent")]
-    plan = make_plan(settings, [2, 1])
+    plan = make_plan(settings.method, settings.network, [2, 1], settings.seed)
     assert len(visits) == 16
     assert len(missed) == sum(len(plan.absent(r)) for r in range(8)) > 0
     for member in members:
@@ -278,10 +278,13 @@ def test_every_methods_models_make_a_bundle(
         ({"kind": "fedavg", "mu": 0.1}, "mu is for .*fedprox, got mu = 0.1 with kind = 'fedavg'"),
         ({"kind": "local", "schedule": "random"}, "schedule is for fedcross"),
         ({"kind": "fedprox", "distillation": 1.0}, "distillation is for fedcross"),
-        ({"kind": "fedcross", "weighting": "equal"}, "weighting is for fedavg, fedprox, fedbn"),
+        (
+            {"kind": "fedcross", "weighting": "equal"},
+            "weighting is for fedavg, fedbn, fedprox, fedsam",
+        ),
         ({"kind": "local", "optimizer_state": "reset"}, "optimizer_state is for fedavg"),
         ({"kind": "centralised", "dropout": 0.1}, "dropout is for .*local, got dropout = 0.1"),
-        ({"kind": "fedsgd"}, "method.kind must be 'fedcross', .* got 'fedsgd'"),
+        ({"kind": "fedsgd"}, "method.kind must be one of .*'fedcross', .* got 'fedsgd'"),
         ({"dropout": 1.0}, "method.dropout must be less than 1, got 1.0"),
     ],
 )

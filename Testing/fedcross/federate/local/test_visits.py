@@ -12,9 +12,9 @@ from fedcross.federate.local.visits import LocalVisits
 from fedcross.runtime.reporting import NullReporter
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
-from fedcross.strategies.strategies import first_members
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.folder import RunFolder
+from small_federation import first_members
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,9 @@ def one_round(
 ) -> tuple[list[MemberState | None], list[dict[str, object]], Counts]:
     counts, run = Counts(), RunFolder(folder)
     folder.mkdir()
-    plan = make_plan(config, [len(site.train) for site in data.sites])
+    plan = make_plan(
+        config.method, config.network, [len(site.train) for site in data.sites], config.seed
+    )
     visits = LocalVisits(config, plan, data.sites, [CPU] * devices, run, counts)
     after = list(visits(first_members(config), [1, 0], 0))
     lines = [{k: v for k, v in line.items() if k != "seconds"} for line in run.metrics()]
@@ -90,7 +92,7 @@ def test_a_device_is_free_again_after_a_visit_that_failed(
         return original(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(visits_module, "visit", fails_once)
-    plan = make_plan(small, [2, 1])
+    plan = make_plan(small.method, small.network, [2, 1], small.seed)
     visits = LocalVisits(small, plan, small_data.sites, [CPU], RunFolder(tmp_path), NullReporter())
     with pytest.raises(ValueError, match="once"):
         list(visits(first_members(small), [0, 1], 0))

@@ -99,15 +99,16 @@ def test_a_run_reports_the_epsilon_of_the_site_with_the_most_visits(
     noisy: TrainingConfig,
 ) -> None:
     epsilon = gaussian_epsilon(2.0, 2, 1e-5)  # one member, four rounds, two sites
-    message = describe_privacy(noisy, make_plan(noisy, [1, 1]))
+    message = describe_privacy(noisy, make_plan(noisy.method, noisy.network, [1, 1], noisy.seed))
     assert f"epsilon {epsilon:.3g} at delta 1e-05" in message
     assert "in 2 visits" in message
     quiet = noisy.model_copy(update={"engine": engine(clip_norm=1.0)})
-    assert describe_privacy(quiet, make_plan(quiet, [1, 1])) == ""
+    plan = make_plan(quiet.method, quiet.network, [1, 1], quiet.seed)
+    assert describe_privacy(quiet, plan) == ""
 
 
 def test_noise_without_a_norm_or_on_the_local_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="needs clip_norm"):
         engine(noise_multiplier=1.0)
-    with pytest.raises(ValueError, match="clip_norm is for the flare engines"):
+    with pytest.raises(ValueError, match="clip_norm needs a flare engine"):
         EngineConfig(clip_norm=1.0)

@@ -4,9 +4,9 @@ import pytest
 
 from fedcross.federate.remote.evaluation import may_have_cases, validate_remotely
 from fedcross.federate.remote.site_work import TEST, VALIDATE
-from fedcross.strategies.strategies import first_members
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
+from small_federation import first_members
 
 
 def site(**split: Any) -> SiteConfig:

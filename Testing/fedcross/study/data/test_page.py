@@ -1,4 +1,4 @@
-"""A check of the data as files: JSON for programs, one page for people."""
+"""The files of a check of the data: JSON and an HTML page."""
 
 import json
 import re
@@ -10,14 +10,14 @@ import pytest
 from fedcross.errors import OutputError
 from fedcross.study.data.page import PAGE, RECORD, data_page, write_report
 from fedcross.train.config.configuration import load_config
-from fedcross.train.data.check.check import check_data
+from fedcross.train.data.check.federation import check_data
 from fedcross.train.data.check.report import DataReport
 from tiny_federation import write_federation
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> DataReport:
-    """Sites s0 and one with a troublesome name, of which one case has no label."""
+    """Site s0, and a site whose name looks like HTML and one of whose cases has no label."""
     folder = tmp_path_factory.mktemp("federation")
     config = write_federation(folder)
     text = config.read_text(encoding="utf-8").replace('name = "s1"', 'name = "<b> & $s"')
@@ -26,7 +26,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> DataReport:
     return check_data(load_config(config))
 
 
-def test_the_record_holds_every_case_and_figure(report: DataReport, tmp_path: Path) -> None:
+def test_the_json_file_has_every_case_and_figure(report: DataReport, tmp_path: Path) -> None:
     write_report(report, tmp_path / "a" / "b")
     record = json.loads((tmp_path / "a" / "b" / RECORD).read_text(encoding="utf-8"))
     assert record["percentiles"] == [1, 25, 50, 75, 99]
@@ -45,43 +45,41 @@ def test_the_record_holds_every_case_and_figure(report: DataReport, tmp_path: Pa
             assert case["volumes_ml"]["Blob"] > 0
 
 
-def test_the_page_stands_alone_and_shows_every_site(report: DataReport, tmp_path: Path) -> None:
+def test_the_page_loads_nothing_and_shows_every_site(report: DataReport, tmp_path: Path) -> None:
     page = write_report(report, tmp_path).read_text(encoding="utf-8")
     assert page.count("<svg") == 2
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]', page)
-    assert "2 sites, 6 cases. 1 mistake. The slices come from patients" in page
-    assert "<h2>Wrong</h2><ul><li>Case case-1 of site &lt;b&gt; &amp; $s has an image" in page
+    assert "2 sites, 6 cases. 1 error. The slices show patients" in page
+    assert "<h2>Errors</h2><ul><li>Case case-1 of site &lt;b&gt; &amp; $s has an image" in page
     assert "other sites" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == [PAGE, RECORD]
 
 
-def test_names_are_text_and_never_markup(report: DataReport) -> None:
+def test_names_are_escaped_in_the_page(report: DataReport) -> None:
     page = data_page(report)
     assert "<b>" not in page
     assert "Site &lt;b&gt; &amp; $s" in page
 
-    class Open(HTMLParser):
+    class TagChecker(HTMLParser):
         def __init__(self) -> None:
             super().__init__()
-            self.left: list[str] = []
+            self.open_tags: list[str] = []
 
         def handle_starttag(self, tag: str, attrs: object) -> None:
             if tag not in ("meta", "br"):
-                self.left.append(tag)
+                self.open_tags.append(tag)
 
         def handle_startendtag(self, tag: str, attrs: object) -> None: ...
 
         def handle_endtag(self, tag: str) -> None:
-            assert self.left.pop() == tag
+            assert self.open_tags.pop() == tag
 
-    parser = Open()
+    parser = TagChecker()
     parser.feed(page)
-    assert parser.left == []
+    assert parser.open_tags == []
 
 
-def test_several_structures_are_told_apart_by_their_colours(
-    report: DataReport, tmp_path: Path
-) -> None:
+def test_figures_of_several_structures_have_a_legend(report: DataReport, tmp_path: Path) -> None:
     config = write_federation(tmp_path)
     text = config.read_text(encoding="utf-8")
     second = '[[structures]]\nname = "Another organ"\nlabel = 2\n[[sites]]'
@@ -96,7 +94,7 @@ def figures(page: str) -> list[str]:
     return re.findall(r"<svg.*?</svg>", page, re.DOTALL)
 
 
-def test_without_matplotlib_the_page_says_that_there_is_no_figure(
+def test_without_matplotlib_the_page_has_a_note_in_place_of_the_figure(
     report: DataReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -106,7 +104,7 @@ def test_without_matplotlib_the_page_says_that_there_is_no_figure(
     assert "36 x 20 x 18" in page
 
 
-def test_a_folder_that_cannot_be_made_is_said(report: DataReport, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(report: DataReport, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="The folder out cannot be made: Not a directory"):
         write_report(report, tmp_path / "file" / "out")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from fedcross.strategies.strategies import first_members
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import FederationData, run_local
 from fedcross.model.networks import build_network
 from fedcross.strategies.averaging import weighted_mean
-from fedcross.strategies.strategies import first_members
 from fedcross.study.landscape.landscape import LandscapeRequest, landscape
 from fedcross.study.landscape.probe import Probe, tiles
 from fedcross.train.config.configuration import TrainingConfig, load_config

@@ -4,16 +4,17 @@ import pytest
 
 import dataset_trees
 from fedcross.errors import ConfigError
+from fedcross.strategies.registry import METHODS
 from fedcross.train.config.configuration import (
     TrainingConfig,
     config_sha256,
     config_values,
     load_config,
 )
-from fedcross.train.data.check.check import check_data
+from fedcross.train.data.check.federation import check_data
 from tiny_federation import write_federation
 
-CONFIGS = Path(__file__).parents[3] / "training" / "configs"
+CONFIGS = Path(__file__).parents[4] / "training" / "configs"
 
 PLAIN = """
 name = "Prostate"
@@ -37,7 +38,7 @@ def read(tmp_path: Path, text: str, *, top: str = "") -> TrainingConfig:
     return load_config(path)
 
 
-def test_what_is_left_out_is_as_the_authors_have_it_but_for_normalisation(tmp_path: Path) -> None:
+def test_defaults_are_the_authors_values_except_for_normalisation(tmp_path: Path) -> None:
     config = read(tmp_path, PLAIN)
     assert (config.method.rounds, config.method.local_epochs, config.total_epochs) == (50, 32, 1600)
     settings = config.training
@@ -51,19 +52,19 @@ def test_what_is_left_out_is_as_the_authors_have_it_but_for_normalisation(tmp_pa
     )
 
 
-def test_members_are_as_many_as_sites_and_one_for_fedcross(tmp_path: Path) -> None:
+def test_fedcross_ens_has_one_member_per_site_and_fedcross_has_one(tmp_path: Path) -> None:
     path = write_federation(tmp_path, sites=3, cases=1, split=(1, 0, 0))
     assert load_config(path).members == 3
     path = write_federation(tmp_path, sites=3, cases=1, split=(1, 0, 0), kind="fedcross")
     assert load_config(path).members == 1
 
 
-def test_the_networks_classes_follow_the_structures(tmp_path: Path) -> None:
+def test_the_number_of_network_classes_follows_from_the_structures(tmp_path: Path) -> None:
     two = PLAIN.replace("[[sites]]", '[[structures]]\nname = "Bladder"\nlabel = 2\n[[sites]]')
     assert read(tmp_path, two).network.classes == 3
 
 
-def test_every_field_is_documented() -> None:
+def test_every_optional_field_has_a_description() -> None:
     def models(model: type) -> list[type]:
         inner = [
             kind
@@ -73,14 +74,16 @@ def test_every_field_is_documented() -> None:
         ]
         return [model, *(found for kind in inner for found in models(kind))]
 
-    for model in models(TrainingConfig):
+    for model in [*models(TrainingConfig), *METHODS.values()]:
         for name, field in model.model_fields.items():
             if not field.is_required() and not hasattr(field.annotation, "model_fields"):
-                assert field.description or name == "network", f"{model.__name__}.{name}"
+                assert field.description or name in ("network", "method"), (
+                    f"{model.__name__}.{name}"
+                )
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (("", "[training]\nlerning_rate = 1"), "training.lerning_rate.*did you mean learning_rate"),
         (("", "[training]\nlearning_rate = -1"), r"training.learning_rate.*greater than 0, got -1"),
@@ -110,37 +113,35 @@ def test_every_field_is_documented() -> None:
         (('name = "a"', 'name = "../a"'), "sites.0.name.*pattern"),
     ],
 )
-def test_a_mistake_is_named_with_its_value(
-    tmp_path: Path, change: tuple[str, str], says: str
+def test_the_error_names_the_key_and_its_value_in_one_line(
+    tmp_path: Path, change: tuple[str, str], message: str
 ) -> None:
     old, new = change
     text = PLAIN.replace(old, new) if old else f"{new}\n{PLAIN}"
     top = 'name = "Prostate"\n' if not old else ""
     if not old:
         text = text.replace('\nname = "Prostate"\n[pre', "\n[pre", 1)
-    with pytest.raises(ConfigError, match=says) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         read(tmp_path, text, top=top)
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
 
 
-def test_no_file_and_no_toml_are_said(tmp_path: Path) -> None:
+def test_a_missing_file_and_invalid_toml_are_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml cannot be read: No such file"):
         load_config(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="not valid TOML"):
         read(tmp_path, "a = [")
 
 
-def test_the_data_folder_is_the_files_own_unless_said_otherwise(tmp_path: Path) -> None:
+def test_the_data_folder_defaults_to_the_configuration_files_folder(tmp_path: Path) -> None:
     assert read(tmp_path, PLAIN).data_root == tmp_path
     assert read(tmp_path, PLAIN, top='data_root = "data"\n').data_root == tmp_path / "data"
     path = tmp_path / "c.toml"
     assert load_config(path, tmp_path / "else").data_root == tmp_path / "else"
 
 
-def test_a_configurations_identity_is_what_it_decides_and_not_where_data_lie(
-    tmp_path: Path,
-) -> None:
+def test_the_hash_covers_the_seed_but_not_the_data_folder(tmp_path: Path) -> None:
     plain = config_sha256(read(tmp_path, PLAIN))
     assert config_sha256(read(tmp_path, PLAIN, top='data_root = "data"\n')) == plain
     assert config_sha256(read(tmp_path, PLAIN, top="seed = 0\n")) == plain
@@ -148,29 +149,29 @@ def test_a_configurations_identity_is_what_it_decides_and_not_where_data_lie(
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
-def test_the_configurations_that_are_shipped_are_sound(path: Path) -> None:
+def test_every_shipped_configuration_is_valid(path: Path) -> None:
     assert load_config(path).members >= 1
 
 
 def prostate_downloads(root: Path, layout: str) -> None:
-    """What a person has in the four folders: the downloads as they unpack, or the authors' form."""
+    """Write the four folders: the unpacked downloads, or the layout of the authors' code."""
     names = {"MSD-Prostate": "prostate_0{}", "NCI-ISBI-Prostate": "Prostate3T-01-000{}"}
     names |= {"PROMISE12": "Case0{}", "PROSTATEx": "ProstateX-000{}"}
     if layout == "downloads":
-        dataset_trees.msd(root / "MSD-Prostate" / "Task05_Prostate")
-        dataset_trees.nci_isbi_2013(root / "NCI-ISBI-Prostate")
-        dataset_trees.promise12(root / "PROMISE12")
-        dataset_trees.prostatex(root / "PROSTATEx")
+        dataset_trees.write_msd(root / "MSD-Prostate" / "Task05_Prostate")
+        dataset_trees.write_nci_isbi_2013(root / "NCI-ISBI-Prostate")
+        dataset_trees.write_promise12(root / "PROMISE12")
+        dataset_trees.write_prostatex(root / "PROSTATEx")
     else:
         for number, (folder, name) in enumerate(names.items()):
             images, labels = ("image", "label") if number else ("imagesTr", "labelsTr")
             cases = {name.format(n): 3 * number + n for n in range(3)}
-            dataset_trees.preprocessed(root / folder, cases, images, labels)
+            dataset_trees.write_preprocessed(root / folder, cases, images, labels)
 
 
 @pytest.mark.parametrize("name", ["prostate-midl2023.toml", "prostate-fast.toml"])
 @pytest.mark.parametrize("layout", ["downloads", "authors"])
-def test_a_prostate_configuration_finds_every_set_as_it_is_distributed(
+def test_a_prostate_configuration_finds_every_data_set_in_both_layouts(
     tmp_path: Path, name: str, layout: str
 ) -> None:
     prostate_downloads(tmp_path, layout)
@@ -184,14 +185,14 @@ def test_a_prostate_configuration_finds_every_set_as_it_is_distributed(
     }
     tiny = tuple(site.model_copy(update={"split": (1, 0, 1)}) for site in config.sites)
     report = check_data(config.model_copy(update={"sites": tiny}))
-    # The tiny sets have voxels in common, so what is said about the whole federation is left out.
+    # The tiny sets share images, so only the problems of single sites are compared.
     assert [problem for site in report.sites for problem in site.problems()] == []
     found = [len(site.readable) for site in report.sites]
     assert found == ([3, 4, 3, 2] if layout == "downloads" else [3, 3, 3, 3])
     assert all(case.volumes_ml["Prostate"] > 0 for site in report.sites for case in site.cases)
 
 
-def test_the_fast_prostate_configuration_differs_from_the_papers_where_it_says_so() -> None:
+def test_the_fast_prostate_configuration_differs_from_the_papers_only_in_the_listed_keys() -> None:
     paper, fast = (
         config_values(load_config(CONFIGS / f"prostate-{name}.toml"))
         for name in ("midl2023", "fast")

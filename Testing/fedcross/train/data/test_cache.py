@@ -27,29 +27,31 @@ def case(tmp_path: Path) -> CaseFiles:
     return CaseFiles("anna", image, label)
 
 
-def never() -> Volume:
+def refuse() -> Volume:
     raise AssertionError("the case was read again")
 
 
-def same(first: Volume, second: Volume) -> bool:
+def equal(first: Volume, second: Volume) -> bool:
     return torch.equal(first.image, second.image) and torch.equal(first.label, second.label)
 
 
-def kept(folder: Path, case: CaseFiles) -> Volume:
+def load_cached(folder: Path, case: CaseFiles) -> Volume:
     return load_volume(case, {1: 1}, PLAIN, "north", VolumeCache(folder))
 
 
-def test_a_kept_volume_is_the_same_to_the_bit_and_never_made_again(
+def test_a_cached_volume_is_bitwise_equal_and_is_not_made_again(
     tmp_path: Path, case: CaseFiles
 ) -> None:
     plain = load_volume(case, {1: 1}, PLAIN, "north")
-    assert same(kept(tmp_path / "cache", case), plain)
-    again = VolumeCache(tmp_path / "cache").volume("ben", cache_key(case, {1: 1}, PLAIN), never)
-    assert same(again, plain)
+    assert equal(load_cached(tmp_path / "cache", case), plain)
+    again = VolumeCache(tmp_path / "cache").volume("ben", cache_key(case, {1: 1}, PLAIN), refuse)
+    assert equal(again, plain)
     assert again.name == "ben"
 
 
-def test_what_a_volume_is_made_of_decides_its_key(tmp_path: Path, case: CaseFiles) -> None:
+def test_the_key_covers_files_channel_label_map_and_preprocessing(
+    tmp_path: Path, case: CaseFiles
+) -> None:
     def key(case: CaseFiles = case, label_map: object = None, **preprocessing: object) -> str:
         settings = PLAIN.model_copy(update=preprocessing)
         return cache_key(case, label_map or {1: 1}, settings)  # type: ignore[arg-type]
@@ -70,9 +72,9 @@ def test_what_a_volume_is_made_of_decides_its_key(tmp_path: Path, case: CaseFile
     assert key() not in keys
 
 
-def test_detached_voxels_and_every_slice_belong_to_the_key(tmp_path: Path) -> None:
-    dataset_trees.promise12(tmp_path / "p", cases=1)
-    dataset_trees.nci_isbi_2013(tmp_path / "n")
+def test_the_key_covers_detached_voxel_files_and_every_dicom_slice(tmp_path: Path) -> None:
+    dataset_trees.write_promise12(tmp_path / "p", cases=1)
+    dataset_trees.write_nci_isbi_2013(tmp_path / "n")
     (series,) = (tmp_path / "n").glob("manifest-123/*/Prostate3T-01-0001/*/*")
     part = tmp_path / "p" / "TrainingData_Part1"
     for image, file in ((part / "Case00.mhd", part / "Case00.raw"), (series, series / "1-04.dcm")):
@@ -84,45 +86,45 @@ def test_detached_voxels_and_every_slice_belong_to_the_key(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", [IMAGE, LABEL])
 @pytest.mark.parametrize("damage", [b"", b"no array", -1, +1])
-def test_a_damaged_file_is_made_again(
+def test_a_volume_with_a_damaged_file_is_made_again(
     tmp_path: Path, case: CaseFiles, name: str, damage: bytes | int
 ) -> None:
-    first = kept(tmp_path / "cache", case)
+    first = load_cached(tmp_path / "cache", case)
     path = tmp_path / "cache" / cache_key(case, {1: 1}, PLAIN) / name
     content = path.read_bytes()
     if isinstance(damage, bytes):
         path.write_bytes(damage)
     else:
         path.write_bytes(content[:damage] if damage < 0 else content + b"x")
-    assert same(kept(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
+    assert equal(load_cached(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
     assert path.read_bytes() == content
     assert first.image.shape == first.label.shape
 
 
-def test_image_and_label_that_do_not_belong_together_are_made_again(
+def test_a_volume_whose_image_and_label_differ_in_shape_is_made_again(
     tmp_path: Path, case: CaseFiles
 ) -> None:
-    kept(tmp_path / "cache", case)
+    load_cached(tmp_path / "cache", case)
     place = tmp_path / "cache" / cache_key(case, {1: 1}, PLAIN)
     np.save(place / LABEL, np.zeros((1, 2, 3), np.uint8))
-    assert same(kept(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
+    assert equal(load_cached(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
 
 
-def test_what_training_writes_into_a_volume_never_reaches_the_disk(
+def test_changes_of_a_cached_volume_in_memory_are_not_written_to_disk(
     tmp_path: Path, case: CaseFiles
 ) -> None:
-    kept(tmp_path / "cache", case).image.zero_()
-    assert kept(tmp_path / "cache", case).image.abs().max() > 0
+    load_cached(tmp_path / "cache", case).image.zero_()
+    assert load_cached(tmp_path / "cache", case).image.abs().max() > 0
 
 
-def test_a_case_that_cannot_be_read_leaves_nothing(tmp_path: Path, case: CaseFiles) -> None:
+def test_an_unreadable_case_leaves_no_files(tmp_path: Path, case: CaseFiles) -> None:
     case.label.write_bytes(b"no image")
     with pytest.raises(DataError, match="Case anna of site north"):
-        kept(tmp_path / "cache", case)
+        load_cached(tmp_path / "cache", case)
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
+def test_a_full_disk_is_reported_and_leaves_no_partial_files(
     tmp_path: Path, case: CaseFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, array: object) -> None:
@@ -130,25 +132,27 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache_module, "_write", full)
-    with pytest.raises(OutputError, match=r"case anna cannot be kept .*No space left.*Make room"):
-        kept(tmp_path / "cache", case)
+    with pytest.raises(
+        OutputError, match=r"case anna cannot be written .*No space left.*Free disk space"
+    ):
+        load_cached(tmp_path / "cache", case)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def _keep_often(folder: Path, case: CaseFiles, barrier: object) -> None:
+def _load_repeatedly(folder: Path, case: CaseFiles, barrier: object) -> None:
     barrier.wait()  # type: ignore[attr-defined]
     for _ in range(5):
-        volume = kept(folder, case)
-        assert same(volume, load_volume(case, {1: 1}, PLAIN, "north"))
+        volume = load_cached(folder, case)
+        assert equal(volume, load_volume(case, {1: 1}, PLAIN, "north"))
 
 
-def test_processes_that_write_the_same_volume_at_once_all_get_it(
+def test_processes_that_write_the_same_volume_at_once_all_receive_it(
     tmp_path: Path, case: CaseFiles
 ) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(4)
     arguments = (tmp_path / "cache", case, barrier)
-    workers = [context.Process(target=_keep_often, args=arguments) for _ in range(4)]
+    workers = [context.Process(target=_load_repeatedly, args=arguments) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -158,7 +162,7 @@ def test_processes_that_write_the_same_volume_at_once_all_get_it(
     assert sorted(path.name for path in only.iterdir()) == [IMAGE, LABEL]
 
 
-def test_a_run_with_a_cache_trains_the_same_member_and_reads_nothing_twice(
+def test_a_run_with_a_cache_trains_the_same_member_and_reads_every_case_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: torch.device
 ) -> None:
     path = write_federation(tmp_path, extra="")
@@ -169,7 +173,7 @@ def test_a_run_with_a_cache_trains_the_same_member_and_reads_nothing_twice(
     in_memory = config.model_copy(update={"cache": None})
     found = find_all_cases(config)
     plain, cached = load_sites(in_memory, found), load_sites(config, found)
-    monkeypatch.setattr("fedcross.train.data.sites.read_case", lambda *_: never())
+    monkeypatch.setattr("fedcross.train.data.sites.read_case", lambda *_: refuse())
     again = load_sites(config, found)
     from fedcross.strategies.member import new_member
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import DataError
-from fedcross.train.config.sections import SiteConfig
-from fedcross.train.data.cases import find_cases, gather
+from fedcross.train.config.site import SiteConfig
+from fedcross.train.data.cases import find_cases, gather_cases
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_cases_are_paired_by_name_and_split_by_the_numbers(data: Path) -> None:
+def test_files_are_paired_by_name_and_split_by_the_numbers(data: Path) -> None:
     cases = find_cases(site(), data, seed=1)
     names = cases.names()
     assert [len(part) for part in names.values()] == [2, 1, 1, 2]
@@ -38,7 +38,7 @@ def test_cases_are_paired_by_name_and_split_by_the_numbers(data: Path) -> None:
         assert case.label == data / "labels" / f"{case.name}.nii.gz"
 
 
-def test_the_split_follows_the_seed_and_the_sites_name(data: Path) -> None:
+def test_the_split_depends_on_the_seed_and_the_sites_name(data: Path) -> None:
     splits = [
         find_cases(site(name=n), data, seed=s).names()
         for n, s in (("north", 1), ("north", 1), ("north", 2), ("south", 1))
@@ -48,7 +48,7 @@ def test_the_split_follows_the_seed_and_the_sites_name(data: Path) -> None:
     assert splits[0] != splits[3]
 
 
-def test_label_names_may_differ_from_image_names_by_a_pattern(tmp_path: Path) -> None:
+def test_with_patterns_label_names_may_differ_from_image_names(tmp_path: Path) -> None:
     touch(
         tmp_path, "Case00.mhd", "Case00_segmentation.mhd", "Case01.mhd", "Case01_segmentation.mhd"
     )
@@ -63,7 +63,7 @@ def test_label_names_may_differ_from_image_names_by_a_pattern(tmp_path: Path) ->
     ]
 
 
-def test_in_one_folder_a_pattern_for_images_may_match_the_labels_too(tmp_path: Path) -> None:
+def test_files_that_both_patterns_match_are_labels_only(tmp_path: Path) -> None:
     touch(tmp_path / "RUNMC", "Case00.nii.gz", "Case00_Segmentation.nii.gz")
     values = {"images": "RUNMC/Case*.nii.gz", "labels": "RUNMC/Case*_Segmentation.nii.gz"}
     (case,) = find_cases(site(**values, split=(1, 0, 0)), tmp_path, seed=0).train
@@ -72,30 +72,30 @@ def test_in_one_folder_a_pattern_for_images_may_match_the_labels_too(tmp_path: P
 
 @pytest.mark.parametrize("place", ["images", "images/p*.nii.gz"])
 def test_labels_that_are_the_images_are_refused(data: Path, place: str) -> None:
-    with pytest.raises(DataError, match=r"The images in .* are the labels\. Let .* differ"):
+    with pytest.raises(DataError, match=r"All images in .* are also labels\. Give .* different"):
         find_cases(site(images=place, labels=place), data, seed=1)
 
 
 @pytest.mark.parametrize(
-    ("remove", "says"),
+    ("remove", "message"),
     [
         ("labels/p3.nii.gz", "Case p3 of site north has an image but no label"),
         ("images/p4.nii.gz", "Case p4 of site north has a label but no image"),
     ],
 )
-def test_half_a_case_is_named(data: Path, remove: str, says: str) -> None:
+def test_a_case_without_image_or_label_is_named(data: Path, remove: str, message: str) -> None:
     (data / remove).unlink()
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=message):
         find_cases(site(), data, seed=1)
 
 
-def test_what_is_missing_is_said(data: Path) -> None:
-    with pytest.raises(DataError, match=r"Site north: The images .* no such folder"):
+def test_absent_folders_and_too_few_cases_are_refused(data: Path) -> None:
+    with pytest.raises(DataError, match=r"Site north: The folder pictures .* does not exist"):
         find_cases(site(images="pictures"), data, seed=1)
     (data / "empty").mkdir()
     with pytest.raises(DataError, match="Site north: There are no labels in empty"):
         find_cases(site(labels="empty"), data, seed=1)
-    with pytest.raises(DataError, match=r"6 cases, fewer than its split \[5, 1, 1\] needs \(7\)"):
+    with pytest.raises(DataError, match=r"6 cases, but its split \[5, 1, 1\] needs 7\."):
         find_cases(site(split=(5, 1, 1)), data, seed=1)
     touch(data / "images", "p1.nrrd")
     with pytest.raises(DataError, match=r"two images for case p1: p1\.nii\.gz and p1\.nrrd"):
@@ -103,7 +103,7 @@ def test_what_is_missing_is_said(data: Path) -> None:
 
 
 def test_only_the_named_cases_are_used(data: Path) -> None:
-    (data / "labels" / "p5.nii.gz").unlink()  # not asked for: no mistake
+    (data / "labels" / "p5.nii.gz").unlink()  # case p5 is not selected
     found = find_cases(site(cases=("p[0-2]", "p4")), data, seed=1)
     assert sorted(chain.from_iterable(found.names().values())) == ["p0", "p1", "p2", "p4"]
     with pytest.raises(DataError, match=r"Site north: There is no case q\*"):
@@ -115,12 +115,12 @@ def test_an_explicit_split_is_followed(data: Path) -> None:
     names = find_cases(site(split=split), data, seed=1).names()
     assert names["train"] == ["p5", "p0"]
     assert (names["validation"], names["test"], names["unused"]) == ([], ["p2"], ["p1", "p3", "p4"])
-    for wrong, says in ((["p2"], "names p2 twice"), (["p9"], "names p9, which is not there")):
-        with pytest.raises(DataError, match=says):
+    for wrong, message in ((["p2"], "names p2 twice"), (["p9"], "names p9, which does not exist")):
+        with pytest.raises(DataError, match=message):
             find_cases(site(split={**split, "validation": wrong}), data, seed=1)
 
 
-def test_cases_to_leave_out_are_named_and_their_mistakes_forgiven(data: Path) -> None:
+def test_errors_of_excluded_cases_are_ignored(data: Path) -> None:
     (data / "labels" / "p5.nii.gz").unlink()
     found = find_cases(site(exclude=("p5", "p0")), data, seed=1)
     assert sorted(chain.from_iterable(found.names().values())) == ["p1", "p2", "p3", "p4"]
@@ -128,16 +128,16 @@ def test_cases_to_leave_out_are_named_and_their_mistakes_forgiven(data: Path) ->
         find_cases(site(exclude=("p5", "p9")), data, seed=1)
 
 
-def test_every_half_case_is_told_and_the_first_one_raised(data: Path) -> None:
+def test_all_incomplete_cases_are_returned_and_the_first_is_raised(data: Path) -> None:
     (data / "labels" / "p3.nii.gz").unlink()
     (data / "images" / "p1.nii.gz").unlink()
-    assert list(gather(site(), data).problems) == ["p1", "p3"]
-    assert [case.name for case in gather(site(), data).cases] == ["p0", "p2", "p4", "p5"]
-    with pytest.raises(DataError, match=r"Case p1 .*1 more are wrong; fedcross data check"):
+    assert list(gather_cases(site(), data).problems) == ["p1", "p3"]
+    assert [case.name for case in gather_cases(site(), data).cases] == ["p0", "p2", "p4", "p5"]
+    with pytest.raises(DataError, match=r"Case p1 .*Other errors: 1; fedcross data check"):
         find_cases(site(), data, seed=1)
 
 
-def test_patterns_reach_over_folders_and_name_a_case_once(tmp_path: Path) -> None:
+def test_a_text_that_several_wildcards_match_is_in_the_name_once(tmp_path: Path) -> None:
     for patient in ("01", "02"):
         touch(tmp_path / f"sub-{patient}" / "anat", f"sub-{patient}_T2w.nii.gz")
         touch(tmp_path / f"sub-{patient}" / "anat", f"sub-{patient}_label.nii.gz")
@@ -153,7 +153,7 @@ def test_patterns_reach_over_folders_and_name_a_case_once(tmp_path: Path) -> Non
     assert sorted(case.name for case in found.train) == ["01", "02"]
 
 
-def test_the_patient_is_found_in_the_cases_name(tmp_path: Path) -> None:
+def test_the_option_patient_keeps_a_patients_scans_together(tmp_path: Path) -> None:
     for kind in ("images", "labels"):
         touch(tmp_path / kind, *(f"anna_{n}.nii" for n in range(3)), "ben_0.nii", "cleo_0.nii")
     found = find_cases(site(patient="^([a-z]+)_", split=(3, 1, 1)), tmp_path, seed=4)
@@ -162,26 +162,30 @@ def test_the_patient_is_found_in_the_cases_name(tmp_path: Path) -> None:
         find_cases(site(patient="^sub-"), tmp_path, seed=4)
 
 
-def test_a_list_names_files_patients_and_parts(tmp_path: Path) -> None:
+def test_files_patients_and_parts_are_taken_from_a_list(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii", "b.nii", "c.nii")
     rows = "image,label,patient,split\na.nii,a.nii,anna,train\nb.nii,b.nii,anna,test\n"
     (tmp_path / "list.csv").write_text(rows, encoding="utf-8")
     config = SiteConfig.model_validate({"name": "north", "list": "list.csv"})
-    with pytest.raises(DataError, match=r"a and b of site north are of one patient.*train.*test"):
+    with pytest.raises(
+        DataError, match=r"a and b of site north belong to one patient.*train.*test"
+    ):
         find_cases(config, tmp_path, seed=1)
     (tmp_path / "list.csv").write_text(rows.replace("b.nii,anna", "b.nii,ben"), encoding="utf-8")
     assert find_cases(config, tmp_path, seed=1).names()["test"] == ["b"]
     (tmp_path / "b.nii").unlink()
-    with pytest.raises(DataError, match=r"Case b of site north: there is no b\.nii"):
+    with pytest.raises(DataError, match=r"Case b of site north: b\.nii does not exist"):
         find_cases(config, tmp_path, seed=1)
 
 
-def test_a_list_without_parts_needs_numbers(tmp_path: Path) -> None:
+def test_a_list_without_split_column_needs_the_option_split(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii", "b.nii", "c.nii")
     rows = "".join(f"{name}.nii,{name}.nii\n" for name in "abc")
     (tmp_path / "list.csv").write_text("image,label\n" + rows, encoding="utf-8")
     values = {"name": "north", "list": "list.csv"}
-    with pytest.raises(DataError, match="site north has no split column"):
+    with pytest.raises(
+        DataError, match="Site north has no split, and its list has no split column"
+    ):
         find_cases(SiteConfig.model_validate(values), tmp_path, seed=1)
     config = SiteConfig.model_validate({**values, "split": (1, 1, 1)})
     assert [len(part) for part in find_cases(config, tmp_path, 1).names().values()] == [1, 1, 1, 0]
@@ -192,7 +196,7 @@ def test_a_list_without_parts_needs_numbers(tmp_path: Path) -> None:
     [{}, {"images": None, "labels": None, "dataset": "promise12", "root": "images"}],
     ids=["folders", "dataset"],
 )
-def test_a_folder_that_may_not_be_read_is_said(
+def test_a_folder_without_read_permission_is_reported(
     data: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
     def refused(path: object) -> None:
@@ -201,8 +205,8 @@ def test_a_folder_that_may_not_be_read_is_said(
     monkeypatch.setattr(os, "scandir", refused)
     monkeypatch.setattr(os, "listdir", refused)
     with pytest.raises(DataError) as caught:
-        gather(site(**options), data)
+        gather_cases(site(**options), data)
     assert str(caught.value) == (
         "Site north: images cannot be read: Permission denied. "
-        "Check that the drive is there and that you may read it."
+        "Check that the drive is connected and that you have permission to read it."
     )

@@ -22,24 +22,26 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).normal(100, 20, (6, 7, 8)).astype(np.float32)
 
 
-def test_labels_are_mapped_as_the_site_says(tmp_path: Path, image: np.ndarray) -> None:
+def test_label_values_are_mapped_by_the_sites_label_map(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.uint8)
     label[0], label[1], label[2] = 1, 2, 7
     _, mapped = read_case(a_case(tmp_path, image, label), {1: 1, 2: 1, 7: 0}, "north")
     assert [np.unique(mapped[plane]).tolist() for plane in range(4)] == [[1], [1], [0], [0]]
 
 
-def test_a_label_outside_the_map_is_named(tmp_path: Path, image: np.ndarray) -> None:
+def test_a_value_that_is_not_in_the_label_map_is_named(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.uint8)
     label[0, 0, 0] = 3
-    with pytest.raises(DataError, match=r"Case anna of site north: the label holds 3; .*0, 1"):
+    with pytest.raises(
+        DataError, match=r"Case anna of site north: the label has the unknown values 3; .*0, 1"
+    ):
         read_case(a_case(tmp_path, image, label), {1: 1}, "north")
 
 
-def test_a_label_that_is_no_whole_number_is_named(tmp_path: Path, image: np.ndarray) -> None:
+def test_a_label_value_that_is_not_an_integer_is_named(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.float32)
     label[0, 0, 0] = 0.5
-    with pytest.raises(DataError, match=r"the label holds 0\.5"):
+    with pytest.raises(DataError, match=r"the label has the unknown values 0\.5"):
         read_case(a_case(tmp_path, image, label), {1: 1}, "north")
 
 
@@ -50,7 +52,7 @@ def test_image_and_label_of_different_shapes_are_refused(tmp_path: Path, image: 
 
 
 @pytest.mark.parametrize(("what", "by"), [("Origin", 1.0), ("Spacing", 0.1)])
-def test_image_and_label_that_lie_elsewhere_are_refused(
+def test_image_and_label_of_different_origin_or_spacing_are_refused(
     tmp_path: Path, image: np.ndarray, what: str, by: float
 ) -> None:
     case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
@@ -61,7 +63,7 @@ def test_image_and_label_that_lie_elsewhere_are_refused(
         read_case(case, {1: 1}, "north")
 
 
-def test_rounding_in_the_label_files_header_is_forgiven(tmp_path: Path, image: np.ndarray) -> None:
+def test_rounding_in_the_label_files_header_is_accepted(tmp_path: Path, image: np.ndarray) -> None:
     case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
     label = sitk.ReadImage(str(case.label))
     label.SetOrigin([0.01, -0.01, 0.02])
@@ -69,7 +71,7 @@ def test_rounding_in_the_label_files_header_is_forgiven(tmp_path: Path, image: n
     assert read_case(case, {1: 1}, "north")[1].shape == image.shape
 
 
-def test_an_unusable_image_names_its_case(tmp_path: Path, image: np.ndarray) -> None:
+def test_the_error_of_an_unusable_file_names_its_case(tmp_path: Path, image: np.ndarray) -> None:
     image[0, 0, 0] = np.nan
     case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
     with pytest.raises(DataError, match=r"Case anna of site north: .*NaN"):
@@ -84,7 +86,7 @@ def four_dimensional(path: Path, channels: int = 2) -> list[np.ndarray]:
     arrays = [
         np.random.default_rng(c).normal(0, 1, (3, 4, 5)).astype("f4") for c in range(channels)
     ]
-    dataset_trees.write(sitk.JoinSeries([dataset_trees.as_image(a) for a in arrays]), path)
+    dataset_trees.write(sitk.JoinSeries([dataset_trees.to_image(a) for a in arrays]), path)
     return arrays
 
 
@@ -94,12 +96,12 @@ def test_one_channel_of_several_is_read_with_its_geometry(tmp_path: Path, name: 
     for channel, array in enumerate(arrays):
         image = read_channel(tmp_path / name, channel)
         assert np.array_equal(sitk.GetArrayFromImage(image), array)
-        expected = dataset_trees.as_image(array)
+        expected = dataset_trees.to_image(array)
         assert np.allclose(image.GetDirection(), expected.GetDirection(), atol=1e-6)
         assert np.allclose(image.GetOrigin(), expected.GetOrigin(), atol=1e-5)
 
 
-def test_a_channel_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_channel_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     four_dimensional(tmp_path / "i.nrrd")
     with pytest.raises(DataError, match=r"i\.nrrd has 2 channels, got channel = 2.*at most 1"):
         read_channel(tmp_path / "i.nrrd", 2)
@@ -117,16 +119,16 @@ def test_a_3d_image_has_one_channel(tmp_path: Path, image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("name", ["i.nii.gz", "i.nrrd"])
-def test_nan_in_a_channel_is_found(tmp_path: Path, name: str) -> None:
+def test_nan_in_a_channel_is_refused(tmp_path: Path, name: str) -> None:
     array = np.zeros((3, 4, 5), np.float32)
     array[1, 2, 3] = np.nan
-    pictures = [dataset_trees.as_image(each) for each in (array, np.zeros_like(array))]
+    pictures = [dataset_trees.to_image(each) for each in (array, np.zeros_like(array))]
     dataset_trees.write(sitk.JoinSeries(pictures), tmp_path / name)
     with pytest.raises(DataError, match=r"1 voxels that are not finite numbers \(NaN"):
         read_channel(tmp_path / name, 0)
 
 
-def test_a_4d_image_cut_short_is_damaged(tmp_path: Path) -> None:
+def test_a_4d_image_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "i.nii"
     four_dimensional(path)
     path.write_bytes(path.read_bytes()[:-40])
@@ -134,8 +136,8 @@ def test_a_4d_image_cut_short_is_damaged(tmp_path: Path) -> None:
         read_channel(path, 0)
 
 
-def test_a_header_without_its_voxels_is_named(tmp_path: Path) -> None:
-    dataset_trees.promise12(tmp_path, cases=1)
+def test_a_header_without_its_voxel_file_is_refused(tmp_path: Path) -> None:
+    dataset_trees.write_promise12(tmp_path, cases=1)
     case = CaseFiles(
         "Case00",
         tmp_path / "TrainingData_Part1" / "Case00.mhd",
@@ -146,8 +148,8 @@ def test_a_header_without_its_voxels_is_named(tmp_path: Path) -> None:
         read_case(case, {1: 1}, "north")
 
 
-def test_dicom_cut_short_or_of_two_series_is_a_named_case(tmp_path: Path) -> None:
-    dataset_trees.nci_isbi_2013(tmp_path)
+def test_incomplete_dicom_and_two_series_in_a_folder_are_refused(tmp_path: Path) -> None:
+    dataset_trees.write_nci_isbi_2013(tmp_path)
     (folder,) = tmp_path.glob("manifest-123/*/Prostate3T-01-0001/*/*")
     label = tmp_path / "Training" / "Prostate3T-01-0001.nrrd"
     case = CaseFiles("Prostate3T-01-0001", folder, label)
@@ -159,12 +161,12 @@ def test_dicom_cut_short_or_of_two_series_is_a_named_case(tmp_path: Path) -> Non
     content = last.read_bytes()
     last.write_bytes(content[:-100])
     with pytest.raises(
-        DataError, match=r"of site north: The series .* unreadable files \(1\), .* is 1-06\.dcm"
+        DataError, match=r"of site north: The series .* unreadable files \(1\); .* is 1-06\.dcm"
     ):
         read_case(case, {1: 1, 2: 1}, "north")
     last.write_bytes(content)
-    array = dataset_trees.case_arrays(4)[0]
-    dataset_trees.write_dicom(dataset_trees.as_image(array), folder / "x", 9, "t2", "9")
+    array = dataset_trees.make_case(4)[0]
+    dataset_trees.write_dicom(dataset_trees.to_image(array), folder / "x", 9, "t2", "9")
     for slice_ in (folder / "x").iterdir():
         slice_.rename(folder / f"9-{slice_.name}")
     with pytest.raises(DataError, match=r"0001 of site north: .*2 DICOM series"):

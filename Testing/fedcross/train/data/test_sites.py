@@ -27,7 +27,7 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).normal(100, 20, (6, 7, 8)).astype(np.float32)
 
 
-def test_a_site_holds_its_cases_normalised_with_their_labels(tmp_path: Path) -> None:
+def test_loaded_cases_have_z_scores_and_labels_that_fit_them(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     first, second = load_sites(config, find_all_cases(config))
     assert (first.name, second.name) == ("s0", "s1")
@@ -40,7 +40,7 @@ def test_a_site_holds_its_cases_normalised_with_their_labels(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR", "SAL"])
-def test_image_and_label_stay_together_however_they_are_stored(
+def test_the_stored_orientation_does_not_change_the_loaded_case(
     tmp_path: Path, orientation: str
 ) -> None:
     write_case(tmp_path, "anna", np.random.default_rng(3))
@@ -74,7 +74,7 @@ def test_one_image_at_two_sites_is_refused(tmp_path: Path) -> None:
         find_all_cases(load_config(path))
 
 
-def test_structures_that_nobody_drew_are_known_to_every_case(tmp_path: Path) -> None:
+def test_every_loaded_case_lists_the_structures_missing_at_its_site(tmp_path: Path) -> None:
     path = write_federation(tmp_path)
     text = path.read_text(encoding="utf-8")
     text = text.replace("label = 1\n", 'label = 1\n[[structures]]\nname = "Rim"\nlabel = 2\n')
@@ -88,11 +88,13 @@ def test_structures_that_nobody_drew_are_known_to_every_case(tmp_path: Path) -> 
         assert volume.missing == ((2,) if volume is second.train[0] else ())
     write_case(tmp_path / "s1", "case-0", np.random.default_rng(1), value=2)
     write_case(tmp_path / "s1", "case-1", np.random.default_rng(1), value=2)
-    with pytest.raises(DataError, match=r"of site s1: the label holds 2; known values are 0, 1"):
+    with pytest.raises(
+        DataError, match=r"of site s1: the label has the unknown values 2; known values are 0, 1"
+    ):
         load_sites(config, find_all_cases(config))
 
 
-def test_volumes_too_large_at_the_models_spacing_name_their_case(
+def test_the_error_of_a_volume_too_large_at_the_models_spacing_names_its_case(
     tmp_path: Path, image: np.ndarray
 ) -> None:
     fine = Preprocessing(spacing_mm=(0.001, 0.001, 0.001), patch_size=(16, 16, 16))

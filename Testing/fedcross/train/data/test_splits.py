@@ -22,7 +22,7 @@ scans_of_patients = st.lists(st.integers(1, 4), min_size=3, max_size=12)
 
 @settings(max_examples=60, deadline=None)
 @given(scans_of_patients, st.integers(0, 2**32), st.data())
-def test_numbers_are_kept_and_no_patient_is_in_two_parts(
+def test_a_split_has_the_numbers_asked_for_and_no_patient_in_two_parts(
     scans: list[int], seed: int, data: st.DataObject
 ) -> None:
     cases = [case(f"{p}-{scan}", f"p{p}") for p, count in enumerate(scans) for scan in range(count)]
@@ -33,14 +33,14 @@ def test_numbers_are_kept_and_no_patient_is_in_two_parts(
         assert max(scans) > 1, "patients of one scan each always fit"
         return
     assert [len(getattr(split, part)) for part in PARTS] == counts
-    together = [patients_of(split, part) for part in PARTS]
+    patients = [patients_of(split, part) for part in PARTS]
     for first, second in ((0, 1), (0, 2), (1, 2)):
-        assert not together[first] & together[second]
+        assert not patients[first] & patients[second]
     names = [each.name for _, part in split.parts() for each in part]
     assert sorted(names) == sorted(each.name for each in cases)
 
 
-def test_patients_of_one_scan_are_drawn_by_the_seed_and_the_sites_name_alone() -> None:
+def test_a_split_depends_on_the_seed_and_the_sites_name_only() -> None:
     cases = [case(f"c{n}") for n in range(6)]
     first = split_by_count("north", cases, (3, 1, 1), 7)
     assert first == split_by_count("north", cases[::-1], (3, 1, 1), 7)
@@ -49,8 +49,8 @@ def test_patients_of_one_scan_are_drawn_by_the_seed_and_the_sites_name_alone() -
     assert first != split_by_count("south", cases, (3, 1, 1), 7)
 
 
-def test_a_patients_scans_fill_the_numbers_where_some_order_can() -> None:
-    # 3 + 1 and 2: whoever comes first, the scans fit only as train = {3, 1}, test = {2}
+def test_patients_with_several_scans_are_arranged_to_give_the_numbers() -> None:
+    # Patients have 3, 1 and 2 scans: only 3 + 1 for training and 2 for the test give the numbers.
     cases = [case(f"a{n}", "a") for n in range(3)] + [case("b", "b")]
     cases += [case(f"c{n}", "c") for n in range(2)]
     for seed in range(20):
@@ -58,32 +58,32 @@ def test_a_patients_scans_fill_the_numbers_where_some_order_can() -> None:
         assert (patients_of(split, "train"), patients_of(split, "test")) == ({"a", "b"}, {"c"})
 
 
-def test_what_cannot_be_split_is_said_with_its_numbers() -> None:
-    with pytest.raises(DataError, match=r"2 cases, fewer than its split \[2, 1, 0\] needs \(3\)"):
+def test_the_error_of_an_impossible_split_gives_the_numbers() -> None:
+    with pytest.raises(DataError, match=r"2 cases, but its split \[2, 1, 0\] needs 3\."):
         split_by_count("north", [case("a"), case("b")], (2, 1, 0), 0)
     twins = [case(f"a{n}", "a") for n in range(4)]
-    with pytest.raises(DataError, match=r"4 cases of site north .*\[2, 1, 1\].*1 patients apart"):
+    with pytest.raises(DataError, match=r"4 cases of site north .*\[2, 1, 1\].* its 1 patients"):
         split_by_count("north", twins, (2, 1, 1), 0)
 
 
-def test_a_split_by_names_follows_them_in_their_order() -> None:
+def test_a_split_by_names_keeps_their_order() -> None:
     cases = [case("a"), case("b"), case("c")]
     split = split_by_name("north", cases, {"train": ["c", "a"], "validation": [], "test": []})
     assert split.names() == {"train": ["c", "a"], "validation": [], "test": [], "unused": ["b"]}
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("names", "message"),
     [
-        ({"train": ["a", "z"], "validation": [], "test": []}, "names z, which is not there"),
+        ({"train": ["a", "z"], "validation": [], "test": []}, "names z, which does not exist"),
         ({"train": ["a"], "validation": [], "test": ["a"]}, "names a twice"),
         ({"train": [], "validation": ["a"], "test": []}, "no training case"),
         (
             {"train": ["a"], "validation": [], "test": ["b"]},
-            "Cases a and b of site north are of one patient, but the split has one in train and",
+            "Cases a and b of site north belong to one patient, but one is in the part train and",
         ),
     ],
 )
-def test_a_mistake_in_a_split_by_names_is_told(names: dict[str, list[str]], says: str) -> None:
-    with pytest.raises(DataError, match=says):
+def test_an_error_in_a_split_by_names_names_it(names: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         split_by_name("north", [case("a", "anna"), case("b", "anna")], names)

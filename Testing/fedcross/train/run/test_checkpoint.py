@@ -11,7 +11,7 @@ import torch
 
 from fedcross.errors import CheckpointError
 from fedcross.strategies.member import MemberState
-from fedcross.train.run.checkpoint import Best, Checkpoint, Checkpoints, better
+from fedcross.train.run.checkpoint import Best, Checkpoint, Checkpoints, choose_better
 
 
 def checkpoint(rounds_done: int, best: Best | None = None) -> Checkpoint:
@@ -30,7 +30,7 @@ def checkpoint(rounds_done: int, best: Best | None = None) -> Checkpoint:
 
 @contextmanager
 def small_disk() -> Iterator[None]:
-    """Let the system refuse files of more than 5 kB."""
+    """Limit the size of files to 5 kB, as a nearly full disk does."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -41,7 +41,7 @@ def small_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_round_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_loaded_checkpoint_equals_the_saved_one(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path / "checkpoints")
     assert store.latest() is None
     best = Best(1, 0.75, {"north": 0.7, "south": 0.8})
@@ -56,7 +56,7 @@ def test_a_round_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_the_last_two_and_the_best_are_kept(tmp_path: Path) -> None:
+def test_the_last_two_rounds_and_the_best_one_are_kept(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     for number in range(1, 7):
         store.save(checkpoint(number, Best(min(number, 2), 0.5)))
@@ -64,7 +64,7 @@ def test_the_last_two_and_the_best_are_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_damaged_round_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+def test_the_latest_checkpoint_is_the_last_one_that_is_not_damaged(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
     store.save(checkpoint(2))
@@ -77,11 +77,11 @@ def test_a_damaged_round_is_passed_over_for_the_one_before(tmp_path: Path) -> No
     found = store.latest()
     assert found is not None
     assert found.rounds_done == 1
-    store.save(checkpoint(2))  # trained again, it takes the damaged one's place
+    store.save(checkpoint(2))  # replaces the damaged one
     assert store.load(2).rounds_done == 2
 
 
-def test_when_every_round_is_damaged_that_is_said(tmp_path: Path) -> None:
+def test_an_error_is_raised_if_every_round_is_damaged(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
     (tmp_path / "round_0001" / "state.json").write_text("{", encoding="utf-8")
@@ -92,7 +92,7 @@ def test_when_every_round_is_damaged_that_is_said(tmp_path: Path) -> None:
         store.latest()
 
 
-def test_what_a_crash_left_half_written_is_no_round(tmp_path: Path) -> None:
+def test_a_partial_checkpoint_of_a_crash_is_ignored(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
     (tmp_path / ".round_0002.partial").mkdir()
@@ -103,7 +103,7 @@ def test_what_a_crash_left_half_written_is_no_round(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
-def test_a_full_disk_loses_no_finished_round(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_change_earlier_rounds(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(1))
     with (
@@ -115,7 +115,7 @@ def test_a_full_disk_loses_no_finished_round(tmp_path: Path) -> None:
     assert store.load(1).rounds_done == 1
 
 
-def test_a_disk_that_fails_on_flushing_loses_no_finished_round(
+def test_an_error_on_flushing_does_not_change_earlier_rounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Checkpoints(tmp_path)
@@ -131,7 +131,7 @@ def test_a_disk_that_fails_on_flushing_loses_no_finished_round(
     assert store.rounds() == [1]
 
 
-def test_a_checkpoint_from_before_the_figures_by_site_is_read(tmp_path: Path) -> None:
+def test_a_checkpoint_without_dice_by_site_is_read(tmp_path: Path) -> None:
     store = Checkpoints(tmp_path)
     store.save(checkpoint(2, Best(1, 0.75)))
     path = tmp_path / "round_0002" / "state.json"
@@ -140,26 +140,27 @@ def test_a_checkpoint_from_before_the_figures_by_site_is_read(tmp_path: Path) ->
     path.write_text(json.dumps(state), encoding="utf-8")
     best = store.load(2).best
     assert best == Best(1, 0.75)
-    # All that is known of it is the mean.
-    assert better(best, Best(3, 0.74, {"north": 0.9, "south": 0.58})) == best
-    assert better(best, Best(3, 0.76, {"north": 0.76})).round == 3
+    # Only its mean is known.
+    assert choose_better(best, Best(3, 0.74, {"north": 0.9, "south": 0.58})) == best
+    assert choose_better(best, Best(3, 0.76, {"north": 0.76})).round == 3
 
 
 def test_the_earlier_of_two_equally_good_rounds_is_the_best() -> None:
     first = Best(1, 0.5, {"north": 0.25, "south": 0.75})
-    assert better(None, first) == first
-    assert better(first, Best(2, 0.5, {"south": 0.25, "north": 0.75})) == first
+    assert choose_better(None, first) == first
+    assert choose_better(first, Best(2, 0.5, {"south": 0.25, "north": 0.75})) == first
     third = Best(3, 0.625, {"north": 0.5, "south": 0.75})
-    assert better(first, third) == third
+    assert choose_better(first, third) == third
 
 
 def test_rounds_of_the_same_sites_are_compared_by_the_mean_over_all_cases() -> None:
-    # Three cases in the north, one in the south: 0.75 * 0.8 + 0.25 * 0.4 = 0.7 is more than
-    # 0.75 * 0.6 + 0.25 * 0.9 = 0.675, though the mean over the sites is 0.6 and not 0.75.
+    # With three cases in the north and one in the south the second round has
+    # 0.75 * 0.8 + 0.25 * 0.4 = 0.7, which is more than 0.75 * 0.6 + 0.25 * 0.9 = 0.675. The means over
+    # the sites are 0.6 and 0.75; they do not decide.
     first = Best(1, 0.675, {"north": 0.6, "south": 0.9})
     second = Best(2, 0.7, {"south": 0.4, "north": 0.8})
-    assert better(first, second) == second
-    assert better(second, Best(3, 0.675, first.by_site)) == second
+    assert choose_better(first, second) == second
+    assert choose_better(second, Best(3, 0.675, first.by_site)) == second
 
 
 FULL = Best(4, 0.7, {"north": 0.9, "east": 0.7, "south": 0.5})
@@ -168,31 +169,31 @@ FULL = Best(4, 0.7, {"north": 0.9, "east": 0.7, "south": 0.5})
 @pytest.mark.parametrize(
     ("by_site", "is_better"),
     [
-        # The hardest site was away. Over the other two the full round has (0.9 + 0.7) / 2 = 0.8.
-        ({"north": 0.875, "east": 0.625}, False),  # 0.75, though more than 0.7
+        # Without the south the full round has (0.9 + 0.7) / 2 = 0.8.
+        ({"north": 0.875, "east": 0.625}, False),  # 0.75, less than 0.8 although more than 0.7
         ({"north": 1.0, "east": 0.75}, True),  # 0.875
         ({"east": 0.75, "south": 0.5}, True),  # 0.625, more than (0.7 + 0.5) / 2 = 0.6
-        ({"south": 0.5}, False),  # as good there: the earlier
+        ({"south": 0.5}, False),  # equal: the earlier round
         ({"south": 0.625}, True),
-        # A site that was never there before counts for neither.
+        # A site that the full round lacks is not compared.
         ({"north": 0.9, "west": 1.0}, False),
         ({"north": 0.95, "west": 0.0}, True),
     ],
 )
-def test_a_site_that_was_away_makes_no_round_better(
+def test_rounds_with_different_sites_are_compared_over_their_common_sites(
     by_site: dict[str, float], is_better: bool
 ) -> None:
     new = Best(5, sum(by_site.values()) / len(by_site), by_site)
-    assert better(FULL, new) == (new if is_better else FULL)
+    assert choose_better(FULL, new) == (new if is_better else FULL)
 
 
-def test_a_full_round_after_one_without_the_hardest_site_can_be_the_best() -> None:
-    # Means 0.75 and 0.7, but over north and east 0.75 and 0.8.
-    assert better(Best(3, 0.75, {"north": 0.875, "east": 0.625}), FULL) == FULL
+def test_a_round_with_all_sites_can_be_better_despite_a_lower_mean() -> None:
+    # The means are 0.75 and 0.7, but over north and east they are 0.75 and 0.8.
+    assert choose_better(Best(3, 0.75, {"north": 0.875, "east": 0.625}), FULL) == FULL
 
 
-def test_of_rounds_that_no_site_judged_both_the_one_of_more_sites_is_better() -> None:
+def test_of_rounds_without_a_common_site_the_one_with_more_sites_is_better() -> None:
     one, two = Best(1, 0.9, {"west": 0.9}), Best(2, 0.3, {"north": 0.2, "south": 0.4})
-    assert better(one, two) == two
-    assert better(two, Best(3, 0.9, one.by_site)) == two
-    assert better(one, Best(2, 0.95, {"north": 0.95})) == one
+    assert choose_better(one, two) == two
+    assert choose_better(two, Best(3, 0.9, one.by_site)) == two
+    assert choose_better(one, Best(2, 0.95, {"north": 0.95})) == one

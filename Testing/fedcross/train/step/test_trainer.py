@@ -251,7 +251,7 @@ def test_volumes_that_would_crowd_a_gpus_memory_stay_where_they_are(
     sites: list[Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "_free", lambda _: 3 * sites[0].train[0].nbytes)
-    kept = trainer._within_reach(sites[0].train, torch.device("cuda:0"))
+    kept = trainer._volumes_in_reach(sites[0].train, torch.device("cuda:0"))
     assert [id(volume) for volume in kept] == [id(volume) for volume in sites[0].train]
 
 

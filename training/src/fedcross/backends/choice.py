@@ -2,12 +2,12 @@
 
 ============  ================================================================================
 ``torch``     PyTorch as it is: what the others are compared with
-``tuned``     PyTorch with less to compute (`fedcross.backends.rewrite.fold`, `fedcross.backends.rewrite.compose`) and channels
-              last; on a GPU patches are blended there, and the next member is loaded while one
-              computes (untested: no GPU was at hand)
+``tuned``     PyTorch with less to compute (`fedcross.backends.rewrite.fold`,
+              `fedcross.backends.rewrite.compose`) and channels last; on a GPU patches are blended
+              there, and the next member is loaded while one computes
 ``openvino``  OpenVINO on a CPU: the fastest there, with still less to compute in fp32
-              (`fedcross.backends.rewrite.winograd`); PyTorch is not even imported once the members have been
-              compiled and kept (`fedcross.backends.compilation`)
+              (`fedcross.backends.rewrite.winograd`). PyTorch is not imported once the members have
+              been compiled and stored (`fedcross.backends.compilation`)
 ============  ================================================================================
 
 ``auto`` is ``openvino`` on a CPU where it is installed, else ``tuned``.
@@ -18,12 +18,11 @@ import importlib.util
 import sys
 from typing import Protocol
 
+from fedcross.contract.request import BACKENDS
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.model.bundle import Bundle
 from fedcross.patches.predictor import PatchPredictor
 from fedcross.runtime.device import Precision, check_precision, resolve_device
-
-BACKENDS = ("auto", "openvino", "tuned", "torch")
 
 
 class Backend(Protocol):

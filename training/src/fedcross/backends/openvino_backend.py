@@ -81,7 +81,7 @@ class OpenVINOPredictor:
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
         return softmax(finite(logits, self._precision) / np.float32(self._temperature))
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Let go of the memory for a patch's features, several times that of the weights."""
         if self._request is not None:
             self._request = None

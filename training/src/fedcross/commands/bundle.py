@@ -7,21 +7,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(help="Look at, check, pack and import bundles.", no_args_is_help=True)
+app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True)
+BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
 
 
 @app.command("verify")
-def verify(bundle: Annotated[Path, typer.Argument()]) -> None:
-    """Check every part of a bundle: schema, hashes, tensors."""
+def verify(bundle: BundlePath) -> None:
+    """Check the metadata, the hashes and the tensors of a bundle."""
     from fedcross.model.bundle import verify_bundle
 
     verify_bundle(bundle)
-    typer.echo(f"{bundle} is sound.")
+    typer.echo(f"{bundle} is valid.")
 
 
 @app.command("show")
-def show(bundle: Annotated[Path, typer.Argument()]) -> None:
-    """Say what a bundle holds and where it comes from."""
+def show(bundle: BundlePath) -> None:
+    """Print the contents and the origin of a bundle."""
     from fedcross.model.bundle import open_bundle
 
     with open_bundle(bundle) as opened:
@@ -47,10 +48,10 @@ def show(bundle: Annotated[Path, typer.Argument()]) -> None:
 
 @app.command("pack")
 def pack(
-    bundle: Annotated[Path, typer.Argument()],
-    zip_path: Annotated[Path, typer.Argument(metavar="ZIP")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    zip_path: Annotated[Path, typer.Argument(metavar="ZIP", help="File to write.")],
 ) -> None:
-    """Put a bundle into one .zip."""
+    """Pack a bundle folder into one .zip file."""
     from fedcross.model.bundle import pack_bundle
 
     pack_bundle(bundle, zip_path)
@@ -60,20 +61,28 @@ def pack(
 @app.command("import-reference")
 def import_reference(
     checkpoint: Annotated[Path, typer.Argument(help="The authors' .pth.tar file.")],
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
-    spacing: Annotated[tuple[float, float, float], typer.Option(help="Voxel size x y z in mm.")] = (
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder to create.")],
+    spacing: Annotated[
+        tuple[float, float, float],
+        typer.Option(help="Voxel size x y z in mm that the networks were trained with."),
+    ] = (
         0.5,
         0.5,
         1.0,
     ),
-    patch: Annotated[tuple[int, int, int], typer.Option(help="Patch x y z in voxels.")] = (
+    patch: Annotated[
+        tuple[int, int, int],
+        typer.Option(help="Patch size x y z in voxels that the networks were trained with."),
+    ] = (
         160,
         160,
         32,
     ),
-    structure: Annotated[str, typer.Option(help="What the checkpoint segments.")] = "Prostate",
+    structure: Annotated[
+        str, typer.Option(help="Name of the structure that the networks segment.")
+    ] = "Prostate",
 ) -> None:
-    """Make a bundle of a checkpoint trained with the authors' code (DIAL-RPI/FedCross)."""
+    """Make a bundle from a checkpoint of the FedCross authors' code (DIAL-RPI/FedCross)."""
     from fedcross.model.reference import import_reference_checkpoint
 
     made = import_reference_checkpoint(

@@ -1,10 +1,9 @@
-"""What a person at a terminal sees: stages, progress bars and remaining time.
+"""Shows stages, progress and remaining time to a person at a terminal.
 
-On a terminal these are live bars; in a log file or a pipe they are plain lines, a few per stage.
+On a terminal these are live bars; in a log file or a pipe they are plain lines, a few for each stage.
 """
 
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 from rich.console import Console
 from rich.progress import (
@@ -17,13 +16,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-PLAIN_STEP = 0.25  # off a terminal, a line each time this fraction more is done
+PLAIN_STEP = 0.25
+"""Share of a stage between two lines of progress where there are no bars."""
 
 
-class ConsoleReporter:
-    """Shows stages and progress on stdout, so that stderr holds nothing but what went wrong.
+class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
+    """Shows stages and progress on stdout, so that stderr holds only errors.
 
-    Use it as a context manager: leaving it puts the terminal back in order, also after an error.
+    A context manager: at the end the terminal is as before, also after an error.
+
+    Parameters
+    ----------
+    console
+        Where to print; None is stdout.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -42,17 +47,12 @@ class ConsoleReporter:
         self._title = ""
         self._next_line = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ConsoleReporter":
         if self._live:
             self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._bars.stop()
 

@@ -14,9 +14,9 @@ from fedcross.errors import DataError
 if TYPE_CHECKING:
     from fedcross.train.data.check.report import DataReport
 
-app = typer.Typer(help="Check a federation's data, or make synthetic ones.", no_args_is_help=True)
+app = typer.Typer(help="Check a federation's data, or create synthetic data.", no_args_is_help=True)
 TABLES = (
-    ("site", "cases", "split", "label values", "wrong"),
+    ("site", "cases", "split", "label values", "errors"),
     ("site", "voxels", "spacing, mm"),
     ("site", "intensity", "volume, mL"),
 )
@@ -28,12 +28,12 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
     data: DataRoot = None,
 ) -> None:
-    """Read every case and say what is wrong, odd or there twice; exit code 2 if anything is wrong."""
+    """Read every case and list errors, unusual values and duplicates; exit code 2 after an error."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.data.page import write_report
     from fedcross.train.config.configuration import load_config
-    from fedcross.train.data.check.check import check_data
-    from fedcross.train.data.check.overview import LEGEND, mistakes
+    from fedcross.train.data.check.federation import check_data
+    from fedcross.train.data.check.overview import LEGEND, format_errors
 
     configuration = load_config(config, data_root=data)
     with ConsoleReporter() as reporter:
@@ -44,17 +44,17 @@ def check(
         console.print(table, "")
     console.print(LEGEND)
     problems = report.problems()
-    for kind, sentences in (("Worth a look", report.remarks()), ("Wrong", problems)):
+    for kind, sentences in (("Remark", report.remarks()), ("Error", problems)):
         for sentence in sentences:
             console.print(f"{kind}: {sentence}", soft_wrap=True)
     if out is not None:
         typer.echo(f"Written: {write_report(report, out)}")
     if problems:
-        raise DataError(f"The data have {mistakes(len(problems))}.", "See above.")
+        raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")
 
 
 def _tables(report: "DataReport") -> Iterator[Table]:
-    """The sites below one another; all columns at once would not fit a terminal."""
+    """Three tables with one row per site; a single table would be too wide for a terminal."""
     from fedcross.train.data.check.overview import HEADING, overview
 
     rows = [dict(zip(HEADING, row, strict=True)) for row in overview(report)]
@@ -67,15 +67,20 @@ def _tables(report: "DataReport") -> Iterator[Table]:
 
 @app.command("phantom")
 def phantom(
-    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
-    sites: Annotated[int, typer.Option(help="Synthetic hospitals.")] = 4,
-    cases: Annotated[int, typer.Option(help="Patients of each.")] = 8,
+    folder: Annotated[Path, typer.Argument(help="Folder to create; it may exist if it is empty.")],
+    sites: Annotated[int, typer.Option(help="Number of synthetic hospitals, 1 to 1024.")] = 4,
+    cases: Annotated[int, typer.Option(help="Number of cases per hospital, at least 3.")] = 8,
     shift: Annotated[
-        float, typer.Option(help="How much the hospitals differ: 0 not at all, 1 strongly.")
+        float,
+        typer.Option(
+            help="How much the hospitals differ, from 0 (not at all) over 1 (strongly) to 3."
+        ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of all random numbers; the same seed gives the same files.")
+    ] = 0,
 ) -> None:
-    """Write synthetic hospitals and a configuration that trains them."""
+    """Write the data of synthetic hospitals and a configuration to train on them."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.train.data.phantom.federation import write_phantom_federation
 

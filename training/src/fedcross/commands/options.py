@@ -1,16 +1,24 @@
-"""Options that several commands have."""
+"""Options of several commands."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Device = Annotated[str, typer.Option(help="auto, cpu, or a GPU such as cuda:0.")]
+from fedcross.contract.request import HELP
+
+Device = Annotated[str, typer.Option(help=HELP["device"])]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder that the configuration's data paths are relative to."),
+    typer.Option(
+        "--data",
+        help="Folder that the sites' paths are relative to; by default that of the configuration.",
+    ),
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Folder that keeps preprocessed cases for later runs; memory-mapped."),
+    typer.Option(
+        help="Folder that stores preprocessed cases for later runs; by default that of the "
+        "configuration, if any."
+    ),
 ]

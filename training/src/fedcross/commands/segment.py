@@ -6,63 +6,55 @@ from typing import Annotated
 import typer
 
 from fedcross.commands.options import Device
-from fedcross.uncertainty.measures import Measure
+from fedcross.contract.measures import Measure
+from fedcross.contract.request import EVENTS_FLAG, HELP, RequestOptions, SegmentRequest, flag
+
+DEFAULTS = RequestOptions()
 
 
 def segment(
-    bundle: Annotated[Path, typer.Option(help="Bundle: a folder or a .zip.")],
-    image: Annotated[Path, typer.Option(help="NIfTI, NRRD, MetaImage, or a DICOM series folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    measure: Annotated[Measure, typer.Option(help="What the uncertainty map shows.")] = "std",
-    device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    backend: Annotated[
-        str, typer.Option(help="What runs the networks: auto, openvino, tuned or torch.")
-    ] = "auto",
-    save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="Also write each structure's probability.")
-    ] = False,
-    save_members: Annotated[
-        bool, typer.Option("--save-members", help="Also write each member's own segmentation.")
-    ] = False,
-    for_viewer: Annotated[
-        bool,
-        typer.Option("--for-viewer", help="Also write all maps, the members' outlines, distances."),
-    ] = False,
-    roi: Annotated[
-        Path | None, typer.Option(help="JSON file of a box (LPS mm) outside which nothing is done.")
-    ] = None,
+    bundle: Annotated[Path, typer.Option(help=HELP["bundle"])],
+    image: Annotated[Path, typer.Option(help=HELP["image"])],
+    out: Annotated[Path, typer.Option(help=HELP["out"])],
+    measure: Annotated[Measure, typer.Option(help=HELP["measure"])] = DEFAULTS.measure,
+    device: Device = DEFAULTS.device,
+    precision: Annotated[str, typer.Option(help=HELP["precision"])] = DEFAULTS.precision,
+    backend: Annotated[str, typer.Option(help=HELP["backend"])] = DEFAULTS.backend,
+    roi: Annotated[Path | None, typer.Option(help=HELP["roi"])] = DEFAULTS.roi,
     localise: Annotated[
-        bool,
-        typer.Option(
-            "--localise", help="Read only near where the first member sees the structures."
-        ),
-    ] = False,
-    events: Annotated[
-        bool, typer.Option("--events", help="One JSON object a line on stdout, for programs.")
-    ] = False,
+        bool, typer.Option(flag("localise"), help=HELP["localise"])
+    ] = DEFAULTS.localise,
+    save_probabilities: Annotated[
+        bool, typer.Option(flag("save_probabilities"), help=HELP["save_probabilities"])
+    ] = DEFAULTS.save_probabilities,
+    save_members: Annotated[
+        bool, typer.Option(flag("save_members"), help=HELP["save_members"])
+    ] = DEFAULTS.save_members,
+    for_viewer: Annotated[
+        bool, typer.Option(flag("for_viewer"), help=HELP["for_viewer"])
+    ] = DEFAULTS.for_viewer,
+    events: Annotated[bool, typer.Option(EVENTS_FLAG, help=HELP["events"])] = False,
 ) -> None:
     """Segment a volume with every member and map where they disagree."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.infer.__main__ import run
-    from fedcross.infer.segment import SegmentRequest
 
     request = SegmentRequest(
-        bundle=bundle,
-        image=image,
-        out=out,
+        bundle,
+        image,
+        out,
         measure=measure,
         device=device,
         precision=precision,
         backend=backend,
+        roi=roi,
+        localise=localise,
         save_probabilities=save_probabilities,
         save_members=save_members,
-        roi=roi,
         for_viewer=for_viewer,
-        localise=localise,
     )
     if events:
-        raise typer.Exit(run(request, events=True))
+        raise typer.Exit(run(lambda: request, events=True))
     with ConsoleReporter() as reporter:
-        code = run(request, reporter=reporter)
+        code = run(lambda: request, reporter=reporter)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""The commands `fedcross compare` and `fedcross landscape`: what a researcher asks of the methods."""
+"""The commands `fedcross compare` and `fedcross landscape`: studies of the training methods."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +9,24 @@ from fedcross.commands.options import Cache, DataRoot, Device
 
 
 def compare(
-    config: Annotated[Path, typer.Argument(help="TOML configuration: data, network, budget.")],
+    config: Annotated[
+        Path, typer.Argument(help="TOML configuration with the data, the network and the budget.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the runs, the tables and the page.")],
     methods: Annotated[
-        str, typer.Option(help="Commas between; options after a colon, as fedprox:mu=0.1.")
+        str,
+        typer.Option(
+            help="Methods, separated by commas; options follow a colon, for example fedprox:mu=0.1."
+        ),
     ] = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised",
-    seeds: Annotated[int, typer.Option(help="Runs of each method.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of runs per method, each with its seed.")] = 3,
     device: Device = "auto",
     data: DataRoot = None,
     cache: Cache = None,
 ) -> None:
-    """Run several methods on the same splits and budget, and compare them on one page.
+    """Train several methods with the same splits and budget, and compare them on one page.
 
-    Finished runs in OUT are kept, an interrupted one goes on.
+    Finished runs in OUT are reused; an interrupted run is resumed.
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.compare.compare import compare as run_comparison
@@ -36,32 +41,39 @@ def compare(
 
 
 def landscape(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of the starting model.")],
     out: Annotated[Path, typer.Option(help="Folder for the figure and the numbers.")],
-    data: Annotated[Path, typer.Option(help="Folder that the run's data paths are relative to.")],
+    data: Annotated[Path, typer.Option(help="Folder that the sites' paths are relative to.")],
     start: Annotated[
-        str, typer.Option(help="Model to set out from: best or last round, or untrained.")
+        str,
+        typer.Option(help="Starting model: of the best or the last round, or untrained."),
     ] = "best",
-    part: Annotated[str, typer.Option(help="Whose loss: validation or train.")] = "validation",
-    cycles: Annotated[int, typer.Option(help="Rounds to train, in numbers of sites.")] = 1,
-    cases: Annotated[int, typer.Option(help="At most so many cases of each site.")] = 4,
-    points: Annotated[int, typer.Option(help="Along each line and side of the plane.")] = 15,
+    part: Annotated[
+        str, typer.Option(help="Cases whose loss is computed: validation or train.")
+    ] = "validation",
+    cycles: Annotated[
+        int, typer.Option(help="Rounds to train, as a multiple of the number of sites.")
+    ] = 1,
+    cases: Annotated[int, typer.Option(help="Largest number of cases used per site.")] = 4,
+    points: Annotated[
+        int, typer.Option(help="Number of models along each line and each side of the plane.")
+    ] = 15,
     reestimate: Annotated[
         bool,
         typer.Option(
             "--reestimate/--interpolate",
-            help="Batch normalisation's statistics: measured anew for every model, or combined as "
-            "the weights are.",
+            help="Statistics of batch normalisation: estimated again for every model, or "
+            "interpolated like the weights.",
         ),
     ] = True,
     device: Device = "auto",
 ) -> None:
-    """Show where the average of local models and cross-trained models sit on the sites' losses."""
+    """Show the sites' losses at the average of local models and at cross-trained models."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.landscape.landscape import FIGURE, LandscapeRequest
-    from fedcross.study.landscape.landscape import landscape as look
+    from fedcross.study.landscape.landscape import landscape as compute_landscape
 
     request = LandscapeRequest(run, out, data, start, cycles, part, cases, points, reestimate)
     with ConsoleReporter() as reporter:
-        look(request, device=device, reporter=reporter)
+        compute_landscape(request, device=device, reporter=reporter)
     typer.echo(f"Measured: {out / FIGURE}")

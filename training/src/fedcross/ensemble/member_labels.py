@@ -1,4 +1,7 @@
-"""Label maps of an ensemble's members in a file, read slice by slice: memory does not grow with K."""
+"""Label maps of an ensemble's members in a file, read slice by slice.
+
+Memory does not grow with the number of members.
+"""
 
 from collections.abc import Sequence
 from typing import IO, Any
@@ -10,16 +13,16 @@ from numpy.typing import NDArray
 class MemberLabels:
     """One member's label map, (z, y, x), in a file.
 
-    Indexed by z it reads that slice into memory; ``np.asarray`` reads them all.
+    An index z reads that slice, uint8 (y, x), into memory; ``np.asarray`` reads all slices.
 
     Parameters
     ----------
     file
-        Holds the label maps, uint8 in C order, one after another.
+        File with the label maps of all members, uint8 in C order, one after another.
     index
-        Which one this is.
+        Index of the member, from 0.
     shape
-        Of a label map.
+        Shape of a label map, (z, y, x).
     """
 
     def __init__(self, file: IO[bytes], index: int, shape: Sequence[int]) -> None:
@@ -36,7 +39,7 @@ class MemberLabels:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("a label map in a file cannot be had without a copy")
+            raise ValueError("A label map in a file cannot be read without a copy.")
         return self._read(0, len(self)).astype(dtype or np.uint8, copy=False)
 
     def _read(self, first: int, count: int) -> NDArray[np.uint8]:

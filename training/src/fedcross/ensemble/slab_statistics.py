@@ -1,7 +1,7 @@
-"""Statistics over an ensemble's members whose probabilities come slab by slab.
+"""Statistics over an ensemble's members, updated slab by slab.
 
-They are voxelwise: every slab has statistics of its own. A small volume's stay in memory; a large one's
-are in a file, and only the slab at work is in memory, with the same bits.
+The statistics are voxelwise, so each slab has its own. Those of a small volume are in memory. Those of a
+large one are in a file, and only one slab is in memory at a time; the results are the same bits.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,12 +16,12 @@ from fedcross.uncertainty.statistics import EnsembleStatistics
 from fedcross.volumes.slab import Slab
 
 MAX_BYTES_IN_MEMORY = 2**26
-"""Of what is gathered: 64 MiB. Of two classes and the paper's map that is 5 million voxels."""
+"""64 MiB, 5 million voxels with two classes and ``std``; larger statistics are kept in a file."""
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """A slab: its slices, where it lies in the file, and how many members it has had."""
+    """A slab: its slices, its offset in the file in bytes, and the number of members so far."""
 
     part: slice
     offset: int
@@ -34,12 +34,12 @@ class SlabStatistics:
     Parameters
     ----------
     shape
-        Of one member's probabilities, (C, D, H, W).
+        Shape of one member's probabilities, (C, D, H, W).
     measures
-        Which will be asked for.
+        Measures that `measure` can return.
     file
-        Opened for reading and writing, and for nothing else; written from its beginning. None keeps
-        everything in memory.
+        Empty file, open for reading and writing, for these statistics alone. None keeps everything in
+        memory.
     """
 
     def __init__(
@@ -54,32 +54,35 @@ class SlabStatistics:
 
     @staticmethod
     def nbytes(shape: Sequence[int], measures: Collection[Measure]) -> int:
-        """Return how much is gathered for probabilities of `shape`."""
+        """Return the size in bytes of the statistics of probabilities of a shape (C, D, H, W)."""
         one = EnsembleStatistics((shape[0], 1), measures).nbytes
         return one * int(np.prod(shape[1:], dtype=np.float64))
 
     def update(self, part: slice, probabilities: NDArray[np.float32]) -> None:
-        """Take in what the next member says about some slices.
+        """Add the probabilities of the next member in some slices.
 
         Parameters
         ----------
         part
-            Which slices z; every member's must be cut in the same places.
+            Slices z; the slabs of all members must have the same ones.
         probabilities
             float32 (C, dz, H, W).
 
         Raises
         ------
         ValueError
-            As `EnsembleStatistics.update`, or if the cuts are others.
+            If the slices are not those of earlier members, or the probabilities are refused by
+            `EnsembleStatistics.update`.
         OSError
-            If the disk is full.
+            If the file cannot be written: the disk is full.
         """
         kept = self._kept.get(part.start)
         if kept is None:
             kept = _Kept(part, self._end, 0)
         elif kept.part != part:
-            raise ValueError(f"slices {part.start} to {kept.part.stop} expected, got {part.stop}")
+            raise ValueError(
+                f"The slab must have the slices {part.start} to {kept.part.stop}, got {part.stop}."
+            )
         statistics = self._statistics(kept)
         statistics.update(probabilities)
         if self._file is None:
@@ -91,12 +94,12 @@ class SlabStatistics:
         self._kept[part.start] = _Kept(part, kept.offset, statistics.count)
 
     def mean(self, classes: slice = slice(None)) -> Iterator[Slab]:
-        """Yield the mean probabilities, of all classes or some, from the first slice to the last."""
+        """Yield the mean probabilities of some classes, (C, dz, H, W), in the order of the slices."""
         for part, statistics in self._slabs():
             yield part, statistics.mean[classes]
 
     def measure(self, name: Measure) -> Iterator[Slab]:
-        """Yield a measure of spread as one map (1, dz, H, W), from the first slice to the last."""
+        """Yield a measure as one map, (1, dz, H, W), in the order of the slices."""
         for part, statistics in self._slabs():
             yield part, statistics.measure(name)[None]
 

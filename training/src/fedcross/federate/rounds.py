@@ -8,19 +8,19 @@ from typing import Protocol, Self
 
 from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
+from fedcross.strategies.method import Members
 from fedcross.strategies.plan import Plan
-from fedcross.strategies.running_average import blended
-from fedcross.strategies.strategies import STRATEGIES, Members, first_members
+from fedcross.strategies.running_average import update_averages
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.evaluation.evaluation import Validation
-from fedcross.train.run.checkpoint import Best, Checkpoint, better
+from fedcross.train.evaluation.validation import Validation
+from fedcross.train.run.checkpoint import Best, Checkpoint, choose_better
 from fedcross.train.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
 
 
 class RoundVisits(Protocol):
-    """What an engine offers; see `strategies.Visits`."""
+    """What an engine offers; see `fedcross.strategies.method.Visits`."""
 
     def __call__(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
@@ -66,15 +66,15 @@ def train_rounds(
     save = save or run.checkpoints.save
     done = begin(config, run)
     rounds = range(done.rounds_done, config.method.rounds)
-    strategy = STRATEGIES[config.method.kind](done.members, plan, visits, rounds)
+    strategy = config.method.run(done.members, plan, visits, rounds)
     for rounds_done, members in enumerate(strategy, start=done.rounds_done + 1):
-        averages = blended(done.averages, members, config.method, rounds_done)
+        averages = update_averages(done.averages, members, config.method, rounds_done)
         validation = None
         if rounds_done % config.training.validate_every == 0 or rounds_done == config.method.rounds:
             validation = validate(averages or members)
         best, figures = done.best, {}
         if validation is not None:
-            best = better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
+            best = choose_better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         done = Checkpoint(rounds_done, members, best, figures, averages)
@@ -127,8 +127,11 @@ class Behind:
 
 def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:
     """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
-    done = run.checkpoints.latest() or Checkpoint(0, first_members(config), None, {})
-    run.forget_metrics_after(done.rounds_done)
+    done = run.checkpoints.latest()
+    if done is None:
+        members = config.method.first_members(config.network, len(config.sites), config.seed)
+        done = Checkpoint(0, members, None, {})
+    run.drop_metrics_after(done.rounds_done)
     return done
 
 

@@ -1,119 +1,66 @@
-"""One request answered: however a segmentation ends, it becomes an exit code and an event.
+"""Answers one request: however a segmentation ends, it becomes an exit code and a message."""
 
-Exit codes: 0 done, 2 something the user can put right, 1 anything unexpected, 130 interrupted, also
-when whoever reads the events has gone away.
-"""
-
-import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from fedcross.errors import FedCrossError
+from fedcross.contract.events import ResultEvent
+from fedcross.contract.exits import DONE, UNEXPECTED, explain
+from fedcross.contract.files import SUMMARY
+from fedcross.contract.request import SegmentRequest
 from fedcross.infer.events import JsonReporter
 from fedcross.runtime.reporting import PlainReporter, Reporter
 
 if TYPE_CHECKING:
-    from fedcross.infer.segment import Models, SegmentRequest
-
-EXIT_DONE, EXIT_UNEXPECTED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
-MESSAGE_LENGTH = 200
+    from fedcross.infer.models import Models
 
 
 def answer(
-    make_request: "Callable[[], SegmentRequest]",
+    make_request: Callable[[], SegmentRequest],
     json_reporter: JsonReporter | None,
     reporter: Reporter | None = None,
     models: "Models | None" = None,
 ) -> int:
-    """Segment and return the exit code; errors are told, not raised.
+    """Segment a volume and return the exit code; errors are reported, not raised.
 
     Parameters
     ----------
     make_request
-        Says what to do; what it raises is told as well.
+        Returns the request; the errors that it raises are reported, too.
     json_reporter
-        Told everything, and in the end the result or the error; None tells people.
+        Receives all events, the last of which is the result or the error. None reports to people.
     reporter
-        Who listens when there is no `json_reporter`; None prints plain lines on stderr.
+        Receives stages and progress if `json_reporter` is None. None prints plain lines on stderr.
     models
-        As `fedcross.infer.segment.segment` takes them.
+        See `fedcross.infer.segment.segment`; None loads them for this request alone.
     """
+    people = reporter or PlainReporter(sys.stderr)
     try:
-        _segment(make_request, json_reporter, reporter or PlainReporter(sys.stderr), models)
-    except FedCrossError as error:
-        _tell(json_reporter, type(error).__name__, error.message, error.hint)
-        return EXIT_BAD_INPUT
-    except BrokenPipeError:
-        return EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        _tell(json_reporter, "Interrupted", "Interrupted.", "")
-        return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last stop: the trace goes to the log
-        traceback.print_exc()
-        _tell(json_reporter, type(error).__name__, _short(error), "Please report it.")
-        return EXIT_UNEXPECTED
-    return EXIT_DONE
+        files = _segment(make_request(), json_reporter or people, models)
+        if json_reporter is None:
+            people.log(f"Wrote {', '.join([*files.values(), SUMMARY])}.")
+        else:
+            json_reporter.write(ResultEvent(files, SUMMARY))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
+        code, event = explain(error)
+        if code == UNEXPECTED:
+            traceback.print_exc()
+        with suppress(BrokenPipeError):  # nobody reads the message
+            if json_reporter is None:
+                print(event, file=sys.stderr)
+            else:
+                json_reporter.write(event)
+        return code
+    return DONE
 
 
 def _segment(
-    make_request: "Callable[[], SegmentRequest]",
-    json_reporter: JsonReporter | None,
-    reporter: Reporter,
-    models: "Models | None",
-) -> None:
-    listener = json_reporter or reporter
-    request = make_request()
-    # Only now: PyTorch takes a second to import.
-    from fedcross.infer.output import SUMMARY
-    from fedcross.infer.segment import fresh_models, segment
+    request: SegmentRequest, reporter: Reporter, models: "Models | None"
+) -> dict[str, str]:
+    """Segment and return the files; PyTorch, slow to import, is not needed for a wrong request."""
+    from fedcross.infer.models import fresh_models
+    from fedcross.infer.segment import segment
 
-    summary = segment(request, listener, models or fresh_models)
-    if json_reporter is None:
-        reporter.log(f"Wrote {', '.join([*summary.files.values(), SUMMARY])}.")
-    else:
-        json_reporter.result(summary.files, SUMMARY)
-
-
-def _tell(json_reporter: JsonReporter | None, kind: str, message: str, hint: str) -> None:
-    """Say how it ended, in an event or on stderr."""
-    if json_reporter is None:
-        print(f"{message} {hint}".strip(), file=sys.stderr)
-        return
-    try:
-        json_reporter.error(kind, message, hint)
-    except BrokenPipeError:
-        return  # nobody is left to be told
-
-
-def _short(error: Exception) -> str:
-    """Return the first line of an unexpected error's message, without the paths of system errors."""
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    lines = (text or "").splitlines()
-    return f"Unexpected {type(error).__name__}: {lines[0] if lines else '?'}"[:MESSAGE_LENGTH]
-
-
-@contextmanager
-def events_on_stdout() -> Iterator[JsonReporter]:
-    """Keep stdout for events alone: whatever else is printed, also by C libraries, goes to stderr."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    os.dup2(2, 1)
-    stream: TextIO = open(saved, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
-    try:
-        with redirect_stdout(sys.stderr):
-            yield JsonReporter(stream)
-    finally:
-        os.dup2(saved, 1)
-        _close_quietly(stream)
-        os.close(saved)
-
-
-def _close_quietly(stream: TextIO) -> None:
-    """Close a stream whose reader may be gone while something is left in its buffer."""
-    try:
-        stream.close()
-    except BrokenPipeError:
-        return
+    return segment(request, reporter, models or fresh_models).files

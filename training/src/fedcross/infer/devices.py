@@ -1,68 +1,63 @@
-"""What there is to compute with, in words: ``python -m fedcross.infer.devices``.
+"""What there is to compute with: ``python -m fedcross.infer.devices``.
 
-Prints one JSON object::
-
-    {"torch": "2.13.0+cpu", "gpus": [{"device": "cuda:0", "name": "...", "memory_gb": 24.0}],
-     "status": "..."}
-
-``torch`` is null where PyTorch is missing. The exit code is 0 in any case.
+Prints one line, see `fedcross.contract.devices`. The exit code is always 0.
 """
 
-import json
 import sys
 import warnings
 from typing import Any
 
+from fedcross.contract.devices import Devices, Gpu
 
-def describe(torch: Any) -> dict[str, Any]:
-    """Say what an imported `torch` (None where it is missing) can compute with."""
+
+def describe(torch: Any) -> Devices:
+    """Return what PyTorch can compute with.
+
+    Parameters
+    ----------
+    torch
+        The imported package; None where it is missing.
+    """
     if torch is None:
-        return {"torch": None, "gpus": [], "status": "PyTorch is not installed."}
+        return Devices(None, (), "PyTorch is not installed.")
     gpus = _gpus(torch)
-    return {"torch": str(torch.__version__), "gpus": gpus, "status": _status(torch, gpus)}
+    return Devices(str(torch.__version__), gpus, _status(torch, gpus))
 
 
-def _gpus(torch: Any) -> list[dict[str, Any]]:
+def _gpus(torch: Any) -> tuple[Gpu, ...]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch warns of drivers it cannot use; `_status` says so
+        warnings.simplefilter("ignore")  # about drivers that PyTorch cannot use: see `_status`
         if not torch.cuda.is_available():
-            return []
+            return ()
     found = []
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        found.append(
-            {
-                "device": f"cuda:{index}",
-                "name": str(properties.name),
-                "memory_gb": round(properties.total_memory / 1024**3, 1),
-            }
-        )
-    return found
+        memory_gb = round(properties.total_memory / 1024**3, 1)
+        found.append(Gpu(f"cuda:{index}", str(properties.name), memory_gb))
+    return tuple(found)
 
 
-def _status(torch: Any, gpus: list[dict[str, Any]]) -> str:
+def _status(torch: Any, gpus: tuple[Gpu, ...]) -> str:
     if gpus:
-        names = ", ".join(f"{gpu['name']} ({gpu['memory_gb']:g} GB)" for gpu in gpus)
-        return f"GPU ready: {names}."
+        return f"GPU ready: {', '.join(f'{gpu.name} ({gpu.memory_gb:g} GB)' for gpu in gpus)}."
     if torch.version.cuda is None:
         return "No GPU: this PyTorch was built without CUDA. The CPU is used."
-    reason = _driver_complaint(torch)
-    return f"No GPU: {reason} The CPU is used."
+    return f"No GPU: {_cuda_error(torch)} The CPU is used."
 
 
-def _driver_complaint(torch: Any) -> str:
-    """Ask CUDA to start, for what it says about why it cannot."""
+def _cuda_error(torch: Any) -> str:
+    """Return why CUDA cannot be used, in a sentence: the error that it raises when it starts."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        said = str(error)
-        if "too old" in said:
+        text = str(error)
+        if "too old" in text:
             return "the NVIDIA driver is too old for this PyTorch; update the driver."
-        if "no NVIDIA driver" in said.replace("Found no", "no"):
+        if "no NVIDIA driver" in text.replace("Found no", "no"):
             return "no NVIDIA driver was found."
-        return f"CUDA says: {said.splitlines()[0].rstrip('.')}."
+        return f"CUDA reports: {text.splitlines()[0].rstrip('.')}."
     return "PyTorch has CUDA, but finds no graphics card."
 
 
@@ -74,7 +69,7 @@ def main() -> int:
         found = describe(None)
     else:
         found = describe(torch)
-    print(json.dumps(found), flush=True)
+    print(found.line(), flush=True)
     return 0
 
 

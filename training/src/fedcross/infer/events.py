@@ -1,53 +1,56 @@
-"""What an inference says while it runs: stages, progress, and in the end a result or an error.
+"""Writes the events of `fedcross.contract.events` to stdout."""
 
-`JsonReporter` is the language of the child process: one JSON object a line, ASCII only::
-
-    {"event": "stage", "stage": "read", "message": "Reading the volume"}
-    {"event": "progress", "done": 12, "total": 96, "stage": "ensemble"}
-    {"event": "log", "message": "..."}
-    {"event": "result", "files": {"segmentation": "segmentation.seg.nrrd"}, "summary": "summary.json"}
-    {"event": "error", "type": "DataError", "message": "...", "hint": "..."}
-
-Exactly one ``result`` or one ``error`` ends the stream.
-"""
-
-import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
+
+from fedcross.contract.events import Event, LogEvent, ProgressEvent, StageEvent, event_line
 
 
 class JsonReporter:
-    """One JSON object a line, flushed at once; a `fedcross.runtime.reporting.Reporter` with two closing events.
+    """Writes each event as one line of JSON; a `fedcross.runtime.reporting.Reporter`.
 
     Parameters
     ----------
     stream
-        Where the lines go. If its reader has gone away, the next event raises `BrokenPipeError`.
+        Receives the lines. If its reader is gone, the next event raises `BrokenPipeError`.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def stage(self, name: str, message: str) -> None:
-        """Emit a ``stage`` event."""
-        self._emit(event="stage", stage=name, message=message)
+        """Write a ``stage`` event."""
+        self.write(StageEvent(name, message))
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        """Emit a ``progress`` event."""
-        self._emit(event="progress", done=done, total=total, stage=stage)
+        """Write a ``progress`` event."""
+        self.write(ProgressEvent(done, total, stage))
 
     def log(self, message: str) -> None:
-        """Emit a ``log`` event."""
-        self._emit(event="log", message=message)
+        """Write a ``log`` event."""
+        self.write(LogEvent(message))
 
-    def result(self, files: Mapping[str, str], summary: str) -> None:
-        """Say that all is written; names are relative to the output folder."""
-        self._emit(event="result", files=dict(files), summary=summary)
-
-    def error(self, kind: str, message: str, hint: str) -> None:
-        """Say that it failed: the error's type, one sentence, and what to do."""
-        self._emit(event="error", type=kind, message=message, hint=hint)
-
-    def _emit(self, **fields: object) -> None:
-        self._stream.write(json.dumps(fields) + "\n")
+    def write(self, event: Event) -> None:
+        """Write an event and flush the stream."""
+        self._stream.write(event_line(event))
         self._stream.flush()
+
+
+@contextmanager
+def events_on_stdout() -> Iterator[JsonReporter]:
+    """Reserve stdout for events: what else is printed, also by C libraries, goes to stderr."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    stream = open(saved, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
+    try:
+        with redirect_stdout(sys.stderr):
+            yield JsonReporter(stream)
+    finally:
+        os.dup2(saved, 1)
+        with suppress(BrokenPipeError):  # its reader is gone, and its buffer is not empty
+            stream.close()
+        os.close(saved)

@@ -1,7 +1,7 @@
-"""What each member says, and what all or any of them say, as one layered Slicer segmentation.
+"""Each member's segmentation, their intersection and their union, as one Slicer segmentation in layers.
 
-Made to be drawn as outlines. Layer k of the file is member k's label map; then comes one layer with
-what all members agree on and, for each structure, one with what any member says: these may overlap.
+A viewer draws its outlines. Layer k of the file is member k's label map. One layer with the intersection
+follows, and for each structure one layer with the union of the members: unions may overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.contract.files import intersection_segment, member_segment, union_segment
 from fedcross.uncertainty.agreement import LabelMap
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.segmentation_io import Segment, write_layers
@@ -24,14 +25,14 @@ def write_outlines(
     Parameters
     ----------
     member_labels
-        Label maps (z, y, x) on `grid`, at least one; asked for one slice of each at a time.
+        Label maps (z, y, x) on `grid`, at least one; read twice, one slice of each at a time.
     structures
         Their labels are the values in the label maps.
     grid
-        The input's own.
+        The input's own grid.
     path
-        Ends in ``.seg.nrrd``. The segments are named ``member_<k>_<structure>``,
-        ``intersection_<structure>`` and ``union_<structure>``; where nothing was found they are empty.
+        Ends in ``.seg.nrrd``. The segment IDs are those of `fedcross.contract.files`. A segment of a
+        structure that was not found is empty.
 
     Raises
     ------
@@ -44,17 +45,17 @@ def write_outlines(
     def slices() -> Iterator[NDArray[np.uint8]]:
         depth, *sides = box
         for z in range(depth.start, depth.stop):
-            yield _layers([one[z][*sides] for one in member_labels], labels)
+            yield _layers([member[z][*sides] for member in member_labels], labels)
 
     write_layers(slices, _segments(len(member_labels), structures), grid, box, path)
 
 
 def _segments(members: int, structures: Sequence[Structure]) -> list[Segment]:
-    """Name what is in the layers that `_layers` returns."""
+    """Return the segments in the layers that `_layers` returns."""
     segments = [
         Segment.of(
             structure,
-            f"member_{index}_{structure.slug}",
+            member_segment(index, structure.slug),
             f"{structure.name} (member {index + 1})",
             layer=index,
         )
@@ -62,28 +63,28 @@ def _segments(members: int, structures: Sequence[Structure]) -> list[Segment]:
         for structure in structures
     ]
     for structure in structures:
-        name = f"intersection_{structure.slug}"
-        segments.append(
-            Segment.of(structure, name, f"{structure.name} (all members)", layer=members)
-        )
+        identifier = intersection_segment(structure.slug)
+        title = f"{structure.name} (all members)"
+        segments.append(Segment.of(structure, identifier, title, layer=members))
     for layer, structure in enumerate(structures, members + 1):
-        name = f"union_{structure.slug}"
-        segments.append(Segment.of(structure, name, f"{structure.name} (any member)", layer=layer))
+        identifier = union_segment(structure.slug)
+        title = f"{structure.name} (any member)"
+        segments.append(Segment.of(structure, identifier, title, layer=layer))
     return segments
 
 
 def _layers(members: Sequence[NDArray[np.uint8]], labels: Sequence[int]) -> NDArray[np.uint8]:
     """Return the layers (K + 1 + structures, y, x) of one slice of the members' label maps."""
-    same = np.logical_and.reduce([one == members[0] for one in members])
+    same = np.logical_and.reduce([member == members[0] for member in members])
     layers = [*members, np.where(same, members[0], np.uint8(0))]
     for label in labels:
-        any_of = np.logical_or.reduce([one == label for one in members])
+        any_of = np.logical_or.reduce([member == label for member in members])
         layers.append(any_of.astype(np.uint8) * np.uint8(label))
     return np.stack(layers)
 
 
 def _common_box(member_labels: Sequence[LabelMap]) -> tuple[slice, slice, slice]:
-    """The box around everything that any member found, (z, y, x); one voxel if nobody found any."""
+    """Return the box around all that any member found, (z, y, x); the first voxel if that is nothing."""
     hit = [np.zeros(side, dtype=np.bool_) for side in member_labels[0].shape]
     for labels in member_labels:
         for z in range(len(hit[0])):

@@ -1,139 +1,95 @@
-"""The output folder: checked before the work begins, filled in one go at the end.
+"""The result folder: checked before the computation, filled at once at the end.
 
-While the ensemble runs there are only nameless temporary files, which vanish with the process however
-it ends. At the end everything is written to a hidden folder inside and then renamed file by file;
-``summary.json`` goes first of the old and comes last of the new, so that a folder with a summary is
+All results are written to a hidden folder inside and then renamed, file by file. Of the old files
+``summary.json`` is removed first, and of the new ones it is renamed last: a folder with a summary is
 complete.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
+from fedcross.contract.files import SUMMARY, is_result_file
 from fedcross.errors import OutputError
-from fedcross.uncertainty.measures import MEASURES
-
-SUMMARY = "summary.json"
-SEGMENTATION = "segmentation.seg.nrrd"
-UNCERTAINTY = "uncertainty.nrrd"
-OUTLINES = "outlines.seg.nrrd"
-DISTANCE = "distance.nrrd"
-_NAMES = "|".join(map(re.escape, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, DISTANCE)))
-_PRODUCT = re.compile(
-    rf"{_NAMES}|uncertainty_({'|'.join(MEASURES)})\.nrrd|probability_[^.]+\.nrrd|member_\d+\.seg\.nrrd"
-)
-"""What a run writes, and nothing that anybody would call so: earlier results are removed by it."""
+from fedcross.infer.scratch import write_errors
 
 
 class OutputFolder:
-    """A folder for results, as a context manager.
+    """A result folder that can be written to; see `output_folder`."""
 
-    Parameters
-    ----------
-    path
-        The folder; made if it is not there. Left again without results, it is removed.
-    source
-        The volume that will be segmented, which must not be overwritten.
-
-    Raises
-    ------
-    OutputError
-        On entry, if nothing can be written there.
-    """
-
-    def __init__(self, path: Path, source: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._source = source
-        self._made = False
-        self._spools = ExitStack()
 
-    def __enter__(self) -> Self:
-        try:
-            self._made = not self._path.exists()
-            self._path.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self._path).close()
-        except OSError as error:
-            raise OutputError(
-                f"Nothing can be written to the folder {self._path.name}: {error.strerror}.",
-                "Choose another one.",
-            ) from error
-        if self._source.resolve() in [product.resolve() for product in self._products()]:
-            raise OutputError(
-                f"The results would replace the input {self._source.name}.",
-                "Choose another output folder.",
-            )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._spools.close()
-        if self._made:
-            with suppress(OSError):  # it is not empty, or gone
-                self._path.rmdir()
-
-    def spool(self) -> IO[bytes]:
-        """Return a nameless temporary file on the same disk, closed with the folder."""
-        return self._spools.enter_context(tempfile.TemporaryFile(dir=self._path))
+    def results(self) -> list[Path]:
+        """Return the files in it that a request may have written."""
+        return [path for path in self._path.iterdir() if is_result_file(path.name)]
 
     @contextmanager
-    def spooling(self) -> Iterator[None]:
-        """Turn a full disk while temporary files are written into an `OutputError`."""
-        try:
-            yield
-        except BrokenPipeError:
-            raise  # of whoever listens to the progress
-        except OSError as error:
-            raise self._failed(error) from error
-
-    @contextmanager
-    def publishing(self) -> Iterator[Path]:
-        """Yield a folder to write results to; afterwards they replace those of earlier runs.
+    def publish(self) -> Iterator[Path]:
+        """Yield a folder to write results to; at the end they replace those of earlier requests.
 
         Raises
         ------
         OutputError
             If they cannot be moved into place. After an error inside, nothing is moved.
         """
-        try:
-            # Another run that had made the folder may have removed it again.
+        with write_errors(self._path):
+            # Another process that had made the folder may have removed it again.
             self._path.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._path))
-        except OSError as error:
-            raise self._failed(error) from error
-        try:
-            yield staging
-            self._move(staging)
-        except BrokenPipeError:
-            raise  # as above
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            try:
+                yield staging
+                self._move(staging)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
 
     def _move(self, staging: Path) -> None:
         (self._path / SUMMARY).unlink(missing_ok=True)
         fresh = sorted(staging.iterdir(), key=lambda file: (file.name == SUMMARY, file.name))
         names = {file.name for file in fresh}
-        for product in self._products():
-            if product.name not in names:
-                product.unlink(missing_ok=True)
+        for old in self.results():
+            if old.name not in names:
+                old.unlink(missing_ok=True)
         for file in fresh:
             file.replace(self._path / file.name)
 
-    def _products(self) -> list[Path]:
-        return [path for path in self._path.iterdir() if _PRODUCT.fullmatch(path.name)]
 
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"The results cannot be written to the folder {self._path.name}: {error.strerror}.",
-            "Check its permissions and the free space.",
+@contextmanager
+def output_folder(path: Path, source: Path | None) -> Iterator[OutputFolder]:
+    """Make a result folder, check it, and remove it at the end if it was made and stays empty.
+
+    Parameters
+    ----------
+    path
+        The folder; it may exist.
+    source
+        The volume's file, which the results must not replace; None if it is not a file.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there, or the results would replace `source`.
+    """
+    try:
+        made = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OutputError(
+            f"Nothing can be written to the folder {path.name}: {error.strerror}.",
+            "Choose another one.",
+        ) from error
+    folder = OutputFolder(path)
+    if source is not None and source.resolve() in [old.resolve() for old in folder.results()]:
+        raise OutputError(
+            f"The results would replace the input {source.name}.",
+            "Choose another output folder.",
         )
+    try:
+        yield folder
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty, or was removed
+                path.rmdir()

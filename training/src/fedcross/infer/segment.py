@@ -1,281 +1,169 @@
-"""Segment one volume with a bundle: files in, files out.
+"""Segments one volume with a bundle: from files to files, or from memory to memory.
 
-The one function that everything else (child process, command line, demo) calls.
+The child process, the command line and Python all use `run_job`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+import SimpleITK as sitk
 
-from fedcross.backends.choice import Backend, choose_backend
-from fedcross.ensemble.run import STAGE, EnsembleOutcome, label_map_of_slabs, run_ensemble
+from fedcross.contract.files import SUMMARY
+from fedcross.contract.measures import Measure
+from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import DeviceError, PrecisionError
-from fedcross.infer.outlines import write_outlines
-from fedcross.infer.output import (
-    DISTANCE,
-    OUTLINES,
-    SEGMENTATION,
-    SUMMARY,
-    UNCERTAINTY,
-    OutputFolder,
-)
-from fedcross.infer.summary import Summary, UncertaintyMap, summarise
-from fedcross.model.bundle import Bundle, open_bundle
-from fedcross.model.manifest import Manifest
+from fedcross.infer.compute import Result, compute
+from fedcross.infer.models import Models, fresh_models
+from fedcross.infer.output import OutputFolder, output_folder
+from fedcross.infer.scratch import scratch
+from fedcross.infer.summarise import summarise
+from fedcross.infer.summary import Summary
+from fedcross.infer.write import describe_maps, write_result
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
-from fedcross.uncertainty.measures import MEASURES, Measure, upper_bound
-from fedcross.volumes.distance import distance_map
-from fedcross.volumes.prepare import Prepared, map_on_source, prepare
 from fedcross.volumes.region import Region
-from fedcross.volumes.segmentation_io import write_segmentation
-from fedcross.volumes.volume_io import read_volume, write_volume
+from fedcross.volumes.volume_io import read_volume
+
+_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
-class SegmentRequest:
-    """What to segment, with what, and what to write.
+class Job:
+    """One volume to segment.
 
     Attributes
     ----------
+    read : callable
+        Returns the volume as `fedcross.volumes.volume_io.read_volume` does.
     bundle : Path
-        A bundle's folder or ``.zip``.
-    image : Path
-        A volume's file or DICOM series folder.
-    out : Path
-        Folder for the results; made if need be, results of an earlier run in it are replaced.
-    measure : str
-        What the uncertainty map shows.
-    device, precision, backend : str
-        As `fedcross.backends.choice.choose_backend` takes them.
-    roi : Path or None
-        A box to which the segmentation is confined, see `fedcross.volumes.region.Region.read`.
-    localise : bool
-        Whether the members read only where the first one sees the structures at a first look, see
-        `fedcross.ensemble.localiser.look`; a box in `roi` says where already.
-    save_probabilities, save_members : bool
-        Also write each structure's mean probability, and each member's own segmentation.
-    for_viewer : bool
-        Also write what lets a viewer show everything without computing: the maps of all measures,
-        the outlines (`fedcross.infer.outlines`) and the distances (`fedcross.volumes.distance`).
+        Folder or ``.zip``.
+    options : RequestOptions
+        How to segment and what to write.
+    out : Path or None
+        Folder for the files; None writes none.
+    source : Path or None
+        The volume's file, which the results must not replace; None if it is not a file.
+    region : Region, Path or None
+        Box to segment, or its file, see `fedcross.volumes.region.Region.read`; None is the whole volume.
+    measures : tuple of str
+        Measures that the result can return, beside those of `options`.
     """
 
+    read: Callable[[], sitk.Image]
     bundle: Path
-    image: Path
-    out: Path
-    measure: Measure = "std"
-    device: str = "auto"
-    precision: str = "auto"
-    backend: str = "auto"
-    save_probabilities: bool = False
-    save_members: bool = False
-    roi: Path | None = None
-    for_viewer: bool = False
-    localise: bool = False
-
-    @property
-    def measures(self) -> tuple[Measure, ...]:
-        """All that are written, the chosen one first."""
-        others = [name for name in MEASURES if name != self.measure] if self.for_viewer else []
-        return (self.measure, *others)
-
-
-Models = Callable[[SegmentRequest], AbstractContextManager[tuple[Backend, Bundle]]]
-"""Brings what a request segments with: what runs the members, and the opened bundle."""
-
-
-@contextmanager
-def fresh_models(request: SegmentRequest) -> Iterator[tuple[Backend, Bundle]]:
-    """Choose the back-end and open the bundle, for this one request."""
-    backend = choose_backend(request.backend, request.device, request.precision)
-    with open_bundle(request.bundle) as bundle:
-        yield backend, bundle
-
-
-@dataclass(frozen=True)
-class _Result:
-    """The ensemble's results on the input's own grid, (z, y, x) as stored.
-
-    `inside` is the region of interest there, or None.
-    """
-
-    labels: NDArray[np.uint8]
-    heat: NDArray[np.float32]
-    inside: NDArray[np.bool_] | None
+    options: RequestOptions
+    out: Path | None = None
+    source: Path | None = None
+    region: Region | Path | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
-    """Segment a volume and write the results, all or none.
+    """Segment a volume's file and write the results, all or none.
 
     Parameters
     ----------
     request
-        What to do.
+        What to segment, how, and where to write.
     reporter
-        Told about stages (``open``, ``read``, ``preprocess``, ``ensemble``, ``combine``, ``write``) and
-        patches.
+        Receives the stages ``open``, ``read``, ``preprocess``, ``ensemble``, ``combine`` and
+        ``write``, and the progress patch by patch.
     models
-        Where back-end and bundle come from; the warm worker keeps them from request to request.
+        Opens the bundle and the back-end; the warm worker keeps them from request to request.
 
     Returns
     -------
     Summary
-        Also written as ``summary.json``.
+        Also written, as ``summary.json``.
 
     Raises
     ------
     FedCrossError
-        Whatever the user can put right: the bundle, the volume, the device, the output folder. What
-        can be checked is checked before anything is computed.
+        If the bundle, the volume, the device or the output folder cannot be used. What can be checked
+        before the computation is checked before it.
+    """
+    job = Job(
+        lambda: read_volume(request.image),
+        request.bundle,
+        request,
+        out=request.out,
+        source=request.image,
+        region=request.roi,
+    )
+    return run_job(job, reporter, models, lambda _, summary: summary)
+
+
+def run_job(
+    job: Job, reporter: Reporter, models: Models, finish: Callable[[Result, Summary], _Outcome]
+) -> _Outcome:
+    """Segment a volume, write the files that are requested, and return what `finish` returns.
+
+    With precision ``auto``, a bundle whose numbers are too large for it is computed again in fp32.
+
+    Parameters
+    ----------
+    job
+        The volume, the bundle and the options.
+    reporter, models
+        See `segment`.
+    finish
+        Makes the outcome of the result, which cannot be read afterwards, and the summary.
     """
     try:
-        return _segment(request, reporter, models)
+        return _run(job, reporter, models, finish)
     except PrecisionError as error:
-        if request.precision != "auto":
+        if job.options.precision != "auto":
             raise
-        reporter.log(f"{error.message} Once more with fp32.")
+        reporter.log(f"{error.message} Computing again with fp32.")
     except MemoryError as error:
         raise DeviceError(
             "This machine's memory does not suffice for the volume.",
             "Close other programs or crop the volume.",
         ) from error
-    # Out here, where what the exception held is let go of.
-    return segment(replace(request, precision="fp32"), reporter, models)
+    # Not in the except clause: the exception's frames hold arrays.
+    exact = replace(job, options=replace(job.options, precision="fp32"))
+    return run_job(exact, reporter, models, finish)
 
 
-def _segment(request: SegmentRequest, reporter: Reporter, models: Models) -> Summary:
+def _run(
+    job: Job, reporter: Reporter, models: Models, finish: Callable[[Result, Summary], _Outcome]
+) -> _Outcome:
     clock = Stopwatch(reporter)
     with ExitStack() as stack:
         with clock.stage("open", "Opening the bundle"):
-            region = Region.read(request.roi) if request.roi else None
-            backend, bundle = stack.enter_context(models(request))
-            out = stack.enter_context(OutputFolder(request.out, request.image))
-        with clock.stage("read", "Reading the volume"):
-            image = read_volume(request.image)
-        with clock.stage("preprocess", "Preparing the volume"):
-            prepared = prepare(image, bundle.manifest.preprocessing)
-            inside = region.mask(prepared.source) if region else None
-        del image  # the networks need no more than the z-scores
-        members = len(bundle.manifest.members)
-        with (
-            clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),
-            out.spooling(),
-        ):
-            outcome = run_ensemble(
-                bundle.manifest,
-                lambda index: backend.load(bundle, index),
-                prepared,
-                out.spool,
-                measures=request.measures,
-                region=region,
-                localise=request.localise,
-                reporter=reporter,
-            )
-        prepared = prepared.without_array()
-        with clock.stage("combine", "Comparing the models"):
-            result = _Result(
-                label_map_of_slabs(outcome.statistics.mean(), prepared, inside),
-                _heat(outcome, request.measure, prepared, inside),
-                inside,
-            )
-        with out.publishing() as folder:
-            with clock.stage("write", "Writing the results"):
-                maps = _write_maps(folder, request, bundle.manifest, prepared, outcome, result)
-                files = _write(folder, request, bundle.manifest, prepared, outcome, result)
-            summary = summarise(
-                bundle,
-                prepared.source,
-                measure=request.measure,
-                labels=result.labels,
-                heat=result.heat,
-                member_labels=outcome.member_labels,
-                roi=region is not None,
-                computed=outcome.computed,
-                uncertainty_maps=maps,
-                files=files,
-                backend=backend.name,
-                device=backend.processor,
-                precision=backend.precision,
-                timings_s=clock.seconds,
-            )
-            (folder / SUMMARY).write_text(
-                summary.model_dump_json(indent=2) + "\n", encoding="utf-8"
-            )
-    return summary
-
-
-def _heat(
-    outcome: EnsembleOutcome,
-    measure: Measure,
-    prepared: Prepared,
-    inside: NDArray[np.bool_] | None,
-) -> NDArray[np.float32]:
-    """Return a map of uncertainty on the input's own grid."""
-    return _confined(map_on_source(outcome.statistics.measure(measure), prepared), inside)
-
-
-def _confined(values: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    if inside is not None:
-        values[~inside] = 0
-    return values
-
-
-def _write_maps(
-    folder: Path,
-    request: SegmentRequest,
-    manifest: Manifest,
-    prepared: Prepared,
-    outcome: EnsembleOutcome,
-    result: _Result,
-) -> dict[Measure, UncertaintyMap]:
-    """Write the maps of uncertainty, one at a time in memory beside the chosen one."""
-    classes, members = manifest.architecture.classes, len(manifest.members)
-    written: dict[Measure, UncertaintyMap] = {}
-    for measure in request.measures:
-        chosen = measure == request.measure
-        file = UNCERTAINTY if chosen else f"uncertainty_{measure}.nrrd"
-        heat = result.heat if chosen else _heat(outcome, measure, prepared, result.inside)
-        write_volume(prepared.source.image(heat), folder / file)
-        written[measure] = UncertaintyMap(
-            file=file,
-            max=float(heat.max()),
-            window_max=upper_bound(measure, classes, members),
+            region = Region.read(job.region) if isinstance(job.region, Path) else job.region
+            backend, bundle = stack.enter_context(models(job.bundle, job.options))
+            folder = None if job.out is None else output_folder(job.out, job.source)
+            out = None if folder is None else stack.enter_context(folder)
+            files = stack.enter_context(scratch(job.out or Path(tempfile.gettempdir())))
+        result = compute(
+            job.read,
+            bundle,
+            backend,
+            job.options,
+            measures=job.measures,
+            region=region,
+            scratch=files,
+            clock=clock,
+            reporter=reporter,
         )
-    return written
+        if out is None:
+            summary = summarise(result, describe_maps(result), {}, clock.seconds)
+        else:
+            summary = _publish(result, out, clock)
+        return finish(result, summary)
 
 
-def _write(
-    folder: Path,
-    request: SegmentRequest,
-    manifest: Manifest,
-    prepared: Prepared,
-    outcome: EnsembleOutcome,
-    result: _Result,
-) -> dict[str, str]:
-    """Write all but maps of uncertainty and summary; return what each file is and its name."""
-    grid, structures = prepared.source, manifest.structures
-    files = {"segmentation": SEGMENTATION, "uncertainty": UNCERTAINTY}
-    write_segmentation(grid.image(result.labels), structures, folder / SEGMENTATION)
-    if request.for_viewer:
-        files |= {"outlines": OUTLINES, "distance": DISTANCE}
-        write_outlines(outcome.member_labels, structures, grid, folder / OUTLINES)
-        distances = distance_map(result.labels, grid.spacing_mm)
-        write_volume(grid.image(distances), folder / DISTANCE)
-    if request.save_probabilities:
-        for structure in structures:
-            kind = f"probability_{structure.slug}"
-            files[kind] = f"{kind}.nrrd"
-            one = slice(structure.label, structure.label + 1)
-            probability = map_on_source(outcome.statistics.mean(one), prepared)
-            probability = _confined(probability, result.inside)
-            write_volume(grid.image(probability), folder / files[kind])
-    if request.save_members:
-        for index, labels in enumerate(outcome.member_labels):
-            files[f"member_{index}"] = f"member_{index}.seg.nrrd"
-            image = grid.image(np.asarray(labels))
-            write_segmentation(image, structures, folder / files[f"member_{index}"])
-    return files
+def _publish(result: Result, out: OutputFolder, clock: Stopwatch) -> Summary:
+    """Write a result's files and its summary, all or none."""
+    with out.publish() as folder:
+        with clock.stage("write", "Writing the results"):
+            written = write_result(result, folder)
+        summary = summarise(result, written.maps, written.files, clock.seconds)
+        text = summary.model_dump_json(indent=2) + "\n"
+        (folder / SUMMARY).write_text(text, encoding="utf-8")
+    return summary

@@ -1,40 +1,42 @@
-"""Models that stay from request to request: what the warm worker hands to `fedcross.infer.segment`.
+"""Keeps models from request to request: the `fedcross.infer.models.Models` of the warm worker.
 
-Kept are the last back-end, the last bundle and its members, brought to life. Nothing of a volume is, and
-nothing at all after a request that failed.
+The last back-end, the last bundle and its loaded members are kept; nothing of a volume, and nothing at
+all after a request that failed.
 """
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from fedcross.contract.request import Precision, RequestOptions
 from fedcross.patches.predictor import PatchPredictor
-from fedcross.runtime.device import Precision
 
 if TYPE_CHECKING:
     from fedcross.backends.choice import Backend
-    from fedcross.infer.segment import SegmentRequest
     from fedcross.model.bundle import Bundle
 
 MAX_KEPT_BYTES = 384 * 1024**2
-"""Of members' files; in memory they take up to five times as much. Members beyond are loaded anew."""
+"""Size of the members' files; in memory they take up to five times as much. Further members are loaded
+for each request."""
 
 _Identity = tuple[Path, int, int, int, int]
 
 
 @runtime_checkable
-class Resting(Protocol):
-    """A predictor that holds memory for its work, which it can do without in between."""
+class Releasable(Protocol):
+    """A predictor with working memory that it can release between patches."""
 
-    def rest(self) -> None:
-        """Let go of it until the next patch."""
+    def release_memory(self) -> None:
+        """Release the working memory until the next patch."""
 
 
-class WarmModels:
-    """A `fedcross.infer.segment.Models` that remembers; a context manager that forgets at the end."""
+class WarmModels(AbstractContextManager["WarmModels"]):
+    """Opens bundle and back-end for one request after another, and keeps them.
+
+    A context manager: at the end everything is released.
+    """
 
     def __init__(self) -> None:
         self._opened = ExitStack()
@@ -42,52 +44,46 @@ class WarmModels:
         self._backend: tuple[tuple[str, str, str], _KeepingBackend] | None = None
         self._kept_of = ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.forget()
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     @contextmanager
-    def __call__(self, request: "SegmentRequest") -> Iterator[tuple["Backend", "Bundle"]]:
-        """Bring back-end and bundle for a request, as `fedcross.infer.segment.fresh_models` does."""
+    def __call__(
+        self, bundle: Path, options: RequestOptions
+    ) -> Iterator[tuple["Backend", "Bundle"]]:
+        """Return bundle and back-end for a request, see `fedcross.infer.models.fresh_models`."""
         try:
-            backend = self._backend_for(request)
-            bundle = self._open(request.bundle)
-            if bundle.sha256 != self._kept_of:
+            backend = self._backend_for(options)
+            opened = self._open(bundle)
+            if opened.sha256 != self._kept_of:
                 backend.members.clear()
-                self._kept_of = bundle.sha256
-            yield backend, bundle
-            backend.rest()
+                self._kept_of = opened.sha256
+            yield backend, opened
+            backend.release_memory()
         except BaseException:
-            self.forget()
+            self.release()
             raise
 
-    def forget(self) -> None:
-        """Let go of everything; what a zip was unpacked to is removed."""
+    def release(self) -> None:
+        """Release everything; the folder that a zip was unpacked to is removed."""
         self._bundle = self._backend = None
         self._kept_of = ""
         self._opened.close()
 
-    def _backend_for(self, request: "SegmentRequest") -> "_KeepingBackend":
+    def _backend_for(self, options: RequestOptions) -> "_KeepingBackend":
         from fedcross.backends.choice import choose_backend
 
-        asked = (request.backend, request.device, request.precision)
-        if self._backend is None or self._backend[0] != asked:
-            self._backend = asked, _KeepingBackend(choose_backend(*asked))
+        names = (options.backend, options.device, options.precision)
+        if self._backend is None or self._backend[0] != names:
+            self._backend = names, _KeepingBackend(choose_backend(*names))
             self._kept_of = ""
         return self._backend[1]
 
     def _open(self, path: Path) -> "Bundle":
-        """Open a bundle, unless it is open already and its file or manifest is the same as then."""
+        """Open a bundle, unless it is open already and its zip is the same as then."""
         from fedcross.model.bundle import open_bundle
 
-        # Before it is opened: whatever is put there afterwards is then taken for another.
+        # Read first: a zip that is replaced while it is being opened then counts as another one.
         identity = _identity(path)
         if self._bundle is None or identity is None or self._bundle[0] != identity:
             self._bundle = None
@@ -100,12 +96,12 @@ class WarmModels:
 
 
 class _KeepingBackend:
-    """A back-end that keeps the members which it brought to life.
+    """A back-end that keeps the members that it loaded.
 
     Attributes
     ----------
     members
-        By index; those of one bundle.
+        The kept members of one bundle, by index.
     """
 
     def __init__(self, backend: "Backend") -> None:
@@ -117,34 +113,35 @@ class _KeepingBackend:
         self._bytes = 0
 
     def load(self, bundle: "Bundle", index: int) -> PatchPredictor:
-        """Bring a member to life or take the one kept; the others rest, so that one is at work."""
-        self.rest()
+        """Load a member or return the kept one; the others release their working memory."""
+        self.release_memory()
         if index in self.members:
             return self.members[index]
         if not self.members:
             self._bytes = 0
         predictor = self._backend.load(bundle, index)
         file = bundle.path / bundle.manifest.members[index].file
-        # A converted member comes from the cache, even if the bundle's own file is gone.
+        # A converted member is loaded from the cache, even if the bundle's own file is gone.
         self._bytes += file.stat().st_size if file.is_file() else MAX_KEPT_BYTES
         if self._bytes <= MAX_KEPT_BYTES:
             self.members[index] = predictor
         return predictor
 
-    def rest(self) -> None:
-        """Let the members give back what they need at work only."""
+    def release_memory(self) -> None:
+        """Release the working memory of all members."""
         for predictor in self.members.values():
-            if isinstance(predictor, Resting):
-                predictor.rest()
+            if isinstance(predictor, Releasable):
+                predictor.release_memory()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # what PyTorch holds of the GPU, other programs lack
+            torch.cuda.empty_cache()  # other programs can use this memory of the GPU
 
 
 def _identity(path: Path) -> _Identity | None:
-    """Tell a bundle's zip from any other at the same place; None for a folder, which is read anew.
+    """Return what distinguishes a zip from another at the same place; None for a folder.
 
-    Reading a folder's manifest takes milliseconds, unpacking a zip takes seconds.
+    A folder's manifest is read again for each request, which takes milliseconds; unpacking a zip takes
+    seconds.
     """
     if not path.is_file():
         return None

@@ -1,13 +1,13 @@
-"""The warm worker: ``python -m fedcross.infer --worker`` stays for the next volume.
+"""The warm worker: ``python -m fedcross.infer --worker`` segments one volume after another.
 
-It reads one request a line on stdin, a JSON array of the words that would stand on the command line
-(``["--bundle", "B", "--image", "I", "--out", "D"]``), and answers each with the events of
-`fedcross.infer.events` on stdout, of which the last is the one ``result`` or ``error``. Imports and the
-models of the last bundle are kept, so that the next answer begins at once.
+It reads one request a line from stdin, a JSON array of the words of a command line
+(``["--bundle", "B", "--image", "I", "--out", "D"]``), and answers each with events on stdout, the
+last of which is the only ``result`` or ``error``. Imports and the models of the last bundle are kept,
+so that the next request starts computing at once.
 
-It ends by itself when it has been idle for long, when its memory does not come back down after an
-answer, and at once, also in the middle of a volume, when stdin is closed or its parent is gone. It
-listens to nothing else. To cancel a request, kill it: results are whole or not there.
+The process ends after some minutes without a request, and after an answer if its memory remains
+large. It ends at once, even while it computes, when stdin is closed or its parent process has ended.
+To cancel a request, kill the process: results are written whole or not at all.
 """
 
 import _thread
@@ -19,38 +19,33 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from fedcross.contract.exits import DONE, INTERRUPTED
+from fedcross.contract.request import MODULE, WORKER_FLAG, SegmentRequest, parse_request
 from fedcross.errors import ConfigError
-from fedcross.infer.answer import EXIT_DONE, EXIT_INTERRUPTED, answer, events_on_stdout
+from fedcross.infer.answer import answer
+from fedcross.infer.events import events_on_stdout
 from fedcross.infer.warm import WarmModels
 from fedcross.runtime.memory import resident_bytes
 
-if TYPE_CHECKING:
-    from fedcross.infer.segment import SegmentRequest
-
 IDLE_S = 600.0
 MEMORY_MB = 3000
-LOOK_S = 0.5
+PARENT_CHECK_S = 0.5
 GRACE_S = 2.0
 STDIN = 0
 
-Parse = Callable[[Sequence[str]], "SegmentRequest"]
 
-
-def work(arguments: Sequence[str], parse: Parse) -> int:
+def work(arguments: Sequence[str]) -> int:
     """Answer requests until there is a reason to end; return the exit code.
 
     Parameters
     ----------
     arguments
-        The words after ``--worker``: ``--idle-s`` seconds without a request after which it ends, and
-        ``--memory-mb`` that it may hold (10^6 bytes) when it is idle.
-    parse
-        Turns a request's words into what is asked for.
+        The words after ``--worker``: ``--idle-s``, seconds without a request after which the process
+        ends, and ``--memory-mb``, what it may hold without a request (10^6 bytes).
     """
-    parser = argparse.ArgumentParser(prog="python -m fedcross.infer --worker")
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE} {WORKER_FLAG}")
     parser.add_argument("--idle-s", type=float, default=IDLE_S)
     parser.add_argument("--memory-mb", type=int, default=MEMORY_MB)
     options = parser.parse_args(arguments)
@@ -58,69 +53,17 @@ def work(arguments: Sequence[str], parse: Parse) -> int:
     with events_on_stdout() as reporter, WarmModels() as models:
         try:
             while (line := requests.next(options.idle_s)) is not None:
-                code = answer(lambda: _understood(line, parse), reporter, models=models)
-                if code == EXIT_INTERRUPTED or _too_large(models, options.memory_mb * 10**6):
+                code = answer(lambda: read_request(line), reporter, models=models)
+                if code == INTERRUPTED or _is_too_large(models, options.memory_mb * 10**6):
                     return code
-                requests.answered()
+                requests.finish()
         except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
-    return EXIT_DONE
+            return INTERRUPTED
+    return DONE
 
 
-class _Requests:
-    """Lines from stdin; sees to it that nothing goes on when nobody is there who could ask."""
-
-    def __init__(self) -> None:
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._busy = self._over = False
-        self._parent = os.getppid()
-        for task in (self._read, self._watch_parent):
-            threading.Thread(target=task, daemon=True).start()
-
-    def next(self, idle_s: float) -> bytes | None:
-        """Wait for a request; None when there will be none, or none came for so many seconds."""
-        try:
-            line = self._lines.get(timeout=idle_s)
-        except queue.Empty:
-            return None
-        with self._lock:
-            self._busy = line is not None and not self._over
-        return line if self._busy else None
-
-    def answered(self) -> None:
-        """Say that the last request is done with."""
-        with self._lock:
-            self._busy = False
-
-    def _read(self) -> None:
-        # Without a buffer, whose lock this thread would still hold when the interpreter ends.
-        with open(STDIN, "rb", buffering=0, closefd=False) as stream:
-            while (line := stream.readline()).endswith(b"\n"):  # half a line is nobody's request
-                self._lines.put(line)
-        self._end()
-
-    def _watch_parent(self) -> None:
-        """See that the parent dies, even if a process of its own still holds our stdin open."""
-        while os.getppid() == self._parent:
-            time.sleep(LOOK_S)
-        self._end()
-
-    def _end(self) -> None:
-        """Wake whoever waits, interrupt whoever works, and end the hard way if that is of no use."""
-        with self._lock:
-            if self._over:
-                return  # stdin was closed because the parent is gone
-            self._over = True
-            if self._busy:
-                _thread.interrupt_main(signal.SIGTERM)
-        self._lines.put(None)
-        time.sleep(GRACE_S)
-        os._exit(EXIT_INTERRUPTED)
-
-
-def _understood(line: bytes, parse: Parse) -> "SegmentRequest":
-    """Return what a line asks for.
+def read_request(line: bytes) -> SegmentRequest:
+    """Return the request in a line.
 
     Raises
     ------
@@ -134,16 +77,68 @@ def _understood(line: bytes, parse: Parse) -> "SegmentRequest":
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigError("The request is not an array of words.", "Send one a line.")
     try:
-        return parse(words)
-    except SystemExit as error:  # of --help, which a worker has nobody to show to
-        raise ConfigError("The request asks for help.", "Ask without --worker.") from error
+        return parse_request(words)
+    except SystemExit as error:  # --help prints and exits
+        raise ConfigError("The request asks for help.", f"Ask without {WORKER_FLAG}.") from error
 
 
-def _too_large(models: WarmModels, limit_bytes: int) -> bool:
-    """Whether the process stays too large; the models are let go of if that helps."""
+class _Requests:
+    """Lines from stdin. Ends the process when stdin is closed or the parent process has ended."""
+
+    def __init__(self) -> None:
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._busy = self._ended = False
+        self._parent = os.getppid()
+        for task in (self._read, self._watch_parent):
+            threading.Thread(target=task, daemon=True).start()
+
+    def next(self, idle_s: float) -> bytes | None:
+        """Wait for a request; None if there will be none, or none came for so many seconds."""
+        try:
+            line = self._lines.get(timeout=idle_s)
+        except queue.Empty:
+            return None
+        with self._lock:
+            self._busy = line is not None and not self._ended
+        return line if self._busy else None
+
+    def finish(self) -> None:
+        """Mark the last request as answered."""
+        with self._lock:
+            self._busy = False
+
+    def _read(self) -> None:
+        # Unbuffered: this thread would still hold a buffer's lock when the interpreter ends.
+        with open(STDIN, "rb", buffering=0, closefd=False) as stream:
+            while (line := stream.readline()).endswith(b"\n"):  # half a line is no request
+                self._lines.put(line)
+        self._end()
+
+    def _watch_parent(self) -> None:
+        """Detect that the parent has ended, even if another process still holds our stdin open."""
+        while os.getppid() == self._parent:
+            time.sleep(PARENT_CHECK_S)
+        self._end()
+
+    def _end(self) -> None:
+        """Interrupt the main thread, at work or waiting, and end the process if it does not react."""
+        with self._lock:
+            if self._ended:
+                return  # stdin was closed because the parent ended
+            self._ended = True
+            if self._busy:
+                _thread.interrupt_main(signal.SIGTERM)
+        self._lines.put(None)
+        time.sleep(GRACE_S)
+        os._exit(INTERRUPTED)
+
+
+def _is_too_large(models: WarmModels, limit_bytes: int) -> bool:
+    """Return whether the process is too large even after the models were released."""
     gc.collect()
     if resident_bytes() <= limit_bytes:
         return False
-    models.forget()
+    models.release()
     gc.collect()
     return resident_bytes() > limit_bytes

@@ -1,6 +1,7 @@
-"""What a member says of patches of a volume, blended with Gaussian weights.
+"""Probabilities of one member over a volume: patches, blended with Gaussian weights.
 
-Where patches lie and what they weigh: `fedcross.patches.placement`. Shapes here are (D, H, W) = (z, y, x).
+`fedcross.patches.placement` gives the positions and weights of the patches. Shapes here are
+(D, H, W) = (z, y, x).
 """
 
 from collections.abc import Callable, Iterator, Sequence

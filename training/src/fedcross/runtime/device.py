@@ -4,19 +4,17 @@ PyTorch is imported where it is asked: the names here are needed without it, too
 """
 
 import platform
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.contract.request import PRECISION_CHOICES
+from fedcross.contract.request import Precision as Precision
 from fedcross.errors import BundleError, ConfigError, DeviceError, PrecisionError
 
 if TYPE_CHECKING:
     import torch
-
-Precision = Literal["fp32", "bf16", "fp16"]
-PrecisionChoice = Literal["auto", Precision]
-PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 
 _USE_CPU = "Use --device cpu."
 _FIRST_WITH: dict[Precision, int] = {"fp16": 7, "bf16": 8}
@@ -60,7 +58,7 @@ def resolve_precision(
     Parameters
     ----------
     name
-        Of a `PrecisionChoice`.
+        One of `PRECISION_CHOICES`.
     device
         Where. A GPU does without numbers that it has no hardware for; a CPU computes with all of them,
         some slowly.

@@ -2,8 +2,10 @@
 
 import hashlib
 import random
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_of(*purpose: int | str) -> int:
@@ -12,8 +14,10 @@ def seed_of(*purpose: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def torch_generator(*purpose: int | str) -> torch.Generator:
+def torch_generator(*purpose: int | str) -> "torch.Generator":
     """Return a CPU generator for `purpose`; the same purpose gives the same numbers anywhere."""
+    import torch  # the other functions do without
+
     return torch.Generator().manual_seed(seed_of(*purpose))
 
 

@@ -1,16 +1,18 @@
-"""Which packages made a bundle or a result."""
+"""The version of this package, and of those that decide a result."""
 
 from importlib import metadata
 
-_REPORTED = ("fedcross", "torch", "monai", "numpy", "SimpleITK", "safetensors")
+__version__ = "0.1.0"
+"""The build reads it here, too. In Slicer the package lies as plain files, without metadata."""
+_REPORTED = ("torch", "monai", "numpy", "SimpleITK", "safetensors")
 
 
 def package_versions() -> dict[str, str]:
-    """Return the installed versions of the packages that decide a result; absent ones left out."""
-    versions = {}
+    """Return the versions of this package and of the installed ones that decide a result."""
+    versions = {"fedcross": __version__}
     for name in _REPORTED:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # inside Slicer the package lies beside the module and has no metadata
+            continue  # it is not installed
     return versions

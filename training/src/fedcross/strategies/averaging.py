@@ -1,7 +1,7 @@
 """Means of models: pure functions of dicts of tensors.
 
-Whatever is averaged, a tensor of whole numbers (batch normalisation counts its batches) gets the
-mean's nearest whole number, of two equally near the even one.
+A tensor of whole numbers (batch normalisation counts its batches) gets the whole number nearest to the
+mean; of two equally near ones the even one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def weighted_mean(states: Iterable[tuple[float, State]]) -> dict[str, Tensor]:
-    r"""Mean of models, :math:`\sum_k n_k w_k / \sum_k n_k`.
+    r"""Return the weighted mean, :math:`\sum_k n_k w_k / \sum_k n_k`.
 
     McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
-    AISTATS 2017. Taken as a running mean, so that only one state need be in memory at a time, and in
-    float64; equal states have exactly themselves as their mean.
+    AISTATS 2017. It is a running mean in float64, so that only one state is in memory at a time;
+    the mean of equal states is exactly that state.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def weighted_mean(states: Iterable[tuple[float, State]]) -> dict[str, Tensor]:
     return {name: _as(tensor, kinds[name]) for name, tensor in mean.items()}
 
 
-def moved(old: State, new: State, rate: float) -> dict[str, Tensor]:
-    """`old` moved towards `new`: ``old + rate * (new - old)``, exact at the rates 0 and 1.
+def interpolate(old: State, new: State, rate: float) -> dict[str, Tensor]:
+    """Return ``old + rate * (new - old)``, exact at the rates 0 and 1.
 
     With a rate of 1 - decay this is an exponential moving average, with 1 / n the mean of n states.
 
@@ -62,11 +62,11 @@ def moved(old: State, new: State, rate: float) -> dict[str, Tensor]:
     ValueError
         If names or shapes differ.
     """
-    return combined([old, new], [1 - rate, rate])
+    return combine([old, new], [1 - rate, rate])
 
 
-def combined(states: Sequence[State], coefficients: Sequence[float]) -> dict[str, Tensor]:
-    """Linear combination of models, in float64; coefficients may be negative.
+def combine(states: Sequence[State], coefficients: Sequence[float]) -> dict[str, Tensor]:
+    """Return a linear combination of models, computed in float64; coefficients may be negative.
 
     Raises
     ------
@@ -87,11 +87,11 @@ def combined(states: Sequence[State], coefficients: Sequence[float]) -> dict[str
 
 
 def normalisation_tensors(network: nn.Module) -> frozenset[str]:
-    """Names of the parameters and buffers of the network's normalisation layers.
+    """Return the names of the parameters and buffers of the network's normalisation layers.
 
-    By the layers' types, whatever they are called: what FedBN leaves at the sites (Li et al.,
-    "FedBN: Federated Learning on Non-IID Features via Local Batch Normalization", ICLR 2021), there
-    for batch normalisation, here for any.
+    Layers are recognised by their type: batch, instance, group and layer normalisation. FedBN leaves
+    them at the sites (Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch
+    Normalization", ICLR 2021, for batch normalisation).
 
     Returns
     -------

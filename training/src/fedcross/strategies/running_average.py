@@ -1,36 +1,38 @@
-"""An average of each member over its own last rounds, to predict with; off by default.
+"""An average of each member over its own last rounds, which predicts in place of the member.
 
-It is no aggregation between sites: a member is averaged with what it was itself in earlier rounds
-(Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018). The
-running statistics of batch normalisation are averaged as the weights are.
+Nothing is averaged between sites: a member is averaged with its own earlier states (Izmailov et al.,
+"Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018). The running statistics
+of batch normalisation are averaged as the weights are. The option ``average`` turns it on.
 """
 
 import math
 from dataclasses import replace
 
-from fedcross.strategies.averaging import moved
-from fedcross.strategies.method_config import MethodConfig
-from fedcross.strategies.strategies import Members
+from fedcross.strategies.averaging import interpolate
+from fedcross.strategies.method import Members, Method
 
 
-def blended(averages: Members, members: Members, method: MethodConfig, rounds_done: int) -> Members:
-    """The averages after one more round.
+def update_averages(
+    averages: Members, members: Members, method: Method, rounds_done: int
+) -> Members:
+    """Return the averages after one more round.
 
     Parameters
     ----------
     averages
-        After the round before; empty before the first one that counts.
+        Averages after the round before; empty before the first round that counts.
     members
-        After this round.
+        Members after this round.
     method
-        Which average, and from when on.
+        Kind of the average, and the share of the rounds after which it begins.
     rounds_done
-        Rounds done, this one included.
+        Number of finished rounds, this one included.
 
     Returns
     -------
     tuple of MemberState
-        One for each member, without optimiser state; empty if nothing is averaged (yet).
+        One average per member, without optimiser state; empty if the method has no average or the
+        round does not count yet.
     """
     counted = rounds_done - math.floor(method.average_from * method.rounds)
     if method.average == "none" or counted < 1:
@@ -39,6 +41,6 @@ def blended(averages: Members, members: Members, method: MethodConfig, rounds_do
         return tuple(replace(member, optimizer={}) for member in members)
     rate = 1 / counted if method.average == "soup" else 1 - method.ema_decay
     return tuple(
-        replace(member, optimizer={}, weights=moved(average.weights, member.weights, rate))
+        replace(member, optimizer={}, weights=interpolate(average.weights, member.weights, rate))
         for average, member in zip(averages, members, strict=True)
     )

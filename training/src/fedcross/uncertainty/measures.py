@@ -19,13 +19,12 @@ Gal, "Uncertainty in Deep Learning", 2016 (section 3.3); Smith and Gal, UAI 2018
 """
 
 import math
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Measure = Literal["std", "entropy", "mutual_information", "variation_ratio"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
+from fedcross.contract.measures import MEASURES as MEASURES
+from fedcross.contract.measures import Measure as Measure
 
 
 def upper_bound(measure: Measure, classes: int, members: int) -> float:

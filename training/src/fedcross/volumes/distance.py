@@ -6,10 +6,8 @@ import numpy as np
 import scipy  # loads its parts when they are used: not before the first patch
 from numpy.typing import NDArray
 
+from fedcross.contract.files import FARTHEST_MM
 from fedcross.volumes.grid import Triple
-
-FAR_MM = 255
-"""What the map calls this far may be farther, or there may be no structure at all."""
 
 
 def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.uint8]:
@@ -25,9 +23,10 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
     Returns
     -------
     NDArray
-        uint8 (z, y, x): 0 inside a structure, at most `FAR_MM`; all `FAR_MM` where there is none.
+        uint8 (z, y, x): 0 inside a structure, at most `FARTHEST_MM`, which is everywhere if there
+        is none.
     """
-    distances = np.full(labels.shape, FAR_MM, dtype=np.uint8)
+    distances = np.full(labels.shape, FARTHEST_MM, dtype=np.uint8)
     found = scipy.ndimage.find_objects((labels > 0).view(np.uint8))
     if not found:
         return distances
@@ -38,7 +37,7 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
         for part, side, reach in zip(
             found[0],
             labels.shape,
-            (math.ceil(FAR_MM / step) for step in spacing),
+            (math.ceil(FARTHEST_MM / step) for step in spacing),
             strict=True,
         )
     )
@@ -49,7 +48,7 @@ def distance_map(labels: NDArray[np.uint8], spacing_mm: Triple) -> NDArray[np.ui
     for z, plane in enumerate(distances[box]):
         exact = _distances(nearest[:, z], z, spacing)
         # Rounding in the distance must not push 3.0000000001 mm up to 4.
-        plane[:] = np.minimum(np.ceil(exact - 1e-6), FAR_MM)
+        plane[:] = np.minimum(np.ceil(exact - 1e-6), FARTHEST_MM)
     return distances
 
 

@@ -76,10 +76,29 @@ def read_volume(path: Path) -> sitk.Image:
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     _check_slices(image, files, path.name)
-    _check_axes(image, path.name)
-    _check_size(image.GetSize(), path.name)
-    _check_values(image, path.name)
+    check_volume(image, path.name)
     return image
+
+
+def check_volume(image: sitk.Image, name: str) -> None:
+    """Raise an error for a 3D image that cannot be segmented.
+
+    Parameters
+    ----------
+    image
+        Three dimensions.
+    name
+        Its name in the error.
+
+    Raises
+    ------
+    DataError
+        If its axes are not at right angles, it is too large, it has several values a voxel, or it holds
+        NaN or infinity.
+    """
+    _check_axes(image, name)
+    _check_size(image.GetSize(), name)
+    _check_values(image, name)
 
 
 def write_volume(image: sitk.Image, path: Path) -> None:

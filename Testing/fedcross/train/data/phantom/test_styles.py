@@ -1,4 +1,4 @@
-"""Styles drawn for synthetic hospitals: one dial, and sites that differ whatever the seed."""
+"""Styles drawn for synthetic hospitals."""
 
 from dataclasses import asdict
 
@@ -24,7 +24,7 @@ def sites(count: int) -> list[str]:
 
 
 def numbers(style: SiteStyle) -> dict[str, float]:
-    """Every property that is a number; triples axis by axis."""
+    """The numeric properties by name; triples by name and axis."""
     found = {}
     for name, value in asdict(style).items():
         if isinstance(value, tuple):
@@ -35,22 +35,21 @@ def numbers(style: SiteStyle) -> dict[str, float]:
 
 
 @given(seed=SEEDS, count=SITES)
-def test_the_seed_decides_the_styles(seed: int, count: int) -> None:
+def test_the_seed_determines_the_styles(seed: int, count: int) -> None:
     assert draw_styles(sites(count), seed) == draw_styles(sites(count), seed)
     if count > 1:
         assert draw_styles(sites(count), seed) != draw_styles(sites(count), seed ^ 1)
 
 
 @given(seed=SEEDS, count=st.integers(2, 12))
-def test_no_two_sites_are_alike_in_any_property(seed: int, count: int) -> None:
+def test_no_two_sites_are_equal_in_any_property(seed: int, count: int) -> None:
     drawn = [numbers(style) for style in draw_styles(sites(count), seed).values()]
     for name in drawn[0]:
         assert len({style[name] for style in drawn}) == count, name
 
 
 @given(seed=SEEDS)
-def test_four_sites_cover_a_propertys_whole_range(seed: int) -> None:
-    """One site in each quarter of it, so the extremes are at least half a range apart."""
+def test_four_sites_have_one_value_in_each_quarter_of_a_range(seed: int) -> None:
     styles = draw_styles(sites(4), seed).values()
     for name, low, high in (("margin_mm", -1.5, 1.5), ("roundness", 0.0, 1.0), ("bias", 0.02, 0.6)):
         steps = sorted((getattr(style, name) - low) / (high - low) for style in styles)
@@ -60,14 +59,14 @@ def test_four_sites_cover_a_propertys_whole_range(seed: int) -> None:
 
 
 @given(seed=SEEDS, count=SITES)
-def test_every_fourth_site_has_another_sequence(seed: int, count: int) -> None:
+def test_every_fourth_site_is_inverted(seed: int, count: int) -> None:
     inverted = [style.inverted for style in draw_styles(sites(count), seed).values()]
     assert count // 4 <= sum(inverted) <= -(-count // 4)
     assert any(inverted)
 
 
 @given(seed=SEEDS, shift=st.floats(0, 3))
-def test_the_dial_moves_every_property_in_proportion(seed: int, shift: float) -> None:
+def test_every_property_depends_linearly_on_shift(seed: int, shift: float) -> None:
     for style in draw_styles(sites(3), seed).values():
         mean, own, moved = numbers(MEAN_STYLE), numbers(style), numbers(style_at(style, shift))
         for name, value in moved.items():
@@ -81,5 +80,5 @@ def test_the_dial_moves_every_property_in_proportion(seed: int, shift: float) ->
 
 
 @given(seed=SEEDS)
-def test_without_shift_the_sites_are_one(seed: int) -> None:
+def test_with_shift_0_all_drawn_styles_are_the_mean_style(seed: int) -> None:
     assert {style_at(style, 0.0) for style in draw_styles(sites(5), seed).values()} == {MEAN_STYLE}

@@ -9,24 +9,24 @@ from fedcross.train.data.phantom.styles import MEAN_STYLE, SITE_STYLES, style_at
 from fedcross.train.data.phantom.volumes import make_case, write_synthetic_federation
 
 
-def test_without_shift_all_sites_are_the_mean_site() -> None:
+def test_with_shift_0_every_style_is_the_mean_style() -> None:
     assert all(style_at(style, 0.0) == MEAN_STYLE for style in SITE_STYLES.values())
 
 
-def test_full_shift_is_the_site_itself() -> None:
+def test_with_shift_1_a_style_is_unchanged() -> None:
     for style in SITE_STYLES.values():
         moved = style_at(style, 1.0)
         assert moved.gain == pytest.approx(style.gain)
         assert moved.radius_mm == pytest.approx(style.radius_mm)
 
 
-def test_an_exaggerated_shift_keeps_intensities_positive() -> None:
+def test_with_a_large_shift_intensities_and_spacings_are_positive() -> None:
     for style in SITE_STYLES.values():
         moved = style_at(style, 5.0)
         assert min(moved.organ, moved.noise, moved.gain, *moved.spacing_mm) > 0
 
 
-def test_the_same_seed_draws_the_same_patient_and_another_seed_another() -> None:
+def test_equal_seeds_give_equal_cases_and_different_seeds_different_cases() -> None:
     first, _ = make_case(MEAN_STYLE, np.random.default_rng(1))
     again, _ = make_case(MEAN_STYLE, np.random.default_rng(1))
     other, _ = make_case(MEAN_STYLE, np.random.default_rng(2))
@@ -42,7 +42,7 @@ def test_the_organ_is_brighter_than_its_surroundings_and_of_plausible_size() -> 
     assert voxels[organ].mean() > 1.2 * voxels[~organ].mean()
 
 
-def test_annotators_who_draw_outside_mark_more() -> None:
+def test_a_larger_margin_labels_more_voxels() -> None:
     inside, outside = (
         make_case(replace(MEAN_STYLE, margin_mm=margin), np.random.default_rng(4))[1]
         for margin in (-1.0, 1.0)
@@ -50,7 +50,7 @@ def test_annotators_who_draw_outside_mark_more() -> None:
     assert sitk.GetArrayFromImage(outside).sum() > 1.1 * sitk.GetArrayFromImage(inside).sum()
 
 
-def test_a_federation_on_disk_pairs_every_image_with_a_label_of_equal_geometry(
+def test_every_written_image_has_a_label_of_equal_geometry(
     tmp_path: Path,
 ) -> None:
     counts: list[tuple[int, int]] = []

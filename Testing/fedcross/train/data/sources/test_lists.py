@@ -13,7 +13,7 @@ def listed(folder: Path, text: str, name: str = "list.csv") -> list[ListedCase]:
     return read_list(path)
 
 
-def test_a_csv_file_names_files_beside_it(tmp_path: Path) -> None:
+def test_paths_in_a_csv_file_are_relative_to_it(tmp_path: Path) -> None:
     text = "image,label,split\nimages/p0.nii.gz,labels/p0.nii.gz,test\n p1.mha , l1.mha ,\n"
     first, second = listed(tmp_path, text)
     assert first == ListedCase(
@@ -23,13 +23,13 @@ def test_a_csv_file_names_files_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_columns_may_be_separated_as_spreadsheets_do(tmp_path: Path, separator: str) -> None:
+def test_columns_may_be_separated_by_semicolons_or_tabs(tmp_path: Path, separator: str) -> None:
     text = "image,label,split\np0.mha,l0.mha,test\n".replace(",", separator)
     (case,) = listed(tmp_path, text)
     assert (case.image.name, case.label.name, case.part) == ("p0.mha", "l0.mha", "test")
 
 
-def test_a_name_and_a_patient_may_be_told(tmp_path: Path) -> None:
+def test_names_and_patients_are_read_from_their_columns(tmp_path: Path) -> None:
     text = "name,patient,image,label\none,anna,x/dicom,l1.nrrd\ntwo,anna,y/dicom,l2.nrrd\n"
     assert [(c.name, c.patient) for c in listed(tmp_path, text)] == [
         ("one", "anna"),
@@ -49,7 +49,7 @@ def test_json_is_an_array_or_a_monai_data_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("picture,label\na.nii,b.nii\n", "Line 2 of the list list.csv lacks an image"),
         ("image,label\na.nii,b.nii\nc.nii,\n", "Line 3 .* lacks an image or a label"),
@@ -58,15 +58,13 @@ def test_json_is_an_array_or_a_monai_data_list(tmp_path: Path) -> None:
         ("image,label,split\n", "names no cases"),
     ],
 )
-def test_a_mistake_in_a_csv_file_is_named_with_its_line(
-    tmp_path: Path, text: str, says: str
-) -> None:
-    with pytest.raises(DataError, match=says):
+def test_an_error_in_a_csv_file_names_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         listed(tmp_path, text)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("{", "l.json cannot be read"),
         ("7", "l.json cannot be read"),
@@ -75,13 +73,11 @@ def test_a_mistake_in_a_csv_file_is_named_with_its_line(
         ('{"training": ["a.nii"]}', "Entry 1 of training .* lacks an image or a label"),
     ],
 )
-def test_a_mistake_in_a_json_file_is_named_with_its_entry(
-    tmp_path: Path, text: str, says: str
-) -> None:
-    with pytest.raises(DataError, match=says):
+def test_an_error_in_a_json_file_names_its_entry(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         listed(tmp_path, text, "l.json")
 
 
-def test_a_list_that_is_not_there_is_named_without_its_folder(tmp_path: Path) -> None:
+def test_an_absent_list_is_named_without_its_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^The list cases\.csv cannot be read\."):
         read_list(tmp_path / "cases.csv")

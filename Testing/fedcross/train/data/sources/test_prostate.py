@@ -1,4 +1,4 @@
-"""Every data set in the layout in which it is distributed, read to the voxel."""
+"""Every public data set in its layouts: the voxels and the positions that are read are exact."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import SimpleITK as sitk
 import dataset_trees
 from fedcross.errors import ConfigError, DataError
 from fedcross.train.config.configuration import parse_config
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.cases import find_cases
 from fedcross.train.data.reading import read_case
 from fedcross.train.data.splits import SiteCases
@@ -25,20 +25,20 @@ def found(root: Path, dataset: str, split: object, **options: object) -> SiteCas
 
 
 def check(cases: SiteCases, numbers: dict[str, int], label_map: dict[int, int]) -> None:
-    """Every case holds the voxels, and lies where, its number says."""
+    """Check names, voxels and origin of all cases; `numbers` maps a name to the case's number."""
     everybody = [case for _, part in cases.parts() for case in part]
     assert sorted(case.name for case in everybody) == sorted(numbers)
     for case in everybody:
         number = numbers[case.name]
-        array, truth = dataset_trees.case_arrays(number)
+        array, truth = dataset_trees.make_case(number)
         image, label = read_case(case, label_map, "north")
         assert np.array_equal(sitk.GetArrayFromImage(image), array), case.name
         assert np.array_equal(label, truth > 0), case.name
         assert np.allclose(image.GetOrigin(), (number - 3, 7, -20), atol=1e-3)
 
 
-def test_the_decathlons_t2_and_whole_gland(tmp_path: Path) -> None:
-    root = dataset_trees.msd(tmp_path / "Task05_Prostate")
+def test_the_decathlons_t2_and_whole_gland_are_read(tmp_path: Path) -> None:
+    root = dataset_trees.write_msd(tmp_path / "Task05_Prostate")
     config = site(root, "msd-prostate", (1, 1, 1))
     assert (config.channel, config.label_map) == (0, {1: 1, 2: 1})
     check(
@@ -48,18 +48,18 @@ def test_the_decathlons_t2_and_whole_gland(tmp_path: Path) -> None:
     )
 
 
-def test_nci_isbi_labels_lie_on_their_images_however_they_are_stored(tmp_path: Path) -> None:
-    root = dataset_trees.nci_isbi_2013(tmp_path / "NCI")
+def test_nci_isbi_labels_fit_their_images_in_every_stored_form(tmp_path: Path) -> None:
+    root = dataset_trees.write_nci_isbi_2013(tmp_path / "NCI")
     config = site(root, "nci-isbi-2013", (2, 1, 1))
     cases = find_cases(config, tmp_path, seed=1)
     for case in (*cases.train, *cases.validation, *cases.test):
         number = int("0123"["1562".index(case.name[-1])])
-        array, truth = dataset_trees.case_arrays(number)
+        array, truth = dataset_trees.make_case(number)
         image, label = read_case(case, config.label_map, "north")
         assert np.array_equal(sitk.GetArrayFromImage(image), array)
-        if case.name.startswith("Prostate3T"):  # other axes: the same voxels
+        if case.name.startswith("Prostate3T"):  # another order of axes
             assert np.array_equal(label, truth > 0)
-        else:  # slices of twice the thickness: those that were drawn are the same
+        else:  # slices of twice the thickness: every second slice is unchanged
             assert np.array_equal(label[::2], truth[::2] > 0)
             assert label.sum() >= truth[::2].sum()
     assert sorted(c.name for c in (*cases.train, *cases.validation, *cases.test)) == [
@@ -70,29 +70,31 @@ def test_nci_isbi_labels_lie_on_their_images_however_they_are_stored(tmp_path: P
     ]
 
 
-def test_a_corrected_label_takes_the_place_of_the_first_one(tmp_path: Path) -> None:
-    root = dataset_trees.nci_isbi_2013(tmp_path / "NCI")
+def test_a_corrected_label_replaces_the_first_one(tmp_path: Path) -> None:
+    root = dataset_trees.write_nci_isbi_2013(tmp_path / "NCI")
     first = root / "Training" / "ProstateDx-01-0006.nrrd"
-    dataset_trees.write(dataset_trees.as_image(np.zeros((2, 2, 2), np.uint8)), first)
+    dataset_trees.write(dataset_trees.to_image(np.zeros((2, 2, 2), np.uint8)), first)
     cases = found(root, "nci-isbi-2013", (4, 0, 0))
     (case,) = (case for case in cases.train if case.name == "ProstateDx-01-0006")
     assert case.label.name == "ProstateDx-01-0006_correctedLabels.nrrd"
 
 
-def test_promise12_leaves_its_test_data_aside_and_says_so(tmp_path: Path) -> None:
-    root = dataset_trees.promise12(tmp_path / "PROMISE12")
+def test_promise12s_test_data_are_not_used_and_noted(tmp_path: Path) -> None:
+    root = dataset_trees.write_promise12(tmp_path / "PROMISE12")
     cases = found(root, "promise12", (1, 1, 1))
     check(cases, {f"Case{n:02d}": n for n in range(3)}, {1: 1})
     assert cases.notes == (
-        "1 images of PROMISE12's test data have no segmentation and are left aside.",
+        "Not used, because without segmentation: 1 images of PROMISE12's test data.",
     )
 
 
 @pytest.mark.parametrize("masks", ["gland", "zones"])
-def test_prostatexs_masks_find_the_series_they_were_drawn_on(tmp_path: Path, masks: str) -> None:
-    root = dataset_trees.prostatex(tmp_path / "PROSTATEx-all", masks)
+def test_prostatex_masks_are_paired_with_the_series_they_were_drawn_on(
+    tmp_path: Path, masks: str
+) -> None:
+    root = dataset_trees.write_prostatex(tmp_path / "PROSTATEx-all", masks)
     options = {}
-    if masks == "zones":  # no list of series: nothing tells which of patient 1's two it is
+    if masks == "zones":  # without a list, both axial T2 series of patient 1 are possible
         with pytest.raises(DataError, match=r"Case ProstateX-0001 has 2 DICOM series .*4 .*10 "):
             found(root, "prostatex", (1, 0, 1))
         options = {"exclude": ["ProstateX-0001"]}
@@ -102,15 +104,15 @@ def test_prostatexs_masks_find_the_series_they_were_drawn_on(tmp_path: Path, mas
     assert list(everybody) in (["ProstateX-0000"], ["ProstateX-0000", "ProstateX-0001"])
     for name, case in everybody.items():
         number = int(name[-4:])
-        array, truth = dataset_trees.case_arrays(number)
+        array, truth = dataset_trees.make_case(number)
         image, label = read_case(case, config.label_map, "north")
         assert np.array_equal(sitk.GetArrayFromImage(image), array + 300 * number)
         assert np.array_equal(label, truth > 0)
-    assert cases.notes == ("1 patients of PROSTATEx have no label and are left aside.",)
+    assert cases.notes == ("Not used, because without label: 1 patients of PROSTATEx.",)
 
 
-def test_of_two_series_the_one_of_the_masks_size_is_meant(tmp_path: Path) -> None:
-    root = dataset_trees.prostatex(tmp_path / "P", "zones")
+def test_of_two_series_the_one_with_the_masks_size_is_chosen(tmp_path: Path) -> None:
+    root = dataset_trees.write_prostatex(tmp_path / "P", "zones")
     (folder,) = (root / "PROSTATEx" / "ProstateX-0001").glob("*/10.*")
     (folder / "1-06.dcm").unlink()  # another number of slices than the mask
     cases = found(root, "prostatex", (2, 0, 0))
@@ -127,11 +129,11 @@ def test_of_two_series_the_one_of_the_masks_size_is_meant(tmp_path: Path) -> Non
         ("prostatex", "image", "label", "ProstateX-0000"),
     ],
 )
-def test_each_may_also_be_there_as_the_authors_code_reads_it(
+def test_each_data_set_is_also_read_in_the_layout_of_the_authors_code(
     tmp_path: Path, dataset: str, images: str, labels: str, name: str
 ) -> None:
     names = {name: 0, f"{name[:-1]}7": 7}
-    root = dataset_trees.preprocessed(tmp_path / "data", names, images, labels)
+    root = dataset_trees.write_preprocessed(tmp_path / "data", names, images, labels)
     check(found(root, dataset, (1, 0, 1)), names, {1: 1})
 
 
@@ -144,7 +146,7 @@ def test_each_may_also_be_there_as_the_authors_code_reads_it(
         ("prostatex", (122, 20, 62), 204),
     ],
 )
-def test_the_papers_split_is_known_by_name(
+def test_the_split_midl2023_has_the_papers_numbers(
     tmp_path: Path, dataset: str, counts: tuple[int, int, int], total: int
 ) -> None:
     config = site(tmp_path, dataset, "midl2023")
@@ -154,7 +156,7 @@ def test_the_papers_split_is_known_by_name(
 
 
 @pytest.mark.parametrize(
-    ("dataset", "says"),
+    ("dataset", "message"),
     [
         ("nci-isbi-2013", "holds no label such as Prostate3T"),
         ("promise12", "holds no file such as Case00_segmentation"),
@@ -162,23 +164,23 @@ def test_the_papers_split_is_known_by_name(
         ("msd-prostate", r"has no dataset\.json"),
     ],
 )
-def test_a_folder_of_something_else_is_said_to_be_that(
-    tmp_path: Path, dataset: str, says: str
+def test_a_folder_of_something_else_is_refused_with_a_hint(
+    tmp_path: Path, dataset: str, message: str
 ) -> None:
-    root = dataset_trees.preprocessed(tmp_path / "else", {"anna": 0}, "pictures", "drawings")
-    with pytest.raises(DataError, match=f"^Site north: else {says}.*Point root at"):
+    root = dataset_trees.write_preprocessed(tmp_path / "else", {"anna": 0}, "pictures", "drawings")
+    with pytest.raises(DataError, match=f"^Site north: else {message}.*Set root to"):
         found(root, dataset, (1, 0, 0))
 
 
-def test_masks_or_images_alone_are_half_a_data_set(tmp_path: Path) -> None:
-    root = dataset_trees.nci_isbi_2013(tmp_path / "NCI")
+def test_labels_without_images_are_refused(tmp_path: Path) -> None:
+    root = dataset_trees.write_nci_isbi_2013(tmp_path / "NCI")
     (root / "manifest-123").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="holds no patient's folder such as Prostate3T-01-0001"):
         found(root, "nci-isbi-2013", (1, 0, 0))
 
 
-def test_dicom_that_cannot_be_read_is_a_named_case(tmp_path: Path) -> None:
-    root = dataset_trees.nci_isbi_2013(tmp_path / "NCI")
+def test_unreadable_dicom_is_reported_with_its_case(tmp_path: Path) -> None:
+    root = dataset_trees.write_nci_isbi_2013(tmp_path / "NCI")
     for path in root.glob("manifest-123/Prostate-3T/Prostate3T-01-0001/*/*/*.dcm"):
         path.write_bytes(b"no DICOM")
     cases = found(root, "nci-isbi-2013", (4, 0, 0))
@@ -206,8 +208,8 @@ def config_values(**site_options: object) -> dict[str, object]:
     }
 
 
-def test_what_a_site_would_teach_as_background_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"never leads to TZ \(2\), so that it would be taught"):
+def test_a_label_map_that_would_train_a_structure_as_background_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"has no value for TZ \(2\), which would be trained"):
         parse_config(config_values(), source="c")
     parse_config(config_values(label_map={1: 1, 2: 2}), source="c")
     config = parse_config(config_values(label_map={1: 1, 2: 0}, labels_missing=["TZ"]), source="c")
@@ -215,7 +217,7 @@ def test_what_a_site_would_teach_as_background_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"dataset": "promise21"}, "dataset 'promise21' is not known; did you mean promise12"),
         ({"dataset": "x"}, "known are msd, nnunet, msd-prostate"),
@@ -223,12 +225,12 @@ def test_what_a_site_would_teach_as_background_is_refused() -> None:
         ({"dataset": "msd", "split": "midl2023"}, "known are none, or give numbers"),
         ({"root": None}, "needs either dataset and root"),
         ({"list": "l.csv"}, "needs either dataset and root"),
-        ({"patient": "("}, "patient is no regular expression"),
+        ({"patient": "("}, "patient is not a valid regular expression"),
         ({"label_map": {1: 1, 2: 2}, "labels_missing": ["XZ"]}, "names 'XZ'.*PZ, TZ"),
-        ({"label_map": {1: 1, 2: 2}, "labels_missing": ["TZ"]}, "TZ is missing, but its label_map"),
-        ({"label_map": {}, "labels_missing": ["PZ", "TZ"]}, "leaves nothing to learn"),
+        ({"label_map": {1: 1, 2: 2}, "labels_missing": ["TZ"]}, "names TZ, but its label_map"),
+        ({"label_map": {}, "labels_missing": ["PZ", "TZ"]}, "names every structure"),
     ],
 )
-def test_a_mistake_in_a_sites_options_is_told(options: dict[str, object], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_an_error_in_a_sites_options_names_it(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         parse_config(config_values(**options), source="c")

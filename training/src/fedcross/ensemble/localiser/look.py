@@ -5,8 +5,8 @@ The first member looks the volume over in a few patches that hardly overlap and 
 nearly takes, for a structure lie `MARGIN_MM` of surroundings; a gap beside it belongs to them up to its
 other side. They are a set of cells: two places far apart do not include what lies between. All members
 compute those patches of the full grid that carry the weight in the surroundings
-(`fedcross.ensemble.localiser.selection`), at the same places as without a localiser. Outside everything is
-background, and of no uncertainty.
+(`fedcross.ensemble.localiser.selection`), at the same places as without a localiser. Outside everything
+is background, and of no uncertainty.
 
 If the first member misses a structure, if nothing would be saved, or if a member sees a structure where
 the surroundings end, all of them read the whole volume after all.

@@ -4,9 +4,9 @@ Patches overlap, and at its rim one weighs about nothing beside its neighbours: 
 in the part that matters need not be computed. The others stay where they are, so that each says there
 what it says in the full grid, bit for bit.
 
-Weights are bounded cell by cell (`fedcross.ensemble.localiser.cells`): in a cell a patch weighs at most the product
-of its bells' largest values there, and at least that of their smallest ones; nothing if the cell has a
-voxel outside the patch.
+Weights are bounded cell by cell (`fedcross.ensemble.localiser.cells`): in a cell a patch weighs at most
+the product of its bells' largest values there, and at least that of their smallest ones; nothing
+if the cell has a voxel outside the patch.
 """
 
 from collections.abc import Sequence

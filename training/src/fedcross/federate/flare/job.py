@@ -63,7 +63,7 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     ConfigError
         If the method is ``centralised``, or a site has a name that FLARE does not allow.
     """
-    if config.method.kind == "centralised":
+    if config.method.pools_cases:
         raise ConfigError(
             "centralised needs the cases of all sites in one place, got engine.kind = "
             f'"{config.engine.kind}".',

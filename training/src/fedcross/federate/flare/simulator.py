@@ -17,7 +17,7 @@ from fedcross.federate.supervise.server_connection import OUTCOME, RESULT
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import terminable
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.run.watch import LOG
+from fedcross.train.run.monitor import LOG
 
 JOB = "simulate_job"  # FLARE's name of the simulator's only job
 POLL_S = 0.5

@@ -24,7 +24,7 @@ def check_device(settings: SiteSettings) -> Finding:
         device = resolve_device(settings.device)
     except DeviceError as error:
         return Finding("Processor", "wrong", f"local/site.toml has {settings.device}: {error}")
-    status = str(describe(torch)["status"])
+    status = str(describe(torch).status)
     if device.type == "cpu":
         return Finding("Processor", "warning", f"{status} Training on a CPU takes very long.")
     return Finding("Processor", "good", status)
@@ -57,7 +57,7 @@ def check_cases(
     kit: Kit, settings: SiteSettings, config: TrainingConfig, reporter: Reporter
 ) -> Iterator[Finding]:
     """Read every case of this hospital; the findings are those of ``fedcross data check``."""
-    from fedcross.train.data.check.check import check_data
+    from fedcross.train.data.check.federation import check_data
 
     own = [site for site in config.sites if site.name == kit.name]
     if not own:

@@ -11,18 +11,19 @@ from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import terminable
-from fedcross.strategies.method_config import TITLES
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import Site
-from fedcross.train.evaluation.evaluation import evaluate_test, validate
-from fedcross.train.run.board import Board
-from fedcross.train.run.environment import environment, training_devices
+from fedcross.train.evaluation.testing import evaluate_test
+from fedcross.train.evaluation.validation import validate
+from fedcross.train.run.environment import describe_environment, training_devices
 from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder, open_run
-from fedcross.train.run.watch import Watch
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.monitor import RunMonitor
+from fedcross.train.run.opening import open_run
+from fedcross.train.run.tensorboard_writer import TensorBoardWriter
 from fedcross.train.step.trainer import training_precision
 
 
@@ -90,7 +91,7 @@ def run_local(
     data
         The configuration's cases, if they were read already.
     tensorboard
-        Whether to write for TensorBoard too, see `fedcross.train.run.board`.
+        Whether to write for TensorBoard too, see `fedcross.train.run.tensorboard_writer`.
 
     Raises
     ------
@@ -105,19 +106,20 @@ def run_local(
     with ExitStack() as stack:
         stack.enter_context(terminable())
         run = stack.enter_context(open_run(out, config, resume=resume))
-        hear = stack.enter_context(Watch(run, config, reporter or NullReporter()))
-        show = stack.enter_context(Board(run)).show if tensorboard else None
+        hear = stack.enter_context(RunMonitor(run, config, reporter or NullReporter()))
+        show = stack.enter_context(TensorBoardWriter(run)).show if tensorboard else None
         data = data or read_data(config, hear)
         sites = data.sites
-        plan = make_plan(config, [len(site.train) for site in sites])
+        plan = make_plan(
+            config.method, config.network, [len(site.train) for site in sites], config.seed
+        )
         names = [site.name for site in config.sites]
         run.record_plan(
             {name: cases.names() for name, cases in zip(names, data.found, strict=True)},
             plan.schedule,
         )
-        run.add_environment(environment(devices))
-        title = TITLES[config.method.kind]
-        hear.stage("train", f"Training {title} at {len(sites)} sites")
+        run.add_environment(describe_environment(devices))
+        hear.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         train_rounds(
             config,
             run,

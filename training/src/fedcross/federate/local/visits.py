@@ -10,9 +10,8 @@ import torch
 
 from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
-from fedcross.strategies.method_config import AGGREGATING
+from fedcross.strategies.method import ALL_SITES
 from fedcross.strategies.plan import Plan
-from fedcross.strategies.strategies import POOLED
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.volumes import Site
 from fedcross.train.run.folder import RunFolder
@@ -55,7 +54,7 @@ class LocalVisits:
         for device in devices:
             self._idle.put(_Worker(device, has_stream=devices.count(device) > 1))
         self._sites = list(sites)
-        self._per_round = len(sites) if config.method.kind in AGGREGATING else config.members
+        self._per_round = config.method.visits_per_round(len(sites))
         self._losses: list[float] = []
         self._epochs_done, self._lock = 0, threading.Lock()
 
@@ -85,7 +84,7 @@ class LocalVisits:
         return self._losses
 
     def _site(self, site: int) -> Site:
-        return pooled(self._sites) if site == POOLED else self._sites[site]
+        return pooled(self._sites) if site == ALL_SITES else self._sites[site]
 
     def _visit(
         self, member: MemberState, site: Site | None, round_index: int

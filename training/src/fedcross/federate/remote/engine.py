@@ -12,12 +12,12 @@ from fedcross.federate.remote.site_work import OPEN, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import RemoteVisits, SendTask, SiteError
 from fedcross.federate.rounds import Behind, begin, train_rounds
-from fedcross.strategies.method_config import AGGREGATING, TITLES
 from fedcross.strategies.plan import make_plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.export import load_members
-from fedcross.train.run.folder import TEST, RunFolder, open_run
-from fedcross.train.run.watch import Watch
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.monitor import RunMonitor
+from fedcross.train.run.opening import open_run
 
 
 class Sites(SendTask, Protocol):
@@ -53,18 +53,18 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
     """
     with (
         open_run(folder, config, resume=RunFolder(folder).exists) as run,
-        Watch(run, config, status) as hear,
+        RunMonitor(run, config, status) as hear,
     ):
         check_same_setup(describe_setup(config), sites.fetch_setups())
         hear.stage("read", "Waiting for the sites to read their cases")
-        plan = make_plan(config, _cases(config, sites, hear.log))
+        cases = _cases(config, sites, hear.log)
+        plan = make_plan(config.method, config.network, cases, config.seed)
         run.record_plan({site.name: {} for site in config.sites}, plan.schedule)
         done = begin(config, run).rounds_done
         status.set_rounds_done(done)
-        title = TITLES[config.method.kind]
         if privacy := describe_privacy(config, plan):
             hear.log(privacy)
-        hear.stage("train", f"Training {title} at {len(config.sites)} sites")
+        hear.stage("train", f"Training {config.method.title} at {len(config.sites)} sites")
         hear.progress(done, config.method.rounds, "train")
         with Behind(run.checkpoints.save) as save:
             finished = train_rounds(
@@ -121,9 +121,8 @@ def _cases(config: TrainingConfig, sites: Sites, tell: Callable[[str], None]) ->
         return count
 
     counts = list(map_in_parallel(one, names))
-    weighted = config.method.kind in AGGREGATING and config.method.weighting == "cases"
     for name, count in zip(names, counts, strict=True):
-        if count is None and weighted:
+        if count is None and config.method.weights_by_cases:
             raise ConfigError(
                 f"Site {name} does not tell its number of cases, which "
                 f"{config.method.kind} weights by.",

@@ -8,10 +8,10 @@ from typing import Any
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TEST, VALIDATE
 from fedcross.federate.remote.visits import SendTask, SiteError
-from fedcross.strategies.strategies import Members
+from fedcross.strategies.method import Members
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import ExplicitSplit, SiteConfig
-from fedcross.train.evaluation.evaluation import Validation
+from fedcross.train.config.site import ExplicitSplit, SiteConfig
+from fedcross.train.evaluation.validation import Validation
 
 
 def validate_remotely(

@@ -18,7 +18,8 @@ from fedcross.strategies.member import MemberState
 from fedcross.train.config.configuration import TrainingConfig, config_sha256
 from fedcross.train.data.sites import find_all_cases, load_sites
 from fedcross.train.data.volumes import Site
-from fedcross.train.evaluation.evaluation import evaluate_test, validate
+from fedcross.train.evaluation.testing import evaluate_test
+from fedcross.train.evaluation.validation import validate
 from fedcross.train.step.trainer import training_precision, visit
 
 SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site

@@ -14,7 +14,6 @@ from fedcross.federate.remote.guard import UpdateError, accepted
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
-from fedcross.strategies.method_config import CROSS
 from fedcross.strategies.plan import Plan
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.run.folder import RunFolder
@@ -86,7 +85,7 @@ class RemoteVisits:
         """Let each member train at its site; None where that did not come about."""
         self.losses = []
         after = self._scheduled(members, sites, round_index)
-        if self._config.method.kind in CROSS:
+        if self._config.method.makes_up_visits:
             after = self._made_up_too(members, list(after), round_index)
         yield from after
         self._run.write(GAPS, self._gaps.record())

@@ -28,8 +28,9 @@ from fedcross.study.compare.variants import (
     with_seed,
 )
 from fedcross.train.config.configuration import TrainingConfig
-from fedcross.train.config.sections import ExplicitSplit
-from fedcross.train.run.folder import TEST, RunFolder, open_run
+from fedcross.train.config.site import ExplicitSplit
+from fedcross.train.run.folder import TEST, RunFolder
+from fedcross.train.run.opening import open_run
 
 TABLE, CASES, PAGE, RUNS = (
     "comparison.csv",
@@ -146,7 +147,7 @@ def _write(
     brought = sum(
         volume.image.nbytes + volume.label.nbytes for site in data.sites for volume in site.train
     )
-    moved = {v.label: brought for v in variants if v.config.method.kind == "centralised"}
+    moved = {v.label: brought for v in variants if v.config.method.pools_cases}
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "

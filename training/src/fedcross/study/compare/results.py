@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from fedcross.strategies.method_config import MethodConfig
+from fedcross.strategies.method import Method
 from fedcross.train.run.folder import METRICS, TEST, RunFolder
 
 METRIC_NAMES = ("dice", "hd95_mm", "assd_mm")
@@ -97,7 +97,7 @@ def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
     lines = [json.loads(line) for line in text.splitlines()]
     visits = [line for line in lines if "samples" in line]
     rounds, sites = config.method.rounds, [site.name for site in config.sites]
-    per_visit = len(sites) if config.method.kind == "centralised" else 1
+    per_visit = len(sites) if config.method.pools_cases else 1
     return RunFigures(
         seed=seed,
         scores=_scores(label, config.method, test["sites"], sites),
@@ -120,7 +120,7 @@ def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
 
 
 def _scores(
-    label: str, method: MethodConfig, test: Mapping[str, Any], sites: Sequence[str]
+    label: str, method: Method, test: Mapping[str, Any], sites: Sequence[str]
 ) -> dict[str, list[Score]]:
     """Scores of everything that a method's models can predict with, what it is judged by first."""
     members = max((len(site["members"]) for site in test.values()), default=1)

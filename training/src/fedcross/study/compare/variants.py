@@ -4,7 +4,6 @@ The budget is the configuration's ``rounds x local_epochs`` epochs at every site
 is trained on in so many epochs altogether, whatever the method; see `strategies`.
 """
 
-import math
 import re
 import tomllib
 from collections.abc import Sequence
@@ -13,11 +12,14 @@ from itertools import combinations
 from typing import Any
 
 from fedcross.errors import ConfigError
-from fedcross.strategies.method_config import CROSS, TITLES, MethodConfig
+from fedcross.strategies.method import Method
+from fedcross.strategies.registry import METHODS
 from fedcross.train.config.configuration import TrainingConfig, config_values, parse_config
 
 DEFAULT_METHODS = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised"
 BUDGET = ("rounds", "local_epochs")
+SHARED = ("participation", "dropout", "schedule")
+"""Options that a method takes from the configuration's method, where both have them."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ def parse_methods(text: str, config: TrainingConfig) -> list[Variant]:
 
 def _variant(spec: str, config: TrainingConfig) -> Variant:
     kind, *settings = spec.split(":")
-    if kind not in TITLES:
-        raise ConfigError(f"{kind!r} is no method; known are {', '.join(TITLES)}.")
+    if kind not in METHODS:
+        raise ConfigError(f"{kind!r} is no method; known are {', '.join(METHODS)}.")
     options = dict(_option(setting, spec) for setting in settings)
     method = {**_inherited(kind, config.method), **options}
-    label = TITLES[kind]
+    label = METHODS[kind].title
     if options:
         label += f" ({', '.join(f'{name} {value}' for name, value in options.items())})"
     return Variant(spec, label, _with_equal_budget(_with(config, spec, method=method), spec))
@@ -95,23 +97,19 @@ def _option(setting: str, spec: str) -> tuple[str, Any]:
         return name, value  # a word
 
 
-def _inherited(kind: str, method: MethodConfig) -> dict[str, Any]:
+def _inherited(kind: str, method: Method) -> dict[str, Any]:
     """What a method of this kind takes over from the configuration's."""
     if kind == method.kind:
         return method.model_dump()
-    names = set(BUDGET)
-    if kind != "centralised":
-        names |= {"participation", "dropout"}
-    if kind in CROSS and method.kind in CROSS:
-        names |= {"schedule"}
-    return {"kind": kind, **method.model_dump(include=names)}
+    shared = {*BUDGET, *SHARED} & METHODS[kind].option_names() & method.option_names()
+    return {"kind": kind, **{name: getattr(method, name) for name in shared}}
 
 
 def _with_equal_budget(config: TrainingConfig, spec: str) -> TrainingConfig:
     """As many visits to every site as the configuration has rounds, and as many validations."""
-    if config.method.kind not in CROSS:
+    rounds = config.method.rounds_for_budget(config.method.rounds, len(config.sites))
+    if rounds == config.method.rounds:
         return config
-    rounds = math.ceil(config.method.rounds * len(config.sites) / config.members)
     every = config.training.validate_every * rounds / config.method.rounds
     return _with(
         config, spec, method={"rounds": rounds}, training={"validate_every": max(1, round(every))}

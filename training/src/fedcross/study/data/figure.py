@@ -1,4 +1,4 @@
-"""A site's data in one figure, as SVG text: a few slices, and its intensities beside the others'."""
+"""A figure of one site's data: a few slices, and its intensities compared with the other sites'."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,29 +24,36 @@ SIDE_INCHES = 1.5
 def site_figure(
     site: SiteReport, others: Sequence[SiteReport], structures: Sequence[str] = ()
 ) -> str:
-    """Slices of the first cases with what is drawn in them, and the distribution of z-scores.
+    """Draw slices with the labels' outlines and the distribution of intensities; return SVG text.
 
-    Several structures (names, in the order of their labels) are told apart below the slices.
+    Parameters
+    ----------
+    site
+        The site to show; the cases with a picture are shown.
+    others
+        The other sites, whose mean distribution is drawn in grey.
+    structures
+        Names of the structures in the order of their labels; a legend is drawn if there are several.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(SIDE_INCHES * (PICTURES + 2), SIDE_INCHES * 1.25))
         draw_site(figure, site, others)
         if len(structures) > 1:
-            _key(figure, structures)
+            _draw_legend(figure, structures)
         return as_svg(figure)
 
 
 def draw_site(figure: FigureBase, site: SiteReport, others: Sequence[SiteReport]) -> None:
-    """The same into a figure, or a part of one, that is there already."""
+    """Draw slices and intensities into an existing figure or subfigure, without a legend."""
     shown = [case for case in site.cases if case.picture is not None]
     grid = figure.add_gridspec(1, PICTURES + 2, wspace=0.08)
     for place, case in enumerate(shown):
         if case.picture is not None:
-            _slice(figure.add_subplot(grid[place]), case.name, case.picture)
-    _intensities(figure.add_subplot(grid[PICTURES:]), site, others)
+            _draw_slice(figure.add_subplot(grid[place]), case.name, case.picture)
+    _draw_intensities(figure.add_subplot(grid[PICTURES:]), site, others)
 
 
-def _slice(axes: Axes, name: str, picture: Picture) -> None:
+def _draw_slice(axes: Axes, name: str, picture: Picture) -> None:
     axes.imshow(picture.image, cmap="gray", vmin=0, vmax=1, aspect=picture.aspect)
     for value in np.unique(picture.label[picture.label > 0]):
         mask = picture.label == value
@@ -56,7 +63,7 @@ def _slice(axes: Axes, name: str, picture: Picture) -> None:
     axes.axis("off")
 
 
-def _key(figure: Figure, structures: Sequence[str]) -> None:
+def _draw_legend(figure: Figure, structures: Sequence[str]) -> None:
     lines = [
         Line2D([], [], color=colour(label), label=name)
         for label, name in enumerate(structures, start=1)
@@ -71,15 +78,15 @@ def _key(figure: Figure, structures: Sequence[str]) -> None:
     )
 
 
-def _intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> None:
-    """Share of the voxels by z-score: what a network sees of a scanner and its field of view."""
+def _draw_intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> None:
+    """Draw the share of voxels by z-score; z-scores are the intensities that the networks receive."""
     centres = (HISTOGRAM_EDGES[:-1] + HISTOGRAM_EDGES[1:]) / 2
-    elsewhere = _mean(case for other in others for case in other.cases)
-    if elsewhere is not None:
-        axes.fill_between(centres, elsewhere, color="#c8c8c8", linewidth=0, label="other sites")
-    here = _mean(site.cases)
-    if here is not None:
-        axes.plot(centres, here, color=colour(0), linewidth=1.5, label=site.name)
+    other_shares = _mean(case for other in others for case in other.cases)
+    if other_shares is not None:
+        axes.fill_between(centres, other_shares, color="#c8c8c8", linewidth=0, label="other sites")
+    own_shares = _mean(site.cases)
+    if own_shares is not None:
+        axes.plot(centres, own_shares, color=colour(0), linewidth=1.5, label=site.name)
     axes.set_xlabel("z-score of intensity")
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -87,5 +94,6 @@ def _intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> 
 
 
 def _mean(cases: Iterable[CaseReport]) -> NDArray[np.float64] | None:
+    """The cases' mean histogram, (64,); None if no case has one."""
     shares = [case.histogram for case in cases if case.histogram is not None]
     return np.asarray(np.mean(shares, axis=0)) if shares else None

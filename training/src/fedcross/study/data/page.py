@@ -1,4 +1,4 @@
-"""A check of the data for people: two files in a folder, of which one is a page that stands alone."""
+"""The result of a check of the data as files: JSON for programs and a self-contained HTML page."""
 
 import importlib.util
 import json
@@ -8,7 +8,13 @@ from pathlib import Path
 from fedcross.errors import OutputError
 from fedcross.runtime.atomic import write_atomically
 from fedcross.study.page import figure, note, page, table
-from fedcross.train.data.check.overview import HEADING, LEGEND, mistakes, overview, plain
+from fedcross.train.data.check.overview import (
+    HEADING,
+    LEGEND,
+    format_errors,
+    format_number,
+    overview,
+)
 from fedcross.train.data.check.report import CaseReport, DataReport, SiteReport
 
 RECORD, PAGE = "data.json", "data.html"
@@ -19,17 +25,26 @@ CASE_HEADING = (
     "spacing, mm",
     "label values",
     "volumes, mL",
-    "wrong or odd",
+    "errors and remarks",
 )
 
 
 def write_report(report: DataReport, out: Path) -> Path:
     """Write ``data.json`` and ``data.html``; return the page's path.
 
+    Parameters
+    ----------
+    report
+        The result of the check.
+    out
+        Folder; created if it does not exist. Files of the same names are replaced.
+
     Raises
     ------
-    OutputError, CheckpointError
-        If it cannot be written.
+    OutputError
+        If the folder cannot be created.
+    CheckpointError
+        If a file cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -42,17 +57,17 @@ def write_report(report: DataReport, out: Path) -> Path:
 
 
 def data_page(report: DataReport) -> str:
-    """What is wrong, the sites side by side, what is odd, and every site by itself, as HTML."""
+    """The page as HTML: errors, an overview of the sites, remarks, and a section for every site."""
     problems, remarks = report.problems(), report.remarks()
     lead = (
         f"{len(report.sites)} sites, {sum(len(site.cases) for site in report.sites)} cases. "
-        + (f"{mistakes(len(problems))}." if problems else "Nothing is wrong.")
-        + " The slices come from patients: treat this page as you treat the data."
+        + (f"{format_errors(len(problems))}." if problems else "No errors.")
+        + " The slices show patients: protect this page like the data."
     )
-    sections = {"Wrong": [_listed(problems)]} if problems else {}
+    sections = {"Errors": [_html_list(problems)]} if problems else {}
     sections["Sites"] = [table(HEADING, overview(report)), note(LEGEND)]
     if remarks:
-        sections["Worth a look"] = [_listed(remarks)]
+        sections["Remarks"] = [_html_list(remarks)]
     for site in report.sites:
         shown = figure(_svg(site, report), f"Slices of {site.name} and its intensities")
         rows = table(CASE_HEADING, [_row(case) for case in site.cases])
@@ -61,7 +76,7 @@ def data_page(report: DataReport) -> str:
     return page("The federation's data", lead, sections)
 
 
-def _listed(sentences: list[str]) -> str:
+def _html_list(sentences: list[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
@@ -70,15 +85,15 @@ def _row(case: CaseReport) -> tuple[str, ...]:
         case.name,
         case.part,
         " x ".join(str(side) for side in case.size or ()),
-        " x ".join(plain(step) for step in case.spacing_mm or ()),
-        ", ".join(plain(value) for value in case.values),
-        "; ".join(f"{name} {plain(volume)}" for name, volume in case.volumes_ml.items()),
+        " x ".join(format_number(step) for step in case.spacing_mm or ()),
+        ", ".join(format_number(value) for value in case.values),
+        "; ".join(f"{name} {format_number(volume)}" for name, volume in case.volumes_ml.items()),
         " ".join((*filter(None, [case.problem]), *case.remarks)),
     )
 
 
 def _svg(site: SiteReport, report: DataReport) -> str | None:
-    """The site's figure; None if nothing of it can be shown, or matplotlib is not installed."""
+    """The site's figure; None if no image is readable or matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None or not site.readable:
         return None
     from fedcross.study.data.figure import site_figure

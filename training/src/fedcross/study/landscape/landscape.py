@@ -30,9 +30,9 @@ from fedcross.runtime.device import resolve_device
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.strategies.member import MemberState
-from fedcross.strategies.method_config import MethodConfig, MethodKind
+from fedcross.strategies.method import Members
 from fedcross.strategies.plan import make_plan
-from fedcross.strategies.strategies import STRATEGIES, Members, first_members
+from fedcross.strategies.registry import make_method
 from fedcross.study.compare.compare import as_csv, check_matplotlib
 from fedcross.study.landscape.numbers import measure
 from fedcross.study.landscape.probe import Probe, State
@@ -140,14 +140,14 @@ def _check(request: LandscapeRequest, config: TrainingConfig) -> None:
 def _first(request: LandscapeRequest, run: RunFolder, config: TrainingConfig) -> MemberState:
     """The model that both trainings set out from, at rest: no momentum, and all the same for both."""
     if request.start == "untrained":
-        member = first_members(config)[0]
+        member = config.method.first_members(config.network, 1, config.seed)[0]
     else:
         member = load_members(run, request.start).members[0]
     return replace(member, optimizer={})
 
 
 def _trained(
-    kind: MethodKind,
+    kind: str,
     start: MemberState,
     config: TrainingConfig,
     sites: Sequence[Site],
@@ -157,7 +157,8 @@ def _trained(
 ) -> Members:
     """One member per site, each from `start`, trained as the strategy of this name does."""
     rounds = request.cycles * len(sites)
-    method = MethodConfig(kind=kind, rounds=rounds, local_epochs=max(1, config.method.local_epochs))
+    local_epochs = max(1, config.method.local_epochs)
+    method = make_method(kind, rounds=rounds, local_epochs=local_epochs)
     config = config.model_copy(update={"method": method})
     reporter.stage(kind, f"Training {len(sites)} models from one ({kind}), {rounds} rounds")
 
@@ -171,9 +172,9 @@ def _trained(
             reporter.progress(done, rounds * len(sites), kind)
         return trained
 
-    plan = make_plan(config, [len(site.train) for site in sites])
+    plan = make_plan(method, config.network, [len(site.train) for site in sites], config.seed)
     members = tuple(replace(start, index=index) for index in range(len(sites)))
-    for done in STRATEGIES[kind](members, plan, visits, range(rounds)):
+    for done in method.run(members, plan, visits, range(rounds)):
         members = done
     return members
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fedcross.runtime.reporting import Reporter
-from fedcross.strategies.averaging import combined
+from fedcross.strategies.averaging import combine
 from fedcross.study.landscape.plane import Plane, Position, State, distance
 from fedcross.study.landscape.probe import Probe
 
@@ -88,7 +88,7 @@ def _line(
     """Losses between two models, and the barrier: how far they rise above the ends' straight line."""
     ends = [models[name] for name in pair]
     shares = np.linspace(0.0, 1.0, points).tolist()
-    found = [losses(combined(ends, [1 - share, share])) for share in shares]
+    found = [losses(combine(ends, [1 - share, share])) for share in shares]
     means = [each["mean"] for each in found]
     chord = [(1 - share) * means[0] + share * means[-1] for share in shares]
     return {
@@ -113,7 +113,7 @@ def _grid(
         values = [getattr(position, axis) for position in positions]
         room = MARGIN * (max(values) - min(values))
         axes.append(np.linspace(min(values) - room, max(values) + room, points).tolist())
-    found = [[losses(combined(corners, plane.shares(x, y))) for x in axes[0]] for y in axes[1]]
+    found = [[losses(combine(corners, plane.shares(x, y))) for x in axes[0]] for y in axes[1]]
     sites = found[0][0]
     by_site = {name: [[each[name] for each in row] for row in found] for name in sites}
     return {"x": axes[0], "y": axes[1], "loss": by_site}  # loss[site][y][x]

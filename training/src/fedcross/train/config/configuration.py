@@ -15,19 +15,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, UNetArchitecture
-from fedcross.strategies.method_config import PERSONAL, MethodConfig
+from fedcross.strategies.methods.fedcross_ens import FedCrossEns
+from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.train.config.engine import EngineConfig
 from fedcross.train.config.errors import explain
-from fedcross.train.config.sections import (
-    OptimisationConfig,
-    Section,
-    SiteConfig,
-)
+from fedcross.train.config.sections import OptimisationConfig, Section
+from fedcross.train.config.site import SiteConfig
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 
 # Parts of an error's location that nobody wrote: tags of unions, and pydantic's word for a key.
-INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]"})
+INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]", *METHODS})
 
 
 class TrainingConfig(Section):
@@ -53,7 +51,7 @@ class TrainingConfig(Section):
         "for later runs and holds them on disk while one trains; when left out, every run reads "
         "its cases and holds them in memory. Not part of the run's identity.",
     )
-    method: MethodConfig = MethodConfig()
+    method: AnyMethod = FedCrossEns()
     network: Architecture = UNetArchitecture()
     preprocessing: Preprocessing
     structures: Annotated[tuple[Structure, ...], Field(min_length=1, max_length=255)]
@@ -114,9 +112,7 @@ class TrainingConfig(Section):
     @property
     def members(self) -> int:
         """How many models the method trains, and averages the predictions of."""
-        if self.method.members is not None:
-            return self.method.members
-        return len(self.sites) if self.method.kind in ("fedcross-ens", *PERSONAL) else 1
+        return self.method.member_count(len(self.sites))
 
     @property
     def total_epochs(self) -> int:

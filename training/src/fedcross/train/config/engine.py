@@ -1,4 +1,4 @@
-"""The configuration's section ``[engine]``: where the federation runs, and what its sites tell."""
+"""The configuration's section ``[engine]``: where the federation runs and which figures sites send."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,54 +12,66 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class EngineConfig(Section):
-    """Where the federation runs, and what its sites tell."""
+    """Where the federation runs, which figures sites send, time limits and privacy.
+
+    Only the flare engines use the options other than `kind`.
+    """
 
     kind: Literal["local", "flare-simulator", "flare"] = Field(
         default="local",
-        description="local: all sites in one process; flare-simulator: NVIDIA FLARE with a process "
-        "for each site on this machine; flare: NVIDIA FLARE across hospitals, see "
+        description="local: all sites in one process; flare-simulator: NVIDIA FLARE with one process "
+        "per site on this machine; flare: NVIDIA FLARE across hospitals, see "
         "`fedcross federation`.",
     )
     figures: tuple[Figure, ...] = Field(
         default=FIGURES,
-        description="Of the flare engines: all that sites are asked to tell beside the member: mean "
-        "training loss of a visit, Dice on their validation and test cases, numbers of cases. Each "
-        "site may refuse any.",
+        description="Figures that the server asks the sites for, for the flare engines. loss: mean "
+        "training loss of a visit; validation: Dice on validation and test cases; cases: numbers of "
+        "cases. A site sends only those that its own settings allow. By default all are asked for.",
     )
     min_sites: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="Of the flare engines: sites that must be connected to begin."
+        default=1,
+        description="Number of sites that must be connected before the run starts, for the flare "
+        "engines; at least 1. More than there are sites means all of them.",
     )
     visit_timeout_s: Seconds = Field(
-        default=86400.0, description="Of the flare engines: a visit that takes longer has failed."
+        default=86400.0,
+        description="Longest duration of one task at a site (a visit, a validation or the test) in "
+        "seconds, for the flare engines. A task that takes longer has failed. The default is one day.",
     )
     silence_timeout_s: Seconds = Field(
         default=60.0,
-        description="Of the flare engines: a visit at a site that is not heard of for so long has "
-        "failed.",
+        description="Longest time in seconds for which the server may get no answer from a site, for "
+        "the flare engines. After that the site's task has failed.",
     )
     slowest_mbit_s: Annotated[float, Field(gt=0)] = Field(
         default=10.0,
-        description="Of the flare engines: the slowest connection of a site, in Mbit/s; a site that "
-        "is sent a member may be silent for as much longer as that takes.",
+        description="Data rate of the slowest site's connection in Mbit/s, for the flare engines. "
+        "While members are sent to a site, silence_timeout_s is extended by their transfer time at "
+        "this rate.",
     )
     max_update: Annotated[float, Field(gt=0)] = Field(
         default=10.0,
-        description="Of the flare engines: a member whose weights come back changed by more than "
-        "so many times their own norm is refused, and goes on as it was.",
+        description="Largest change of a member's weights by a visit, as a multiple of the weights' "
+        "Euclidean norm before it, for the flare engines. The same limit holds for the next step "
+        "that the returned optimiser state would make. A member beyond it is refused: it continues "
+        "with its state before the visit.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="Of the flare engines: norm to which a site scales down what a visit changed, "
-        "before the member leaves, without its optimiser state; when left out, members leave as "
-        "they are.",
+        description="Largest Euclidean norm of the change of weights that leaves a site, for the "
+        "flare engines. A larger change is scaled down to it; the optimiser state does not leave "
+        "the site. When left out, members are sent unchanged.",
     )
     noise_multiplier: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
-        description="Standard deviation, in clip_norm, of Gaussian noise that the site then adds "
-        "to every weight.",
+        description="Standard deviation of the Gaussian noise that a site adds to every weight after "
+        "clipping, as a multiple of clip_norm; needs clip_norm. The default 0 adds none.",
     )
     delta: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=1e-5, description="Of the differential privacy that is reported for that noise."
+        default=1e-5,
+        description="The delta, between 0 and 1, of the (epsilon, delta)-differential privacy that is "
+        "reported for this noise.",
     )
 
     @model_validator(mode="after")
@@ -67,5 +79,5 @@ class EngineConfig(Section):
         if self.noise_multiplier > 0 and self.clip_norm is None:
             raise ValueError("noise_multiplier needs clip_norm")
         if self.clip_norm is not None and self.kind == "local":
-            raise ValueError('clip_norm is for the flare engines, got kind = "local"')
+            raise ValueError('clip_norm needs a flare engine, got kind = "local"')
         return self

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a configuration, said in one sentence."""
+"""Error messages in one sentence from pydantic's validation errors."""
 
 import difflib
 from typing import Any, get_args
@@ -10,23 +10,31 @@ Location = tuple[int | str, ...]
 
 
 def explain(error: ValidationError, model: type[BaseModel], inner: frozenset[str]) -> str:
-    """Name the first wrong key, the value received and what is allowed.
+    """Describe the most useful error: the key, the value received and what is allowed.
+
+    An unknown key comes first; an array that is too short comes last. A second sentence gives the
+    number of the other errors.
 
     Parameters
     ----------
     error
-        What ``model.model_validate`` raised.
+        Raised by ``model.model_validate``.
     model
-        The configuration's root, to list the keys that a section has.
+        Root model of the configuration; the keys of its sections are suggested for unknown keys.
     inner
-        Names in locations that the user did not write: the tags of unions, "[key]".
+        Parts of pydantic's locations that are not keys of the file: the tags of unions, "[key]".
+
+    Returns
+    -------
+    str
+        One line.
     """
     details = [each for each in error.errors(include_url=False) if each["type"] != "too_short"]
-    # A misspelt key also makes another one missing: the misspelling is what to tell.
+    # A misspelt key often causes the error "missing" for another key; the misspelling is reported.
     details.sort(key=lambda each: each["type"] != "extra_forbidden")
     detail, *others = details or error.errors(include_url=False)
     sentence = _sentence(detail, model, inner)
-    return f"{sentence} ({len(others)} more after this.)" if others else sentence
+    return f"{sentence} (Other errors: {len(others)}.)" if others else sentence
 
 
 def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str]) -> str:
@@ -40,11 +48,14 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str
     if kind == "missing":
         return f"{key} is missing."
     if kind == "union_tag_invalid":
-        return f"{key}.name must be one of {context['expected_tags']}, got {context['tag']!r}."
+        choice = "name" if context["discriminator"] == "'name'" else "kind"
+        return f"{key}.{choice} must be one of {context['expected_tags']}, got {context['tag']!r}."
     if kind in ("too_short", "too_long"):
         limit = "min_length" if kind == "too_short" else "max_length"
         word = "least" if kind == "too_short" else "most"
-        return f"{key} must hold at {word} {context[limit]}, got {context['actual_length']}."
+        entries = "entry" if context[limit] == 1 else "entries"
+        got = context["actual_length"]
+        return f"{key} must have at {word} {context[limit]} {entries}, got {got}."
     what = (
         detail["msg"].removeprefix("Value error, ").removesuffix(".").split(", unable to parse")[0]
     )
@@ -54,18 +65,20 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str
 
 
 def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
-    """The keys of the section at `location`, found by walking down the models."""
+    """The keys of the section at `location`."""
     here: list[type[BaseModel]] = [model]
     for part in location:
         fields = [each.model_fields[part] for each in here if part in each.model_fields]
         if fields:
             here = _models(fields[0].annotation)
-        elif isinstance(part, str):  # the tag of a union: the default of one member's name
+        elif isinstance(part, str):  # the tag of a union: a value of the field `name` of one model
             here = [each for each in here if part in _tags(each)] or here
     return list(dict.fromkeys(key for each in here for key in each.model_fields))
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    if "kind" in model.__class_vars__:
+        return (getattr(model, "kind", None),)
     name = model.model_fields.get("name")
     return () if name is None else get_args(name.annotation)
 

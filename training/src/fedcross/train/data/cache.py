@@ -1,8 +1,8 @@
-"""Preprocessed volumes on disk, made once and memory-mapped by whoever needs them afterwards.
+"""A cache of preprocessed volumes on disk; a volume is written once and memory-mapped afterwards.
 
-A volume is named after what it is made of: the contents of its files, the channel, the label map and
-the preprocessing. Whatever changes there makes another one; nothing in the cache is ever out of date.
-It may be deleted at any time when nobody trains.
+A volume's key is a hash of everything that determines it: the contents of its files, the channel, the
+label map and the preprocessing. A change of any of them gives another key, so that the cache is never
+out of date. It may be deleted whenever no training uses it.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from fedcross.train.data.sources.folders import walk
 from fedcross.train.data.volumes import CaseFiles, Volume
 from fedcross.volumes.preprocessing import Preprocessing
 
-FORM = 1  # of the files here and of the preprocessing; another number makes everything anew
+FORMAT_VERSION = 1  # of these files and of the preprocessing; another number gives other keys
 IMAGE, LABEL = "image.npy", "label.npy"
 _CHUNK = 1 << 20
-_DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in other files
+_DETACHED = (".mhd", ".nhdr")  # header files whose voxels are in other files
 
 
 class VolumeCache:
@@ -35,31 +35,31 @@ class VolumeCache:
     Parameters
     ----------
     folder
-        Made when something is put in.
+        Folder of the cache; created when the first volume is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def volume(self, name: str, key: str, make: Callable[[], Volume]) -> Volume:
-        """The volume of this key, memory-mapped; made and kept if it is not there, or damaged.
+        """Load a volume, memory-mapped; it is made and written first if it is absent or damaged.
 
         Parameters
         ----------
         name
-            Of the case; not part of what is kept.
+            Name of the case, given to the returned volume; it is not stored.
         key
-            From `cache_key`.
+            Key of the volume, see `cache_key`.
         make
             Reads and preprocesses the case.
 
         Raises
         ------
         OutputError
-            If it cannot be written; nothing is left half-written.
+            If it cannot be written; no partial file remains.
         """
         place = self._folder / key
-        found = _mapped(name, place)
+        found = _load(name, place)
         if found is None:
             made = make()
             try:
@@ -67,18 +67,27 @@ class VolumeCache:
                     _write(partial / IMAGE, made.image.numpy())
                     _write(partial / LABEL, made.label.numpy())
             except OutputError as error:
-                if _mapped(name, place) is None:  # nobody else has just put it there
+                if _load(name, place) is None:  # no other process has written it meanwhile
                     why = getattr(error.__cause__, "strerror", None) or "it cannot be written"
                     raise OutputError(
-                        f"The preprocessed case {name} cannot be kept in the cache: {why}.",
-                        "Make room, or choose another folder as cache.",
+                        f"The preprocessed case {name} cannot be written to the cache: {why}.",
+                        "Free disk space, or choose another folder as cache.",
                     ) from error
-            found = _mapped(name, place) or made
+            found = _load(name, place) or made
         return found
 
 
 def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Preprocessing) -> str:
-    """What a preprocessed case is made of, as a SHA-256 in hexadecimal.
+    """Compute the key of a preprocessed case: a SHA-256 in hexadecimal.
+
+    Parameters
+    ----------
+    case
+        Its files, whose contents are hashed, and its channel.
+    label_map
+        Value in the label file to the structure's label.
+    preprocessing
+        Spacing, orientation and intensity scaling are part of the key; the patches are not.
 
     Raises
     ------
@@ -86,7 +95,7 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
         If a file cannot be read.
     """
     recipe = {
-        "form": FORM,
+        "form": FORMAT_VERSION,
         "channel": case.channel,
         "resample_label": case.resample_label,
         "label_map": sorted(label_map.items()),
@@ -98,7 +107,7 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
     try:
         for kind, path in (("image", case.image), ("label", case.label)):
             digest.update(kind.encode("ascii"))
-            for file in _files(path):
+            for file in _list_files(path):
                 digest.update(_sha256(file))
     except OSError as error:
         raise DataError(
@@ -107,8 +116,8 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
     return digest.hexdigest()
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """All files that an image consists of, in order."""
+def _list_files(path: Path) -> Iterator[Path]:
+    """All files that an image consists of, in a fixed order."""
     if path.is_dir():
         for folder, names in walk(path):
             yield from (folder / name for name in names)
@@ -137,10 +146,10 @@ def _write(path: Path, array: NDArray[Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _mapped(name: str, place: Path) -> Volume | None:
-    """What lies in a folder of the cache; None if that is nothing, or not what it should be."""
+def _load(name: str, place: Path) -> Volume | None:
+    """Load the volume in a folder of the cache; None if it is absent or damaged."""
     try:
-        image, label = _map(place / IMAGE, np.float32), _map(place / LABEL, np.uint8)
+        image, label = _memory_map(place / IMAGE, np.float32), _memory_map(place / LABEL, np.uint8)
     except (OSError, EOFError, ValueError):
         return None
     if image.shape != label.shape:
@@ -148,8 +157,8 @@ def _mapped(name: str, place: Path) -> Volume | None:
     return Volume(name, torch.from_numpy(image), torch.from_numpy(label))
 
 
-def _map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
-    # "c": torch wants to be allowed to write; what it would write never reaches the file.
+def _memory_map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
+    # Mode "c" (copy on write): torch needs a writable array; changes are not written to the file.
     array = np.load(path, mmap_mode="c", allow_pickle=False)
     size = path.stat().st_size
     if array.dtype != dtype or array.ndim != 3 or array.offset + array.nbytes != size:

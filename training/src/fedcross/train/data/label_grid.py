@@ -1,4 +1,4 @@
-"""A label map onto its image's grid: as it is, reordered, or where that is allowed resampled."""
+"""Bring a label map onto its image's grid: unchanged, with reordered axes, or resampled."""
 
 from typing import Any
 
@@ -10,58 +10,66 @@ from fedcross.errors import DataError
 from fedcross.volumes.grid import Grid, restore_order
 
 
-def on_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> NDArray[Any]:
+def to_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> NDArray[Any]:
     """The label's values at the image's voxels.
 
-    Files round their headers differently: a tenth of a voxel is no mismatch. A label whose voxels
-    are the image's in another order of axes (as converters store them) is reordered exactly.
+    Headers are rounded differently by different programs, so small differences are ignored, see
+    `describe_difference`. A label with the image's voxels in another order or direction of axes (some
+    converters write this) is reordered exactly.
 
     Parameters
     ----------
     label, image
-        3D.
+        3D images.
     resample
-        Whether a label on another grid is sampled by nearest neighbour; outside of it lies 0.
+        Whether a label on another grid is resampled by nearest neighbour, with 0 outside of it. If
+        false, such a label is an error.
 
     Returns
     -------
     ndarray
-        (D, H, W), the label's type.
+        (D, H, W) = (z, y, x), with the label's dtype.
 
     Raises
     ------
     DataError
-        If the grids differ and may not, or labelled voxels lie outside the image.
+        If the grids differ and `resample` is false, or labelled voxels are outside the image.
     """
     grid, wanted = Grid.of(label), Grid.of(image)
     array: NDArray[Any] = sitk.GetArrayFromImage(label)
-    if difference(grid, wanted) is None:
+    if describe_difference(grid, wanted) is None:
         return array
-    told = other_grid(label, image)
-    if told is None:
-        return restore_order(array, grid, _in_order_of(grid, wanted))
+    mismatch = describe_mismatch(label, image)
+    if mismatch is None:
+        return restore_order(array, grid, _reorder_axes(grid, wanted))
     if not resample:
         raise DataError(
-            f"{told}.", "Correct it, or set the site's resample_labels = true if both are right."
+            f"{mismatch}.",
+            "Correct the label, or set the site's resample_labels = true if both are right.",
         )
-    outside = _labelled_outside(array, grid, wanted)
+    outside = _count_labelled_outside(array, grid, wanted)
     if outside:
         raise DataError(
-            f"{outside} labelled voxels lie outside the image.", "The label is another image's."
+            f"{outside} labelled voxels are outside the image.",
+            "Check whether the label belongs to another image.",
         )
-    return _nearest(array, grid, wanted)
+    return _resample_nearest(array, grid, wanted)
 
 
-def other_grid(label: sitk.Image, image: sitk.Image) -> str | None:
-    """How a label's grid differs from the image's by more than the order of axes; None: not at all."""
+def describe_mismatch(label: sitk.Image, image: sitk.Image) -> str | None:
+    """Describe how a label's grid differs from the image's; None if at most its axes' order does."""
     grid, wanted = Grid.of(label), Grid.of(image)
-    if difference(_in_order_of(grid, wanted), wanted) is None:
+    if describe_difference(_reorder_axes(grid, wanted), wanted) is None:
         return None
-    return difference(grid, wanted)
+    return describe_difference(grid, wanted)
 
 
-def difference(label: Grid, image: Grid) -> str | None:
-    """What differs, in words; None if nothing does by more than files round."""
+def describe_difference(label: Grid, image: Grid) -> str | None:
+    """Describe the first difference of two grids; None if they are equal within the tolerance.
+
+    The tolerance is 0.001 for the direction cosines; of the image's smallest spacing it is 0.001 for
+    the spacing and 0.1 for the origin.
+    """
     if image.size != label.size:
         return f"the image has {image.size} voxels, the label {label.size}"
     smallest = min(image.spacing_mm)
@@ -75,14 +83,14 @@ def difference(label: Grid, image: Grid) -> str | None:
     return None
 
 
-def _in_order_of(grid: Grid, wanted: Grid) -> Grid:
-    """The same voxels with the axes in another grid's order, as near as they come to it."""
+def _reorder_axes(grid: Grid, wanted: Grid) -> Grid:
+    """The same voxels with the order and the directions of axes closest to those of `wanted`."""
     relation = grid.axes.T @ wanted.axes  # row: an axis of `grid`, column: of `wanted`
     source = np.abs(relation).argmax(axis=0)
     if sorted(source.tolist()) != [0, 1, 2]:
-        return grid  # halfway between two orders
+        return grid  # no unique order: two axes are closest to the same axis of `wanted`
     sign = np.sign(relation[source, range(3)])
-    corner = np.zeros(3)  # the voxel that comes first, as an index of `grid`
+    corner = np.zeros(3)  # index in `grid` of the voxel that becomes the first one
     corner[source] = np.where(sign < 0, np.array(grid.size)[source] - 1, 0)
     x, y, z = (grid.index_to_world @ [*corner, 1])[:3].tolist()
     i, j, k = source.tolist()
@@ -94,11 +102,11 @@ def _in_order_of(grid: Grid, wanted: Grid) -> Grid:
     )
 
 
-def _nearest(array: NDArray[Any], grid: Grid, image: Grid) -> NDArray[Any]:
-    """The nearest voxel's value at every voxel of the image, 0 outside.
+def _resample_nearest(array: NDArray[Any], grid: Grid, image: Grid) -> NDArray[Any]:
+    """The value of the nearest label voxel at every voxel of the image, 0 outside the label.
 
-    Half way between two voxels it is the one of the higher index, however the headers are rounded:
-    otherwise a slice between two others would be a patchwork of both.
+    Half way between two voxels the one with the higher index is taken. Indices are rounded to 4
+    decimals first, so that rounding in the headers does not mix two slices in one.
     """
     matrix = np.linalg.inv(grid.index_to_world) @ image.index_to_world
     found = np.zeros(image.shape, array.dtype)
@@ -115,8 +123,8 @@ def _nearest(array: NDArray[Any], grid: Grid, image: Grid) -> NDArray[Any]:
     return found
 
 
-def _labelled_outside(array: NDArray[Any], grid: Grid, image: Grid) -> int:
-    """How many labelled voxels have their centre outside the image's box."""
+def _count_labelled_outside(array: NDArray[Any], grid: Grid, image: Grid) -> int:
+    """The number of labelled voxels whose centre is outside the image's box."""
     voxels = np.argwhere(array)[:, ::-1]  # (n, 3) as (x, y, z)
     world = np.c_[voxels, np.ones(len(voxels))] @ grid.index_to_world.T
     index = (world @ np.linalg.inv(image.index_to_world).T)[:, :3]

@@ -1,4 +1,4 @@
-"""One case from its files: the image as stored, the label on its grid, values mapped."""
+"""Read one case from its files: the image as stored, and the label on the image's grid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.train.data.label_grid import on_image_grid
-from fedcross.train.data.sources.dicom_series import slices_left_out
+from fedcross.train.data.label_grid import to_image_grid
+from fedcross.train.data.sources.dicom_series import find_damaged_slices
 from fedcross.train.data.volumes import CaseFiles
 from fedcross.volumes.nifti import inspect
 from fedcross.volumes.volume_io import read_volume, without_warnings
@@ -21,65 +21,66 @@ SHOWN_VALUES = 10
 def read_case(
     case: CaseFiles, label_map: Mapping[int, int], site: str
 ) -> tuple[sitk.Image, NDArray[np.uint8]]:
-    """Read one case as stored.
+    """Read one case without preprocessing.
 
     Parameters
     ----------
     case
         Its files.
     label_map
-        Value in the file -> value in the output; 0 stays 0.
+        Value in the label file to the structure's label, at most 255; 0 stays 0.
     site
-        Named in errors.
+        Name of the site, for error messages.
 
     Returns
     -------
     image : SimpleITK.Image
-        The volume.
+        3D image on its own grid.
     label : ndarray
-        (D, H, W) uint8 on the image's grid, values mapped.
+        (D, H, W) = (z, y, x) uint8 on the image's grid, with the structures' labels.
 
     Raises
     ------
     DataError
-        If a file cannot be used, image and label do not lie on the same grid, or the label holds
-        values that `label_map` does not know.
+        If a file cannot be used, the label is on another grid and may not be resampled, or the label
+        has values that `label_map` does not contain.
     """
     try:
         image = read_channel(case.image, case.channel)
-        label = on_image_grid(read_volume(case.label), image, resample=case.resample_label)
-        return image, mapped(label, label_map)
+        label = to_image_grid(read_volume(case.label), image, resample=case.resample_label)
+        return image, map_label_values(label, label_map)
     except DataError as error:
-        raise in_case(error, case, site) from error
+        raise with_case_name(error, case, site) from error
 
 
-def in_case(error: DataError, case: CaseFiles, site: str) -> DataError:
-    """The same error with the case's name in front."""
+def with_case_name(error: DataError, case: CaseFiles, site: str) -> DataError:
+    """Return the error with the names of case and site in front of its message."""
     return DataError(f"Case {case.name} of site {site}: {error.message}", error.hint)
 
 
 def read_channel(path: Path, channel: int | None) -> sitk.Image:
-    """Read a 3D image, or one channel of a 4D image without the others.
+    """Read a 3D image, or one channel of a 4D image; the other channels are not loaded.
 
     Parameters
     ----------
     path
         A file, or a folder with one DICOM series.
     channel
-        From 0; None if the image has to be 3D.
+        Index of the channel, from 0; None if the image must be 3D.
 
     Raises
     ------
     DataError
-        As `read_volume`, or if there is no such channel.
+        If the file is damaged, incomplete or has NaN or infinite values, or the channel does not
+        exist; see also `read_volume`.
     """
-    if path.is_dir() and (damaged := slices_left_out(path)):
+    if path.is_dir() and (damaged := find_damaged_slices(path)):
         raise DataError(
-            f"The series {path.name} has unreadable files ({len(damaged)}), the first is "
+            f"The series {path.name} has unreadable files ({len(damaged)}); the first is "
             f"{damaged[0]}.",
             "Export the whole series again.",
         )
-    count = 1 if channel is None or path.is_dir() else _channels(path)
+    count = 1 if channel is None or path.is_dir() else _count_channels(path)
     if channel is None or (count == 1 and channel == 0):
         return read_volume(path)
     if channel >= count:
@@ -111,8 +112,11 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
     return image
 
 
-def _channels(path: Path) -> int:
-    """How many 3D volumes a file says it has; 1 if it is none, which its reader will tell."""
+def _count_channels(path: Path) -> int:
+    """The number of 3D volumes according to a file's header.
+
+    An unreadable file counts 1; `read_volume` then reports the error.
+    """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with without_warnings():
@@ -124,15 +128,29 @@ def _channels(path: Path) -> int:
     return int(size[3]) if len(size) == 4 else 1
 
 
-def mapped(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
-    """A label with the output's values; DataError if it holds one that the map does not know."""
+def map_label_values(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Replace the values of a label, (D, H, W) of any number type, by the structures' labels.
+
+    Parameters
+    ----------
+    label
+        Values as in the file.
+    label_map
+        Value in the file to the structure's label; 0 stays 0.
+
+    Raises
+    ------
+    DataError
+        If the label has a value that `label_map` does not contain.
+    """
     known = {0: 0, **label_map}
     values = np.unique(label)
     unknown = [value for value in values.tolist() if value not in known]
     if unknown:
         shown = ", ".join(f"{value:g}" for value in unknown[:SHOWN_VALUES])
         raise DataError(
-            f"the label holds {shown}{' ...' if len(unknown) > SHOWN_VALUES else ''}; "
+            f"the label has the unknown values {shown}"
+            f"{' ...' if len(unknown) > SHOWN_VALUES else ''}; "
             f"known values are {', '.join(str(value) for value in sorted(known))}.",
             "Set the site's label_map.",
         )

@@ -1,4 +1,4 @@
-"""Sites in memory: every training and validation case read, checked and preprocessed once."""
+"""Load the sites: every training and validation case is read, checked and preprocessed once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.data.cache import VolumeCache, cache_key
 from fedcross.train.data.cases import find_cases
-from fedcross.train.data.reading import in_case, read_case
+from fedcross.train.data.reading import read_case, with_case_name
 from fedcross.train.data.splits import SiteCases
 from fedcross.train.data.volumes import CaseFiles, Site, Volume
 from fedcross.volumes.grid import Grid
@@ -28,7 +28,7 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
     Raises
     ------
     DataError
-        As `cases.find_cases`, or if one image belongs to two sites.
+        If a site's cases cannot be found or split, see `find_cases`; or if two sites share an image.
     """
     found = [find_cases(site, config.data_root, config.seed) for site in config.sites]
     owner: dict[tuple[Path, int | None], str] = {}
@@ -39,7 +39,7 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
                 raise DataError(
                     f"The image of case {case.name} belongs to two sites, {owner[image]} and "
                     f"{site.name}: a test case of one could be a training case of the other.",
-                    "Name it in exclude at one of them.",
+                    "Name the case in exclude at one of them.",
                 )
             owner[image] = site.name
     return found
@@ -50,26 +50,26 @@ def load_sites(
 ) -> list[Site]:
     """Read and preprocess the training and validation cases of every site.
 
-    Where the configuration names a cache, what is there already is not made again, and the volumes
-    stay on disk, memory-mapped.
+    With a cache in the configuration, volumes already in it are not made again, and all volumes are
+    memory-mapped from the disk.
 
     Parameters
     ----------
     config
         The run's configuration.
     found
-        From `find_all_cases`.
+        The cases of every site in the configuration's order, see `find_all_cases`.
     reporter
-        Hears of every case read.
+        Receives the number of cases read, in the stage "read". None reports nothing.
 
     Raises
     ------
     DataError
-        If a case cannot be used; it is named.
+        If a case cannot be used; the message names it.
     OutputError
         If the cache cannot be written.
     """
-    hear = reporter or NullReporter()
+    reporter = reporter or NullReporter()
     cache = None if config.cache is None else VolumeCache(config.cache)
     total = sum(len(cases.train) + len(cases.validation) for cases in found)
     done = 0
@@ -81,7 +81,7 @@ def load_sites(
             volume = load_volume(case, label_map, config.preprocessing, site.name, cache)
             volumes.append(replace(volume, missing=missing))
             done += 1
-            hear.progress(done, total, "read")
+            reporter.progress(done, total, "read")
         count = len(cases.train)
         train, validation = tuple(volumes[:count]), tuple(volumes[count:])
         sites.append(Site(site.name, train, validation, cases.test, label_map, missing))
@@ -95,18 +95,39 @@ def load_volume(
     site: str,
     cache: VolumeCache | None = None,
 ) -> Volume:
-    """Read one case and bring it onto the model's grid, the label by nearest neighbour."""
+    """Read and preprocess one case.
+
+    Parameters
+    ----------
+    case
+        Its files.
+    label_map
+        Value in the label file to the structure's label; 0 stays 0.
+    preprocessing
+        Grid and intensities of the result; the label is resampled by nearest neighbour.
+    site
+        Name of the site, for error messages.
+    cache
+        Stores the result and provides it the next time; None for no cache.
+
+    Raises
+    ------
+    DataError
+        If the case cannot be used; the message names it.
+    OutputError
+        If the cache cannot be written.
+    """
 
     def make() -> Volume:
         image, label = read_case(case, label_map, site)
         try:
             prepared = prepare(image, preprocessing)
         except DataError as error:
-            raise in_case(error, case, site) from error
-        mapped = sitk.GetImageFromArray(label)
-        mapped.CopyInformation(image)
-        oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(mapped, preprocessing.orientation))
-        on_grid = _nearest(oriented, prepared.oriented, prepared.grid)
+            raise with_case_name(error, case, site) from error
+        label_image = sitk.GetImageFromArray(label)
+        label_image.CopyInformation(image)
+        oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(label_image, preprocessing.orientation))
+        on_grid = _resample_nearest(oriented, prepared.oriented, prepared.grid)
         return Volume(case.name, torch.from_numpy(prepared.array), torch.from_numpy(on_grid))
 
     if cache is None:
@@ -114,11 +135,11 @@ def load_volume(
     return cache.volume(case.name, cache_key(case, label_map, preprocessing), make)
 
 
-def _nearest(label: NDArray[np.uint8], old: Grid, new: Grid) -> NDArray[np.uint8]:
-    """Resample between grids of the same axes and centre, as `prepare` does the image.
+def _resample_nearest(label: NDArray[np.uint8], old: Grid, new: Grid) -> NDArray[np.uint8]:
+    """Resample by nearest neighbour between grids with the same axes and the same centre.
 
-    A sample half way between two voxels takes the one of the higher index, so that the result does
-    not hang on how a file rounds its geometry.
+    These are the grids that `prepare` uses for the image. A sample half way between two voxels takes
+    the one with the higher index, so that the result does not depend on rounding in the file's header.
     """
     picks = []
     for count, size, step, voxel in zip(

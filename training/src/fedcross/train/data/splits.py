@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: splits that never tear a patient's scans apart."""
+"""Split a site's cases into training, validation and test; a patient's scans stay in one part."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class SiteCases:
     Attributes
     ----------
     train, validation, test
-        The parts.
+        The cases of each part.
     unused
-        What the split's numbers leave over.
+        The cases that are in no part.
     notes
-        What is worth knowing about the data set, one sentence each.
+        Remarks about the data set, one sentence each.
     """
 
     train: tuple[CaseFiles, ...]
@@ -32,11 +32,11 @@ class SiteCases:
     notes: tuple[str, ...] = ()
 
     def names(self) -> dict[str, list[str]]:
-        """The cases' names by part, for the record."""
+        """The cases' names by part, including "unused", for `splits.json`."""
         return {part: [case.name for case in cases] for part, cases in self.parts()}
 
     def parts(self) -> Iterator[tuple[str, tuple[CaseFiles, ...]]]:
-        """The parts by name, those left over last."""
+        """Yield (name of the part, its cases): train, validation, test, unused."""
         for part in (*PARTS, "unused"):
             yield part, getattr(self, part)
 
@@ -44,35 +44,49 @@ class SiteCases:
 def split_by_count(
     site: str, cases: Sequence[CaseFiles], counts: Counts, seed: int, notes: Sequence[str] = ()
 ) -> SiteCases:
-    """Draw a split with exactly these numbers of cases, patient by patient.
+    """Draw a random split with exactly the given numbers of cases; patients stay together.
 
-    The seed and the site's name decide, so that another site more leaves this one's split as it was.
+    Patients are assigned in random order to the first part with enough room. If that does not give
+    the numbers, they are assigned again, those with the most scans first.
+
+    Parameters
+    ----------
+    site
+        Name of the site. The split depends on `seed` and this name only, so that adding a site does
+        not change the split of another.
+    cases
+        All cases of the site, in any order.
+    counts
+        Numbers of cases (train, validation, test); the remaining cases are unused.
+    seed
+        The run's seed.
+    notes
+        Remarks about the data set, copied to the result.
 
     Raises
     ------
     DataError
-        If there are too few cases, or no way is found that keeps every patient together.
+        If there are too few cases, or neither order gives the numbers.
     """
     if len(cases) < sum(counts):
         raise DataError(
-            f"Site {site} has {len(cases)} cases, fewer than its split {list(counts)} needs "
-            f"({sum(counts)}).",
-            "Add cases, or make the split smaller.",
+            f"Site {site} has {len(cases)} cases, but its split {list(counts)} needs "
+            f"{sum(counts)}.",
+            "Add cases, or choose smaller numbers.",
         )
     patients: dict[str, list[CaseFiles]] = {}
     for case in sorted(cases, key=lambda case: case.name):
         patients.setdefault(case.patient or case.name, []).append(case)
     order = list(patients.values())
     python_generator("split", seed, site).shuffle(order)
-    # In the order drawn; if that leaves a gap that nobody fits, those with most scans first.
     for attempt in (order, sorted(order, key=len, reverse=True)):
         parts = _first_fit(attempt, counts)
         if all(len(part) == count for part, count in zip(parts, counts, strict=False)):
             train, validation, test, unused = map(tuple, parts)
             return SiteCases(train, validation, test, unused, tuple(notes))
     raise DataError(
-        f"The {len(cases)} cases of site {site} cannot be split into {list(counts)} without "
-        f"tearing the scans of one of its {len(order)} patients apart.",
+        f"The {len(cases)} cases of site {site} cannot be split into {list(counts)} with all scans "
+        f"of each of its {len(order)} patients in one part.",
         "Choose other numbers, or name the cases of each part.",
     )
 
@@ -80,7 +94,7 @@ def split_by_count(
 def _first_fit(
     patients: Sequence[Sequence[CaseFiles]], counts: Counts
 ) -> tuple[list[CaseFiles], ...]:
-    """Every patient into the first part that has room, and into a fourth if none has."""
+    """Assign every patient to the first of three parts with enough room, or else to a fourth."""
     parts: tuple[list[CaseFiles], ...] = ([], [], [], [])
     for scans in patients:
         room = [count - len(part) for count, part in zip(counts, parts, strict=False)]
@@ -95,19 +109,31 @@ def split_by_name(
     names: Mapping[str, Sequence[str]],
     notes: Sequence[str] = (),
 ) -> SiteCases:
-    """The split that names every case of the parts.
+    """Split by the cases' names.
+
+    Parameters
+    ----------
+    site
+        Name of the site, for error messages.
+    cases
+        All cases of the site.
+    names
+        Names of the cases of each part; the keys are those of `PARTS`. Other cases are unused.
+    notes
+        Remarks about the data set, copied to the result.
 
     Raises
     ------
     DataError
-        If a case is not there or named twice, nobody trains, or a patient is in two parts.
+        If a named case does not exist or is named twice, there is no training case, or a patient is
+        in two parts.
     """
     by_name = {case.name: case for case in cases}
     part_of: dict[str, str] = {}
     for part in PARTS:
         for name in names[part]:
             if name not in by_name:
-                raise DataError(f"The split of site {site} names {name}, which is not there.")
+                raise DataError(f"The split of site {site} names {name}, which does not exist.")
             if name in part_of:
                 raise DataError(f"The split of site {site} names {name} twice.")
             part_of[name] = part
@@ -125,7 +151,7 @@ def _check_patients(site: str, cases: Sequence[CaseFiles], part_of: Mapping[str,
         other = first.setdefault(case.patient or case.name, case)
         if part_of[other.name] != part_of[case.name]:
             raise DataError(
-                f"Cases {other.name} and {case.name} of site {site} are of one patient, but the "
-                f"split has one in {part_of[other.name]} and one in {part_of[case.name]}.",
-                "Put them into the same part.",
+                f"Cases {other.name} and {case.name} of site {site} belong to one patient, but one "
+                f"is in the part {part_of[other.name]} and one in {part_of[case.name]}.",
+                "Put both into the same part.",
             )

@@ -1,6 +1,6 @@
-"""A site's cases as the training step sees them: tensors on the model's grid, no files.
+"""The data of a site: preprocessed cases as tensors on the model's grid, and files of test cases.
 
-Nothing here imports more than torch, so that a machine that only trains needs nothing else.
+This module imports torch only, so that a machine that only trains needs no other package.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ class Volume:
     Attributes
     ----------
     name
-        The case.
+        Name of the case.
     image
         (D, H, W) = (z, y, x) float32, z-score intensities on the model's grid.
     label
-        (D, H, W) uint8 on the same grid: 0 background, else a structure's label.
+        (D, H, W) uint8 on the same grid: 0 is background, other values are structures' labels.
     missing
-        Labels of the structures that nobody drew in this case: its background may be one of them.
+        Labels of the structures that were not drawn in this case; its background may contain them.
     """
 
     name: str
@@ -35,20 +35,20 @@ class Volume:
 
     @cached_property
     def foreground(self) -> Tensor:
-        """Flat indices of the labelled voxels, (n,) int64 on the CPU; n may be 0."""
+        """Flat indices into `label` of the labelled voxels, (n,) int64 on the CPU; n may be 0."""
         return self.label.cpu().flatten().nonzero()[:, 0]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of image and label."""
+        """Size of image and label in bytes."""
         return self.image.nbytes + self.label.nbytes
 
     def to(self, device: torch.device) -> "Volume":
-        """The same case on `device` (itself if it is there already)."""
+        """Return the case on `device`; the object itself if it is already there."""
         if device == self.image.device:
             return self
         image, label = self.image, self.label
-        if device.type == "cuda":  # from pinned memory the copies run beside the computing
+        if device.type == "cuda":  # copies from pinned memory run concurrently with computing
             image, label = image.pin_memory(), label.pin_memory()
         return replace(
             self,
@@ -59,21 +59,21 @@ class Volume:
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where one case lies.
+    """The files of one case.
 
     Attributes
     ----------
     name
-        The case, unique within its site.
+        Name of the case, unique within its site.
     image, label
-        Files, or folders of DICOM series.
+        Files, or folders with one DICOM series.
     patient
-        Whose scan it is, so that a split keeps a patient's scans together; empty if every case of
-        the site is another patient's.
+        Identifies the patient, so that a split keeps a patient's scans together; empty if the case is
+        a patient of its own.
     channel
-        Which volume of a 4D image; None if the image is 3D.
+        Index from 0 of the volume in a 4D image; None if the image is 3D.
     resample_label
-        Whether a label on another grid than the image's is brought onto it, by nearest neighbour.
+        Whether a label on another grid is resampled onto the image's grid by nearest neighbour.
     """
 
     name: str
@@ -91,15 +91,15 @@ class Site:
     Attributes
     ----------
     name
-        As in the configuration.
+        Name of the site in the configuration.
     train, validation
-        Preprocessed and kept in memory.
+        Preprocessed cases, in memory or memory-mapped.
     test
-        Only read when the training is over.
+        Files of the test cases; they are read after the training.
     label_map
-        Value in the site's label maps -> value in the output.
+        Value in the site's label maps to the structure's label.
     missing
-        Labels of the structures that nobody draws at this site.
+        Labels of the structures that were not drawn at this site.
     """
 
     name: str

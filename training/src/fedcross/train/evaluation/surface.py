@@ -1,7 +1,7 @@
-"""How far two borders are apart: 95th percentile Hausdorff distance and mean surface distance, mm.
+"""Distances in mm between the borders of two masks: 95th percentile Hausdorff and mean distance.
 
-By MONAI: a mask's border are its voxels with a face towards anything else, the volume's edge
-included, and distances are between the centres of border voxels.
+MONAI computes them. A mask's border consists of its voxels with a face towards a voxel outside the mask
+or towards the edge of the volume; distances are measured between the centres of border voxels.
 """
 
 import math
@@ -19,15 +19,17 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Of one structure in one case.
+    """Distances between the borders of the predicted and the drawn mask of one structure.
+
+    A distance is that from a border voxel of one mask to the nearest border voxel of the other.
 
     Attributes
     ----------
     hd95_mm
-        The larger of the two directions' 95th percentiles of the distances from every border voxel
-        of one mask to the nearest one of the other (Hausdorff distance without its outliers).
+        The 95th percentile of the distances in each direction; the larger of the two (Hausdorff
+        distance without outliers).
     assd_mm
-        Average symmetric surface distance: the mean of all distances of both directions together.
+        Average symmetric surface distance: the mean of the distances of both directions.
     """
 
     hd95_mm: float
@@ -37,22 +39,20 @@ class SurfaceDistances:
 def surface_distances(
     found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: Triple
 ) -> SurfaceDistances:
-    """Compare two masks.
+    """Compute the distances between the borders of two masks.
 
     Parameters
     ----------
     found, truth
-        bool (D, H, W) = (z, y, x), of one shape.
+        Predicted and drawn mask, bool (D, H, W) = (z, y, x), of one shape.
     spacing_mm
         Voxel size (x, y, z).
 
     Returns
     -------
     SurfaceDistances
-        0 and 0 when both masks are empty: there was nothing, and nothing was found. When one is
-        empty there is no distance; missing a structure and inventing one then both count as the
-        volume's diagonal, the largest distance that there could have been, so that a method gains
-        nothing by keeping silent.
+        Both distances are 0 if both masks are empty. If only one is empty, both are the volume's
+        diagonal, the largest possible distance, so that an empty prediction is never an advantage.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def surface_distances(
         If the shapes differ or are not 3D.
     """
     if found.shape != truth.shape or found.ndim != 3:
-        raise ValueError(f"masks must have one 3D shape, got {found.shape} and {truth.shape}.")
+        raise ValueError(f"masks must have the same 3D shape, got {found.shape} and {truth.shape}.")
     if not found.any() and not truth.any():
         return SurfaceDistances(0.0, 0.0)
     if not found.any() or not truth.any():
@@ -76,7 +76,27 @@ def surface_by_structure(
     structures: Sequence[Structure],
     spacing_mm: Triple,
 ) -> dict[str, SurfaceDistances]:
-    """The same for two label maps of one shape, by the structure's name."""
+    """Compute `surface_distances` of every structure in two label maps.
+
+    Parameters
+    ----------
+    found, truth
+        Predicted and drawn label map, uint8 (D, H, W) = (z, y, x), of one shape.
+    structures
+        The structures to compare.
+    spacing_mm
+        Voxel size (x, y, z).
+
+    Returns
+    -------
+    dict of str to SurfaceDistances
+        Structure's name to its distances.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not 3D.
+    """
     return {
         s.name: surface_distances(found == s.label, truth == s.label, spacing_mm)
         for s in structures
@@ -90,7 +110,7 @@ def _by_monai(
 
     masks = (found[None, None], truth[None, None])  # (D, H, W) -> (1, 1, D, H, W)
     options = {"include_background": True, "spacing": list(spacing_zyx)}
-    with warnings.catch_warnings():  # MONAI 1.5 and 1.6 warn of an argument of their own
+    with warnings.catch_warnings():  # MONAI 1.5 and 1.6 warn about an argument that they set
         warnings.filterwarnings("ignore", ".*always_return_as_numpy", FutureWarning)
         hd95 = compute_hausdorff_distance(*masks, percentile=95, **options)
         assd = compute_average_surface_distance(*masks, symmetric=True, **options)

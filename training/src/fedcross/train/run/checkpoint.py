@@ -1,11 +1,12 @@
-"""The members after every round, on disk: safetensors and JSON, whole or not there, no pickle.
+"""Checkpoints: the members after every round, on disk as safetensors and JSON.
 
 ::
 
     checkpoints/round_0003/member_0.safetensors ... state.json
 
-and ``average_0.safetensors ...`` where the members' own averages predict. The last two rounds and the
-best one are kept.
+With averages of the members (see the option `average`) there is ``average_0.safetensors ...`` as well.
+A checkpoint is written to a temporary folder and then renamed. The last two rounds and the best one
+are kept.
 """
 
 import hashlib
@@ -24,22 +25,22 @@ from fedcross.errors import CheckpointError
 from fedcross.runtime.atomic import sync_folder, write_through
 from fedcross.strategies.member import MemberState
 
-KEPT = 2
+KEPT_ROUNDS = 2
 _PREFIX, _STATE = "round_", "state.json"
 
 
 @dataclass(frozen=True)
 class Best:
-    """The round with the highest validation Dice so far, see `better`.
+    """The best validated round so far, see `choose_better`.
 
     Attributes
     ----------
     round
-        Its number, from 1.
+        Number of the round, from 1.
     dice
-        Mean of its validation.
+        Mean Dice of its validation.
     by_site
-        Site -> Dice there; empty in a checkpoint that was written before these were kept.
+        Site to its Dice; empty in a checkpoint of an older version, which did not store it.
     """
 
     round: int
@@ -49,20 +50,21 @@ class Best:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after a finished round.
+    """The state of a run after a finished round.
 
     Attributes
     ----------
     rounds_done
-        Finished rounds; those on disk have at least 1.
+        Number of finished rounds; at least 1 on disk, 0 before the first round.
     members
-        In order.
+        The members in the order of their indices.
     best
-        None while nothing was validated.
+        The best validated round; None before the first validation.
     validation
-        Dice of this round's validation, ``mean`` and by site; empty if it was not validated.
+        Dice of this round's validation, with the key ``mean`` and one key per site; empty if the
+        round was not validated.
     averages
-        Each member's average over its own last rounds; empty if there is none.
+        The average of each member over its own last rounds; empty if there are none.
     """
 
     rounds_done: int
@@ -73,7 +75,7 @@ class Checkpoint:
 
     @property
     def predictors(self) -> tuple[MemberState, ...]:
-        """What segments: the averages where there are any, else the members."""
+        """The members that predict: the averages if there are any, and else the members."""
         return self.averages or self.members
 
 
@@ -83,20 +85,19 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        ``checkpoints`` in the run folder; made when the first round is saved.
+        Folder of the checkpoints; created when the first round is saved.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a finished round, then let go of those that are not needed any more.
+        """Write a finished round, then delete the rounds that are not kept.
 
         Raises
         ------
         CheckpointError
-            If it cannot be written, for instance because the disk is full; earlier rounds are
-            unharmed.
+            If it cannot be written, for example on a full disk; earlier rounds are not changed.
         """
         final = self._path(checkpoint.rounds_done)
         partial = final.with_name(f".{final.name}.partial")
@@ -104,7 +105,7 @@ class Checkpoints:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             _write(partial, checkpoint)
-            shutil.rmtree(final, ignore_errors=True)  # only ever a damaged one
+            shutil.rmtree(final, ignore_errors=True)  # exists only if it is damaged
             os.rename(partial, final)
             sync_folder(self.folder)
         except (OSError, SafetensorError) as error:
@@ -112,27 +113,27 @@ class Checkpoints:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CheckpointError(
                 f"The checkpoint of round {checkpoint.rounds_done} cannot be written: {reason}.",
-                "Earlier rounds are safe: make room and use --resume.",
+                "Earlier rounds are intact: free disk space and use --resume.",
             ) from error
         best = checkpoint.best.round if checkpoint.best else None
         for number in self.rounds():
-            if number != best and number <= checkpoint.rounds_done - KEPT:
+            if number != best and number <= checkpoint.rounds_done - KEPT_ROUNDS:
                 shutil.rmtree(self._path(number), ignore_errors=True)
 
     def rounds(self) -> list[int]:
-        """The rounds that are there, in order; empty before the first one."""
+        """The numbers of the rounds on disk, in order; empty before the first one."""
         if not self.folder.is_dir():
             return []
         names = (path.name.removeprefix(_PREFIX) for path in self.folder.glob(f"{_PREFIX}*"))
         return sorted(int(name) for name in names if name.isdecimal())
 
     def latest(self) -> Checkpoint | None:
-        """The last round that is whole; None when no round was finished.
+        """Load the last round that is not damaged; None if there is no round.
 
         Raises
         ------
         CheckpointError
-            If there are rounds but all of them are damaged.
+            If all rounds are damaged.
         """
         rounds = self.rounds()
         for number in reversed(rounds):
@@ -144,12 +145,12 @@ class Checkpoints:
         return None
 
     def load(self, rounds_done: int) -> Checkpoint:
-        """Read one round, checked against its hashes.
+        """Load the checkpoint after round `rounds_done` and check its hashes.
 
         Raises
         ------
         CheckpointError
-            If it is not there or damaged.
+            If it does not exist or is damaged.
         """
         folder = self._path(rounds_done)
         try:
@@ -188,7 +189,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
 def _write_member(folder: Path, kind: str, member: MemberState) -> dict[str, str]:
     name = f"{kind}_{member.index}.safetensors"
     safetensors.torch.save_file(member.to_tensors(), folder / name)
-    with (folder / name).open("r+b") as file:  # Windows flushes only what can be written
+    with (folder / name).open("r+b") as file:  # on Windows fsync needs a writable file
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": name, "sha256": digest}
@@ -201,12 +202,20 @@ def _read_member(folder: Path, entry: dict[str, Any]) -> MemberState:
     return MemberState.from_tensors(safetensors.torch.load(data))
 
 
-def better(best: Best | None, new: Best) -> Best:
-    """The best of what was best so far and a newly validated round; the earlier one on a tie.
+def choose_better(best: Best | None, new: Best) -> Best:
+    """Return the better of the best round so far and a newly validated one; `best` if they are equal.
 
-    A site that was away makes a round's mean easier or harder to reach. So rounds that were judged
-    by different sites are compared by the plain mean over the sites that judged both; if there is
-    none, the round that more sites judged is the better one.
+    Rounds with the same sites are compared by their mean Dice. A site that is absent from a round
+    changes its mean. Therefore rounds with different sites are compared by the mean Dice of the sites
+    that both have; if they have none in common, the round with more sites is better. If the sites of
+    `best` are unknown, the mean Dice is compared.
+
+    Parameters
+    ----------
+    best
+        The best round so far; None before the first validation.
+    new
+        The newly validated round.
     """
     if best is None:
         return new

@@ -1,4 +1,4 @@
-"""From a run to a bundle: the run's models, whatever the method, as the members of an ensemble."""
+"""Export a run as a bundle: the run's models, of any method, become the members of an ensemble."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Literal
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.bundle import Bundle, write_bundle
-from fedcross.strategies.method_config import TITLES
 from fedcross.train.run.checkpoint import Checkpoint
 from fedcross.train.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
 
@@ -14,24 +13,24 @@ Which = Literal["best", "last"]
 
 
 def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
-    """Make a bundle of a run's members.
+    """Make a bundle of the members of one round.
 
     Parameters
     ----------
     run
-        Run folder, finished or not.
+        Run folder; the run may be unfinished.
     out
-        Bundle folder to make; a bundle that is there is replaced.
+        Bundle folder to create; an existing bundle is replaced.
     which
-        ``best``: the round with the highest validation Dice (the last one if nothing was
-        validated); ``last``: the last finished round.
+        ``best``: the best validated round, see `choose_better`, or the last one if no round was
+        validated. ``last``: the last finished round.
 
     Raises
     ------
     CheckpointError
-        If there is no run, no finished round, or its files are damaged.
+        If there is no run or no finished round, or a file of the run is damaged.
     ConfigError
-        If `which` is neither.
+        If `which` is neither "best" nor "last".
     OutputError
         If the bundle cannot be written.
     """
@@ -49,7 +48,7 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
         "schedule": schedule["schedule"] and schedule["schedule"][: checkpoint.rounds_done],
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
-            "source": f"{TITLES[config.method.kind]}, {checkpoint.rounds_done} rounds of "
+            "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
             f"{config.method.local_epochs} local epochs at {len(config.sites)} sites.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
@@ -65,25 +64,34 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
 
 
 def load_members(folder: RunFolder, which: str) -> Checkpoint:
-    """The checkpoint that is meant by ``best`` or ``last``.
+    """Load the checkpoint of the best or the last round of a run.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    which
+        ``best`` or ``last``, see `export_run`.
 
     Raises
     ------
-    CheckpointError, ConfigError
-        As `export_run`.
+    CheckpointError
+        If there is no finished round, or its files are damaged.
+    ConfigError
+        If `which` is neither "best" nor "last".
     """
     if which not in ("best", "last"):
         raise ConfigError(f"which must be best or last, got {which!r}.")
     last = folder.checkpoints.latest()
     if last is None:
-        raise CheckpointError(f"The run {folder.path.name} has not finished a round yet.")
+        raise CheckpointError(f"The run {folder.path.name} has no finished round.")
     if which == "last" or last.best is None or last.best.round == last.rounds_done:
         return last
     return folder.checkpoints.load(last.best.round)
 
 
 def _figures(folder: RunFolder, checkpoint: Checkpoint) -> dict[str, float]:
-    """Validation figures of this round, and test figures if they are of this round."""
+    """The round's validation Dices, and its test Dice if the test used this round."""
     figures = {f"validation Dice, {name}": d for name, d in checkpoint.validation.items()}
     if (folder.path / TEST).is_file():
         test = folder.read(TEST)

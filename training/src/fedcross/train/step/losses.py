@@ -1,4 +1,4 @@
-"""Losses: the FedCross authors' soft Dice with cross-entropy, and distillation."""
+"""Loss functions: the FedCross authors' soft Dice with cross-entropy, and distillation."""
 
 from collections.abc import Sequence
 
@@ -14,25 +14,26 @@ def dice_ce_loss(
 ) -> Tensor:
     """Soft Dice loss, averaged over the classes, plus mean cross-entropy over the voxels.
 
-    With p_c the softmax of the logits and t_c the one-hot target, both summed over the whole batch
-    at once (not patch by patch), the Dice loss of class c, background included, is::
+    With the softmax p_c of the logits and the one-hot target t_c, the Dice loss of class c is::
 
         1 - (2 sum(p_c t_c) + 1) / (sum(p_c^2) + sum(t_c^2) + 1)
 
-    Milletari et al., V-Net, 3DV 2016, for the squared denominator; as configured by the authors of
-    Xu et al., MIDL 2023. A class that is absent and not predicted costs nothing.
+    The sums are over all voxels of the batch, and the background is a class as well. The squared
+    denominator is that of Milletari et al., V-Net, 3DV 2016; the authors of Xu et al., MIDL 2023, use
+    this form. A class that is neither present nor predicted has the Dice loss 0.
 
     Parameters
     ----------
     logits
-        (N, C, D, H, W) of any floating type; the loss is computed in float32.
+        (N, C, D, H, W) of any floating-point type; the loss is computed in float32.
     target
-        (N, D, H, W) int64, values 0 to C - 1.
+        (N, D, H, W) int64 with values from 0 to C - 1.
     missing
-        For each sample the labels that nobody drew in it; None when all are drawn in all. They then
-        count as background there, in what is predicted as in what is drawn, so that the sample
-        teaches nothing about where they are (marginal loss: Shi et al., "Marginal loss and exclusion
-        loss for partially supervised multi-organ segmentation", Medical Image Analysis 2021).
+        The labels that were not drawn, for each of the N samples; None if all were drawn in all
+        samples. In such a sample the probability of these classes is added to the background's, so
+        that the sample has no gradient that separates them from the background (marginal loss: Shi et
+        al., "Marginal loss and exclusion loss for partially supervised multi-organ segmentation",
+        Medical Image Analysis 2021).
 
     Returns
     -------
@@ -42,7 +43,10 @@ def dice_ce_loss(
     log_probabilities = F.log_softmax(logits.float(), dim=1)
     if missing is not None and any(missing):
         log_probabilities = torch.stack(
-            [_merged(each, labels) for each, labels in zip(log_probabilities, missing, strict=True)]
+            [
+                _merge_missing(each, labels)
+                for each, labels in zip(log_probabilities, missing, strict=True)
+            ]
         )
     probabilities = log_probabilities.exp()
     losses = []
@@ -53,37 +57,39 @@ def dice_ce_loss(
     return torch.stack(losses).mean() + F.nll_loss(log_probabilities, target)
 
 
-def _merged(log_probabilities: Tensor, missing: Sequence[int]) -> Tensor:
-    """One sample's (C, D, H, W) with the missing classes' probability added to the background's."""
+def _merge_missing(log_probabilities: Tensor, missing: Sequence[int]) -> Tensor:
+    """Add the missing classes' probabilities to the background's; (C, D, H, W) of one sample."""
     if not missing:
         return log_probabilities
     classes = list(log_probabilities)
-    together = torch.logsumexp(log_probabilities[[0, *missing]], dim=0)
-    nothing = torch.full_like(together, -torch.inf)
+    background = torch.logsumexp(log_probabilities[[0, *missing]], dim=0)
+    zero = torch.full_like(background, -torch.inf)  # logarithm of the probability 0
     return torch.stack(
-        [together, *(nothing if c in missing else classes[c] for c in range(1, len(classes)))]
+        [background, *(zero if c in missing else classes[c] for c in range(1, len(classes)))]
     )
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    r"""How far a student's softened probabilities are from a teacher's.
+    r"""Compute the divergence of a student's softened probabilities from a teacher's.
 
-    :math:`T^2 \, KL(softmax(t / T) \,\|\, softmax(s / T))`, mean over the voxels (Hinton et al.,
-    "Distilling the Knowledge in a Neural Network", 2015; T^2 keeps the gradient's size as T changes).
+    It is :math:`T^2 \, KL(softmax(t / T) \,\|\, softmax(s / T))` with the student's logits s, the
+    teacher's logits t and the temperature T, as the mean over all voxels (Hinton et al., "Distilling
+    the Knowledge in a Neural Network", 2015). The factor T^2 keeps the gradient's size independent of T.
 
     Parameters
     ----------
     logits, teacher
-        (N, C, D, H, W) of any floating type; the loss is computed in float32.
+        Logits of the student and the teacher, (N, C, D, H, W) of any floating-point type; the loss is
+        computed in float32.
     temperature
-        T, above 0.
+        The temperature T, above 0.
 
     Returns
     -------
     Tensor
-        Scalar, float32; 0 where both are equal, never negative but for rounding.
+        Scalar, float32; at least 0 up to rounding, and 0 if both probabilities are equal.
     """
-    ours = F.log_softmax(logits.float() / temperature, dim=1)
-    theirs = F.log_softmax(teacher.float() / temperature, dim=1)
-    divergence = (theirs.exp() * (theirs - ours)).sum(dim=1)  # (N, D, H, W)
+    student_log = F.log_softmax(logits.float() / temperature, dim=1)
+    teacher_log = F.log_softmax(teacher.float() / temperature, dim=1)
+    divergence = (teacher_log.exp() * (teacher_log - student_log)).sum(dim=1)  # (N, D, H, W)
     return temperature**2 * divergence.mean()

@@ -1,4 +1,4 @@
-"""A member's optimiser, and its state as the tensors that travel with the member."""
+"""A member's optimiser, and its state as tensors that are stored and sent with the member."""
 
 from collections.abc import Mapping
 
@@ -12,16 +12,16 @@ from fedcross.train.config.sections import OptimisationConfig
 def make_optimizer(
     network: nn.Module, settings: OptimisationConfig, state: Mapping[str, Tensor]
 ) -> Optimizer:
-    """The optimiser of a network's parameters, in the state in which it was left.
+    """Make the optimiser of a network's parameters and restore its state.
 
     Parameters
     ----------
     network
-        On the device where it trains; on a GPU a step is one fused kernel.
+        The network on the device where it trains; on a GPU the fused implementation is used.
     settings
-        Which optimiser, and its constants.
+        Type and constants of the optimiser.
     state
-        What `optimizer_tensors` gave; empty at the beginning.
+        The state from `optimizer_tensors`; empty before the first step.
     """
     parameters = dict(network.named_parameters())
     fused = next(iter(parameters.values())).is_cuda
@@ -44,12 +44,15 @@ def make_optimizer(
         )
     for key, tensor in state.items():
         slot, name = key.split(".", 1)
-        optimizer.state[parameters[name]][slot] = _beside(parameters[name], tensor)
+        optimizer.state[parameters[name]][slot] = _copy_like(parameters[name], tensor)
     return optimizer
 
 
 def optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as ``<slot>.<parameter>`` to tensor; empty before the first step."""
+    """The optimiser's state: ``<slot>.<parameter>`` to tensor; empty before the first step.
+
+    A slot is a name of PyTorch, for example ``momentum_buffer`` or ``exp_avg``.
+    """
     return {
         f"{slot}.{name}": tensor
         for name, parameter in network.named_parameters()
@@ -58,8 +61,8 @@ def optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Ten
     }
 
 
-def _beside(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """A copy of `tensor` on the parameter's device and, if of its shape, in its memory layout."""
+def _copy_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """Copy `tensor` to the parameter's device; if the shapes are equal, also to its memory layout."""
     copied = tensor.to(parameter.device, copy=True)
     if tensor.shape != parameter.shape:
         return copied

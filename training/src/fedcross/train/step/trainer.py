@@ -1,12 +1,14 @@
-"""One visit: a member trains at a site. Every engine uses this and nothing else.
+"""One visit: a member trains at a site. Every engine calls `visit`.
 
-A visit is a pure function of the member's state, the site's cases, the configuration and the
-round's number: repeating it gives the same member, to the bit on a CPU.
+The result depends only on the member's state, the site's cases, the configuration and the round's
+index. On a CPU a repeated visit gives the same member, bit for bit.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +23,14 @@ from fedcross.strategies.member import MemberState
 from fedcross.train.config.configuration import TrainingConfig
 from fedcross.train.config.sections import OptimisationConfig
 from fedcross.train.data.volumes import Site, Volume
+from fedcross.train.step.drift_penalty import DriftPenalty
 from fedcross.train.step.losses import dice_ce_loss
 from fedcross.train.step.optimizer import make_optimizer, optimizer_tensors
-from fedcross.train.step.pull import Pull
 from fedcross.train.step.sampling import draw_epoch, sample_batch
 
 POLYNOMIAL = 0.9
 GPU_SHARE = 0.3
-"""Of a GPU's free memory: a site's volumes may take so much of it, the rest is for training."""
+"""Largest share of a GPU's free memory that a site's volumes may take; the rest is for training."""
 Progress = Callable[[int, int], None]
 
 
@@ -39,12 +41,12 @@ class VisitReport:
     Attributes
     ----------
     loss
-        Mean training loss over the visit's patches, without what a pull adds; None when nothing was
+        Mean training loss over the visit's patches, without the drift penalty; None if nothing was
         trained.
     samples
-        Patches trained.
+        Number of patches trained.
     seconds
-        Wall time.
+        Wall time in seconds.
     """
 
     loss: float | None
@@ -53,24 +55,32 @@ class VisitReport:
 
 
 def learning_rate(base: float, epoch: int, total: int) -> float:
-    """Polynomial decay, ``base * (1 - epoch / total) ** 0.9``; `epoch` counts from 0.
+    """Return the rate of polynomial decay, ``base * (1 - epoch / total) ** 0.9``.
 
-    `epoch` counts local epochs from the run's beginning, round after round, `total` are all of them
-    (rounds x local epochs), so that the rate falls over the run and not within a visit. A member
-    that missed a visit has the same rate as the others.
+    The rate falls over the whole run and not within a visit. A member that missed a visit has the
+    same rate as the others.
+
+    Parameters
+    ----------
+    base
+        Rate of the first epoch.
+    epoch
+        Number of local epochs since the beginning of the run, from 0.
+    total
+        Number of local epochs of the run: rounds x local epochs.
     """
     return float(base * (1 - epoch / total) ** POLYNOMIAL)
 
 
 def training_precision(settings: OptimisationConfig, device: torch.device) -> Precision:
-    """What the network computes with while it trains on `device`.
+    """Return the precision of the arithmetic inside the network while it trains on `device`.
 
     Raises
     ------
     ConfigError
-        If bf16 is asked for on a CPU. There PyTorch 2.13 leaves, now and then, memory that nobody
-        wrote in the weight gradients of 3D convolutions over few voxels: other numbers every time,
-        sometimes NaN. Inference in bf16 is not concerned.
+        If bf16 is asked for on a CPU. There the weight gradients of 3D convolutions over few voxels
+        contain, now and then, uninitialised memory (PyTorch 2.13): the numbers differ from run to run
+        and may be NaN. Inference in bf16 is not affected.
     """
     precision = resolve_precision(settings.precision, device)
     if precision == "bf16" and device.type == "cpu":
@@ -94,23 +104,23 @@ def visit(
     Parameters
     ----------
     member
-        Its state before; not changed.
+        State of the member before the visit; not changed.
     site
-        Whose training cases are used.
+        Site whose training cases are used.
     round_index
-        Decides the learning rate, and the patches together with the configuration's seed and the
-        member.
+        Index of the round, from 0. It decides the learning rate and, together with the seed and the
+        member's index, the patches.
     config
-        The run's configuration.
+        Configuration of the run.
     device
-        Where to compute.
+        Device that computes.
     progress
-        Called with (epochs done, epochs of this visit) after every epoch.
+        Called after every epoch with (epochs done, epochs of this visit).
 
     Returns
     -------
     member : MemberState
-        Its state after, on the CPU.
+        State of the member after the visit, on the CPU.
     report : VisitReport
         Loss, samples and time.
 
@@ -139,31 +149,26 @@ def _visit(
     progress: Progress | None,
 ) -> tuple[MemberState, VisitReport]:
     began = time.perf_counter()
-    network, optimizer = _load(member, config, device)
-    volumes = _within_reach(site.train, device)
-    generator = torch_generator("patches", config.seed, member.index, round_index)
-    pull = Pull(network, config.method, member.rounds_done)
-    if config.training.compile:
-        network.compile()
+    training = _LocalTraining.begin(member, site, round_index, config, device)
     epochs = config.method.local_epochs
     loss_sum, samples = 0.0, 0
     for epoch in range(epochs):
         rate = learning_rate(
             config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
         )
-        epoch_loss, epoch_samples = _epoch(
-            network, optimizer, pull, rate, site.train, volumes, config, generator
-        )
+        epoch_loss, epoch_samples = training.run_epoch(rate)
         # The only wait for the device: once an epoch.
-        loss_sum += _finite(float(epoch_loss), "loss", member, site, round_index)
+        loss_sum += _check_finite(float(epoch_loss), "loss", member, site, round_index)
         samples += epoch_samples
         if progress is not None:
             progress(epoch + 1, epochs)
-    _finite(float(_largest(network)), "largest weight", member, site, round_index)
+    network, optimizer = training.network, training.optimizer
+    largest = float(_largest_weight(network))
+    _check_finite(largest, "largest weight", member, site, round_index)
     after = MemberState(
         index=member.index,
-        weights=_on_cpu(network.state_dict()),
-        optimizer=_on_cpu(optimizer_tensors(network, optimizer)),
+        weights=_to_cpu(network.state_dict()),
+        optimizer=_to_cpu(optimizer_tensors(network, optimizer)),
         epochs_done=member.epochs_done + epochs,
         rounds_done=member.rounds_done + 1,
         last_site=site.name,
@@ -172,57 +177,109 @@ def _visit(
     return after, VisitReport(loss, samples, time.perf_counter() - began)
 
 
-def _epoch(
-    network: nn.Module,
-    optimizer: Optimizer,
-    pull: Pull,
-    rate: float,
-    cases: tuple[Volume, ...],
-    volumes: list[Volume],
-    config: TrainingConfig,
-    generator: torch.Generator,
-) -> tuple[Tensor, int]:
-    """Train one epoch; return the sum of the loss over its patches, on the device, and their count."""
-    settings = config.training
-    x, y, z = config.preprocessing.patch_size
-    draws = draw_epoch(
-        cases,
-        patch=(z, y, x),
-        patches_per_case=settings.patches_per_case,
-        rotation_rad=settings.rotation_rad,
-        foreground_fraction=settings.foreground_fraction,
-        generator=generator,
-        intensity=settings.intensity,
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    device = next(network.parameters()).device
-    bf16 = training_precision(settings, device) == "bf16"
-    total = torch.zeros((), device=device)
-    for first in range(0, len(draws), settings.batch_size):
-        batch = draws[first : first + settings.batch_size]
-        images, labels = sample_batch(
-            volumes,
-            batch,
+@dataclass(frozen=True)
+class _LocalTraining:
+    """What trains during one visit.
+
+    Attributes
+    ----------
+    config
+        The run's configuration.
+    network, optimizer, penalty
+        The member on the device, in training mode.
+    cases
+        The site's training cases, as they are in memory.
+    volumes
+        The same cases where patches are cut: on the device if they fit.
+    generator
+        CPU generator of the visit's patches.
+    """
+
+    config: TrainingConfig
+    network: nn.Module
+    optimizer: Optimizer
+    penalty: DriftPenalty
+    cases: Sequence[Volume]
+    volumes: Sequence[Volume]
+    generator: torch.Generator
+
+    @classmethod
+    def begin(
+        cls,
+        member: MemberState,
+        site: Site,
+        round_index: int,
+        config: TrainingConfig,
+        device: torch.device,
+    ) -> Self:
+        """Load the member and the site's cases onto the device."""
+        network, optimizer = _load(member, config, device)
+        volumes = _volumes_in_reach(site.train, device)
+        generator = torch_generator("patches", config.seed, member.index, round_index)
+        penalty = DriftPenalty(network, config.method, member.rounds_done)
+        if config.training.compile:
+            network.compile()
+        return cls(config, network, optimizer, penalty, site.train, volumes, generator)
+
+    def run_epoch(self, rate: float) -> tuple[Tensor, int]:
+        """Train one epoch at a learning rate.
+
+        Returns
+        -------
+        Tensor
+            Sum of the loss over the patches, a scalar on the device.
+        int
+            Number of patches.
+        """
+        settings = self.config.training
+        x, y, z = self.config.preprocessing.patch_size
+        draws = draw_epoch(
+            self.cases,
             patch=(z, y, x),
-            spacing_mm=config.preprocessing.spacing_mm,
-            device=device,
+            patches_per_case=settings.patches_per_case,
+            rotation_rad=settings.rotation_rad,
+            foreground_fraction=settings.foreground_fraction,
+            generator=self.generator,
+            intensity=settings.intensity,
         )
-        if settings.noise > 0:
-            images += settings.noise * _noise(images, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = network(images)
-            held = pull.loss(images, logits)
-        loss = dice_ce_loss(logits, labels, [volumes[draw.case].missing for draw in batch])
-        optimizer.zero_grad(set_to_none=True)
-        (loss + held).backward()  # type: ignore[no-untyped-call]
-        pull.add_gradient()
-        optimizer.step()
-        total += loss.detach() * len(batch)
-    return total, len(draws)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        device = next(self.network.parameters()).device
+        total = torch.zeros((), device=device)
+        for first in range(0, len(draws), settings.batch_size):
+            batch = draws[first : first + settings.batch_size]
+            images, labels = sample_batch(
+                self.volumes,
+                batch,
+                patch=(z, y, x),
+                spacing_mm=self.config.preprocessing.spacing_mm,
+                device=device,
+            )
+            if settings.noise > 0:
+                images += settings.noise * _noise(images, self.generator)
+            missing = [self.volumes[draw.case].missing for draw in batch]
+            evaluate = partial(self._evaluate, images, labels, missing)
+            loss = self.config.method.compute_gradient(self.network, evaluate)
+            self.optimizer.step()
+            total += loss * len(batch)
+        return total, len(draws)
+
+    def _evaluate(
+        self, images: Tensor, labels: Tensor, missing: Sequence[tuple[int, ...]]
+    ) -> Tensor:
+        """Return the loss of a batch, and leave its gradient in the parameters."""
+        bf16 = training_precision(self.config.training, images.device) == "bf16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = self.network(images)
+            penalty = self.penalty.loss(images, logits)
+        loss = dice_ce_loss(logits, labels, missing)
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        self.penalty.add_gradient()
+        return loss.detach()
 
 
-def _within_reach(volumes: Sequence[Volume], device: torch.device) -> list[Volume]:
+def _volumes_in_reach(volumes: Sequence[Volume], device: torch.device) -> list[Volume]:
     """The volumes on the device; where they would crowd a GPU's memory, as they are.
 
     A patch's surroundings are then brought there when it is cut.
@@ -260,16 +317,18 @@ def _load(
     return network, make_optimizer(network, config.training, member.optimizer)
 
 
-def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
 
 
-def _largest(network: nn.Module) -> Tensor:
+def _largest_weight(network: nn.Module) -> Tensor:
     """Largest absolute value among the weights; NaN if there is one."""
     return torch.stack([p.detach().abs().max() for p in network.parameters()]).max()
 
 
-def _finite(value: float, what: str, member: MemberState, site: Site, round_index: int) -> float:
+def _check_finite(
+    value: float, what: str, member: MemberState, site: Site, round_index: int
+) -> float:
     if not torch.isfinite(torch.tensor(value)):
         raise ConfigError(
             f"The {what} of member {member.index} became {value} at {site.name} "

@@ -1,4 +1,4 @@
-"""Look at one case: read it as training does, and measure what it holds."""
+"""Check one case: read it in the same way as the training does, and measure image and label."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.train.config.sections import SiteConfig
+from fedcross.train.config.site import SiteConfig
 from fedcross.train.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
-from fedcross.train.data.label_grid import on_image_grid, other_grid
-from fedcross.train.data.reading import in_case, mapped, read_channel
+from fedcross.train.data.label_grid import describe_mismatch, to_image_grid
+from fedcross.train.data.reading import map_label_values, read_channel, with_case_name
 from fedcross.train.data.volumes import CaseFiles
 from fedcross.volumes.prepare import zscore
 from fedcross.volumes.structure import Structure
@@ -23,18 +23,30 @@ from fedcross.volumes.volume_io import read_volume
 def check_case(
     case: CaseFiles, site: SiteConfig, structures: Sequence[Structure], *, wants_picture: bool
 ) -> CaseReport:
-    """Read one case of a site; what is wrong with it is told in the report, not raised."""
+    """Read and measure one case of a site; an error is stored in the report, not raised.
+
+    Parameters
+    ----------
+    case
+        The case's files.
+    site
+        The site's configuration.
+    structures
+        All structures of the configuration.
+    wants_picture
+        Whether the report gets a picture.
+    """
     report = CaseReport(case.name, patient=case.patient)
     try:
         image = read_channel(case.image, case.channel)
-        report = replace(report, **_about_image(image))
+        report = replace(report, **_measure_image(image))
         label_image = read_volume(case.label)
-        label = on_image_grid(label_image, image, resample=case.resample_label)
+        label = to_image_grid(label_image, image, resample=case.resample_label)
         values, counts = np.unique(label, return_counts=True)
         report = replace(report, values=dict(zip(values.tolist(), counts.tolist(), strict=True)))
-        drawn = mapped(label, site.mapping(structures))
+        drawn = map_label_values(label, site.mapping(structures))
     except DataError as error:
-        return replace(report, problem=str(in_case(error, case, site.name)))
+        return replace(report, problem=str(with_case_name(error, case, site.name)))
     unit_ml = float(np.prod(image.GetSpacing())) / 1000
     volumes = {
         structure.name: round(float(np.count_nonzero(drawn == structure.label)) * unit_ml, 3)
@@ -42,23 +54,27 @@ def check_case(
         if structure.name not in site.labels_missing
     }
     remarks = list(report.remarks)
-    if moved := other_grid(label_image, image):
-        remarks.append(f"its label is brought onto its image's grid: {moved}.")
+    if mismatch := describe_mismatch(label_image, image):
+        remarks.append(f"the label is resampled onto the image's grid: {mismatch}.")
     if not drawn.any():
-        remarks.append("nothing is drawn in it.")
+        remarks.append("the label is empty.")
     picture = _picture(image, drawn, report.percentiles) if wants_picture else None
     return replace(report, volumes_ml=volumes, remarks=tuple(remarks), picture=picture)
 
 
 def voxels_sha256(image: sitk.Image) -> str:
-    """Identity of an image's voxels: the same for int16 and float32, for DICOM and NIfTI."""
+    """SHA-256 of an image's voxels in LPS orientation as float32, in hexadecimal.
+
+    It does not depend on the file format, the stored number type or the stored orientation.
+    """
     oriented = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")).astype("<f4")
     digest = hashlib.sha256(repr(oriented.shape).encode("ascii"))
     digest.update((oriented + np.float32(0)).tobytes())  # -0 becomes 0
     return digest.hexdigest()
 
 
-def _about_image(image: sitk.Image) -> dict[str, Any]:
+def _measure_image(image: sitk.Image) -> dict[str, Any]:
+    """The fields of `CaseReport` that follow from the image."""
     voxels = sitk.GetArrayViewFromImage(image)
     percentiles = np.percentile(voxels, PERCENTILES)
     shares, _ = np.histogram(zscore(voxels), HISTOGRAM_EDGES)
@@ -69,12 +85,15 @@ def _about_image(image: sitk.Image) -> dict[str, Any]:
         "percentiles": tuple(round(float(value), 4) for value in percentiles),
         "histogram": shares / voxels.size,
         "sha256": voxels_sha256(image),
-        "remarks": ("all of its voxels are equal.",) if constant else (),
+        "remarks": ("all voxels of the image are equal.",) if constant else (),
     }
 
 
 def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[float]) -> Picture:
-    """The plane with the smallest voxels through the middle of what is drawn, upright."""
+    """The middle slice of the label, across the axis with the largest spacing, the head at the top.
+
+    Of an empty label it is the middle slice of the image.
+    """
     label = sitk.GetImageFromArray(drawn)
     label.CopyInformation(image)
     upright, label = (sitk.DICOMOrient(each, "LPS") for each in (image, label))
@@ -86,7 +105,7 @@ def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[
     low, high = percentiles[0], percentiles[-1]
     plane, outline = np.take(voxels, index, axis).astype(np.float32), np.take(drawn, index, axis)
     plane = np.clip((plane - low) / max(high - low, 1e-9), 0, 1)
-    if axis != 0:  # the rows are z, which points up
+    if axis != 0:  # the rows are along z, which points to the head
         plane, outline = plane[::-1], outline[::-1]
     height, width = (spacing[other] for other in range(3) if other != axis)
     return Picture(plane, outline, height / width)

@@ -1,4 +1,4 @@
-"""A federation's data at a glance: a row of texts for every site."""
+"""Overview of a federation's data: one row of texts per site."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -15,50 +15,50 @@ HEADING = (
     "intensity",
     "label values",
     "volume, mL",
-    "wrong",
+    "errors",
 )
 LEGEND = (
-    "Split: cases to train, validate and test. Voxels, spacing and volumes: smallest to largest. "
-    "Intensity: medians over the cases of the percentiles 1, 50 and 99."
+    "Split: numbers of training, validation and test cases. Voxels, spacing and volumes: smallest to "
+    "largest. Intensity: medians over the cases of the percentiles 1, 50 and 99."
 )
 SHOWN_PERCENTILES = (1, 50, 99)
 SHOWN_VALUES = 10
 
 
 def overview(report: DataReport) -> list[tuple[str, ...]]:
-    """A row of `HEADING` for every site; empty where nothing could be read."""
+    """One row with the columns `HEADING` per site; unknown columns are empty if no image is readable."""
     return [_row(site, report.structures) for site in report.sites]
 
 
-def plain(value: float) -> str:
-    """Four significant digits, without an exponent below a million."""
+def format_number(value: float) -> str:
+    """Format a number with four significant digits, without an exponent below a million."""
     return f"{float(f'{value:.4g}'):g}"
 
 
-def mistakes(count: int) -> str:
-    """How many there are, in words."""
-    return f"{count} mistake{'' if count == 1 else 's'}"
+def format_errors(count: int) -> str:
+    """Format a number of errors: "1 error", "2 errors"."""
+    return f"{count} error{'' if count == 1 else 's'}"
 
 
 def _row(site: SiteReport, structures: Sequence[str]) -> tuple[str, ...]:
-    wrong = sum(1 for _ in site.problems())
+    errors = sum(1 for _ in site.problems())
     split = "/".join(str(site.count(part)) for part in PARTS)
-    head, tail = (site.name, str(len(site.cases)), split), str(wrong) if wrong else "none"
+    head, tail = (site.name, str(len(site.cases)), split), str(errors) if errors else "none"
     good = site.readable
     if not good:
         return (*head, "", "", "", "", "", tail)
     return (
         *head,
-        " x ".join(_span(sides) for sides in zip(*(c.size for c in good if c.size), strict=True)),
+        " x ".join(_range(sides) for sides in zip(*(c.size for c in good if c.size), strict=True)),
         " x ".join(
-            _span(steps)
+            _range(steps)
             for steps in zip(*(c.spacing_mm for c in good if c.spacing_mm), strict=True)
         ),
         ", ".join(
-            plain(median(case.percentiles[PERCENTILES.index(q)] for case in good))
+            format_number(median(case.percentiles[PERCENTILES.index(q)] for case in good))
             for q in SHOWN_PERCENTILES
         ),
-        _some(sorted({value for case in good for value in case.values})),
+        _list_values(sorted({value for case in good for value in case.values})),
         "; ".join(_volumes(site, name) for name in structures),
         tail,
     )
@@ -66,17 +66,17 @@ def _row(site: SiteReport, structures: Sequence[str]) -> tuple[str, ...]:
 
 def _volumes(site: SiteReport, structure: str) -> str:
     each = [case.volumes_ml[structure] for case in site.cases if structure in case.volumes_ml]
-    return f"{structure} {_span(each)}" if each else f"{structure} not drawn"
+    return f"{structure} {_range(each)}" if each else f"{structure} not drawn"
 
 
-def _some(values: Sequence[float]) -> str:
-    """The first of them."""
-    told = ", ".join(plain(value) for value in values[:SHOWN_VALUES])
-    return f"{told} ..." if len(values) > SHOWN_VALUES else told
+def _list_values(values: Sequence[float]) -> str:
+    """The first `SHOWN_VALUES` values, separated by commas."""
+    shown = ", ".join(format_number(value) for value in values[:SHOWN_VALUES])
+    return f"{shown} ..." if len(values) > SHOWN_VALUES else shown
 
 
-def _span(values: Iterable[float]) -> str:
-    """The smallest and the largest, or the only value there is."""
+def _range(values: Iterable[float]) -> str:
+    """The smallest and the largest value as "low..high", or one number if they are equal."""
     each = list(values)
-    low, high = plain(min(each)), plain(max(each))
+    low, high = format_number(min(each)), format_number(max(each))
     return low if low == high else f"{low}..{high}"

@@ -1,4 +1,4 @@
-"""What a check of the data found: plain figures, one sentence for everything that is wrong."""
+"""The result of a check of the data: figures, and one sentence per error or remark."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PICTURES = 6  # of each site
+PICTURES = 6  # most pictures per site
 PERCENTILES = (1, 25, 50, 75, 99)
-HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # of z-scores
+HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # edges of 64 bins of z-scores
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Picture:
     Attributes
     ----------
     image
-        (rows, columns) float32, scaled so that percentiles 1 and 99 are 0 and 1.
+        (rows, columns) float32 from 0 to 1; percentiles 1 and 99 of the volume are 0 and 1.
     label
-        (rows, columns) uint8, values of the output.
+        (rows, columns) uint8, structures' labels.
     aspect
-        Height of a voxel divided by its width.
+        Height of a voxel in mm divided by its width.
     """
 
     image: NDArray[np.float32]
@@ -33,30 +33,34 @@ class Picture:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What is known of one case; None or empty where it could not be read.
+    """Figures, error and remarks of one case; figures that could not be read are None or empty.
 
     Attributes
     ----------
-    name, part, patient
-        `part` is train, validation, test or unused, and empty if the site could not be split.
+    name
+        Name of the case.
+    part
+        train, validation, test or unused; empty if the site could not be split.
+    patient
+        The patient according to the configuration; empty if every case is a patient of its own.
     size, spacing_mm
-        (x, y, z) as stored.
+        Voxels and voxel size in mm, (x, y, z) as stored.
     percentiles
-        Intensities at `PERCENTILES`.
+        Intensities at the percentiles `PERCENTILES`.
     values
-        Value in the label's file -> voxels.
+        Value in the label file to its number of voxels.
     volumes_ml
-        Structure's name -> volume.
+        Structure's name to its volume in mL.
     sha256
-        Of the voxels, whatever the file's format, type and order of axes.
+        Hash of the voxels, independent of the file format, see `case.voxels_sha256`.
     problem
-        Why the case cannot be used.
+        The error that makes the case unusable; None if there is none.
     remarks
-        What is odd about it.
+        Unusual properties, one sentence each.
     histogram
-        Share of voxels by z-score, between `HISTOGRAM_EDGES`.
+        Share of the image's voxels in each bin of z-scores, (64,) float64, see `HISTOGRAM_EDGES`.
     picture
-        A slice through the label's middle, as radiologists look at it; not of every case.
+        A slice through the middle of the label; None for all but the first cases of a site.
     """
 
     name: str
@@ -74,15 +78,29 @@ class CaseReport:
     picture: Picture | None = None
 
     def record(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON can hold it."""
+        """All fields except histogram and picture, for JSON."""
         values = {f"{value:g}": count for value, count in self.values.items()}
-        plain = {**self.__dict__, "values": values, "volumes_ml": dict(self.volumes_ml)}
-        return {key: value for key, value in plain.items() if key not in ("histogram", "picture")}
+        fields = {**self.__dict__, "values": values, "volumes_ml": dict(self.volumes_ml)}
+        return {key: value for key, value in fields.items() if key not in ("histogram", "picture")}
 
 
 @dataclass(frozen=True)
 class SiteReport:
-    """What is known of one site; `problem` tells why its cases cannot be found or split."""
+    """The reports of one site's cases, and its own error and remarks.
+
+    Attributes
+    ----------
+    name
+        Name of the site.
+    cases
+        Reports of all its cases.
+    notes
+        Remarks about the data set, one sentence each.
+    remarks
+        Unusual properties of the site as a whole, one sentence each.
+    problem
+        The error because of which its cases cannot be found or split; None if there is none.
+    """
 
     name: str
     cases: tuple[CaseReport, ...] = ()
@@ -91,7 +109,7 @@ class SiteReport:
     problem: str | None = None
 
     def count(self, part: str) -> int:
-        """How many cases a part has."""
+        """The number of cases in a part."""
         return sum(case.part == part for case in self.cases)
 
     @property
@@ -100,7 +118,7 @@ class SiteReport:
         return [case for case in self.cases if case.size is not None]
 
     def problems(self) -> Iterator[str]:
-        """What is wrong here."""
+        """Yield the errors of the site and its cases, one sentence each."""
         if self.problem is not None:
             yield self.problem
         yield from (case.problem for case in self.cases if case.problem is not None)
@@ -108,39 +126,39 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Cases with the same voxels: (site, case, part) of each."""
+    """Cases with the same voxels; `cases` has (site, case, part) of each."""
 
     cases: tuple[tuple[str, str, str], ...]
 
     @property
     def leaks(self) -> bool:
-        """Whether they take part at different sites, or in different parts of one."""
+        """Whether the image is used at two sites or in two parts of a site."""
         return len({(site, part) for site, _, part in self.cases if part != "unused"}) > 1
 
     @property
     def sentence(self) -> str:
-        """The same in words."""
-        told = [
+        """A sentence that names the cases."""
+        names = [
             f"{case} of {site}{f' ({part})' if part else ''}" for site, case, part in self.cases
         ]
-        return f"The same image: {', '.join(told)}."
+        return f"The same image: {', '.join(names)}."
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """What a check found."""
+    """The result of a check: the sites' reports, the structures' names and duplicate images."""
 
     sites: tuple[SiteReport, ...]
     structures: tuple[str, ...]
     duplicates: tuple[Duplicate, ...] = ()
 
     def problems(self) -> list[str]:
-        """Everything that keeps the federation from being trained, or its test from being one."""
+        """All errors, one sentence each: unusable data, and images in both training and test."""
         found = [problem for site in self.sites for problem in site.problems()]
         return found + [duplicate.sentence for duplicate in self.duplicates if duplicate.leaks]
 
     def remarks(self) -> list[str]:
-        """What is odd, or good to know."""
+        """All remarks, one sentence each."""
         found: list[str] = []
         for site in self.sites:
             found += [f"{site.name}: {note}" for note in (*site.notes, *site.remarks)]
@@ -152,7 +170,7 @@ class DataReport:
         return found + [each.sentence for each in self.duplicates if not each.leaks]
 
     def record(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON can hold it."""
+        """Everything except histograms and pictures, for JSON."""
         return {
             "problems": self.problems(),
             "remarks": self.remarks(),

@@ -1,4 +1,4 @@
-"""A synthetic federation with a configuration that trains it: one command, no download."""
+"""Write a synthetic federation together with a configuration to train on it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from fedcross.train.data.phantom.volumes import write_synthetic_federation
 
 CONFIG = "phantom.toml"
 MIN_CASES, MAX_SHIFT = 3, 3
-LATIN_BLOCKS = 3  # so often every member meets every site
+LATIN_BLOCKS = 3  # number of visits of every member at every site
 
 _HEAD = """\
 # A synthetic federation: {sites} sites of {cases} cases, shift {shift:g}, seed {seed}.
@@ -22,7 +22,7 @@ seed = {seed}
 
 [method]
 kind = "fedcross-ens"
-rounds = {rounds}  # every member meets every site {blocks} times
+rounds = {rounds}  # every member visits every site {blocks} times
 local_epochs = 2
 
 [network]
@@ -43,7 +43,7 @@ color = [0.35, 0.9, 0.55]
 [training]
 batch_size = 2
 patches_per_case = 2
-optimizer = "adamw"  # with so few steps SGD leaves some members where all is background
+optimizer = "adamw"  # after so few steps with SGD some members predict background only
 learning_rate = 0.003
 validate_every = {sites}
 """
@@ -65,21 +65,24 @@ def write_phantom_federation(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write volumes and a configuration; the folder appears whole or not at all.
+    """Write volumes and a configuration; if this fails, no folder remains.
 
     Parameters
     ----------
     folder
-        To make, or an empty one.
-    sites, cases
-        How many sites, and cases of each: an eighth validate, a quarter test, at least one each.
+        Folder to create; it may exist if it is empty.
+    sites
+        Number of sites, 1 to 1024.
+    cases
+        Number of cases per site, 3 to 10000. An eighth of them are for validation and a quarter for
+        the test, at least one each.
     shift
-        From 0, where the cases of all sites are drawn alike, to 1, where they differ strongly; above
-        that exaggerated.
+        How much the sites differ, from 0 to 3. At 0 the cases of all sites have one distribution, at 1
+        the sites differ strongly, and above 1 the differences are exaggerated.
     seed
-        Decides everything.
+        Seed of all random numbers, from 0; the same seed gives the same files.
     progress
-        Called with (cases written, cases in all).
+        Called with (cases written, cases in total) after every case.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def write_phantom_federation(
     ConfigError
         If a number is out of its range.
     OutputError
-        If something is in the folder already, or it cannot be written.
+        If the folder is not empty, or cannot be written.
     """
     for name, value, low, high in (
         ("sites", sites, 1, 1024),
@@ -102,9 +105,7 @@ def write_phantom_federation(
         if not low <= value <= high:
             raise ConfigError(f"{name} must be from {low} to {high}, got {value}.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            f"{folder.name} is there already and not empty.", "Choose another folder."
-        )
+        raise OutputError(f"{folder.name} exists and is not empty.", "Choose another folder.")
     names = [f"site-{index + 1}" for index in range(sites)]
     with new_folder(folder) as partial:
         write_synthetic_federation(

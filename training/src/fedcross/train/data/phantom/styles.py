@@ -1,7 +1,7 @@
-"""How synthetic hospitals differ: each has a style of imaging and annotating, and one dial.
+"""Styles of synthetic hospitals: how each acquires and annotates its images.
 
-`shift` dials the differences from none (0: the cases of all sites are drawn alike, iid) over the
-sites as they are defined (1) to exaggerated (above 1).
+The number `shift` scales the differences of all styles: at 0 there are none (the cases of all sites are
+iid), at 1 the styles are as defined, and above 1 the differences are exaggerated.
 """
 
 from collections.abc import Sequence
@@ -13,39 +13,39 @@ import numpy as np
 Triple = tuple[float, float, float]
 
 INVERTED_FROM = 0.75
-"""The shift from which on the sites that have another sequence show dark what others show bright."""
+"""Smallest `shift` at which the sites with `inverted` show bright tissue dark."""
 
 
 @dataclass(frozen=True)
 class SiteStyle:
-    """How one synthetic hospital images and annotates.
+    """How one synthetic hospital acquires and annotates its images.
 
     Attributes
     ----------
     organ, neighbour
-        Mean intensities relative to the surrounding tissue, which is 1.
+        Mean intensities relative to the surrounding tissue, whose intensity is 1.
     noise
-        Standard deviation of the additive Gaussian noise, in the same unit.
+        Standard deviation of the additive Gaussian noise, relative to the surrounding tissue.
     bias
-        Relative amplitude of the smooth multiplicative field.
+        Relative amplitude of the smooth multiplicative bias field.
     gain
-        Scale of the stored numbers (scanners have no common unit).
+        Factor from relative intensities to stored numbers; scanners have no common unit.
     spacing_mm
-        Voxel size (x, y, z) before reorientation.
+        Voxel size (x, y, z) in LPS orientation.
     radius_mm
         Mean semi-axes of the organ (x, y, z).
     margin_mm
-        By how much the annotators draw outside (positive) or inside the true border.
+        Distance of the annotated border from the true one, positive outwards.
     fov_mm
-        Field of view (x, y, z); a small one cuts the body off.
+        Field of view (x, y, z); a small one does not contain the whole body.
     gamma
         Exponent of the contrast curve.
     inverted
-        Whether bright tissue is dark here: another sequence.
+        Whether bright tissue is dark, as with another MR sequence.
     apex
-        Share of the organ's lower half, where it fades, that the annotators leave out.
+        Share of the organ's lower half, where its contrast fades, that is not annotated.
     roundness
-        How far they smooth the organ's bumps away: 0 not at all, 1 to an ellipsoid.
+        Smoothness of the annotated border: 0 follows the organ's bumps, 1 is an ellipsoid.
     """
 
     organ: float
@@ -74,15 +74,23 @@ UNSEEN_STYLE = SiteStyle(1.60, 1.75, 0.22, 0.30, 500.0, (1.9, 1.9, 3.0), (21.0, 
 
 
 def style_at(style: SiteStyle, shift: float) -> SiteStyle:
-    """Move a site's style between the common mean (``shift`` 0) and itself (1), or beyond.
+    """Interpolate a style linearly between `MEAN_STYLE` (`shift` 0) and itself (1), or extrapolate.
 
-    Noise, bias and intensities are kept positive when ``shift`` exaggerates.
+    Properties that must be positive are kept positive; `apex` and `roundness` are kept from 0 to 1.
+    `inverted` holds from `INVERTED_FROM` on.
+
+    Parameters
+    ----------
+    style
+        The style at `shift` 1.
+    shift
+        At least 0.
     """
 
     def mix(mean: float, own: float) -> float:
         return mean + shift * (own - mean)
 
-    def mixed(name: str) -> bool | float | Triple:
+    def interpolate(name: str) -> bool | float | Triple:
         mean, own = getattr(MEAN_STYLE, name), getattr(style, name)
         if isinstance(own, bool):
             return own and shift >= INVERTED_FROM
@@ -93,12 +101,12 @@ def style_at(style: SiteStyle, shift: float) -> SiteStyle:
             return min(max(mix(mean, own), 0.0), 1.0)
         return mix(mean, own) if name == "margin_mm" else max(mix(mean, own), 0.02)
 
-    values: dict[str, Any] = {field.name: mixed(field.name) for field in fields(SiteStyle)}
+    values: dict[str, Any] = {field.name: interpolate(field.name) for field in fields(SiteStyle)}
     return replace(style, **values)
 
 
-# What a style draws from at full shift: lowest and highest value, and whether the steps between are
-# ratios. Spacings and fields of view have one range in the plane and one across it.
+# Ranges of the properties at shift 1: lowest value, highest value, whether the scale is logarithmic.
+# The voxel size has one range in the plane and one across it.
 _RANGES: dict[str, tuple[float, float, bool]] = {
     "organ": (1.3, 2.1, False),
     "neighbour": (1.4, 2.6, False),
@@ -118,24 +126,30 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 
 
 def draw_styles(names: Sequence[str], seed: int) -> dict[str, SiteStyle]:
-    """Draw styles for sites, such that these differ in everything whatever the seed.
+    """Draw styles such that the sites differ in every property for every seed.
 
-    Every property's range is divided into as many steps as there are sites; which site gets which step
-    is drawn, property by property (a Latin hypercube). Every fourth site has another sequence.
+    The range of every property is divided into as many steps as there are sites, and the steps are
+    assigned to the sites at random, separately for every property (Latin hypercube sampling). Every
+    fourth site is inverted.
 
     Parameters
     ----------
     names
-        The sites.
+        Names of the sites.
     seed
-        Decides everything.
+        Seed of the random numbers, from 0.
+
+    Returns
+    -------
+    dict of str to SiteStyle
+        The style of every site.
     """
     rng = np.random.default_rng([seed, len(names)])
     drawn: dict[str, list[float]] = {}
-    for name, (low, high, ratio) in _RANGES.items():
+    for name, (low, high, logarithmic) in _RANGES.items():
         steps = (rng.permutation(len(names)) + rng.uniform(0.25, 0.75, len(names))) / len(names)
         drawn[name] = [
-            float(low * (high / low) ** t if ratio else low + t * (high - low)) for t in steps
+            float(low * (high / low) ** t if logarithmic else low + t * (high - low)) for t in steps
         ]
     inverted = int(rng.integers(min(4, len(names))))
     return {

@@ -1,9 +1,9 @@
-"""Phantoms: patients of synthetic hospitals, written to disk.
+"""Phantoms: synthetic volumes with label maps, written to disk.
 
-Each case shows one organ inside a body, a bright neighbour that touches it above and a dark one
-behind. The organ fades towards its lower pole, as a prostate does at its apex: that border is hard
-for everybody, which is what an uncertainty map is for. How a hospital images and annotates is its
-style, see `phantom_styles`.
+Each case shows one organ inside a body, with a bright neighbour that touches it above and a dark one
+behind it. The organ's contrast fades towards its lower pole, like a prostate's at its apex, so that
+the border there is uncertain. How a hospital acquires and annotates its images is its style, see
+`fedcross.train.data.phantom.styles`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,23 +18,24 @@ from fedcross.train.data.phantom.styles import SITE_STYLES, SiteStyle, Triple, s
 from fedcross.volumes.volume_io import write_volume
 
 ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
-BRIGHTEST = 2.5  # of any tissue, about; the surrounding tissue is 1
+BRIGHTEST = 2.5  # approximate largest intensity; the surrounding tissue has 1
+Array = NDArray[np.float64]
 
 
 def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, sitk.Image]:
-    """Draw one patient of a site.
+    """Draw the image and the label map of one case.
 
     Parameters
     ----------
     style
-        The site's way of imaging and annotating.
+        How the site acquires and annotates its images.
     rng
-        Source of all randomness: the same state gives the same patient.
+        Generator of all random numbers; the same state gives the same case.
 
     Returns
     -------
     tuple of SimpleITK.Image
-        Image (int16) and label map (uint8; 1 = organ), in LPS orientation, same geometry.
+        Image (int16) and label map (uint8; 1 is the organ) in LPS orientation on one grid.
     """
     z, y, x = _millimetre_grid(style.spacing_mm, style.fov_mm)
     centre = rng.uniform(-6, 6, 3)
@@ -48,14 +49,13 @@ def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, s
     )
     body_mm = _ellipsoid(x, y, z * 0.2, np.array([44.0, 40.0, 40.0]))
 
-    # Intensities step over about a millimetre and a half (partial volume); towards the lower pole
-    # the organ's contrast fades, so that its end is a matter of judgement.
+    # The organ's contrast fades towards its lower pole.
     fade = 1 / (1 + np.exp(-((z - centre[2]) / radius[2] + 0.75) / 0.12))
     tissue = _soft(body_mm) * np.ones_like(organ_mm)
     tissue += _soft(neighbour_mm) * (style.neighbour - 1)
     tissue += _soft(organ_mm) * (1 - _soft(neighbour_mm)) * (style.organ - 1) * (0.15 + 0.85 * fade)
     tissue -= _soft(rectum_mm) * (1 - _soft(organ_mm)) * 0.6
-    intensity = _sequence(tissue, style) * _bias_field(tissue.shape, style.bias, rng)
+    intensity = _apply_contrast(tissue, style) * _bias_field(tissue.shape, style.bias, rng)
     intensity += rng.normal(0.0, style.noise, tissue.shape)
 
     drawn_mm = organ_mm
@@ -65,8 +65,15 @@ def make_case(style: SiteStyle, rng: np.random.Generator) -> tuple[sitk.Image, s
     label = (drawn_mm < style.margin_mm) & (neighbour_mm > 0)
     if style.apex > 0:
         label &= z > centre[2] - (1 - style.apex) * radius[2]
-    stored = np.iinfo(np.int16)  # beyond it a scanner saturates
-    intensity = np.clip(np.round(intensity * style.gain), stored.min, stored.max)
+    return _to_images(intensity * style.gain, label, style)
+
+
+def _to_images(
+    intensity: Array, label: NDArray[np.bool_], style: SiteStyle
+) -> tuple[sitk.Image, sitk.Image]:
+    """Store intensities, limited to the range of int16, and label as images on the style's grid."""
+    stored = np.iinfo(np.int16)
+    intensity = np.clip(np.round(intensity), stored.min, stored.max)
     image = sitk.GetImageFromArray(intensity.astype(np.int16))
     mask = sitk.GetImageFromArray(label.astype(np.uint8))
     for picture in (image, mask):
@@ -86,22 +93,23 @@ def write_synthetic_federation(
 ) -> Sequence[str]:
     """Write a federation as NIfTI: ``folder/<site>/images`` and ``folder/<site>/labels``.
 
-    Sites that differ store their volumes in different axis orders, as scanners do.
+    If `shift` is above 0, consecutive sites store their volumes with different orders of axes.
 
     Parameters
     ----------
     folder
-        Where to write; made if absent, files of the same name are replaced.
+        Folder to write to; created if it does not exist. Files of the same names are replaced.
     cases_per_site
-        Patients per site.
+        Number of cases per site.
     seed
-        Seeds every case by itself: adding cases or sites leaves the others as they were.
+        Seed of the random numbers. Every case has its own generator, so that adding cases or sites
+        does not change the others.
     shift
-        0 = all sites alike, 1 = as defined in `SITE_STYLES`, above 1 = exaggerated.
+        How much the sites differ: 0 not at all, 1 as defined by `styles`, above 1 exaggerated.
     styles
-        Sites by name; `SITE_STYLES` when None.
+        Site's name to its style; None means `SITE_STYLES`.
     progress
-        Called with (cases written, cases in all).
+        Called with (cases written, cases in total) after every case.
 
     Returns
     -------
@@ -129,15 +137,15 @@ def write_synthetic_federation(
     return tuple(chosen)
 
 
-def _sequence(tissue: NDArray[np.float64], style: SiteStyle) -> NDArray[np.float64]:
-    """What another sequence makes of the tissues: steeper or flatter contrast, or dark for bright."""
+def _apply_contrast(tissue: Array, style: SiteStyle) -> Array:
+    """Apply the style's contrast curve and, if it is inverted, swap bright and dark."""
     if style.gamma != 1:
         tissue = (np.clip(tissue, 0, None) / BRIGHTEST) ** style.gamma * BRIGHTEST
     return BRIGHTEST - tissue if style.inverted else tissue
 
 
 def _millimetre_grid(spacing_mm: Triple, fov_mm: Triple) -> list[NDArray[np.float64]]:
-    """Open grids (z, y, x) of voxel centres in mm, the origin in the middle of the volume."""
+    """Open grids (z, y, x) of voxel positions in mm; the origin is the middle of the volume."""
     axes = []
     for side, spacing in zip(fov_mm, spacing_mm, strict=True):
         count = round(side / spacing)
@@ -176,14 +184,14 @@ def _bumpy_ellipsoid(
 
 
 def _soft(distance_mm: NDArray[np.float64], width_mm: float = 1.5) -> NDArray[np.float64]:
-    """1 inside, 0 outside, a smooth step of `width_mm` at the surface."""
+    """1 inside, 0 outside, with a smooth step of about `width_mm` at the surface (partial volume)."""
     return np.asarray(1 / (1 + np.exp(np.clip(distance_mm / (width_mm / 3), -40, 40))))
 
 
 def _bias_field(
     shape: tuple[int, ...], amplitude: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Smooth multiplicative field around 1, at most `amplitude` away from it."""
+    """Smooth multiplicative field with values from 1 - `amplitude` to 1 + `amplitude`."""
     coarse = rng.normal(size=(3, 3, 3))
     field = ndimage.zoom(coarse, [n / 3 for n in shape], order=3, grid_mode=True, mode="nearest")
     return np.asarray(1 + amplitude * field / np.abs(field).max())

@@ -1,37 +1,37 @@
-"""The data sets that a site can be, by name: how each is found, and what is known about it."""
+"""The data sets that a site can name: how their files are found, and their default options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fedcross.train.data.sources.layouts import msd, nnunet
+from fedcross.train.data.sources.layouts import find_msd, find_nnunet
 from fedcross.train.data.sources.prostate import (
     Finder,
-    either_layout,
-    msd_prostate,
-    nci_isbi_2013,
-    promise12,
-    prostatex,
+    find_msd_prostate,
+    find_nci_isbi_2013,
+    find_promise12,
+    find_prostatex,
+    with_authors_layout,
 )
 from fedcross.train.data.splits import Counts
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set.
+    """A data set of a known layout; a site's own options replace its defaults.
 
     Attributes
     ----------
     find
-        (root folder, channel) -> images and labels.
+        Finds the images and labels; receives the root folder and the channel (None if not set).
     channel
-        Which volume of its 4D images is meant when nothing else is said.
+        Default index of the volume in its 4D images, from 0; None for 3D images.
     label_map
-        Value in its files -> value in the output when nothing else is said: everything that belongs
-        to the one organ becomes 1. Empty: values are kept.
+        Default map from a value in its files to a structure's label; every part of the one organ
+        becomes 1. If empty, the values are kept.
     resample_labels
-        Whether its labels are known to lie on other grids than the images.
+        Whether some of its label maps are on another grid than their image.
     splits
-        Numbers of cases (train, validation, test) by the name of the publication that used them.
+        Name of a publication to its numbers of cases (train, validation, test).
     """
 
     find: Finder
@@ -41,31 +41,31 @@ class Dataset:
     splits: Mapping[str, Counts] = field(default_factory=dict)
 
 
-GLAND = {1: 1, 2: 1}  # both zones
+GLAND = {1: 1, 2: 1}  # peripheral and transition zone
 
 DATASETS: dict[str, Dataset] = {
-    "msd": Dataset(msd),
-    "nnunet": Dataset(nnunet),
+    "msd": Dataset(find_msd),
+    "nnunet": Dataset(find_nnunet),
     "msd-prostate": Dataset(
-        msd_prostate,
+        find_msd_prostate,
         channel=0,
         label_map=GLAND,
         splits={"midl2023": (19, 3, 10)},
     ),
     "nci-isbi-2013": Dataset(
-        either_layout(nci_isbi_2013),
+        with_authors_layout(find_nci_isbi_2013),
         label_map=GLAND,
         resample_labels=True,
         splits={"midl2023": (48, 8, 24)},
     ),
     "promise12": Dataset(
-        either_layout(promise12),
+        with_authors_layout(find_promise12),
         label_map={1: 1},
         splits={"midl2023": (30, 5, 15)},
     ),
     "prostatex": Dataset(
-        either_layout(prostatex),
-        label_map=dict.fromkeys(range(1, 6), 1),  # ProstateZones draws five zones
+        with_authors_layout(find_prostatex),
+        label_map=dict.fromkeys(range(1, 6), 1),  # ProstateZones has up to five zones
         splits={"midl2023": (122, 20, 62)},
     ),
 }

@@ -1,4 +1,4 @@
-"""DICOM series below a patient's folder, as archives deliver them: one folder a series."""
+"""DICOM series below a patient's folder, one folder per series, as archives deliver them."""
 
 import re
 from collections.abc import Sequence
@@ -18,18 +18,19 @@ _OTHER_FILES = (".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".csv",
 
 @dataclass(frozen=True)
 class Series:
-    """One series.
+    """One DICOM series.
 
     Attributes
     ----------
     folder
-        Where its slices lie.
+        Folder that contains its slices.
     number
-        Series Number; None if it has none.
+        Series Number; None if the header has none.
     description
-        Series Description, perhaps empty.
+        Series Description; empty if the header has none.
     size
-        Voxels (columns, rows, slices), the slices counted by files.
+        Number of voxels (columns, rows, slices). The number of slices is the number of files times
+        the frames of the first file.
     """
 
     folder: Path
@@ -38,13 +39,16 @@ class Series:
     size: tuple[int, int, int]
 
 
-def dicom_folders(root: Path) -> list[Path]:
-    """Every folder at or below `root` that seems to hold DICOM files, none opened."""
+def find_dicom_folders(root: Path) -> list[Path]:
+    """List the folders at or below `root` that contain DICOM files by their names; none is opened."""
     return [folder for folder, files in walk(root) if _candidates(files)]
 
 
-def series_below(root: Path) -> list[Series]:
-    """The series at or below `root` by number, from one header each; other folders are left out."""
+def find_series(root: Path) -> list[Series]:
+    """Read one header per folder at or below `root`; return the series sorted by Series Number.
+
+    Folders without a readable DICOM file are left out.
+    """
     found = []
     with without_warnings():
         for folder, names in walk(root):
@@ -55,10 +59,10 @@ def series_below(root: Path) -> list[Series]:
     return sorted(found, key=lambda series: series.number or 0)
 
 
-def slices_left_out(folder: Path) -> list[str]:
-    """Names of the DICOM files in a folder that belong to none of its series: they are damaged.
+def find_damaged_slices(folder: Path) -> list[str]:
+    """List the DICOM files in a folder that GDCM cannot read, sorted by name; they are damaged.
 
-    GDCM passes over what it cannot read; at the end of a series nobody would miss it.
+    GDCM skips such files without an error, so that a series would lose slices unnoticed.
     """
     with without_warnings():
         read = {
@@ -73,25 +77,28 @@ def slices_left_out(folder: Path) -> list[str]:
 def choose_series(
     series: Sequence[Series], label: Path, *, number: int | None, description: str, case: str
 ) -> Series:
-    """The series that a label was drawn on.
+    """Choose the series on which a label was drawn.
+
+    The series with the given number is taken. If there is none, the description decides; a patient's
+    only series is taken whatever its description. Of several, those of the label's size are taken.
 
     Parameters
     ----------
     series
-        Of one patient.
+        All series of one patient.
     label
-        Its label map; the header settles what the rest leaves open.
+        File of the label map; only its header is read.
     number
-        Series Number, where the data set tells.
+        Series Number according to the data set; None if unknown.
     description
-        Regular expression that the Series Description has to contain otherwise, in any case.
+        Regular expression to find in the Series Description, ignoring upper and lower case.
     case
-        Named in errors.
+        Name of the case, for error messages.
 
     Raises
     ------
     DataError
-        If none fits, or several do.
+        If no series or several series are left.
     """
     fitting = [each for each in series if number is not None and each.number == number]
     if not fitting:
@@ -101,17 +108,17 @@ def choose_series(
     if len(fitting) > 1:
         fitting = [each for each in fitting if _same_size(each, label)] or fitting
     if len(fitting) != 1:
-        told = ", ".join(f"{s.number} {s.description!r}" for s in fitting or series) or "none"
+        listed = ", ".join(f"{s.number} {s.description!r}" for s in fitting or series) or "none"
         raise DataError(
             f"Case {case} has {len(fitting) or 'no'} DICOM series that its label may belong to; "
-            f"there are: {told}.",
-            "Describe this data set by a list file that names the folder of each case's series.",
+            f"found: {listed}.",
+            "Use a list file that names the folder of each case's series.",
         )
     return fitting[0]
 
 
 def _candidates(names: Sequence[str]) -> list[str]:
-    """Files that may be DICOM: .dcm if there is one, else those that are nothing else by name."""
+    """Files that may be DICOM: those ending in .dcm or .ima, or else all without a known extension."""
     plain = [name for name in names if name.lower().endswith(_SLICES)]
     return plain or [name for name in names if not name.lower().endswith(_OTHER_FILES)]
 
@@ -123,23 +130,23 @@ def _read(folder: Path, name: str, count: int) -> Series | None:
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        return None  # no DICOM: licences and the like lie about
+        return None  # not DICOM, for example a licence text
 
-    def told(tag: str) -> str:
+    def value(tag: str) -> str:
         return reader.GetMetaData(tag).strip() if reader.HasMetaDataKey(tag) else ""
 
-    number = re.fullmatch(r"-?\d+", told(SERIES_NUMBER))
+    number = re.fullmatch(r"-?\d+", value(SERIES_NUMBER))
     columns, rows, frames = (*reader.GetSize(), 1, 1)[:3]
     return Series(
         folder,
         int(number[0]) if number else None,
-        told(SERIES_DESCRIPTION),
+        value(SERIES_DESCRIPTION),
         (columns, rows, frames * count),
     )
 
 
 def _same_size(series: Series, label: Path) -> bool:
-    """Whether a label has as many voxels along the axes, in whichever order they are stored."""
+    """Whether a label has the series' numbers of voxels along its axes, in any order of axes."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(label))
     try:

@@ -1,4 +1,4 @@
-"""Folders of volumes: which files are volumes, what they are called, what lies below a folder."""
+"""Folders of volumes: file extensions of volumes, their names, and walking through subfolders."""
 
 import os
 from collections.abc import Iterator
@@ -13,24 +13,27 @@ def require_folder(root: Path) -> None:
     """Raise DataError unless `root` is a folder."""
     if not root.is_dir():
         raise DataError(
-            f"There is no folder named {root.name} for a site's data.",
+            f"A site's data folder {root.name} does not exist.",
             "Check root in the configuration, and --data.",
         )
 
 
 def stem(path: Path) -> str:
-    """A volume's name without its extension."""
+    """A volume's file name without its extension (one of `EXTENSIONS`)."""
     ending = next((end for end in EXTENSIONS if path.name.endswith(end)), "")
     return path.name.removesuffix(ending)
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder below `root`, in order, with its files' names; links are followed, but once.
+    """Yield `root` and every folder below it, sorted, with the sorted names of its files.
+
+    Hidden files and folders are left out. Links to folders are followed; a folder that is reached
+    twice is yielded once.
 
     Raises
     ------
     OSError
-        If a folder cannot be listed: passed over, its cases would be missed by nobody.
+        If a folder cannot be listed. Skipping it would lose its cases unnoticed.
     """
     seen = set()
     for folder, folders, files in os.walk(root, onerror=_fail, followlinks=True):

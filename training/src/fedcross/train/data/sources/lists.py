@@ -1,4 +1,4 @@
-"""A list of cases in a file: CSV with a heading, or JSON as MONAI's data lists have it."""
+"""A list of cases in a file: CSV with a heading line, or JSON in the form of MONAI's data lists."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ from fedcross.errors import DataError
 from fedcross.train.data.sources.folders import stem
 from fedcross.train.data.splits import PARTS
 
-COLUMNS = "image, label and, if wanted, name, patient and split"
-# What data lists of MONAI and others call the parts.
+COLUMNS = "image, label and optionally name, patient and split"
+# Names of the parts in data lists of MONAI and others.
 _SECTIONS = {"training": "train", "testing": "test", **{part: part for part in PARTS}}
 
 
 @dataclass(frozen=True)
 class ListedCase:
-    """One line of a list; `part` and `patient` are empty where it does not tell."""
+    """One entry of a list; `part` and `patient` are empty if the entry does not give them."""
 
     name: str
     image: Path
@@ -28,33 +28,34 @@ class ListedCase:
 
 
 def read_list(path: Path) -> list[ListedCase]:
-    """Read a list; paths in it are relative to its own folder.
+    """Read a list file; its paths are relative to its folder.
 
     Parameters
     ----------
     path
-        ``.json``: an array of objects, or an object with the arrays ``training``, ``validation``
-        and ``test``; anything else is read as CSV.
+        A ``.json`` file is an array of objects, or an object with the arrays ``training`` (or
+        ``train``), ``validation`` and ``testing`` (or ``test``). Any other file is read as CSV with
+        commas, semicolons or tabs.
 
     Raises
     ------
     DataError
-        If it cannot be read, is empty, or an entry (named by its line or place) lacks something,
-        names an unknown part or a case a second time.
+        If the file cannot be read or is empty, or an entry has no image or label, has an unknown
+        part, or has the name of an earlier one. The message gives the line or entry number.
     """
     try:
         rows = list(_json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"The list {path.name} cannot be read.", f"It has {COLUMNS}.") from error
+        raise DataError(f"The list {path.name} cannot be read.", f"It needs {COLUMNS}.") from error
     if not rows:
-        raise DataError(f"The list {path.name} names no cases.", f"It has {COLUMNS}.")
+        raise DataError(f"The list {path.name} names no cases.", f"It needs {COLUMNS}.")
     cases: dict[str, ListedCase] = {}
     for place, row in rows:
         case = _case(path, f"{place} of the list {path.name}", row)
         if case.name in cases:
             raise DataError(
                 f"{place} of the list {path.name} names the case {case.name} a second time.",
-                "Give it another name, in a column name.",
+                "Give it another name in the column name.",
             )
         cases[case.name] = case
     return list(cases.values())
@@ -64,7 +65,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         heading = file.readline()
         file.seek(0)
-        # What spreadsheets put between columns differs by country.
+        # Spreadsheets separate columns differently by country.
         separator = max(",;\t", key=heading.count)
         rows = csv.DictReader(file, delimiter=separator, skipinitialspace=True)
         for number, row in enumerate(rows, start=2):
@@ -76,7 +77,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     sections = content if isinstance(content, dict) else {"": content}
     for section, entries in sections.items():
         if section and section not in _SECTIONS:
-            continue  # descriptions and the like
+            continue  # other keys, for example a description
         if not isinstance(entries, list):
             raise ValueError("not an array of entries")
         for number, entry in enumerate(entries, start=1):
@@ -88,7 +89,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _case(path: Path, where: str, row: Mapping[str, Any]) -> ListedCase:
     values = {key: str(row.get(key) or "").strip() for key in ("image", "label", "name", "patient")}
     if not values["image"] or not values["label"]:
-        raise DataError(f"{where} lacks an image or a label.", f"Every entry has {COLUMNS}.")
+        raise DataError(f"{where} lacks an image or a label.", f"Every entry needs {COLUMNS}.")
     part = str(row.get("split") or "").strip()
     if part and part not in PARTS:
         raise DataError(f"{where}: split must be one of {', '.join(PARTS)}, got {part!r}.")

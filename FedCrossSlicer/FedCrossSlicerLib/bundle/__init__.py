@@ -1,0 +1,1 @@
+"""What the panel reads of bundles and result folders."""

@@ -1,0 +1,135 @@
+"""The content of a result folder. This module uses neither Qt nor MRML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class UncertaintyMap:
+    """The uncertainty map of one measure.
+
+    Attributes
+    ----------
+    file
+        NRRD file, float32.
+    windowMax
+        Largest value that the measure can have; above 0.
+    peak
+        Largest value in the map.
+    """
+
+    file: Path
+    windowMax: float
+    peak: float
+
+
+@dataclass(frozen=True)
+class StructureFigures:
+    """The figures of one structure.
+
+    Attributes
+    ----------
+    name
+        The structure's name.
+    volume
+        The ensemble's volume in mL.
+    mean, low, high
+        Mean, smallest and largest volume of the members in mL.
+    agreement
+        Mean Dice of all pairs of members, 0 to 1; None for one member.
+    """
+
+    name: str
+    volume: float
+    mean: float
+    low: float
+    high: float
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class HotSpotFigures:
+    """The figures of one hot spot.
+
+    Attributes
+    ----------
+    rank
+        1 is the most uncertain.
+    structure
+        Name of the nearest structure; ``""`` if no structure was found.
+    volume
+        Size in mL.
+    peak, mean
+        Largest and mean uncertainty, in the unit of the measure.
+    centre
+        World position (x, y, z) in mm, LPS.
+    """
+
+    rank: int
+    structure: str
+    volume: float
+    peak: float
+    mean: float
+    centre: Point
+
+
+@dataclass(frozen=True)
+class Result:
+    """The content of ``summary.json`` that the scene needs.
+
+    Attributes
+    ----------
+    folder
+        The result folder.
+    measure
+        The requested measure; the hot spots are those of its map.
+    maps
+        The uncertainty maps by measure; `measure` is the first of them.
+    distance
+        File of the distance to the nearest structure; None if the result has none.
+    outlines
+        File of the members' segmentations; None if the result has none.
+    structures
+        Figures of each structure.
+    hotSpots
+        Figures of each hot spot, the most uncertain first.
+    bundleName, bundleHash
+        The bundle's name and SHA-256.
+    members
+        Number of members.
+    created
+        Date and time, ISO 8601.
+    packages
+        Version of each Python package, by name.
+    computedWith
+        Back-end, precision and processor, separated by commas; ``""`` if the summary names none.
+    """
+
+    folder: Path
+    measure: str
+    maps: Mapping[str, UncertaintyMap]
+    distance: Path | None
+    outlines: Path | None
+    structures: tuple[StructureFigures, ...]
+    hotSpots: tuple[HotSpotFigures, ...]
+    bundleName: str
+    bundleHash: str
+    members: int
+    created: str
+    packages: Mapping[str, str]
+    computedWith: str
+
+    @property
+    def segmentation(self) -> Path:
+        """File of the segmentation."""
+        return self.folder / "segmentation.seg.nrrd"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the scene reads, except the summary."""
+        maps = tuple(each.file for each in self.maps.values())
+        optional = (self.distance, self.outlines)
+        return (self.segmentation, *maps, *(file for file in optional if file is not None))

@@ -1,0 +1,129 @@
+"""Read the summary of a result folder. This module uses neither Qt nor MRML."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.bundle.result import (
+    HotSpotFigures,
+    Result,
+    StructureFigures,
+    UncertaintyMap,
+)
+from FedCrossSlicerLib.errors import InferenceError
+
+
+def readResult(folder: Path) -> Result:
+    """Read the summary of a result folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``summary.json``.
+
+    Raises
+    ------
+    InferenceError
+        If the summary is missing, unreadable or incomplete.
+    """
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return Result(
+            folder=folder,
+            measure=str(summary["measure"]),
+            maps=_maps(folder, summary),
+            distance=_optionalFile(folder, summary, "distance"),
+            outlines=_optionalFile(folder, summary, "outlines"),
+            structures=tuple(_structure(each) for each in summary["structures"]),
+            hotSpots=tuple(
+                _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
+            ),
+            bundleName=str(summary["bundle"]["name"]),
+            bundleHash=str(summary["bundle"]["sha256"]),
+            members=int(summary["bundle"]["members"]),
+            created=str(summary["created"]),
+            packages={str(name): str(version) for name, version in summary["packages"].items()},
+            computedWith=_computedWith(summary),
+        )
+    except OSError as error:
+        raise InferenceError(
+            _("The result has no summary: {why}.").format(why=error.strerror)
+        ) from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise InferenceError(_("The result's summary is damaged or incomplete.")) from error
+
+
+def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]:
+    """All maps of the summary; the first is that of the requested measure, from `uncertainty`."""
+    requested = str(summary["measure"])
+    entries = {requested: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
+    for measure, entry in summary.get("uncertainty_maps", {}).items():
+        entries.setdefault(str(measure), entry)
+    return {
+        measure: UncertaintyMap(
+            file=_resultFile(folder, entry["file"]),
+            windowMax=_positive(entry["window_max"]),
+            peak=_number(entry["max"]),
+        )
+        for measure, entry in entries.items()
+    }
+
+
+def _computedWith(summary: Mapping[str, Any]) -> str:
+    """Back-end, precision and processor that the summary names."""
+    parts = (str(summary.get(key) or "") for key in ("backend", "precision", "device"))
+    return ", ".join(part for part in parts if part)
+
+
+def _optionalFile(folder: Path, summary: Mapping[str, Any], kind: str) -> Path | None:
+    name = summary.get("files", {}).get(kind)
+    return None if name is None else _resultFile(folder, name)
+
+
+def _resultFile(folder: Path, name: Any) -> Path:
+    """A file directly in the folder, even if a summary from elsewhere names a path outside it."""
+    return folder / Path(str(name)).name
+
+
+def _structure(entry: Mapping[str, Any]) -> StructureFigures:
+    agreement = entry.get("mean_pairwise_dice")
+    return StructureFigures(
+        name=str(entry["name"]),
+        volume=_number(entry["volume_ml"]),
+        mean=_number(entry["mean_ml"]),
+        low=_number(entry["min_ml"]),
+        high=_number(entry["max_ml"]),
+        agreement=None if agreement is None else _number(agreement),
+    )
+
+
+def _hotSpot(rank: int, entry: Mapping[str, Any]) -> HotSpotFigures:
+    x, y, z = (_number(value) for value in entry["centroid_mm"])
+    return HotSpotFigures(
+        rank=rank,
+        structure=str(entry.get("structure") or ""),
+        volume=_number(entry["volume_ml"]),
+        peak=_number(entry["peak"]),
+        mean=_number(entry["mean"]),
+        centre=(x, y, z),
+    )
+
+
+def _positive(value: Any) -> float:
+    """A finite number above 0, as the upper end of a colour range must be."""
+    number = _number(value)
+    if not number > 0:
+        raise ValueError(f"expected a number above 0, got {value}")
+    return number
+
+
+def _number(value: Any) -> float:
+    """A finite number; Python's JSON may hold NaN and infinities."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite number, got {value}")
+    return number

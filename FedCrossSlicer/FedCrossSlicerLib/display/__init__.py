@@ -1,0 +1,1 @@
+"""How a result is displayed: heat map, colours, outlines, surface and the view settings."""

@@ -1,0 +1,99 @@
+"""The settings by which a result is displayed. Nothing is computed again, so changes show at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import slicer
+
+from FedCrossSlicerLib.display.heatmap import EVERYWHERE, fillHeat, showLegend, styleMap
+from FedCrossSlicerLib.display.outlines import showOutlines
+from FedCrossSlicerLib.display.surface import hideSurface, showSurface
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLColorNode, vtkMRMLSliceCompositeNode, vtkMRMLVolumeNode
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """The settings.
+
+    Attributes
+    ----------
+    measure
+        The measure to display, such as ``"std"``. If the result has no map of it, the requested measure
+        is displayed.
+    heat
+        Whether the heat map lies over the volume.
+    opacity
+        Opacity of the heat map, 0 to 1.
+    threshold
+        Share of the measure's largest value, 0 to 1, below which the heat map is transparent.
+    colors
+        Colours of heat map and surface; None for the module's own colours.
+    region
+        Where the heat map has values: ``"everywhere"``, ``"near"`` or ``"inside"`` the structures.
+    marginMm
+        Largest distance from a structure in mm that counts as near.
+    legend
+        Whether the views show a legend of the colours.
+    members
+        Whether the slice views show the outline of each member.
+    envelope
+        Whether the slice views show the outlines of the members' intersection and union.
+    surface
+        Whether the 3D view colours the surface by the map.
+    """
+
+    measure: str = "std"
+    heat: bool = True
+    opacity: float = 0.65
+    threshold: float = 0.1
+    colors: vtkMRMLColorNode | None = None
+    region: str = EVERYWHERE
+    marginMm: float = 5.0
+    legend: bool = True
+    members: bool = False
+    envelope: bool = False
+    surface: bool = False
+
+
+def show(nodes: ResultNodes, options: ViewOptions) -> None:
+    """Display a result with these settings; a second call with the same settings changes nothing.
+
+    Nodes that the result does not have or that the user has deleted are skipped.
+    """
+    measure = options.measure if options.measure in nodes.maps else nodes.requestedMeasure
+    if nodes.heat is not None and measure in nodes.maps:
+        fillHeat(nodes, measure, options.region, options.marginMm)
+        styleMap(nodes.heat, nodes.windowMax(measure), options.threshold, options.colors)
+        showLegend(nodes.heat, measure, options.heat and options.legend)
+        _overlayHeat(nodes, options)
+    showOutlines(nodes.outlines, options.members, options.envelope)
+    if options.surface:
+        showSurface(nodes, measure, options.colors, options.legend)
+    else:
+        hideSurface(nodes)
+
+
+def _overlayHeat(nodes: ResultNodes, options: ViewOptions) -> None:
+    """Lay the heat map over its volume in the slice views that display it, or else in all of them."""
+    heat, volume = nodes.heat, nodes.volume
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    if not options.heat:
+        for composite in composites:
+            if composite.GetForegroundVolumeID() == heat.GetID():
+                composite.SetForegroundVolumeID(None)
+        return
+    displaying = [each for each in composites if volume is not None and _background(each) is volume]
+    for composite in displaying or composites:
+        if volume is not None:
+            composite.SetBackgroundVolumeID(volume.GetID())
+        composite.SetForegroundVolumeID(heat.GetID())
+        composite.SetForegroundOpacity(options.opacity)
+
+
+def _background(composite: vtkMRMLSliceCompositeNode) -> vtkMRMLVolumeNode | None:
+    return slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")

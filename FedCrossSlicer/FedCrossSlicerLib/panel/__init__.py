@@ -1,0 +1,1 @@
+"""The panel: its sections, its parameters, and files dropped onto it."""

@@ -1,0 +1,209 @@
+"""The section Input: volume, box, bundle and device."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.bundle import fit
+from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
+from FedCrossSlicerLib.bundle.samples import BUNDLE
+from FedCrossSlicerLib.child.devices import Devices
+from FedCrossSlicerLib.child.request import Options
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.scene.region import fitRegion
+from FedCrossSlicerLib.scene.sequences import timePoints
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+
+AMBER = "#b26a00"  # readable on white and on dark grey
+SWATCH = "\u25a0"
+
+
+class InputSection:
+    """The widgets for volume, box, bundle, device and back-end.
+
+    Parameters
+    ----------
+    ui
+        The named widgets of the .ui file.
+    onBundleChanged
+        Called when the user has chosen another bundle.
+
+    Attributes
+    ----------
+    card
+        The window with the model card; None before it is first opened.
+    """
+
+    def __init__(self, ui: Any, onBundleChanged: Callable[[], None]) -> None:
+        self.ui = ui
+        self._onBundleChanged = onBundleChanged
+        self._shown: tuple[str, BundleInfo | None] = (
+            "",
+            None,
+        )  # path and description of the bundle
+        self._gpus: list[str] = []
+        self.card: Any = None
+        ui.backendCombo.addItems([label for label, _backend, _precision in _backends()])
+        self.showDevices(Devices((), _("Looking for graphics cards..."), None))
+        ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onRegion)
+        ui.folderButton.connect("clicked(bool)", self._browseFolder)
+        ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)
+        ui.bundleEdit.connect("validInputChanged(bool)", self._onPath)  # the line became empty
+        ui.bundleInfo.connect("linkActivated(QString)", self._onLink)
+
+    @property
+    def path(self) -> str:
+        """Path of the bundle; ``""`` if none is chosen."""
+        return str(self.ui.bundleEdit.currentPath)
+
+    @property
+    def device(self) -> str:
+        """Name of the chosen device on the command line of the child process."""
+        index = self.ui.deviceCombo.currentIndex
+        return ["auto", "cpu", *self._gpus][max(index, 0)]
+
+    @property
+    def options(self) -> Options:
+        """The chosen options."""
+        _label, backend, precision = _backends()[max(self.ui.backendCombo.currentIndex, 0)]
+        return Options(device=self.device, backend=backend, precision=precision)
+
+    def useCPU(self) -> None:
+        """Choose the CPU as device."""
+        self.ui.deviceCombo.currentIndex = 1
+
+    def showDevices(self, devices: Devices) -> None:
+        """List the devices; the chosen device stays chosen if it is still in the list."""
+        chosen = self.device
+        self._gpus = [gpu.device for gpu in devices.gpus]
+        combo = self.ui.deviceCombo
+        combo.clear()
+        combo.addItems(
+            [_("Automatic"), _("CPU"), *(f"{gpu.name} ({gpu.device})" for gpu in devices.gpus)]
+        )
+        names = ["auto", "cpu", *self._gpus]
+        combo.currentIndex = names.index(chosen) if chosen in names else 0
+        self.ui.deviceStatus.text = devices.status
+
+    def refresh(self, volume: vtkMRMLScalarVolumeNode | None) -> None:
+        """Show the bundle's description, and why the volume does not fit the bundle."""
+        # The user may have created the box before choosing the volume.
+        self._onRegion(self.ui.roiSelector.currentNode())
+        info, error = self._readInfo()
+        if info:
+            self.ui.bundleInfo.text = descriptionText(info)
+        elif self.path:
+            self.ui.bundleInfo.text = html.escape(error)
+        else:
+            self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
+        warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
+        self.ui.fitLabel.text = warningText(warnings)
+        self.ui.fitLabel.visible = bool(warnings)
+        self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
+
+    def openFiles(self, paths: Sequence[str]) -> bool:
+        """Choose the first bundle among files; return whether there is one."""
+        for path in paths:
+            if Path(path).is_dir() or path.lower().endswith(".zip"):
+                self.ui.bundleEdit.currentPath = path
+                return True
+        return False
+
+    def _readInfo(self) -> tuple[BundleInfo | None, str]:
+        """The bundle's description, or None and the error."""
+        if not self.path:
+            return None, ""
+        if self._shown[0] != self.path or self._shown[1] is None:
+            try:
+                self._shown = (self.path, readBundleInfo(Path(self.path)))
+            except InferenceError as error:
+                self._shown = (self.path, None)
+                return None, str(error)
+        return self._shown[1], ""
+
+    def _onPath(self, *_args: Any) -> None:
+        self._shown = ("", None)
+        self._onBundleChanged()
+
+    def _browseFolder(self, *_args: Any) -> None:
+        """Choose a bundle that is a folder; the path line's own button chooses files only."""
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Choose the bundle's folder"), self.path
+        )
+        if folder:
+            self.ui.bundleEdit.currentPath = folder
+
+    def _onRegion(self, roi: vtkMRMLMarkupsROINode | None) -> None:
+        """Fit a box that was just created, and so has no size, around the volume."""
+        volume = self.ui.inputSelector.currentNode()
+        if roi is None or volume is None or slicer.mrmlScene.IsImporting():
+            return
+        if not any(roi.GetSize()) and volume.GetImageData() is not None:
+            fitRegion(roi, volume)
+
+    def _onLink(self, target: str) -> None:
+        info = self._shown[1]
+        if target == "sample":
+            self.ui.bundleEdit.currentPath = str(BUNDLE)
+        elif info is not None:
+            self.card = _cardWindow(info)
+            self.card.show()
+
+
+def _cardWindow(info: BundleInfo) -> Any:
+    """A window with the model card. Its links cannot be opened, because strangers wrote them."""
+    window = qt.QDialog(slicer.util.mainWindow())
+    window.windowTitle = _("Model card of {name}").format(name=info.name)
+    window.resize(640, 720)
+    text = qt.QTextBrowser()
+    text.openLinks = False
+    # Escape "<", which may begin HTML, and disable images, which Qt would download.
+    text.setMarkdown(info.card.replace("<", "&lt;").replace("![", "["))
+    qt.QVBoxLayout(window).addWidget(text)
+    return window
+
+
+def _backends() -> list[tuple[str, str, str]]:
+    """Label in the panel, and back-end and precision on the command line of the child process."""
+    return [
+        (_("Automatic"), "auto", "auto"),
+        (_("OpenVINO (processor)"), "openvino", "auto"),
+        (_("OpenVINO, half precision"), "openvino", "bf16"),
+        (_("PyTorch, tuned"), "tuned", "auto"),
+        (_("PyTorch, the reference"), "torch", "fp32"),
+    ]
+
+
+def descriptionText(info: BundleInfo) -> str:
+    """Return the description of a bundle as two lines of HTML; the bundle's texts are escaped."""
+    structures = ", ".join(
+        f'<span style="color:{_hex(color)}">{SWATCH}</span> {html.escape(name)}'
+        for name, color in info.structures
+    )
+    facts = [_("{count} members").format(count=info.members)]
+    if info.modality:
+        facts.append(html.escape(info.modality))
+    if info.sites:
+        facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))
+    card = f' \u00b7 <a href="card">{_("model card")}</a>' if info.card else ""
+    line = " \u00b7 ".join(facts)
+    return f"<b>{html.escape(info.name)}</b>: {structures}<br>{line}{card}"
+
+
+def warningText(warnings: Sequence[str]) -> str:
+    """Return warnings as HTML, one line each."""
+    lines = (f"\u26a0 {html.escape(warning)}" for warning in warnings)
+    return f'<span style="color:{AMBER}">{"<br>".join(lines)}</span>'
+
+
+def _hex(color: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * min(max(channel, 0), 1)):02x}" for channel in color)

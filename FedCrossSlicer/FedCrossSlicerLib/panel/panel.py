@@ -1,0 +1,231 @@
+"""The panel: its sections, and the segmentation that is running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.errors import InferenceError, InstallError
+from FedCrossSlicerLib.panel.devices import DeviceSearch
+from FedCrossSlicerLib.panel.input import InputSection
+from FedCrossSlicerLib.panel.install import InstallSection
+from FedCrossSlicerLib.panel.parameters import Parameters, thresholds
+from FedCrossSlicerLib.panel.result import ResultSection
+from FedCrossSlicerLib.panel.review import ReviewSection
+from FedCrossSlicerLib.panel.run import RunSection
+from FedCrossSlicerLib.panel.timer import newTimer
+from FedCrossSlicerLib.panel.uncertainty import UncertaintySection
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.sequences import timePoints
+from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView
+from FedCrossSlicerLib.setup import install
+from FedCrossSlicerLib.tasks.sequence import SequenceTask
+from FedCrossSlicerLib.tasks.task import SegmentationTask
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLNode
+
+
+class Panel:
+    """Connects the widgets of the .ui file to the logic.
+
+    Parameters
+    ----------
+    ui
+        The named widgets of the .ui file.
+    logic
+        A `FedCrossSlicerLogic`.
+    root
+        The widget that holds the panel.
+    """
+
+    def __init__(self, ui: Any, logic: Any, root: Any) -> None:
+        self.ui = ui
+        self.logic = logic
+        self.ensureInstalled: Callable[[Callable[[str], bool]], bool] = install.ensure
+        self.confirm = _confirm
+        self.input = InputSection(ui, self.refresh)
+        self.run = RunSection(ui)
+        self.result = ResultSection(ui)
+        self.uncertainty = UncertaintySection(ui)
+        self.review = ReviewSection(ui, root)
+        self.devices = DeviceSearch(self.input.showDevices)
+        self.install = InstallSection(ui, self._confirm, self.devices.restart)
+        self._installed = False
+        self._task: SegmentationTask | SequenceTask | None = None
+        self._parameters: Parameters | None = None
+        self._gui: Any = None
+        self._observed: list[tuple[Any, int]] = []  # parameters or node, and tag of the observer
+        self._timer = newTimer(self._poll)
+        ui.applyButton.connect("clicked(bool)", self.apply)
+        ui.cancelButton.connect("clicked(bool)", self.cancel)
+
+    def open(self) -> None:
+        """Show the scene's parameters; select the displayed volume and the last result."""
+        self.close()
+        self._parameters = self.logic.getParameterNode()
+        self._selectVolume()
+        if self._parameters.result is None:
+            results = ResultNodes.all(slicer.mrmlScene)
+            self._parameters.result = results[-1].segmentation if results else None
+        self._gui = self._parameters.connectParametersToGui(_parameterWidgets(self.ui))
+        self._observe(self._parameters, self.refresh)
+        self._observe(firstSliceView(), self._selectVolume)
+        self.uncertainty.reset()
+        self.review.enableShortcuts(True)
+        self.refresh()
+        self.devices.start()
+
+    def close(self) -> None:
+        """Disconnect the widgets from the scene's parameters."""
+        self.review.enableShortcuts(False)
+        if self._parameters is not None:
+            for node, tag in self._observed:
+                node.RemoveObserver(tag)
+            self._observed = []
+            self._parameters.disconnectGui(self._gui)
+            self._parameters = None
+
+    def apply(self, *_args: Any) -> None:
+        """Start a segmentation, unless one is running."""
+        if self._task is not None:
+            return
+        try:
+            if not self._ensureInstalled():
+                self.run.showMessage(_("Nothing was installed, so nothing can be segmented."))
+                return
+            self._task = self._start(self._currentParameters())
+        except (InferenceError, InstallError) as error:
+            self.run.showMessage(str(error))
+            return
+        self.ui.bundleEdit.addCurrentPathToHistory()
+        self.run.showMessage(_("Starting"))
+        self.run.showTask(self._task)
+        self._timer.start()
+        self.refresh()
+
+    def cancel(self, *_args: Any) -> None:
+        """Cancel the running segmentation and remove its temporary files."""
+        if self._task is None:
+            return
+        self._endTask().cancel()
+        self.run.showMessage(_("Cancelled."))
+        self.refresh()
+
+    def refresh(self, *_args: Any) -> None:
+        """Update every section from the parameters."""
+        parameters = self._parameters
+        if parameters is None or slicer.mrmlScene.IsImporting():
+            return  # after an import the panel is opened again
+        nodes = ResultNodes.of(parameters.result)
+        self.input.refresh(parameters.inputVolume)
+        self.run.refresh(self._missingInput(parameters), self._task is not None)
+        self.result.refresh(nodes, thresholds(parameters))
+        self.uncertainty.refresh(nodes, parameters)
+        self.review.refresh(nodes)
+
+    def stop(self) -> None:
+        """Stop all background work, because the module is unloaded or Slicer quits."""
+        self.cancel()
+        WORKERS.end()
+        self.devices.stop()
+        self.close()
+
+    def _observe(self, node: Parameters | vtkMRMLNode | None, slot: Callable[..., None]) -> None:
+        if node is not None:
+            self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, slot)))
+
+    def _selectVolume(self, *_args: Any) -> None:
+        """Select the displayed volume, if none is selected."""
+        parameters = self._parameters
+        if parameters is None or slicer.mrmlScene.IsImporting():
+            return
+        if parameters.inputVolume is None:
+            parameters.inputVolume = displayedVolume()
+
+    def _missingInput(self, parameters: Parameters) -> str:
+        """What the user has to choose before a segmentation can start; "" if nothing is missing."""
+        if parameters.inputVolume is None:
+            return _("Choose a volume first.")
+        return "" if self.input.path else _("Choose a bundle first.")
+
+    def _ensureInstalled(self) -> bool:
+        """Whether the packages are installed; after the first success they are not checked again."""
+        if not self._installed:
+            self._installed = self.ensureInstalled(self._confirm)
+            if self._installed and not self.devices.torchFound:
+                self.devices.restart()
+        return self._installed
+
+    def _confirm(self, question: str) -> bool:
+        return self.confirm(question)
+
+    def _poll(self) -> None:
+        task = self._task
+        if task is None:
+            return
+        task.poll()
+        self.run.showTask(task)
+        if not task.running:
+            self._finish()
+
+    def _finish(self) -> None:
+        task = self._endTask()
+        try:
+            nodes = task.finish()
+        except InferenceError as error:
+            self._showError(error, task.log)
+        else:
+            self.run.showMessage(_("Done: {name}.").format(name=nodes.name))
+            self.uncertainty.reset()
+            self._currentParameters().result = nodes.segmentation
+        self.refresh()
+
+    def _currentParameters(self) -> Parameters:
+        """The scene's parameters, also while another module is open."""
+        return self._parameters or self.logic.getParameterNode()
+
+    def _showError(self, error: InferenceError, log: str) -> None:
+        """Show an error; if the GPU has too little memory, offer the CPU."""
+        self.run.showMessage(str(error))
+        self.run.showLog(error.log or log)
+        if error.kind != "DeviceError" or self.input.device == "cpu":
+            return
+        question = _("{error}\n\nSegment on the CPU instead? That takes longer.")
+        if self.confirm(question.format(error=error)):
+            self.input.useCPU()
+            self.apply()
+
+    def _start(self, parameters: Parameters) -> SegmentationTask | SequenceTask:
+        volume, bundle = parameters.inputVolume, Path(self.input.path)
+        options, roi = replace(self.input.options, localise=parameters.localise), parameters.roi
+        if parameters.allTimePoints and timePoints(volume):
+            return SequenceTask(self.logic, volume, bundle, options, roi)
+        return self.logic.start(volume, bundle, options, roi)
+
+    def _endTask(self) -> SegmentationTask | SequenceTask:
+        """Stop polling the task and return it."""
+        assert self._task is not None
+        task, self._task = self._task, None
+        self._timer.stop()
+        return task
+
+
+def _confirm(question: str) -> bool:
+    return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
+
+
+def _parameterWidgets(ui: Any) -> dict[str, Any]:
+    """The widgets by the names of their parameters.
+
+    Slicer's `connectGui` finds them too, but it returns no tag with which to disconnect them.
+    """
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}

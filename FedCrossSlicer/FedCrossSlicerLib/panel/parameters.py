@@ -1,0 +1,144 @@
+"""The parameters of the panel, which Slicer saves with the scene.
+
+The bundle's path is not a parameter: it is of no use on another computer and may contain a person's
+name. The device is not a parameter either, because another computer may not have it.
+"""
+
+import enum
+from typing import Annotated
+
+from slicer import (
+    vtkMRMLColorTableNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from FedCrossSlicerLib.display.heatmap import EVERYWHERE, INSIDE, NEAR
+from FedCrossSlicerLib.display.view import ViewOptions
+from FedCrossSlicerLib.scene.figures import Thresholds
+
+
+class Measure(enum.Enum):
+    """The measure of the heat map; the values are those of the command line of the child process."""
+
+    STD = "std"
+    ENTROPY = "entropy"
+    MUTUAL_INFORMATION = "mutual_information"
+    VARIATION_RATIO = "variation_ratio"
+
+    def label(self) -> str:
+        """Return the label in the panel."""
+        return {
+            Measure.STD: _("Disagreement (standard deviation)"),
+            Measure.ENTROPY: _("Total uncertainty (entropy)"),
+            Measure.MUTUAL_INFORMATION: _("Disagreement (mutual information)"),
+            Measure.VARIATION_RATIO: _("Dissenting members (variation ratio)"),
+        }[self]
+
+
+class Region(enum.Enum):
+    """Where the heat map is displayed; the values are those of `ViewOptions`."""
+
+    EVERYWHERE = EVERYWHERE
+    NEAR = NEAR
+    INSIDE = INSIDE
+
+    def label(self) -> str:
+        """Return the label in the panel."""
+        return {
+            Region.EVERYWHERE: _("everywhere"),
+            Region.NEAR: _("near the structures"),
+            Region.INSIDE: _("inside the structures"),
+        }[self]
+
+
+Share = Annotated[float, WithinRange(0.0, 1.0)]
+
+
+@parameterNodeWrapper
+class Parameters:
+    """Parameters of the panel. Saved scenes contain their names, so the names must not change.
+
+    Attributes
+    ----------
+    inputVolume
+        The volume to segment.
+    roi
+        The box that limits the segmentation; None for the whole volume.
+    allTimePoints
+        Whether to segment every time point of a sequence.
+    localise
+        Whether to compute all members only near the structures.
+    result
+        The segmentation of the displayed result.
+    measure
+        The measure of the heat map.
+    showHeat
+        Whether the heat map lies over the volume.
+    opacity
+        Opacity of the heat map, 0 to 1.
+    threshold
+        Share of the measure's largest value below which the heat map is transparent.
+    colorTable
+        Colours of heat map and surface; None for the module's own colours.
+    region
+        Where the heat map is displayed.
+    marginMm
+        Largest distance from a structure in mm that counts as near.
+    showLegend
+        Whether the views show a legend of the colours.
+    showMembers
+        Whether the slice views show the outline of each member.
+    showEnvelope
+        Whether the slice views show the outlines of the members' intersection and union.
+    colorSurface
+        Whether the 3D view colours the surface by the map.
+    agreeFrom
+        Mean pairwise Dice from which on the verdict is "members agree".
+    trustFrom
+        Mean pairwise Dice below which the verdict is "do not trust".
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    roi: vtkMRMLMarkupsROINode
+    allTimePoints: bool = False
+    localise: bool = False
+    result: vtkMRMLSegmentationNode
+    measure: Measure = Measure.STD
+    showHeat: bool = True
+    opacity: Share = 0.65
+    threshold: Share = 0.1
+    colorTable: vtkMRMLColorTableNode
+    region: Region = Region.EVERYWHERE
+    marginMm: Annotated[float, WithinRange(1.0, 50.0)] = 5.0
+    showLegend: bool = True
+    showMembers: bool = False
+    showEnvelope: bool = False
+    colorSurface: bool = False
+    agreeFrom: Share = 0.9
+    trustFrom: Share = 0.75
+
+
+def viewOptions(parameters: Parameters) -> ViewOptions:
+    """Return the settings by which the result is displayed."""
+    return ViewOptions(
+        measure=parameters.measure.value,
+        heat=parameters.showHeat,
+        opacity=parameters.opacity,
+        threshold=parameters.threshold,
+        colors=parameters.colorTable,
+        region=parameters.region.value,
+        marginMm=parameters.marginMm,
+        legend=parameters.showLegend,
+        members=parameters.showMembers,
+        envelope=parameters.showEnvelope,
+        surface=parameters.colorSurface,
+    )
+
+
+def thresholds(parameters: Parameters) -> Thresholds:
+    """Return the thresholds of the verdicts."""
+    return Thresholds(agree=parameters.agreeFrom, trust=parameters.trustFrom)

@@ -1,0 +1,78 @@
+"""The section Uncertainty: displays the result as the parameters of the panel describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import vtk
+
+from FedCrossSlicerLib.display.heatmap import SHOWN
+from FedCrossSlicerLib.display.view import ViewOptions, show
+from FedCrossSlicerLib.panel.parameters import Parameters, Region, viewOptions
+from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLScalarVolumeNode
+
+
+class UncertaintySection:
+    """Applies every change of the parameters to the views.
+
+    Slicer connects the widgets of this section to the parameters by their ``SlicerParameterName``.
+
+    Parameters
+    ----------
+    ui
+        The named widgets of the .ui file.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self.ui = ui
+        self._shown: tuple[str, ViewOptions] | None = None
+        self._observed: tuple[ResultNodes, int] | None = None
+        self._content = ""  # what the heat node holds
+
+    def refresh(self, nodes: ResultNodes | None, parameters: Parameters) -> None:
+        """Display the result as the parameters describe, unless it is displayed so already."""
+        self.ui.marginSlider.enabled = parameters.region is Region.NEAR
+        self.ui.legendCheck.enabled = parameters.showHeat or parameters.colorSurface
+        hasOutlines = nodes is not None and nodes.outlines is not None
+        self.ui.membersCheck.enabled = self.ui.envelopeCheck.enabled = hasOutlines
+        self.ui.regionCombo.enabled = nodes is not None and nodes.distance is not None
+        if nodes is None:
+            self.reset()
+            return
+        wanted = (nodes.segmentation.GetID(), viewOptions(parameters))
+        if wanted != self._shown:
+            self._unobserve()
+            show(nodes, wanted[1])
+            self._shown = wanted
+            self._observe(nodes)
+
+    def reset(self) -> None:
+        """Make the next `refresh` display the result again, for instance in another scene."""
+        self._unobserve()
+        self._shown = None
+
+    def _observe(self, nodes: ResultNodes) -> None:
+        """Observe the heat node: a sequence browser replaces its values at another time point."""
+        if nodes.heat is not None:
+            self._content = nodes.heat.GetAttribute(SHOWN)
+            event = vtk.vtkCommand.ModifiedEvent
+            self._observed = (nodes, nodes.heat.AddObserver(event, self._onHeat))
+
+    def _unobserve(self) -> None:
+        if self._observed is not None:
+            nodes, tag = self._observed
+            if nodes.heat is not None:
+                nodes.heat.RemoveObserver(tag)
+        self._observed = None
+
+    def _onHeat(self, heat: vtkMRMLScalarVolumeNode, _event: str) -> None:
+        if self._observed is None or heat.GetAttribute(SHOWN) == self._content:
+            return
+        nodes, options = self._observed[0], self._shown[1] if self._shown else None
+        self._unobserve()
+        if options is not None:
+            show(nodes, options)
+            self._observe(nodes)

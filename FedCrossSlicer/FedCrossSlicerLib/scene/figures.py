@@ -1,0 +1,194 @@
+"""The figures of a result: volumes and agreement of each structure, and a verdict on each."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.bundle.result import StructureFigures
+from FedCrossSlicerLib.csv_file import writeCSV
+from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLSegmentationNode, vtkMRMLTableNode
+
+Color = tuple[float, float, float]
+_AGREEMENT = "agreement_dice"
+_GREY = (0.5, 0.5, 0.5)
+
+
+class Verdict(enum.Enum):
+    """How far the members agree about a structure."""
+
+    AGREE = "agree"
+    LOOK = "look"
+    DISTRUST = "distrust"
+    ABSENT = "absent"
+
+    def label(self) -> str:
+        """Return the verdict as the panel shows it."""
+        return {
+            Verdict.AGREE: _("members agree"),
+            Verdict.LOOK: _("look at it"),
+            Verdict.DISTRUST: _("do not trust"),
+            Verdict.ABSENT: _("not found"),
+        }[self]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The two thresholds of the mean pairwise Dice on which the verdicts rest.
+
+    Two experienced readers reach about 0.9 with one another on an organ with clear borders, so members
+    that reach 0.9 agree about as well as readers do. At 0.75 two members share only 0.6 of what either
+    of them segments: 0.75 / (2 - 0.75) = 0.6. Dice is lower for small structures: use lower thresholds
+    for them.
+
+    Attributes
+    ----------
+    agree
+        From this Dice on the verdict is AGREE; 0 to 1.
+    trust
+        Below this Dice the verdict is DISTRUST; 0 to 1.
+    """
+
+    agree: float = 0.9
+    trust: float = 0.75
+
+
+@dataclass(frozen=True)
+class Figure(StructureFigures):
+    """The figures of one structure, with the colour of its segment.
+
+    Attributes
+    ----------
+    color
+        Red, green, blue; each 0 to 1.
+    """
+
+    color: Color
+
+
+def verdict(figure: StructureFigures, thresholds: Thresholds | None = None) -> Verdict:
+    """Return the verdict on a structure.
+
+    Returns
+    -------
+    Verdict
+        ABSENT if no member found the structure. DISTRUST if some members found it and others did not,
+        whatever their Dice. LOOK if there is only one member. Otherwise by the mean pairwise Dice.
+    """
+    thresholds = thresholds or Thresholds()
+    if figure.high == 0 and figure.volume == 0:
+        return Verdict.ABSENT
+    if figure.agreement is None:
+        return Verdict.LOOK
+    if figure.low == 0 or figure.agreement < thresholds.trust:
+        return Verdict.DISTRUST
+    return Verdict.AGREE if figure.agreement >= thresholds.agree else Verdict.LOOK
+
+
+def newFigures(
+    name: str, structures: Sequence[StructureFigures], segmentation: vtkMRMLSegmentationNode
+) -> vtkMRMLTableNode:
+    """Return a new table node with one row for each structure.
+
+    Parameters
+    ----------
+    name
+        The node's name.
+    structures
+        The figures.
+    segmentation
+        The segmentation node whose segments have the structures' names; the table gets their colours.
+    """
+    colors = [_segmentColor(segmentation, structure.name) for structure in structures]
+    columns: dict[str, list[Any]] = {
+        "structure": [structure.name for structure in structures],
+        "red": [color[0] for color in colors],
+        "green": [color[1] for color in colors],
+        "blue": [color[2] for color in colors],
+        "volume_ml": [structure.volume for structure in structures],
+        "mean_ml": [structure.mean for structure in structures],
+        "min_ml": [structure.low for structure in structures],
+        "max_ml": [structure.high for structure in structures],
+    }
+    agreements = [structure.agreement for structure in structures]
+    if None not in agreements:  # one member has no agreement, and a column cannot hold None
+        columns[_AGREEMENT] = agreements
+    return newTable(name, columns)
+
+
+def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
+    """Return the rows of a table of figures, in its order; an empty list for None."""
+    if table is None:
+        return []
+    columns = [
+        readColumn(table, title)
+        for title in ("structure", "volume_ml", "mean_ml", "min_ml", "max_ml")
+    ]
+    agreements = readColumn(table, _AGREEMENT) or [None] * len(columns[0])
+    colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
+    return [Figure(*row) for row in zip(*columns, agreements, colors, strict=True)]
+
+
+def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> str:
+    """Return a header and one line for each structure, separated by tabs, to paste elsewhere."""
+    header = (
+        _("Structure"),
+        _("Volume (mL)"),
+        _("Members, mean (mL)"),
+        _("Members, smallest (mL)"),
+        _("Members, largest (mL)"),
+        _("Agreement (Dice)"),
+        _("Verdict"),
+    )
+    rows = [header, *((*_cells(each), verdict(each, thresholds).label()) for each in figures)]
+    return "\n".join("\t".join(plainText(cell) for cell in row) for row in rows) + "\n"
+
+
+def writeFigures(figures: Sequence[Figure], thresholds: Thresholds | None, path: Path) -> None:
+    """Write the figures and verdicts to a CSV file for programs.
+
+    Raises
+    ------
+    InferenceError
+        If the file cannot be written.
+    """
+    header = (
+        "structure",
+        "volume_ml",
+        "members_mean_ml",
+        "members_min_ml",
+        "members_max_ml",
+        "mean_dice",
+        "verdict",
+    )
+    rows = [(*_cells(figure), verdict(figure, thresholds).value) for figure in figures]
+    writeCSV([header, *rows], path)
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.name,
+        f"{figure.volume:.2f}",
+        f"{figure.mean:.2f}",
+        f"{figure.low:.2f}",
+        f"{figure.high:.2f}",
+        "" if figure.agreement is None else f"{figure.agreement:.3f}",
+    )
+
+
+def _segmentColor(segmentation: vtkMRMLSegmentationNode, name: str) -> Color:
+    """The colour of the segment of this name; Slicer's default grey if there is none."""
+    segments = segmentation.GetSegmentation()
+    segment = segments.GetSegment(segments.GetSegmentIdBySegmentName(name))
+    if segment is None:
+        return _GREY
+    red, green, blue = segment.GetColor()
+    return (red, green, blue)

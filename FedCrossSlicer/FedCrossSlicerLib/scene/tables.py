@@ -1,0 +1,66 @@
+"""Table nodes whose content is the same after the scene was saved and opened again.
+
+Slicer saves tables as tab-separated text files, which limits numbers and texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import slicer
+import vtk
+
+if TYPE_CHECKING:
+    from slicer import vtkMRMLTableNode
+
+FULL_WIDTH_HASH = "\uff03"
+
+
+def newTable(name: str, columns: Mapping[str, Sequence[Any]]) -> vtkMRMLTableNode:
+    """Return a new table node.
+
+    Parameters
+    ----------
+    name
+        The node's name.
+    columns
+        Title and values of each column: strings, integers or floats. Strings are stored as `plainText`
+        returns them. Floats are rounded to six digits, which is what the file holds.
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+    for title, values in columns.items():
+        node.AddColumn(_newColumn(title, values))
+    node.SetUseColumnTitleAsColumnHeader(True)
+    node.SetLocked(True)
+    return node
+
+
+def plainText(text: str) -> str:
+    """Return a text without the characters that Slicer's table reader cannot read.
+
+    Tabs and line breaks become spaces, double quotes become single quotes, and the hash sign becomes a
+    full-width hash sign.
+    """
+    return " ".join(text.replace('"', "'").replace("#", FULL_WIDTH_HASH).split())
+
+
+def readColumn(node: vtkMRMLTableNode, title: str) -> list[Any]:
+    """Return the values of a column; an empty list if the table does not have the column."""
+    array = node.GetTable().GetColumnByName(title)
+    return [array.GetValue(row) for row in range(array.GetNumberOfValues())] if array else []
+
+
+def _newColumn(title: str, values: Sequence[Any]) -> vtk.vtkAbstractArray:
+    array: Any
+    stored: list[Any]
+    if all(isinstance(value, str) for value in values):
+        array, stored = vtk.vtkStringArray(), [plainText(value) for value in values]
+    elif all(isinstance(value, int) for value in values):
+        array, stored = vtk.vtkIntArray(), list(values)
+    else:
+        array, stored = vtk.vtkDoubleArray(), [float(f"{value:.6g}") for value in values]
+    array.SetName(title)
+    for value in stored:
+        array.InsertNextValue(value)
+    return array

@@ -1,0 +1,164 @@
+"""Segment every volume of a folder: files in, files out; the scene does not change."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from FedCrossSlicerLib.bundle.summary import readResult
+from FedCrossSlicerLib.child.pool import WORKERS
+from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
+from FedCrossSlicerLib.csv_file import writeCSV
+from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.tasks.wait import wait
+
+ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+FIGURES = "figures.csv"
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one structure of one volume, or the error of a volume.
+
+    Attributes
+    ----------
+    volume
+        Name of the volume's file or of its DICOM folder.
+    structure
+        The structure's name; ``""`` for a volume that failed.
+    volume_ml
+        The ensemble's volume in mL.
+    members_mean_ml, members_min_ml, members_max_ml
+        Mean, smallest and largest volume of the members in mL.
+    mean_dice
+        Mean Dice of all pairs of members, 0 to 1.
+    error
+        One sentence; ``""`` if the volume was segmented.
+
+    A number that does not exist is ``""``.
+    """
+
+    volume: str
+    structure: str = ""
+    volume_ml: float | str = ""
+    members_mean_ml: float | str = ""
+    members_min_ml: float | str = ""
+    members_max_ml: float | str = ""
+    mean_dice: float | str = ""
+    error: str = ""
+
+
+def segmentFolder(
+    folder: str | Path,
+    bundle: str | Path,
+    out: str | Path,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    starter: Starter = WORKERS.start,
+) -> list[Row]:
+    """Segment every volume of a folder, each into its own folder below `out`.
+
+    If a volume fails, its row holds the error and the next volume is segmented.
+
+    Parameters
+    ----------
+    folder
+        Folder with volumes (files with one of the `ENDINGS`, or folders with one DICOM series each).
+    bundle
+        The bundle's folder or ``.zip``.
+    out
+        Folder for the results and for ``figures.csv``, which holds the figures of all volumes.
+    options
+        How to segment; None for the defaults.
+    progress
+        Called before each volume, and at the end, with the number of volumes that are done, the number
+        of all volumes, and the name of the volume that comes next (``""`` at the end).
+    starter
+        Sends a request to the child process; tests replace it.
+
+    Returns
+    -------
+    list of Row
+        The rows of ``figures.csv``.
+
+    Raises
+    ------
+    InferenceError
+        If the folder has no volume, or `out` cannot be written.
+    """
+    volumes = list(_volumes(Path(folder)))
+    if not volumes:
+        raise InferenceError(_("There is no volume in {name}.").format(name=Path(folder).name))
+    target = Path(out)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InferenceError(
+            _("{name} cannot be made: {why}.").format(name=target.name, why=error.strerror)
+        ) from error
+    rows: list[Row] = []
+    for done, image in enumerate(volumes):
+        if progress is not None:
+            progress(done, len(volumes), image.name)
+        try:
+            rows += _segment(image, Path(bundle), target / _stem(image), options, starter)
+        except InferenceError as error:
+            rows.append(Row(image.name, error=str(error)))
+        _write(rows, target / FIGURES)
+    if progress is not None:
+        progress(len(volumes), len(volumes), "")
+    return rows
+
+
+def _volumes(folder: Path) -> Iterator[Path]:
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() or entry.name.lower().endswith(ENDINGS):
+            yield entry
+
+
+def _stem(image: Path) -> str:
+    """The name without its ending; the whole name if two files differ only in their ending."""
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        if image.name.lower().endswith(ending):
+            stem = image.name[: -len(ending)]
+            others = [each for each in image.parent.glob(f"{stem}.*") if each != image]
+            return image.name if others else stem
+    return image.name
+
+
+def _segment(
+    image: Path, bundle: Path, folder: Path, options: Options | None, starter: Starter
+) -> list[Row]:
+    # Absolute paths: a warm worker may have another current folder than this process.
+    arguments = requestArguments(
+        folder.absolute(), bundle.absolute(), options or Options(), image.absolute()
+    )
+    request = starter(arguments)
+    try:
+        wait(request, request.events)
+        request.check()
+    except BaseException:
+        request.cancel()
+        raise
+    return [
+        Row(
+            image.name,
+            each.name,
+            each.volume,
+            each.mean,
+            each.low,
+            each.high,
+            "" if each.agreement is None else each.agreement,
+        )
+        for each in readResult(folder / RESULT).structures
+    ]
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    names = [field.name for field in fields(Row)]
+    writeCSV([names, *([getattr(row, name) for name in names] for row in rows)], path)

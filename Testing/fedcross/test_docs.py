@@ -1,0 +1,201 @@
+"""The documents agree with the code: links, commands, configurations, module names, pictures."""
+
+import ast
+import importlib.util
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+from typer.main import get_command
+
+from fedcross.cli import app
+from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.train.config.configuration import TrainingConfig, parse_config
+from fedcross.uncertainty.measures import MEASURES
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "training" / "src" / "fedcross"
+MODULE = ROOT / "FedCrossSlicer"
+SOURCES = (PACKAGE, MODULE, ROOT / "training" / "benchmarks")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+LINKED = sorted([*PAGES, *ROOT.glob("training/*.md"), *ROOT.glob("training/benchmarks/**/*.md")])
+NAMES = [str(page.relative_to(ROOT)) for page in LINKED]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[Any]:
+    """Return every code block of a language as a parameter that is named after page and place."""
+    found = []
+    for page in PAGES:
+        name = str(page.relative_to(ROOT))
+        each = re.findall(rf"^```{language}\n(.*?)^```", text(name), flags=re.M | re.S)
+        found += [pytest.param(block, id=f"{name}-{place}") for place, block in enumerate(each)]
+    assert found
+    return found
+
+
+def command_lines() -> list[str]:
+    """Return the `fedcross` command lines of the bash blocks, without comments."""
+    lines = (line for block in blocks("bash") for line in block.values[0].splitlines())
+    return sorted({found[1] for line in lines if (found := re.search(r"\bfedcross (.*)", line))})
+
+
+def prose(name: str) -> str:
+    return re.sub(r"^```.*?^```", "", text(name), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub forms them."""
+    headings = re.findall(r"^#+ (.*)$", prose(str(page.relative_to(ROOT))), flags=re.M)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def links(name: str) -> Iterator[str]:
+    for pair in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", prose(name)):
+        yield "".join(pair)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_relative_link_leads_to_a_file_and_a_heading(name: str) -> None:
+    for link in links(name):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.resolve()), link
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_one_title(name: str) -> None:
+    assert len(re.findall(r"^# ", prose(name), flags=re.M)) == 1
+
+
+def test_the_index_links_to_every_page() -> None:
+    linked = set(links("docs/README.md"))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_command_line_parses(line: str) -> None:
+    command: Any = get_command(app)
+    words = shlex.split(line, comments=True)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    context = command.context_class(command, info_name=command.name)
+    _, left_over, _ = command.make_parser(context).parse_args(words)
+    assert left_over == []
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_every_configuration_is_valid(block: str) -> None:
+    values = tomllib.loads(block)
+    if "share" in values:
+        SiteSettings.model_validate(values)
+        return
+    if "sites" not in values:  # a part: it is put into the example of the training page
+        (example,) = (
+            each.values[0] for each in blocks("toml") if "[[structures]]" in each.values[0]
+        )
+        values = {**tomllib.loads(example), **values}
+    parse_config(values, source="docs")
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_every_json_block_is_json_as_a_whole_or_line_by_line(block: str) -> None:
+    try:
+        json.loads(block)
+    except ValueError:
+        for line in block.splitlines():
+            json.loads(line)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_every_python_block_compiles(block: str) -> None:
+    ast.parse(block)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_module_that_is_named_exists(name: str) -> None:
+    roots = (ROOT, PACKAGE, MODULE, MODULE / "FedCrossSlicerLib", (ROOT / name).parent)
+    for code in re.findall(r"`([^`\n]+)`", prose(name)):
+        if re.fullmatch(r"[\w./-]+\.py", code):
+            found = any((root / code).is_file() for root in roots)
+            # A bare file name may be anywhere in the sources.
+            found |= "/" not in code and any(any(r.rglob(code)) for r in SOURCES)
+            assert found, code
+        for dotted in re.findall(r"\bfedcross(?:\.\w+)+", code):
+            assert is_importable(dotted), dotted
+
+
+def is_importable(dotted: str) -> bool:
+    """Whether a dotted path names a module of the package, or something in one."""
+    parts = dotted.split(".")[1:]
+    if dotted == "fedcross.segment":
+        return True
+    path = PACKAGE.joinpath(*parts)
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module = PACKAGE.joinpath(*parts[:-1]).with_suffix(".py")
+    return (
+        module.is_file()
+        and re.search(
+            rf"^(class|def) {parts[-1]}\b", module.read_text(encoding="utf-8"), flags=re.M
+        )
+        is not None
+    )
+
+
+def keys(model: type[BaseModel]) -> Iterator[str]:
+    """Yield the keys of a section and of the sections inside it."""
+    for name, field in model.model_fields.items():
+        inner = list(models_in(field.annotation))
+        if not inner:
+            yield name
+        for each in inner:
+            yield from keys(each)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+def test_every_key_of_the_configuration_is_explained() -> None:
+    page = text("docs/configuration.md")
+    assert [key for key in sorted(set(keys(TrainingConfig))) if f"`{key}`" not in page] == []
+
+
+def test_every_measure_is_explained() -> None:
+    page = text("docs/uncertainty.md")
+    for measure in MEASURES:
+        assert f"| `{measure}` |" in page
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_the_picture_of_the_layers_is_what_its_script_draws() -> None:
+    drawing = script("draw_layers")
+    drawn = drawing.draw(drawing.layers(), drawing.imports())
+    assert text("docs/layers.svg") == drawn, "make docs draws it again"

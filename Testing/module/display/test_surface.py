@@ -1,0 +1,183 @@
+"""The surface coloured by uncertainty."""
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+
+@pytest.fixture
+def nodes(volume, result_folder):
+    from FedCrossSlicerLib.tasks.load import loadResult
+
+    return loadResult(result_folder, volume)
+
+
+@pytest.fixture
+def look(nodes):
+    from FedCrossSlicerLib.display.view import ViewOptions, show
+
+    return lambda **options: show(nodes, ViewOptions(surface=True, **options))
+
+
+def values(nodes):
+    return slicer.util.arrayFromModelPointData(nodes.surface, "Uncertainty")
+
+
+def fill_with_right_to_left(nodes, measure="std"):
+    """Let the map say each voxel's R coordinate, in dm."""
+    node = nodes.maps[measure]
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    toRAS = slicer.util.arrayFromVTKMatrix(matrix)
+    voxels = slicer.util.arrayFromVolume(node)
+    z, y, x = np.indices(voxels.shape)
+    voxels[:] = (toRAS[0, 0] * x + toRAS[0, 1] * y + toRAS[0, 2] * z + toRAS[0, 3]) / 100
+    slicer.util.arrayFromVolumeModified(node)
+
+
+def test_each_point_has_the_maps_value_where_it_lies(nodes, look):
+    """A map that is linear in space is interpolated exactly, on this oblique grid too."""
+    fill_with_right_to_left(nodes)
+    look()
+    points = slicer.util.arrayFromModelPoints(nodes.surface)
+    np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
+
+
+def test_the_surface_is_that_of_the_segmentation_in_the_heat_maps_colors(nodes, look):
+    look(measure="entropy")
+    assert len(values(nodes)) > 100
+    display = nodes.surface.GetDisplayNode()
+    assert display.GetActiveScalarName() == "Uncertainty"
+    assert display.GetScalarVisibility()
+    assert display.GetScalarRange() == pytest.approx((0, nodes.windowMax("entropy")), rel=1e-4)
+    assert display.GetColorNode() is nodes.heat.GetDisplayNode().GetColorNode()
+    segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
+    own = vtk.vtkPolyData()
+    assert nodes.segmentation.GetClosedSurfaceRepresentation(segment, own)
+    np.testing.assert_allclose(nodes.surface.GetPolyData().GetBounds(), own.GetBounds(), atol=1e-5)
+
+
+def test_the_values_are_those_of_the_whole_map_whatever_region_the_slices_show(nodes, look):
+    look(region="everywhere")
+    whole = values(nodes).copy()
+    look(region="inside")
+    np.testing.assert_array_equal(values(nodes), whole)
+
+
+def test_another_measure_colors_the_same_surface_anew(nodes, look):
+    look(measure="std")
+    surface, before = nodes.surface.GetPolyData(), values(nodes).copy()
+    look(measure="variation_ratio")
+    assert nodes.surface.GetPolyData() is surface
+    np.testing.assert_allclose(values(nodes), before * 0.5 / 0.4, atol=1e-5)
+    look(measure="std")
+    np.testing.assert_array_equal(values(nodes), before)
+
+
+def edit_by_array(nodes):
+    segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, segment, nodes.volume)
+    voxels[1:3, 2:4, 2:5] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        voxels, nodes.segmentation, segment, nodes.volume
+    )
+
+
+def edit_in_place(nodes):
+    segment = nodes.segmentation.GetSegmentation().GetNthSegmentID(0)
+    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(nodes.segmentation, segment)
+    voxels[:2] = 0  # (z, y, x) of the box that Slicer keeps
+    segments = nodes.segmentation.GetSegmentation()
+    segments.GetSegment(segment).GetRepresentation(
+        segments.GetSourceRepresentationName()
+    ).Modified()
+
+
+def add_a_segment(nodes):
+    nodes.segmentation.GetSegmentation().AddEmptySegment("more", "More")
+    voxels = np.zeros(slicer.util.arrayFromVolume(nodes.volume).shape, np.uint8)
+    voxels[9:11, 1:3, 1:4] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        voxels, nodes.segmentation, "more", nodes.volume
+    )
+
+
+@pytest.mark.parametrize("edit", [edit_by_array, edit_in_place, add_a_segment])
+def test_an_edited_segmentation_gets_a_new_surface(nodes, look, edit):
+    fill_with_right_to_left(nodes)
+    look()
+    before = slicer.util.arrayFromModelPoints(nodes.surface).copy()
+    edit(nodes)
+    look()
+    points = slicer.util.arrayFromModelPoints(nodes.surface)
+    assert points.shape != before.shape
+    np.testing.assert_allclose(values(nodes), points[:, 0] / 100, atol=1e-5)
+
+
+def test_a_removed_segment_takes_its_surface_with_it(nodes, look):
+    add_a_segment(nodes)
+    look()
+    before = len(values(nodes))
+    nodes.segmentation.GetSegmentation().RemoveSegment("more")
+    look()
+    assert 0 < len(values(nodes)) < before
+
+
+def test_the_segmentations_own_surface_makes_way_and_comes_back(nodes, look):
+    from FedCrossSlicerLib.display.view import ViewOptions, show
+
+    own = nodes.segmentation.GetDisplayNode()
+    look()
+    assert not own.GetVisibility3D()
+    assert nodes.surface.GetDisplayNode().GetVisibility()
+    show(nodes, ViewOptions())
+    assert own.GetVisibility3D()
+    assert not nodes.surface.GetDisplayNode().GetVisibility()
+
+
+def test_a_surface_that_the_user_hid_is_not_brought_back(nodes):
+    from FedCrossSlicerLib.display.view import ViewOptions, show
+
+    nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
+    show(nodes, ViewOptions(opacity=0.5))
+    assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
+
+
+def test_nor_is_one_that_the_user_hid_after_looking_at_the_colored_one(nodes, look):
+    from FedCrossSlicerLib.display.view import ViewOptions, show
+
+    look()
+    show(nodes, ViewOptions())
+    nodes.segmentation.GetDisplayNode().SetVisibility3D(False)
+    show(nodes, ViewOptions(opacity=0.5))
+    assert not nodes.segmentation.GetDisplayNode().GetVisibility3D()
+
+
+def test_its_legend_is_seen_in_3d_only(nodes, look, scene):
+    logic = slicer.modules.colors.logic()
+    look()
+    assert not logic.GetColorLegendDisplayNode(nodes.surface).GetVisibility()  # no 3D view
+    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLViewNode")
+    look()
+    legend = logic.GetColorLegendDisplayNode(nodes.surface)
+    assert legend.GetVisibility()
+    assert list(legend.GetViewNodeIDs()) == [view.GetID()]
+    assert legend.GetTitleText() == "Disagreement\n(std. dev.)"
+    look(legend=False)
+    assert not legend.GetVisibility()
+
+
+def test_a_segmentation_without_voxels_has_an_empty_surface(nodes, look):
+    segmentation = nodes.segmentation.GetSegmentation()
+    segmentation.RemoveSegment(segmentation.GetNthSegmentID(0))
+    look()
+    assert nodes.surface.GetPolyData().GetNumberOfPoints() == 0
+
+
+def test_a_map_of_one_slice_colors_as_well(loaded):
+    from FedCrossSlicerLib.display.surface import _interpolate
+
+    values = np.array([[[0.0, 1.0], [2.0, 3.0]]], np.float32)  # (z, y, x)
+    indices = np.array([[0.5, 0.5, 0.4], [-1.0, 0.0, 0.0], [1.0, 1.0, 7.0]])  # (x, y, z)
+    np.testing.assert_allclose(_interpolate(values, indices), [1.5, 0.0, 3.0])

@@ -1,0 +1,313 @@
+"""What is chosen in the panel, with the mouse."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+from panel_tools import click, until
+from PySide6 import QtCore, QtGui, QtWidgets
+
+
+def test_apply_waits_for_a_volume_and_a_bundle(widget, volume):
+    ui = widget.self().ui
+    ui.inputSelector.setCurrentNode(None)
+    assert not ui.applyButton.enabled
+    assert ui.applyButton.toolTip == "Choose a volume first."
+    ui.inputSelector.setCurrentNode(volume)
+    assert not ui.applyButton.enabled
+    assert ui.applyButton.toolTip == "Choose a bundle first."
+    ui.bundleEdit.currentPath = "bundle"
+    assert ui.applyButton.enabled
+    assert not ui.cancelButton.enabled
+
+
+def test_a_volume_that_is_opened_while_the_panel_is_open_is_chosen(widget):
+    ui = widget.self().ui
+    assert ui.inputSelector.currentNode() is None
+    first = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="First")
+    slicer.util.setSliceViewerLayers(background=first)
+    assert ui.inputSelector.currentNode() is first
+    second = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="Second")
+    slicer.util.setSliceViewerLayers(background=second)
+    assert ui.inputSelector.currentNode() is first  # what was chosen stays
+
+
+@pytest.mark.usefixtures("_no_probe")
+def test_the_volume_on_view_is_preselected(loaded, scene, volume):
+    other = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)), name="On view")
+    slicer.util.setSliceViewerLayers(background=other)
+    widget = loaded.widgetRepresentation()
+    widget.enter()
+    assert widget.self().ui.inputSelector.currentNode() is other
+    widget.exit()
+
+
+@pytest.mark.usefixtures("_no_probe")
+def test_neither_label_maps_nor_maps_of_a_result_are_preselected(loaded, scene, volume):
+    slicer.util.setSliceViewerLayers(background=None)
+    for name in ("vtkMRMLLabelMapVolumeNode", "vtkMRMLVectorVolumeNode"):
+        scene.AddNewNodeByClass(name)
+    for role, hidden in (("heat", False), ("", True)):
+        node = slicer.util.addVolumeFromArray(np.zeros((3, 3, 3)))
+        node.SetHideFromEditors(hidden)
+        node.SetAttribute("FedCross.Role", role)
+        slicer.util.setSliceViewerLayers(background=node)
+    widget = loaded.widgetRepresentation()
+    widget.enter()
+    assert widget.self().logic.getParameterNode().inputVolume is volume
+    scene.RemoveNode(volume)
+    slicer.app.processEvents()
+    assert widget.self().logic.getParameterNode().inputVolume is None
+    widget.exit()
+
+
+def test_entering_again_and_again_changes_nothing_that_was_chosen(widget, volume):
+    from FedCrossSlicerLib.panel.parameters import Measure, Region
+
+    ui = widget.self().ui
+    ui.measureCombo.currentText = Measure.ENTROPY.label()
+    ui.regionCombo.currentText = Region.NEAR.label()
+    first = widget.self().logic.getParameterNode()
+    for _ in range(3):
+        widget.exit()
+        widget.enter()
+    assert (first.measure, first.region) == (Measure.ENTROPY, Region.NEAR)
+
+
+def test_what_is_chosen_is_kept_in_the_scene(widget, volume):
+    from FedCrossSlicerLib.panel.parameters import Measure, Region
+
+    ui = widget.self().ui
+    ui.inputSelector.setCurrentNode(volume)
+    ui.measureCombo.currentText = Measure.ENTROPY.label()
+    ui.regionCombo.currentText = Region.NEAR.label()
+    ui.opacitySlider.value = 0.25
+    click(ui.surfaceCheck)
+    widget.exit()
+    parameters = widget.self().logic.getParameterNode()
+    assert parameters.inputVolume is volume
+    assert (parameters.measure, parameters.region) == (Measure.ENTROPY, Region.NEAR)
+    assert (parameters.opacity, parameters.colorSurface) == (0.25, True)
+    widget.enter()
+    assert ui.measureCombo.currentText == Measure.ENTROPY.label()
+
+
+def test_the_box_only_near_the_structures_is_asked_of_the_child_and_kept(panel, volume):
+    ready = panel()
+    ready.ui.inputSelector.setCurrentNode(volume)
+    asked = []
+    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    assert not ready.ui.localiseCheck.checked
+    click(ready.ui.localiseCheck)
+    click(ready.ui.applyButton)
+    assert [options.localise for options in asked] == [True]
+    assert ready.logic.getParameterNode().localise
+
+
+def test_neither_the_bundles_path_nor_the_device_is_kept_in_the_scene(widget, volume):
+    ui = widget.self().ui
+    ui.bundleEdit.currentPath = "/home/somebody/bundle"
+    ui.deviceCombo.currentIndex = 1
+    node = widget.self().logic.getParameterNode().parameterNode
+    kept = [node.GetParameter(name) for name in node.GetParameterNames()]
+    assert not any("somebody" in value or value == "cpu" for value in kept)
+
+
+def test_a_bundle_is_told_in_words_and_what_it_says_about_itself_is_escaped(panel, widget):
+    text = panel().ui.bundleInfo.text
+    assert "Prostate &lt;T2&gt;" in text
+    assert "2 members" in text
+    assert "MR" in text
+    assert "trained at north, south" in text
+    assert "#33cc66" in text
+    assert "model card" in text
+
+
+def test_what_is_no_bundle_is_told_in_one_sentence(widget, tmp_path):
+    ui = widget.self().ui
+    ui.bundleEdit.currentPath = str(tmp_path)
+    assert "bundle" in ui.bundleInfo.text
+    assert "Traceback" not in ui.bundleInfo.text
+
+
+def test_the_sample_bundle_is_a_click_away(widget):
+    from FedCrossSlicerLib.bundle.samples import BUNDLE
+
+    ui = widget.self().ui
+    assert "sample bundle" in ui.bundleInfo.text
+    ui.bundleInfo.linkActivated.emit("sample")
+    assert ui.bundleEdit.currentPath == str(BUNDLE)
+    assert "Phantom organ" in ui.bundleInfo.text
+
+
+def test_the_model_card_opens(panel, widget):
+    ready = panel()
+    ready.ui.bundleInfo.linkActivated.emit("card")
+    card = ready.input.card
+    assert card.visible
+    assert card.windowTitle == "Model card of Prostate <T2>"
+    text = card.findChild(QtWidgets.QTextBrowser)
+    assert "Research use only" in text.plainText
+    assert "|---|" not in text.plainText  # Markdown's tables became tables
+    assert text.plainText.startswith("Prostate <T2>")
+    assert not text.openLinks
+    card.close()
+    harmful = "![](file://host/share/x.png) ![a](http://host/x.png)"
+    ready.input._shown = (ready.input.path, replace(ready.input._shown[1], card=harmful))
+    ready.ui.bundleInfo.linkActivated.emit("card")
+    text = ready.input.card.findChild(QtWidgets.QTextBrowser)
+    assert "<img" not in text.toHtml()
+    ready.input.card.close()
+    widget.raise_()
+    widget.activateWindow()
+    until(lambda: widget.isActiveWindow, 5)
+
+
+def test_a_volume_that_does_not_fit_is_warned_of_before_anything_is_computed(panel, widget, scene):
+    ui = panel().ui
+    ct = slicer.util.addVolumeFromArray(np.full((40, 40, 40), -1000.0), np.diag([9, 9, 9, 1]))
+    slicer.util.arrayFromVolume(ct)[0] = 500
+    ui.inputSelector.setCurrentNode(ct)
+    assert ui.fitLabel.visible
+    assert "\u26a0" in ui.fitLabel.text
+    assert ui.applyButton.enabled  # a warning, not a ban
+
+
+def test_a_volume_that_fits_is_not_warned_of(panel, widget, volume):
+    ui = panel().ui
+    ui.inputSelector.setCurrentNode(volume)
+    assert not ui.fitLabel.visible
+
+
+def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, volume):
+    from FedCrossSlicerLib.child.devices import Devices, Gpu
+
+    ready = panel()
+    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    combo = ready.ui.deviceCombo
+    assert [combo.itemText(i) for i in range(combo.count)] == [
+        "Automatic",
+        "CPU",
+        "Big Card (cuda:0)",
+    ]
+    assert ready.ui.deviceStatus.text == "GPU ready."
+    combo.currentIndex = 2
+    asked = []
+    ready.logic.start = lambda volume, path, options, roi: asked.append(options) or _never()
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    assert asked[0].device == "cuda:0"
+
+
+def test_a_device_that_was_chosen_before_the_graphics_cards_were_found_stays(panel, widget):
+    from FedCrossSlicerLib.child.devices import Devices, Gpu
+
+    ready = panel()
+    ready.input.showDevices(Devices((), "Looking...", None))
+    ready.ui.deviceCombo.currentIndex = 1
+    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    assert ready.input.device == "cpu"
+
+
+def _never():
+    from FedCrossSlicerLib.errors import InferenceError
+
+    raise InferenceError("Not today.")
+
+
+def test_the_region_of_interest_reaches_the_child_where_it_is_seen(
+    panel, widget, volume, transform
+):
+    ready = panel()
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    roi.SetCenter(1, 2, 3)
+    roi.SetSize(10, 20, 30)
+    roi.SetAndObserveTransformNodeID(transform.GetID())
+    ready.ui.inputSelector.setCurrentNode(volume)
+    ready.ui.roiSelector.setCurrentNode(roi)
+    asked = []
+    ready.logic.start = lambda volume, path, options, roi: asked.append(roi) or _never()
+    click(ready.ui.applyButton)
+    assert asked == [roi]
+
+
+def test_a_new_box_lies_around_the_volume_and_one_with_a_size_stays_as_it_is(widget, volume):
+    ui = widget.self().ui
+    ui.inputSelector.setCurrentNode(volume)
+    roi = ui.roiSelector.addNode()
+    bounds, around = [0.0] * 6, [0.0] * 6
+    volume.GetRASBounds(bounds)
+    roi.GetRASBounds(around)
+    assert around == pytest.approx(bounds)
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Own")
+    own.SetSize(1, 2, 3)
+    ui.roiSelector.setCurrentNode(own)
+    assert tuple(own.GetSize()) == (1, 2, 3)
+    elsewhere = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "About to be placed")
+    assert tuple(elsewhere.GetSize()) == (0, 0, 0)
+
+
+def test_a_box_made_before_there_is_a_volume_is_laid_around_it_when_it_comes(widget, scene):
+    ui = widget.self().ui
+    roi = ui.roiSelector.addNode()
+    assert not any(roi.GetSize())
+    volume = slicer.util.addVolumeFromArray(np.zeros((6, 5, 4)))
+    ui.inputSelector.setCurrentNode(volume)
+    assert tuple(roi.GetSize()) == (4, 5, 6)
+
+
+def test_the_folder_button_fills_in_the_bundle(widget, monkeypatch, tmp_path):
+    import qt
+
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    ui = widget.self().ui
+    click(ui.folderButton)
+    assert ui.bundleEdit.currentPath == str(tmp_path)
+
+
+def drop(widget, *paths):
+    """Drag files over a widget and let them go."""
+    data = QtCore.QMimeData()
+    data.setUrls([QtCore.QUrl.fromLocalFile(str(path)) for path in paths])
+    where, copy = QtCore.QPointF(30, 30), QtCore.Qt.CopyAction
+    none = (QtCore.Qt.NoButton, QtCore.Qt.NoModifier)
+    entered = QtGui.QDragEnterEvent(where.toPoint(), copy, data, *none)
+    QtWidgets.QApplication.sendEvent(widget, entered)
+    assert entered.isAccepted()
+    QtWidgets.QApplication.sendEvent(widget, QtGui.QDropEvent(where, copy, data, *none))
+
+
+@pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+def test_a_bundle_is_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
+    ui = widget.self().ui
+    top = ui.inputSection.parentWidget()
+    (tmp_path / "notes.txt").touch()
+    drop(top, tmp_path / "notes.txt")
+    assert ui.bundleEdit.currentPath == ""
+    drop(top, tmp_path / "notes.txt", bundle_folder)
+    assert ui.bundleEdit.currentPath == str(bundle_folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+def test_a_bundle_dropped_onto_the_line_of_its_path_is_a_path_and_no_address(widget, bundle_folder):
+    line = widget.self().ui.bundleEdit.comboBox().lineEdit()
+    drop(line, bundle_folder)
+    assert widget.self().ui.bundleEdit.currentPath == str(bundle_folder)
+
+
+def test_what_to_compute_with_is_chosen_and_told_with_the_result(panel, widget, volume):
+    from FedCrossSlicerLib.child.request import Options
+
+    ready = panel()
+    combo = ready.ui.backendCombo
+    assert ready.input.options == Options()
+    combo.currentIndex = combo.findText("OpenVINO, half precision")
+    assert ready.input.options == Options(backend="openvino", precision="bf16")
+    combo.currentIndex = 0
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.applyButton.enabled)
+    assert ready.ui.detailsLabel.text == (
+        "Prostate T2, 4 members. Computed with torch, fp32, CPU, 1 thread."
+    )

@@ -1,0 +1,199 @@
+"""Apply, progress, cancel, log and dependencies, with the mouse."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import slicer
+from panel_tools import click, until
+from PySide6 import QtWidgets
+
+
+def test_progress_stage_and_log_are_shown_while_the_panel_stays_alive(panel, widget, volume):
+    ui = panel("slow").ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    assert not ui.applyButton.enabled
+    assert ui.cancelButton.enabled
+    assert ui.progressBar.visible
+    until(lambda: ui.statusLabel.text.isdigit())  # the slow child tells a number at last
+    click(ui.cancelButton)
+    assert ui.statusLabel.text == "Cancelled."
+    assert ui.applyButton.enabled
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_the_remaining_time_is_told_once_there_is_a_rate(widget):
+    from FedCrossSlicerLib.panel.run import durationText
+
+    run = widget.self().panel.run
+    task = SimpleNamespace(done=30, total=120, message="Segmenting", log="", remainingSeconds=95.0)
+    run.showTask(task)
+    ui = widget.self().ui
+    assert ui.statusLabel.text == "Segmenting: patch 30 of 120, 2 min left"
+    assert (ui.progressBar.value, ui.progressBar.maximum) == (30, 120)
+    assert [durationText(s) for s in (0.2, 59.4, 60, 61)] == ["1 s", "59 s", "1 min", "2 min"]
+
+
+def test_the_log_can_be_read_and_copied(panel, widget, volume):
+    ui = panel("crash").ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    until(lambda: ui.applyButton.enabled)
+    assert "No module named 'torch'" in ui.logText.plainText
+    assert "Traceback" not in ui.statusLabel.text
+    ui.logSection.collapsed = False
+    click(ui.copyLogButton)
+    assert QtWidgets.QApplication.clipboard().text() == ui.logText.plainText
+
+
+def test_an_error_is_shown_in_one_sentence_and_apply_is_back(panel, widget, volume):
+    ui = panel("sorry").ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    until(lambda: ui.applyButton.enabled)
+    assert ui.statusLabel.text == "There is no bundle. Choose one."
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_gpu_that_is_too_small_offers_the_cpu(panel, widget, volume, agreed):
+    ready = panel("small-gpu")
+    asked = []
+    ready.confirm = lambda question: asked.append(question) or agreed
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.applyButton.enabled)
+    assert len(asked) == 1
+    assert "CPU" in asked[0]
+    done = ready.ui.resultSelector.currentNode() is not None
+    assert done == agreed
+    assert (ready.input.device == "cpu") == agreed
+
+
+def test_the_cpu_takes_over_although_another_module_is_on_view(panel, widget, volume):
+    ready = panel("small-gpu")
+    ready.confirm = lambda question: True
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    widget.exit()
+    until(lambda: ready.ui.statusLabel.text == "Done: T2 axial segmentation.")
+
+
+def test_without_consent_to_install_nothing_starts(panel, widget, volume):
+    ui = panel(installed=False).ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    assert ui.statusLabel.text == "Nothing was installed, so nothing can be segmented."
+    assert ui.applyButton.enabled
+
+
+def test_after_the_first_installation_graphics_cards_are_looked_for_again(
+    panel, widget, volume, monkeypatch
+):
+    from FedCrossSlicerLib.child.devices import Devices, Gpu
+
+    ready = panel()
+    found = [Devices((), "PyTorch is not installed.", None)]
+
+    class Probe:
+        start = cancel = lambda self: None
+
+        def poll(self):
+            return found[-1]
+
+    monkeypatch.setattr("FedCrossSlicerLib.panel.devices.DeviceProbe", Probe)
+    ready.devices.restart()
+    until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
+
+    def install(confirm):
+        found.append(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13.0"))
+        return True
+
+    ready._installed, ready.ensureInstalled = False, install
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.deviceStatus.text == "GPU ready.", 5)
+    assert "Big Card (cuda:0)" in ready.ui.deviceCombo.itemText(2)
+    until(lambda: ready.ui.applyButton.enabled)
+
+
+def test_an_installation_that_fails_is_one_sentence(panel, widget, volume):
+    from FedCrossSlicerLib.errors import InstallError
+
+    def fail(confirm):
+        raise InstallError("PyTorch could not be installed. See the log.")
+
+    prepared = panel()
+    prepared.ensureInstalled = fail
+    prepared.ui.inputSelector.setCurrentNode(volume)
+    click(prepared.ui.applyButton)
+    assert prepared.ui.statusLabel.text == "PyTorch could not be installed. See the log."
+
+
+def test_closing_the_scene_cancels_and_the_panel_comes_back_empty(
+    panel, widget, volume, scene, temporary
+):
+    ui = panel("slow").ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    until(lambda: ui.statusLabel.text.isdigit())
+    scene.Clear(False)
+    assert ui.inputSelector.currentNode() is None
+    assert not ui.cancelButton.enabled
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_dependencies_are_checked_and_installed_from_the_panel(widget, monkeypatch, tmp_path):
+    import qt
+
+    from FedCrossSlicerLib.errors import InstallError
+
+    panel, asked = widget.self().panel, []
+
+    def ensure(confirm, wheels=None, offerOpenVINO=False):
+        asked.append(wheels)
+        if wheels is not None:
+            raise InstallError("The folder has no torch.")
+        return True
+
+    installer = SimpleNamespace(checkInstallation=lambda: "torch 2.13.0", ensure=ensure)
+    monkeypatch.setattr(panel.install, "installer", installer)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    ui = panel.ui
+    ui.installSection.collapsed = False
+    click(ui.checkButton)
+    assert ui.installLabel.text == "torch 2.13.0"
+    before = panel.devices._probe
+    click(ui.installButton)
+    assert ui.installLabel.text == "Everything is installed."
+    assert panel.devices._probe is not before  # what was installed may know other graphics cards
+    click(ui.wheelsButton)
+    assert ui.installLabel.text == "The folder has no torch."
+    assert asked == [None, tmp_path]
+    ui.installSection.collapsed = True
+
+
+def test_reloaded_by_a_developer_the_library_is_read_anew_too(widget, monkeypatch):
+    modules = dict(sys.modules)
+    monkeypatch.setattr(sys, "modules", modules)
+    assert "FedCrossSlicerLib.panel.panel" in modules
+    reloaded = []
+    base = type(widget.self()).__mro__[1]
+    monkeypatch.setattr(
+        base,
+        "onReload",
+        lambda self: reloaded.append("FedCrossSlicerLib.panel.panel" in modules),
+        False,
+    )
+    widget.self().onReload()
+    assert reloaded == [False]
+
+
+def test_the_module_cleans_up_when_it_is_unloaded(loaded, panel, widget, volume, temporary):
+    ui = panel("slow").ui
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    until(lambda: ui.statusLabel.text.isdigit())
+    widget.self().cleanup()
+    assert list(temporary.iterdir()) == []
+    loaded._representation = None

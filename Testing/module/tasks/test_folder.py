@@ -1,0 +1,72 @@
+import csv
+import shutil
+
+import pytest
+import SimpleITK as sitk
+
+
+@pytest.fixture
+def folder(volume, tmp_path):
+    """Two good volumes, one that is none, and something else."""
+    from FedCrossSlicerLib.scene.export import exportVolume
+
+    made = tmp_path / "Bänder und Köpfe"
+    made.mkdir()
+    exportVolume(volume, made / "one.nrrd")
+    shutil.copy(made / "one.nrrd", made / "two.nrrd")
+    (made / "broken.nrrd").write_text("no volume")
+    (made / "notes.txt").write_text("no volume either")
+    return made
+
+
+def test_every_volume_is_segmented_and_the_broken_one_is_named(folder, tmp_path, fake, node_ids):
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    before, seen = node_ids(), []
+    rows = segmentFolder(
+        folder,
+        "bundle",
+        tmp_path / "out",
+        progress=lambda *at: seen.append(at),
+        starter=fake("good")._starter,
+    )
+    assert [row.volume for row in rows] == ["broken.nrrd", "one.nrrd", "two.nrrd"]
+    assert rows[0].error
+    assert (rows[1].structure, rows[1].volume_ml, rows[1].error) == ("Prostate", 31.2, "")
+    assert (tmp_path / "out" / "two" / "result" / "segmentation.seg.nrrd").is_file()
+    with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [line["volume_ml"] for line in table] == ["", "31.2", "31.2"]
+    assert seen[0] == (0, 3, "broken.nrrd")
+    assert seen[-1] == (3, 3, "")
+    assert node_ids() == before
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):
+    from FedCrossSlicerLib.child.request import Options
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    (folder / "two.nrrd").unlink()
+    rows = segmentFolder(folder, bundle_folder, tmp_path / "out", Options(backend="torch"))
+    assert "broken.nrrd" in rows[0].error
+    assert rows[1].error == ""
+    assert rows[1].structure == "Prostate"
+
+
+def test_a_folder_without_volumes_is_one_sentence(tmp_path, loaded):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    with pytest.raises(InferenceError, match="no volume in"):
+        segmentFolder(tmp_path, "bundle", tmp_path / "out")
+
+
+def test_names_that_differ_in_their_ending_alone_do_not_share_a_result(folder, tmp_path, fake):
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    sitk.WriteImage(sitk.ReadImage(str(folder / "two.nrrd")), str(folder / "one.mha"))
+    (folder / "two.nrrd").unlink()
+    segmentFolder(folder, "bundle", tmp_path / "out", starter=fake("good")._starter)
+    results = sorted(path.parent.name for path in (tmp_path / "out").glob("*/result"))
+    assert results == ["one.mha", "one.nrrd"]

@@ -1,0 +1,209 @@
+"""Time points of a sequence, in Slicer's own sequence browser."""
+
+import numpy as np
+import pytest
+import slicer
+from panel_tools import click, until
+
+
+@pytest.fixture
+def browser(volume):
+    """A browser over three time points of `volume`, in which the bright block moves along z."""
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Beating")
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    block = slicer.util.arrayFromVolume(volume).copy()
+    for time in range(3):
+        slicer.util.updateVolumeFromArray(volume, np.roll(block, time, axis=0))
+        sequence.SetDataNodeAtValue(volume, f"{0.1 * time:.1f}")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Heart")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateAllProxyNodes()
+    return browser
+
+
+def centre(segmentation):
+    """z of a segmentation's middle, RAS."""
+    bounds = [0.0] * 6
+    segmentation.GetRASBounds(bounds)
+    return (bounds[4] + bounds[5]) / 2
+
+
+def test_only_a_browsers_volume_has_time_points(browser, volume):
+    from FedCrossSlicerLib.scene.sequences import timePoints
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    assert timePoints(proxy) == (browser, 3)
+    assert timePoints(volume) is None
+
+
+def test_every_time_point_gets_its_own_result_and_scrolling_shows_it(browser, fake):
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    browser.SetSelectedItemNumber(1)
+    seen = []
+    nodes = segmentSequence(fake("good"), proxy, "bundle", progress=lambda *at: seen.append(at))
+    assert browser.GetSelectedItemNumber() == 1
+    assert [at[:2] for at in seen] == [(0, 3), (1, 3), (2, 3)]
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
+    centres = []
+    for item in range(3):
+        browser.SetSelectedItemNumber(item)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        centres.append(centre(nodes.segmentation))
+    assert np.diff(centres) == pytest.approx([3, 3], abs=0.1)  # a voxel each
+
+
+def test_a_failure_in_the_middle_leaves_scene_and_browser_as_they_were(
+    browser, fake, node_ids, temporary
+):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    segmentSequence(fake("good"), proxy, "bundle")
+    browser.SetSelectedItemNumber(2)
+    before = node_ids()
+    with pytest.raises(InferenceError, match="no bundle"):
+        segmentSequence(FailsAt(fake("good"), fake("sorry"), 2), proxy, "bundle")
+    assert browser.GetSelectedItemNumber() == 2
+    assert node_ids() == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_inside_shows_each_time_points_own_inside(browser, fake, widget):
+    from FedCrossSlicerLib.panel.parameters import Region
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    nodes = segmentSequence(fake("good"), proxy, "bundle")
+    parameters = widget.self().logic.getParameterNode()
+    parameters.result = nodes.segmentation
+    parameters.region = Region.INSIDE
+    for item in (0, 1, 2):
+        browser.SetSelectedItemNumber(item)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        shown = np.unique(np.nonzero(slicer.util.arrayFromVolume(nodes.heat))[0])
+        labels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+        assert shown.tolist() == np.unique(np.nonzero(labels)[0]).tolist()
+
+
+def results(browser):
+    """The results in the scene, which must be those that the browser's sequences show."""
+    from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+    sequences = [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode")
+        if node.GetAttribute("FedCross.Role") == "segmentation"
+    ]
+    shown = {browser.GetProxyNode(sequence) for sequence in sequences}
+    assert shown == {nodes.segmentation for nodes in ResultNodes.all(slicer.mrmlScene)}
+    return shown
+
+
+def test_a_second_run_takes_the_place_of_the_first(browser, fake):
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    segmentSequence(fake("good"), proxy, "bundle")
+    latest = segmentSequence(fake("good"), proxy, "bundle")
+    assert results(browser) == {latest.segmentation}
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1 + 10
+
+
+def test_an_edited_time_point_keeps_its_result_beside_a_new_one(browser, fake):
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    nodes = segmentSequence(fake("good"), proxy, "bundle")
+    labels = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+    labels[0, 0, 0] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(labels, nodes.segmentation, "prostate", proxy)
+    latest = segmentSequence(fake("good"), proxy, "bundle")
+    assert results(browser) == {nodes.segmentation, latest.segmentation}
+    edited = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, "prostate", proxy)
+    assert edited[0, 0, 0] == 1
+
+
+def test_the_panel_segments_a_sequence_while_it_stays_alive(browser, panel, widget):
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    ui = panel().ui
+    ui.inputSelector.setCurrentNode(proxy)
+    ui.sequenceCheck.checked = True
+    browser.SetSelectedItemNumber(2)
+    click(ui.applyButton)
+    assert browser.GetSelectedItemNumber() == 2
+    assert not ui.applyButton.enabled
+    assert ui.cancelButton.enabled
+    until(lambda: "Time point 2 of 3" in ui.statusLabel.text)
+    until(lambda: ui.applyButton.enabled)
+    assert ui.statusLabel.text.startswith("Done: ")
+    assert results(browser) == {ui.resultSelector.currentNode()}
+    assert browser.GetSelectedItemNumber() == 2
+
+
+def test_a_sequence_can_be_cancelled_leaving_nothing(
+    browser, panel, widget, fake, node_ids, temporary
+):
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    ready = panel()
+    ready.logic.start = FailsAt(fake("good"), fake("slow"), 2).start
+    ui = ready.ui
+    ui.inputSelector.setCurrentNode(proxy)
+    ui.sequenceCheck.checked = True
+    before = node_ids()
+    click(ui.applyButton)
+    until(lambda: ui.statusLabel.text.startswith("Time point 2 of 3: "))
+    click(ui.cancelButton)
+    assert ui.statusLabel.text == "Cancelled."
+    assert ui.applyButton.enabled
+    assert node_ids() == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sequence_that_changes_meanwhile_is_one_sentence(browser, fake, temporary):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    sequence = browser.GetMasterSequenceNode()
+
+    def shorten(done, *_):
+        if done == 1:
+            sequence.RemoveDataNodeAtValue("0.2")
+
+    with pytest.raises(InferenceError, match="sequence was changed"):
+        segmentSequence(fake("good"), proxy, "bundle", progress=shorten)
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_region_confines_every_time_point(browser, scene):
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    class Notes:
+        """A logic that notes what it is asked for and then fails."""
+
+        def start(self, *given):
+            self.given = given
+            raise ZeroDivisionError
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    notes = Notes()
+    with pytest.raises(ZeroDivisionError):
+        segmentSequence(notes, proxy, "bundle", roi=roi)
+    assert notes.given == (proxy, "bundle", None, roi)
+
+
+class FailsAt:
+    """A logic whose nth child fails."""
+
+    def __init__(self, logic, other, number):
+        self._logic, self._other, self._number, self._calls = logic, other, number, 0
+
+    def start(self, *given):
+        self._calls += 1
+        return (self._other if self._calls == self._number else self._logic).start(*given)

@@ -1,0 +1,32 @@
+"""How a program ends: the exit codes, and what a person reads after an error."""
+
+from fedcross.contract.events import ErrorEvent
+from fedcross.errors import FedCrossError
+
+DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""`BAD_INPUT` is what a person can put right; `INTERRUPTED` also when nobody reads the output."""
+
+_LONGEST = 200
+"""Characters of an unexpected error's message."""
+
+
+def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[int, ErrorEvent]:
+    """Return the exit code and the event for what a program raised.
+
+    Parameters
+    ----------
+    error
+        A `FedCrossError` keeps its own sentence and hint. Of any other error the first line remains,
+        and of a system error not the path, which may hold a patient's name.
+    hint
+        What to do about an unexpected error.
+    """
+    kind = type(error).__name__
+    if isinstance(error, FedCrossError):
+        return BAD_INPUT, ErrorEvent(kind, error.message, error.hint)
+    if isinstance(error, KeyboardInterrupt | BrokenPipeError):
+        return INTERRUPTED, ErrorEvent("Interrupted", "Interrupted.", "")
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    first = next(iter((text or "").splitlines()), "?")
+    message = f"Unexpected {kind}: {first}"[:_LONGEST].rstrip(".")
+    return UNEXPECTED, ErrorEvent(kind, f"{message}.", hint)

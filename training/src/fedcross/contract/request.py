@@ -1,0 +1,127 @@
+"""A request to segment one volume, and the command line that carries it to the child process."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, Measure
+from fedcross.errors import ConfigError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+PRECISION_CHOICES: tuple[str, ...] = ("auto", *get_args(Precision))
+BACKENDS = ("auto", "openvino", "tuned", "torch")
+
+MODULE = "fedcross.infer"
+"""The child process is ``python -m`` this."""
+EVENTS_FLAG = "--events"
+"""Writes events (`fedcross.contract.events`) to stdout instead of plain lines to stderr."""
+WORKER_FLAG = "--worker"
+"""Keeps the process: it reads requests, JSON arrays of words, one a line, from stdin."""
+
+HELP: Mapping[str, str] = {
+    "bundle": "Bundle: a folder or a .zip.",
+    "image": "NIfTI, NRRD, MetaImage, or a DICOM series folder.",
+    "out": "Folder for the results; those of an earlier run are replaced.",
+    "measure": "Measure that the uncertainty map shows.",
+    "device": "auto, cpu, or a GPU such as cuda:0.",
+    "precision": f"Number format of the networks: {', '.join(PRECISION_CHOICES)}.",
+    "backend": f"Back-end of the networks: {', '.join(BACKENDS)}.",
+    "roi": "JSON file of a box (LPS, mm); voxels outside it become background.",
+    "localise": "Compute only the patches near the structures that the first member finds.",
+    "save_probabilities": "Also write each structure's probability.",
+    "save_members": "Also write each member's own segmentation.",
+    "for_viewer": "Also write the maps of all measures, the members' outlines and the distances.",
+    "events": "One JSON object a line on stdout, for programs.",
+}
+"""A sentence for each field of `SegmentRequest`, and for ``--events``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions:
+    """How to segment and what to write; `HELP` describes each field."""
+
+    measure: Measure = DEFAULT_MEASURE
+    device: str = "auto"
+    precision: str = "auto"
+    backend: str = "auto"
+    roi: Path | None = None
+    localise: bool = False
+    save_probabilities: bool = False
+    save_members: bool = False
+    for_viewer: bool = False
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All measures whose maps are written, the chosen one first."""
+        others = [name for name in MEASURES if name != self.measure] if self.for_viewer else []
+        return (self.measure, *others)
+
+
+@dataclass(frozen=True)
+class SegmentRequest(RequestOptions):
+    """One volume to segment, and how. `HELP` describes each field."""
+
+    bundle: Path
+    image: Path
+    out: Path
+
+    def words(self) -> list[str]:
+        """Return the words of the command line that makes this request: values, then switches."""
+        values, switches = [], []
+        for each in _FIELDS:
+            value = getattr(self, each.name)
+            if each.type is bool:
+                switches += [flag(each.name)] if value else []
+            elif value is not None:
+                values += [flag(each.name), str(value)]
+        return values + switches
+
+
+_FIELDS = sorted(fields(SegmentRequest), key=lambda each: each.default is not MISSING)
+"""Those without a default first."""
+
+
+def flag(name: str) -> str:
+    """Return the command-line option of a field of `SegmentRequest`, such as ``--save-members``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def parse_request(words: Sequence[str]) -> SegmentRequest:
+    """Return the request that the words of a command line make; ``--events`` may be among them.
+
+    Raises
+    ------
+    ConfigError
+        If a word is unknown, a value is not one of the choices, or something required is missing.
+    """
+    options = vars(request_parser().parse_args(words))
+    del options["events"]
+    return SegmentRequest(**options)
+
+
+def request_parser() -> argparse.ArgumentParser:
+    """Return the parser of the child's command line; it raises `ConfigError` instead of exiting."""
+    parser = _Parser(
+        prog=f"python -m {MODULE}",
+        description="Segment a volume.",
+        epilog=f"With {WORKER_FLAG} alone, it reads such requests from stdin, one a line.",
+    )
+    for each in _FIELDS:
+        settings: dict[str, Any] = {"help": HELP[each.name]}
+        if each.type is bool:
+            settings["action"] = "store_true"
+        else:
+            settings["type"] = Path if each.type in (Path, Path | None) else str
+            settings["choices"] = MEASURES if each.type == Measure else None
+            settings["required"] = each.default is MISSING
+            settings["default"] = None if each.default is MISSING else each.default
+        parser.add_argument(flag(each.name), **settings)
+    parser.add_argument(EVENTS_FLAG, action="store_true", help=HELP["events"])
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"The command line is wrong: {message}.", "See --help.")

@@ -1,0 +1,174 @@
+"""From a volume in memory to an ensemble's result on the volume's own grid. No file is written."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from fedcross.backends.choice import Backend
+from fedcross.contract.measures import Measure
+from fedcross.contract.request import RequestOptions
+from fedcross.ensemble.label_map import label_map_of_slabs
+from fedcross.ensemble.member_labels import MemberLabels
+from fedcross.ensemble.members import STAGE, EnsembleOutcome
+from fedcross.ensemble.run import run_ensemble
+from fedcross.infer.scratch import Scratch, write_errors
+from fedcross.model.bundle import Bundle
+from fedcross.runtime.reporting import Reporter
+from fedcross.runtime.stopwatch import Stopwatch
+from fedcross.volumes.grid import Grid
+from fedcross.volumes.prepare import Prepared, map_on_source, prepare
+from fedcross.volumes.region import Region
+from fedcross.volumes.structure import Structure
+
+
+@dataclass(frozen=True)
+class Result:
+    """An ensemble's result for one volume, on the volume's own grid, arrays (z, y, x) as stored.
+
+    It can be read as long as the temporary files of the computation are open.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        The bundle that segmented.
+    backend : Backend
+        What ran its members.
+    options : RequestOptions
+        How it was requested.
+    labels : NDArray
+        uint8: the ensemble's label map, 0 is background.
+    heat : NDArray
+        float32: the map of ``options.measure``.
+    inside : NDArray or None
+        bool: voxels in the region of interest; None if there is no region.
+    outcome : EnsembleOutcome
+        Statistics on the networks' grid, and the members' label maps.
+    prepared : Prepared
+        The grids, without the z-scores.
+    """
+
+    bundle: Bundle
+    backend: Backend
+    options: RequestOptions
+    labels: NDArray[np.uint8]
+    heat: NDArray[np.float32]
+    inside: NDArray[np.bool_] | None
+    outcome: EnsembleOutcome
+    prepared: Prepared
+
+    @property
+    def grid(self) -> Grid:
+        """The volume's own grid."""
+        return self.prepared.source
+
+    @property
+    def structures(self) -> tuple[Structure, ...]:
+        """The structures that the labels mean."""
+        return tuple(self.bundle.manifest.structures)
+
+    @property
+    def member_labels(self) -> Sequence[MemberLabels]:
+        """Each member's label map, in a file."""
+        return self.outcome.member_labels
+
+    def uncertainty(self, measure: Measure) -> NDArray[np.float32]:
+        """Return the map of a measure, float32, 0 outside the region; the requested one is `heat`."""
+        if measure == self.options.measure:
+            return self.heat
+        return _uncertainty(self.outcome, measure, self.prepared, self.inside)
+
+    def probability(self, structure: Structure) -> NDArray[np.float32]:
+        """Return a structure's mean probability over the members, float32, 0 outside the region."""
+        one = slice(structure.label, structure.label + 1)
+        return _confine(
+            map_on_source(self.outcome.statistics.mean(one), self.prepared), self.inside
+        )
+
+
+def compute(
+    read: Callable[[], sitk.Image],
+    bundle: Bundle,
+    backend: Backend,
+    options: RequestOptions,
+    *,
+    measures: Collection[Measure],
+    region: Region | None,
+    scratch: Scratch,
+    clock: Stopwatch,
+    reporter: Reporter,
+) -> Result:
+    """Read, prepare and segment a volume, and combine what the members found.
+
+    Parameters
+    ----------
+    read
+        Returns the volume. A function, so that its memory is free once the volume is prepared.
+    bundle, backend
+        The ensemble, and what runs its members.
+    options
+        How to segment; ``options.roi`` is not read.
+    measures
+        Measures that the result can return, beside those of `options`.
+    region
+        The box to segment; None is the whole volume.
+    scratch
+        Opens the temporary files; the result needs them.
+    clock
+        Reports and times the stages ``read``, ``preprocess``, ``ensemble`` and ``combine``.
+    reporter
+        Receives the progress, patch by patch.
+
+    Raises
+    ------
+    DataError
+        If the volume cannot be segmented, or no voxel of it is in the region.
+    DeviceError, BundleError
+        If memory does not suffice, or a member cannot be loaded.
+    OutputError
+        If a temporary file cannot be written.
+    """
+    with clock.stage("read", "Reading the volume"):
+        image = read()
+    with clock.stage("preprocess", "Preparing the volume"):
+        prepared = prepare(image, bundle.manifest.preprocessing)
+        inside = region.mask(prepared.source) if region else None
+    del image  # the networks need only the z-scores
+    members = len(bundle.manifest.members)
+    with (
+        clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),
+        write_errors(scratch.folder),
+    ):
+        outcome = run_ensemble(
+            bundle.manifest,
+            lambda index: backend.load(bundle, index),
+            prepared,
+            scratch.open,
+            measures={*options.measures, *measures},
+            region=region,
+            localise=options.localise,
+            reporter=reporter,
+        )
+    prepared = prepared.without_array()
+    with clock.stage("combine", "Comparing the models"):
+        labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside)
+        heat = _uncertainty(outcome, options.measure, prepared, inside)
+    return Result(bundle, backend, options, labels, heat, inside, outcome, prepared)
+
+
+def _uncertainty(
+    outcome: EnsembleOutcome,
+    measure: Measure,
+    prepared: Prepared,
+    inside: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    return _confine(map_on_source(outcome.statistics.measure(measure), prepared), inside)
+
+
+def _confine(values: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Set the values outside the region to 0, in place."""
+    if inside is not None:
+        values[~inside] = 0
+    return values
