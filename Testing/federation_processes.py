@@ -3,11 +3,17 @@
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
-from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
+from fedcross.federate.flare.processes import (
+    end_orphans,
+    flare_command,
+    flare_environment,
+    prepare_kit,
+    stop_process_tree,
+)
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 
@@ -15,20 +21,30 @@ KITS = "kits"
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens at."""
+    """A TCP port at which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
+@contextmanager
+def federation_processes(folder: Path, data: Mapping[str, Path]) -> Iterator["Processes"]:
+    """Make the kits of a federation, yield its `Processes`, and end all of them at the end."""
+    processes = Processes(folder, data)
+    try:
+        yield processes
+    finally:
+        processes.end_all()
+
+
 class Processes:
-    """The processes of a federation; use it as a context manager: leaving ends all of them.
+    """The processes of a federation.
 
     Parameters
     ----------
     folder
-        Where the kits are made.
+        Folder in which the kits are made.
     data
-        Site -> its data folder.
+        Data folder of each site, by the site's name.
     """
 
     def __init__(self, folder: Path, data: Mapping[str, Path]) -> None:
@@ -36,62 +52,57 @@ class Processes:
         self.sites = tuple(data)
         init_federation(self.folder, Federation("trial", self.sites, "localhost", free_port()))
         for name, path in data.items():
-            self.set_up(name, f'data = "{path}"\ndevice = "cpu"\n')
+            settings = self.kit(name).path / "local" / "site.toml"
+            settings.write_text(f'data = "{path}"\ndevice = "cpu"\n', encoding="utf-8")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for name in list(self._running):
-            self.end(name)
-        for name in ("server", *self.sites):
-            end_orphans(self.kit(name))
-
-    def set_up(self, site: str, text: str) -> None:
-        """Write a site's own settings."""
-        (self.kit(site).path / "local" / "site.toml").write_text(text, encoding="utf-8")
 
     def kit(self, name: str) -> Kit:
         """The kit of ``server``, ``admin`` or a site."""
         return open_kit(self.folder / ("sites" if name in self.sites else "") / name)
 
     def start(self, *names: str, **variables: str) -> dict[str, int]:
-        """Start ``server`` or sites, with more in their environment; return their processes' ids."""
+        """Start ``server`` or sites with additional environment variables; return their process ids."""
         for name in names:
             kit = self.kit(name)
-            prepare(kit)
+            prepare_kit(kit)
             with (kit.path / "console.txt").open("ab") as console:
                 self._running[name] = subprocess.Popen(
-                    command(kit),
+                    flare_command(kit),
                     cwd=kit.path,
-                    env={**environment(), "OMP_NUM_THREADS": "1", **variables},
+                    env={**flare_environment(), "OMP_NUM_THREADS": "1", **variables},
                     stdout=console,
                     stderr=subprocess.STDOUT,
                 )
         return {name: self._running[name].pid for name in names}
 
     def kill(self, name: str) -> None:
-        """Kill a process, and only it, as ``kill -9`` does: no time for a farewell."""
+        """Kill a process as ``kill -9`` does; its children are not killed."""
         process = self._running.pop(name)
         process.kill()
         process.wait(10)
 
     def end(self, name: str) -> None:
-        """End a process and everything it started."""
+        """End a process and its descendants."""
         process = self._running.pop(name)
-        stop(process.pid)
+        stop_process_tree(process.pid)
         process.wait(20)
 
-    def words(self, name: str) -> str:
-        """The last lines that a process wrote, for a failed test's report."""
+    def end_all(self) -> None:
+        """End all processes, also jobs whose parent was killed."""
+        for name in list(self._running):
+            self.end(name)
+        for name in ("server", *self.sites):
+            end_orphans(self.kit(name))
+
+    def last_output(self, name: str) -> str:
+        """The last 4000 characters that a process printed."""
         path = self.kit(name).path / "console.txt"
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
 
-def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait, and fail with `what` when it takes too long."""
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, f"after {seconds:g} s still not: {what}"
+def wait_until(condition: Callable[[], bool], seconds: float, description: str) -> None:
+    """Wait until `condition` is true; fail with `description` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not after {seconds:g} s: {description}"
         time.sleep(0.2)

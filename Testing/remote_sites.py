@@ -1,11 +1,11 @@
-"""A federation's sites in this process, asked as those behind an engine are; they fail at will."""
+"""A federation's sites in this process, called like remote ones; a test can let them fail."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.federate.remote.site_work import SiteWork, credentials
+from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.visits import SiteError
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
@@ -13,26 +13,26 @@ from fedcross.training.config.configuration import TrainingConfig
 Answer = dict[str, Any]
 
 
-def as_it_is(before: MemberState, after: MemberState) -> MemberState:
-    """What leaves a site without filters."""
+def keep_unfiltered(before: MemberState, after: MemberState) -> MemberState:
+    """A site's filter that changes nothing."""
     return after
 
 
-class SitesHere:
-    """Every site of a configuration, at work in this process.
+class InProcessSites:
+    """All sites of a configuration in this process; see `remote.engine.Sites`.
 
     Parameters
     ----------
     config
-        Its data folder serves all sites.
+        The configuration; all sites read from its data folder.
     fails
-        Whether (site, task, round index) fails.
+        Whether the task of (site, task, round index) fails.
     changes
-        What becomes of an answer on its way.
+        Returns the answer to deliver, from (site, task, round index, answer).
     share
         Figures that the sites share.
     others
-        Credentials of sites that differ.
+        Entries of a site's setup that differ from the server's, by the site's name.
     """
 
     def __init__(
@@ -49,19 +49,20 @@ class SitesHere:
         self._fails, self._changes = fails, changes
         self._one_at_a_time = threading.Lock()
         self._work = {
-            site.name: SiteWork(config, site.name, settings, as_it_is) for site in config.sites
+            site.name: SiteWork(config, site.name, settings, keep_unfiltered)
+            for site in config.sites
         }
 
-    def greet(self) -> dict[str, Mapping[str, str]]:
-        own = credentials(self._config)
+    def fetch_setups(self) -> dict[str, Mapping[str, str]]:
+        own = describe_setup(self._config)
         return {name: {**own, **self._others.get(name, {})} for name in self._work}
 
     def __call__(
         self, site: str, task: str, members: Sequence[MemberState], round_index: int
     ) -> Answer:
         if self._fails(site, task, round_index):
-            raise SiteError(f"Site {site} was not heard of for 60 s.")
+            raise SiteError(f"Site {site} did not answer for 60 s.")
         tensors = [member.to_tensors() for member in members]
-        with self._one_at_a_time:  # elsewhere each site has a process of its own
+        with self._one_at_a_time:  # remote sites have a process each
             answer = self._work[site].do(task, tensors, round_index, lambda done, epochs: None)
         return self._changes(site, task, round_index, answer)

@@ -1,7 +1,7 @@
-"""Every mistake a person makes with data or configuration, tried on the command line.
+"""Mistakes in data and configuration, on the command line.
 
-Each ends with exit code 2 and one sentence that names what is wrong, shows no traceback, tells no
-folder's place, and costs nothing that was there.
+Each ends with exit code 2 and a message of one line that names the mistake, without a traceback and
+without the path of a folder. Existing files are not changed.
 """
 
 import errno
@@ -26,7 +26,7 @@ CASE = "case-1.nii.gz"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the command answered."""
+    """Exit code and stderr of a command."""
 
     code: int
     error: str
@@ -51,7 +51,7 @@ def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A sound federation, spoiled by each test in its own way."""
+    """The configuration of a valid federation; each test makes a mistake in it."""
     return write_federation(tmp_path / "federation")
 
 
@@ -63,12 +63,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def said(answer: Answer, place: Path) -> str:
-    """The sentence that a mistake was answered with."""
+def error_message(answer: Answer, folder: Path) -> str:
+    """The message of a failed command, after a check of its form; `folder` must not be in it."""
     assert answer.code == 2, answer
     assert len(answer.error.strip().splitlines()) == 1, answer.error
     assert "Traceback" not in answer.error
-    assert str(place) not in answer.error.replace(str(place / "federation" / "config.toml"), "")
+    assert str(folder) not in answer.error.replace(str(folder / "federation" / "config.toml"), "")
     return answer.error
 
 
@@ -89,48 +89,48 @@ def label(config: Path) -> Path:
     return config.parent / "s0" / "labels" / CASE
 
 
-def missing_folder(config: Path) -> None:
+def remove_images_folder(config: Path) -> None:
     shutil.rmtree(config.parent / "s1" / "images")
 
 
-def empty_folder(config: Path) -> None:
-    missing_folder(config)
+def empty_images_folder(config: Path) -> None:
+    remove_images_folder(config)
     (config.parent / "s1" / "images").mkdir()
 
 
-def image_without_label(config: Path) -> None:
+def remove_label(config: Path) -> None:
     label(config).unlink()
 
 
-def label_without_image(config: Path) -> None:
+def remove_image(config: Path) -> None:
     image(config).unlink()
 
 
-def shapes_that_differ(config: Path) -> None:
+def change_shape_of_label(config: Path) -> None:
     write_array(label(config), np.zeros((18, 20, 35), np.uint8))
 
 
-def a_label_outside_the_map(config: Path) -> None:
+def add_unknown_label(config: Path) -> None:
     array = np.zeros((18, 20, 36), np.uint8)
     array[9, 9, 9] = 3
     write_array(label(config), array)
 
 
-def nan_in_an_image(config: Path) -> None:
+def add_nan_to_image(config: Path) -> None:
     array = np.full((18, 20, 36), 7, np.float32)
     array[0, 0, :2] = np.nan
     write_array(image(config), array)
 
 
-def a_file_cut_short(config: Path) -> None:
+def truncate_image(config: Path) -> None:
     image(config).write_bytes(image(config).read_bytes()[:3000])
 
 
-def a_file_of_something_else(config: Path) -> None:
+def replace_image_by_text(config: Path) -> None:
     label(config).write_bytes(b"<html>404</html>")
 
 
-def dicom_with_a_damaged_slice(config: Path) -> None:
+def damage_dicom_slice(config: Path) -> None:
     volume = sitk.ReadImage(str(image(config)))
     image(config).unlink()
     folder = image(config).with_name("case-1")
@@ -138,66 +138,70 @@ def dicom_with_a_damaged_slice(config: Path) -> None:
     (folder / "1-09.dcm").write_bytes(b"\0" * 300)
 
 
-def an_image_at_two_sites(config: Path) -> None:
+def use_images_at_two_sites(config: Path) -> None:
     edit('images = "s1/images"', 'images = "s0/images"')(config)
     edit('labels = "s1/labels"', 'labels = "s0/labels"')(config)
 
 
-def no_federation(config: Path) -> None:
+def remove_all_sites(config: Path) -> None:
     text = config.read_text(encoding="utf-8")
     sites = text[text.index("[[sites]]") : text.index("[training]")]
     config.write_text("sites = []\n" + text.replace(sites, ""), encoding="utf-8")
 
 
-def no_toml(config: Path) -> None:
+def write_invalid_toml(config: Path) -> None:
     config.write_text("name = Prostate\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("make_mistake", "message"),
     [
-        (missing_folder, "Site s1: The folder images for the images does not exist."),
-        (empty_folder, "Site s1: There are no images in images."),
-        (image_without_label, "Case case-1 of site s0 has an image but no label. Add the missing"),
-        (label_without_image, "Case case-1 of site s0 has a label but no image. Add the missing"),
-        (shapes_that_differ, "Case case-1 of site s0: the image has (36, 20, 18) voxels, the"),
-        (a_label_outside_the_map, "Case case-1 of site s0: the label has the unknown values 3; "),
-        (nan_in_an_image, "case-1.nii.gz has 2 voxels that are not finite numbers"),
-        (a_file_cut_short, "Case case-1 of site s0: case-1.nii.gz is damaged or cut short."),
-        (a_file_of_something_else, "Case case-1 of site s0: case-1.nii.gz is not an image"),
+        (remove_images_folder, "Site s1: The folder images for the images does not exist."),
+        (empty_images_folder, "Site s1: There are no images in images."),
+        (remove_label, "Case case-1 of site s0 has an image but no label. Add the missing"),
+        (remove_image, "Case case-1 of site s0 has a label but no image. Add the missing"),
+        (change_shape_of_label, "Case case-1 of site s0: the image has (36, 20, 18) voxels, the"),
+        (add_unknown_label, "Case case-1 of site s0: the label has the unknown values 3; "),
+        (add_nan_to_image, "case-1.nii.gz has 2 voxels that are not finite numbers"),
+        (truncate_image, "Case case-1 of site s0: case-1.nii.gz is damaged or cut short."),
+        (replace_image_by_text, "Case case-1 of site s0: case-1.nii.gz is not an image"),
         (
-            dicom_with_a_damaged_slice,
+            damage_dicom_slice,
             "The series case-1 has unreadable files (1); the first is 1-09.dcm.",
         ),
-        (an_image_at_two_sites, "belongs to two sites, s0 and s1"),
+        (use_images_at_two_sites, "belongs to two sites, s0 and s1"),
         (edit("[1, 1, 1]", "[4, 1, 1]"), "Site s0 has 3 cases, but its split [4, 1, 1] needs"),
         (edit("[1, 1, 1]", '{train = ["anna"]}'), "split of site s0 names anna, which does not"),
         (edit('"s0/images"', '"s0/images"\nexclude = ["b*"]'), "Site s0: There is no case b*."),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_data_that_cannot_be_used_are_named(
-    config: Path, tmp_path: Path, fedcross: Command, spoil: Callable[[Path], None], says: str
+def test_the_message_names_the_data_that_cannot_be_used(
+    config: Path,
+    tmp_path: Path,
+    fedcross: Command,
+    make_mistake: Callable[[Path], None],
+    message: str,
 ) -> None:
-    spoil(config)
-    text = config.read_text(encoding="utf-8")  # nobody is a test case: every case is read
+    make_mistake(config)
+    text = config.read_text(encoding="utf-8")  # no test cases, so that training reads every case
     config.write_text(text.replace("[1, 1, 1]", "[2, 1, 0]"), encoding="utf-8")
     answer = fedcross("train", config, "--out", tmp_path / "run", "--device", "cpu")
-    assert says in said(answer, tmp_path)
+    assert message in error_message(answer, tmp_path)
 
 
-def test_after_data_were_put_right_the_same_command_trains(
+def test_after_the_data_are_corrected_the_same_command_trains(
     config: Path, tmp_path: Path, fedcross: Command
 ) -> None:
-    missing_folder(config)
+    remove_images_folder(config)
     command = ("train", config, "--out", tmp_path / "run", "--device", "cpu")
-    said(fedcross(*command), tmp_path)
+    error_message(fedcross(*command), tmp_path)
     write_federation(config.parent, local_epochs=0, rounds=1)
     assert fedcross(*command).code == 0
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("make_mistake", "message"),
     [
         (edit("momentum", "momentun"), "training.momentun is not a known key; did you mean mom"),
         (edit("[method]", "[methods]"), "methods is not a known key; did you mean method?"),
@@ -207,33 +211,37 @@ def test_after_data_were_put_right_the_same_command_trains(
         (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
         (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
         (edit('name = "s1"\n', ""), "sites.1.name is missing."),
-        (no_federation, "sites must have at least 1 entry, got 0."),
-        (no_toml, "config.toml is not valid TOML: "),
+        (remove_all_sites, "sites must have at least 1 entry, got 0."),
+        (write_invalid_toml, "config.toml is not valid TOML: "),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_mistake_in_the_configuration_is_named_with_its_value_and_makes_nothing(
-    config: Path, tmp_path: Path, fedcross: Command, spoil: Callable[[Path], None], says: str
+def test_the_message_names_the_wrong_key_and_value_and_no_files_are_made(
+    config: Path,
+    tmp_path: Path,
+    fedcross: Command,
+    make_mistake: Callable[[Path], None],
+    message: str,
 ) -> None:
-    spoil(config)
+    make_mistake(config)
     for command in (("train", config, "--out", tmp_path / "run"), ("data", "check", config)):
-        assert says in said(fedcross(*command), tmp_path)
+        assert message in error_message(fedcross(*command), tmp_path)
     assert os.listdir(tmp_path) == ["federation"]
 
 
-def test_a_gpu_that_is_absent_is_said_before_anything_is_read(
+def test_a_missing_gpu_is_reported_before_data_are_read(
     config: Path, tmp_path: Path, fedcross: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     answer = fedcross("train", config, "--out", tmp_path / "run", "--device", "cuda:0")
-    assert "cuda:0" in said(answer, tmp_path)
+    assert "cuda:0" in error_message(answer, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A federation with its run; the folder of both."""
+    """A folder with the data of a federation and its finished run."""
     folder = tmp_path_factory.mktemp("finished")
     config = write_federation(folder / "federation", rounds=2)
     with pytest.MonkeyPatch.context() as patch:
@@ -246,7 +254,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it to do harm to."""
+    """A copy of `finished` that the test may change."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
@@ -263,20 +271,20 @@ def test_resuming_with_a_changed_configuration_names_the_keys(
     before = contents(run)
     edit("momentum = 0.9", "momentum = 0.8")(config)
     edit("rounds = 2", "rounds = 3")(config)
-    message = said(fedcross("train", config, "--out", run, "--resume"), trained)
+    message = error_message(fedcross("train", config, "--out", run, "--resume"), trained)
     assert "method.rounds (was 2, is 3); training.momentum (was 0.9, is 0.8)" in message
     assert contents(run) == before
 
 
-def test_a_second_run_in_a_runs_folder_is_refused(trained: Path, fedcross: Command) -> None:
+def test_a_second_run_in_the_same_folder_is_refused(trained: Path, fedcross: Command) -> None:
     config, run = trained / "federation" / "config.toml", trained / "run"
     before = contents(run)
-    message = said(fedcross("train", config, "--out", run), trained)
+    message = error_message(fedcross("train", config, "--out", run), trained)
     assert "run already holds a run. Add --resume, or choose another folder." in message
     assert contents(run) == before
 
 
-def test_a_run_in_a_folder_where_another_is_training_is_refused(
+def test_a_run_in_a_folder_that_another_process_uses_is_refused(
     trained: Path, fedcross: Command
 ) -> None:
     from fedcross.runtime.files.lock import folder_lock
@@ -284,11 +292,11 @@ def test_a_run_in_a_folder_where_another_is_training_is_refused(
     config, run = trained / "federation" / "config.toml", trained / "run"
     with folder_lock(run / "run.lock"):
         for resume in ((), ("--resume",)):
-            message = said(fedcross("train", config, "--out", run, *resume), trained)
+            message = error_message(fedcross("train", config, "--out", run, *resume), trained)
             assert f"run is in use by process {os.getpid()}." in message
 
 
-def test_a_disk_that_fills_up_loses_no_finished_round_and_the_run_goes_on_where_it_was(
+def test_on_a_full_disk_finished_rounds_stay_and_the_run_can_be_resumed(
     trained: Path, fedcross: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fedcross.training.run import checkpoint
@@ -303,7 +311,7 @@ def test_a_disk_that_fills_up_loses_no_finished_round_and_the_run_goes_on_where_
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write", fill)
-        message = said(fedcross("train", config, "--out", run), trained)
+        message = error_message(fedcross("train", config, "--out", run), trained)
     assert "No space left on device" in message
     assert "--resume" in message
     assert RunFolder(run).checkpoints.rounds() == [1]
@@ -315,12 +323,12 @@ def weights(run: Path) -> dict[str, bytes]:
     return {k: v for k, v in contents(run / "checkpoints").items() if k.endswith(".safetensors")}
 
 
-def test_a_cache_that_cannot_be_written_is_said(
+def test_a_cache_that_cannot_be_written_is_reported(
     config: Path, tmp_path: Path, fedcross: Command
 ) -> None:
     (tmp_path / "cache").touch()
     for command in (("train", config), ("compare", config, "--seeds", 1, "--methods", "fedcross")):
         out = ("--out", tmp_path / command[0])
-        message = said(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
+        message = error_message(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
         assert "cannot be written to the cache: " in message
         assert "Free disk space, or choose another folder as cache." in message

@@ -37,20 +37,20 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
 
-from fedcross.federate.flare.admin import FlareCoordinator
+from fedcross.federate.flare.admin import open_server_connection
 from fedcross.federate.flare.job import RUNS, build_job
-from fedcross.federate.supervise.job import Patience
-from fedcross.federate.supervise.run import SupervisedRun
+from fedcross.federate.supervise.federated_run import FederatedRun
+from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.run.folder import RunFolder
-from federation_processes import Processes
+from federation_processes import federation_processes
 from tiny_federation import write_case
 
 MEMBER_MB = 86.0
 SITES = (4, 16, 64)
 MBIT = (100, 1000, 10000)
-PATIENCE = Patience(poll=2.0, start=600.0, gather=300.0, tries=1)
+TIMEOUTS = Timeouts(poll_s=2.0, start_s=600.0, connect_s=300.0, attempts=1)
 
 
 def write_config(folder: Path, sites: int, rounds: int, member_mb: float) -> TrainingConfig:
@@ -133,18 +133,18 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
         folder = Path(scratch)
         config = write_config(folder / "data", sites, rounds, member)
         names = [site.name for site in config.sites]
-        with Processes(folder, dict.fromkeys(names, folder / "data")) as processes:
+        with federation_processes(folder, dict.fromkeys(names, folder / "data")) as processes:
             server = processes.start("server", *names)["server"]
             watch = Watch(processes.kit("server").port, server)
-            run = SupervisedRun(folder / "run")
+            run = FederatedRun(folder / "run")
             record = run.begin(config)
             job = build_job(config, folder, run_id=record.run)
             home = RunFolder(processes.kit("server").path / RUNS / record.run)
             ends = _Ends(home, rounds, watch)
             watch.start()
             ends.start()
-            with FlareCoordinator(processes.kit("admin")) as coordinator:
-                run.supervise(coordinator, job, names, print, PATIENCE)
+            with open_server_connection(processes.kit("admin")) as connection:
+                run.supervise(connection, job, names, print, TIMEOUTS)
             ends.join()
             watch.stop()
     # The first round's beginning was not seen, and the last one is validated.

@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_every_figure_of_every_site_fits_the_terminal(
+def test_the_tables_of_every_site_fit_the_width_of_the_terminal(
     config: Path, fedcross: Command, columns: int
 ) -> None:
     code, out, err = fedcross("data", "check", config, columns=columns)

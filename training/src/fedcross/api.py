@@ -114,10 +114,10 @@ def train(
     ConfigError, DataError, CheckpointError, DeviceError
         If configuration, data, run folder or device cannot be used: one sentence.
     """
-    from fedcross.federate.engines import run_here
+    from fedcross.federate.engines import run_training
 
     loaded = load_config(config, data_root=data_root, cache=cache)
-    run_here(
+    run_training(
         loaded, Path(out), resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
     )
     return Path(out)

@@ -1,4 +1,4 @@
-"""What FLARE raises becomes one sentence; its session is stood in for."""
+"""FLARE's exceptions become errors of one sentence; a fake session raises them."""
 
 from pathlib import Path
 
@@ -12,9 +12,13 @@ from nvflare.fuel.flare_api.api_spec import (
     NoConnection,
 )
 
-from fedcross.federate.flare.admin import FlareCoordinator
+from fedcross.federate.flare.admin import FlareServerConnection
 from fedcross.federate.kits.startup_kit import Kit
-from fedcross.federate.supervise.coordinator import FederationError, GoneError, UnreachableError
+from fedcross.federate.supervise.server_connection import (
+    FederationError,
+    JobNotRunningError,
+    UnreachableError,
+)
 
 PEM = Path("x.pem")
 KIT = Kit(Path("admin"), "admin", "a@b.org", "f", "fl.example.org", 8002, PEM, PEM, PEM)
@@ -34,18 +38,18 @@ class Session:
     ("error", "kind", "words"),
     [
         (JobNotDone("still running"), FederationError, "The job is still running"),
-        (JobNotFound("gone"), GoneError, "does not run that job"),
+        (JobNotFound("gone"), JobNotRunningError, "does not run that job"),
         (NoConnection("lost"), UnreachableError, "fl.example.org:8002 does not answer"),
-        (AuthorizationError("no"), FederationError, "does not let this kit in"),
+        (AuthorizationError("no"), FederationError, "rejects this kit"),
         (InvalidJobDefinition("bad"), FederationError, "refuses the job"),
         (InternalError("oh"), FederationError, "reports: oh"),
     ],
 )
-def test_what_flare_raises_is_one_sentence(
+def test_an_exception_of_flare_becomes_an_error_of_one_sentence(
     error: Exception, kind: type[FederationError], words: str, tmp_path: Path
 ) -> None:
-    coordinator = FlareCoordinator(KIT)
-    coordinator._session = Session(error)
+    connection = FlareServerConnection(KIT)
+    connection._session = Session(error)
     with pytest.raises(FederationError, match=words) as caught:
-        coordinator.download("job", tmp_path)
+        connection.download_result("job", tmp_path)
     assert type(caught.value) is kind

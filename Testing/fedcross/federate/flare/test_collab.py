@@ -1,4 +1,4 @@
-"""The two sides of a job without FLARE's processes: proxies and call context are stood in for."""
+"""The server's and the site's part of a job, with fakes for FLARE's processes and call context."""
 
 import json
 import threading
@@ -12,13 +12,14 @@ from nvflare.collab.api.context import set_call_context
 from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.errors import DataError
-from fedcross.federate.flare import collab
-from fedcross.federate.flare.collab import FederationSite, FlareSites, leave
+from fedcross.federate.flare import site_connections
+from fedcross.federate.flare.collab import FederationSite, write_result
 from fedcross.federate.flare.job import build_job
-from fedcross.federate.remote.run import Standing
-from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, credentials
+from fedcross.federate.flare.site_connections import FlareSites
+from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, describe_setup
+from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import SiteError
-from fedcross.federate.supervise.coordinator import OUTCOME, Outcome
+from fedcross.federate.supervise.server_connection import OUTCOME, Outcome
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
@@ -33,7 +34,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
 
 
 class Clock:
-    """Time that passes by being slept through."""
+    """A clock that advances only by `sleep`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -49,14 +50,14 @@ CLOCK = Clock()
 
 
 class Proxy:
-    """A site as FLARE presents it; `answers` are what `collect` gives, the last one for ever."""
+    """A fake of FLARE's proxy of a site: `collect` gives `answers` in turn and repeats the last one."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.patience: list[float] = []
+        self.timeouts: list[float] = []
 
     def __call__(self, timeout: float) -> "Proxy":
-        self.patience.append(timeout)
+        self.timeouts.append(timeout)
         return self
 
     def begin(self, task: str, members: list[Any], round_index: int) -> int:
@@ -73,57 +74,61 @@ class Proxy:
         return answer
 
 
-class TestTheServersSide:
+class TestServer:
     @pytest.fixture(autouse=True)
     def _clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(collab, "time", CLOCK)
+        monkeypatch.setattr(site_connections, "time", CLOCK)
 
-    def test_an_answer_is_waited_for_and_a_short_silence_borne(
+    def test_the_server_waits_for_an_answer_through_short_silences(
         self, config: TrainingConfig
     ) -> None:
         sites = FlareSites({"s0": Proxy(None, SILENT, SILENT, None, SILENT, {"cases": 3})}, config)
         assert sites("s0", OPEN, [], 0) == {"cases": 3}
 
     @pytest.mark.parametrize(
-        ("answer", "told"),
+        ("answer", "message"),
         [
-            (SILENT, "s0 was not heard of for 60 s"),
+            (SILENT, "s0 did not answer for 60 s"),
             (None, "s0 took longer than 300 s"),
             ({"failed": "DataError"}, "s0 failed: DataError"),
         ],
     )
-    def test_a_visit_that_fails_says_why(
-        self, config: TrainingConfig, answer: Any, told: str
+    def test_the_error_of_a_failed_visit_gives_the_reason(
+        self, config: TrainingConfig, answer: Any, message: str
     ) -> None:
-        with pytest.raises(SiteError, match=told):
+        with pytest.raises(SiteError, match=message):
             FlareSites({"s0": Proxy(answer)}, config)("s0", OPEN, [], 0)
 
-    def test_a_site_that_is_not_there_fails_at_once(self, config: TrainingConfig) -> None:
+    def test_a_task_for_a_site_that_is_not_connected_fails_at_once(
+        self, config: TrainingConfig
+    ) -> None:
         with pytest.raises(SiteError, match="s0 is not connected"):
             FlareSites({}, config)("s0", OPEN, [], 0)
 
-    def test_a_large_member_is_given_the_time_that_a_slow_line_needs(
+    def test_the_timeout_of_a_large_member_allows_for_the_slowest_line(
         self, config: TrainingConfig
     ) -> None:
         proxy = Proxy({"loss": None})
         member = new_member(0, config.network, config.seed)
         FlareSites({"s0": proxy}, config)("s0", TRAIN, [member], 0)
         size = sum(tensor.nbytes for tensor in member.to_tensors().values())
-        assert proxy.patience[0] == pytest.approx(60 + size * 8 / 10e6)
+        assert proxy.timeouts[0] == pytest.approx(60 + size * 8 / 10e6)
 
     def test_a_site_that_cannot_take_part_is_left_out(self, config: TrainingConfig) -> None:
         proxy = Proxy(None)
         proxy.hello = lambda: {"failed": "ConfigError"}  # type: ignore[method-assign]
-        assert FlareSites({"s0": proxy}, config).greet() == {}
+        assert FlareSites({"s0": proxy}, config).fetch_setups() == {}
 
-    def test_only_the_configurations_sites_are_greeted(self, config: TrainingConfig) -> None:
+    def test_only_sites_of_the_configuration_are_asked_for_their_setup(
+        self, config: TrainingConfig
+    ) -> None:
         sites = FlareSites({"s0": Proxy(None), "guest": Proxy(None)}, config)
-        assert sites.greet() == {"s0": {"torch": "1.0"}}
+        assert sites.fetch_setups() == {"s0": {"torch": "1.0"}}
 
 
 @pytest.fixture
-def called(config: TrainingConfig, tmp_path: Path) -> Iterator[Callable[[str], None]]:
-    """Says who calls the site; the site's kit and job lie in a folder."""
+def call_as(config: TrainingConfig, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Sets the caller of the site's methods; the site's kit and job are in a folder."""
     job = build_job(config, tmp_path, run_id="first")
     (tmp_path / "local").mkdir()
     settings = f"data = {json.dumps(str(config.data_root))}\ndevice = 'cpu'\n"
@@ -135,46 +140,46 @@ def called(config: TrainingConfig, tmp_path: Path) -> Iterator[Callable[[str], N
     fl_ctx = SimpleNamespace(get_job_id=lambda: "job")
     app = SimpleNamespace(name="s0", get_prop=lambda name: fl_ctx)
 
-    def by(caller: str) -> None:
+    def set_caller(caller: str) -> None:
         set_call_context(SimpleNamespace(caller=caller, app=app, workspace=workspace))
 
-    by("server")
-    yield by
+    set_caller("server")
+    yield set_caller
     set_call_context(None)
 
 
-class TestTheSitesSide:
-    def test_it_says_hello_works_and_keeps_its_answer(
-        self, config: TrainingConfig, called: Callable[[str], None]
+class TestSite:
+    def test_a_site_sends_its_setup_does_a_task_and_keeps_the_answer(
+        self, config: TrainingConfig, call_as: Callable[[str], None]
     ) -> None:
         site = FederationSite()
-        assert site.hello() == credentials(config)
+        assert site.hello() == describe_setup(config)
         ticket = site.begin(task=OPEN, members=[], round_index=0)
         assert site.collect(ticket=ticket, wait_s=30.0) == {"cases": 1}
         assert site.collect(ticket=ticket, wait_s=30.0) == {"cases": 1}
         site.end()
 
-    def test_wrong_settings_are_told_to_the_hospital_only(
-        self, called: Callable[[str], None], tmp_path: Path
+    def test_the_server_gets_no_details_of_wrong_settings(
+        self, call_as: Callable[[str], None], tmp_path: Path
     ) -> None:
         (tmp_path / "local" / "site.toml").write_text("data = 'relative'")
         assert FederationSite().hello() == {"failed": "ConfigError"}
 
-    def test_another_site_may_not_ask(self, called: Callable[[str], None]) -> None:
+    def test_another_site_may_not_call(self, call_as: Callable[[str], None]) -> None:
         site = FederationSite()
-        called("s1")
-        for ask in (
+        call_as("s1")
+        for call in (
             site.hello,
             lambda: site.begin(task=OPEN, members=[], round_index=0),
             lambda: site.collect(ticket=0, wait_s=0.0),
         ):
-            with pytest.raises(PermissionError, match="only the server may ask, got s1"):
-                ask()
+            with pytest.raises(PermissionError, match="only the server may call this, got s1"):
+                call()
 
-    def test_a_new_task_ends_the_one_under_way(
-        self, called: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    def test_a_new_task_ends_the_current_one(
+        self, call_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        begun, gave_up = threading.Event(), threading.Event()
+        begun, ended = threading.Event(), threading.Event()
 
         def slow(self: SiteWork, task: str, members: Any, index: int, progress: Any) -> Any:
             if task == OPEN:
@@ -185,7 +190,7 @@ class TestTheSitesSide:
                     threading.Event().wait(0.01)
                     progress(1, 2)
             finally:
-                gave_up.set()
+                ended.set()
 
         monkeypatch.setattr(SiteWork, "do", slow)
         site = FederationSite()
@@ -196,11 +201,11 @@ class TestTheSitesSide:
         second = site.begin(task=OPEN, members=[], round_index=0)
         assert site.collect(ticket=first, wait_s=0.01) == {"failed": "the task was given up"}
         assert site.collect(ticket=second, wait_s=10.0) == {"cases": 1}
-        assert gave_up.is_set()
+        assert ended.is_set()
         site.end()
 
-    def test_the_server_hears_the_kind_of_an_error_and_no_case(
-        self, called: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    def test_the_server_gets_the_type_of_an_error_and_no_case_name(
+        self, call_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(*arguments: Any) -> Any:
             raise DataError("Case Jane Doe has no label.")
@@ -213,15 +218,15 @@ class TestTheSitesSide:
         site.end()
 
 
-def test_what_goes_home_has_models_only_when_the_run_is_finished(tmp_path: Path) -> None:
+def test_only_the_result_of_a_finished_run_contains_checkpoints(tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "checkpoints" / "round_0001").mkdir(parents=True)
     for name in ("config.json", "run.lock", ".partial-0-1-config.json"):
         (run / name).touch()
-    standing = Standing(rounds=3)
-    leave(run, tmp_path / "paused", "paused", standing)
-    leave(run, tmp_path / "finished", "finished", standing)
-    leave(tmp_path / "none", tmp_path / "refused", "refused", standing)
+    status = RunStatus(rounds=3)
+    write_result(run, tmp_path / "paused", "paused", status)
+    write_result(run, tmp_path / "finished", "finished", status)
+    write_result(tmp_path / "none", tmp_path / "refused", "refused", status)
     names = {
         folder: {path.name for path in (tmp_path / folder).iterdir()}
         for folder in ("paused", "finished", "refused")

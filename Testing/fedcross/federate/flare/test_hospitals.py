@@ -1,4 +1,4 @@
-"""A server and three hospitals as processes of their own, over TLS, some of which are killed."""
+"""A server and three hospitals as separate processes over TLS; the tests kill some of them."""
 
 import json
 import threading
@@ -9,77 +9,77 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedcross.federate.flare.admin import FlareCoordinator
+from fedcross.federate.flare.admin import open_server_connection
 from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.kits.connection import check_connection
 from fedcross.federate.local.engine import run_local
-from fedcross.federate.supervise.job import Patience
-from fedcross.federate.supervise.run import SupervisedRun
+from fedcross.federate.supervise.federated_run import FederatedRun
+from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
-from federation_processes import Processes, wait_until
+from federation_processes import Processes, federation_processes, wait_until
 from tiny_federation import write_federation
 
 pytestmark = pytest.mark.federation
 
 SITES = ("s0", "s1", "s2")
-PATIENCE = Patience(poll=1.0, server=90.0, start=90.0, gather=60.0, site=8.0, tries=3)
-SECONDS = 240.0  # for a whole run, disturbed or not
-# A site's sitecustomize.py: its visits are altered before its first job imports them.
-ALTERED = """
+TIMEOUTS = Timeouts(poll_s=1.0, server_s=90.0, start_s=90.0, connect_s=60.0, join_s=8.0, attempts=3)
+RUN_TIMEOUT_S = 240.0  # for a whole run
+# A site's sitecustomize.py: it replaces `visit` before the site's first job imports it.
+REPLACE_VISIT = """
 import importlib.abc, os, sys, time
-class Altered(importlib.abc.MetaPathFinder):
+class VisitReplacer(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name != "fedcross.federate.remote.site_work":
             return None
         sys.meta_path.remove(self)
         import fedcross.training.step.trainer as trainer
-        honest = trainer.visit
+        original = trainer.visit
         def visit(*arguments):
-            after, report = honest(*arguments)
-            {afterwards}
+            after, report = original(*arguments)
+            {code}
             return after, report
         trainer.visit = visit
         return None
-sys.meta_path.insert(0, Altered())
+sys.meta_path.insert(0, VisitReplacer())
 """
-POISONED = """for tensor in after.weights.values():
+INSERT_NAN = """for tensor in after.weights.values():
                 if tensor.is_floating_point():
                     tensor.view(-1)[0] = float("nan")"""
-HELD = """while os.path.exists({path!r}):
+BLOCK_WHILE_EXISTS = """while os.path.exists({path!r}):
                 time.sleep(0.05)"""
 
 
-def altered(folder: Path, afterwards: str) -> dict[str, str]:
-    """What is in the environment of a site that does more after every visit."""
+def run_after_visits(folder: Path, code: str) -> dict[str, str]:
+    """Environment variables that let a site run `code` after every visit."""
     (folder / "altered").mkdir()
     (folder / "altered" / "sitecustomize.py").write_text(
-        ALTERED.replace("{afterwards}", afterwards), encoding="utf-8"
+        REPLACE_VISIT.replace("{code}", code), encoding="utf-8"
     )
     return {"PYTHONPATH": str(folder / "altered")}
 
 
-def held_while(hold: Path, folder: Path) -> dict[str, str]:
-    """The same of a site whose visits do not end while a file exists."""
-    return altered(folder, HELD.format(path=str(hold)))
+def block_while_exists(file: Path, folder: Path) -> dict[str, str]:
+    """Environment variables that let a site's visits not end while `file` exists."""
+    return run_after_visits(folder, BLOCK_WHILE_EXISTS.format(path=str(file)))
 
 
 class Submitted:
-    """A run that a thread supervises."""
+    """A run that a thread submits and supervises."""
 
     def __init__(
         self,
         processes: Processes,
         config: TrainingConfig,
         folder: Path,
-        patience: Patience = PATIENCE,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        self.run = SupervisedRun(folder / "run")
-        self.told: list[str] = []
-        self._processes, self._patience = processes, patience
+        self.run = FederatedRun(folder / "run")
+        self.lines: list[str] = []
+        self._processes, self._timeouts = processes, timeouts
         self._record = self.run.begin(config)
         self._job = build_job(config, folder, run_id=self._record.run)
         self._error: BaseException | None = None
@@ -88,47 +88,47 @@ class Submitted:
 
     def _supervise(self) -> None:
         try:
-            with FlareCoordinator(self._processes.kit("admin")) as coordinator:
-                self.run.supervise(coordinator, self._job, SITES, self.told.append, self._patience)
+            with open_server_connection(self._processes.kit("admin")) as connection:
+                self.run.supervise(connection, self._job, SITES, self.lines.append, self._timeouts)
         except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
             self._error = error
 
     @property
-    def at_the_server(self) -> RunFolder:
+    def server_folder(self) -> RunFolder:
         return RunFolder(self._processes.kit("server").path / RUNS / self._record.run)
 
     def wait_for_round(self, number: int) -> None:
         wait_until(
-            lambda: self._error is not None or number in self.at_the_server.checkpoints.rounds(),
-            SECONDS,
-            f"round {number}; told: {self.told}",
+            lambda: self._error is not None or number in self.server_folder.checkpoints.rounds(),
+            RUN_TIMEOUT_S,
+            f"round {number}; log: {self.lines}",
         )
         self.raise_error()
 
-    def wait_to_be_told(self, words: str) -> None:
+    def wait_for_line(self, text: str) -> None:
         wait_until(
-            lambda: self._error is not None or any(words in line for line in self.told),
-            SECONDS,
-            f"told {words!r}; told: {self.told}",
+            lambda: self._error is not None or any(text in line for line in self.lines),
+            RUN_TIMEOUT_S,
+            f"a line with {text!r}; log: {self.lines}",
         )
         self.raise_error()
 
     def finish(self) -> RunFolder:
-        self._thread.join(SECONDS)
+        self._thread.join(RUN_TIMEOUT_S)
         self.raise_error()
-        assert not self._thread.is_alive(), f"still not finished: {self.told}"
+        assert not self._thread.is_alive(), f"not finished: {self.lines}"
         assert self.run.finished
         return RunFolder(self.run.path)
 
     def raise_error(self) -> None:
         if self._error is not None:
-            words = "\n\n".join(self._processes.words(name) for name in ("server", "s0"))
-            raise AssertionError(f"{self._error}; told: {self.told}\n{words}") from self._error
+            output = "\n\n".join(self._processes.last_output(name) for name in ("server", "s0"))
+            raise AssertionError(f"{self._error}; log: {self.lines}\n{output}") from self._error
 
 
 @pytest.fixture
 def trial(tmp_path: Path) -> Iterator[Processes]:
-    with Processes(tmp_path, dict.fromkeys(SITES, tmp_path / "data")) as processes:
+    with federation_processes(tmp_path, dict.fromkeys(SITES, tmp_path / "data")) as processes:
         yield processes
 
 
@@ -166,40 +166,40 @@ def gaps(run: RunFolder) -> list[dict]:
     return found
 
 
-def test_separate_processes_over_tls_train_the_members_of_the_local_engine_to_the_bit(
+def test_separate_processes_over_tls_train_the_same_members_as_the_local_engine(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=3, epochs=1)
     trial.start("server", *SITES)
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(2)
-    assert "both sides proved who they are" in check_connection(trial.kit("s0"))
+    assert "both certificates are accepted" in check_connection(trial.kit("s0"))
     run = submitted.finish()
     assert_same_members(run, config, tmp_path)
-    assert gaps(run) == []  # the check disturbed no site at work
-    assert sum(line.startswith("Handed in") for line in submitted.told) == 1, submitted.told
+    assert gaps(run) == []  # the connection check disturbed no site
+    assert sum(line.startswith("Submitted job") for line in submitted.lines) == 1, submitted.lines
     export_run(run.path, tmp_path / "bundle")
     verify_bundle(tmp_path / "bundle")
     everything = "".join(
         path.read_text(errors="replace") for path in trial.kit("server").path.rglob("*.[tj][xs]*")
     )
-    assert "case-" not in everything  # no case's name came to the server
-    assert str(tmp_path / "data") not in everything  # nor where the data lie
+    assert "case-" not in everything  # the server has no case names
+    assert str(tmp_path / "data") not in everything  # and no data folder
 
 
-def test_a_site_that_is_killed_loses_its_visit_only_and_makes_it_up_later(
+def test_a_killed_site_loses_only_its_visit_and_makes_it_up_later(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=4, epochs=20)
     hold = tmp_path / "hold"
     trial.start("server", "s1", "s2")
-    trial.start("s0", **held_while(hold, tmp_path))
+    trial.start("s0", **block_while_exists(hold, tmp_path))
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(1)
-    hold.touch()  # no round ends until s1 was noticed
+    hold.touch()  # no round ends before the server notices s1
     trial.kill("s1")
     trial.start("s1")
-    submitted.wait_to_be_told("s1 is back")
+    submitted.wait_for_line("A new job with s1 begins")
     hold.unlink()
     run = submitted.finish()
     lost = gaps(run)
@@ -214,22 +214,22 @@ def test_a_site_that_is_killed_loses_its_visit_only_and_makes_it_up_later(
     assert [member.rounds_done for member in last.members] == [4, 4, 4]
 
 
-def test_a_server_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
+def test_a_run_whose_server_is_killed_ends_with_the_same_members(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=3, epochs=30)
     hold = tmp_path / "hold"
     trial.start("server", "s1", "s2")
-    trial.start("s0", **held_while(hold, tmp_path))
+    trial.start("s0", **block_while_exists(hold, tmp_path))
     submitted = Submitted(trial, config, tmp_path)
     submitted.wait_for_round(1)
-    hold.touch()  # the run does not end before the server
+    hold.touch()  # the run must not end before the server is killed
     trial.kill("server")
     hold.unlink()
     trial.start("server")
     run = submitted.finish()
-    assert any("does not answer" in line for line in submitted.told)
-    assert sum(line.startswith("Handed in") for line in submitted.told) == 2, submitted.told
+    assert any("does not answer" in line for line in submitted.lines)
+    assert sum(line.startswith("Submitted job") for line in submitted.lines) == 2, submitted.lines
     assert_same_members(run, config, tmp_path)
     assert gaps(run) == []
 
@@ -238,31 +238,31 @@ def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_pa
     config = write_config(tmp_path, rounds=6, epochs=4)
     hold = tmp_path / "hold"
     trial.start("server", "s1")
-    trial.start("s0", **held_while(hold, tmp_path))
-    wait_until(  # only s2 is late, however slow the machine
-        lambda: all("Successfully registered" in trial.words(site) for site in ("s0", "s1")),
-        SECONDS,
+    trial.start("s0", **block_while_exists(hold, tmp_path))
+    wait_until(  # so that only s2 is late, also on a slow machine
+        lambda: all("Successfully registered" in trial.last_output(site) for site in ("s0", "s1")),
+        RUN_TIMEOUT_S,
         "s0 and s1 at the server",
     )
-    submitted = Submitted(trial, config, tmp_path, replace(PATIENCE, gather=1.0))
+    submitted = Submitted(trial, config, tmp_path, replace(TIMEOUTS, connect_s=1.0))
     submitted.wait_for_round(1)
-    hold.touch()  # no round ends until s2 was noticed
+    hold.touch()  # no round ends before the server notices s2
     trial.start("s2")
-    submitted.wait_to_be_told("s2 is back")
+    submitted.wait_for_line("A new job with s2 begins")
     hold.unlink()
     run = submitted.finish()
-    assert "Without s2, who can join later." in submitted.told
+    assert "Begun without s2; missing sites can join later." in submitted.lines
     assert {gap["site"] for gap in gaps(run)} == {2}
     assert all(gap["made_up"] is not None for gap in gaps(run))
     assert any(line.get("site") == "s2" and line.get("loss") for line in metrics(run))
 
 
-def test_a_poisoned_member_is_refused_and_the_run_goes_on_without_it(
+def test_a_member_with_nan_is_refused_and_the_run_continues_without_it(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=3, epochs=1)
     trial.start("server", "s0", "s1")
-    trial.start("s2", **altered(tmp_path, POISONED))
+    trial.start("s2", **run_after_visits(tmp_path, INSERT_NAN))
     run = Submitted(trial, config, tmp_path).finish()
     refused = [line for line in metrics(run) if "failed" in line]
     assert {line["site"] for line in refused} == {"s2"}
@@ -274,15 +274,15 @@ def test_a_poisoned_member_is_refused_and_the_run_goes_on_without_it(
         assert member.rounds_done == 2
 
 
-def test_a_hospitals_own_privacy_policy_filters_what_leaves_it(
+def test_a_hospitals_own_privacy_policy_filters_its_members(
     trial: Processes, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, rounds=1, epochs=1)
-    keeps_all = {
+    exclude_all = {
         "path": "nvflare.app_common.filters.exclude_vars.ExcludeVars",
         "args": {"exclude_vars": "."},
     }
-    scope = {"name": "hospital", "task_result_filters": [keeps_all]}
+    scope = {"name": "hospital", "task_result_filters": [exclude_all]}
     policy = {"scopes": [scope], "default_scope": "hospital"}
     (trial.kit("s0").path / "local" / "privacy.json").write_text(json.dumps(policy))
     trial.start("server", *SITES)

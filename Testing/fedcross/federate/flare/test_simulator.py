@@ -1,4 +1,4 @@
-"""NVIDIA FLARE's simulator, with real processes for server and sites: one run for all tests here."""
+"""Jobs, and NVIDIA FLARE's simulator with real processes for the server and the sites."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import CheckpointError, ConfigError
-from fedcross.federate.engines import run_here
-from fedcross.federate.flare.job import build_job, read_terms
+from fedcross.federate.engines import run_training
+from fedcross.federate.flare.job import build_job, read_job
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import TrainingConfig, load_config
 from tiny_federation import tiny_config, write_federation
@@ -15,12 +15,12 @@ from tiny_federation import tiny_config, write_federation
 SIMULATED = '[engine]\nkind = "flare-simulator"'
 
 
-class Lines(NullReporter):
+class LogLines(NullReporter):
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.lines: list[str] = []
 
     def log(self, message: str) -> None:
-        self.heard.append(message)
+        self.lines.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def test_the_simulator_and_the_local_engine_write_the_same_members(
     federation: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    lines = Lines()
+    log = LogLines()
     local = config.model_copy(update={"engine": config.engine.model_copy(update={"kind": "local"})})
-    run_here(local, federation / "local", device="cpu")
-    run_here(config, federation / "flare", device="cpu", reporter=lines)
+    run_training(local, federation / "local", device="cpu")
+    run_training(config, federation / "flare", device="cpu", reporter=log)
     for number in (1, 2):
         for member in range(3):
             path = f"checkpoints/round_{number:04d}/member_{member}.safetensors"
@@ -50,13 +50,13 @@ def test_the_simulator_and_the_local_engine_write_the_same_members(
             assert one == other, path
     figures = json.loads((federation / "flare" / "test.json").read_text(encoding="utf-8"))
     assert figures["sites"].keys() == {"s0", "s1", "s2"}
-    assert [line[:9] for line in lines.heard if line.startswith("Round")] == [
+    assert [line[:9] for line in log.lines if line.startswith("Round")] == [
         "Round 1/2",
         "Round 2/2",
     ]
     assert not list(federation.glob(".flare*"))
     with pytest.raises(CheckpointError, match="already holds a run"):
-        run_here(config, federation / "flare")
+        run_training(config, federation / "flare")
 
 
 def test_a_job_is_json_without_code_and_without_the_data_folder(
@@ -67,25 +67,25 @@ def test_a_job_is_json_without_code_and_without_the_data_folder(
     app = ("config_fed_server.json", "config_fed_client.json", "federation.json")
     assert files == {"meta.json", *(f"app/config/{name}" for name in app)}
     assert all(str(config.data_root) not in (job / name).read_text() for name in files)
-    terms = read_terms(job / "app" / "config")
-    assert (terms.run, terms.config.sites) == ("first", config.sites)
+    content = read_job(job / "app" / "config")
+    assert (content.run_id, content.config.sites) == ("first", config.sites)
     meta = json.loads((job / "meta.json").read_text())
     assert meta["deploy_map"] == {"app": ["server", "s0", "s1", "s2"]}
 
 
-def test_what_does_not_suit_the_engine_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_method_engine_or_option_is_refused(tmp_path: Path) -> None:
     pooled = tiny_config(tmp_path, kind="centralised", extra=SIMULATED)
     with pytest.raises(ConfigError, match="centralised needs the cases of all sites in one place"):
         build_job(pooled, tmp_path, run_id="first")
     far = tiny_config(tmp_path, extra='[engine]\nkind = "flare"')
     with pytest.raises(ConfigError, match="fedcross federation submit"):
-        run_here(far, tmp_path / "run")
+        run_training(far, tmp_path / "run")
     near = tiny_config(tmp_path, extra=SIMULATED)
     with pytest.raises(ConfigError, match="--tensorboard is for"):
-        run_here(near, tmp_path / "run", tensorboard=True)
+        run_training(near, tmp_path / "run", tensorboard=True)
 
 
-def test_a_site_whose_name_flare_does_not_allow_is_named(
+def test_the_error_names_a_site_whose_name_flare_does_not_allow(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     site = config.sites[0].model_copy(update={"name": "St. Mary's"})
@@ -94,7 +94,7 @@ def test_a_site_whose_name_flare_does_not_allow_is_named(
         build_job(odd, tmp_path, run_id="first")
 
 
-def test_terms_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+def test_a_damaged_job_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "federation.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_terms(tmp_path)
+        read_job(tmp_path)

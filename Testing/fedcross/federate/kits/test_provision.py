@@ -9,7 +9,7 @@ import pytest
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits import provision
-from fedcross.federate.kits.contents import place_storage
+from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import open_kit
@@ -28,7 +28,7 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_everybody_has_a_kit_that_knows_the_server(made: Path) -> None:
+def test_every_participant_has_a_kit_with_the_servers_address(made: Path) -> None:
     server = open_kit(made / "server", "server")
     assert (server.name, server.federation) == ("localhost", "prostate")
     for name in TRIO.sites:
@@ -45,13 +45,13 @@ def test_everybody_has_a_kit_that_knows_the_server(made: Path) -> None:
     ]
 
 
-def test_nobody_but_the_owner_can_read_anything(made: Path) -> None:
+def test_only_the_owner_can_read_the_files(made: Path) -> None:
     for path in (made, *made.rglob("*")):
         allowed = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == allowed, path
 
 
-def test_nobody_but_the_owner_can_enter_the_folder_while_it_is_made(
+def test_only_the_owner_can_enter_the_folder_while_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes = []
@@ -59,12 +59,12 @@ def test_nobody_but_the_owner_can_enter_the_folder_while_it_is_made(
     def record(made: Path, federation: Federation) -> None:
         modes.append(stat.S_IMODE(made.stat().st_mode))
 
-    monkeypatch.setattr(provision, "_fill", record)
+    monkeypatch.setattr(provision, "_write_kits", record)
     init_federation(tmp_path / "kits", Federation("x", ("a",), "localhost", 18002))
     assert modes == [0o700]
 
 
-def test_the_authoritys_key_is_in_nobodys_kit(made: Path) -> None:
+def test_no_kit_contains_the_authoritys_key(made: Path) -> None:
     authority = read(made / "authority" / "cert.json")["root_pri_key"]
     assert "PRIVATE KEY" in authority
     secret = authority.splitlines()[1]
@@ -86,7 +86,7 @@ def test_each_kits_certificate_is_signed_by_the_federations_authority(made: Path
         assert checked.returncode == 0, checked.stderr
 
 
-def test_no_code_comes_with_a_job_and_no_file_can_be_looked_at(made: Path) -> None:
+def test_jobs_cannot_bring_code_and_the_coordinator_cannot_read_files(made: Path) -> None:
     for kit in (made / "server", made / "sites" / "north"):
         policy = read(kit / "local" / "authorization.json")["permissions"]
         assert list(policy) == ["project_admin"]
@@ -103,27 +103,29 @@ def test_no_code_comes_with_a_job_and_no_file_can_be_looked_at(made: Path) -> No
     )
 
 
-def test_jobs_and_snapshots_stay_in_the_servers_kit_wherever_it_goes(
+def test_jobs_and_snapshots_are_stored_in_the_servers_kit_also_after_a_move(
     made: Path, tmp_path: Path
 ) -> None:
-    moved = tmp_path / "elsewhere"
+    moved = tmp_path / "moved"
     moved.joinpath("local").mkdir(parents=True)
     resources = made / "server" / "local" / "resources.json"
     (moved / "local" / "resources.json").write_bytes(resources.read_bytes())
-    place_storage(moved)
+    set_storage_paths(moved)
     text = (moved / "local" / "resources.json").read_text(encoding="utf-8")
     assert "/tmp/nvflare" not in resources.read_text(encoding="utf-8")
     assert text.count(str(moved / "storage")) == 2
 
 
-def test_the_readme_says_which_folder_goes_to_whom(made: Path) -> None:
+def test_the_readme_lists_the_owner_of_every_folder(made: Path) -> None:
     text = (made / "README.txt").read_text(encoding="utf-8")
     assert "sites/north" in text
-    assert "leaves this machine never" in text
+    assert "never leaves this machine" in text
     assert "TCP port 18002" in text
 
 
-def test_a_hospital_fills_in_its_own_settings(made: Path) -> None:
+def test_a_hospitals_settings_file_is_valid_and_lists_the_receivers_of_its_models(
+    made: Path,
+) -> None:
     settings = load_site_settings(made / "sites" / "north")
     assert settings.share == ("loss", "validation", "cases")
     assert settings.device == "auto"
@@ -140,7 +142,9 @@ def test_a_hospital_fills_in_its_own_settings(made: Path) -> None:
         ("data = ", "not valid TOML"),
     ],
 )
-def test_settings_that_cannot_be_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+def test_the_error_for_invalid_settings_names_the_reason(
+    tmp_path: Path, text: str, words: str
+) -> None:
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "site.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=words):
@@ -157,10 +161,10 @@ def test_settings_that_cannot_be_are_one_sentence(tmp_path: Path, text: str, wor
         (Federation("x", ("a",), "local host", 8002), "server"),
         (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
         (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
-        (Federation("x", ("hub",), "hub", 8002), "as the server"),
+        (Federation("x", ("hub",), "hub", 8002), "name of the server"),
     ],
 )
-def test_a_federation_that_cannot_be_leaves_nothing_behind(
+def test_an_invalid_federation_is_refused_and_leaves_no_files(
     tmp_path: Path, federation: Federation, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -175,22 +179,26 @@ def test_kits_are_never_replaced(made: Path) -> None:
     assert (made / "authority" / "cert.json").read_bytes() == before
 
 
-def test_what_breaks_in_the_middle_leaves_nothing_behind(
+def test_an_error_while_kits_are_made_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(kit: Path, name: str, sites: object) -> None:
         raise ConfigError("broken")
 
-    monkeypatch.setattr("fedcross.federate.kits.provision.settle_site", fail)
+    monkeypatch.setattr("fedcross.federate.kits.provision.configure_site_kit", fail)
     with pytest.raises(ConfigError, match="broken"):
         init_federation(tmp_path / "kits", TRIO)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kit_of_another_kind_and_no_kit_are_refused(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="kit of a hospital; that of the coordinator is needed"):
+def test_a_kit_of_another_kind_and_a_folder_that_is_no_kit_are_refused(
+    made: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ConfigError, match="kit of a hospital; this command needs the kit of the coordinator"
+    ):
         open_kit(made / "sites" / "north", "admin")
-    with pytest.raises(ConfigError, match="no startup kit"):
+    with pytest.raises(ConfigError, match="not a startup kit"):
         open_kit(tmp_path)
     (tmp_path / "startup").mkdir()
     (tmp_path / "startup" / "fed_client.json").write_text('{"servers": []}', encoding="utf-8")
@@ -198,7 +206,7 @@ def test_a_kit_of_another_kind_and_no_kit_are_refused(made: Path, tmp_path: Path
         open_kit(tmp_path)
 
 
-def test_kits_are_made_in_silence(tmp_path: Path) -> None:
+def test_making_kits_prints_nothing(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from fedcross.federate.kits.provision import Federation, init_federation\n"

@@ -15,20 +15,18 @@ from typer.testing import CliRunner
 from fedcross.commands.site import app
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.connection import check_connection
+from fedcross.federate.kits.kit_checks import check_certificate, check_key, check_policy
 from fedcross.federate.kits.provision import Federation, init_federation
-from fedcross.federate.kits.site_check import (
+from fedcross.federate.kits.settings_checks import (
     check_cases,
-    check_certificate,
     check_configuration,
     check_device,
     check_disk,
-    check_key,
-    check_policy,
-    check_site,
 )
+from fedcross.federate.kits.site_check import check_site
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.kits.startup_kit import Kit, open_kit
-from fedcross.federate.supervise.coordinator import UnreachableError
+from fedcross.federate.supervise.server_connection import UnreachableError
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import config_sha256, load_config
 from tiny_federation import write_federation
@@ -48,8 +46,8 @@ def kit(folder: Path, tmp_path: Path) -> Kit:
 
 
 @contextmanager
-def listening(server: Kit, *, trusted: Path | None = None, silent: bool = False) -> Iterator[int]:
-    """A server that speaks as much mutual TLS and HTTP/2 as a check needs; gives its port."""
+def run_server(server: Kit, *, trusted: Path | None = None, silent: bool = False) -> Iterator[int]:
+    """Yield the port of a server that accepts one connection by mutual TLS and answers it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.certificate, server.key)
     context.load_verify_locations(trusted or server.authority)
@@ -67,7 +65,7 @@ def listening(server: Kit, *, trusted: Path | None = None, silent: bool = False)
                 secure.recv(64)
                 secure.sendall(bytes(9))
         except OSError:
-            return  # the client hung up, or was not let in
+            return  # the client closed the connection, or was refused
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -78,8 +76,8 @@ def listening(server: Kit, *, trusted: Path | None = None, silent: bool = False)
         listener.close()
 
 
-def policy(kit: Kit, **content: object) -> str:
-    """What the check says of a privacy policy."""
+def check_with_policy(kit: Kit, **content: object) -> str:
+    """Write a privacy policy and return the result of its check."""
     (kit.path / "local" / "privacy.json").write_text(json.dumps(content))
     return check_policy(kit)
 
@@ -87,75 +85,75 @@ def policy(kit: Kit, **content: object) -> str:
 NOISE = {"path": "fedcross.federate.flare.filters.ClippedNoise", "args": {"clip_norm": 1.0}}
 
 
-def test_a_hospital_is_told_which_filters_its_members_leave_through(kit: Kit) -> None:
-    assert "as the configuration says" in check_policy(kit)
+def test_the_check_names_the_filters_of_a_hospitals_policy(kit: Kit) -> None:
+    assert "Only the configuration's filters apply" in check_policy(kit)
     scope = {"name": "hospital", "task_result_filters": [NOISE]}
-    told = policy(kit, scopes=[scope], default_scope="hospital")
-    assert told.endswith("local/privacy.json: ClippedNoise.")
+    message = check_with_policy(kit, scopes=[scope], default_scope="hospital")
+    assert message.endswith("local/privacy.json: ClippedNoise.")
 
 
-def test_a_privacy_policy_that_would_end_every_job_is_found(kit: Kit) -> None:
+def test_a_privacy_policy_that_would_end_every_job_is_refused(kit: Kit) -> None:
     wrong = {"name": "hospital", "task_result_filters": [{**NOISE, "args": {"norm": 1}}]}
     with pytest.raises(ConfigError, match=r"local/privacy\.json cannot be used"):
-        policy(kit, scopes=[wrong], default_scope="hospital")
-    with pytest.raises(ConfigError, match="no default_scope"):
-        policy(kit, scopes=[{"name": "hospital"}])
+        check_with_policy(kit, scopes=[wrong], default_scope="hospital")
+    with pytest.raises(ConfigError, match="has no default_scope"):
+        check_with_policy(kit, scopes=[{"name": "hospital"}])
     (kit.path / "local" / "privacy.json").write_text("{")
     with pytest.raises(ConfigError, match=r"local/privacy\.json cannot be used"):
         check_policy(kit)
 
 
-def test_a_server_that_knows_the_kit_is_reached(folder: Path, kit: Kit) -> None:
-    with listening(open_kit(folder / "server")) as port:
+def test_a_kit_connects_to_its_federations_server(folder: Path, kit: Kit) -> None:
+    with run_server(open_kit(folder / "server")) as port:
         sentence = check_connection(replace(kit, port=port), 5)
-    assert "both sides proved who they are (TLSv1.3)" in sentence
+    assert "both certificates are accepted (TLSv1.3)" in sentence
 
 
-def test_a_kit_of_another_federation_is_told_that_the_server_is_a_stranger(
+def test_a_kit_of_another_federation_does_not_accept_the_server(
     folder: Path, tmp_path: Path
 ) -> None:
     init_federation(tmp_path / "other", Federation("other", ("s0",), "localhost", 18002))
     stranger = open_kit(tmp_path / "other" / "sites" / "s0")
     with (
-        listening(open_kit(folder / "server")) as port,
-        pytest.raises(UnreachableError, match="cannot prove to be the federation's server"),
+        run_server(open_kit(folder / "server")) as port,
+        pytest.raises(UnreachableError, match="is not that of the federation's server"),
     ):
         check_connection(replace(stranger, port=port), 5)
 
 
-def test_a_kit_that_the_server_does_not_know_is_told_so(
+def test_a_server_of_another_federation_does_not_accept_the_kit(
     folder: Path, kit: Kit, tmp_path: Path
 ) -> None:
     init_federation(tmp_path / "other", Federation("other", ("s0",), "localhost", 18002))
     foreign = tmp_path / "other" / "server" / "startup" / "rootCA.pem"
     with (
-        listening(open_kit(folder / "server"), trusted=foreign) as port,
+        run_server(open_kit(folder / "server"), trusted=foreign) as port,
         pytest.raises(UnreachableError, match="does not accept this kit's certificate"),
     ):
         check_connection(replace(kit, port=port), 5)
 
 
-def test_what_does_not_speak_tls_is_named(folder: Path, kit: Kit) -> None:
+def test_a_server_without_tls_is_reported(folder: Path, kit: Kit) -> None:
     with (
-        listening(open_kit(folder / "server"), silent=True) as port,
-        pytest.raises(UnreachableError, match=r"speaks no TLS|stopped answering"),
+        run_server(open_kit(folder / "server"), silent=True) as port,
+        pytest.raises(UnreachableError, match=r"does not use TLS|stopped answering"),
     ):
         check_connection(replace(kit, port=port), 5)
 
 
-def test_a_closed_port_and_an_unknown_name_have_sentences_of_their_own(kit: Kit) -> None:
+def test_a_closed_port_and_an_unknown_host_name_have_different_messages(kit: Kit) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(UnreachableError, match=f"Nothing listens at localhost, TCP port {port}"):
         check_connection(replace(kit, port=port), 5)
-    with pytest.raises(UnreachableError, match="not known here"):
+    with pytest.raises(UnreachableError, match="cannot be resolved"):
         check_connection(replace(kit, host="no-such-host.invalid"), 5)
 
 
-def test_a_key_that_others_can_read_is_wrong(kit: Kit) -> None:
+def test_a_key_that_is_missing_or_that_others_can_read_is_wrong(kit: Kit) -> None:
     assert check_key(kit).verdict == "good"
     kit.key.chmod(0o640)
-    assert "chmod 600 client.key" in check_key(kit).sentence
+    assert "chmod 600 client.key" in check_key(kit).message
     kit.key.unlink()
     assert check_key(kit).verdict == "wrong"
 
@@ -165,28 +163,30 @@ def test_a_key_that_others_can_read_is_wrong(kit: Kit) -> None:
     [
         (1, "good", "359 days|358 days"),
         (-2, "wrong", "set the clock"),
-        (340, "look", "Valid until"),
+        (340, "warning", "Valid until"),
         (400, "wrong", "new kit"),
     ],
 )
-def test_a_certificate_is_judged_by_this_machines_clock(
+def test_a_certificate_is_compared_with_the_current_time(
     kit: Kit, days: int, verdict: str, words: str
 ) -> None:
     import re
 
     found = check_certificate(kit, datetime.now(UTC) + timedelta(days=days))
     assert found.verdict == verdict
-    assert re.search(words, found.sentence)
+    assert re.search(words, found.message)
 
 
-def test_a_processor_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert check_device(SiteSettings(data=tmp_path, device="cpu")).verdict == "look"
+def test_the_finding_names_a_device_that_does_not_exist(tmp_path: Path) -> None:
+    assert check_device(SiteSettings(data=tmp_path, device="cpu")).verdict == "warning"
     found = check_device(SiteSettings(data=tmp_path, device="cuda:99"))
     assert found.verdict == "wrong"
-    assert "local/site.toml asks for cuda:99" in found.sentence
+    assert "local/site.toml has cuda:99" in found.message
 
 
-def test_the_disk_is_looked_at_where_the_cache_will_be(kit: Kit, tmp_path: Path) -> None:
+def test_the_disk_of_a_cache_folder_that_does_not_exist_yet_is_checked(
+    kit: Kit, tmp_path: Path
+) -> None:
     settings = SiteSettings(data=tmp_path, cache=tmp_path / "not" / "yet")
     assert len(list(check_disk(kit, settings))) == 2
 
@@ -196,42 +196,42 @@ def test_only_this_hospitals_cases_are_read(kit: Kit, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data" / "s1")
     settings = SiteSettings(data=tmp_path / "data")
     *_, last = check_cases(kit, settings, config, NullReporter())
-    assert last.sentence == "All 3 cases can be used."
+    assert last.message == "All 3 cases can be used."
     (tmp_path / "data/s0/images/case-1.nii.gz").write_bytes(b"broken")
     found = list(check_cases(kit, settings, config, NullReporter()))
     assert [each.verdict for each in found] == ["wrong"]
-    assert "case-1" in found[0].sentence
-    assert str(tmp_path) not in found[0].sentence
+    assert "case-1" in found[0].message
+    assert str(tmp_path) not in found[0].message
 
 
-def test_a_configuration_without_this_hospital_is_named(kit: Kit, tmp_path: Path) -> None:
+def test_a_configuration_without_this_hospital_is_wrong(kit: Kit, tmp_path: Path) -> None:
     config = load_config(write_federation(tmp_path / "data"))
     stranger = replace(kit, name="elsewhere")
     (found,) = check_cases(stranger, SiteSettings(data=tmp_path), config, NullReporter())
-    assert found.sentence == "The configuration has no site elsewhere; it has s0, s1."
+    assert found.message == "The configuration has no site elsewhere; it has s0, s1."
 
 
-def test_a_hospital_can_agree_to_one_configuration_only(tmp_path: Path) -> None:
+def test_a_hospital_can_agree_to_a_single_configuration(tmp_path: Path) -> None:
     config = load_config(write_federation(tmp_path / "data"))
     sha256 = config_sha256(config)
     agreed = SiteSettings(data=tmp_path, configuration=sha256)
     assert check_configuration(agreed, config).verdict == "good"
-    assert sha256 in check_configuration(SiteSettings(data=tmp_path), config).sentence
+    assert sha256 in check_configuration(SiteSettings(data=tmp_path), config).message
     other = SiteSettings(data=tmp_path, configuration="0" * 64)
     found = check_configuration(other, config)
     assert found.verdict == "wrong"
-    assert "0" * 64 in found.sentence
-    assert sha256 in found.sentence
+    assert "0" * 64 in found.message
+    assert sha256 in found.message
 
 
-def test_settings_not_filled_in_end_the_check_with_a_sentence(kit: Kit) -> None:
+def test_an_empty_settings_file_ends_the_check_with_an_error(kit: Kit) -> None:
     (kit.path / "local" / "site.toml").write_text("", encoding="utf-8")
     *_, last = check_site(replace(kit, port=1), None, NullReporter(), datetime.now(UTC))
     assert last.verdict == "wrong"
-    assert "data is missing" in last.sentence
+    assert "data is missing" in last.message
 
 
-def test_the_command_counts_what_is_wrong_and_shows_no_traceback(
+def test_the_command_marks_errors_and_raises_an_error_at_the_end(
     folder: Path, kit: Kit, tmp_path: Path
 ) -> None:
     config = write_federation(tmp_path / "data")
@@ -239,8 +239,8 @@ def test_the_command_counts_what_is_wrong_and_shows_no_traceback(
     text = text.replace("/path/to/the/data", str(tmp_path / "data"))
     (kit.path / "local" / "site.toml").write_text(text, encoding="utf-8")
     done = CliRunner().invoke(app, ["check", str(kit.path), "--config", str(config)])
-    assert "WRONG  Connection:" in done.output  # there is no server
-    assert "good   Cases: All 3 cases can be used." in done.output
+    assert "WRONG   Connection:" in done.output  # there is no server
+    assert "good    Cases: All 3 cases can be used." in done.output
     assert "s0 in the federation tiny" in done.output
     assert done.exit_code != 0
-    assert "What is marked WRONG" in str(done.exception)
+    assert "Correct everything marked WRONG" in str(done.exception)

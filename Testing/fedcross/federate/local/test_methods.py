@@ -70,7 +70,7 @@ def test_with_one_site_every_method_is_centralised_training_to_the_bit(
     config: TrainingConfig, data: FederationData, tmp_path: Path, kind: str
 ) -> None:
     lonely = config.model_copy(update={"sites": config.sites[:1]})
-    alone = FederationData(data.found[:1], data.sites[:1])
+    alone = FederationData(data.cases[:1], data.sites[:1])
     settings = with_method(lonely, kind="centralised")
     (pooled,) = trained(settings, tmp_path / "pooled", alone).members
     (member,) = trained(with_method(lonely, kind=kind), tmp_path / "run", alone).members

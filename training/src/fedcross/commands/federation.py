@@ -6,42 +6,40 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-app = typer.Typer(
-    help="Train across real hospitals: kits, the server and the runs.", no_args_is_help=True
-)
+app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
 
 
 @app.callback()
-def need_flare() -> None:
-    """Say what to install, instead of a module's name."""
+def require_flare() -> None:
+    """Raise an error that names the package to install if NVIDIA FLARE is missing."""
     from importlib.util import find_spec
 
     from fedcross.errors import FedCrossError
 
     if find_spec("nvflare") is None:
         raise FedCrossError(
-            "NVIDIA FLARE is not installed here.", 'Install it: pip install "fedcross[federate]"'
+            "NVIDIA FLARE is not installed.", 'Install it: pip install "fedcross[federate]"'
         )
 
 
 AdminKit = Annotated[
     Path,
-    typer.Option("--kit", envvar="FEDCROSS_KIT", help="The coordinator's startup kit, admin/."),
+    typer.Option("--kit", envvar="FEDCROSS_KIT", help="The coordinator's startup kit (admin/)."),
 ]
-Run = Annotated[Path, typer.Argument(help="The run's folder, made by submit.")]
+Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 
 @app.command("init")
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make, for all kits.")],
-    sites: Annotated[str, typer.Option(help="The hospitals' names, commas between.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make for all kits.")],
+    sites: Annotated[str, typer.Option(help="The hospitals' names, separated by commas.")],
     server: Annotated[
-        str, typer.Option(help="Name or address under which the hospitals reach the server.")
+        str, typer.Option(help="Host name or address under which the hospitals reach the server.")
     ] = "localhost",
     port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
-    name: Annotated[str, typer.Option(help="Of the federation.")] = "fedcross",
+    name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
 ) -> None:
-    """Make the startup kits: certificates and settings for server, hospitals and coordinator."""
+    """Make the startup kits of the server, the hospitals and the coordinator."""
     from fedcross.federate.kits.provision import README, Federation, init_federation
 
     names = tuple(site.strip() for site in sites.split(",") if site.strip())
@@ -51,10 +49,10 @@ def init(
 
 @app.command("start")
 def start(
-    kit: Annotated[Path, typer.Argument(help="The server's kit or a hospital's.")],
+    kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],
 ) -> None:
-    """Run a kit until Ctrl-C; what dies is started again."""
-    from fedcross.federate.flare.start import keep_running
+    """Run the server or a hospital until Ctrl-C; a process that ends is started again."""
+    from fedcross.federate.flare.processes import keep_running
     from fedcross.federate.kits.startup_kit import open_kit
 
     keep_running(open_kit(kit, "server", "site"), typer.echo)
@@ -64,41 +62,42 @@ def start(
 def submit(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     kit: AdminKit,
-    out: Annotated[Path, typer.Option(help="The run's folder, here at the coordinator.")],
+    out: Annotated[Path, typer.Option(help="Run folder on this machine.")],
 ) -> None:
-    """Train as the configuration says, and see to it until the members are home.
+    """Train at the hospitals and download the members at the end.
 
-    A job that dies is handed in again and goes on after its last finished round. Ctrl-C ends only
-    the watching: the same command takes it up again.
+    A job that fails is submitted again and continues after its last finished round. Ctrl-C ends this
+    command only, not the training; the same command continues to follow the run.
     """
     import tempfile
 
-    from fedcross.federate.flare.admin import FlareCoordinator
+    from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.training.config.configuration import load_config
 
-    opened, configuration, run = open_kit(kit, "admin"), load_config(config), SupervisedRun(out)
+    opened, configuration, run = open_kit(kit, "admin"), load_config(config), FederatedRun(out)
     record = run.begin(configuration)
-    with tempfile.TemporaryDirectory() as folder, FlareCoordinator(opened) as coordinator:
-        job = build_job(configuration, Path(folder), run_id=record.run)
+    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
+        job_folder = build_job(configuration, Path(folder), run_id=record.run)
         names = [site.name for site in configuration.sites]
-        run.supervise(coordinator, job, names, typer.echo)
+        run.supervise(connection, job_folder, names, typer.echo)
     typer.echo(f"Trained: {out}. Next: fedcross federation fetch {out} BUNDLE --kit {kit}")
 
 
 @app.command("status")
 def status(run: Run, kit: AdminKit) -> None:
-    """Say how far a run is, and which hospitals take part."""
-    from fedcross.federate.flare.admin import FlareCoordinator
+    """Show the progress of a run and the hospitals that take part."""
+    from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with FlareCoordinator(open_kit(kit, "admin")) as coordinator:
-        word, told, sites = SupervisedRun(run).progress(coordinator)
+    with open_server_connection(open_kit(kit, "admin")) as connection:
+        job_status, message, sites = FederatedRun(run).get_progress(connection)
     console = Console(highlight=False)
-    console.print(f"The job is {word}.", f" {told}" if told else "", sep="", markup=False)
+    line = f"Job: {job_status}." + (f" {message}" if message else "")
+    console.print(line, markup=False)
     for name, takes_part in sites.items():
         console.print(f"  {name}: {'takes part' if takes_part else 'connected'}", markup=False)
 
@@ -107,33 +106,30 @@ def status(run: Run, kit: AdminKit) -> None:
 def fetch(
     run: Run, bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")], kit: AdminKit
 ) -> None:
-    """Make a bundle of a run's best round; bring the members home first, unless they are."""
-    from fedcross.federate.flare.admin import FlareCoordinator
+    """Make a bundle of a run's best round; download the members first, if they are not here."""
+    from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.coordinator import FederationError
-    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.federate.supervise.federated_run import CONTINUE_HINT, FederatedRun
+    from fedcross.federate.supervise.server_connection import FederationError
     from fedcross.training.run.export import export_run
 
-    home = SupervisedRun(run)
-    if not home.finished:
-        with FlareCoordinator(open_kit(kit, "admin")) as coordinator:
-            outcome = home.bring_home(coordinator)
+    federated_run = FederatedRun(run)
+    if not federated_run.finished:
+        with open_server_connection(open_kit(kit, "admin")) as connection:
+            outcome = federated_run.download(connection)
         if outcome.state != "finished":
-            raise FederationError(
-                f"The run is not finished: {outcome.message}",
-                "fedcross federation submit takes it up again.",
-            )
-    made = export_run(run, bundle)
-    typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
+            raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
+    exported = export_run(run, bundle)
+    typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
 
 
 @app.command("abort")
 def abort(run: Run, kit: AdminKit) -> None:
-    """End a run's job; its finished rounds are kept at the server, and submit takes it up again."""
-    from fedcross.federate.flare.admin import FlareCoordinator
+    """End a run's job; the server keeps the finished rounds, and submit continues the run."""
+    from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.run import SupervisedRun
+    from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with FlareCoordinator(open_kit(kit, "admin")) as coordinator:
-        SupervisedRun(run).abort(coordinator)
+    with open_server_connection(open_kit(kit, "admin")) as connection:
+        FederatedRun(run).abort(connection)
     typer.echo("Aborted.")

@@ -1,4 +1,4 @@
-"""The commands `fedcross site ...`: at a hospital."""
+"""The commands `fedcross site ...`, for a hospital's machine."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedcross.commands.federation import need_flare
+from fedcross.commands.federation import require_flare
 
-app = typer.Typer(help="At a hospital of a federation.", no_args_is_help=True)
+app = typer.Typer(help="For a hospital that takes part in a federation.", no_args_is_help=True)
 
-WORDS = {"good": "good", "look": "LOOK", "wrong": "WRONG"}
+VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
 
 
-app.callback()(need_flare)  # and `check` stays a command of its own, though it is the only one
+app.callback()(require_flare)  # with a callback, typer keeps the name of the only command
 
 
 @app.command("check")
@@ -22,10 +22,10 @@ def check(
     kit: Annotated[Path, typer.Argument(help="This hospital's startup kit.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="The federation's configuration: also read every case."),
+        typer.Option(help="The federation's TOML configuration; with it every case is read too."),
     ] = None,
 ) -> None:
-    """Say whether this machine can take part; exit code 2 if anything is wrong."""
+    """Check whether this machine can take part; exit code 2 if anything is wrong."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.errors import FedCrossError
     from fedcross.federate.kits.site_check import check_site
@@ -36,14 +36,12 @@ def check(
     configuration = None if config is None else load_config(config)
     console = Console(highlight=False)
     console.print(f"{opened.name} in the federation {opened.federation}", markup=False)
-    wrong = False
+    has_errors = False
     with ConsoleReporter() as reporter:
-        for found in check_site(opened, configuration, reporter, datetime.now(UTC)):
-            line = f"{WORDS[found.verdict]:<6} {found.what}: {found.sentence}"
+        for finding in check_site(opened, configuration, reporter, datetime.now(UTC)):
+            line = f"{VERDICTS[finding.verdict]:<7} {finding.topic}: {finding.message}"
             console.print(line, markup=False, soft_wrap=True)
-            wrong |= found.verdict == "wrong"
-    if wrong:
-        raise FedCrossError(
-            f"What is marked WRONG must be put right before {opened.name} can take part."
-        )
+            has_errors |= finding.verdict == "wrong"
+    if has_errors:
+        raise FedCrossError(f"Correct everything marked WRONG before {opened.name} can take part.")
     typer.echo(f"Ready. Next: fedcross federation start {kit}")

@@ -1,4 +1,4 @@
-"""A run on the engine that its configuration names."""
+"""Training on this machine, with the engine that the configuration names."""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +10,7 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import RunFolder
 
 
-def run_here(
+def run_training(
     config: TrainingConfig,
     out: Path,
     *,
@@ -19,24 +19,37 @@ def run_here(
     reporter: Reporter | None = None,
     tensorboard: bool = False,
 ) -> None:
-    """Train on this machine, with the local engine or NVIDIA FLARE's simulator.
+    """Train with the local engine or NVIDIA FLARE's simulator.
 
     Parameters
     ----------
-    config, out, resume, device, reporter, tensorboard
-        As of `local.run_local`; TensorBoard is of the local engine.
+    config
+        The configuration; ``engine.kind`` must be ``local`` or ``flare-simulator``.
+    out
+        Run folder, see `fedcross.training.run.folder`.
+    resume
+        Continue the run in `out` instead of beginning one.
+    device
+        ``auto``, ``cpu`` or ``cuda:N``; for the local engine also several, as ``cuda:0,cuda:1``.
+    reporter
+        Receives stages and progress; None for no reports.
+    tensorboard
+        Also write event files for TensorBoard; for the local engine only.
 
     Raises
     ------
     ConfigError
-        If the configuration's engine needs hospitals, or does not do what was asked for.
+        If ``engine.kind`` is ``flare``, NVIDIA FLARE is needed and not installed, or the engine does
+        not support an option.
+    CheckpointError
+        If `out` holds a run and `resume` is false.
     FedCrossError
-        As `local.run_local` and `flare.simulator.run_simulated`.
+        Whatever `local.engine.run_local` or `flare.simulator.run_simulated` raises.
     """
     if config.engine.kind == "flare":
         raise ConfigError(
             'engine.kind is "flare", which trains across hospitals.',
-            "Use fedcross federation submit; here, local or flare-simulator.",
+            'Use fedcross federation submit, or engine.kind = "local" or "flare-simulator".',
         )
     if config.engine.kind == "local":
         run_local(

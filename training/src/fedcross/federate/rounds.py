@@ -1,10 +1,11 @@
-"""The rounds of a run, whichever engine makes the visits: train, validate, bring to safety."""
+"""The rounds of a run, the same for every engine: train, validate, write a checkpoint."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import fmean
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
@@ -20,127 +21,124 @@ Save = Callable[[Checkpoint], None]
 
 
 class RoundVisits(Protocol):
-    """What an engine offers; see `fedcross.strategies.method.Visits`."""
+    """Trains members at sites; see `fedcross.strategies.method.Visits`."""
 
     def __call__(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
     ) -> Iterable[MemberState | None]:
-        """Let each member train at its site."""
+        """Train member k at site ``sites[k]``; None for a visit that failed."""
 
     @property
     def losses(self) -> Sequence[float]:
-        """Mean losses of this round's visits so far."""
+        """Mean training losses of the current round's visits so far."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The parts of a round that depend on the engine.
+
+    Attributes
+    ----------
+    visits
+        Trains members at sites.
+    validate
+        Validates the members that predict; None if there are no validation cases.
+    save
+        Stores the checkpoint of a finished round.
+    should_stop
+        Called after every round; True ends the training.
+    """
+
+    visits: RoundVisits
+    validate: Callable[[Members], Validation | None]
+    save: Save
+    should_stop: Callable[[], bool] = lambda: False
 
 
 def train_rounds(
-    config: TrainingConfig,
-    run: RunFolder,
-    plan: Plan,
-    visits: RoundVisits,
-    validate: Callable[[Members], Validation | None],
-    reporter: Reporter,
-    *,
-    save: Save | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    config: TrainingConfig, run: RunFolder, plan: Plan, engine: Engine, reporter: Reporter
 ) -> bool:
-    """Run the strategy from where the run stands; after every round validate and bring to safety.
+    """Train the remaining rounds of a run; validate and store a checkpoint after every round.
 
     Parameters
     ----------
-    config, run, plan
-        Of the run.
-    visits, validate
-        The engine's: train the members at the sites, and judge what predicts.
+    config
+        Configuration of the run.
+    run
+        Run folder; training continues from its last checkpoint.
+    plan
+        Plan of the run, for the method.
+    engine
+        Trains, validates and stores.
     reporter
-        Hears a line after every round.
-    save
-        Brings a finished round to safety; None writes it to the run's folder and waits.
-    stop
-        Asked after every round.
+        Receives a log line after every round.
 
     Returns
     -------
     bool
-        Whether all rounds are done; False after a stop.
+        Whether all rounds are finished; False after `Engine.should_stop` ended the training.
     """
-    save = save or run.checkpoints.save
-    done = begin(config, run)
-    rounds = range(done.rounds_done, config.method.rounds)
-    strategy = config.method.run(done.members, plan, visits, rounds)
-    for rounds_done, members in enumerate(strategy, start=done.rounds_done + 1):
-        averages = update_averages(done.averages, members, config.method, rounds_done)
+    last = load_last_round(config, run)
+    rounds = range(last.rounds_done, config.method.rounds)
+    strategy = config.method.run(last.members, plan, engine.visits, rounds)
+    for rounds_done, members in enumerate(strategy, start=last.rounds_done + 1):
+        averages = update_averages(last.averages, members, config.method, rounds_done)
+        is_last = rounds_done == config.method.rounds
         validation = None
-        if rounds_done % config.training.validate_every == 0 or rounds_done == config.method.rounds:
-            validation = validate(averages or members)
-        best, figures = done.best, {}
+        if rounds_done % config.training.validate_every == 0 or is_last:
+            validation = engine.validate(averages or members)
+        best, figures = last.best, {}
         if validation is not None:
             best = choose_better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
-        done = Checkpoint(rounds_done, members, best, figures, averages)
-        save(done)
-        reporter.log(_line(rounds_done, config.method.rounds, visits.losses, validation))
-        if stop() and rounds_done < config.method.rounds:
+        last = Checkpoint(rounds_done, members, best, figures, averages)
+        engine.save(last)
+        losses = engine.visits.losses
+        reporter.log(_round_message(rounds_done, config.method.rounds, losses, validation))
+        if engine.should_stop() and not is_last:
             return False
     return True
 
 
-class Behind:
-    """Brings a round to safety while the next one is under way; at the end all are safe.
+@contextmanager
+def save_in_background(save: Save) -> Iterator[Save]:
+    """Yield a function that stores a checkpoint with `save` while the next round is trained.
 
-    For members that nobody changes any more, such as those that came from elsewhere. A round that
-    cannot be written is known when the next one is to be, or at the end.
-
-    Parameters
-    ----------
-    save
-        Writes a round, and returns when it is safe.
+    The function first waits for the checkpoint before; the end of the context waits for the last one.
+    Both raise the error of a checkpoint that could not be stored. The members must not be changed
+    after the call, which holds for members received from other processes.
     """
+    last: Future[None] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="checkpoint") as pool:
 
-    def __init__(self, save: Save) -> None:
-        self._save = save
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._last: Future[None] | None = None
+        def save_next(checkpoint: Checkpoint) -> None:
+            nonlocal last
+            if last is not None:
+                last.result()
+            last = pool.submit(save, checkpoint)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __call__(self, checkpoint: Checkpoint) -> None:
-        """Begin to write a round once the one before is safe."""
-        self._wait()
-        self._last = self._pool.submit(self._save, checkpoint)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(wait=True)
-        if error is None:
-            self._wait()
-
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
+        yield save_next
+        if last is not None:
+            last.result()
 
 
-def begin(config: TrainingConfig, run: RunFolder) -> Checkpoint:
-    """Where the run stands: its last finished round, or, in no checkpoint yet, round 0."""
-    done = run.checkpoints.latest()
-    if done is None:
+def load_last_round(config: TrainingConfig, run: RunFolder) -> Checkpoint:
+    """Load the last checkpoint and drop later metrics; without one return new members (round 0)."""
+    last = run.checkpoints.latest()
+    if last is None:
         members = config.method.first_members(config.network, len(config.sites), config.seed)
-        done = Checkpoint(0, members, None, {})
-    run.drop_metrics_after(done.rounds_done)
-    return done
+        last = Checkpoint(0, members, None, {})
+    run.drop_metrics_after(last.rounds_done)
+    return last
 
 
-def _line(
+def _round_message(
     rounds_done: int, rounds: int, losses: Sequence[float], validation: Validation | None
 ) -> str:
-    line = f"Round {rounds_done}/{rounds}"
+    message = f"Round {rounds_done}/{rounds}"
     if losses:
-        line += f": loss {fmean(losses):.3f}"
+        message += f": loss {fmean(losses):.3f}"
     if validation is not None:
-        line += f", validation Dice {validation.mean_dice:.3f}"
-    return line
+        message += f", validation Dice {validation.mean_dice:.3f}"
+    return message

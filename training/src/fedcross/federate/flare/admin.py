@@ -1,4 +1,4 @@
-"""The coordinator's session with the server of NVIDIA FLARE: opened when needed, always closed."""
+"""The coordinator's connection to the server over NVIDIA FLARE's administration protocol."""
 
 import contextlib
 import io
@@ -6,8 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from nvflare.apis.fl_exception import FLCommunicationError
 from nvflare.fuel.flare_api.api_spec import (
@@ -29,103 +28,115 @@ from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from nvflare.fuel.hci.proto import MetaKey, MetaStatusValue
 
 from fedcross.federate.kits.startup_kit import Kit
-from fedcross.federate.supervise.coordinator import FederationError, GoneError, UnreachableError
+from fedcross.federate.supervise.server_connection import (
+    FederationError,
+    JobNotRunningError,
+    UnreachableError,
+)
 
 LOGIN_S = 10.0
 
 
-class FlareCoordinator:
-    """A `Coordinator` over FLARE's own administration protocol; use it as a context manager.
+@contextlib.contextmanager
+def open_server_connection(kit: Kit) -> Iterator["FlareServerConnection"]:
+    """Yield a connection with the coordinator's kit; the session is closed at the end.
 
-    A session that is left open hangs the process, so leaving the context closes it, and so does
-    every lost connection; the next call opens another.
+    Meanwhile FLARE's own log messages below CRITICAL are not shown: it logs every failed attempt to
+    connect.
+    """
+    connection = FlareServerConnection(kit)
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        root.setLevel(level)
+
+
+class FlareServerConnection:
+    """A `ServerConnection` that logs in at the first call and again after a lost connection.
+
+    Call `close` at the end: an open session keeps the process from ending.
 
     Parameters
     ----------
     kit
-        The coordinator's.
+        The coordinator's startup kit.
     """
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
         self._session: Session | None = None
-        self._level = logging.NOTSET
 
-    def __enter__(self) -> Self:
-        # FLARE logs every failed attempt to connect, in its own terms.
-        root = logging.getLogger()
-        self._level = root.level
-        root.setLevel(logging.CRITICAL)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
-        logging.getLogger().setLevel(self._level)
-
-    def server(self) -> str:
-        """See `Coordinator`."""
-        with self._server() as session:
+    def get_server_start_time(self) -> str:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
             return str(session.get_system_info().server_info.start_time)
 
-    def submit(self, job: Path) -> str:
-        """See `Coordinator`."""
-        with self._server() as session:
-            return str(session.submit_job(str(job)))
+    def submit_job(self, job_folder: Path) -> str:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
+            return str(session.submit_job(str(job_folder)))
 
-    def status(self, job: str) -> str:
-        """See `Coordinator`."""
-        with self._server() as session:
-            return str(session.get_job_status(job))
+    def get_job_status(self, job_id: str) -> str:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
+            return str(session.get_job_status(job_id))
 
-    def sites(self, job: str) -> Mapping[str, bool]:
-        """See `Coordinator`."""
-        with self._server() as session:
+    def get_sites(self, job_id: str) -> Mapping[str, bool]:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
             connected = {client.name for client in session.get_connected_client_list()}
             if not connected:
                 return {}
-            told = session.get_client_job_status(sorted(connected)) or []
-        found: dict[str, bool] = {}
-        for each in told:  # a site has a row for every job it works on
-            name, status = each[MetaKey.CLIENT_NAME], each[MetaKey.STATUS]
+            rows = session.get_client_job_status(sorted(connected)) or []
+        takes_part: dict[str, bool] = {}
+        for row in rows:  # a site has one row for every job that it works on
+            name, status = row[MetaKey.CLIENT_NAME], row[MetaKey.STATUS]
             if status not in (MetaStatusValue.NO_REPLY, MetaStatusValue.ERROR):
-                found[name] = found.get(name, False) or each.get(MetaKey.JOB_ID) == job
-        return found
+                is_this_job = row.get(MetaKey.JOB_ID) == job_id
+                takes_part[name] = takes_part.get(name, False) or is_this_job
+        return takes_part
 
-    def ask(self, job: str, topic: str) -> Mapping[str, Any]:
-        """See `Coordinator`."""
-        with self._server() as session:
+    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
             try:
-                return dict(session.do_app_command(job, topic, {}))
-            except InternalError as error:  # while it starts, it does not listen yet
-                raise GoneError("The job does not listen.") from error
+                return dict(session.do_app_command(job_id, topic, {}))
+            except InternalError as error:  # raised while the job starts
+                raise JobNotRunningError("The job does not accept commands.") from error
 
-    def abort(self, job: str) -> None:
-        """See `Coordinator`."""
-        with contextlib.suppress(GoneError), self._server() as session:
+    def abort_job(self, job_id: str) -> None:
+        """See `ServerConnection`."""
+        with contextlib.suppress(JobNotRunningError), self._open_session() as session:
             try:
-                session.abort_job(job)
-            except InternalError as error:  # so it says of a job that died with the server
-                raise GoneError("The job does not run.") from error
+                session.abort_job(job_id)
+            except InternalError as error:  # raised for a job that died with an earlier server
+                raise JobNotRunningError("The job does not run.") from error
 
-    def download(self, job: str, folder: Path) -> Path:
-        """See `Coordinator`."""
-        with self._server() as session:
-            found = session.download_job_result(job)
-        if not found or not Path(found).is_dir():
-            raise FederationError(f"The server has no result of job {job}.")
+    def download_result(self, job_id: str, folder: Path) -> Path:
+        """See `ServerConnection`."""
+        with self._open_session() as session:
+            downloaded = session.download_job_result(job_id)
+        if not downloaded or not Path(downloaded).is_dir():
+            raise FederationError(f"The server has no result of job {job_id}.")
         target = folder / "result"
-        shutil.move(found, target)
+        shutil.move(downloaded, target)
         return target
 
+    def close(self) -> None:
+        """Close the session, if one is open."""
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.redirect_stdout(io.StringIO()):
+                session._close_ignore_errors()
+
     @contextlib.contextmanager
-    def _server(self) -> Iterator[Session]:
-        """A session; what FLARE raises in it becomes one sentence."""
-        where = f"The server {self._kit.host}:{self._kit.port}"
+    def _open_session(self) -> Iterator[Session]:
+        """Yield the session; FLARE's exceptions become `FederationError` of one sentence."""
+        server = f"The server {self._kit.host}:{self._kit.port}"
         try:
             if self._session is None:
                 with contextlib.redirect_stdout(io.StringIO()):
@@ -134,18 +145,18 @@ class FlareCoordinator:
                     )
             yield self._session
         except (NoConnection, SessionClosed, FLCommunicationError) as error:
-            self._close()
-            raise UnreachableError(f"{where} does not answer.") from error
+            self.close()
+            raise UnreachableError(f"{server} does not answer.") from error
         except (JobNotFound, JobNotRunning, NoReply) as error:
-            raise GoneError(f"{where} does not run that job: {error}.") from error
+            raise JobNotRunningError(f"{server} does not run that job: {error}.") from error
         except (AuthenticationError, AuthorizationError) as error:
-            raise FederationError(f"{where} does not let this kit in: {error}.") from error
+            raise FederationError(f"{server} rejects this kit: {error}.") from error
         except JobNotDone as error:
             raise FederationError(
-                "The job is still running.", "fedcross federation status says how far it is."
+                "The job is still running.", "fedcross federation status shows its progress."
             ) from error
         except InvalidJobDefinition as error:
-            raise FederationError(f"{where} refuses the job: {error}.") from error
+            raise FederationError(f"{server} refuses the job: {error}.") from error
         except (
             InternalError,
             CommandError,
@@ -153,10 +164,4 @@ class FlareCoordinator:
             NoClientsAvailable,
             RuntimeError,
         ) as error:
-            raise FederationError(f"{where} reports: {error}.") from error
-
-    def _close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.redirect_stdout(io.StringIO()):
-                session._close_ignore_errors()
+            raise FederationError(f"{server} reports: {error}.") from error

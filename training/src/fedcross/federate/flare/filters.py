@@ -1,9 +1,9 @@
-"""What leaves a site goes through NVIDIA FLARE's filters.
+"""NVIDIA FLARE's filters, applied to a trained member before the site sends it.
 
-FLARE applies filters to the tasks of its older interface only, so a site applies them itself, by FLARE's
-own function: first those of the hospital's privacy policy (``local/privacy.json`` in its kit), then the
-job's, then the noise that the configuration asks for. A job can leave out neither the first nor the
-last.
+FLARE does not filter calls of its Collab API, so the site applies the filters itself, with FLARE's own
+function: first those of the hospital's privacy policy (``local/privacy.json`` in its kit), then the
+job's, then clipping and noise as the configuration sets them. A job can disable neither the first nor
+the last.
 """
 
 from collections.abc import Mapping
@@ -23,24 +23,26 @@ from nvflare.private.fed.app.fl_conf import create_privacy_manager
 from nvflare.private.privacy_manager import Scope
 
 from fedcross.errors import ConfigError
-from fedcross.federate.privacy.noise import changed_by, noised
+from fedcross.federate.privacy.noise import clip_and_add_noise, compute_update
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.engine import EngineConfig
 
 POLICY = WorkspaceConstants.PRIVACY_CONFIG
 RESULTS = Scope.TASK_RESULT_FILTERS_NAME
-LEAVING = f"{TRAIN}{FilterKey.DELIMITER}{FilterKey.OUT}"  # FLARE's key
+TRAIN_RESULT = f"{TRAIN}{FilterKey.DELIMITER}{FilterKey.OUT}"  # FLARE's key
 
 
 class ClippedNoise(DXOFilter):  # type: ignore[misc]
-    """What a visit changed, scaled down to a norm, with Gaussian noise on every weight.
+    """A FLARE filter that clips the update of a visit to a norm and adds Gaussian noise.
+
+    A hospital may name it in its privacy policy. The configuration's own clipping and noise
+    (``engine.clip_norm``, ``engine.noise_multiplier``) are then applied in addition.
 
     Parameters
     ----------
     clip_norm, noise_multiplier
-        As ``engine.clip_norm`` and ``engine.noise_multiplier`` of a configuration. A hospital may ask
-        for more in its privacy policy.
+        See `privacy.noise.clip_and_add_noise`.
     """
 
     def __init__(self, clip_norm: float, noise_multiplier: float = 0.0) -> None:
@@ -49,51 +51,51 @@ class ClippedNoise(DXOFilter):  # type: ignore[misc]
         self._noise_multiplier = noise_multiplier
 
     def process_dxo(self, dxo: DXO, shareable: Shareable, fl_ctx: FLContext) -> DXO:
-        """The update as it may leave; see `privacy.noised`."""
+        """Replace the update in `dxo` (arrays by the weights' names); see `clip_and_add_noise`."""
         update = {name: torch.as_tensor(change) for name, change in dxo.data.items()}
-        leaving = noised(update, self._clip_norm, self._noise_multiplier)
-        dxo.data = {name: change.numpy() for name, change in leaving.items()}
+        noisy = clip_and_add_noise(update, self._clip_norm, self._noise_multiplier)
+        dxo.data = {name: change.numpy() for name, change in noisy.items()}
         return dxo
 
 
-def filtered(
+def filter_member(
     before: MemberState, after: MemberState, engine: EngineConfig, fl_ctx: FLContext
 ) -> MemberState:
-    """The member as it may leave the site.
+    """Apply all filters to the update of a visit; return the member to send.
 
-    Filters see what the visit changed as a FLARE ``WEIGHT_DIFF`` of numpy arrays; a tensor that they
-    take out stays as it came. The optimiser's state, which is made of the site's gradients, does not
-    leave with a filtered member.
+    Filters receive the update, weights after less weights before, as a FLARE ``WEIGHT_DIFF`` of numpy
+    arrays. A tensor that a filter removes keeps its value from before the visit. A filtered member has
+    no optimiser state, because that is made of the site's gradients.
 
     Parameters
     ----------
     before, after
-        The visit.
+        The member before and after the visit; neither is changed.
     engine
-        ``clip_norm`` and ``noise_multiplier``.
+        Has ``clip_norm`` (None for no clipping and noise) and ``noise_multiplier``.
     fl_ctx
         FLARE's context of the job at this site.
 
     Returns
     -------
     MemberState
-        `after` itself if nothing filters it.
+        `after` itself if there is no filter.
 
     Raises
     ------
     ConfigError
-        As `privacy.noised`.
+        If the network has batch normalisation and noise is added, see `clip_and_add_noise`.
     Exception
-        As the hospital's own filters, for example FLARE's ``ContentBlockedException``.
+        Whatever the hospital's own filters raise, for example FLARE's ``ContentBlockedException``.
     """
-    filters = _of_the_job(fl_ctx)
+    filters = _job_filters(fl_ctx)
     if engine.clip_norm is not None:
         noise = ClippedNoise(engine.clip_norm, engine.noise_multiplier)
-        filters = {**filters, LEAVING: [*filters.get(LEAVING, ()), noise]}
+        filters = {**filters, TRAIN_RESULT: [*filters.get(TRAIN_RESULT, ()), noise]}
     if not get_filters(RESULTS, fl_ctx, filters, TRAIN, FilterKey.OUT):
         return after
-    update = {name: change.numpy() for name, change in changed_by(before, after).items()}
-    leaving = apply_filters(
+    update = {name: change.numpy() for name, change in compute_update(before, after).items()}
+    filtered = apply_filters(
         RESULTS,
         DXO(DataKind.WEIGHT_DIFF, data=update).to_shareable(),
         fl_ctx,
@@ -101,7 +103,7 @@ def filtered(
         TRAIN,
         FilterKey.OUT,
     )
-    changes = from_shareable(leaving).data
+    changes = from_shareable(filtered).data
     weights = {
         name: (old + torch.as_tensor(changes[name])).to(old.dtype) if name in changes else old
         for name, old in before.weights.items()
@@ -110,17 +112,17 @@ def filtered(
 
 
 def policy_filters(kit: Path) -> list[str]:
-    """Names of the filters that a hospital's privacy policy puts before what leaves; none without one.
+    """Class names of the filters in a hospital's privacy policy; empty without a policy.
 
     Parameters
     ----------
     kit
-        The hospital's folder.
+        Folder of the hospital's startup kit.
 
     Raises
     ------
     ConfigError
-        If the policy cannot be used: FLARE would end every job here.
+        If FLARE cannot use the policy; it would end every job at this site.
     """
     try:
         manager = create_privacy_manager(Workspace(str(kit)), names_only=False)
@@ -131,12 +133,12 @@ def policy_filters(kit: Path) -> list[str]:
     scope = manager.get_scope(None)
     if scope is None:
         raise ConfigError(
-            f"local/{POLICY} names no default_scope, so that NVIDIA FLARE refuses every job here."
+            f"local/{POLICY} has no default_scope; NVIDIA FLARE then refuses every job at this site."
         )
     return [type(each).__name__ for each in getattr(scope, RESULTS)[FilterKey.OUT]]
 
 
-def _of_the_job(fl_ctx: FLContext) -> Mapping[str, list[Filter]]:
-    """Filters that the job's own configuration names, as FLARE keys them."""
+def _job_filters(fl_ctx: FLContext) -> Mapping[str, list[Filter]]:
+    """Filters from the job's own configuration, by FLARE's keys."""
     runner = fl_ctx.get_prop(FLContextKey.RUNNER)
     return {} if runner is None else runner.task_result_filters

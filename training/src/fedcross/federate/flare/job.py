@@ -1,11 +1,11 @@
-"""A run as a job for NVIDIA FLARE: a folder of JSON, without code and without patients' data.
+"""A run as a job for NVIDIA FLARE: a folder of JSON files, without code and without patients' data.
 
 ::
 
-    meta.json                          who takes part
-    app/config/config_fed_server.json  classes, which are installed at the server and at
-    app/config/config_fed_client.json  the sites
-    app/config/federation.json         the configuration
+    meta.json                          the sites that take part
+    app/config/config_fed_server.json  class to run at the server (installed there already)
+    app/config/config_fed_client.json  class to run at every site (installed there already)
+    app/config/federation.json         identifier and configuration of the run
 """
 
 import json
@@ -17,50 +17,51 @@ from fedcross.errors import ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 
-TERMS = "federation.json"
-RUNS = "runs"  # in the server's kit: the folders of all runs
-# In the environment of the server's process: where it keeps the run, if not in its kit.
+JOB_FILE = "federation.json"
+RUNS = "runs"  # folder in the server's kit: the run folders of all runs
+# Environment variable of the server's process: the run folder, if it is not in the kit.
 RUN_FOLDER = "FEDCROSS_RUN_FOLDER"
-START_S = 300  # sites import PyTorch before they answer for the first time
+START_TIMEOUT_S = 300  # sites import PyTorch before their first answer
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a job says to server and sites.
+class Job:
+    """Content of a job's ``federation.json``.
 
     Attributes
     ----------
-    run
-        Identity of the run.
+    run_id
+        Identifier of the run; name of its folder at the server.
     config
-        Its configuration.
+        Configuration of the run.
     """
 
-    run: str
+    run_id: str
     config: TrainingConfig
 
 
 def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
-    """Write a job.
+    """Write a job folder.
 
     Parameters
     ----------
     config
-        Of the run.
+        Configuration of the run.
     folder
-        Where to make the job's folder.
+        Folder in which the job folder is made.
     run_id
-        Identity of the run at the server; jobs with the same one go on with the same run.
+        Identifier of the run at the server and name of the job folder. A job with the identifier of
+        an earlier run continues that run.
 
     Returns
     -------
     Path
-        The job's folder.
+        The job folder.
 
     Raises
     ------
     ConfigError
-        If the method needs the cases in one place, or a site has a name that FLARE does not allow.
+        If the method is ``centralised``, or a site has a name that FLARE does not allow.
     """
     if config.method.pools_cases:
         raise ConfigError(
@@ -78,7 +79,7 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     target.mkdir(parents=True)
     _write(target / "config_fed_server.json", _server_app())
     _write(target / "config_fed_client.json", _client_app())
-    _write(target / TERMS, {"run": run_id, "configuration": config_values(config)})
+    _write(target / JOB_FILE, {"run": run_id, "configuration": config_values(config)})
     _write(
         job / "meta.json",
         {
@@ -91,23 +92,23 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     return job
 
 
-def read_terms(folder: Path) -> Terms:
-    """What a job says, from the folder of its app's configuration.
+def read_job(folder: Path) -> Job:
+    """Read the run's identifier and configuration from ``app/config`` of a job.
 
     Raises
     ------
     ConfigError
-        If it cannot be read.
+        If the file is missing or damaged, or the configuration is not valid.
     """
     try:
-        content = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-        return Terms(content["run"], parse_config(content["configuration"], source=TERMS))
+        content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        return Job(content["run"], parse_config(content["configuration"], source=JOB_FILE))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{TERMS} of the job cannot be read.") from error
+        raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
 
 
 def _server_app() -> dict[str, Any]:
-    arguments = {"server_obj_id": "_server", "sync_task_timeout": START_S}
+    arguments = {"server_obj_id": "_server", "sync_task_timeout": START_TIMEOUT_S}
     controller = "nvflare.collab.runtime.controller.CollabController"
     return {
         "format_version": 2,

@@ -1,4 +1,4 @@
-"""Startup kits, made by NVIDIA FLARE's own provisioning: certificates, keys, connection settings."""
+"""Startup kits by NVIDIA FLARE's own provisioning: certificates, keys, connection settings."""
 
 import json
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from nvflare.lighter.provisioner import Provisioner
 
 from fedcross.errors import ConfigError
 
-STATE = "state"  # holds the certificate authority
+STATE = "state"  # FLARE's folder of the certificate authority
 
 
-class _Quiet:
-    """Keeps what FLARE reports, for the error message."""
+class _ErrorLog:
+    """A logger for FLARE that prints nothing and collects warnings and errors."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
 
     def debug(self, message: str) -> None:
-        """Ignore it."""
+        """Discard a message."""
 
     info = debug
 
     def warning(self, message: str) -> None:
-        """Keep it."""
+        """Store a message in `errors`."""
         self.errors.append(message)
 
     error = warning
@@ -41,26 +41,27 @@ def make_kits(project: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
     project
         A FLARE project (api_version 3).
     folder
-        An existing folder to work in.
+        An existing folder; all files are made in it.
 
     Returns
     -------
-    tuple
-        Folder of the kits, one by participant's name, and folder of the certificate authority.
+    tuple of Path
+        Folder with one kit folder for each participant, by its name, and folder of the certificate
+        authority.
 
     Raises
     ------
     ConfigError
         If FLARE refuses the project.
     """
-    told = _Quiet()
-    described = json.loads(json.dumps(project))  # FLARE takes the entries apart while it reads
+    log = _ErrorLog()
+    copy = json.loads(json.dumps(project))  # FLARE changes the entries while it reads them
     try:
-        context = Provisioner(str(folder), prepare_builders(described)).provision(
-            prepare_project(described), logger=told
+        context = Provisioner(str(folder), prepare_builders(copy)).provision(
+            prepare_project(copy), logger=log
         )
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"NVIDIA FLARE refuses the federation: {error}.") from error
     if context.get(CtxKey.BUILD_ERROR):
-        raise ConfigError(f"NVIDIA FLARE refuses the federation: {' '.join(told.errors)}")
+        raise ConfigError(f"NVIDIA FLARE refuses the federation: {' '.join(log.errors)}")
     return Path(context[CtxKey.CURRENT_PROD_DIR]), folder / str(project["name"]) / STATE

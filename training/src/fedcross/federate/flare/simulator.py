@@ -1,4 +1,4 @@
-"""A federation on one machine with NVIDIA FLARE's simulator: a process for the server and each site."""
+"""Training with NVIDIA FLARE's simulator: one process for the server and one for each site."""
 
 import json
 import shutil
@@ -10,16 +10,16 @@ from pathlib import Path
 
 from fedcross.errors import FedCrossError
 from fedcross.federate.flare.job import RUN_FOLDER, build_job
-from fedcross.federate.flare.start import environment, stop
-from fedcross.federate.kits.contents import CLASSES
+from fedcross.federate.flare.processes import flare_environment, stop_process_tree
+from fedcross.federate.kits.hardening import ALLOWED_CLASSES
 from fedcross.federate.kits.site_settings import SITE_FILE
-from fedcross.federate.supervise.coordinator import OUTCOME, RESULT
+from fedcross.federate.supervise.server_connection import OUTCOME, RESULT
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.monitor import LOG
 
-JOB = "simulate_job"  # FLARE's name for the one job
+JOB = "simulate_job"  # FLARE's name of the simulator's only job
 POLL_S = 0.5
 
 
@@ -30,53 +30,52 @@ def run_simulated(
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> None:
-    """Train as the configuration says, every site in a process of its own.
-
-    A run in `out` goes on after its last finished round.
+    """Train with every site in its own process; an existing run in `out` is continued.
 
     Parameters
     ----------
     config
-        The configuration; its data folder serves all sites.
+        The configuration; all sites read from its data folder.
     out
-        Run folder. FLARE works in a folder beside it, which is removed at the end, and kept with its
-        logs if the run does not finish.
+        Run folder. FLARE works in the folder ``.<name of out>.flare`` beside it. That folder is
+        removed at the end, but stays, with FLARE's log, if the run does not finish.
     device
         ``auto``, ``cpu`` or ``cuda:N``.
     reporter
-        Hears a sentence after every round.
+        Receives the stage and the run's log lines; None for no reports.
 
     Raises
     ------
     ConfigError
-        If the method or a site's name does not suit FLARE.
+        If FLARE cannot run the method, or does not allow a site's name; see `build_job`.
     FedCrossError
         If the run does not finish.
     """
-    hear = reporter or NullReporter()
+    reporter = reporter or NullReporter()
     scratch = out.absolute().with_name(f".{out.name}.flare")
     shutil.rmtree(scratch, ignore_errors=True)
     workspace = scratch / "workspace"
-    job = build_job(config, scratch, run_id=out.name)
-    _write_local(workspace / "local", config, device)
-    hear.stage("train", f"Training at {len(config.sites)} sites on NVIDIA FLARE's simulator")
-    lines = _Lines(out / LOG, hear)
+    job_folder = build_job(config, scratch, run_id=out.name)
+    _write_site_files(workspace / "local", config, device)
+    reporter.stage("train", f"Training at {len(config.sites)} sites on NVIDIA FLARE's simulator")
+    log = _LogFollower(out / LOG, reporter)
     with interrupt_on_terminate():
-        _run(_command(job, workspace, config), out.absolute(), scratch / "log.txt", lines)
-    lines()
-    found = workspace / "server" / JOB / RESULT / OUTCOME
-    if not found.is_file():
+        command = _simulator_command(job_folder, workspace, config)
+        _run(command, out.absolute(), scratch / "log.txt", log.report_new_lines)
+    log.report_new_lines()
+    outcome_file = workspace / "server" / JOB / RESULT / OUTCOME
+    if not outcome_file.is_file():
         raise FedCrossError(f"NVIDIA FLARE's simulator failed; see {scratch.name}/log.txt.")
-    outcome = json.loads(found.read_text(encoding="utf-8"))
+    outcome = json.loads(outcome_file.read_text(encoding="utf-8"))
     if outcome["state"] != "finished":
         raise FedCrossError(outcome["message"])
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write_local(folder: Path, config: TrainingConfig, device: str) -> None:
-    """What the simulator copies into every site's own folder."""
+def _write_site_files(folder: Path, config: TrainingConfig, device: str) -> None:
+    """Write the files that the simulator copies into the folder of every site."""
     folder.mkdir(parents=True)
-    resources = {"format_version": 2, "class_allow_list": list(CLASSES)}
+    resources = {"format_version": 2, "class_allow_list": list(ALLOWED_CLASSES)}
     (folder / "resources.json").write_text(json.dumps(resources), encoding="utf-8")
     lines = [f"data = {json.dumps(str(config.data_root.absolute()))}", f'device = "{device}"']
     if config.cache is not None:
@@ -84,48 +83,59 @@ def _write_local(folder: Path, config: TrainingConfig, device: str) -> None:
     (folder / SITE_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _command(job: Path, workspace: Path, config: TrainingConfig) -> list[str]:
+def _simulator_command(job_folder: Path, workspace: Path, config: TrainingConfig) -> list[str]:
     names = [site.name for site in config.sites]
     module = "nvflare.private.fed.app.simulator.simulator"
     clients = ["-c", ",".join(names), "-t", str(len(names)), "-m", str(len(names))]
-    return [sys.executable, "-m", module, str(job), "-w", str(workspace), *clients]
+    return [sys.executable, "-m", module, str(job_folder), "-w", str(workspace), *clients]
 
 
-def _run(command: list[str], out: Path, log: Path, meanwhile: Callable[[], None]) -> None:
-    """Run the simulator to its end; its whole family ends when this process is interrupted."""
+def _run(command: list[str], out: Path, log: Path, poll: Callable[[], None]) -> None:
+    """Run the simulator to its end and call `poll` meanwhile.
+
+    If this process is interrupted, the simulator's process and all its descendants are ended.
+    """
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**environment(), RUN_FOLDER: str(out)},
+            env={**flare_environment(), RUN_FOLDER: str(out)},
             start_new_session=True,
         )
         try:
             while process.poll() is None:
                 time.sleep(POLL_S)
-                meanwhile()
+                poll()
         finally:
             if process.poll() is None:
-                stop(process.pid)
+                stop_process_tree(process.pid)
                 process.wait()
 
 
-class _Lines:
-    """The new lines of a run's log, passed on."""
+class _LogFollower:
+    """Passes new lines of a log file, without their time stamps, to a reporter.
+
+    Parameters
+    ----------
+    path
+        The log file; it may be missing. Lines that it has at first are skipped.
+    reporter
+        Receives the lines.
+    """
 
     def __init__(self, path: Path, reporter: Reporter) -> None:
         self._path, self._reporter = path, reporter
-        self._read = path.stat().st_size if path.is_file() else 0
+        self._position = path.stat().st_size if path.is_file() else 0  # in bytes
 
-    def __call__(self) -> None:
-        """Pass on what was written since."""
+    def report_new_lines(self) -> None:
+        """Pass on the complete lines that were written since the last call."""
         if not self._path.is_file():
             return
         with self._path.open(encoding="utf-8") as file:
-            file.seek(self._read)
+            file.seek(self._position)
             for line in file:
                 if not line.endswith("\n"):
                     break
                 self._reporter.log(line.split("  ", 1)[-1].rstrip())
-                self._read += len(line.encode("utf-8"))
+                self._position += len(line.encode("utf-8"))

@@ -1,60 +1,67 @@
-"""Can a kit reach its server? Name, port and mutual TLS, each with a sentence of its own."""
+"""Connects to the server with a kit's certificate; reports the first step that fails."""
 
 import socket
 import ssl
 
 from fedcross.federate.kits.startup_kit import Kit
-from fedcross.federate.supervise.coordinator import UnreachableError
+from fedcross.federate.supervise.server_connection import UnreachableError
 
 TIMEOUT_S = 10.0
-# What every HTTP/2 client says first, and an empty SETTINGS frame: a server answers in kind, and one
-# that does not accept the client's certificate hangs up instead.
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+# The first bytes of every HTTP/2 client, with an empty SETTINGS frame. A server answers with its own
+# frame; if it does not accept the client's certificate, it closes the connection.
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
-    """Connect as the kit's owner; return a sentence about the connection.
+    """Connect to the server by mutual TLS and HTTP/2; return a sentence about the connection.
+
+    Parameters
+    ----------
+    kit
+        The kit to connect with.
+    timeout_s
+        Longest time of each step, in seconds.
 
     Raises
     ------
     UnreachableError
-        One sentence about the first step that failed, and whom to ask.
+        A sentence about the first step that failed, and a hint.
     """
-    where = f"{kit.host}, TCP port {kit.port}"
-    context = _context(kit)
-    with _connect(kit, where, timeout_s) as plain:
+    server = f"{kit.host}, TCP port {kit.port}"
+    context = _tls_context(kit)
+    with _connect(kit, server, timeout_s) as plain:
         try:
             with context.wrap_socket(plain, server_hostname=kit.host) as secure:
-                secure.sendall(PREFACE)
+                secure.sendall(HTTP2_PREFACE)
                 if not secure.recv(9):
                     raise UnreachableError(
-                        f"{where} hung up at once.",
-                        "Its certificate authority may not know this kit: was the federation "
-                        "provisioned anew?",
+                        f"{server} closed the connection at once.",
+                        "Its certificate authority may not be the one that signed this kit: were new "
+                        "kits made for the federation?",
                     )
                 version = secure.version()
         except ssl.SSLCertVerificationError as error:
             raise UnreachableError(
-                f"What answers at {where} cannot prove to be the federation's server: "
+                f"The certificate of {server} is not that of the federation's server: "
                 f"{error.verify_message}.",
-                "Something in between may open encrypted connections (a proxy or firewall with "
-                "inspection): ask for an exception, or the clock is wrong.",
+                "A proxy or firewall may inspect encrypted connections: ask for an exception. "
+                "Or the clock of this machine is wrong.",
             ) from error
         except ssl.SSLError as error:
             raise UnreachableError(
-                f"{where} does not accept this kit's certificate, or speaks no TLS: "
+                f"{server} does not accept this kit's certificate, or does not use TLS: "
                 f"{error.reason or error}.",
-                "Ask the coordinator whether the kit is the right one.",
+                "Ask the coordinator whether this kit is the right one.",
             ) from error
         except OSError as error:
             raise UnreachableError(
-                f"{where} stopped answering: {error.strerror or 'time ran out'}.",
-                "A firewall may cut the connection.",
+                f"{server} stopped answering: {error.strerror or 'timeout'}.",
+                "A firewall may interrupt the connection.",
             ) from error
-    return f"{where} answers, and both sides proved who they are ({version})."
+    return f"{server} answers; both certificates are accepted ({version})."
 
 
-def _context(kit: Kit) -> ssl.SSLContext:
+def _tls_context(kit: Kit) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
@@ -68,20 +75,20 @@ def _context(kit: Kit) -> ssl.SSLContext:
     return context
 
 
-def _connect(kit: Kit, where: str, timeout_s: float) -> socket.socket:
+def _connect(kit: Kit, server: str, timeout_s: float) -> socket.socket:
     try:
         return socket.create_connection((kit.host, kit.port), timeout_s)
     except socket.gaierror as error:
         raise UnreachableError(
-            f"The name {kit.host} is not known here.",
-            "Ask for it in the hospital's DNS, or enter it in the hosts file.",
+            f"The host name {kit.host} cannot be resolved on this machine.",
+            "Ask for an entry in the hospital's DNS, or add it to the hosts file.",
         ) from error
     except ConnectionRefusedError as error:
         raise UnreachableError(
-            f"Nothing listens at {where}.", "The server is not running, or the port is another."
+            f"Nothing listens at {server}.", "The server is not running, or uses another port."
         ) from error
     except OSError as error:
         raise UnreachableError(
-            f"{where} cannot be reached: {error.strerror or 'no answer'}.",
+            f"{server} cannot be reached: {error.strerror or 'no answer'}.",
             "Ask for outgoing TCP to it in the hospital's firewall.",
         ) from error

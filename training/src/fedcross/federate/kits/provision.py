@@ -1,13 +1,13 @@
-"""A federation's startup kits: who takes part, and one folder for each of them.
+"""A federation's startup kits: its participants, and a folder for each of them.
 
 ::
 
-    README.txt       which folder goes to whom, and how
+    README.txt       which folder goes to whom, and how to hand it over
     project.yml      the FLARE project that the kits were made from
-    authority/       the certificate authority; stays where it is
+    authority/       the certificate authority; stays on this machine
     admin/           the coordinator's kit, for submit, status, fetch and abort
     server/          the server's kit
-    sites/<name>/    a hospital's kit; local/site.toml is the hospital's own
+    sites/<name>/    a hospital's kit; the hospital edits local/site.toml
 """
 
 import json
@@ -20,18 +20,18 @@ from typing import Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
-from fedcross.federate.kits.contents import (
-    close_to_others,
-    settle_admin,
-    settle_server,
-    settle_site,
+from fedcross.federate.kits.hardening import (
+    configure_admin_kit,
+    configure_server_kit,
+    configure_site_kit,
+    restrict_to_owner,
 )
-from fedcross.federate.kits.text import handing_out
+from fedcross.federate.kits.templates import readme_text
 from fedcross.runtime.files.atomic import atomic_folder
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
-ADMIN_NAME = "admin@fedcross.org"  # FLARE wants the form of an address; nothing is sent to it
+ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
 ORGANISATION = "fedcross"
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 HOST_PATTERN = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
@@ -40,18 +40,18 @@ BUILDERS = ("workspace.WorkspaceBuilder", "static_file.StaticFileBuilder", "cert
 
 @dataclass(frozen=True)
 class Federation:
-    """Who takes part.
+    """A federation and its participants.
 
     Attributes
     ----------
     name
-        Of the federation.
+        Name of the federation.
     sites
-        The hospitals' names, as the training configuration names them.
+        The hospitals' names, as in the training configuration.
     server
         Host name or address under which every hospital reaches the server.
     port
-        Of the server, the only one that must be open.
+        TCP port of the server; no other port must be open.
     """
 
     name: str
@@ -60,30 +60,31 @@ class Federation:
     port: int
 
     def check(self) -> None:
-        """Raise ConfigError, one sentence, unless all of it can be used."""
-        for kind, value, pattern in (
+        """Raise ConfigError if a name, the port or the list of sites cannot be used."""
+        for field, value, pattern in (
             ("name", self.name, SITE_PATTERN),
             ("server", self.server, HOST_PATTERN),
             *(("site", site, SITE_PATTERN) for site in self.sites),
         ):
             if not pattern.fullmatch(value):
                 raise ConfigError(
-                    f"The {kind} must be letters, digits, hyphens"
-                    f"{' and dots' if kind == 'server' else ' and underscores'}, "
+                    f"The {field} must consist of letters, digits, hyphens"
+                    f"{' and dots' if field == 'server' else ' and underscores'}, "
                     f"at most 63 of them, got {value!r}."
                 )
         if len(set(self.sites)) != len(self.sites) or not self.sites:
             raise ConfigError(
-                f"A federation needs sites of different names, got {', '.join(self.sites) or 'none'}."
+                "A federation needs at least one site, and sites of different names, got "
+                f"{', '.join(self.sites) or 'none'}."
             )
         if self.server in self.sites:
-            raise ConfigError(f"A site cannot be called as the server, {self.server}.")
+            raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
         if not 1 <= self.port <= 65535:
             raise ConfigError(f"The port must lie between 1 and 65535, got {self.port}.")
 
     def project(self) -> dict[str, Any]:
-        """The FLARE project."""
-        everybody: list[dict[str, Any]] = [
+        """The project description for FLARE's provisioning."""
+        participants: list[dict[str, Any]] = [
             {"name": self.server, "type": "server", "fed_learn_port": self.port},
             *(
                 {"name": name, "type": "client", "allow_log_streaming": False}
@@ -92,55 +93,62 @@ class Federation:
             {"name": ADMIN_NAME, "type": "admin", "role": "project_admin"},
         ]
         builders = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in BUILDERS]
-        # FLARE's TCP driver is faster, but one silent connection keeps everybody else from connecting.
+        # FLARE's TCP driver is faster, but one silent connection blocks all other connections.
         builders[1]["args"] = {"config_folder": "config", "scheme": "grpc"}
         return {
             "api_version": 3,
             "name": self.name,
             "description": "FedCross federation",
-            "participants": [{**each, "org": ORGANISATION} for each in everybody],
+            "participants": [{**each, "org": ORGANISATION} for each in participants],
             "builders": builders,
         }
 
 
 def init_federation(folder: Path, federation: Federation) -> None:
-    """Make the folder with all kits; it appears whole or not at all.
+    """Make a folder with all kits; after an error there is no folder.
+
+    Parameters
+    ----------
+    folder
+        Must not exist: new kits would belong to a new certificate authority, and the kits that were
+        handed out would not work with them.
+    federation
+        The participants.
 
     Raises
     ------
     ConfigError
-        If the federation cannot be, or the folder is there already: new kits would belong to a new
-        authority, and the old ones would no longer fit.
+        If the federation is not valid, or the folder exists.
     OutputError
-        If it cannot be written.
+        If the folder cannot be written.
     """
     federation.check()
     if folder.exists():
-        raise ConfigError(f"{folder} exists already; kits are never replaced, choose a new folder.")
+        raise ConfigError(f"{folder} exists already. Kits are never replaced; choose a new folder.")
     with atomic_folder(folder, replace=False) as made:
         made.chmod(0o700)  # before the first private key is in it
-        _fill(made, federation)
-        close_to_others(made)
+        _write_kits(made, federation)
+        restrict_to_owner(made)
 
 
-def _fill(made: Path, federation: Federation) -> None:
+def _write_kits(made: Path, federation: Federation) -> None:
     work = made / "work"
     work.mkdir()
     project = federation.project()
     kits, authority = make_kits(project, work)
     authority.rename(made / AUTHORITY)
     (kits / ADMIN_NAME).rename(made / ADMIN)
-    settle_admin(made / ADMIN)
+    configure_admin_kit(made / ADMIN)
     (kits / federation.server).rename(made / SERVER)
-    settle_server(made / SERVER, clients=len(federation.sites))
+    configure_server_kit(made / SERVER, sites=len(federation.sites))
     (made / SITES).mkdir()
     for name in federation.sites:
         (kits / name).rename(made / SITES / name)
-        settle_site(made / SITES / name, name, federation.sites)
+        configure_site_kit(made / SITES / name, name, federation.sites)
     shutil.rmtree(work)
-    # JSON is YAML too.
+    # FLARE reads YAML; JSON is valid YAML.
     (made / PROJECT).write_text(json.dumps(project, indent=2) + "\n", encoding="utf-8")
     (made / README).write_text(
-        handing_out(federation.name, federation.server, federation.port, federation.sites),
+        readme_text(federation.name, federation.server, federation.port, federation.sites),
         encoding="utf-8",
     )

@@ -1,9 +1,9 @@
-"""What a hospital decides for itself: a file in its own startup kit that never leaves it.
+"""A hospital's own settings: a file in its startup kit, which is never sent anywhere.
 
 ::
 
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
-    share = ["loss", "validation", "cases"]  # figures that may leave
+    share = ["loss", "validation", "cases"]  # figures that the hospital shares
     device = "auto"
 """
 
@@ -23,26 +23,28 @@ Figure = Literal["loss", "validation", "cases"]
 
 
 class SiteSettings(Section):
-    """One hospital's own settings."""
+    """Content of a hospital's ``local/site.toml``."""
 
     data: Path = Field(description="Folder that the federation's data paths are relative to.")
     share: tuple[Figure, ...] = Field(
         default=("loss", "validation", "cases"),
-        description="Figures that may leave the hospital: mean training loss of a visit, validation "
-        "and test Dice of the members, number of cases. An empty list shares none.",
+        description="Figures that the hospital shares: loss, the mean training loss of a visit; "
+        "validation, the members' validation and test Dice; cases, the number of cases. An empty list "
+        "shares none.",
     )
     device: Annotated[str, Field(min_length=1)] = Field(
         default="auto", description="auto, cpu, or a GPU such as cuda:0."
     )
     cache: Path | None = Field(
-        default=None, description="Folder that keeps preprocessed cases; when left out, none."
+        default=None,
+        description="Folder that keeps preprocessed cases; when left out, none are kept.",
     )
 
     configuration: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the only configuration that this hospital agreed to; any other is "
-        "refused. When left out, every one is taken.",
+        description="SHA-256 of the only configuration that this hospital agrees to; every other one "
+        "is refused. When left out, every configuration is accepted.",
     )
 
     @field_validator("data", "cache")
@@ -56,10 +58,15 @@ class SiteSettings(Section):
 def load_site_settings(kit: Path) -> SiteSettings:
     """Read the settings in a hospital's startup kit.
 
+    Parameters
+    ----------
+    kit
+        Folder of the kit.
+
     Raises
     ------
     ConfigError
-        If the file is missing or wrong; the message names the key and what is allowed.
+        If the file is missing or not valid; the message names the key and the allowed values.
     """
     path = kit / "local" / SITE_FILE
     try:

@@ -1,4 +1,4 @@
-"""A startup kit as it lies on disk: whose it is, where the server is, with which certificates."""
+"""Reads a startup kit: its owner, the address of the server, the certificates."""
 
 import json
 from dataclasses import dataclass
@@ -27,15 +27,17 @@ class Kit:
     Attributes
     ----------
     path
-        Its folder, absolute.
-    kind, name
-        Who it is for; a server's and a coordinator's name are those in their certificates.
+        Absolute path of its folder.
+    kind
+        Kind of its owner: ``server``, ``site`` or ``admin`` (the coordinator).
+    name
+        A site's name; the server's host name or the coordinator's address, as in the certificate.
     federation
         Name of the federation.
     host, port
-        Of the server.
+        Host name or address of the server, and its TCP port.
     certificate, key, authority
-        PEM files: its own certificate and private key, and the authority's certificate.
+        PEM files: the owner's certificate, its private key, and the authority's certificate.
     """
 
     path: Path
@@ -55,24 +57,26 @@ def open_kit(path: Path, *expected: Kind) -> Kit:
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the kit.
     expected
-        The kinds that will do; when left out, every one.
+        The allowed kinds; when left out, all kinds.
 
     Raises
     ------
     ConfigError
-        If it is no kit, one of another kind, or damaged.
+        If the folder is not a kit, or the kit is of another kind or damaged.
     """
-    found = [kind for kind, name in SETTINGS.items() if (path / "startup" / name).is_file()]
-    if len(found) != 1:
+    kinds = [kind for kind, name in SETTINGS.items() if (path / "startup" / name).is_file()]
+    if len(kinds) != 1:
         raise ConfigError(
-            f"{path} is no startup kit.", "It is a folder that fedcross federation init made."
+            f"{path} is not a startup kit.", "fedcross federation init makes the kits."
         )
-    kind = found[0]
+    kind = kinds[0]
     if expected and kind not in expected:
-        wanted = " or ".join(OWNERS[each] for each in expected)
-        raise ConfigError(f"{path} is the kit of {OWNERS[kind]}; that of {wanted} is needed here.")
+        owners = " or ".join(OWNERS[each] for each in expected)
+        raise ConfigError(
+            f"{path} is the kit of {OWNERS[kind]}; this command needs the kit of {owners}."
+        )
     try:
         settings = json.loads((path / "startup" / SETTINGS[kind]).read_text(encoding="utf-8"))
         return _kit(path.absolute(), kind, settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fedcross.federate.local.visits import LocalVisits
-from fedcross.federate.rounds import train_rounds
+from fedcross.federate.rounds import Engine, train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.strategies.plan import make_plan
@@ -29,36 +29,36 @@ from fedcross.training.step.trainer import training_precision
 
 @dataclass(frozen=True)
 class FederationData:
-    """The cases of all sites.
+    """The cases of all sites, in the configuration's order.
 
     Attributes
     ----------
-    found
-        Which cases, and how they are split; in the configuration's order.
+    cases
+        Files of each site's cases, split into training, validation and test.
     sites
-        The same in memory.
+        Each site with its training and validation cases in memory.
     """
 
-    found: Sequence[SiteCases]
+    cases: Sequence[SiteCases]
     sites: Sequence[Site]
 
 
 def read_data(config: TrainingConfig, reporter: Reporter) -> FederationData:
-    """Find, read and preprocess what all sites of a configuration train and validate with.
+    """Find and split the cases of all sites; read and preprocess those for training and validation.
 
     Raises
     ------
     DataError
-        One sentence about the first case that cannot be used.
+        Names the first case that cannot be used.
     """
     reporter.stage("read", "Reading the sites' cases")
-    found = find_all_cases(config)
-    for site, cases in zip(config.sites, found, strict=True):
+    all_cases = find_all_cases(config)
+    for site, cases in zip(config.sites, all_cases, strict=True):
         if cases.unused:
             reporter.log(f"{site.name}: {len(cases.unused)} cases are not in the split.")
         for note in cases.notes:
             reporter.log(f"{site.name}: {note}")
-    return FederationData(found, load_sites(config, found, reporter))
+    return FederationData(all_cases, load_sites(config, all_cases, reporter))
 
 
 def run_local(
@@ -71,10 +71,10 @@ def run_local(
     data: FederationData | None = None,
     tensorboard: bool = False,
 ) -> None:
-    """Train as the configuration says, validate, and evaluate the best round on the test cases.
+    """Train, validate, and evaluate the best round on the test cases.
 
-    After every round the members are safe in `out`. On a CPU with the same number of threads a run
-    that was interrupted, however, and resumed ends with the same members, to the bit.
+    After every round a checkpoint is written. On a CPU with the same number of threads, a run that was
+    interrupted at any moment and resumed ends with the same members, bit for bit.
 
     Parameters
     ----------
@@ -85,51 +85,55 @@ def run_local(
     resume
         Continue the run in `out` instead of beginning one.
     device
-        ``auto``, ``cpu``, or CUDA devices as ``cuda:0,cuda:1``: several train a member each.
+        ``auto``, ``cpu``, or CUDA devices as ``cuda:0,cuda:1``; with several, each trains a member.
     reporter
-        Hears of stages and progress.
+        Receives stages, progress and log lines; None for no reports.
     data
-        The configuration's cases, if they were read already.
+        The configuration's cases, if they were read before; None reads them.
     tensorboard
-        Whether to write for TensorBoard too, see `fedcross.training.run.tensorboard_writer`.
+        Also write event files, see `fedcross.training.run.tensorboard_writer`.
 
     Raises
     ------
-    ConfigError, DataError, CheckpointError, DeviceError
-        One sentence each.
+    ConfigError
+        If the method or precision cannot be used, or the loss or the weights become infinite.
+    DataError
+        If a case cannot be used.
+    CheckpointError
+        If the run folder cannot be used or a checkpoint cannot be written.
+    DeviceError
+        If a device does not exist, or its memory does not suffice.
     KeyboardInterrupt
-        On Ctrl-C or SIGTERM; finished rounds are safe.
+        On Ctrl-C or SIGTERM; the checkpoints of finished rounds remain.
     """
     devices = training_devices(device)
     for each in devices:
-        training_precision(config.training, each)  # refused before anything is read
+        training_precision(config.training, each)  # raises before any case is read
     with ExitStack() as stack:
         stack.enter_context(interrupt_on_terminate())
         run = stack.enter_context(open_run(out, config, resume=resume))
-        hear = stack.enter_context(RunMonitor(run, config, reporter or NullReporter()))
+        monitor = stack.enter_context(RunMonitor(run, config, reporter or NullReporter()))
         show = stack.enter_context(TensorBoardWriter(run)).show if tensorboard else None
-        data = data or read_data(config, hear)
+        data = data or read_data(config, monitor)
         sites = data.sites
         plan = make_plan(
             config.method, config.network, [len(site.train) for site in sites], config.seed
         )
         names = [site.name for site in config.sites]
         run.record_plan(
-            {name: cases.names() for name, cases in zip(names, data.found, strict=True)},
+            {name: cases.names() for name, cases in zip(names, data.cases, strict=True)},
             plan.schedule,
         )
         run.add_environment(describe_environment(devices))
-        hear.stage("train", f"Training {config.method.title} at {len(sites)} sites")
-        train_rounds(
-            config,
-            run,
-            plan,
-            LocalVisits(config, plan, sites, devices, run, hear),
-            lambda members: validate(members, sites, config, devices[0], show),
-            hear,
+        monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
+        engine = Engine(
+            visits=LocalVisits(config, plan, sites, devices, run, monitor),
+            validate=lambda members: validate(members, sites, config, devices[0], show),
+            save=run.checkpoints.save,
         )
-        hear.stage("test", "Evaluating the best round on the test cases")
-        _test(config, run, sites, devices[0], hear)
+        train_rounds(config, run, plan, engine, monitor)
+        monitor.stage("test", "Evaluating the best round on the test cases")
+        _test(config, run, sites, devices[0], monitor)
 
 
 def _test(
@@ -139,12 +143,13 @@ def _test(
     device: torch.device,
     reporter: Reporter,
 ) -> None:
-    chosen = load_members(run, "best")
+    """Evaluate the best round on the test cases and write the figures into the run folder."""
+    best = load_members(run, "best")
     figures = evaluate_test(
-        chosen.predictors,
+        best.predictors,
         sites,
         config,
         device,
         lambda done, total: reporter.progress(done, total, "test"),
     )
-    run.write(TEST, {"round": chosen.rounds_done, **figures})
+    run.write(TEST, {"round": best.rounds_done, **figures})

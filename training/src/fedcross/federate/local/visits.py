@@ -1,4 +1,4 @@
-"""Visits in this process, one at a time on each device, each on record in the run's metrics."""
+"""Visits in this process: one at a time on each device; each is written to the run's metrics."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,21 +21,24 @@ POOLED_NAME = "all sites"
 
 
 class LocalVisits:
-    """What a strategy asks for visits.
+    """Trains members at sites whose cases are in memory; see `fedcross.federate.rounds.RoundVisits`.
 
     Parameters
     ----------
-    config, plan
-        Of the run.
+    config
+        Configuration of the run.
+    plan
+        Plan of the run; names the absent sites and the tensors that stay at a site.
     sites
-        In the configuration's order.
+        The sites with their cases, in the configuration's order.
     devices
-        Where to compute: with several, as many visits of a round side by side. A GPU may be there more
-        than once: each time is a stream of its own.
+        Devices that compute. With several, so many visits of a round run at the same time. A GPU may be
+        listed more than once; each entry uses a CUDA stream of its own.
     run
-        Hears of every visit: site, loss, bytes that would cross the wire there and back.
+        Receives a line of metrics for every visit: site, loss, samples, seconds, and the bytes that
+        sending the member to the site and back would take.
     reporter
-        Hears of every epoch.
+        Receives the progress after every epoch.
     """
 
     def __init__(
@@ -49,90 +52,95 @@ class LocalVisits:
     ) -> None:
         self._config, self._plan = config, plan
         self._run, self._reporter = run, reporter
-        self._workers = len(devices)
-        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._device_count = len(devices)
+        self._idle: SimpleQueue[_Device] = SimpleQueue()
         for device in devices:
-            self._idle.put(_Worker(device, has_stream=devices.count(device) > 1))
+            self._idle.put(_Device(device, is_shared=devices.count(device) > 1))
         self._sites = list(sites)
-        self._per_round = config.method.visits_per_round(len(sites))
+        self._visits_per_round = config.method.visits_per_round(len(sites))
         self._losses: list[float] = []
         self._epochs_done, self._lock = 0, threading.Lock()
 
     def __call__(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
     ) -> Iterator[MemberState | None]:
-        """Let each member train at its site; None at a site that is absent.
+        """Train member k at site ``sites[k]``; None at a site that is absent.
 
-        On one device a visit begins when it is asked for, on several all of them at once.
+        With one device a visit begins when its result is requested. With several all visits are
+        queued at once.
         """
         self._losses = []
-        self._epochs_done = round_index * self._per_round * self._config.method.local_epochs
+        epochs_per_round = self._visits_per_round * self._config.method.local_epochs
+        self._epochs_done = round_index * epochs_per_round
         absent = self._plan.absent(round_index)
-        asked = [
+        visits = [
             (member, None if site in absent else self._site(site), round_index)
             for member, site in zip(members, sites, strict=True)
         ]
-        with ThreadPoolExecutor(self._workers) as pool:
-            done = pool.map(self._visit, *zip(*asked, strict=True)) if self._workers > 1 else None
-            for place, (member, site, _) in enumerate(asked):
-                found = self._visit(*asked[place]) if done is None else next(done)
-                yield self._on_record(member, sites[place], site, round_index, found)
+        with ThreadPoolExecutor(self._device_count) as pool:
+            is_parallel = self._device_count > 1
+            results = pool.map(self._visit, *zip(*visits, strict=True)) if is_parallel else None
+            for index, (member, site, _) in zip(sites, visits, strict=True):
+                result = (
+                    self._visit(member, site, round_index) if results is None else next(results)
+                )
+                yield self._record(member, index, site, round_index, result)
 
     @property
     def losses(self) -> list[float]:
-        """Mean losses of this round's visits so far."""
+        """Mean training losses of the current round's visits so far."""
         return self._losses
 
-    def _site(self, site: int) -> Site:
-        return pooled(self._sites) if site == ALL_SITES else self._sites[site]
+    def _site(self, index: int) -> Site:
+        return pool_sites(self._sites) if index == ALL_SITES else self._sites[index]
 
     def _visit(
         self, member: MemberState, site: Site | None, round_index: int
     ) -> tuple[MemberState, VisitReport] | None:
-        """Train on a device that is idle; nothing at a site that is absent."""
+        """Train on an idle device; without a site only count the epochs and return None."""
         if site is None:
             for _ in range(self._config.method.local_epochs):
-                self._epoch_done()
+                self._count_epoch()
             return None
-        worker = self._idle.get()
+        device = self._idle.get()
         try:
-            with worker.stream():
+            with device.use_stream():
                 return visit(
                     member,
                     site,
                     round_index,
                     self._config,
-                    worker.device,
-                    lambda _, __: self._epoch_done(),
+                    device.device,
+                    lambda _, __: self._count_epoch(),
                 )
         finally:
-            self._idle.put(worker)
+            self._idle.put(device)
 
-    def _epoch_done(self) -> None:
+    def _count_epoch(self) -> None:
         method = self._config.method
         with self._lock:
             self._epochs_done += 1
-            total = method.rounds * self._per_round * method.local_epochs
+            total = method.rounds * self._visits_per_round * method.local_epochs
             self._reporter.progress(self._epochs_done, total, "train")
 
-    def _on_record(
+    def _record(
         self,
         member: MemberState,
         index: int,
         site: Site | None,
         round_index: int,
-        found: tuple[MemberState, VisitReport] | None,
+        result: tuple[MemberState, VisitReport] | None,
     ) -> MemberState | None:
-        """Note a visit, or that there was none, in the run's metrics; return the member after."""
-        where = {"round": round_index + 1, "member": member.index}
-        if site is None or found is None:
-            self._run.add_metrics(**where, site=self._sites[index].name, absent=True)
+        """Write a line of metrics for a visit or an absence; return the member after the visit."""
+        line = {"round": round_index + 1, "member": member.index}
+        if site is None or result is None:
+            self._run.add_metrics(**line, site=self._sites[index].name, absent=True)
             return None
-        after, report = found
+        after, report = result
         if report.loss is not None:
             self._losses.append(report.loss)
         self._run.add_metrics(
-            **where,
+            **line,
             site=site.name,
             loss=report.loss,
             samples=report.samples,
@@ -142,23 +150,32 @@ class LocalVisits:
         return after
 
     def _wire_bytes(self, member: MemberState) -> int:
+        """Bytes of the tensors that would be sent."""
         tensors = member.state().items()
         return sum(tensor.nbytes for name, tensor in tensors if not self._plan.stays(name))
 
 
-class _Worker:
-    """A device that does one visit at a time; on a GPU that others use as well, in its own stream."""
+class _Device:
+    """A device for one visit at a time.
 
-    def __init__(self, device: torch.device, *, has_stream: bool) -> None:
+    Parameters
+    ----------
+    device
+        The device.
+    is_shared
+        Whether other visits use it at the same time; a shared GPU gets a CUDA stream of its own.
+    """
+
+    def __init__(self, device: torch.device, *, is_shared: bool) -> None:
         self.device = device
-        # One for all visits: PyTorch keeps memory for each stream apart.
-        is_shared_gpu = has_stream and device.type == "cuda"
-        self._stream = torch.cuda.Stream(device) if is_shared_gpu else None  # type: ignore[no-untyped-call]
+        # One stream for all visits: PyTorch caches freed memory separately for every stream.
+        has_stream = is_shared and device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if has_stream else None  # type: ignore[no-untyped-call]
 
-    def stream(self) -> AbstractContextManager[object]:
+    def use_stream(self) -> AbstractContextManager[object]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
 
-def pooled(sites: Sequence[Site]) -> Site:
-    """All training cases as those of one site."""
+def pool_sites(sites: Sequence[Site]) -> Site:
+    """Return one site with the training cases of all `sites`."""
     return Site(POOLED_NAME, tuple(volume for site in sites for volume in site.train))

@@ -1,39 +1,40 @@
-"""What Gaussian noise on updates of bounded norm protects, in terms of differential privacy."""
+"""The differential privacy of updates of bounded norm with Gaussian noise."""
 
 import math
 
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
-SENSITIVITY = 2.0  # in clipping norms: other data may turn an update of norm C around
+SENSITIVITY = 2.0  # in clipping norms: with other data an update of norm C may be its opposite
 
 
 def gaussian_epsilon(noise_multiplier: float, visits: int, delta: float) -> float:
-    r"""Epsilon of a site's whole data after some visits, each with its own noise.
+    r"""Epsilon of a site's whole data after several visits, each with its own noise.
 
-    A visit's update has at most the norm :math:`C`, so that replacing all of a site's data changes it
-    by at most :math:`2C`; noise of standard deviation :math:`zC` makes :math:`T` visits together as
-    private as one Gaussian mechanism with :math:`\mu = 2\sqrt{T}/z` (Dong, Roth and Su, "Gaussian
-    Differential Privacy", JRSS B 2022, corollary 3.3), for which exactly
+    The update of a visit has at most the norm :math:`C`, so that replacing all of a site's data changes
+    it by at most :math:`2C`. With noise of standard deviation :math:`zC`, :math:`T` visits together are
+    as private as one Gaussian mechanism with :math:`\mu = 2\sqrt{T}/z` (Dong, Roth and Su, "Gaussian
+    Differential Privacy", JRSS B 2022, corollary 3.3). Its delta is
 
     .. math:: \delta(\varepsilon) = \Phi(\mu/2 - \varepsilon/\mu)
               - e^\varepsilon \Phi(-\mu/2 - \varepsilon/\mu)
 
-    (Balle and Wang, "Improving the Gaussian Mechanism for Differential Privacy", ICML 2018, theorem 8).
+    (Balle and Wang, "Improving the Gaussian Mechanism for Differential Privacy", ICML 2018, theorem 8),
+    which is solved for :math:`\varepsilon`.
 
     Parameters
     ----------
     noise_multiplier
-        z, above 0.
+        z: standard deviation of the noise in clipping norms; above 0.
     visits
-        T.
+        T: number of visits; at least 0.
     delta
-        Between 0 and 1, both excluded.
+        Probability delta, between 0 and 1, both excluded.
 
     Returns
     -------
     float
-        0 without visits.
+        Epsilon, at least 0; 0 without visits.
 
     Raises
     ------
@@ -48,12 +49,12 @@ def gaussian_epsilon(noise_multiplier: float, visits: int, delta: float) -> floa
     mu = SENSITIVITY * math.sqrt(visits) / noise_multiplier
     if mu == 0 or gaussian_delta(mu, 0.0) <= delta:
         return 0.0
-    high = mu * mu / 2 + mu * math.sqrt(2 * math.log(1 / delta))  # of Renyi accounting: no less
+    high = mu * mu / 2 + mu * math.sqrt(2 * math.log(1 / delta))  # Renyi accounting, an upper bound
     return float(brentq(lambda epsilon: gaussian_delta(mu, epsilon) - delta, 0.0, high))
 
 
 def gaussian_delta(mu: float, epsilon: float) -> float:
-    """The delta of a Gaussian mechanism, see `gaussian_epsilon`."""
+    """Delta of a Gaussian mechanism with `mu` at `epsilon`; for the formula see `gaussian_epsilon`."""
     first = float(log_ndtr(mu / 2 - epsilon / mu))
     second = epsilon + float(log_ndtr(-mu / 2 - epsilon / mu))
     return math.exp(first) - math.exp(second)

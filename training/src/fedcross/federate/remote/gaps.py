@@ -1,8 +1,9 @@
-"""Visits that failed, and when a member makes them up.
+"""Gaps: visits that failed, and the rounds in which members make them up.
 
-A member that missed a site meets it at the end of the block of rounds in which every member was to meet
-every site once, or at the end of the run; if that fails too, at the end of the next block. There the
-learning rate is that of the round under way, so that it never rises again.
+A block has as many rounds as there are sites; in it every member visits every site once. A member that
+missed a visit makes it up in the last round of the block or of the run. If that fails too, it tries
+again at the end of the next block. The learning rate is that of the current round, so that it never
+rises.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +13,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Gap:
-    """A visit that did not happen.
+    """A visit that failed.
 
     Attributes
     ----------
     round
-        Of the schedule, from 1.
+        Number of the round in which it was scheduled, from 1.
     member, site
-        Indices.
+        Indices of the member and the site, from 0.
     reason
-        One sentence.
+        Why it failed, one sentence.
     made_up
-        In which round the visit was made up, from 1; None while it is outstanding.
+        Number of the round in which it was made up, from 1; None if it was not made up.
     """
 
     round: int
@@ -35,25 +36,25 @@ class Gap:
 
 @dataclass(frozen=True)
 class Gaps:
-    """All gaps of a run, in the order in which they arose; never changed in place."""
+    """All gaps of a run in the order in which they arose; immutable."""
 
     all: tuple[Gap, ...] = ()
 
     @property
     def outstanding(self) -> tuple[Gap, ...]:
-        """Those to be made up."""
+        """The gaps that are not made up."""
         return tuple(gap for gap in self.all if gap.made_up is None)
 
     def with_gap(self, gap: Gap) -> "Gaps":
-        """These and one more."""
+        """Return these gaps and one more."""
         return Gaps((*self.all, gap))
 
-    def made_up(self, gap: Gap, round_number: int) -> "Gaps":
-        """The same, one of them made up in a round."""
+    def with_made_up(self, gap: Gap, round_number: int) -> "Gaps":
+        """Return these gaps with one of them made up in a round."""
         return Gaps(tuple(replace(g, made_up=round_number) if g == gap else g for g in self.all))
 
-    def after(self, rounds_done: int) -> "Gaps":
-        """As they were when so many rounds were done: what a run begins again with."""
+    def at_round(self, rounds_done: int) -> "Gaps":
+        """Return the gaps as they were after so many rounds, from which a resumed run continues."""
         return Gaps(
             tuple(
                 replace(gap, made_up=None) if (gap.made_up or 0) > rounds_done else gap
@@ -62,34 +63,34 @@ class Gaps:
             )
         )
 
-    def record(self) -> dict[str, Any]:
-        """As JSON can hold them."""
+    def as_record(self) -> dict[str, Any]:
+        """Return the gaps in a form for JSON."""
         return {"gaps": [asdict(gap) for gap in self.all]}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Gaps":
-        """The inverse of `record`; raises KeyError or TypeError if it is none."""
+        """Return the gaps of `as_record`; raise KeyError or TypeError for another form."""
         return cls(tuple(Gap(**entry) for entry in record["gaps"]))
 
 
-def waves(gaps: Iterable[Gap]) -> list[list[Gap]]:
-    """Make-up visits that can happen side by side: each member and each site once in a wave.
+def pack_into_waves(gaps: Iterable[Gap]) -> list[list[Gap]]:
+    """Group gaps into waves of visits that can run at the same time.
 
-    Every gap goes into the first wave that has room for it; no gaps, no waves.
+    In a wave each member and each site occurs once. Every gap goes into the first wave where that holds,
+    in the order of `gaps`. Without gaps the result is empty.
     """
-    out: list[list[Gap]] = []
+    waves: list[list[Gap]] = []
     for gap in gaps:
-        room = (wave for wave in out if _fits(gap, wave))
-        wave = next(room, None)
+        wave = next((wave for wave in waves if _fits(gap, wave)), None)
         if wave is None:
-            out.append([gap])
+            waves.append([gap])
         else:
             wave.append(gap)
-    return out
+    return waves
 
 
 def ends_block(round_index: int, sites: int, rounds: int) -> bool:
-    """Whether gaps are made up in this round, counted from 0: the last of a block or of the run."""
+    """Whether the round with this index, from 0, is the last one of a block or of the run."""
     return (round_index + 1) % sites == 0 or round_index + 1 == rounds
 
 

@@ -1,8 +1,8 @@
-"""A member that comes back from a site is looked at before it goes on to the next.
+"""Checks a member that a site sends back before it is used.
 
-What is refused: other tensors, shapes or dtypes than a member has, numbers that are not finite, and
-weights that moved, or would move in the next step, by more than a bound. What a member counts (rounds,
-epochs, where it was) is not believed but counted here.
+Refused are: other tensors, shapes or dtypes than the member has; values that are not finite; weights
+that moved by more than a bound, or would in the next step. The member's counters (rounds, epochs, last
+site) are not taken from the site; the server counts itself.
 """
 
 import math
@@ -22,40 +22,41 @@ ADAM_EPSILON = 1e-8
 
 
 class UpdateError(FedCrossError):
-    """What a site sent back is no member, or not one that may go on."""
+    """The member that a site sent back cannot be used."""
 
 
-def accepted(
+def check_update(
     before: MemberState, tensors: Mapping[str, Tensor], site: str, config: TrainingConfig
 ) -> MemberState:
-    """The member after a visit, if what the site sent can be one.
+    """Check the tensors that a site sent back; return the member after the visit.
 
     Parameters
     ----------
     before
-        The member as it went to the site.
+        The member that was sent to the site.
     tensors
-        What came back, in the form of `MemberState.to_tensors`; others than weights and optimiser
-        state are not looked at.
+        The tensors sent back, see `MemberState.to_tensors`. Only weights and optimiser state are used.
     site
-        Its name.
+        Name of the site.
     config
-        Of the run; ``engine.max_update`` is the bound.
+        Configuration of the run; ``engine.max_update`` is the bound, in norms of the weights before.
 
     Raises
     ------
     UpdateError
-        One sentence that names site, member and tensor.
+        If the tensors cannot be used; names site, member and tensor.
     """
-    who = f"Site {site} sent back member {before.index}"
+    sender = f"Site {site} sent back member {before.index}"
     weights, optimizer = part(tensors, WEIGHTS), part(tensors, OPTIMIZER)
-    _check_names(who, before, weights, optimizer, config.training)
+    _check_names(sender, before, weights, optimizer, config.training)
     for name, tensor in weights.items():
-        _check_tensor(who, name, tensor, before.weights[name])
+        _check_tensor(sender, name, tensor, before.weights[name])
     for name, tensor in optimizer.items():
         like = before.weights[name.split(".", 1)[1]]
-        _check_tensor(who, name, tensor, like.new_zeros(()) if name.startswith("step.") else like)
-    _check_size(who, before, weights, optimizer, config)
+        _check_tensor(
+            sender, name, tensor, like.new_zeros(()) if name.startswith("step.") else like
+        )
+    _check_size(sender, before, weights, optimizer, config)
     return replace(
         before,
         weights=weights,
@@ -67,59 +68,62 @@ def accepted(
 
 
 def _check_names(
-    who: str,
+    sender: str,
     before: MemberState,
     weights: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
     settings: OptimisationConfig,
 ) -> None:
-    possible = {f"{slot}.{name}" for slot in SLOTS[settings.optimizer] for name in before.weights}
-    foreign = sorted((weights.keys() - before.weights.keys()) | (optimizer.keys() - possible))
-    lacking = sorted(
+    allowed = {f"{slot}.{name}" for slot in SLOTS[settings.optimizer] for name in before.weights}
+    unknown = sorted((weights.keys() - before.weights.keys()) | (optimizer.keys() - allowed))
+    missing = sorted(
         (before.weights.keys() - weights.keys()) | (before.optimizer.keys() - optimizer.keys())
     )
-    if foreign:
-        raise UpdateError(f"{who} with {foreign[0]!r}, which no member has.")
-    if lacking:
-        raise UpdateError(f"{who} without {lacking[0]!r}.")
+    if unknown:
+        raise UpdateError(f"{sender} with {unknown[0]!r}, which no member has.")
+    if missing:
+        raise UpdateError(f"{sender} without {missing[0]!r}.")
 
 
-def _check_tensor(who: str, name: str, tensor: Tensor, like: Tensor) -> None:
+def _check_tensor(sender: str, name: str, tensor: Tensor, like: Tensor) -> None:
     if tensor.shape != like.shape or tensor.dtype != like.dtype:
         raise UpdateError(
-            f"{who} with {name} of shape {tuple(tensor.shape)} and {tensor.dtype}, which must be "
+            f"{sender} with {name} of shape {tuple(tensor.shape)} and {tensor.dtype}, which must be "
             f"{tuple(like.shape)} and {like.dtype}."
         )
     if not _is_finite(tensor):
-        raise UpdateError(f"{who} with NaN or infinite numbers in {name}.")
+        raise UpdateError(f"{sender} with NaN or infinite values in {name}.")
     if name.startswith("exp_avg_sq.") and bool((tensor < 0).any()):
-        raise UpdateError(f"{who} with squares below 0 in {name}.")
+        raise UpdateError(f"{sender} with negative squares in {name}.")
 
 
 def _check_size(
-    who: str,
+    sender: str,
     before: MemberState,
     weights: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
     config: TrainingConfig,
 ) -> None:
-    real = [name for name, tensor in weights.items() if tensor.is_floating_point()]  # no counters
-    own = _size(before.weights[name] for name in real)
+    floating = [
+        name for name, tensor in weights.items() if tensor.is_floating_point()
+    ]  # without counters
+    norm_before = _size(before.weights[name] for name in floating)
     for what, size in (
-        ("weights moved", _size(weights[n] - before.weights[n] for n in real)),
-        ("next step would move its weights", next_step(optimizer, config.training)),
+        ("weights moved", _size(weights[n] - before.weights[n] for n in floating)),
+        ("next step would move its weights", next_step_norm(optimizer, config.training)),
     ):
-        if size > config.engine.max_update * own:
+        if size > config.engine.max_update * norm_before:
             raise UpdateError(
-                f"{who} whose {what} by {size:.4g}, more than {config.engine.max_update:g} times "
-                f"(engine.max_update) their norm {own:.4g}."
+                f"{sender} whose {what} by {size:.4g}, more than {config.engine.max_update:g} times "
+                f"(engine.max_update) their norm {norm_before:.4g}."
             )
 
 
-def next_step(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> float:
-    """Norm of the step that the optimiser's state alone would make, at the base learning rate.
+def next_step_norm(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> float:
+    """Norm of the step that the optimiser would make from its state alone, with a gradient of 0.
 
-    That is rate * |momentum| for sgd and rate * |m / (sqrt(v) + 1e-8)| for adamw; 0 without state.
+    At the base learning rate that is ``rate * |momentum|`` for sgd and ``rate * |m / (sqrt(v) +
+    1e-8)|`` for adamw; 0 without state.
     """
     if settings.optimizer == "sgd":
         return settings.learning_rate * _size(optimizer.values())
@@ -133,14 +137,14 @@ def next_step(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> 
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    # The norm is 30 times as fast to compute; it may overflow where every number is finite.
+    # The norm is 30 times as fast to compute, but may overflow although every value is finite.
     return not tensor.is_floating_point() or bool(
         torch.linalg.vector_norm(tensor).isfinite() or torch.isfinite(tensor).all()
     )
 
 
 def _size(tensors: Iterable[Tensor]) -> float:
-    """What `norm` returns, within a hundredth: in the tensors' own precision unless that overflows."""
+    """The same as `norm` within 1 %: in the tensors' own precision, in float64 if that overflows."""
     sizes = []
     for tensor in tensors:
         size = float(torch.linalg.vector_norm(tensor))
@@ -149,6 +153,6 @@ def _size(tensors: Iterable[Tensor]) -> float:
 
 
 def norm(tensors: Iterable[Tensor]) -> float:
-    """Euclidean norm of all numbers together, in float64; 0 without tensors."""
+    """Euclidean norm of all values of all tensors, computed in float64; 0 without tensors."""
     norms = (torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in tensors)
     return math.hypot(*(float(each) for each in norms))

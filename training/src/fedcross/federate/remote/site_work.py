@@ -1,8 +1,7 @@
-"""What a hospital does in a federation, whoever carries the messages: train, validate, test.
+"""The tasks of a site: count cases, train, validate, test.
 
-Beside a trained member only figures leave: those that the configuration asks for and the hospital
-shares. What goes wrong is told in full in the hospital's own log; the coordinator hears its kind only,
-for the sentence may name a case.
+A site sends a trained member and figures, and only those figures that the configuration lists and the
+hospital shares.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,50 +21,58 @@ from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
 from fedcross.training.step.trainer import training_precision, visit
 
-DECIDING = ("fedcross", "torch")  # packages whose versions must be the same everywhere
-OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"
+SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
+OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"  # OPEN reads and counts the cases
 
 Tensors = Mapping[str, Tensor]
 Answer = dict[str, Any]
 
 
-def credentials(config: TrainingConfig, agreed: str | None = None) -> dict[str, str]:
-    """What must be the same at the server and at every site, by what it is called.
+def describe_setup(config: TrainingConfig, agreed: str | None = None) -> dict[str, str]:
+    """Versions and configuration hash, which must be the same at the server and at every site.
 
     Parameters
     ----------
     config
-        Of the run.
+        Configuration of the run.
     agreed
-        SHA-256 of the only configuration that a site takes; None if it takes every one.
+        SHA-256 of the only configuration that a site accepts; None if it accepts every one.
+
+    Returns
+    -------
+    dict of str to str
+        ``{"fedcross": version, "torch": version, "the configuration": SHA-256}``.
     """
     packages = package_versions()
-    # Without "+cpu" or "+cu126": a server without a GPU leads hospitals that have one.
-    versions = {name: packages.get(name, "none").partition("+")[0] for name in DECIDING}
+    # Without "+cpu" or "+cu126": the server may have no GPU while the sites have one.
+    versions = {
+        name: packages.get(name, "none").partition("+")[0] for name in SAME_VERSION_PACKAGES
+    }
     return {**versions, "the configuration": agreed or config_sha256(config)}
 
 
 class SiteWork:
-    """One hospital at work.
+    """Does the tasks of one site.
 
     Parameters
     ----------
     config
-        Of the run.
+        Configuration of the run.
     name
-        Which of its sites this is.
+        Name of this site in the configuration.
     settings
-        The hospital's own.
-    leave
-        The member as it may leave the site, from the one before a visit and the one after.
+        The hospital's own settings.
+    filter_member
+        Returns the member to send, from the member before a visit and the one after; see
+        `flare.filters.filter_member`.
 
     Raises
     ------
     ConfigError
-        If the configuration has no such site, is not the one agreed to, or cannot run on this
-        machine.
+        If the configuration has no such site, is not the one that the hospital agreed to, or its
+        precision is not possible on this machine.
     DeviceError
-        If the processor asked for is absent.
+        If the device in the settings does not exist.
     """
 
     def __init__(
@@ -73,23 +80,23 @@ class SiteWork:
         config: TrainingConfig,
         name: str,
         settings: SiteSettings,
-        leave: Callable[[MemberState, MemberState], MemberState],
+        filter_member: Callable[[MemberState, MemberState], MemberState],
     ) -> None:
-        here = [site for site in config.sites if site.name == name]
-        if not here:
+        own = [site for site in config.sites if site.name == name]
+        if not own:
             raise ConfigError(f"The configuration {config.name} has no site {name}.")
         if settings.configuration not in (None, config_sha256(config)):
             raise ConfigError(
-                f"This site agreed to the configuration {settings.configuration} only, "
+                f"This site agreed only to the configuration {settings.configuration}, "
                 f"got {config_sha256(config)}."
             )
         self._config = config.model_copy(
-            update={"sites": tuple(here), "data_root": settings.data, "cache": settings.cache}
+            update={"sites": tuple(own), "data_root": settings.data, "cache": settings.cache}
         )
         self._shared = set(config.engine.figures) & set(settings.share)
         self._device = resolve_device(settings.device)
         training_precision(config.training, self._device)
-        self._leave = leave
+        self._filter_member = filter_member
         self._site: Site | None = None
 
     def do(
@@ -99,50 +106,53 @@ class SiteWork:
         round_index: int,
         progress: Callable[[int, int], None],
     ) -> Answer:
-        """Do a task and answer with what may leave.
+        """Do a task; return the member and the figures that the site sends.
 
         Parameters
         ----------
         task
             One of `OPEN`, `TRAIN`, `VALIDATE`, `TEST`.
         members
-            In the form of `MemberState.to_tensors`: one to train, any number to judge.
+            Members as tensors, see `MemberState.to_tensors`: one for `TRAIN`, those that predict for
+            `VALIDATE` and `TEST`, none for `OPEN`.
         round_index
-            Of the visit, from 0.
+            Index of the round, from 0.
         progress
-            Called after every epoch; may raise to end the visit.
+            Called after every epoch with (epochs done, epochs of the visit); an exception that it
+            raises ends the visit.
 
         Returns
         -------
         dict
-            ``open``: cases (training); ``train``: member, loss; ``validate``: dice, cases (those
-            judged); ``test``: figures by structure of ensemble and members, cases. A figure that is
-            not shared, or does not exist, is None.
+            ``open``: cases (number of training cases); ``train``: member (tensors), loss;
+            ``validate``: dice, cases (number of validation cases); ``test``: figures (Dice by
+            structure of ensemble and members), cases (number of test cases). A figure that is not
+            shared or does not exist is None.
 
         Raises
         ------
         FedCrossError
-            As the work itself.
+            If reading, training or evaluating fails.
         """
-        site = self._opened()
+        site = self._load_site()
         states = [MemberState.from_tensors(tensors) for tensors in members]
         if task == TRAIN:
             after, report = visit(
                 states[0], site, round_index, self._config, self._device, progress
             )
-            leaving = self._leave(states[0], after)
-            return {"member": leaving.to_tensors(), "loss": self._told("loss", report.loss)}
+            filtered = self._filter_member(states[0], after)
+            return {"member": filtered.to_tensors(), "loss": self._if_shared("loss", report.loss)}
         if task == VALIDATE:
-            found = validate(states, [site], self._config, self._device)
-            dice = None if found is None else found.mean_dice
-            count = self._told("cases", len(site.validation))
-            return {"dice": self._told("validation", dice), "cases": count}
+            validation = validate(states, [site], self._config, self._device)
+            dice = None if validation is None else validation.mean_dice
+            count = self._if_shared("cases", len(site.validation))
+            return {"dice": self._if_shared("validation", dice), "cases": count}
         if task == TEST:
             return self._test(states, site)
-        return {"cases": self._told("cases", len(site.train))}
+        return {"cases": self._if_shared("cases", len(site.train))}
 
-    def _opened(self) -> Site:
-        """The hospital's cases, read once."""
+    def _load_site(self) -> Site:
+        """Read the hospital's cases at the first call; return them from memory afterwards."""
         if self._site is None:
             (self._site,) = load_sites(self._config, find_all_cases(self._config))
         return self._site
@@ -150,10 +160,9 @@ class SiteWork:
     def _test(self, members: Sequence[MemberState], site: Site) -> Answer:
         figures = None
         if "validation" in self._shared and site.test:
-            found = evaluate_test(members, [site], self._config, self._device)
-            whole = found["sites"][site.name]
-            figures = {key: whole[key] for key in ("ensemble", "members")}
-        return {"figures": figures, "cases": self._told("cases", len(site.test))}
+            results = evaluate_test(members, [site], self._config, self._device)["sites"][site.name]
+            figures = {key: results[key] for key in ("ensemble", "members")}
+        return {"figures": figures, "cases": self._if_shared("cases", len(site.test))}
 
-    def _told(self, figure: str, value: float | None) -> float | None:
+    def _if_shared(self, figure: str, value: float | None) -> float | None:
         return value if figure in self._shared else None

@@ -1,17 +1,14 @@
-"""Visits at sites that are elsewhere, as the server sees them.
-
-Which engine carries the questions does not matter here; see `flare` for one that does.
-"""
+"""Visits at remote sites, from the server's side; `flare.site_connections` sends the tasks."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from fedcross.errors import CheckpointError, FedCrossError
-from fedcross.federate.remote.gaps import Gap, Gaps, ends_block, waves
-from fedcross.federate.remote.guard import UpdateError, accepted
+from fedcross.federate.remote.gaps import Gap, Gaps, ends_block, pack_into_waves
+from fedcross.federate.remote.guard import UpdateError, check_update
+from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TRAIN
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import Plan
@@ -19,26 +16,36 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import RunFolder
 
 GAPS = "gaps.json"
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class SiteError(FedCrossError):
-    """A site did not do what it was asked to."""
+    """A site did not do a task."""
 
 
-class Ask(Protocol):
-    """The way to the sites."""
+class SendTask(Protocol):
+    """Sends a task to a site and returns its answer."""
 
     def __call__(
         self, site: str, task: str, members: Sequence[MemberState], round_index: int
     ) -> Mapping[str, Any]:
-        """Let a site do a task, see `SiteWork.do`; raises `SiteError` if it does not."""
+        """Send a task, see `SiteWork.do`; raises `SiteError` if the site does not do it."""
 
 
 @dataclass(frozen=True)
-class Returned:
-    """What came of a visit: the member after it, or why there is none."""
+class VisitResult:
+    """Result of one visit.
+
+    Attributes
+    ----------
+    member
+        The member after the visit; None if the visit failed.
+    reason
+        Why the visit failed, one sentence; else empty.
+    loss
+        Mean training loss; None if the site does not share it or nothing was trained.
+    seconds
+        Wall time of the visit with sending both ways, in seconds.
+    """
 
     member: MemberState | None
     reason: str = ""
@@ -47,81 +54,84 @@ class Returned:
 
 
 class RemoteVisits:
-    """What a strategy asks for visits; all of a round happen at the same time.
+    """Trains members at remote sites; all visits of a round run at the same time.
 
-    A visit that fails, or brings back what the guard refuses, leaves the member as it was. The gap is
-    on record, and FedCross makes it up, see `gaps`.
+    After a visit that fails, or whose member is refused by `guard`, the member stays as it was. The
+    failed visit is stored as a gap in ``gaps.json``; a method that makes up visits repeats it later,
+    see `gaps`.
 
     Parameters
     ----------
-    config, plan
-        Of the run.
-    ask
-        The way to the sites.
+    config
+        Configuration of the run.
+    plan
+        Plan of the run; names the absent sites.
+    send_task
+        Sends a task to a site and returns its answer.
     run
-        Keeps metrics and gaps.
+        Run folder; receives metrics and gaps.
     rounds_done
-        Where the run begins again.
-    tell
-        Hears a sentence about every visit that failed.
+        Number of finished rounds; gaps of later rounds are dropped.
+    log
+        Receives a sentence about every visit that failed.
     """
 
     def __init__(
         self,
         config: TrainingConfig,
         plan: Plan,
-        ask: Ask,
+        send_task: SendTask,
         run: RunFolder,
         rounds_done: int,
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
-        self._config, self._plan, self._ask, self._run = config, plan, ask, run
+        self._config, self._plan, self._send_task, self._run = config, plan, send_task, run
         self._names = [site.name for site in config.sites]
-        self._tell = tell
-        self._gaps = read_gaps(run).after(rounds_done)
+        self._log = log
+        self._gaps = read_gaps(run).at_round(rounds_done)
         self.losses: list[float] = []
 
     def __call__(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
     ) -> Iterator[MemberState | None]:
-        """Let each member train at its site; None where that did not come about."""
+        """Train member k at site ``sites[k]``; None where the site was absent or the visit failed."""
         self.losses = []
-        after = self._scheduled(members, sites, round_index)
+        trained = self._run_scheduled(members, sites, round_index)
         if self._config.method.makes_up_visits:
-            after = self._made_up_too(members, list(after), round_index)
-        yield from after
-        self._run.write(GAPS, self._gaps.record())
+            trained = self._make_up_gaps(members, list(trained), round_index)
+        yield from trained
+        self._run.write(GAPS, self._gaps.as_record())
 
-    def _scheduled(
+    def _run_scheduled(
         self, members: Sequence[MemberState], sites: Sequence[int], round_index: int
     ) -> Iterator[MemberState | None]:
         absent = self._plan.absent(round_index)
         present = [(m, s) for m, s in zip(members, sites, strict=True) if s not in absent]
-        returned = self._side_by_side(present, round_index)
+        results = self._run_in_parallel(present, round_index)
         for member, site in zip(members, sites, strict=True):
             if site in absent:
                 self._record(member, site, round_index, absent=True)
                 yield None
                 continue
-            back = next(returned)
-            if back.member is None:
-                gap = Gap(round_index + 1, member.index, site, back.reason)
+            result = next(results)
+            if result.member is None:
+                gap = Gap(round_index + 1, member.index, site, result.reason)
                 self._gaps = self._gaps.with_gap(gap)
-                self._record(member, site, round_index, failed=back.reason)
+                self._record(member, site, round_index, failed=result.reason)
             else:
-                self._heard(member, site, round_index, back)
-            yield back.member
+                self._record_visit(member, site, round_index, result)
+            yield result.member
 
-    def _made_up_too(
+    def _make_up_gaps(
         self, before: Sequence[MemberState], trained: list[MemberState | None], round_index: int
     ) -> Iterator[MemberState | None]:
-        """At the end of a block, the members after the visits that they make up as well."""
+        """At the end of a block also run the visits to make up; yield the members after them."""
         if ends_block(round_index, len(self._names), self._config.method.rounds):
-            for wave in waves(self._gaps.outstanding):
-                self._make_up(wave, before, trained, round_index)
+            for wave in pack_into_waves(self._gaps.outstanding):
+                self._run_wave(wave, before, trained, round_index)
         yield from trained
 
-    def _make_up(
+    def _run_wave(
         self,
         wave: Sequence[Gap],
         before: Sequence[MemberState],
@@ -129,43 +139,43 @@ class RemoteVisits:
         round_index: int,
     ) -> None:
         pairs = [(trained[gap.member] or before[gap.member], gap.site) for gap in wave]
-        returned = self._side_by_side(pairs, round_index)
-        for gap, (member, site), back in zip(wave, pairs, returned, strict=True):
-            if back.member is None:
-                self._record(member, site, round_index, failed=back.reason, makes_up=gap.round)
+        results = self._run_in_parallel(pairs, round_index)
+        for gap, (member, site), result in zip(wave, pairs, results, strict=True):
+            if result.member is None:
+                self._record(member, site, round_index, failed=result.reason, makes_up=gap.round)
             else:
-                self._gaps = self._gaps.made_up(gap, round_index + 1)
-                self._heard(member, site, round_index, back, makes_up=gap.round)
-                trained[gap.member] = back.member
+                self._gaps = self._gaps.with_made_up(gap, round_index + 1)
+                self._record_visit(member, site, round_index, result, makes_up=gap.round)
+                trained[gap.member] = result.member
 
-    def _side_by_side(
+    def _run_in_parallel(
         self, pairs: Sequence[tuple[MemberState, int]], round_index: int
-    ) -> Iterator[Returned]:
-        return together(lambda pair: self._visit(*pair, round_index), pairs)
+    ) -> Iterator[VisitResult]:
+        return map_in_parallel(lambda pair: self._visit(*pair, round_index), pairs)
 
-    def _visit(self, member: MemberState, site: int, round_index: int) -> Returned:
-        name, began = self._names[site], time.monotonic()
+    def _visit(self, member: MemberState, site: int, round_index: int) -> VisitResult:
+        name, started = self._names[site], time.monotonic()
         try:
-            answer = self._ask(name, TRAIN, [member], round_index)
-            after = accepted(member, answer["member"], name, self._config)
+            answer = self._send_task(name, TRAIN, [member], round_index)
+            after = check_update(member, answer["member"], name, self._config)
         except (SiteError, UpdateError) as error:
-            self._tell(f"Round {round_index + 1}: {error}")
-            return Returned(None, str(error))
-        return Returned(after, loss=answer["loss"], seconds=time.monotonic() - began)
+            self._log(f"Round {round_index + 1}: {error}")
+            return VisitResult(None, str(error))
+        return VisitResult(after, loss=answer["loss"], seconds=time.monotonic() - started)
 
-    def _heard(
-        self, member: MemberState, site: int, round_index: int, back: Returned, **more: Any
+    def _record_visit(
+        self, member: MemberState, site: int, round_index: int, result: VisitResult, **more: Any
     ) -> None:
-        assert back.member is not None
-        if back.loss is not None:
-            self.losses.append(back.loss)
+        assert result.member is not None
+        if result.loss is not None:
+            self.losses.append(result.loss)
         self._record(
             member,
             site,
             round_index,
-            loss=back.loss,
-            bytes=_bytes(member) + _bytes(back.member),
-            seconds=round(back.seconds, 3),
+            loss=result.loss,
+            bytes=_bytes(member) + _bytes(result.member),
+            seconds=round(result.seconds, 3),
             **more,
         )
 
@@ -176,12 +186,12 @@ class RemoteVisits:
 
 
 def read_gaps(run: RunFolder) -> Gaps:
-    """The gaps on record; none before the first round.
+    """Read ``gaps.json`` of a run; no gaps if there is no file.
 
     Raises
     ------
     CheckpointError
-        If the record is damaged.
+        If the file is damaged.
     """
     if not (run.path / GAPS).is_file():
         return Gaps()
@@ -189,13 +199,6 @@ def read_gaps(run: RunFolder) -> Gaps:
         return Gaps.from_record(run.read(GAPS))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{GAPS} of the run {run.path.name} is damaged.") from error
-
-
-def together(work: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
-    """Do something with all items at the same time; the results come in the items' order."""
-    if items:
-        with ThreadPoolExecutor(len(items)) as pool:
-            yield from pool.map(work, items)
 
 
 def _bytes(member: MemberState) -> int:

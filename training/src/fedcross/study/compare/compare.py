@@ -109,7 +109,7 @@ def check_matplotlib() -> None:
 def _with_these_splits(config: TrainingConfig, data: FederationData) -> TrainingConfig:
     """The configuration with its splits as lists of cases, which no seed changes."""
     sites = []
-    for site, cases in zip(config.sites, data.found, strict=True):
+    for site, cases in zip(config.sites, data.cases, strict=True):
         names = {part: names for part, names in cases.names().items() if part != "unused"}
         sites.append(site.model_copy(update={"split": ExplicitSplit.model_validate(names)}))
     return config.model_copy(update={"sites": tuple(sites)})

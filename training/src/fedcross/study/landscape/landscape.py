@@ -104,7 +104,7 @@ def landscape(
     start = _first(request, run, config)
     data = read_data(config, hear)
     names = [site.name for site in config.sites]
-    run.check_cases({n: c.names() for n, c in zip(names, data.found, strict=True)})
+    run.check_cases({n: c.names() for n, c in zip(names, data.cases, strict=True)})
     try:
         probe = Probe(
             config, data.sites, request.part, request.cases, target, reestimate=request.reestimate

@@ -9,15 +9,16 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.local.engine import run_local
-from fedcross.federate.remote.run import Standing, check_alike, run_remotely
-from fedcross.federate.remote.site_work import SiteWork, credentials
+from fedcross.federate.remote.engine import check_same_setup, run_remote
+from fedcross.federate.remote.site_work import SiteWork, describe_setup
+from fedcross.federate.remote.status import RunStatus
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.checkpoint import Best
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
-from remote_sites import SitesHere, as_it_is
+from remote_sites import InProcessSites, keep_unfiltered
 from tiny_federation import tiny_config
 
 Tensors = dict[str, torch.Tensor]
@@ -55,7 +56,7 @@ def same(one: list[Tensors], other: list[Tensors]) -> bool:
 
 
 def remotely(config: TrainingConfig, run: Path, **sites: Any) -> None:
-    run_remotely(config, run, SitesHere(config, **sites), Standing(config.method.rounds))
+    run_remote(config, run, InProcessSites(config, **sites), RunStatus(config.method.rounds))
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -95,7 +96,7 @@ def test_the_run_at_the_server_becomes_a_bundle_and_names_no_case(
     assert not [path.name for path in told if "case-" in path.read_text(encoding="utf-8")]
 
 
-class Hears(Standing):
+class Hears(RunStatus):
     def __init__(self, rounds: int) -> None:
         super().__init__(rounds)
         self.heard: list[tuple[int, int]] = []
@@ -107,9 +108,9 @@ class Hears(Standing):
 def test_rounds_are_counted_so_that_the_servers_status_tells_the_time_that_remains(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
-    standing = Hears(config.method.rounds)
-    run_remotely(config, tmp_path / "run", SitesHere(config), standing)
-    assert standing.heard == [(0, 2), (1, 2), (2, 2)]
+    status = Hears(config.method.rounds)
+    run_remote(config, tmp_path / "run", InProcessSites(config), status)
+    assert status.heard == [(0, 2), (1, 2), (2, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ class TestASiteThatFails:
         (failed,) = [line for line in lines if "failed" in line]
         (made_up,) = [line for line in lines if "makes_up" in line]
         assert (failed["round"], failed["site"]) == (1, "s1")
-        assert failed["failed"] == "Site s1 was not heard of for 60 s."
+        assert failed["failed"] == "Site s1 did not answer for 60 s."
         assert (made_up["round"], made_up["makes_up"], made_up["site"]) == (2, 1, "s1")
         assert made_up["member"] == failed["member"]
         assert [int(tensors["rounds_done"]) for tensors in members(gappy)] == [2, 2]
@@ -155,7 +156,7 @@ class TestASiteThatFails:
         assert same(members(tmp_path / "run"), members(gappy))
 
 
-def test_a_make_up_visit_that_fails_too_stays_outstanding(
+def test_a_make_up_visit_that_fails_too_stays_outstatus(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     remotely(config, tmp_path, fails=lambda site, task, index: site == "s1" and task == "train")
@@ -186,16 +187,16 @@ def test_a_poisoned_member_is_refused_named_and_goes_on_from_its_last_good_state
 def test_a_pause_ends_after_the_round_under_way_and_loses_nothing(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
-    standing = Standing(config.method.rounds)
+    status = RunStatus(config.method.rounds)
 
     def at_once(site: str, task: str, index: int) -> bool:
-        standing.pause()
+        status.request_pause()
         return False
 
     with pytest.raises(KeyboardInterrupt):
-        run_remotely(config, tmp_path / "run", SitesHere(config, fails=at_once), standing)
-    assert standing.told()["rounds_done"] == 1
-    assert standing.told()["message"].startswith("Round 1/2: loss ")
+        run_remote(config, tmp_path / "run", InProcessSites(config, fails=at_once), status)
+    assert status.as_record()["rounds_done"] == 1
+    assert status.as_record()["message"].startswith("Round 1/2: loss ")
     remotely(config, tmp_path / "run")
     remotely(config, tmp_path / "straight")
     assert same(members(tmp_path / "run"), members(tmp_path / "straight"))
@@ -245,7 +246,7 @@ def test_nothing_but_the_member_and_listed_figures_leaves_a_site(config: Trainin
         answers[task] = answer
         return answer
 
-    sites = SitesHere(listed, changes=keep)
+    sites = InProcessSites(listed, changes=keep)
     member = new_member(0, config.network, config.seed)
     for task in ("open", "train", "validate", "test"):
         sites("s0", task, [member], 0)
@@ -259,7 +260,7 @@ def test_nothing_but_the_member_and_listed_figures_leaves_a_site(config: Trainin
 def test_averaging_by_cases_needs_the_numbers_of_cases(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="Site s0 does not tell its number of cases"):
+    with pytest.raises(ConfigError, match="Site s0 does not share its number of cases"):
         remotely(variant(config, kind="fedavg"), tmp_path / "cases", share=("loss",))
     equal = variant(config, kind="fedavg", weighting="equal", rounds=1)
     remotely(equal, tmp_path / "equal", share=("loss",))
@@ -268,26 +269,26 @@ def test_averaging_by_cases_needs_the_numbers_of_cases(
 class TestSitesThatDiffer:
     @pytest.mark.parametrize("what", ["fedcross", "torch", "the configuration"])
     def test_they_are_refused_with_both_values(self, config: TrainingConfig, what: str) -> None:
-        own = credentials(config)
+        own = describe_setup(config)
         with pytest.raises(
             ConfigError, match=re.escape(f"in {what}: other there, {own[what]} here")
         ):
-            check_alike(own, {"a": own, "b": {**own, what: "other"}})
+            check_same_setup(own, {"a": own, "b": {**own, what: "other"}})
 
     def test_a_server_without_a_gpu_leads_sites_that_have_one(
         self, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def credentials_of(build: str) -> dict[str, str]:
+        def setup_with(build: str) -> dict[str, str]:
             versions = {"fedcross": "0.1.0", "torch": build}
             monkeypatch.setattr(
                 "fedcross.federate.remote.site_work.package_versions", lambda: versions
             )
-            return credentials(config)
+            return describe_setup(config)
 
-        server = credentials_of("2.13.0+cpu")
-        check_alike(server, {name: credentials_of(name) for name in ("2.13.0", "2.13.0+cu126")})
+        server = setup_with("2.13.0+cpu")
+        check_same_setup(server, {name: setup_with(name) for name in ("2.13.0", "2.13.0+cu126")})
         with pytest.raises(ConfigError, match=r"2\.12\.1 there, 2\.13\.0 here"):
-            check_alike(server, {"a": credentials_of("2.12.1+cu126")})
+            check_same_setup(server, {"a": setup_with("2.12.1+cu126")})
 
     def test_nothing_is_trained(self, config: TrainingConfig, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"Site s1 differs .* torch: 1\.0 there"):
@@ -296,18 +297,20 @@ class TestSitesThatDiffer:
 
     def test_a_federation_without_a_site_is_refused(self, config: TrainingConfig) -> None:
         with pytest.raises(ConfigError, match="No site"):
-            check_alike(credentials(config), {})
+            check_same_setup(describe_setup(config), {})
 
     def test_a_site_works_only_with_the_configuration_that_it_agreed_to(
         self, config: TrainingConfig
     ) -> None:
         sha256 = config_sha256(config)
         settings = SiteSettings(data=config.data_root, device="cpu", configuration=sha256)
-        SiteWork(config, "s0", settings, as_it_is)
-        with pytest.raises(ConfigError, match=f"agreed to the configuration {sha256} only"):
-            SiteWork(variant(config, rounds=9), "s0", settings, as_it_is)
+        SiteWork(config, "s0", settings, keep_unfiltered)
+        with pytest.raises(ConfigError, match=f"agreed only to the configuration {sha256}"):
+            SiteWork(variant(config, rounds=9), "s0", settings, keep_unfiltered)
 
 
 def test_a_site_that_the_configuration_does_not_know_is_told_so(config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="no site elsewhere"):
-        SiteWork(config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"), as_it_is)
+        SiteWork(
+            config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"), keep_unfiltered
+        )

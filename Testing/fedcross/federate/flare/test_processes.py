@@ -1,15 +1,17 @@
-import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 import psutil
 import pytest
 
-from fedcross.federate.flare import start
-from fedcross.federate.flare.start import command, end_orphans, environment, prepare, stop
+from fedcross.federate.flare.processes import (
+    end_orphans,
+    flare_command,
+    flare_environment,
+    prepare_kit,
+    stop_process_tree,
+)
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 
@@ -24,11 +26,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     return open_kit(folder / "server")
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_job_whose_parent_died_is_ended_and_nothing_else(server: Kit) -> None:
+def test_only_jobs_of_the_kit_whose_parent_died_are_ended(server: Kit) -> None:
     begin = (
         "import subprocess, sys; "
         "wait = [sys.executable, '-c', 'import time; time.sleep(60)', '-m', *sys.argv[1:]]; "
@@ -45,54 +47,55 @@ def test_a_job_whose_parent_died_is_ended_and_nothing_else(server: Kit) -> None:
         parent.wait(10)
     try:
         end_orphans(server)
-        assert [runs(pid) for pid in pids] == [False, True, True]
+        assert [is_running(pid) for pid in pids] == [False, True, True]
     finally:
         for pid in pids:
-            stop(pid)
+            stop_process_tree(pid)
 
 
-def test_a_process_is_stopped_with_everything_it_started() -> None:
+def test_a_process_is_stopped_with_its_descendants() -> None:
     begin = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAIT!r}])"
     process = subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    process.stdout.readline()  # the grandchild runs
+    process.stdout.readline()  # until the grandchild runs
     (child,) = psutil.Process(process.pid).children()
-    stop(process.pid)
+    stop_process_tree(process.pid)
     process.wait(10)
     process.stdout.close()
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_request_to_terminate_ends_the_kits_process_first(
-    server: Kit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, started = set(psutil.Process().children()), []
+def test_sigterm_ends_the_process_of_the_kit_first(server: Kit) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from fedcross.federate.flare import processes\n"
+        "from fedcross.federate.kits.startup_kit import open_kit\n"
+        f"processes.flare_command = lambda kit: [sys.executable, '-c', {WAIT!r}]\n"
+        "processes._run(open_kit(Path(sys.argv[1])))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(server.path)], stderr=subprocess.PIPE
+    )
+    process = psutil.Process(parent.pid)
+    while not (children := process.children()) and parent.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = parent.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    assert children
+    assert not any(child.is_running() for child in children)
 
-    def terminate() -> None:
-        while not started:
-            time.sleep(0.05)
-            started.extend(set(psutil.Process().children()) - before)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(start, "command", lambda kit: [sys.executable, "-c", WAIT])
-    thread = threading.Thread(target=terminate)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        start._run(server)
-    thread.join()
-    assert not any(process.is_running() for process in started)
-
-
-def test_errors_leave_a_site_without_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_leave_a_site_without_their_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVFLARE_SECURE_LOGGING", "false")
-    assert environment()["NVFLARE_SECURE_LOGGING"] == "true"
+    assert flare_environment()["NVFLARE_SECURE_LOGGING"] == "true"
 
 
-def test_a_servers_storage_follows_it_and_its_process_knows_where_it_is(server: Kit) -> None:
-    prepare(server)
+def test_a_prepared_kit_has_its_own_path_in_storage_and_command(server: Kit) -> None:
+    prepare_kit(server)
     text = (server.path / "local" / "resources.json").read_text(encoding="utf-8")
     assert text.count(str(server.path / "storage")) == 2
-    assert str(server.path) in command(server)
-    assert "secure_train=true" in command(server)
+    assert str(server.path) in flare_command(server)
+    assert "secure_train=true" in flare_command(server)
     site = open_kit(server.path.parent / "sites" / "a")
-    assert "uid=a" in command(site)
+    assert "uid=a" in flare_command(site)

@@ -1,0 +1,58 @@
+"""Texts in a federation's kits: the README for the coordinator, the settings file of a site."""
+
+from collections.abc import Sequence
+
+
+def readme_text(name: str, server: str, port: int, sites: Sequence[str]) -> str:
+    """The README of the folder with all kits of the federation `name`."""
+    hospitals = "\n".join(f"  sites/{site:<20} to the hospital {site}" for site in sites)
+    title = f"The startup kits of the federation {name}"
+    return f"""{title}
+{"=" * len(title)}
+
+Each folder holds a private key. Whoever has the folder can act as that participant. Give each folder to
+its owner only, and in a way that you would trust with a password: in person on an encrypted disk, or as
+an encrypted archive (7-Zip with AES-256). Give the archive's password in another way, such as by
+telephone. Do not send a kit by e-mail.
+
+  server/                    to the person who runs the server {server}
+{hospitals}
+  admin/                     stays with you, the coordinator
+  authority/                 stays with you and never leaves this machine: it can make new kits
+  project.yml                stays with you: the list of participants
+
+The server listens on TCP port {port}. Every hospital and you must be able to reach that port. Hospitals
+open no port. All traffic is encrypted, and both sides check each other's certificate (mutual TLS).
+
+At the server:     fedcross federation start server
+At each hospital:  edit local/site.toml, then
+                   fedcross site check KIT --config CONFIG
+                   fedcross federation start KIT
+You:               fedcross federation submit CONFIG --kit admin --out RUN
+"""
+
+
+def site_settings_text(name: str, sites: Sequence[str]) -> str:
+    """The settings file of the site `name`, to be edited there; `sites` are the names of all sites."""
+    others = [site for site in sites if site != name]
+    receivers = ", ".join(others) or "nobody"
+    return f"""# Settings of the hospital {name}. The file is read here only and sent nowhere.
+
+# Folder with this hospital's cases. The paths of the federation's configuration are relative to it.
+data = "/path/to/the/data"
+
+# Figures that this hospital shares: "loss" is the mean training loss of a visit, "validation" the Dice
+# of the members on validation and test cases, "cases" the number of cases. An empty list shares none.
+# Models are always shared: the server receives them and gives them to the other hospitals ({receivers}).
+share = ["loss", "validation", "cases"]
+
+# auto uses a GPU if there is one; or cpu, cuda:0, cuda:1 ...
+device = "auto"
+
+# Folder that keeps preprocessed cases for later runs.
+# cache = "/path/to/a/cache"
+
+# SHA-256 of the only training configuration that this hospital agrees to; "fedcross site check KIT
+# --config CONFIG" prints it. Without this line the hospital accepts every submitted configuration.
+# configuration = "..."
+"""

@@ -1,0 +1,211 @@
+"""The run folder on the coordinator's machine: the record of its jobs, at the end the trained members.
+
+It is a run folder (see `fedcross.training.run.folder`) with one more file, ``federation.json``.
+"""
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.kits.provision import SITE_PATTERN
+from fedcross.federate.supervise.server_connection import (
+    OUTCOME,
+    RESULT,
+    RUNNING,
+    STATUS,
+    FederationError,
+    JobNotRunningError,
+    Outcome,
+    ServerConnection,
+)
+from fedcross.federate.supervise.supervisor import Supervisor
+from fedcross.federate.supervise.timeouts import Timeouts
+from fedcross.runtime.files.atomic import (
+    atomic_folder,
+    make_folder,
+    scratch_folder,
+    write_atomically,
+)
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.run.folder import TEST
+
+RECORD = "federation.json"
+CONTINUE_HINT = "fedcross federation submit continues the run."
+
+
+@dataclass(frozen=True)
+class Record:
+    """Content of ``federation.json``.
+
+    Attributes
+    ----------
+    run
+        Identifier of the run at the server.
+    configuration_sha256
+        SHA-256 of its configuration.
+    job
+        Identifier of the last submitted job; empty before the first.
+    aborted
+        Whether a person aborted the run.
+    """
+
+    run: str
+    configuration_sha256: str
+    job: str = ""
+    aborted: bool = False
+
+
+class FederatedRun:
+    """A federated run on the coordinator's machine.
+
+    Parameters
+    ----------
+    path
+        Run folder; `begin` makes it if it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def record(self) -> Record:
+        """The record in the folder.
+
+        Raises
+        ------
+        CheckpointError
+            If there is none, or it is damaged.
+        """
+        try:
+            return Record(**json.loads((self.path / RECORD).read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"{self.path} holds no federated run.", "fedcross federation submit begins one."
+            ) from error
+        except (OSError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{RECORD} of {self.path.name} is damaged.") from error
+
+    def update_record(self, **changes: Any) -> None:
+        """Replace fields of the record."""
+        self._write(replace(self.record, **changes))
+
+    def begin(self, config: TrainingConfig) -> Record:
+        """Begin a run, or continue the one in the folder; return its record.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds other files or a run with another configuration, or if no kit can
+            have the name of a site.
+        """
+        for site in config.sites:
+            if not SITE_PATTERN.fullmatch(site.name):
+                raise ConfigError(
+                    f"No startup kit can have the name of the site {site.name!r}; rename the site."
+                )
+        sha256 = config_sha256(config)
+        if not (self.path / RECORD).is_file():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise ConfigError(f"{self.path} is not empty.", "Choose another folder.")
+            make_folder(self.path, error_class=CheckpointError)
+            self._write(Record(f"{sha256[:12]}-{secrets.token_hex(4)}", sha256))
+        elif self.record.configuration_sha256 != sha256:
+            raise ConfigError(f"{self.path} holds a run with another configuration.")
+        self.update_record(aborted=False)
+        return self.record
+
+    def _write(self, record: Record) -> None:
+        data = json.dumps(asdict(record), indent=2).encode("utf-8")
+        write_atomically(self.path / RECORD, data, durable=True, error_class=CheckpointError)
+
+    @property
+    def job(self) -> str:
+        """Identifier of the last submitted job.
+
+        Raises
+        ------
+        FederationError
+            If no job was submitted.
+        """
+        if not (job := self.record.job):
+            raise FederationError("No job of this run was submitted yet.", CONTINUE_HINT)
+        return job
+
+    @property
+    def finished(self) -> bool:
+        """Whether the result of the finished run, with its test figures, is in the folder."""
+        return (self.path / TEST).is_file()
+
+    def download(self, connection: ServerConnection) -> Outcome:
+        """Download the result of the last job; a finished run replaces the content of the folder.
+
+        Raises
+        ------
+        FederationError
+            If the job has no result, or the result is damaged; the folder is not changed.
+        """
+        job = self.job
+        with scratch_folder(self.path) as scratch:
+            downloaded = connection.download_result(job, scratch)
+            outcome_file = next(downloaded.rglob(f"{RESULT}/{OUTCOME}"), None)
+            if outcome_file is None:
+                raise FederationError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
+            try:
+                outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise FederationError(f"The result of job {job} is damaged.") from error
+            if outcome.state == "finished":
+                with atomic_folder(self.path, error_class=CheckpointError) as made:
+                    shutil.copytree(outcome_file.parent, made, dirs_exist_ok=True)
+                    (made / OUTCOME).unlink()
+                    shutil.copy(self.path / RECORD, made / RECORD)
+        return outcome
+
+    def supervise(
+        self,
+        connection: ServerConnection,
+        job_folder: Path,
+        sites: Collection[str],
+        log: Callable[[str], None],
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """Follow the run to its end and download the result; see `Supervisor`."""
+        Supervisor(
+            connection=connection,
+            job_folder=job_folder,
+            sites=sites,
+            fetch_outcome=lambda job: self.download(connection),
+            is_wanted=lambda: not self.record.aborted,
+            log=log,
+            save_job_id=lambda job: self.update_record(job=job),
+            timeouts=timeouts or Timeouts(),
+        ).run(self.record.job or None)
+
+    def get_progress(self, connection: ServerConnection) -> tuple[str, str, Mapping[str, bool]]:
+        """FLARE's status of the last job, its last log line, and its sites.
+
+        For a running job each connected site has whether it takes part. For other jobs the line and
+        the sites are empty.
+        """
+        job = self.job
+        status = connection.get_job_status(job)
+        if status != RUNNING:
+            return status, "", {}
+        try:
+            message = str(connection.send_command(job, STATUS)["message"])
+        except JobNotRunningError:
+            message = "It is starting, or ended when the server was restarted."
+            if self.record.aborted:
+                message = "It is ending."
+        return status, message, connection.get_sites(job)
+
+    def abort(self, connection: ServerConnection) -> None:
+        """End the last job; a supervisor of this run submits no other."""
+        self.update_record(aborted=True)
+        if self.record.job:
+            connection.abort_job(self.record.job)
