@@ -52,7 +52,7 @@ def test_counters_cannot_be_forged(config: TrainingConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights__a__weight": torch.tensor([3.0, torch.nan])}, "NaN or infinite numbers in a.we"),
+        ({"weights__a__weight": torch.tensor([3.0, torch.nan])}, "NaN or infinite values in a.we"),
         ({"weights__a__weight": torch.tensor([torch.inf, 0.0])}, "NaN or infinite"),
         ({"optimizer__momentum_buffer__a__weight": torch.tensor([torch.nan, 0.0])}, "momentum_buf"),
         ({"weights__a__weight": torch.zeros(3)}, r"shape \(3,\)"),
