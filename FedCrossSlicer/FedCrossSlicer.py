@@ -94,9 +94,10 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         WORKERS.end()
 
     def onReload(self):
-        """Remove the library from memory, because Slicer reloads only this file. For developers."""
+        """Remove library and package from memory: Slicer reloads only this file. For developers."""
         self.panel.stop()
-        for name in [name for name in sys.modules if name.split(".")[0] == "FedCrossSlicerLib"]:
+        ours = ("FedCrossSlicerLib", "fedcross")
+        for name in [name for name in sys.modules if name.split(".")[0] in ours]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 

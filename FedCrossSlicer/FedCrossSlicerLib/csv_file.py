@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from slicer.i18n import tr as _
-
+from fedcross.errors import OutputError
+from fedcross.runtime.files.atomic import write_atomically
 from FedCrossSlicerLib.errors import InferenceError
 
 
@@ -27,14 +27,7 @@ def writeCSV(rows: Iterable[Sequence[object]], path: Path) -> None:
     """
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
-    partial = path.with_name(path.name + ".part")
     try:
-        try:
-            partial.write_bytes(text.getvalue().encode())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InferenceError(
-            _("{name} cannot be written: {why}.").format(name=path.name, why=error.strerror)
-        ) from error
+        write_atomically(path, text.getvalue().encode())
+    except OutputError as error:
+        raise InferenceError(str(error)) from error

@@ -209,9 +209,9 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.assertEqual((region["center_mm"], region["size_mm"]), ([-1, -2, 3], [4, 5, 6]))
 
     def test_slicers_python_runs_a_child_process_and_its_events_are_read(self):
-        code = """print('{"event": "result", "files": {}}')"""
+        code = """print('{"event": "result", "files": {}, "summary": ""}')"""
         process = InferenceProcess([childPython(), "-c", code])
         while process.running:
             slicer.app.processEvents()
         process.check()
-        self.assertEqual([event["event"] for event in process.events()], ["result"])
+        self.assertEqual([type(event).__name__ for event in process.events()], ["ResultEvent"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.files import DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
 from FedCrossSlicerLib.bundle.result import (
     HotSpotFigures,
     Result,
@@ -31,13 +32,13 @@ def readResult(folder: Path) -> Result:
         If the summary is missing, unreadable or incomplete.
     """
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         return Result(
             folder=folder,
             measure=str(summary["measure"]),
             maps=_maps(folder, summary),
-            distance=_optionalFile(folder, summary, "distance"),
-            outlines=_optionalFile(folder, summary, "outlines"),
+            distance=_optionalFile(folder, summary, file_kind(DISTANCE)),
+            outlines=_optionalFile(folder, summary, file_kind(OUTLINES)),
             structures=tuple(_structure(each) for each in summary["structures"]),
             hotSpots=tuple(
                 _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
@@ -60,7 +61,7 @@ def readResult(folder: Path) -> Result:
 def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]:
     """All maps of the summary; the first is that of the requested measure, from `uncertainty`."""
     requested = str(summary["measure"])
-    entries = {requested: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
+    entries = {requested: {"file": UNCERTAINTY, **summary["uncertainty"]}}
     for measure, entry in summary.get("uncertainty_maps", {}).items():
         entries.setdefault(str(measure), entry)
     return {

@@ -1,38 +1,14 @@
-"""One request to the child process: its options, its arguments, and how its caller follows it."""
+"""One request to the child process: its arguments, and how its caller follows it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from fedcross.contract.events import Event
+from fedcross.contract.request import EVENTS_FLAG, RequestOptions, SegmentRequest
 
 VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 """Names in the temporary folder of a request: the exported volume, the result folder, the box."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of a request; the values are those of the command line of ``python -m fedcross.infer``.
-
-    Attributes
-    ----------
-    device
-        ``"auto"``, ``"cpu"`` or a GPU such as ``"cuda:0"``.
-    precision
-        ``"auto"``, ``"fp32"``, ``"fp16"`` or ``"bf16"``.
-    backend
-        ``"auto"``, ``"torch"``, ``"tuned"`` or ``"openvino"``.
-    measure
-        Uncertainty measure of the heat map and of the hot spots, such as ``"std"``.
-    localise
-        Compute all members only near the structures that the first member finds. A request with a box
-        ignores it.
-    """
-
-    device: str = "auto"
-    precision: str = "auto"
-    backend: str = "auto"
-    measure: str = "std"
-    localise: bool = False
 
 
 class RunningRequest(Protocol):
@@ -46,7 +22,7 @@ class RunningRequest(Protocol):
     def log(self) -> str:
         """The output of the child process that was not an event."""
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """Return the events that arrived since the last call, oldest first, without waiting."""
 
     def cancel(self) -> None:
@@ -67,7 +43,7 @@ Starter = Callable[[Sequence[str]], RunningRequest]
 
 
 def requestArguments(
-    folder: Path, bundle: Path, options: Options, image: Path | None = None
+    folder: Path, bundle: Path, options: RequestOptions, image: Path | None = None
 ) -> list[str]:
     """Return the arguments of a request, as on the command line of the child process.
 
@@ -79,20 +55,21 @@ def requestArguments(
     bundle
         The bundle's folder or ``.zip``.
     options
-        How to segment.
+        Measure, device, precision, back-end and localiser; the other options are set here.
     image
         File of the volume; None for `VOLUME` in `folder`.
     """
-    arguments = {
-        "--bundle": str(bundle),
-        "--image": str(image or folder / VOLUME),
-        "--out": str(folder / RESULT),
-        "--measure": options.measure,
-        "--device": options.device,
-        "--precision": options.precision,
-        "--backend": options.backend,
-    }
-    if (folder / ROI).is_file():
-        arguments["--roi"] = str(folder / ROI)
-    pairs = [word for pair in arguments.items() for word in pair]
-    return [*pairs, *(["--localise"] if options.localise else []), "--for-viewer", "--events"]
+    roi = folder / ROI
+    request = SegmentRequest(
+        bundle=bundle,
+        image=image or folder / VOLUME,
+        out=folder / RESULT,
+        measure=options.measure,
+        device=options.device,
+        precision=options.precision,
+        backend=options.backend,
+        roi=roi if roi.is_file() else None,
+        localise=options.localise,
+        for_viewer=True,
+    )
+    return [*request.words(), EVENTS_FLAG]

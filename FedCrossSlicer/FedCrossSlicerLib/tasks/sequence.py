@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.child.request import Options
+from fedcross.contract.request import RequestOptions
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import (
@@ -61,7 +61,7 @@ class SequenceTask:
         logic: SegmentationLogic,
         volume: vtkMRMLScalarVolumeNode,
         bundle: str | Path,
-        options: Options | None,
+        options: RequestOptions | None,
         roi: vtkMRMLMarkupsROINode | None,
     ) -> None:
         found = timePoints(volume)
@@ -172,7 +172,7 @@ def segmentSequence(
     logic: SegmentationLogic,
     volume: vtkMRMLScalarVolumeNode,
     bundle: str | Path,
-    options: Options | None = None,
+    options: RequestOptions | None = None,
     progress: Progress | None = None,
     roi: vtkMRMLMarkupsROINode | None = None,
 ) -> ResultNodes:

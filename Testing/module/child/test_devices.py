@@ -37,7 +37,7 @@ def test_a_real_child_finds_the_devices_in_the_background(loaded):
 
 
 def test_graphics_cards_are_found_among_other_log_lines(loaded):
-    from FedCrossSlicerLib.child.devices import Gpu
+    from fedcross.contract.devices import Gpu
 
     found = poll(
         'a warning\n{"torch": "2.13", "gpus": [{"device": "cuda:0", "name": "Card", '

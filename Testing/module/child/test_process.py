@@ -8,6 +8,11 @@ import time
 
 import pytest
 
+from fedcross.contract.events import LogEvent, ResultEvent, StageEvent, event_line
+
+STAGE = event_line(StageEvent("read", "Reading")).strip()
+RESULT = event_line(ResultEvent({}, "summary.json")).strip()
+
 
 @pytest.fixture
 def run(loaded):
@@ -52,9 +57,9 @@ def ended(pid, seconds=5.0):
 
 
 def test_events_arrive_in_order_and_a_result_raises_no_error(run):
-    process = run("""print('{"event": "stage"}'); print('{"event": "result"}')""")
+    process = run(f"print({STAGE!r}); print({RESULT!r})")
     wait(process).check()
-    assert [event["event"] for event in process.events()] == ["stage", "result"]
+    assert process.events() == [StageEvent("read", "Reading"), ResultEvent({}, "summary.json")]
     assert process.events() == []
 
 
@@ -67,10 +72,12 @@ def test_output_that_is_not_an_event_is_logged(run):
 
 def test_broken_utf_8_does_not_stop_the_reader(run):
     process = run(
-        r"""import sys; sys.stdout.buffer.write(b'\xff\xfe\n{"event": "result", "x": "\xc3\xa9"}\n')"""
+        "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\n'"
+        """b'{"event": "log", "message": "\\xc3\\xa9"}\\n'); sys.stdout.flush(); """
+        f"print({RESULT!r})"
     )
     wait(process).check()
-    assert process.events() == [{"event": "result", "x": "é"}]
+    assert process.events() == [LogEvent("é"), ResultEvent({}, "summary.json")]
 
 
 def test_an_error_event_is_raised_with_its_message_and_hint(run):
@@ -119,7 +126,7 @@ def test_a_killed_child_raises_one_sentence(run):
 TWO_GENERATIONS = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print('{"event": "stage", "stage": "%d"}' % child.pid, flush=True)
+print('{"event": "stage", "stage": "%d", "message": ""}' % child.pid, flush=True)
 """
 
 
@@ -130,7 +137,7 @@ def test_cancel_kills_the_childs_children_too(run):
         time.sleep(0.02)
     process.cancel()
     assert ended(process.pid)
-    assert ended(int(events[0]["stage"]))
+    assert ended(int(events[0].stage))
     assert str(failure(process)) == "The segmentation was cancelled."
 
 
@@ -141,11 +148,11 @@ def test_an_orphan_that_holds_the_pipe_open_is_killed(run, monkeypatch):
     monkeypatch.setattr(process_module, "PIPE_TIMEOUT_S", 0.2)
     process = run(TWO_GENERATIONS + "raise SystemExit(1)")
     failure(process)
-    assert ended(int(process.events()[0]["stage"]))
+    assert ended(int(process.events()[0].stage))
 
 
 def test_cancel_after_the_end_is_harmless(run):
-    process = wait(run("""print('{"event": "result"}')"""))
+    process = wait(run(f"print({RESULT!r})"))
     process.cancel()
     process.cancel()
 

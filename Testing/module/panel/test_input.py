@@ -8,6 +8,8 @@ import slicer
 from panel_tools import click, until
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from fedcross.contract.request import RequestOptions
+
 
 def test_apply_is_enabled_once_a_volume_and_a_bundle_are_chosen(widget, volume):
     ui = widget.self().ui
@@ -183,10 +185,10 @@ def test_a_volume_that_fits_shows_no_warning(panel, widget, volume):
 
 
 def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, volume):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    ready.input.showDevices(Devices("2.13", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
     combo = ready.ui.deviceCombo
     assert [combo.itemText(i) for i in range(combo.count)] == [
         "Automatic",
@@ -203,12 +205,12 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
 
 
 def test_a_device_chosen_before_the_graphics_cards_are_found_stays_chosen(panel, widget):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    ready.input.showDevices(Devices((), "Looking...", None))
+    ready.input.showDevices(Devices(None, (), "Looking..."))
     ready.ui.deviceCombo.currentIndex = 1
-    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    ready.input.showDevices(Devices("2.13", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
     assert ready.input.device == "cpu"
 
 
@@ -297,13 +299,12 @@ def test_a_bundle_dropped_onto_the_path_line_gives_a_path_and_not_a_url(widget, 
 
 
 def test_the_chosen_backend_is_used_and_shown_with_the_result(panel, widget, volume):
-    from FedCrossSlicerLib.child.request import Options
 
     ready = panel()
     combo = ready.ui.backendCombo
-    assert ready.input.options == Options()
+    assert ready.input.options == RequestOptions()
     combo.currentIndex = combo.findText("OpenVINO, half precision")
-    assert ready.input.options == Options(backend="openvino", precision="bf16")
+    assert ready.input.options == RequestOptions(backend="openvino", precision="bf16")
     combo.currentIndex = 0
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)

@@ -90,10 +90,10 @@ def test_without_consent_to_the_installation_nothing_starts(panel, widget, volum
 def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     panel, widget, volume, monkeypatch
 ):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    found = [Devices((), "PyTorch is not installed.", None)]
+    found = [Devices(None, (), "PyTorch is not installed.")]
 
     class Probe:
         start = cancel = lambda self: None
@@ -106,7 +106,7 @@ def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
 
     def install(confirm):
-        found.append(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13.0"))
+        found.append(Devices("2.13.0", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
         return True
 
     ready._installed, ready.ensureInstalled = False, install

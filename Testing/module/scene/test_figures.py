@@ -121,17 +121,16 @@ def test_the_csv_file_holds_every_name_and_number(lib, figure, tmp_path):
 
 
 def test_a_failed_write_leaves_no_partial_csv_file(lib, figure, tmp_path, monkeypatch):
-    from pathlib import Path
+    import os
 
     from FedCrossSlicerLib.errors import InferenceError
 
     (tmp_path / "f.csv").write_text("before")
 
-    def full(self, data):
-        self.touch()
+    def full(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No space left"):
         lib.writeFigures([figure()], None, tmp_path / "f.csv")
     assert (tmp_path / "f.csv").read_text() == "before"

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import torch
 
 from fedcross.errors import DataError
-from fedcross.federate.local.visits import pooled
+from fedcross.federate.local.visits import pool_sites
 from fedcross.training.config.configuration import load_config
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.training.data.volumes import CaseFiles
@@ -84,7 +84,7 @@ def test_every_loaded_case_lists_the_structures_missing_at_its_site(tmp_path: Pa
     assert (first.missing, second.missing) == ((), (2,))
     assert (first.label_map, second.label_map) == ({1: 1, 2: 2}, {1: 1})
     assert {volume.missing for volume in (*second.train, *second.validation)} == {(2,)}
-    for volume in pooled([first, second]).train:
+    for volume in pool_sites([first, second]).train:
         assert volume.missing == ((2,) if volume is second.train[0] else ())
     write_case(tmp_path / "s1", "case-0", np.random.default_rng(1), value=2)
     write_case(tmp_path / "s1", "case-1", np.random.default_rng(1), value=2)
