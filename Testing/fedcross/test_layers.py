@@ -143,7 +143,15 @@ def test_a_foreign_package_is_found() -> None:
 
 
 def test_a_training_step_needs_neither_monai_nor_simpleitk() -> None:
-    for name in ("trainer", "sampling", "patch_draw", "losses", "optimizer", "drift_penalty"):
+    for name in (
+        "visit",
+        "local_training",
+        "sampling",
+        "patch_draw",
+        "losses",
+        "optimizer",
+        "drift_penalty",
+    ):
         names = imported(read("training", "step", f"{name}.py"))
         assert not {"monai", "SimpleITK"} & {name.split(".")[0] for name in names}
 

@@ -6,7 +6,7 @@
 ``peer`` is a loop as that implementation describes itself, written anew: every sample is read from its
 file, z-scored and resampled by ITK through a random rigid transform, in `DataLoader` workers that end
 with the epoch; float32, contiguous, and ``loss.item()`` after each step. ``ours`` is one visit of
-`fedcross.training.step.trainer`: cases prepared once and kept, patches cut on the device, channels last,
+`fedcross.training.step.visit`: cases prepared once and kept, patches cut on the device, channels last,
 one wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and
 loss. On a GPU there is ``pair`` as well: two such visits side by side, each in a stream of its own.
 
@@ -49,7 +49,7 @@ from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.step.losses import dice_ce_loss
-from fedcross.training.step.trainer import visit
+from fedcross.training.step.visit import visit
 
 WORKERS = min(4, os.cpu_count() or 4)  # the first implementation has 4
 ROTATION_RAD = 0.1

@@ -36,7 +36,7 @@ class VisitReplacer(importlib.abc.MetaPathFinder):
         if name != "fedcross.federate.remote.site_work":
             return None
         sys.meta_path.remove(self)
-        import fedcross.training.step.trainer as trainer
+        import fedcross.training.step.visit as trainer
         original = trainer.visit
         def visit(*arguments):
             after, report = original(*arguments)

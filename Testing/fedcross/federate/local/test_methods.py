@@ -24,7 +24,7 @@ from fedcross.training.evaluation.validation import validate
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
-from fedcross.training.step.trainer import visit
+from fedcross.training.step.visit import visit
 from small_federation import first_members
 from tiny_federation import write_federation
 

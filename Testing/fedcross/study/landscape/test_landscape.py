@@ -18,7 +18,7 @@ from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Volume
 from fedcross.training.step.losses import dice_ce_loss
-from fedcross.training.step.trainer import visit
+from fedcross.training.step.visit import visit
 from small_federation import first_members
 from tiny_federation import write_federation
 

@@ -13,7 +13,7 @@ from fedcross.training.data import cache as cache_module
 from fedcross.training.data.cache import IMAGE, LABEL, VolumeCache, cache_key
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.training.data.volumes import CaseFiles, Volume
-from fedcross.training.step.trainer import visit
+from fedcross.training.step.visit import visit
 from fedcross.volumes.preprocessing import Preprocessing
 from tiny_federation import write_federation
 

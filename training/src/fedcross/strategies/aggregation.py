@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from fedcross.strategies.method import FederatedMethod
+from fedcross.strategies.federated_method import FederatedMethod
 
 if TYPE_CHECKING:
     from torch import Tensor

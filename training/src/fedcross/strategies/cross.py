@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from fedcross.strategies.method import FederatedMethod, Members, Visits, replace_trained
+from fedcross.strategies.federated_method import FederatedMethod
+from fedcross.strategies.method import Members, Visits, replace_trained
 from fedcross.strategies.schedule import Schedule, ScheduleKind, make_schedule
 
 if TYPE_CHECKING:

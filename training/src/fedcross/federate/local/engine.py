@@ -24,7 +24,7 @@ from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.monitor import RunMonitor
 from fedcross.training.run.opening import open_run
 from fedcross.training.run.tensorboard_writer import TensorBoardWriter
-from fedcross.training.step.trainer import training_precision
+from fedcross.training.step.local_training import training_precision
 
 
 @dataclass(frozen=True)

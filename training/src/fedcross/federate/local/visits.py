@@ -15,7 +15,7 @@ from fedcross.strategies.plan import Plan
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.run.folder import RunFolder
-from fedcross.training.step.trainer import VisitReport, visit
+from fedcross.training.step.visit import VisitReport, visit
 
 POOLED_NAME = "all sites"
 

@@ -19,7 +19,8 @@ from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Site
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
-from fedcross.training.step.trainer import training_precision, visit
+from fedcross.training.step.local_training import training_precision
+from fedcross.training.step.visit import visit
 
 SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"  # OPEN reads and counts the cases

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from fedcross.strategies.method import FederatedMethod, Members, Visits, replace_trained
+from fedcross.strategies.federated_method import FederatedMethod
+from fedcross.strategies.method import Members, Visits, replace_trained
 
 if TYPE_CHECKING:
     from fedcross.strategies.plan import Plan

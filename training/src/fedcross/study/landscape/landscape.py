@@ -40,7 +40,8 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import RunFolder
-from fedcross.training.step.trainer import training_precision, visit
+from fedcross.training.step.local_training import training_precision
+from fedcross.training.step.visit import visit
 
 NUMBERS, TABLE, FIGURE = "landscape.json", "landscape.csv", "landscape.svg"
 AVERAGE, CROSSED, START = "average of the local models", "cross-trained", "start"

@@ -11,9 +11,10 @@ from fedcross.errors import ConfigError, DeviceError
 from fedcross.strategies.member import MemberState, new_member
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
-from fedcross.training.step import trainer
+from fedcross.training.step import local_training as trainer
+from fedcross.training.step.local_training import training_precision
 from fedcross.training.step.losses import dice_ce_loss
-from fedcross.training.step.trainer import learning_rate, training_precision, visit
+from fedcross.training.step.visit import learning_rate, visit
 
 
 def changed(config: TrainingConfig, **training: Any) -> TrainingConfig:
@@ -242,7 +243,7 @@ def test_too_little_memory_is_said(
     def full(*_: object, **__: object) -> None:
         raise torch.cuda.OutOfMemoryError
 
-    monkeypatch.setattr("fedcross.training.step.trainer.sample_batch", full)
+    monkeypatch.setattr("fedcross.training.step.local_training.sample_batch", full)
     with pytest.raises(DeviceError, match=r"memory of cpu.*batch_size"):
         visit(member, sites[0], 0, config, cpu)
 
@@ -257,7 +258,7 @@ def test_volumes_that_would_crowd_a_gpus_memory_stay_where_they_are(
 
 def test_a_machine_that_only_trains_needs_neither_monai_nor_simpleitk() -> None:
     code = (
-        "import sys, fedcross.training.step.trainer as t\n"
+        "import sys, fedcross.training.step.visit as t\n"
         "print(sorted({'monai', 'SimpleITK', 'scipy'} & sys.modules.keys()))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,167 @@
+"""One visit: a member trains at a site. Every engine calls `visit`.
+
+The result depends only on the member's state, the site's cases, the configuration and the round's
+index. On a CPU a repeated visit gives the same member, bit for bit.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fedcross.errors import ConfigError, DeviceError
+from fedcross.strategies.member import MemberState
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.volumes import Site
+from fedcross.training.step.local_training import LocalTraining
+from fedcross.training.step.optimizer import optimizer_tensors
+
+POLYNOMIAL = 0.9
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class VisitReport:
+    """Figures of one visit.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss over the visit's patches, without the drift penalty; None if nothing was
+        trained.
+    samples
+        Number of patches trained.
+    seconds
+        Wall time in seconds.
+    """
+
+    loss: float | None
+    samples: int
+    seconds: float
+
+
+def learning_rate(base: float, epoch: int, total: int) -> float:
+    """Return the rate of polynomial decay, ``base * (1 - epoch / total) ** 0.9``.
+
+    The rate falls over the whole run and not within a visit. A member that missed a visit has the
+    same rate as the others.
+
+    Parameters
+    ----------
+    base
+        Rate of the first epoch.
+    epoch
+        Number of local epochs since the beginning of the run, from 0.
+    total
+        Number of local epochs of the run: rounds x local epochs.
+    """
+    return float(base * (1 - epoch / total) ** POLYNOMIAL)
+
+
+def visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[MemberState, VisitReport]:
+    """Train `member` at `site` for the configuration's local epochs.
+
+    Parameters
+    ----------
+    member
+        State of the member before the visit; not changed.
+    site
+        Site whose training cases are used.
+    round_index
+        Index of the round, from 0. It decides the learning rate and, together with the seed and the
+        member's index, the patches.
+    config
+        Configuration of the run.
+    device
+        Device that computes.
+    progress
+        Called after every epoch with (epochs done, epochs of this visit).
+
+    Returns
+    -------
+    member : MemberState
+        State of the member after the visit, on the CPU.
+    report : VisitReport
+        Loss, samples and time.
+
+    Raises
+    ------
+    ConfigError
+        If the loss or the weights become NaN or infinite; the member before the visit is unharmed.
+    DeviceError
+        If the GPU's memory does not suffice.
+    """
+    try:
+        return _visit(member, site, round_index, config, device, progress)
+    except torch.cuda.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The memory of {device} does not suffice for training.",
+            "Lower training.batch_size, or use --device cpu.",
+        ) from error
+
+
+def _visit(
+    member: MemberState,
+    site: Site,
+    round_index: int,
+    config: TrainingConfig,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[MemberState, VisitReport]:
+    began = time.perf_counter()
+    training = LocalTraining.begin(member, site, round_index, config, device)
+    epochs = config.method.local_epochs
+    loss_sum, samples = 0.0, 0
+    for epoch in range(epochs):
+        rate = learning_rate(
+            config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
+        )
+        epoch_loss, epoch_samples = training.run_epoch(rate)
+        # The only wait for the device: once an epoch.
+        loss_sum += _check_finite(float(epoch_loss), "loss", member, site, round_index)
+        samples += epoch_samples
+        if progress is not None:
+            progress(epoch + 1, epochs)
+    network, optimizer = training.network, training.optimizer
+    largest = float(_largest_weight(network))
+    _check_finite(largest, "largest weight", member, site, round_index)
+    after = MemberState(
+        index=member.index,
+        weights=_to_cpu(network.state_dict()),
+        optimizer=_to_cpu(optimizer_tensors(network, optimizer)),
+        epochs_done=member.epochs_done + epochs,
+        rounds_done=member.rounds_done + 1,
+        last_site=site.name,
+    )
+    loss = loss_sum / samples if samples else None
+    return after, VisitReport(loss, samples, time.perf_counter() - began)
+
+
+def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+
+
+def _largest_weight(network: nn.Module) -> Tensor:
+    """Largest absolute value among the weights; NaN if there is one."""
+    return torch.stack([p.detach().abs().max() for p in network.parameters()]).max()
+
+
+def _check_finite(
+    value: float, what: str, member: MemberState, site: Site, round_index: int
+) -> float:
+    if not torch.isfinite(torch.tensor(value)):
+        raise ConfigError(
+            f"The {what} of member {member.index} became {value} at {site.name} "
+            f"in round {round_index + 1}.",
+            "Lower training.learning_rate or training.momentum.",
+        )
+    return value
