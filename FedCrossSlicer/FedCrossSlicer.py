@@ -94,10 +94,11 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         WORKERS.end()
 
     def onReload(self):
-        """Remove the library from memory, because Slicer reloads only this file. For developers."""
+        """Remove library and package from memory: Slicer reloads only this file. For developers."""
         self.panel.stop()
-        for name in [name for name in sys.modules if name.split(".")[0] == "FedCrossSlicerLib"]:
-            del sys.modules[name]
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("FedCrossSlicerLib", "fedcross"):
+                del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def _onNodeRemoved(self, caller, event):

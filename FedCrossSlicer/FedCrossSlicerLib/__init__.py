@@ -1,0 +1,5 @@
+"""The library of the module FedCrossSlicer. Its import makes `fedcross` importable."""
+
+from FedCrossSlicerLib.package import addPackageFolder
+
+addPackageFolder()

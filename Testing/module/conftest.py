@@ -182,9 +182,9 @@ class QuietProbe:
         """Do nothing."""
 
     def poll(self):
-        from FedCrossSlicerLib.child.devices import Devices
+        from fedcross.contract.devices import Devices
 
-        return Devices((), "No GPU: a test.", "2.13.0")
+        return Devices("2.13.0", (), "No GPU: a test.")
 
 
 @pytest.fixture

@@ -7,7 +7,18 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[2] / "FedCrossSlicer" / "FedCrossSlicerLib"
 # A room may import from itself and from the rooms before it.
-ORDER = ("errors", "csv_file", "child", "bundle", "setup", "scene", "display", "tasks", "panel")
+ORDER = (
+    "errors",
+    "package",
+    "csv_file",
+    "child",
+    "bundle",
+    "setup",
+    "scene",
+    "display",
+    "tasks",
+    "panel",
+)
 ENTRIES = ("batch", "sequences", "view", "review")  # for scripts; no room imports them
 WITHOUT_QT = (*ORDER[: ORDER.index("panel")], *ENTRIES)
 MODULES = sorted(LIBRARY.rglob("*.py"))

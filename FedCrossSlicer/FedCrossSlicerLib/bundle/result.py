@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedcross.contract.files import SEGMENTATION
+
 Point = tuple[float, float, float]
 
 
@@ -78,7 +80,7 @@ class HotSpotFigures:
 
 @dataclass(frozen=True)
 class Result:
-    """The content of ``summary.json`` that the scene needs.
+    """The content of a result's summary that the scene needs.
 
     Attributes
     ----------
@@ -125,7 +127,7 @@ class Result:
     @property
     def segmentation(self) -> Path:
         """File of the segmentation."""
-        return self.folder / "segmentation.seg.nrrd"
+        return self.folder / SEGMENTATION
 
     @property
     def files(self) -> tuple[Path, ...]:

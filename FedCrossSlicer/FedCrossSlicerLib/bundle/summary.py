@@ -8,6 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.files import DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
 from FedCrossSlicerLib.bundle.result import (
     HotSpotFigures,
     Result,
@@ -23,7 +24,7 @@ def readResult(folder: Path) -> Result:
     Parameters
     ----------
     folder
-        Folder with ``summary.json``.
+        Folder with the file `fedcross.contract.files.SUMMARY`.
 
     Raises
     ------
@@ -31,13 +32,13 @@ def readResult(folder: Path) -> Result:
         If the summary is missing, unreadable or incomplete.
     """
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         return Result(
             folder=folder,
             measure=str(summary["measure"]),
             maps=_maps(folder, summary),
-            distance=_optionalFile(folder, summary, "distance"),
-            outlines=_optionalFile(folder, summary, "outlines"),
+            distance=_optionalFile(folder, summary, DISTANCE),
+            outlines=_optionalFile(folder, summary, OUTLINES),
             structures=tuple(_structure(each) for each in summary["structures"]),
             hotSpots=tuple(
                 _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
@@ -60,7 +61,7 @@ def readResult(folder: Path) -> Result:
 def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]:
     """All maps of the summary; the first is that of the requested measure, from `uncertainty`."""
     requested = str(summary["measure"])
-    entries = {requested: {"file": "uncertainty.nrrd", **summary["uncertainty"]}}
+    entries = {requested: {"file": UNCERTAINTY, **summary["uncertainty"]}}
     for measure, entry in summary.get("uncertainty_maps", {}).items():
         entries.setdefault(str(measure), entry)
     return {
@@ -79,8 +80,9 @@ def _computedWith(summary: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _optionalFile(folder: Path, summary: Mapping[str, Any], kind: str) -> Path | None:
-    name = summary.get("files", {}).get(kind)
+def _optionalFile(folder: Path, summary: Mapping[str, Any], usual: str) -> Path | None:
+    """The file that the summary lists for the kind of the file `usual`; None if it lists none."""
+    name = summary.get("files", {}).get(file_kind(usual))
     return None if name is None else _resultFile(folder, name)
 
 

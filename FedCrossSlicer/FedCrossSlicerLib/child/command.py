@@ -1,15 +1,17 @@
-"""How the child process ``python -m fedcross.infer`` is started: program, environment, folders."""
+"""How the child process is started: program and environment."""
 
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+
+from fedcross.contract.request import MODULE
+from FedCrossSlicerLib.package import packageFolder
 
 
 def childCommand() -> list[str]:
     """Return the program of the child process; the arguments of a request follow it."""
-    return [childPython(), "-m", "fedcross.infer"]
+    return [childPython(), "-m", MODULE]
 
 
 def childPython() -> str:
@@ -36,13 +38,3 @@ def noWindowFlag() -> int:
     if sys.platform == "win32":
         return subprocess.CREATE_NO_WINDOW
     return 0
-
-
-def packageFolder() -> Path:
-    """Return the folder that holds the package `fedcross`.
-
-    In a source checkout this is ``training/src``; in an installed extension it is the module's folder.
-    """
-    module = Path(__file__).resolve().parents[2]
-    source = module.parent / "training" / "src"
-    return source if source.is_dir() else module

@@ -1,53 +1,13 @@
 """Which graphics cards PyTorch can use. A child process looks: importing PyTorch takes seconds."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.devices import MODULE, Devices, read_devices
 from FedCrossSlicerLib.child.command import childEnvironment, childPython
 from FedCrossSlicerLib.child.process import InferenceProcess
 from FedCrossSlicerLib.errors import InferenceError
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """A graphics card.
-
-    Attributes
-    ----------
-    device
-        Its name on the command line of the child process, such as ``"cuda:0"``.
-    name
-        Its name in the panel.
-    memoryGb
-        Its memory in GB.
-    """
-
-    device: str
-    name: str
-    memoryGb: float
-
-
-@dataclass(frozen=True)
-class Devices:
-    """The devices that can compute.
-
-    Attributes
-    ----------
-    gpus
-        The graphics cards that PyTorch can use; may be empty.
-    status
-        One sentence for the panel.
-    torch
-        PyTorch's version; None if PyTorch is not installed.
-    """
-
-    gpus: tuple[Gpu, ...]
-    status: str
-    torch: str | None
 
 
 class DeviceProbe:
@@ -77,7 +37,7 @@ class DeviceProbe:
         if self._process.running:
             return None
         for line in reversed(self._process.log.splitlines()):
-            devices = _parse(line)
+            devices = read_devices(line)
             if devices is not None:
                 return devices
         return _noDevices()
@@ -89,22 +49,9 @@ class DeviceProbe:
 
 
 def devicesCommand() -> list[str]:
-    """Return program and arguments that print the devices as one JSON object."""
-    return [childPython(), "-m", "fedcross.infer.devices"]
-
-
-def _parse(line: str) -> Devices | None:
-    try:
-        content: Mapping[str, Any] = json.loads(line)
-        gpus = tuple(
-            Gpu(str(gpu["device"]), str(gpu["name"]), float(gpu["memory_gb"]))
-            for gpu in content["gpus"]
-        )
-        torch = content["torch"]
-        return Devices(gpus, str(content["status"]), None if torch is None else str(torch))
-    except (ValueError, TypeError, KeyError):
-        return None
+    """Return program and arguments that print the devices as one line, see `read_devices`."""
+    return [childPython(), "-m", MODULE]
 
 
 def _noDevices() -> Devices:
-    return Devices((), _("Slicer's Python could not list the graphics cards."), None)
+    return Devices(None, (), _("Slicer's Python could not list the graphics cards."))

@@ -7,10 +7,11 @@ idle, the next request starts a new one.
 
 import atexit
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.events import Event
+from fedcross.contract.request import WORKER_FLAG
 from FedCrossSlicerLib.child.command import childCommand, childEnvironment
 from FedCrossSlicerLib.child.worker import Worker
 from FedCrossSlicerLib.errors import InferenceError
@@ -42,7 +43,7 @@ class WorkerRequest:
     ) -> None:
         self._acquire, self._release, self._arguments = acquire, release, list(arguments)
         self._retried = self._ended = False
-        self._events: list[dict[str, Any]] = []  # of a worker that this request has left
+        self._events: list[Event] = []  # of a worker that this request has left
         self._logs: list[str] = []  # of the workers that this request has left
         self._failure: InferenceError | None = None
         self._worker = acquire()
@@ -75,7 +76,7 @@ class WorkerRequest:
         current = "" if self._ended else self._worker.log
         return "\n".join(log for log in (*self._logs, current) if log)
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """Return the events that arrived since the last call, oldest first, without waiting."""
         events, self._events = self._events, []
         return events if self._ended else events + self._worker.events()
@@ -141,7 +142,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        command: Callable[[], Sequence[str]] = lambda: [*childCommand(), "--worker"],
+        command: Callable[[], Sequence[str]] = lambda: [*childCommand(), WORKER_FLAG],
         environment: Callable[[], Mapping[str, str]] = childEnvironment,
     ) -> None:
         self._command, self._environment = command, environment

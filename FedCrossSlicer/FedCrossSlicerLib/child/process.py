@@ -1,12 +1,11 @@
 """One child process: its events, its log and its end. It uses neither Qt nor MRML.
 
 Slicer stays responsive, and a crash of the child process does not end Slicer. The child process writes
-one JSON object a line to its standard output. Reader threads put the events into a queue, which the
-caller empties with `InferenceProcess.events`.
+one event a line to its standard output, see `fedcross.contract.events`. Reader threads put the events
+into a queue, which the caller empties with `InferenceProcess.events`.
 """
 
 import collections
-import json
 import os
 import queue
 import signal
@@ -19,6 +18,8 @@ from typing import IO, Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.events import ErrorEvent, Event, ResultEvent, read_event
+from fedcross.contract.exits import DONE
 from FedCrossSlicerLib.child.command import noWindowFlag
 from FedCrossSlicerLib.errors import InferenceError
 
@@ -56,9 +57,9 @@ class InferenceProcess:
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
     ) -> None:
-        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        self._outcome: dict[str, Any] = {}  # the latest event "result" or "error"
+        self._outcome: ResultEvent | ErrorEvent | None = None  # the latest
         self._cancelled = False
         self._endedAt: float | None = None
         try:
@@ -111,7 +112,7 @@ class InferenceProcess:
         """The output of the child process that was not an event."""
         return "\n".join(self._log)
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """Return the events that arrived since the last call, oldest first, without waiting."""
         arrived = []
         while True:
@@ -139,19 +140,19 @@ class InferenceProcess:
         """
         if self._cancelled:
             raise InferenceError(_("The segmentation was cancelled."), log=self.log)
-        if self._outcome.get("event") == "error":
-            kind = str(self._outcome.get("type", ""))
-            raise InferenceError(_errorMessage(self._outcome), kind, log=self.log)
+        if isinstance(self._outcome, ErrorEvent):
+            message = str(self._outcome) or _("The segmentation failed without a message.")
+            raise InferenceError(message, self._outcome.type, log=self.log)
         code = self._child.poll()
-        if code == 0 and self._outcome.get("event") != "result":
+        if code == DONE and self._outcome is None:
             raise InferenceError(
                 _("The segmentation process ended without a result."), log=self.log
             )
-        if code != 0:
+        if code != DONE:
             raise InferenceError(self._crashMessage(code), log=self.log)
 
     def _crashMessage(self, code: int | None) -> str:
-        """One sentence for a child process that ended with `code` and without an event "error"."""
+        """One sentence for a child process that ended with `code` and without an `ErrorEvent`."""
         if any(line.endswith(_LAUNCHER_CRASH_LINE) for line in self._log):
             message = _(
                 "The segmentation process was killed or crashed{reason}. Usually memory ran out."
@@ -174,11 +175,11 @@ class InferenceProcess:
     def _readEvents(self, stream: IO[str]) -> None:
         with stream:
             for line in stream:
-                event = _parse(line)
+                event = read_event(line)
                 if event is None:
                     self._log.append(line.rstrip())
                     continue
-                if event["event"] in ("error", "result"):
+                if isinstance(event, ResultEvent | ErrorEvent):
                     self._outcome = event
                 self._events.put(event)
 
@@ -186,20 +187,6 @@ class InferenceProcess:
         with stream:
             for line in stream:
                 self._log.append(line.rstrip())
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    """The event that a line of the standard output holds; None if it holds none."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
-
-
-def _errorMessage(event: Mapping[str, Any]) -> str:
-    parts = [str(event[key]) for key in ("message", "hint") if event.get(key)]
-    return " ".join(parts) or _("The segmentation failed without a message.")
 
 
 def _newProcessGroup() -> dict[str, Any]:

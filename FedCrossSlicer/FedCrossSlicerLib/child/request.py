@@ -1,38 +1,19 @@
 """One request to the child process: its options, its arguments, and how its caller follows it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from fedcross.contract.events import Event
+from fedcross.contract.request import EVENTS_FLAG, RequestOptions, SegmentRequest
 
 VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 """Names in the temporary folder of a request: the exported volume, the result folder, the box."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """Options of a request; the values are those of the command line of ``python -m fedcross.infer``.
-
-    Attributes
-    ----------
-    device
-        ``"auto"``, ``"cpu"`` or a GPU such as ``"cuda:0"``.
-    precision
-        ``"auto"``, ``"fp32"``, ``"fp16"`` or ``"bf16"``.
-    backend
-        ``"auto"``, ``"torch"``, ``"tuned"`` or ``"openvino"``.
-    measure
-        Uncertainty measure of the heat map and of the hot spots, such as ``"std"``.
-    localise
-        Compute all members only near the structures that the first member finds. A request with a box
-        ignores it.
-    """
-
-    device: str = "auto"
-    precision: str = "auto"
-    backend: str = "auto"
-    measure: str = "std"
-    localise: bool = False
+Options = RequestOptions
+"""How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box."""
 
 
 class RunningRequest(Protocol):
@@ -46,7 +27,7 @@ class RunningRequest(Protocol):
     def log(self) -> str:
         """The output of the child process that was not an event."""
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """Return the events that arrived since the last call, oldest first, without waiting."""
 
     def cancel(self) -> None:
@@ -83,16 +64,9 @@ def requestArguments(
     image
         File of the volume; None for `VOLUME` in `folder`.
     """
-    arguments = {
-        "--bundle": str(bundle),
-        "--image": str(image or folder / VOLUME),
-        "--out": str(folder / RESULT),
-        "--measure": options.measure,
-        "--device": options.device,
-        "--precision": options.precision,
-        "--backend": options.backend,
-    }
-    if (folder / ROI).is_file():
-        arguments["--roi"] = str(folder / ROI)
-    pairs = [word for pair in arguments.items() for word in pair]
-    return [*pairs, *(["--localise"] if options.localise else []), "--for-viewer", "--events"]
+    box = folder / ROI if (folder / ROI).is_file() else options.roi
+    options = replace(options, roi=box and box.absolute(), for_viewer=True)
+    request = SegmentRequest(
+        bundle=bundle, image=image or folder / VOLUME, out=folder / RESULT, **vars(options)
+    )
+    return [*request.words(), EVENTS_FLAG]

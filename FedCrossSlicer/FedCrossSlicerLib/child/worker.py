@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from fedcross.contract.events import ResultEvent
 from FedCrossSlicerLib.child.process import InferenceProcess
 from FedCrossSlicerLib.child.workspace import temporaryFolder
 from FedCrossSlicerLib.errors import InferenceError
@@ -41,7 +42,7 @@ class Worker(InferenceProcess):
         """Send a request; if the worker has died, `running` becomes False."""
         self.events()  # discard the events of the previous request
         self._log.clear()
-        self._outcome = {}
+        self._outcome = None
         stdin = self._child.stdin
         assert stdin is not None
         with suppress(OSError):
@@ -56,7 +57,7 @@ class Worker(InferenceProcess):
     @property
     def finished(self) -> bool:
         """Whether the worker has reported the result or the error of the request."""
-        return bool(self._outcome)
+        return self._outcome is not None
 
     def check(self) -> None:
         """Raise the error of the request.
@@ -66,7 +67,7 @@ class Worker(InferenceProcess):
         InferenceError
             If the request failed or was cancelled.
         """
-        if self._cancelled or self._outcome.get("event") != "result":
+        if self._cancelled or not isinstance(self._outcome, ResultEvent):
             super().check()
 
     def cancel(self) -> None:

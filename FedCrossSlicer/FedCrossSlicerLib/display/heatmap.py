@@ -8,6 +8,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from fedcross.contract.files import FARTHEST_MM
+from fedcross.contract.measures import LEGENDS
 from FedCrossSlicerLib.display.colors import heatColors
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.roles import MEASURE, PREFIX
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 COLOR_NODE = "FedCross uncertainty"
 EVERYWHERE, NEAR, INSIDE = "everywhere", "near", "inside"
 """The region of the heat map: all voxels, those near a structure, or those inside one."""
-MAX_DISTANCE_MM = 255
-"""Value of the distance map where the distance is at least as large, or where no structure was found."""
 # At the lower right: the anatomy is in the middle of a slice view, Slicer's annotations are on the left.
 LEGEND_SIZE = (0.07, 0.26)
 LEGEND_POSITION = (0.98, 0.03)
@@ -63,7 +63,7 @@ def fillHeat(nodes: ResultNodes, measure: str, region: str, marginMm: float) -> 
     if region == EVERYWHERE:
         target[:] = values
     else:
-        farthest = 0 if region == INSIDE else min(int(marginMm), MAX_DISTANCE_MM - 1)
+        farthest = 0 if region == INSIDE else min(int(marginMm), FARTHEST_MM - 1)
         np.multiply(values, slicer.util.arrayFromVolume(distance) <= farthest, out=target)
     wasModifying = heat.StartModify()  # the views render once
     heat.SetAttribute(SHOWN, content)
@@ -132,12 +132,8 @@ def colorTable() -> vtkMRMLColorTableNode:
 
 def legendTitle(measure: str) -> str:
     """Return the title of the legend for a measure."""
-    return {
-        "std": _("Disagreement\n(std. dev.)"),
-        "entropy": _("Uncertainty\n(entropy, nats)"),
-        "mutual_information": _("Disagreement\n(mutual inf., nats)"),
-        "variation_ratio": _("Dissent\n(share of members)"),
-    }.get(measure, measure)
+    titles: dict[str, str] = dict(LEGENDS.items())
+    return _(titles[measure]) if measure in titles else measure
 
 
 def showLegend(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fedcross.contract.files import is_union_segment, member_of_segment
 from FedCrossSlicerLib.display.colors import memberColors
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def styleOutlines(outlines: vtkMRMLSegmentationNode, members: int) -> None:
     colors = memberColors(members)
     segments = outlines.GetSegmentation()
     for segmentID in segments.GetSegmentIDs():
-        member = memberIndex(segmentID)
+        member = member_of_segment(segmentID)
         segment = segments.GetSegment(segmentID)
         segment.SetColor(*(_WHITE if member is None else colors[member % len(colors)]))
-        if segmentID.startswith("union_"):
+        if is_union_segment(segmentID):
             display.SetSegmentOpacity2DOutline(segmentID, UNION_OPACITY)
 
 
@@ -59,14 +60,7 @@ def showOutlines(outlines: vtkMRMLSegmentationNode | None, members: bool, envelo
     display = outlines.GetDisplayNode()
     wasModifying = display.StartModify()
     for segmentID in outlines.GetSegmentation().GetSegmentIDs():
-        visible = envelope if memberIndex(segmentID) is None else members
+        visible = envelope if member_of_segment(segmentID) is None else members
         display.SetSegmentVisibility(segmentID, visible)
     display.SetVisibility(members or envelope)
     display.EndModify(wasModifying)
-
-
-def memberIndex(segmentID: str) -> int | None:
-    """Return the index of a segment's member, from 0; None for the intersection and the union."""
-    kind, _, rest = segmentID.partition("_")
-    number = rest.partition("_")[0]
-    return int(number) if kind == "member" and number.isdigit() else None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import slicer
 
+from fedcross.contract.display import NEAR_MM, OPACITY, THRESHOLD
+from fedcross.contract.measures import DEFAULT_MEASURE
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, fillHeat, showLegend, styleMap
 from FedCrossSlicerLib.display.outlines import showOutlines
 from FedCrossSlicerLib.display.surface import hideSurface, showSurface
@@ -52,13 +54,13 @@ class ViewOptions:
         Whether the 3D view colours the surface by the map.
     """
 
-    measure: str = "std"
+    measure: str = DEFAULT_MEASURE
     heat: bool = True
-    opacity: float = 0.65
-    threshold: float = 0.1
+    opacity: float = OPACITY
+    threshold: float = THRESHOLD
     colors: vtkMRMLColorNode | None = None
     region: str = EVERYWHERE
-    marginMm: float = 5.0
+    marginMm: float = NEAR_MM
     legend: bool = True
     members: bool = False
     envelope: bool = False

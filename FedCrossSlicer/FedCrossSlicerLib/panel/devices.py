@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from FedCrossSlicerLib.child.devices import DeviceProbe, Devices
+from fedcross.contract.devices import Devices
+from FedCrossSlicerLib.child.devices import DeviceProbe
 from FedCrossSlicerLib.panel.timer import newTimer
 
 

@@ -11,10 +11,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from fedcross.contract.devices import Devices
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
-from FedCrossSlicerLib.child.devices import Devices
 from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.region import fitRegion
@@ -53,7 +53,7 @@ class InputSection:
         self._gpus: list[str] = []
         self.card: Any = None
         ui.backendCombo.addItems([label for label, _backend, _precision in _backends()])
-        self.showDevices(Devices((), _("Looking for graphics cards..."), None))
+        self.showDevices(Devices(None, (), _("Looking for graphics cards...")))
         ui.roiSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onRegion)
         ui.folderButton.connect("clicked(bool)", self._browseFolder)
         ui.bundleEdit.connect("currentPathChanged(QString)", self._onPath)

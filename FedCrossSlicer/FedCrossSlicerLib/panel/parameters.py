@@ -16,27 +16,21 @@ from slicer import (
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from fedcross.contract import measures
+from fedcross.contract.display import AGREE_FROM, NEAR_MM, OPACITY, THRESHOLD, TRUST_FROM
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, INSIDE, NEAR
 from FedCrossSlicerLib.display.view import ViewOptions
 from FedCrossSlicerLib.scene.figures import Thresholds
 
 
 class Measure(enum.Enum):
-    """The measure of the heat map; the values are those of the command line of the child process."""
+    """The measure of the heat map. Saved scenes contain the members' names."""
 
-    STD = "std"
-    ENTROPY = "entropy"
-    MUTUAL_INFORMATION = "mutual_information"
-    VARIATION_RATIO = "variation_ratio"
+    STD, ENTROPY, MUTUAL_INFORMATION, VARIATION_RATIO = measures.MEASURES
 
     def label(self) -> str:
         """Return the label in the panel."""
-        return {
-            Measure.STD: _("Disagreement (standard deviation)"),
-            Measure.ENTROPY: _("Total uncertainty (entropy)"),
-            Measure.MUTUAL_INFORMATION: _("Disagreement (mutual information)"),
-            Measure.VARIATION_RATIO: _("Dissenting members (variation ratio)"),
-        }[self]
+        return _(measures.TITLES[self.value])
 
 
 class Region(enum.Enum):
@@ -107,19 +101,19 @@ class Parameters:
     allTimePoints: bool = False
     localise: bool = False
     result: vtkMRMLSegmentationNode
-    measure: Measure = Measure.STD
+    measure: Measure = Measure(measures.DEFAULT_MEASURE)
     showHeat: bool = True
-    opacity: Share = 0.65
-    threshold: Share = 0.1
+    opacity: Share = OPACITY
+    threshold: Share = THRESHOLD
     colorTable: vtkMRMLColorTableNode
     region: Region = Region.EVERYWHERE
-    marginMm: Annotated[float, WithinRange(1.0, 50.0)] = 5.0
+    marginMm: Annotated[float, WithinRange(1.0, 50.0)] = NEAR_MM
     showLegend: bool = True
     showMembers: bool = False
     showEnvelope: bool = False
     colorSurface: bool = False
-    agreeFrom: Share = 0.9
-    trustFrom: Share = 0.75
+    agreeFrom: Share = AGREE_FROM
+    trustFrom: Share = TRUST_FROM
 
 
 def viewOptions(parameters: Parameters) -> ViewOptions:

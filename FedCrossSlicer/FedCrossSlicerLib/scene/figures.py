@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.display import AGREE_FROM, TRUST_FROM
 from FedCrossSlicerLib.bundle.result import StructureFigures
 from FedCrossSlicerLib.csv_file import writeCSV
 from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
@@ -42,12 +43,10 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The two thresholds of the mean pairwise Dice on which the verdicts rest.
+    """The two thresholds of the mean pairwise Dice on which the verdicts depend.
 
-    Two experienced readers reach about 0.9 with one another on an organ with clear borders, so members
-    that reach 0.9 agree about as well as readers do. At 0.75 two members share only 0.6 of what either
-    of them segments: 0.75 / (2 - 0.75) = 0.6. Dice is lower for small structures: use lower thresholds
-    for them.
+    `fedcross.contract.display` explains the defaults. Dice is lower for small structures: use lower
+    thresholds for them.
 
     Attributes
     ----------
@@ -57,8 +56,8 @@ class Thresholds:
         Below this Dice the verdict is DISTRUST; 0 to 1.
     """
 
-    agree: float = 0.9
-    trust: float = 0.75
+    agree: float = AGREE_FROM
+    trust: float = TRUST_FROM
 
 
 @dataclass(frozen=True)

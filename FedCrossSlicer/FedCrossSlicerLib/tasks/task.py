@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from fedcross.contract.events import ProgressEvent, StageEvent
 from FedCrossSlicerLib.child.request import RESULT, RunningRequest
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
@@ -83,12 +84,12 @@ class SegmentationTask:
     def poll(self) -> None:
         """Read the events of the child process."""
         for event in self._request.events():
-            if event["event"] == "stage":
-                self.stage, self.message = str(event.get("stage")), str(event.get("message"))
+            if isinstance(event, StageEvent):
+                self.stage, self.message = event.stage, event.message
                 self.done, self.total = 0, 0
                 self._firstStep = None
-            elif event["event"] == "progress":
-                self.done, self.total = _count(event.get("done")), _count(event.get("total"))
+            elif isinstance(event, ProgressEvent):
+                self.done, self.total = event.done, event.total
                 # The time of the first step does not count: it includes loading a member.
                 self._firstStep = self._firstStep or (time.monotonic(), self.done)
 
@@ -148,8 +149,3 @@ class SegmentationTask:
 
     def _removeFolder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _count(value: object) -> int:
-    """A number of steps; 0 if the event holds something else."""
-    return value if isinstance(value, int) and value > 0 else 0

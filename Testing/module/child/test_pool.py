@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from fedcross.contract.events import ResultEvent, StageEvent
+
 WORKER = """
 import json, os, signal, sys, tempfile, time
+from fedcross.contract.events import ErrorEvent, ResultEvent, StageEvent, event_line
+def report(event):
+    print(event_line(event), end="", flush=True)
 for line in sys.stdin:
     behaviour, *rest = json.loads(line)
     print("log of " + behaviour, file=sys.stderr, flush=True)
@@ -18,18 +23,18 @@ for line in sys.stdin:
         if rest:
             open(rest[0], "x").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    print(json.dumps({"event": "stage", "stage": str(os.getpid()), "message": behaviour}), flush=True)
+    report(StageEvent(str(os.getpid()), behaviour))
     if behaviour == "hang":
         time.sleep(60)
     elif behaviour == "sorry":
-        print(json.dumps({"event": "error", "type": "DataError", "message": "It is 2D."}), flush=True)
+        report(ErrorEvent("DataError", "It is 2D.", ""))
     elif behaviour == "litter":
         tempfile.mkdtemp()
-        print(json.dumps({"event": "result", "folder": tempfile.gettempdir()}), flush=True)
+        report(ResultEvent({"folder": tempfile.gettempdir()}, ""))
     elif behaviour == "exit":
         raise SystemExit
     else:
-        print(json.dumps({"event": "result", "arguments": [behaviour, *rest]}), flush=True)
+        report(ResultEvent(dict(enumerate([behaviour, *rest])), ""))
     if behaviour == "finish and die":
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -78,8 +83,8 @@ def test_one_worker_computes_one_request_after_the_other(workers):
     second = workers.start(["größe 図", "two\nlines"])
     more = wait(second)
     assert second.pid == first.pid
-    assert [event["event"] for event in (*events, *more)] == ["stage", "result"] * 2
-    assert more[-1]["arguments"] == ["größe 図", "two\nlines"]
+    assert [type(event) for event in (*events, *more)] == [StageEvent, ResultEvent] * 2
+    assert list(more[-1].files.values()) == ["größe 図", "two\nlines"]
     assert (first.log, second.log) == ("log of one", "log of größe 図")
 
 
@@ -88,7 +93,7 @@ def test_events_and_errors_of_a_later_request_do_not_reach_an_earlier_one(worker
     until(lambda: not first.running)
     assert failure(workers.start(["sorry"])).kind == "DataError"
     first.check()
-    assert [event.get("message") for event in first.events()] == ["one", None]
+    assert [getattr(event, "message", None) for event in first.events()] == ["one", None]
     assert first.events() == []
 
 
@@ -123,19 +128,19 @@ def test_an_idle_worker_that_dies_is_replaced(workers):
     wait(first)
     os.kill(first.pid, signal.SIGKILL)
     second = workers.start(["two"])
-    assert [event["event"] for event in wait(second)] == ["stage", "result"]
+    assert [type(event) for event in wait(second)] == [StageEvent, ResultEvent]
     assert second.pid != first.pid
     assert "started again" not in second.log or ended(first.pid)
 
 
 def test_a_worker_that_dies_right_after_its_result_is_replaced(workers):
     for _ in range(3):
-        assert wait(workers.start(["finish and die"]))[-1]["event"] == "result"
+        assert isinstance(wait(workers.start(["finish and die"]))[-1], ResultEvent)
 
 
 def test_a_worker_that_dies_during_a_request_is_replaced_once(workers, tmp_path):
     request = workers.start(["die once", str(tmp_path / "died")])
-    assert wait(request)[-1]["event"] == "result"
+    assert isinstance(wait(request)[-1], ResultEvent)
     assert (tmp_path / "died").exists()
     assert request.log.splitlines() == [
         "log of die once",
@@ -165,7 +170,7 @@ def test_cancel_kills_the_worker_and_the_next_request_gets_a_new_one(workers, te
     assert list(temporary.iterdir()) == []
     assert not request.running
     assert str(failure(request)) == "The segmentation was cancelled."
-    assert wait(workers.start(["fine"]))[-1]["event"] == "result"
+    assert isinstance(wait(workers.start(["fine"]))[-1], ResultEvent)
 
 
 def test_cancel_after_the_result_keeps_the_worker(workers):
@@ -177,7 +182,7 @@ def test_cancel_after_the_result_keeps_the_worker(workers):
 
 
 def test_a_workers_temporary_files_are_removed_with_it(workers, temporary):
-    folder = Path(wait(workers.start(["litter"]))[-1]["folder"])
+    folder = Path(wait(workers.start(["litter"]))[-1].files["folder"])
     assert folder.parent == temporary
     assert list(folder.iterdir())
     workers.end()

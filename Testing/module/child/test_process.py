@@ -8,6 +8,11 @@ import time
 
 import pytest
 
+from fedcross.contract.events import ErrorEvent, ResultEvent, StageEvent, event_line
+from fedcross.contract.exits import BAD_INPUT
+
+STAGE, RESULT = StageEvent("read", "Reading"), ResultEvent({}, "summary")
+
 
 @pytest.fixture
 def run(loaded):
@@ -17,6 +22,11 @@ def run(loaded):
         return InferenceProcess([sys.executable, "-c", code])
 
     return start
+
+
+def printing(*events):
+    """Source code that prints events."""
+    return f"print({''.join(map(event_line, events))!r}, end='', flush=True)\n"
 
 
 def wait(process, seconds=20.0):
@@ -52,9 +62,9 @@ def ended(pid, seconds=5.0):
 
 
 def test_events_arrive_in_order_and_a_result_raises_no_error(run):
-    process = run("""print('{"event": "stage"}'); print('{"event": "result"}')""")
+    process = run(printing(STAGE, RESULT))
     wait(process).check()
-    assert [event["event"] for event in process.events()] == ["stage", "result"]
+    assert process.events() == [STAGE, RESULT]
     assert process.events() == []
 
 
@@ -66,16 +76,16 @@ def test_output_that_is_not_an_event_is_logged(run):
 
 
 def test_broken_utf_8_does_not_stop_the_reader(run):
-    process = run(
-        r"""import sys; sys.stdout.buffer.write(b'\xff\xfe\n{"event": "result", "x": "\xc3\xa9"}\n')"""
-    )
+    line = event_line(ResultEvent({}, "é")).encode()
+    output = b"\xff\xfe\n" + line.replace(rb"\u00e9", "é".encode())
+    process = run(f"import sys; sys.stdout.buffer.write({output!r})")
     wait(process).check()
-    assert process.events() == [{"event": "result", "x": "é"}]
+    assert process.events() == [ResultEvent({}, "é")]
 
 
 def test_an_error_event_is_raised_with_its_message_and_hint(run):
-    event = '{"event": "error", "type": "DataError", "message": "It is 2D.", "hint": "Use 3D."}'
-    error = failure(run(f"print({event!r}); raise SystemExit(2)"))
+    event = ErrorEvent("DataError", "It is 2D.", "Use 3D.")
+    error = failure(run(f"{printing(event)}raise SystemExit({BAD_INPUT})"))
     assert (str(error), error.kind) == ("It is 2D. Use 3D.", "DataError")
 
 
@@ -118,8 +128,9 @@ def test_a_killed_child_raises_one_sentence(run):
 
 TWO_GENERATIONS = """
 import subprocess, sys, time
+from fedcross.contract.events import StageEvent, event_line
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print('{"event": "stage", "stage": "%d"}' % child.pid, flush=True)
+print(event_line(StageEvent(str(child.pid), "")), end="", flush=True)
 """
 
 
@@ -130,7 +141,7 @@ def test_cancel_kills_the_childs_children_too(run):
         time.sleep(0.02)
     process.cancel()
     assert ended(process.pid)
-    assert ended(int(events[0]["stage"]))
+    assert ended(int(events[0].stage))
     assert str(failure(process)) == "The segmentation was cancelled."
 
 
@@ -141,11 +152,11 @@ def test_an_orphan_that_holds_the_pipe_open_is_killed(run, monkeypatch):
     monkeypatch.setattr(process_module, "PIPE_TIMEOUT_S", 0.2)
     process = run(TWO_GENERATIONS + "raise SystemExit(1)")
     failure(process)
-    assert ended(int(process.events()[0]["stage"]))
+    assert ended(int(process.events()[0].stage))
 
 
 def test_cancel_after_the_end_is_harmless(run):
-    process = wait(run("""print('{"event": "result"}')"""))
+    process = wait(run(printing(RESULT)))
     process.cancel()
     process.cancel()
 

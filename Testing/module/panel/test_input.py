@@ -183,10 +183,10 @@ def test_a_volume_that_fits_shows_no_warning(panel, widget, volume):
 
 
 def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, volume):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    ready.input.showDevices(Devices("2.13", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
     combo = ready.ui.deviceCombo
     assert [combo.itemText(i) for i in range(combo.count)] == [
         "Automatic",
@@ -203,12 +203,12 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
 
 
 def test_a_device_chosen_before_the_graphics_cards_are_found_stays_chosen(panel, widget):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    ready.input.showDevices(Devices((), "Looking...", None))
+    ready.input.showDevices(Devices(None, (), "Looking..."))
     ready.ui.deviceCombo.currentIndex = 1
-    ready.input.showDevices(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13"))
+    ready.input.showDevices(Devices("2.13", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
     assert ready.input.device == "cpu"
 
 

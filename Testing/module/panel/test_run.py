@@ -90,10 +90,10 @@ def test_without_consent_to_the_installation_nothing_starts(panel, widget, volum
 def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     panel, widget, volume, monkeypatch
 ):
-    from FedCrossSlicerLib.child.devices import Devices, Gpu
+    from fedcross.contract.devices import Devices, Gpu
 
     ready = panel()
-    found = [Devices((), "PyTorch is not installed.", None)]
+    found = [Devices(None, (), "PyTorch is not installed.")]
 
     class Probe:
         start = cancel = lambda self: None
@@ -106,7 +106,7 @@ def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
 
     def install(confirm):
-        found.append(Devices((Gpu("cuda:0", "Big Card", 24.0),), "GPU ready.", "2.13.0"))
+        found.append(Devices("2.13.0", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
         return True
 
     ready._installed, ready.ensureInstalled = False, install
@@ -171,20 +171,16 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     ui.installSection.collapsed = True
 
 
-def test_a_reload_by_a_developer_reloads_the_library_too(widget, monkeypatch):
+def test_a_reload_by_a_developer_reloads_library_and_package_too(widget, monkeypatch):
     modules = dict(sys.modules)
     monkeypatch.setattr(sys, "modules", modules)
-    assert "FedCrossSlicerLib.panel.panel" in modules
-    reloaded = []
+    reloaded = {"FedCrossSlicerLib.panel.panel", "fedcross", "fedcross.contract.files"}
+    assert reloaded <= set(modules)
+    found = []
     base = type(widget.self()).__mro__[1]
-    monkeypatch.setattr(
-        base,
-        "onReload",
-        lambda self: reloaded.append("FedCrossSlicerLib.panel.panel" in modules),
-        False,
-    )
+    monkeypatch.setattr(base, "onReload", lambda self: found.append(reloaded & set(modules)), False)
     widget.self().onReload()
-    assert reloaded == [False]
+    assert found == [set()]
 
 
 def test_the_module_cleans_up_when_it_is_unloaded(loaded, panel, widget, volume, temporary):

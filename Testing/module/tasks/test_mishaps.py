@@ -14,6 +14,8 @@ import pytest
 import slicer
 import vtk
 
+from fedcross.contract.events import ErrorEvent, ProgressEvent, ResultEvent
+
 PARENT = """
 import sys, time
 sys.path[:0] = {paths!r}
@@ -25,7 +27,7 @@ from FedCrossSlicerLib.child.pool import WORKERS
 options = Options(device="cpu", backend="torch")
 arguments = requestArguments(Path({folder!r}), Path({bundle!r}), options)
 request = WORKERS.start(arguments)
-while not any(event["event"] in {until!r} for event in request.events()):
+while not any(type(event).__name__ in {until!r} for event in request.events()):
     time.sleep(0.02)
 print(request.pid, flush=True)
 time.sleep(600)
@@ -163,7 +165,7 @@ def test_a_bundle_deleted_while_it_is_used_raises_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("state", "until_event"), [("idle", ["result", "error"]), ("busy", ["progress"])]
+    ("state", "until_event"), [("idle", (ResultEvent, ErrorEvent)), ("busy", (ProgressEvent,))]
 )
 def test_the_worker_ends_when_slicer_is_killed(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
@@ -177,7 +179,7 @@ def test_the_worker_ends_when_slicer_is_killed(
         paths=[path for path in sys.path if path],
         folder=str(tmp_path),
         bundle=str(bundle_folder),
-        until=until_event,
+        until=[kind.__name__ for kind in until_event],
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     worker = psutil.Process(int(parent.stdout.readline()))
