@@ -11,7 +11,6 @@ from fedcross.contract.request import EVENTS_FLAG, RequestOptions, SegmentReques
 VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 """Names in the temporary folder of a request: the exported volume, the result folder, the box."""
 
-
 Options = RequestOptions
 """How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box."""
 

@@ -24,7 +24,7 @@ from FedCrossSlicerLib.scene.figures import Thresholds
 
 
 class Measure(enum.Enum):
-    """The measure of the heat map. Saved scenes contain the members' names."""
+    """The measure of the heat map. Saved scenes contain the names of these constants."""
 
     STD, ENTROPY, MUTUAL_INFORMATION, VARIATION_RATIO = measures.MEASURES
 
