@@ -96,9 +96,9 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onReload(self):
         """Remove library and package from memory: Slicer reloads only this file. For developers."""
         self.panel.stop()
-        ours = ("FedCrossSlicerLib", "fedcross")
-        for name in [name for name in sys.modules if name.split(".")[0] in ours]:
-            del sys.modules[name]
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("FedCrossSlicerLib", "fedcross"):
+                del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
     def _onNodeRemoved(self, caller, event):

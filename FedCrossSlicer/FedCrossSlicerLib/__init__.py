@@ -1,5 +1,5 @@
-"""The library of the Slicer module. The package `fedcross` can be imported once this is imported."""
+"""The library of the module FedCrossSlicer. Its import makes `fedcross` importable."""
 
-from FedCrossSlicerLib.package import addPackageToPath
+from FedCrossSlicerLib.package import addPackageFolder
 
-addPackageToPath()
+addPackageFolder()

@@ -1,12 +1,13 @@
 """CSV files for spreadsheets and programs."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
 from fedcross.errors import OutputError
-from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.atomic import atomic_file
 from FedCrossSlicerLib.errors import InferenceError
 
 
@@ -25,9 +26,11 @@ def writeCSV(rows: Iterable[Sequence[object]], path: Path) -> None:
     InferenceError
         If the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
     try:
-        write_atomically(path, text.getvalue().encode())
+        with atomic_file(path, "w", newline="") as file:
+            csv.writer(file).writerows(rows)
     except OutputError as error:
-        raise InferenceError(str(error)) from error
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else None
+        raise InferenceError(
+            _("{name} cannot be written: {why}.").format(name=path.name, why=why)
+        ) from error

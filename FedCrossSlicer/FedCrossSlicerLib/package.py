@@ -1,4 +1,8 @@
-"""Where the package `fedcross` is: the module reads `fedcross.contract` from it."""
+"""Where the package `fedcross` is, and how this process imports it.
+
+The library imports only modules of `fedcross` that need nothing but the standard library, because the
+packages of the child process may not be installed.
+"""
 
 import sys
 from pathlib import Path
@@ -14,8 +18,7 @@ def packageFolder() -> Path:
     return source if source.is_dir() else module
 
 
-def addPackageToPath() -> None:
-    """Let Python import this copy of `fedcross`, before any other copy."""
+def addPackageFolder() -> None:
+    """Make `packageFolder` the first folder of `sys.path`, before any other copy of `fedcross`."""
     folder = str(packageFolder())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    sys.path[:] = [folder, *(path for path in sys.path if path != folder)]

@@ -14,6 +14,8 @@ import numpy as np
 import slicer
 import vtk
 
+from fedcross.contract import files
+from fedcross.contract.events import ResultEvent, event_line
 from FedCrossSlicerLib.child.command import childPython
 from FedCrossSlicerLib.child.process import InferenceProcess
 from FedCrossSlicerLib.display.heatmap import colorTable
@@ -81,12 +83,12 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
             labels, segmentation, "prostate", self.volume
         )
         heat = slicer.util.addVolumeFromArray(labels.astype(np.float32) * 0.4)
-        for node, name in ((segmentation, "segmentation.seg.nrrd"), (heat, "uncertainty.nrrd")):
+        for node, name in ((segmentation, files.SEGMENTATION), (heat, files.UNCERTAINTY)):
             self.assertTrue(slicer.util.saveNode(node, str(self.folder / name)))
             for owned in (node.GetDisplayNode(), node.GetStorageNode(), node):
                 if owned is not None:
                     slicer.mrmlScene.RemoveNode(owned)
-        (self.folder / "summary.json").write_text(
+        (self.folder / files.SUMMARY).write_text(
             json.dumps({**SUMMARY, "hot_spots": list(hotSpots)}), encoding="utf-8"
         )
 
@@ -209,9 +211,10 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.assertEqual((region["center_mm"], region["size_mm"]), ([-1, -2, 3], [4, 5, 6]))
 
     def test_slicers_python_runs_a_child_process_and_its_events_are_read(self):
-        code = """print('{"event": "result", "files": {}, "summary": ""}')"""
+        result = ResultEvent({}, files.SUMMARY)
+        code = f"print({event_line(result)!r})"
         process = InferenceProcess([childPython(), "-c", code])
         while process.running:
             slicer.app.processEvents()
         process.check()
-        self.assertEqual([type(event).__name__ for event in process.events()], ["ResultEvent"])
+        self.assertEqual(process.events(), [result])

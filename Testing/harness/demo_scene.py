@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "FedCrossSlicer")]
 
+from fedcross.contract.files import SUMMARY  # noqa: E402 - after the path
 from harness import preflight  # noqa: E402 - needs the path above
 
 SLICES = {"Red": "axial.png", "Yellow": "sagittal.png", "Green": "coronal.png"}
@@ -106,7 +107,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Return the exit code."""
     arguments = _arguments()
-    for needed in (arguments.image, arguments.result / "summary.json"):
+    for needed in (arguments.image, arguments.result / SUMMARY):
         if not needed.exists():
             print(f"There is no {needed}.", file=sys.stderr)
             return 2

@@ -10,15 +10,30 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.events import (
+    ErrorEvent,
+    Event,
+    ProgressEvent,
+    ResultEvent,
+    StageEvent,
+    event_line,
+)
+from fedcross.contract.exits import BAD_INPUT, DONE, UNEXPECTED
+from fedcross.contract.files import (
+    DISTANCE,
+    OUTLINES,
+    SEGMENTATION,
+    SUMMARY,
+    UNCERTAINTY,
+    file_kind,
+    uncertainty_file,
+)
+from fedcross.contract.measures import MEASURES
+from fedcross.contract.request import parse_request
+from fedcross.errors import BundleError, DeviceError
+
 LATE_S = 60
-
-
-MAPS = {
-    "std": (0.4, 0.5),
-    "entropy": (0.6, 0.693147),
-    "mutual_information": (0.3, 0.693147),
-    "variation_ratio": (0.5, 0.75),
-}
+MAPS = dict(zip(MEASURES, ((0.4, 0.5), (0.6, 0.693147), (0.3, 0.693147), (0.5, 0.75)), strict=True))
 """For each measure the largest value in the map, and the largest possible value with four members."""
 NAME = "Prostate"
 
@@ -45,17 +60,17 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
         color=(0.2, 0.8, 0.4),
         type=Code(value="41216001", meaning="Prostate"),
     )
-    write_segmentation(_like(volume, found), [prostate], out / "segmentation.seg.nrrd")
+    write_segmentation(_like(volume, found), [prostate], out / SEGMENTATION)
     unsure = np.zeros(voxels.shape, np.float32)
     unsure[:, : voxels.shape[1] // 2] = 1
-    files = {each: f"uncertainty_{each}.nrrd" for each in (MAPS if viewer else [measure])}
-    files[measure] = "uncertainty.nrrd"
+    files = {each: uncertainty_file(each) for each in (MAPS if viewer else [measure])}
+    files[measure] = UNCERTAINTY
     for each, name in files.items():
         sitk.WriteImage(_like(volume, MAPS[each][0] * unsure), str(out / name))
     if viewer:
         _write_extras(volume, found, prostate, out)
     summary = _summary(volume, found, measure, files, viewer)
-    (out / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (out / SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
 
 
 def _like(volume: Any, array: Any) -> Any:
@@ -80,9 +95,9 @@ def _write_extras(volume: Any, found: Any, structure: Any, out: Path) -> None:
     if len(columns):
         smaller[..., columns[0]] = 0
         larger[..., columns[-1] + 1] = found[..., columns[-1]]
-    write_outlines([found, found, smaller, larger], [structure], grid, out / "outlines.seg.nrrd")
+    write_outlines([found, found, smaller, larger], [structure], grid, out / OUTLINES)
     distances = _like(volume, distance_map(found, volume.GetSpacing()))
-    sitk.WriteImage(distances, str(out / "distance.nrrd"))
+    sitk.WriteImage(distances, str(out / DISTANCE))
 
 
 def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer: bool) -> Any:
@@ -92,7 +107,7 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
     centre = inside.mean(axis=0)[::-1].tolist() if len(inside) else [0.0, 0.0, 0.0]  # x, y, z
     first = inside[0][::-1].tolist() if len(inside) else [0.0, 0.0, 0.0]
     largest, window = MAPS[measure]
-    files = {"outlines": "outlines.seg.nrrd", "distance": "distance.nrrd"} if viewer else {}
+    files = {file_kind(name): name for name in (OUTLINES, DISTANCE)} if viewer else {}
     return {
         "created": "2026-01-31T12:00:00+00:00",
         "bundle": {"name": "Prostate T2", "sha256": "ab" * 32, "members": 4},
@@ -132,45 +147,44 @@ def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer
     }
 
 
-def emit(**event: object) -> None:
-    print(json.dumps(event), flush=True)
+def emit(event: Event) -> None:
+    print(event_line(event), end="", flush=True)
 
 
 def main() -> int:
     behaviour, *arguments = sys.argv[1:]
-    options = dict(zip(arguments[:-1:2], arguments[1::2], strict=False))
-    out = Path(options["--out"])
-    emit(event="stage", stage="ensemble", message="Segmenting")
-    emit(event="progress", done=3, total=12, stage="ensemble")
-    if behaviour == "good" or (behaviour == "small-gpu" and options["--device"] == "cpu"):
-        write_result(Path(options["--image"]), out, options["--measure"])
-        emit(event="result", files={}, summary="summary.json")
+    request = parse_request(arguments)
+    emit(StageEvent("ensemble", "Segmenting"))
+    emit(ProgressEvent(3, 12, "ensemble"))
+    if behaviour == "good" or (behaviour == "small-gpu" and request.device == "cpu"):
+        write_result(request.image, request.out, request.measure)
+        emit(ResultEvent({}, SUMMARY))
     elif behaviour == "sorry":
-        emit(event="error", type="BundleError", message="There is no bundle.", hint="Choose one.")
-        return 2
-    elif behaviour == "small-gpu" and options["--device"] != "cpu":
-        emit(event="error", type="DeviceError", message="The GPU is too small.", hint="")
-        return 2
+        emit(ErrorEvent(BundleError.__name__, "There is no bundle.", "Choose one."))
+        return BAD_INPUT
+    elif behaviour == "small-gpu" and request.device != "cpu":
+        emit(ErrorEvent(DeviceError.__name__, "The GPU is too small.", ""))
+        return BAD_INPUT
     elif behaviour == "garbage":
         print("\x00\xff not JSON {", '{"event": 7}', "[]", '{"event": "progress", "done": "x"}')
         print('{"event": "progress", "done": "many", "total": null}')
     elif behaviour == "crash":
         raise ModuleNotFoundError("No module named 'torch'")
     elif behaviour == "half":
-        write_result(Path(options["--image"]), out, options["--measure"])
-        (out / "uncertainty.nrrd").write_bytes(b"NRRD0004\nnot really\n")
-        emit(event="result", files={}, summary="summary.json")
+        write_result(request.image, request.out, request.measure)
+        (request.out / UNCERTAINTY).write_bytes(b"NRRD0004\nnot really\n")
+        emit(ResultEvent({}, SUMMARY))
     elif behaviour == "no-summary":
-        emit(event="result", files={}, summary="summary.json")
+        emit(ResultEvent({}, SUMMARY))
     elif behaviour == "slow":
         grandchild = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LATE_S})"])
-        emit(event="stage", stage="grandchild", message=str(grandchild.pid))
+        emit(StageEvent("grandchild", str(grandchild.pid)))
         time.sleep(LATE_S)
     elif behaviour == "abandons":
         grandchild = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({LATE_S})"])
-        emit(event="stage", stage="grandchild", message=str(grandchild.pid))
-        return 1
-    return 0
+        emit(StageEvent("grandchild", str(grandchild.pid)))
+        return UNEXPECTED
+    return DONE
 
 
 if __name__ == "__main__":

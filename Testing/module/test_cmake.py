@@ -51,6 +51,24 @@ def test_every_file_that_the_module_opens_at_run_time_is_installed(installed):
     assert Path("fedcross/infer/__main__.py") in needed
 
 
+def test_the_installed_module_imports_the_package_beside_it(installed, tmp_path):
+    """Another copy of the package comes first on the path."""
+    (tmp_path / "fedcross").mkdir()
+    (tmp_path / "fedcross" / "__init__.py").touch()
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:];"
+        "import FedCrossSlicerLib, fedcross.contract.files;"
+        "print(fedcross.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(tmp_path), str(installed)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).samefile(installed / "fedcross" / "__init__.py")
+
+
 def test_the_child_runs_from_the_installed_files_alone(installed):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.files import SUMMARY
+
 SCRIPT = Path(__file__).resolve().parents[1] / "harness" / "demo_scene.py"
 
 
@@ -64,7 +66,7 @@ def test_a_missing_file_gives_one_sentence_and_exit_code_2(tmp_path):
 
 
 def test_a_damaged_result_gives_one_sentence_and_exit_code_2(can_draw, result_folder, tmp_path):
-    (result_folder / "summary.json").write_text("{}")
+    (result_folder / SUMMARY).write_text("{}")
     done = run("--image", "volume.nrrd", "--result", "result", "--out", "scene", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "The result's summary is damaged or incomplete.\n"

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY, PACKAGE = ROOT / "FedCrossSlicer" / "FedCrossSlicerLib", ROOT / "training" / "src"
 # A room may import from itself and from the rooms before it.
 ORDER = (
-    "package",
     "errors",
+    "package",
     "csv_file",
     "child",
     "bundle",

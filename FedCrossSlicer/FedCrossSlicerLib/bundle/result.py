@@ -80,7 +80,7 @@ class HotSpotFigures:
 
 @dataclass(frozen=True)
 class Result:
-    """The content of ``summary.json`` that the scene needs.
+    """The content of a result's summary that the scene needs.
 
     Attributes
     ----------

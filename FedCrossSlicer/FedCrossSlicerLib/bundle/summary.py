@@ -24,7 +24,7 @@ def readResult(folder: Path) -> Result:
     Parameters
     ----------
     folder
-        Folder with ``summary.json``.
+        Folder with the file `fedcross.contract.files.SUMMARY`.
 
     Raises
     ------
@@ -37,8 +37,8 @@ def readResult(folder: Path) -> Result:
             folder=folder,
             measure=str(summary["measure"]),
             maps=_maps(folder, summary),
-            distance=_optionalFile(folder, summary, file_kind(DISTANCE)),
-            outlines=_optionalFile(folder, summary, file_kind(OUTLINES)),
+            distance=_optionalFile(folder, summary, DISTANCE),
+            outlines=_optionalFile(folder, summary, OUTLINES),
             structures=tuple(_structure(each) for each in summary["structures"]),
             hotSpots=tuple(
                 _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
@@ -80,8 +80,9 @@ def _computedWith(summary: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _optionalFile(folder: Path, summary: Mapping[str, Any], kind: str) -> Path | None:
-    name = summary.get("files", {}).get(kind)
+def _optionalFile(folder: Path, summary: Mapping[str, Any], usual: str) -> Path | None:
+    """The file that the summary lists for the kind of the file `usual`; None if it lists none."""
+    name = summary.get("files", {}).get(file_kind(usual))
     return None if name is None else _resultFile(folder, name)
 
 

@@ -1,4 +1,4 @@
-"""How the child process ``python -m fedcross.infer`` is started: program, environment, folders."""
+"""How the child process is started: program and environment."""
 
 import os
 import shutil

@@ -49,7 +49,7 @@ class DeviceProbe:
 
 
 def devicesCommand() -> list[str]:
-    """Return program and arguments that print the devices as one JSON object."""
+    """Return program and arguments that print the devices as one line, see `read_devices`."""
     return [childPython(), "-m", MODULE]
 
 

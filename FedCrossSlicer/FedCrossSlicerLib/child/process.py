@@ -1,8 +1,8 @@
 """One child process: its events, its log and its end. It uses neither Qt nor MRML.
 
 Slicer stays responsive, and a crash of the child process does not end Slicer. The child process writes
-one JSON object a line to its standard output. Reader threads put the events into a queue, which the
-caller empties with `InferenceProcess.events`.
+one event a line to its standard output, see `fedcross.contract.events`. Reader threads put the events
+into a queue, which the caller empties with `InferenceProcess.events`.
 """
 
 import collections
@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from slicer.i18n import tr as _
 
-from fedcross.contract import exits
 from fedcross.contract.events import ErrorEvent, Event, ResultEvent, read_event
+from fedcross.contract.exits import DONE
 from FedCrossSlicerLib.child.command import noWindowFlag
 from FedCrossSlicerLib.errors import InferenceError
 
@@ -59,7 +59,7 @@ class InferenceProcess:
     ) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        self._outcome: ResultEvent | ErrorEvent | None = None  # the latest of these events
+        self._outcome: ResultEvent | ErrorEvent | None = None  # the latest
         self._cancelled = False
         self._endedAt: float | None = None
         try:
@@ -144,11 +144,11 @@ class InferenceProcess:
             message = str(self._outcome) or _("The segmentation failed without a message.")
             raise InferenceError(message, self._outcome.type, log=self.log)
         code = self._child.poll()
-        if code == exits.DONE and self._outcome is None:
+        if code == DONE and self._outcome is None:
             raise InferenceError(
                 _("The segmentation process ended without a result."), log=self.log
             )
-        if code != exits.DONE:
+        if code != DONE:
             raise InferenceError(self._crashMessage(code), log=self.log)
 
     def _crashMessage(self, code: int | None) -> str:

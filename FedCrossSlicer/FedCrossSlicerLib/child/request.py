@@ -1,6 +1,7 @@
 """One request to the child process: its arguments, and how its caller follows it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,9 @@ from fedcross.contract.request import EVENTS_FLAG, RequestOptions, SegmentReques
 
 VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 """Names in the temporary folder of a request: the exported volume, the result folder, the box."""
+
+Options = RequestOptions
+"""How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box."""
 
 
 class RunningRequest(Protocol):
@@ -59,17 +63,9 @@ def requestArguments(
     image
         File of the volume; None for `VOLUME` in `folder`.
     """
-    roi = folder / ROI
+    box = folder / ROI if (folder / ROI).is_file() else options.roi
+    options = replace(options, roi=box and box.absolute(), for_viewer=True)
     request = SegmentRequest(
-        bundle=bundle,
-        image=image or folder / VOLUME,
-        out=folder / RESULT,
-        measure=options.measure,
-        device=options.device,
-        precision=options.precision,
-        backend=options.backend,
-        roi=roi if roi.is_file() else None,
-        localise=options.localise,
-        for_viewer=True,
+        bundle=bundle, image=image or folder / VOLUME, out=folder / RESULT, **vars(options)
     )
     return [*request.words(), EVENTS_FLAG]

@@ -132,7 +132,8 @@ def colorTable() -> vtkMRMLColorTableNode:
 
 def legendTitle(measure: str) -> str:
     """Return the title of the legend for a measure."""
-    return next((_(title) for name, title in LEGENDS.items() if name == measure), measure)
+    titles: dict[str, str] = dict(LEGENDS.items())
+    return _(titles[measure]) if measure in titles else measure
 
 
 def showLegend(

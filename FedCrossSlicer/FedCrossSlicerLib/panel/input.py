@@ -12,10 +12,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from fedcross.contract.devices import Devices
-from fedcross.contract.request import RequestOptions
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints

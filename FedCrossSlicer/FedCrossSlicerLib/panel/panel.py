@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from fedcross.errors import DeviceError
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.errors import InferenceError, InstallError
 from FedCrossSlicerLib.panel.devices import DeviceSearch
@@ -28,9 +29,6 @@ from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView
 from FedCrossSlicerLib.setup import install
 from FedCrossSlicerLib.tasks.sequence import SequenceTask
 from FedCrossSlicerLib.tasks.task import SegmentationTask
-
-if TYPE_CHECKING:
-    pass
 
 
 class Panel:
@@ -197,7 +195,7 @@ class Panel:
         """Show an error; if the GPU has too little memory, offer the CPU."""
         self.run.showMessage(str(error))
         self.run.showLog(error.log or log)
-        if error.kind != "DeviceError" or self.input.device == "cpu":
+        if error.kind != DeviceError.__name__ or self.input.device == "cpu":
             return
         question = _("{error}\n\nSegment on the CPU instead? That takes longer.")
         if self.confirm(question.format(error=error)):

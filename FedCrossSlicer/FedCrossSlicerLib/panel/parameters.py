@@ -16,21 +16,21 @@ from slicer import (
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
+from fedcross.contract import measures
 from fedcross.contract.display import AGREE_FROM, NEAR_MM, OPACITY, THRESHOLD, TRUST_FROM
-from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, TITLES
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, INSIDE, NEAR
 from FedCrossSlicerLib.display.view import ViewOptions
 from FedCrossSlicerLib.scene.figures import Thresholds
 
 
 class Measure(enum.Enum):
-    """The measure of the heat map; saved scenes contain the names, the child process the values."""
+    """The measure of the heat map. Saved scenes contain the names of these constants."""
 
-    STD, ENTROPY, MUTUAL_INFORMATION, VARIATION_RATIO = MEASURES
+    STD, ENTROPY, MUTUAL_INFORMATION, VARIATION_RATIO = measures.MEASURES
 
     def label(self) -> str:
         """Return the label in the panel."""
-        return _(TITLES[self.value])
+        return _(measures.TITLES[self.value])
 
 
 class Region(enum.Enum):
@@ -101,7 +101,7 @@ class Parameters:
     allTimePoints: bool = False
     localise: bool = False
     result: vtkMRMLSegmentationNode
-    measure: Measure = Measure(DEFAULT_MEASURE)
+    measure: Measure = Measure(measures.DEFAULT_MEASURE)
     showHeat: bool = True
     opacity: Share = OPACITY
     threshold: Share = THRESHOLD

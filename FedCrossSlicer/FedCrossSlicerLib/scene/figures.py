@@ -43,11 +43,10 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The two thresholds of the mean pairwise Dice on which the verdicts rest.
+    """The two thresholds of the mean pairwise Dice on which the verdicts depend.
 
-    The defaults are not validated on patients. At 0.75 two members share 0.6 of the voxels that either
-    of them segments: 0.75 / (2 - 0.75) = 0.6. Dice is lower for small structures: use lower thresholds
-    for them.
+    `fedcross.contract.display` explains the defaults. Dice is lower for small structures: use lower
+    thresholds for them.
 
     Attributes
     ----------

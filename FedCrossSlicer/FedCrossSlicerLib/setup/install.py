@@ -12,6 +12,7 @@ from typing import Protocol
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.devices import read_devices
 from FedCrossSlicerLib.child.devices import devicesCommand
 from FedCrossSlicerLib.errors import InstallError
 from FedCrossSlicerLib.setup.requirements import (
@@ -22,7 +23,7 @@ from FedCrossSlicerLib.setup.requirements import (
     Requirement,
     installedVersions,
     missingRequirements,
-    runForJSON,
+    readOutput,
 )
 
 Confirm = Callable[[str], bool]
@@ -216,7 +217,7 @@ def checkInstallation(probe: Probe = installedVersions) -> str:
 
 def _devicesStatus() -> str:
     """One sentence about the graphics cards."""
-    return str(runForJSON(devicesCommand()).get("status", ""))
+    return readOutput(devicesCommand(), read_devices).status
 
 
 def _stateText(wanted: Sequence[Requirement], versions: Mapping[str, str]) -> str:

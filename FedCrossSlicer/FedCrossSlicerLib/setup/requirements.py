@@ -2,15 +2,16 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWindowFlag
 from FedCrossSlicerLib.errors import InstallError
 
+T = TypeVar("T")
 PROBE_TIMEOUT_S = 120
 # Runs in a new process of the child's Python, because Slicer may have imported packages that have been
 # replaced since. With "import" it imports each package, which finds broken installations too.
@@ -108,11 +109,22 @@ def installedVersions(importing: bool = False) -> dict[str, str]:
     """
     names = [requirement.name for requirement in (*REQUIREMENTS, OPENVINO)]
     command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
-    return runForJSON(command)
+    return readOutput(command, _versions)
 
 
-def runForJSON(command: Sequence[str]) -> dict[str, Any]:
-    """Run a command in the child's environment and return the JSON object on its last line.
+def _versions(line: str) -> dict[str, str]:
+    return dict(json.loads(line))
+
+
+def readOutput(command: Sequence[str], read: Callable[[str], T | None]) -> T:
+    """Run a command in the child's environment and return the content of its last line.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    read
+        Converts the line; returns None or raises a `ValueError` if the line is something else.
 
     Raises
     ------
@@ -130,9 +142,12 @@ def runForJSON(command: Sequence[str]) -> dict[str, Any]:
             check=True,
             creationflags=noWindowFlag(),
         )
-        return dict(json.loads(finished.stdout.splitlines()[-1]))
+        content = read(finished.stdout.splitlines()[-1])
+        if content is None:
+            raise ValueError("the last line is of another kind")
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         raise InstallError(_("Slicer's Python could not be run. See the log.")) from error
+    return content
 
 
 def missingRequirements(versions: Mapping[str, str]) -> list[Requirement]:

@@ -49,7 +49,7 @@ def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
     Parameters
     ----------
     folder
-        The result folder. The files that only ``--for-viewer`` writes may be missing.
+        The result folder. The files that only `for_viewer` requests may be missing.
     volume
         The segmented volume node. The result lies in world space, under no transform, even if the
         volume is under one.

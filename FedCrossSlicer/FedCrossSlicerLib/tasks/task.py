@@ -89,7 +89,7 @@ class SegmentationTask:
                 self.done, self.total = 0, 0
                 self._firstStep = None
             elif isinstance(event, ProgressEvent):
-                self.done, self.total = max(0, event.done), max(0, event.total)
+                self.done, self.total = event.done, event.total
                 # The time of the first step does not count: it includes loading a member.
                 self._firstStep = self._firstStep or (time.monotonic(), self.done)
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from fedcross.contract.files import OUTLINES
+
 
 @pytest.fixture
 def require(loaded):
@@ -33,7 +35,7 @@ def test_a_file_with_layers_passes_only_if_it_is_complete(require, result_folder
     """The file of the members' outlines has four dimensions."""
     from FedCrossSlicerLib.errors import InferenceError
 
-    path = result_folder / "outlines.seg.nrrd"
+    path = result_folder / OUTLINES
     require(path)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(InferenceError, match=r"outlines\.seg\.nrrd is incomplete"):

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from fedcross.contract.files import SEGMENTATION, SUMMARY, UNCERTAINTY, uncertainty_file
+from fedcross.contract.measures import MEASURES
+
 
 @pytest.fixture
 def read(loaded, result_folder):
@@ -11,7 +14,7 @@ def read(loaded, result_folder):
     from FedCrossSlicerLib.bundle.summary import readResult
 
     def change_and_read(change=lambda summary: None):
-        path = result_folder / "summary.json"
+        path = result_folder / SUMMARY
         summary = json.loads(path.read_text(encoding="utf-8"))
         change(summary)
         path.write_text(json.dumps(summary), encoding="utf-8")
@@ -44,12 +47,12 @@ def test_every_map_has_its_range_and_the_requested_map_is_the_first(read, result
         lambda s: s.update(measure="entropy", uncertainty={"max": 0.6, "window_max": 0.7})
     )
     assert next(iter(result.maps)) == "entropy"
-    assert sorted(result.maps) == ["entropy", "mutual_information", "std", "variation_ratio"]
-    assert result.maps["entropy"].file == result_folder / "uncertainty.nrrd"
+    assert sorted(result.maps) == sorted(MEASURES)
+    assert result.maps["entropy"].file == result_folder / UNCERTAINTY
     assert result.maps["entropy"].windowMax == 0.7
     dissent = result.maps["variation_ratio"]
     assert (dissent.windowMax, dissent.peak) == (0.75, 0.5)
-    assert dissent.file == result_folder / "uncertainty_variation_ratio.nrrd"
+    assert dissent.file == result_folder / uncertainty_file("variation_ratio")
 
 
 def test_a_summary_with_one_map_only_is_read_too(read):
@@ -60,7 +63,7 @@ def test_a_summary_with_one_map_only_is_read_too(read):
     result = read(forget)
     assert list(result.maps) == ["std"]
     assert (result.distance, result.outlines) == (None, None)
-    assert [path.name for path in result.files] == ["segmentation.seg.nrrd", "uncertainty.nrrd"]
+    assert [path.name for path in result.files] == [SEGMENTATION, UNCERTAINTY]
 
 
 def test_a_path_outside_the_folder_is_not_followed(read, result_folder):
@@ -133,9 +136,7 @@ def test_the_summary_that_the_package_writes_can_be_read(loaded, tmp_path):
         roi=False,
         computed=1.0,
         measure="std",
-        uncertainty_maps={
-            "std": child.UncertaintyMap(max=0.3, window_max=0.5, file="uncertainty.nrrd")
-        },
+        uncertainty_maps={"std": child.UncertaintyMap(max=0.3, window_max=0.5, file=UNCERTAINTY)},
         uncertainty=child.Uncertainty(max=0.3, window_max=0.5),
         structures=(
             child.StructureSummary(
@@ -171,7 +172,7 @@ def test_the_summary_that_the_package_writes_can_be_read(loaded, tmp_path):
         timings_s={},
         packages={"torch": "2.13.0"},
     )
-    (tmp_path / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
+    (tmp_path / SUMMARY).write_text(summary.model_dump_json(), encoding="utf-8")
     read = readResult(tmp_path)
     (spot,) = read.hotSpots
     assert (spot.structure, spot.volume, spot.centre) == ("Prostate", 0.1, (-1.0, -2.0, 3.0))

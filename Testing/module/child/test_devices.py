@@ -2,6 +2,7 @@
 
 import time
 
+from fedcross.contract.devices import Devices, Gpu
 from fedcross.infer.devices import describe
 
 
@@ -37,14 +38,8 @@ def test_a_real_child_finds_the_devices_in_the_background(loaded):
 
 
 def test_graphics_cards_are_found_among_other_log_lines(loaded):
-    from fedcross.contract.devices import Gpu
-
-    found = poll(
-        'a warning\n{"torch": "2.13", "gpus": [{"device": "cuda:0", "name": "Card", '
-        '"memory_gb": 24}], "status": "GPU ready."}\nbye'
-    )
-    assert found.gpus == (Gpu("cuda:0", "Card", 24.0),)
-    assert (found.status, found.torch) == ("GPU ready.", "2.13")
+    devices = Devices("2.13", (Gpu("cuda:0", "Card", 24.0),), "GPU ready.")
+    assert poll(f"a warning\n{devices.line()}\nbye") == devices
 
 
 def test_output_without_devices_gives_a_status_sentence(loaded):

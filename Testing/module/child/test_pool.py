@@ -13,10 +13,9 @@ from fedcross.contract.events import ResultEvent, StageEvent
 
 WORKER = """
 import json, os, signal, sys, tempfile, time
-
-def emit(**event):
-    print(json.dumps(event), flush=True)
-
+from fedcross.contract.events import ErrorEvent, ResultEvent, StageEvent, event_line
+def report(event):
+    print(event_line(event), end="", flush=True)
 for line in sys.stdin:
     behaviour, *rest = json.loads(line)
     print("log of " + behaviour, file=sys.stderr, flush=True)
@@ -24,18 +23,18 @@ for line in sys.stdin:
         if rest:
             open(rest[0], "x").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    emit(event="stage", stage=str(os.getpid()), message=behaviour)
+    report(StageEvent(str(os.getpid()), behaviour))
     if behaviour == "hang":
         time.sleep(60)
     elif behaviour == "sorry":
-        emit(event="error", type="DataError", message="It is 2D.", hint="")
+        report(ErrorEvent("DataError", "It is 2D.", ""))
     elif behaviour == "litter":
         tempfile.mkdtemp()
-        emit(event="result", files={}, summary=tempfile.gettempdir())
+        report(ResultEvent({"folder": tempfile.gettempdir()}, ""))
     elif behaviour == "exit":
         raise SystemExit
     else:
-        emit(event="result", files={"arguments": [behaviour, *rest]}, summary="")
+        report(ResultEvent(dict(enumerate([behaviour, *rest])), ""))
     if behaviour == "finish and die":
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -85,7 +84,7 @@ def test_one_worker_computes_one_request_after_the_other(workers):
     more = wait(second)
     assert second.pid == first.pid
     assert [type(event) for event in (*events, *more)] == [StageEvent, ResultEvent] * 2
-    assert more[-1].files["arguments"] == ["größe 図", "two\nlines"]
+    assert list(more[-1].files.values()) == ["größe 図", "two\nlines"]
     assert (first.log, second.log) == ("log of one", "log of größe 図")
 
 
@@ -94,7 +93,7 @@ def test_events_and_errors_of_a_later_request_do_not_reach_an_earlier_one(worker
     until(lambda: not first.running)
     assert failure(workers.start(["sorry"])).kind == "DataError"
     first.check()
-    assert [type(event) for event in first.events()] == [StageEvent, ResultEvent]
+    assert [getattr(event, "message", None) for event in first.events()] == ["one", None]
     assert first.events() == []
 
 
@@ -183,7 +182,7 @@ def test_cancel_after_the_result_keeps_the_worker(workers):
 
 
 def test_a_workers_temporary_files_are_removed_with_it(workers, temporary):
-    folder = Path(wait(workers.start(["litter"]))[-1].summary)
+    folder = Path(wait(workers.start(["litter"]))[-1].files["folder"])
     assert folder.parent == temporary
     assert list(folder.iterdir())
     workers.end()

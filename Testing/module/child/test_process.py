@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from fedcross.contract.events import LogEvent, ResultEvent, StageEvent, event_line
+from fedcross.contract.events import ErrorEvent, ResultEvent, StageEvent, event_line
+from fedcross.contract.exits import BAD_INPUT
 
-STAGE = event_line(StageEvent("read", "Reading")).strip()
-RESULT = event_line(ResultEvent({}, "summary.json")).strip()
+STAGE, RESULT = StageEvent("read", "Reading"), ResultEvent({}, "summary")
 
 
 @pytest.fixture
@@ -22,6 +22,11 @@ def run(loaded):
         return InferenceProcess([sys.executable, "-c", code])
 
     return start
+
+
+def printing(*events):
+    """Source code that prints events."""
+    return f"print({''.join(map(event_line, events))!r}, end='', flush=True)\n"
 
 
 def wait(process, seconds=20.0):
@@ -57,9 +62,9 @@ def ended(pid, seconds=5.0):
 
 
 def test_events_arrive_in_order_and_a_result_raises_no_error(run):
-    process = run(f"print({STAGE!r}); print({RESULT!r})")
+    process = run(printing(STAGE, RESULT))
     wait(process).check()
-    assert process.events() == [StageEvent("read", "Reading"), ResultEvent({}, "summary.json")]
+    assert process.events() == [STAGE, RESULT]
     assert process.events() == []
 
 
@@ -71,18 +76,16 @@ def test_output_that_is_not_an_event_is_logged(run):
 
 
 def test_broken_utf_8_does_not_stop_the_reader(run):
-    process = run(
-        "import sys; sys.stdout.buffer.write(b'\\xff\\xfe\\n'"
-        """b'{"event": "log", "message": "\\xc3\\xa9"}\\n'); sys.stdout.flush(); """
-        f"print({RESULT!r})"
-    )
+    line = event_line(ResultEvent({}, "é")).encode()
+    output = b"\xff\xfe\n" + line.replace(rb"\u00e9", "é".encode())
+    process = run(f"import sys; sys.stdout.buffer.write({output!r})")
     wait(process).check()
-    assert process.events() == [LogEvent("é"), ResultEvent({}, "summary.json")]
+    assert process.events() == [ResultEvent({}, "é")]
 
 
 def test_an_error_event_is_raised_with_its_message_and_hint(run):
-    event = '{"event": "error", "type": "DataError", "message": "It is 2D.", "hint": "Use 3D."}'
-    error = failure(run(f"print({event!r}); raise SystemExit(2)"))
+    event = ErrorEvent("DataError", "It is 2D.", "Use 3D.")
+    error = failure(run(f"{printing(event)}raise SystemExit({BAD_INPUT})"))
     assert (str(error), error.kind) == ("It is 2D. Use 3D.", "DataError")
 
 
@@ -125,8 +128,9 @@ def test_a_killed_child_raises_one_sentence(run):
 
 TWO_GENERATIONS = """
 import subprocess, sys, time
+from fedcross.contract.events import StageEvent, event_line
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print('{"event": "stage", "stage": "%d", "message": ""}' % child.pid, flush=True)
+print(event_line(StageEvent(str(child.pid), "")), end="", flush=True)
 """
 
 
@@ -152,7 +156,7 @@ def test_an_orphan_that_holds_the_pipe_open_is_killed(run, monkeypatch):
 
 
 def test_cancel_after_the_end_is_harmless(run):
-    process = wait(run(f"print({RESULT!r})"))
+    process = wait(run(printing(RESULT)))
     process.cancel()
     process.cancel()
 

@@ -6,6 +6,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from fedcross.contract.files import (
+    OUTLINES,
+    intersection_segment,
+    member_segment,
+    union_segment,
+)
 from fedcross.infer.results.outlines import write_outlines
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.structure import Code, Structure
@@ -62,28 +68,25 @@ def members():
 @pytest.mark.parametrize("direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), OBLIQUE])
 def test_every_segment_has_the_voxels_of_its_label_map(scene, tmp_path, members, direction):
     grid = Grid((14, 12, 9), (0.7, 1.1, 3.0), (10.0, -20.0, 5.0), direction)
-    write_outlines(members, STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")
-    node = slicer.util.loadSegmentation(str(tmp_path / "outlines.seg.nrrd"))
+    write_outlines(members, STRUCTURES, grid, tmp_path / OUTLINES)
+    node = slicer.util.loadSegmentation(str(tmp_path / OUTLINES))
     segmentation = node.GetSegmentation()
     assert segmentation.GetNumberOfSegments() == 3 * 2 + 2 + 2
     for structure in STRUCTURES:
         slug, masks = structure.slug, [labels == structure.label for labels in members]
         for k, mask in enumerate(masks):
-            assert (
-                segmentation.GetSegment(f"member_{k}_{slug}")
-                .GetName()
-                .endswith(f"(member {k + 1})")
-            )
-            same_points(segment_points(node, f"member_{k}_{slug}"), expected_in_world(grid, mask))
+            segment = member_segment(k, slug)
+            assert segmentation.GetSegment(segment).GetName().endswith(f"(member {k + 1})")
+            same_points(segment_points(node, segment), expected_in_world(grid, mask))
         all_of, any_of = np.logical_and.reduce(masks), np.logical_or.reduce(masks)
-        same_points(segment_points(node, f"intersection_{slug}"), expected_in_world(grid, all_of))
-        same_points(segment_points(node, f"union_{slug}"), expected_in_world(grid, any_of))
+        for segment, mask in ((intersection_segment(slug), all_of), (union_segment(slug), any_of)):
+            same_points(segment_points(node, segment), expected_in_world(grid, mask))
 
 
 def test_members_that_find_nothing_have_empty_segments(scene, tmp_path):
     grid = Grid((4, 4, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     empty = np.zeros((4, 4, 4), np.uint8)
-    write_outlines([empty, empty], STRUCTURES, grid, tmp_path / "outlines.seg.nrrd")
-    node = slicer.util.loadSegmentation(str(tmp_path / "outlines.seg.nrrd"))
+    write_outlines([empty, empty], STRUCTURES, grid, tmp_path / OUTLINES)
+    node = slicer.util.loadSegmentation(str(tmp_path / OUTLINES))
     assert node.GetSegmentation().GetNumberOfSegments() == 2 * 2 + 2 + 2
-    assert len(segment_points(node, "union_prostate")) == 0
+    assert len(segment_points(node, union_segment("prostate"))) == 0

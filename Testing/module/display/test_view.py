@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 import slicer
 
-MEASURES = ["std", "entropy", "mutual_information", "variation_ratio"]
+from fedcross.contract.files import intersection_segment, member_segment, union_segment
+from fedcross.contract.measures import LEGENDS, MEASURES
 
 
 @pytest.fixture
@@ -46,8 +47,6 @@ def array(node):
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_each_measure_has_its_own_range_and_legend_title(nodes, apply_options, measure):
-    from FedCrossSlicerLib.display.heatmap import legendTitle
-
     apply_options(measure=measure, threshold=0.2)
     np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps[measure]))
     assert nodes.measure == measure
@@ -56,7 +55,7 @@ def test_each_measure_has_its_own_range_and_legend_title(nodes, apply_options, m
     assert display.GetWindowLevelMax() == pytest.approx(nodes.windowMax(measure), rel=1e-4)
     assert display.GetLowerThreshold() == pytest.approx(0.2 * nodes.windowMax(measure), rel=1e-4)
     legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(nodes.heat)
-    assert legend.GetTitleText() == legendTitle(measure) != measure
+    assert legend.GetTitleText() == LEGENDS[measure]
 
 
 def test_the_region_inside_has_values_only_within_the_structures(nodes, apply_options, volume):
@@ -234,11 +233,11 @@ def test_the_envelope_shows_only_the_intersection_and_the_union(nodes, apply_opt
         for each in nodes.outlines.GetSegmentation().GetSegmentIDs()
         if display.GetSegmentVisibility(each)
     }
-    assert shown == {"intersection_prostate", "union_prostate"}
+    assert shown == {intersection_segment("prostate"), union_segment("prostate")}
     assert display.GetVisibility()
     apply_options(members=True)
-    assert display.GetSegmentVisibility("member_2_prostate")
-    assert not display.GetSegmentVisibility("union_prostate")
+    assert display.GetSegmentVisibility(member_segment(2, "prostate"))
+    assert not display.GetSegmentVisibility(union_segment("prostate"))
 
 
 def test_outlines_are_shown_in_slice_views_only(nodes, apply_options):

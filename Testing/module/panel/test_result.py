@@ -6,6 +6,8 @@ import slicer
 from panel_tools import click, foreground, texts, until
 from PySide6 import QtCore, QtTest, QtWidgets
 
+from fedcross.contract.files import union_segment
+
 
 def test_apply_segments_and_the_sections_show_the_result(segmented, volume):
     ui = segmented.ui
@@ -98,7 +100,7 @@ def test_every_uncertainty_control_changes_the_view_at_once(segmented, volume):
     click(ui.membersCheck)
     assert outlines.GetVisibility()
     click(ui.envelopeCheck)
-    assert outlines.GetSegmentVisibility("union_prostate")
+    assert outlines.GetSegmentVisibility(union_segment("prostate"))
     click(ui.surfaceCheck)
     assert nodes.surface.GetDisplayNode().GetVisibility()
     click(ui.heatCheck)

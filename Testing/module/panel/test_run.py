@@ -171,20 +171,16 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     ui.installSection.collapsed = True
 
 
-def test_a_reload_by_a_developer_reloads_the_library_too(widget, monkeypatch):
+def test_a_reload_by_a_developer_reloads_library_and_package_too(widget, monkeypatch):
     modules = dict(sys.modules)
     monkeypatch.setattr(sys, "modules", modules)
-    assert "FedCrossSlicerLib.panel.panel" in modules
-    reloaded = []
+    reloaded = {"FedCrossSlicerLib.panel.panel", "fedcross", "fedcross.contract.files"}
+    assert reloaded <= set(modules)
+    found = []
     base = type(widget.self()).__mro__[1]
-    monkeypatch.setattr(
-        base,
-        "onReload",
-        lambda self: reloaded.append("FedCrossSlicerLib.panel.panel" in modules),
-        False,
-    )
+    monkeypatch.setattr(base, "onReload", lambda self: found.append(reloaded & set(modules)), False)
     widget.self().onReload()
-    assert reloaded == [False]
+    assert found == [set()]
 
 
 def test_the_module_cleans_up_when_it_is_unloaded(loaded, panel, widget, volume, temporary):

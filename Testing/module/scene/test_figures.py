@@ -1,6 +1,7 @@
 """The figures, the verdicts, and their text and CSV file."""
 
 import csv
+import os
 
 import pytest
 import slicer
@@ -121,20 +122,30 @@ def test_the_csv_file_holds_every_name_and_number(lib, figure, tmp_path):
 
 
 def test_a_failed_write_leaves_no_partial_csv_file(lib, figure, tmp_path, monkeypatch):
-    import os
-
     from FedCrossSlicerLib.errors import InferenceError
 
     (tmp_path / "f.csv").write_text("before")
 
-    def full(source, target):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No space left"):
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(InferenceError) as caught:
         lib.writeFigures([figure()], None, tmp_path / "f.csv")
+    assert str(caught.value) == "f.csv cannot be written: No space left on device."
     assert (tmp_path / "f.csv").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+def test_a_csv_file_has_the_usual_permissions(lib, figure, tmp_path):
+    previous = os.umask(0o027)
+    try:
+        lib.writeFigures([figure()], None, tmp_path / "figures.csv")
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "figures.csv").stat().st_mode & 0o777 == 0o666 & ~0o027
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.csv"]
 
 
 def test_a_csv_file_in_a_missing_folder_raises_one_sentence(lib, figure, tmp_path):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import SimpleITK as sitk
 
-from fedcross.contract.request import RequestOptions
+from fedcross.contract.files import SEGMENTATION
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def test_every_volume_is_segmented_and_the_broken_one_has_an_error(
     assert [row.volume for row in rows] == ["broken.nrrd", "one.nrrd", "two.nrrd"]
     assert rows[0].error
     assert (rows[1].structure, rows[1].volume_ml, rows[1].error) == ("Prostate", 31.2, "")
-    assert (tmp_path / "out" / "two" / "result" / "segmentation.seg.nrrd").is_file()
+    assert (tmp_path / "out" / "two" / "result" / SEGMENTATION).is_file()
     with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [line["volume_ml"] for line in table] == ["", "31.2", "31.2"]
     assert progress_calls[0] == (0, 3, "broken.nrrd")
     assert progress_calls[-1] == (3, 3, "")
     assert node_ids() == before
-    assert not list((tmp_path / "out").glob("*.part"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"figures.csv", "one", "two"}
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):

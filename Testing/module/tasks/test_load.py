@@ -8,6 +8,17 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
+from fedcross.contract.display import OPACITY
+from fedcross.contract.files import (
+    DISTANCE,
+    OUTLINES,
+    SEGMENTATION,
+    SUMMARY,
+    UNCERTAINTY,
+    uncertainty_file,
+)
+from fedcross.contract.measures import MEASURES
+
 
 @pytest.fixture
 def presented(volume, result_folder):
@@ -88,7 +99,7 @@ def test_the_heat_map_lies_over_the_volume_in_every_slice_view(presented, volume
     for composite in composites:
         assert composite.GetBackgroundVolumeID() == volume.GetID()
         assert composite.GetForegroundVolumeID() == presented.heat.GetID()
-        assert composite.GetForegroundOpacity() == pytest.approx(0.65)
+        assert composite.GetForegroundOpacity() == pytest.approx(OPACITY)
 
 
 def test_the_window_is_the_measures_range_and_low_values_are_transparent(presented):
@@ -122,8 +133,7 @@ def test_every_node_has_the_provenance_and_no_paths(presented, tmp_path):
 
 
 def test_a_map_has_its_measure_as_attribute(presented):
-    measures = ["std", "entropy", "mutual_information", "variation_ratio"]
-    assert list(presented.maps) == measures
+    assert list(presented.maps) == list(MEASURES)
     for measure, node in presented.maps.items():
         assert node.GetAttribute("FedCross.Measure") == measure
     assert presented.heat.GetAttribute("FedCross.Measure") == presented.measure == "std"
@@ -232,12 +242,12 @@ def test_a_result_without_the_files_for_the_viewer_is_shown_too(volume, tmp_path
 @pytest.mark.parametrize(
     "name",
     [
-        "segmentation.seg.nrrd",
-        "uncertainty.nrrd",
-        "uncertainty_entropy.nrrd",
-        "distance.nrrd",
-        "outlines.seg.nrrd",
-        "summary.json",
+        SEGMENTATION,
+        UNCERTAINTY,
+        uncertainty_file("entropy"),
+        DISTANCE,
+        OUTLINES,
+        SUMMARY,
     ],
 )
 @pytest.mark.parametrize("how", ["missing", "broken", "cut off"])
@@ -259,7 +269,7 @@ def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, n
     assert node_ids() == before
 
 
-@pytest.mark.parametrize("name", ["uncertainty_entropy.nrrd", "distance.nrrd"])
+@pytest.mark.parametrize("name", [uncertainty_file("entropy"), DISTANCE])
 def test_maps_of_another_size_are_refused(presented, result_folder, node_ids, name):
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.load import loadResult

@@ -14,7 +14,7 @@ import pytest
 import slicer
 import vtk
 
-from fedcross.contract.request import RequestOptions
+from fedcross.contract.events import ErrorEvent, ProgressEvent, ResultEvent
 
 PARENT = """
 import sys, time
@@ -163,7 +163,7 @@ def test_a_bundle_deleted_while_it_is_used_raises_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("state", "until_event"), [("idle", ["ResultEvent", "ErrorEvent"]), ("busy", ["ProgressEvent"])]
+    ("state", "until_event"), [("idle", (ResultEvent, ErrorEvent)), ("busy", (ProgressEvent,))]
 )
 def test_the_worker_ends_when_slicer_is_killed(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
@@ -177,7 +177,7 @@ def test_the_worker_ends_when_slicer_is_killed(
         paths=[path for path in sys.path if path],
         folder=str(tmp_path),
         bundle=str(bundle_folder),
-        until=until_event,
+        until=[kind.__name__ for kind in until_event],
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     worker = psutil.Process(int(parent.stdout.readline()))

@@ -7,6 +7,9 @@ import pytest
 import slicer
 from panel_tools import until
 
+from fedcross.contract.display import OPACITY
+from fedcross.contract.files import SUMMARY
+
 
 @pytest.fixture
 def make(scene, tmp_path):
@@ -21,9 +24,9 @@ def make(scene, tmp_path):
         if not folder.exists():
             exportVolume(volume, tmp_path / "volume.nrrd")
             write_result(tmp_path / "volume.nrrd", folder, "std")
-            summary = json.loads((folder / "summary.json").read_text())
+            summary = json.loads((folder / SUMMARY).read_text())
             summary["bundle"]["sha256"] = sha256
-            (folder / "summary.json").write_text(json.dumps(summary))
+            (folder / SUMMARY).write_text(json.dumps(summary))
         return loadResult(folder, volume)
 
     return present_it
@@ -129,7 +132,7 @@ def test_two_volumes_side_by_side_have_their_own_maps(make, volume):
     assert left.GetForegroundVolumeID() == first.heat.GetID()
     assert left.GetForegroundOpacity() == pytest.approx(0.4)
     assert right.GetForegroundVolumeID() == second.heat.GetID()
-    assert right.GetForegroundOpacity() == pytest.approx(0.65)
+    assert right.GetForegroundOpacity() == pytest.approx(OPACITY)
     show(second, ViewOptions(heat=False))
     assert left.GetForegroundVolumeID() == first.heat.GetID()
     assert right.GetForegroundVolumeID() is None
