@@ -7,7 +7,7 @@
     segmentFolder("/data/volumes", "/data/bundle.zip", "/data/results")
 """
 
-from fedcross.contract.request import RequestOptions
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.tasks.folder import Row, segmentFolder
 
-__all__ = ["RequestOptions", "Row", "segmentFolder"]
+__all__ = ["Options", "Row", "segmentFolder"]

@@ -9,7 +9,7 @@
     result = segmentSequence(FedCrossSlicerLogic(), volume, "/data/bundle.zip")
 """
 
-from fedcross.contract.request import RequestOptions
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
-__all__ = ["RequestOptions", "segmentSequence"]
+__all__ = ["Options", "segmentSequence"]

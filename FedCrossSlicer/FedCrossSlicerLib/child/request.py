@@ -1,4 +1,4 @@
-"""One request to the child process: its arguments, and how its caller follows it."""
+"""One request to the child process: its options, its arguments, and how its caller follows it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -47,7 +47,7 @@ Starter = Callable[[Sequence[str]], RunningRequest]
 
 
 def requestArguments(
-    folder: Path, bundle: Path, options: RequestOptions, image: Path | None = None
+    folder: Path, bundle: Path, options: Options, image: Path | None = None
 ) -> list[str]:
     """Return the arguments of a request, as on the command line of the child process.
 
@@ -59,7 +59,7 @@ def requestArguments(
     bundle
         The bundle's folder or ``.zip``.
     options
-        Measure, device, precision, back-end and localiser; the other options are set here.
+        How to segment.
     image
         File of the volume; None for `VOLUME` in `folder`.
     """

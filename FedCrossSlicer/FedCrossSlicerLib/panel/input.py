@@ -72,10 +72,10 @@ class InputSection:
         return ["auto", "cpu", *self._gpus][index]
 
     @property
-    def options(self) -> RequestOptions:
+    def options(self) -> Options:
         """The chosen options."""
         _label, backend, precision = _backends()[max(self.ui.backendCombo.currentIndex, 0)]
-        return RequestOptions(device=self.device, backend=backend, precision=precision)
+        return Options(device=self.device, backend=backend, precision=precision)
 
     def useCPU(self) -> None:
         """Choose the CPU as device."""

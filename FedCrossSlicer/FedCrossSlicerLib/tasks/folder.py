@@ -6,10 +6,9 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from fedcross.contract.request import RequestOptions
 from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
-from FedCrossSlicerLib.child.request import RESULT, Starter, requestArguments
+from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
 from FedCrossSlicerLib.csv_file import writeCSV
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.tasks.wait import wait
@@ -55,7 +54,7 @@ def segmentFolder(
     folder: str | Path,
     bundle: str | Path,
     out: str | Path,
-    options: RequestOptions | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
     starter: Starter = WORKERS.start,
 ) -> list[Row]:
@@ -133,11 +132,11 @@ def _stem(image: Path) -> str:
 
 
 def _segment(
-    image: Path, bundle: Path, folder: Path, options: RequestOptions | None, starter: Starter
+    image: Path, bundle: Path, folder: Path, options: Options | None, starter: Starter
 ) -> list[Row]:
     # Absolute paths: a warm worker may have another current folder than this process.
     arguments = requestArguments(
-        folder.absolute(), bundle.absolute(), options or RequestOptions(), image.absolute()
+        folder.absolute(), bundle.absolute(), options or Options(), image.absolute()
     )
     request = starter(arguments)
     try:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from fedcross.contract.request import RequestOptions
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import (
     ROI,
     VOLUME,
+    Options,
     Starter,
     requestArguments,
 )
@@ -48,7 +48,7 @@ class SegmentationLogic:
         self,
         volume: vtkMRMLScalarVolumeNode | None,
         bundle: str | Path,
-        options: RequestOptions | None = None,
+        options: Options | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
     ) -> SegmentationTask:
         """Export the volume and send a request to the child process.
@@ -83,7 +83,7 @@ class SegmentationLogic:
                 (folder / ROI).write_text(json.dumps(readRegion(roi)), encoding="utf-8")
             # An absolute path: a warm worker may have another current folder than this process.
             bundle = Path(bundle).absolute()
-            request = self._starter(requestArguments(folder, bundle, options or RequestOptions()))
+            request = self._starter(requestArguments(folder, bundle, options or Options()))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -93,7 +93,7 @@ class SegmentationLogic:
         self,
         volume: vtkMRMLScalarVolumeNode | None,
         bundle: str | Path,
-        options: RequestOptions | None = None,
+        options: Options | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
         progress: Progress | None = None,
     ) -> ResultNodes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from fedcross.contract.request import RequestOptions
+from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import (
@@ -61,7 +61,7 @@ class SequenceTask:
         logic: SegmentationLogic,
         volume: vtkMRMLScalarVolumeNode,
         bundle: str | Path,
-        options: RequestOptions | None,
+        options: Options | None,
         roi: vtkMRMLMarkupsROINode | None,
     ) -> None:
         found = timePoints(volume)
@@ -172,7 +172,7 @@ def segmentSequence(
     logic: SegmentationLogic,
     volume: vtkMRMLScalarVolumeNode,
     bundle: str | Path,
-    options: RequestOptions | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
     roi: vtkMRMLMarkupsROINode | None = None,
 ) -> ResultNodes:

@@ -7,7 +7,7 @@ from fedcross.contract.request import EVENTS_FLAG, MODULE, SegmentRequest, parse
 
 def test_options_become_arguments_of_the_command_line(loaded, tmp_path):
     from FedCrossSlicerLib.child.command import childCommand
-    from FedCrossSlicerLib.child.request import requestArguments
+    from FedCrossSlicerLib.child.request import Options, requestArguments
 
     options = Options(device="cpu", precision="fp32", measure="entropy", localise=True)
     assert childCommand()[1:] == ["-m", MODULE]

@@ -8,8 +8,6 @@ import slicer
 from panel_tools import click, until
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from fedcross.contract.request import RequestOptions
-
 
 def test_apply_is_enabled_once_a_volume_and_a_bundle_are_chosen(widget, volume):
     ui = widget.self().ui
@@ -299,12 +297,13 @@ def test_a_bundle_dropped_onto_the_path_line_gives_a_path_and_not_a_url(widget, 
 
 
 def test_the_chosen_backend_is_used_and_shown_with_the_result(panel, widget, volume):
+    from FedCrossSlicerLib.child.request import Options
 
     ready = panel()
     combo = ready.ui.backendCombo
-    assert ready.input.options == RequestOptions()
+    assert ready.input.options == Options()
     combo.currentIndex = combo.findText("OpenVINO, half precision")
-    assert ready.input.options == RequestOptions(backend="openvino", precision="bf16")
+    assert ready.input.options == Options(backend="openvino", precision="bf16")
     combo.currentIndex = 0
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)

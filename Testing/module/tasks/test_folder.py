@@ -50,10 +50,11 @@ def test_every_volume_is_segmented_and_the_broken_one_has_an_error(
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.folder import segmentFolder
 
     (folder / "two.nrrd").unlink()
-    rows = segmentFolder(folder, bundle_folder, tmp_path / "out", RequestOptions(backend="torch"))
+    rows = segmentFolder(folder, bundle_folder, tmp_path / "out", Options(backend="torch"))
     assert "broken.nrrd" in rows[0].error
     assert rows[1].error == ""
     assert rows[1].structure == "Prostate"
@@ -75,12 +76,3 @@ def test_files_that_differ_only_in_their_ending_get_their_own_results(folder, tm
     segmentFolder(folder, "bundle", tmp_path / "out", starter=fake("good")._starter)
     results = sorted(path.parent.name for path in (tmp_path / "out").glob("*/result"))
     assert results == ["one.mha", "one.nrrd"]
-
-
-def test_the_table_has_the_usual_permissions(loaded, bundle_folder, tmp_path):
-    from FedCrossSlicerLib.csv_file import writeCSV
-
-    writeCSV([["a"]], tmp_path / "table.csv")
-    (tmp_path / "usual").touch()
-    mode = (tmp_path / "usual").stat().st_mode
-    assert (tmp_path / "table.csv").stat().st_mode == mode

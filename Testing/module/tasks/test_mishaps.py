@@ -22,10 +22,9 @@ sys.path[:0] = {paths!r}
 from harness import services
 services.provide()
 from pathlib import Path
-from fedcross.contract.request import RequestOptions
-from FedCrossSlicerLib.child.request import requestArguments
+from FedCrossSlicerLib.child.request import Options, requestArguments
 from FedCrossSlicerLib.child.pool import WORKERS
-options = RequestOptions(device="cpu", backend="torch")
+options = Options(device="cpu", backend="torch")
 arguments = requestArguments(Path({folder!r}), Path({bundle!r}), options)
 request = WORKERS.start(arguments)
 while not any(type(event).__name__ in {until!r} for event in request.events()):
@@ -38,6 +37,7 @@ time.sleep(600)
 @pytest.fixture
 def long_task(scene, temporary, bundle_folder):
     """Starts a real segmentation of several thousand patches."""
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     voxels = np.random.default_rng(0).normal(size=(90, 160, 160)).astype(np.float32)
@@ -45,7 +45,7 @@ def long_task(scene, temporary, bundle_folder):
     started = []
 
     def start(bundle=bundle_folder):
-        options = RequestOptions(device="cpu", backend="torch")
+        options = Options(device="cpu", backend="torch")
         started.append(SegmentationLogic().start(volume, bundle, options))
         return started[-1]
 
@@ -109,9 +109,10 @@ def test_a_worker_killed_twice_during_a_request_raises_one_sentence(
 
 def test_killed_workers_do_not_change_the_result(volume, bundle_folder, temporary, end_workers):
     from FedCrossSlicerLib.child.pool import WORKERS
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
-    logic, options = SegmentationLogic(), RequestOptions(device="cpu", backend="torch")
+    logic, options = SegmentationLogic(), Options(device="cpu", backend="torch")
     task = logic.start(volume, bundle_folder, options)
     task.wait()
     idle = task._request.pid
@@ -131,11 +132,12 @@ def test_killed_workers_do_not_change_the_result(volume, bundle_folder, temporar
 def test_two_segmentations_at_once_with_one_new_cache_give_the_same_result(
     volume, bundle_folder, tmp_path, monkeypatch, temporary
 ):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     pytest.importorskip("openvino")
     monkeypatch.setenv("FEDCROSS_CACHE", str(tmp_path / "cache"))
-    logic, options = SegmentationLogic(), RequestOptions(device="cpu", backend="openvino")
+    logic, options = SegmentationLogic(), Options(device="cpu", backend="openvino")
     tasks = [logic.start(volume, bundle_folder, options) for _ in range(2)]
     assert tasks[0]._request.pid != tasks[1]._request.pid
     for task in tasks:
@@ -203,6 +205,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
     small_disk, volume, bundle_folder, node_ids, monkeypatch, end_workers
 ):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.errors import InferenceError
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -213,9 +216,7 @@ def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
     )  # enough for the volume, but not for the result
     before = node_ids()
     with pytest.raises(InferenceError) as caught:
-        SegmentationLogic().segment(
-            volume, bundle_folder, RequestOptions(device="cpu", backend="torch")
-        )
+        SegmentationLogic().segment(volume, bundle_folder, Options(device="cpu", backend="torch"))
     assert "Traceback" not in str(caught.value)
     assert node_ids() == before
     end_workers()
@@ -223,6 +224,7 @@ def test_a_full_disk_raises_one_sentence_and_leaves_no_file(
 
 
 def test_only_the_box_in_world_space_is_segmented(volume, transform, bundle_folder, scene):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     volume.SetAndObserveTransformNodeID(transform.GetID())
@@ -233,7 +235,7 @@ def test_only_the_box_in_world_space_is_segmented(volume, transform, bundle_fold
     center = (np.array(bounds[::2]) + np.array(bounds[1::2])) / 2
     roi.SetCenterWorld(*center)
     roi.SetSizeWorld(8, 12, 10)
-    options = RequestOptions(device="cpu", backend="torch")
+    options = Options(device="cpu", backend="torch")
     nodes = SegmentationLogic().segment(volume, bundle_folder, options, roi)
     heat = slicer.util.arrayFromVolume(nodes.heat)
     inside = np.argwhere(heat > 0)[:, ::-1]
@@ -268,6 +270,7 @@ def test_the_box_is_converted_to_lps(scene, transform):
 def test_paths_with_spaces_and_umlauts_work(
     volume, bundle_folder, tmp_path, monkeypatch, end_workers
 ):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     bundle = tmp_path / "Bündel für später"
@@ -275,7 +278,7 @@ def test_paths_with_spaces_and_umlauts_work(
     folder = tmp_path / "Zwischen ablage"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    options = RequestOptions(device="cpu", backend="torch")
+    options = Options(device="cpu", backend="torch")
     nodes = SegmentationLogic().segment(volume, bundle, options)
     assert nodes.segmentation.GetName() == "T2 axial segmentation"
     end_workers()

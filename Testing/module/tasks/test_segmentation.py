@@ -10,8 +10,6 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
-from fedcross.contract.request import RequestOptions
-
 
 def to_ras(node):
     made = vtk.vtkMatrix4x4()
@@ -256,11 +254,12 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def real(loaded, monkeypatch):
+    from FedCrossSlicerLib.child.request import Options
     from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return lambda volume, bundle: SegmentationLogic().segment(
-        volume, bundle, RequestOptions(device="cpu", precision="fp32")
+        volume, bundle, Options(device="cpu", precision="fp32")
     )
 
 
