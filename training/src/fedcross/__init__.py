@@ -30,9 +30,7 @@ Measure the disagreement of members of your own, probabilities (C, D, H, W) in f
 Errors that a person can put right are `FedCrossError`. What is imported here is loaded at its first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all this
 if TYPE_CHECKING:
     from fedcross.api import compare as compare
     from fedcross.api import export as export
@@ -95,8 +93,10 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name at its first use."""
+    from importlib import import_module
+
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"fedcross.{_MODULE_OF[name]}"), name)

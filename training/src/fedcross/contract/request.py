@@ -1,13 +1,15 @@
 """A request to segment one volume, and the command line that carries it to the child process."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, Measure
 from fedcross.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISION_CHOICES: tuple[str, ...] = ("auto", *get_args(Precision))
@@ -101,9 +103,15 @@ def parse_request(words: Sequence[str]) -> SegmentRequest:
     return SegmentRequest(**options)
 
 
-def request_parser() -> argparse.ArgumentParser:
+def request_parser() -> "argparse.ArgumentParser":
     """Return the parser of the child's command line; it raises `ConfigError` instead of exiting."""
-    parser = _Parser(
+    import argparse  # here, because the Slicer module parses no request
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise ConfigError(f"The command line is wrong: {message}.", "See --help.")
+
+    parser = Parser(
         prog=f"python -m {MODULE}",
         description="Segment a volume.",
         epilog=f"With {WORKER_FLAG} alone, it reads such requests from stdin, one a line.",
@@ -120,8 +128,3 @@ def request_parser() -> argparse.ArgumentParser:
         parser.add_argument(flag(each.name), **settings)
     parser.add_argument(EVENTS_FLAG, action="store_true", help=HELP["events"])
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"The command line is wrong: {message}.", "See --help.")

@@ -8,7 +8,6 @@ everything that another process may still be writing.
 import os
 import platform
 import re
-import secrets
 import shutil
 import zlib
 from contextlib import suppress
@@ -39,7 +38,7 @@ def hidden_name(kind: str, target: Path) -> Path:
     target
         File or folder that will have the content.
     """
-    owner = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    owner = f"{_machine()}-{os.getpid()}-{os.urandom(4).hex()}"
     return target.parent / f"{kind}{owner}-{target.name[-_END:]}"
 
 
