@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
-from fedcross.training.data.check.check import check_data
 from matplotlib.figure import Figure
 
 from fedcross.study.compare.figures import STYLE
 from fedcross.study.data.figure import draw_site
 from fedcross.training.config.configuration import load_config
+from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.report import PICTURES, DataReport
 from fedcross.training.data.phantom.federation import write_phantom_federation
 

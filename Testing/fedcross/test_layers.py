@@ -1,9 +1,11 @@
 """Imports go one way, in the order of LAYERS."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,20 @@ def test_only_the_package_flare_imports_nvflare() -> None:
     }
     assert users
     assert all(user.startswith("federate/flare/") for user in users), users
+
+
+SCRIPTS = sorted(
+    path
+    for folder in ("Resources", "training/benchmarks", "Testing/harness", "docs")
+    for path in (PACKAGE.parents[2] / folder).glob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_imports_of_the_package_exists(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fedcross"):
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                known = hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}")
+                assert known, f"{node.module}.{alias.name}"
