@@ -1,4 +1,4 @@
-"""From hospitals on disk to a segmentation with its uncertainty, by the command line alone."""
+"""From the data of hospitals to a segmentation with its uncertainty, on the command line."""
 
 import json
 import sys

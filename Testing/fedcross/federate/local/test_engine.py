@@ -94,7 +94,7 @@ def undisturbed(config_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
-def test_the_members_go_where_the_schedule_sends_them(undisturbed: Path) -> None:
+def test_members_visit_the_sites_of_the_schedule(undisturbed: Path) -> None:
     plan = json.loads((undisturbed / "schedule.json").read_text(encoding="utf-8"))
     assert visits(undisturbed) == [
         [plan["sites"][site] for site in row] for row in plan["schedule"]
@@ -103,7 +103,7 @@ def test_the_members_go_where_the_schedule_sends_them(undisturbed: Path) -> None
     assert all(sorted(row) == [0, 1] for row in plan["schedule"])
 
 
-def test_a_run_leaves_its_best_and_last_rounds_and_its_figures(undisturbed: Path) -> None:
+def test_a_run_keeps_its_best_and_last_rounds_and_its_figures(undisturbed: Path) -> None:
     run = RunFolder(undisturbed)
     scores = {
         line["round"]: line["validation"]["mean"]
@@ -123,7 +123,7 @@ def test_a_run_leaves_its_best_and_last_rounds_and_its_figures(undisturbed: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
-def test_a_run_killed_in_the_middle_of_a_round_ends_as_if_nothing_had_happened(
+def test_a_run_killed_during_a_round_resumes_to_the_same_members(
     config_path: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -143,7 +143,7 @@ def test_a_run_killed_in_the_middle_of_a_round_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_its_rounds_and_can_go_on(
+def test_an_interrupted_run_keeps_its_rounds_and_can_be_resumed(
     config_path: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     config, out = load_config(config_path), tmp_path / "run"
@@ -156,7 +156,7 @@ def test_an_interrupted_run_keeps_its_rounds_and_can_go_on(
     assert_same_end(out, undisturbed)
 
 
-def test_a_run_interrupted_before_its_first_round_begins_anew(
+def test_a_run_interrupted_before_its_first_round_starts_again(
     config_path: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     config, out = load_config(config_path), tmp_path / "run"
@@ -183,7 +183,7 @@ def test_resuming_a_finished_run_trains_nothing(config_path: Path, tmp_path: Pat
     assert [start["rounds_done"] for start in starts] == [0, 1]
 
 
-def test_one_member_walks_the_sites_alone(tmp_path: Path) -> None:
+def test_fedcross_trains_one_member(tmp_path: Path) -> None:
     config = tiny_config(
         tmp_path, sites=3, cases=1, split=(1, 0, 0), kind="fedcross", rounds=6, schedule="latin"
     )
@@ -202,23 +202,21 @@ def test_without_validation_the_last_round_is_tested_and_exported(tmp_path: Path
     assert bundle.manifest.members[0].rounds == 2
 
 
-def test_validation_may_be_rarer_than_rounds(tmp_path: Path) -> None:
+def test_validation_can_be_less_frequent_than_rounds(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, sites=1, rounds=5, extra="validate_every = 2")
     run_local(config, tmp_path / "run", device="cpu")
     validated = [line["round"] for line in metrics(tmp_path / "run") if "validation" in line]
     assert validated == [2, 4, 5]
 
 
-def test_an_exploding_run_says_so_and_keeps_its_folder(tmp_path: Path) -> None:
+def test_an_exploding_loss_is_reported_and_the_folder_kept(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, sites=1, local_epochs=3, extra="learning_rate = 1e30")
     with pytest.raises(ConfigError, match="at s0 in round 1"):
         run_local(config, tmp_path / "run", device="cpu")
     assert RunFolder(tmp_path / "run").exists
 
 
-def test_the_bundle_holds_the_members_and_where_they_come_from(
-    undisturbed: Path, tmp_path: Path
-) -> None:
+def test_the_bundle_has_the_members_and_their_provenance(undisturbed: Path, tmp_path: Path) -> None:
     export_run(undisturbed, tmp_path / "bundle", which="last")
     manifest = verify_bundle(tmp_path / "bundle")
     checkpoint = RunFolder(undisturbed).checkpoints.latest()
@@ -240,7 +238,7 @@ def test_the_bundle_holds_the_members_and_where_they_come_from(
     assert "s0/images" not in metadata
 
 
-def test_the_best_round_is_exported_unless_the_last_is_asked_for(
+def test_the_best_round_is_exported_by_default_and_the_last_on_request(
     undisturbed: Path, tmp_path: Path
 ) -> None:
     best = RunFolder(undisturbed).read("test.json")["round"]
@@ -249,7 +247,7 @@ def test_the_best_round_is_exported_unless_the_last_is_asked_for(
         export_run(undisturbed, tmp_path / "c", which="first")
 
 
-def test_nothing_to_export_is_said(config_path: Path, tmp_path: Path) -> None:
+def test_a_run_without_finished_round_cannot_be_exported(config_path: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no config\.json: it holds no run"):
         export_run(tmp_path, tmp_path / "bundle")
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Every method through the local engine: identities, and interruption without a trace."""
+"""Every method with the local engine: methods that must agree, and interrupted runs."""
 
 import json
 import signal
@@ -79,7 +79,7 @@ def test_with_one_site_every_method_is_centralised_training_to_the_bit(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_local_epochs_change_nothing(
+def test_without_local_epochs_no_member_changes(
     config: TrainingConfig, data: FederationData, tmp_path: Path, kind: str
 ) -> None:
     settings = with_method(config, kind=kind, local_epochs=0, rounds=2)
@@ -118,7 +118,7 @@ def test_fedprox_without_its_term_is_fedavg_to_the_bit(
     assert not same(plain, held)
 
 
-def test_the_proximal_term_holds_fedprox_nearer_to_its_beginning(
+def test_the_proximal_term_keeps_fedprox_nearer_to_its_start(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     def way_gone(mu: float) -> float:
@@ -136,7 +136,7 @@ def test_the_proximal_term_holds_fedprox_nearer_to_its_beginning(
 
 
 @pytest.mark.parametrize("option", [{"mu": 1.0}, {"distillation": 1.0}])
-def test_a_pull_changes_a_member_that_walks_but_not_on_its_first_visit(
+def test_a_drift_penalty_changes_a_fedcross_member_except_on_its_first_visit(
     config: TrainingConfig, data: FederationData, tmp_path: Path, option: dict[str, float]
 ) -> None:
     for rounds, alike in ((1, True), (2, False)):
@@ -160,7 +160,7 @@ def test_fedbns_sites_share_all_but_their_normalisation_layers(
             assert (tensor.item(), second.weights[name].item()) == (4, 2)
 
 
-def test_a_federation_where_sites_fail_goes_on_and_says_so(
+def test_a_run_with_failing_sites_continues_and_records_them(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     settings = with_method(config, kind="fedcross-ens", rounds=8, dropout=0.4)
@@ -175,7 +175,7 @@ def test_a_federation_where_sites_fail_goes_on_and_says_so(
         assert member.rounds_done == sum("absent" not in line for line in own)
 
 
-def test_what_would_cross_the_wire_is_counted(
+def test_the_bytes_that_an_engine_would_send_are_counted(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     (start,) = first_members(with_method(config, kind="fedcross"))
@@ -192,7 +192,7 @@ def test_what_would_cross_the_wire_is_counted(
         assert [line["bytes"] for line in lines(tmp_path / kind) if "site" in line] == expected
 
 
-def test_the_pool_holds_every_case_of_every_site(
+def test_centralised_training_uses_every_case_of_every_site(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     trained(with_method(config, kind="centralised"), tmp_path / "run", data)

@@ -1,4 +1,4 @@
-"""Visits side by side."""
+"""Visits on several devices at the same time."""
 
 import threading
 from pathlib import Path

@@ -65,7 +65,7 @@ def metrics(run: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", EVERY)
-def test_sites_that_are_asked_make_the_same_members_as_the_local_engine(
+def test_remote_sites_train_the_same_members_as_the_local_engine(
     config: TrainingConfig, tmp_path: Path, kind: str
 ) -> None:
     here = variant(config, kind=kind, **EVERY[kind])
@@ -82,7 +82,7 @@ def test_sites_that_are_asked_make_the_same_members_as_the_local_engine(
         assert remote["sites"][site]["ensemble"] == local["sites"][site]["ensemble"]
 
 
-def test_the_run_at_the_server_becomes_a_bundle_and_names_no_case(
+def test_the_run_on_the_server_is_exported_and_names_no_case(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     remotely(config, tmp_path / "run")
@@ -105,7 +105,7 @@ class Hears(RunStatus):
         self.heard.append((done, total))
 
 
-def test_rounds_are_counted_so_that_the_servers_status_tells_the_time_that_remains(
+def test_rounds_count_as_progress_so_the_status_has_the_remaining_time(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     status = Hears(config.method.rounds)
@@ -122,7 +122,7 @@ def gappy(config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 class TestASiteThatFails:
-    def test_the_member_keeps_its_state_and_makes_the_visit_up_at_the_blocks_end(
+    def test_the_member_keeps_its_state_and_makes_up_the_visit_at_the_end_of_the_block(
         self, gappy: Path
     ) -> None:
         lines = metrics(gappy)
@@ -134,11 +134,11 @@ class TestASiteThatFails:
         assert made_up["member"] == failed["member"]
         assert [int(tensors["rounds_done"]) for tensors in members(gappy)] == [2, 2]
 
-    def test_the_gap_is_on_record(self, gappy: Path) -> None:
+    def test_the_gap_is_recorded(self, gappy: Path) -> None:
         (gap,) = json.loads((gappy / "gaps.json").read_text())["gaps"]
         assert (gap["round"], gap["made_up"], gap["site"]) == (1, 2, 1)
 
-    def test_a_server_that_dies_goes_on_to_the_same_members(
+    def test_a_restarted_server_ends_with_the_same_members(
         self, config: TrainingConfig, gappy: Path, tmp_path: Path
     ) -> None:
         class DiedError(RuntimeError):
@@ -156,7 +156,7 @@ class TestASiteThatFails:
         assert same(members(tmp_path / "run"), members(gappy))
 
 
-def test_a_make_up_visit_that_fails_too_stays_outstatus(
+def test_a_failed_visit_that_makes_up_another_leaves_the_gap_outstanding(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     remotely(config, tmp_path, fails=lambda site, task, index: site == "s1" and task == "train")
@@ -165,7 +165,7 @@ def test_a_make_up_visit_that_fails_too_stays_outstatus(
     assert [int(tensors["rounds_done"]) for tensors in members(tmp_path)] == [1, 1]
 
 
-def test_a_poisoned_member_is_refused_named_and_goes_on_from_its_last_good_state(
+def test_a_member_with_wrong_values_is_refused_and_continues_from_its_last_valid_state(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     poisoned: list[int] = []
@@ -184,7 +184,7 @@ def test_a_poisoned_member_is_refused_named_and_goes_on_from_its_last_good_state
     assert all(torch.isfinite(t).all() for tensors in members(tmp_path) for t in tensors.values())
 
 
-def test_a_pause_ends_after_the_round_under_way_and_loses_nothing(
+def test_a_pause_takes_effect_after_the_current_round_and_loses_no_round(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     status = RunStatus(config.method.rounds)
@@ -202,7 +202,7 @@ def test_a_pause_ends_after_the_round_under_way_and_loses_nothing(
     assert same(members(tmp_path / "run"), members(tmp_path / "straight"))
 
 
-def test_a_site_may_share_no_figure_at_all(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_site_can_share_no_figure(config: TrainingConfig, tmp_path: Path) -> None:
     remotely(config, tmp_path, share=())
     assert all(line["loss"] is None for line in metrics(tmp_path))
     assert json.loads((tmp_path / "test.json").read_text()) == {
@@ -212,7 +212,7 @@ def test_a_site_may_share_no_figure_at_all(config: TrainingConfig, tmp_path: Pat
     }
 
 
-def test_a_round_is_not_the_best_because_the_hardest_site_was_away(
+def test_rounds_are_compared_over_the_sites_that_validated_both(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
     # s0, s1 in the first and the second round; alone, the second one's mean would be the higher.
@@ -236,7 +236,7 @@ def test_a_round_is_not_the_best_because_the_hardest_site_was_away(
     }
 
 
-def test_nothing_but_the_member_and_listed_figures_leaves_a_site(config: TrainingConfig) -> None:
+def test_only_the_member_and_the_listed_figures_leave_a_site(config: TrainingConfig) -> None:
     listed = config.model_copy(
         update={"engine": config.engine.model_copy(update={"figures": ("loss",)})}
     )
@@ -268,14 +268,16 @@ def test_averaging_by_cases_needs_the_numbers_of_cases(
 
 class TestSitesThatDiffer:
     @pytest.mark.parametrize("what", ["fedcross", "torch", "the configuration"])
-    def test_they_are_refused_with_both_values(self, config: TrainingConfig, what: str) -> None:
+    def test_a_difference_is_refused_with_both_values(
+        self, config: TrainingConfig, what: str
+    ) -> None:
         own = describe_setup(config)
         with pytest.raises(
             ConfigError, match=re.escape(f"in {what}: other there, {own[what]} here")
         ):
             check_same_setup(own, {"a": own, "b": {**own, what: "other"}})
 
-    def test_a_server_without_a_gpu_leads_sites_that_have_one(
+    def test_a_server_without_a_gpu_accepts_sites_with_one(
         self, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def setup_with(build: str) -> dict[str, str]:
@@ -309,7 +311,7 @@ class TestSitesThatDiffer:
             SiteWork(variant(config, rounds=9), "s0", settings, keep_unfiltered)
 
 
-def test_a_site_that_the_configuration_does_not_know_is_told_so(config: TrainingConfig) -> None:
+def test_a_site_that_is_not_in_the_configuration_is_refused(config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="no site elsewhere"):
         SiteWork(
             config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"), keep_unfiltered

@@ -23,16 +23,18 @@ def site(**split: Any) -> SiteConfig:
         ({"train": ["a"], "test": ["b"]}, False, True),
     ],
 )
-def test_the_split_says_whether_a_site_can_judge(split: Any, validates: bool, tests: bool) -> None:
+def test_the_split_decides_whether_a_site_validates_and_tests(
+    split: Any, validates: bool, tests: bool
+) -> None:
     assert may_have_cases(site(split=split), VALIDATE) is validates
     assert may_have_cases(site(split=split), TEST) is tests
 
 
-def test_a_list_file_may_hold_any_cases() -> None:
+def test_a_site_with_a_list_file_may_have_any_cases() -> None:
     assert may_have_cases(SiteConfig(name="s", list="cases.csv"), VALIDATE)
 
 
-def test_members_travel_only_to_the_sites_that_can_validate(small: TrainingConfig) -> None:
+def test_members_are_sent_only_to_sites_with_validation_cases(small: TrainingConfig) -> None:
     first, second = small.sites
     without = first.model_copy(update={"split": (1, 0, 0)})
     config = small.model_copy(update={"sites": (without, second)})

@@ -104,7 +104,7 @@ def test_the_state_of_adam_is_checked(config: TrainingConfig) -> None:
         check_update(before, sudden, "here", adam)
 
 
-def test_norm_and_next_step_by_hand() -> None:
+def test_norm_and_next_step_have_values_computed_by_hand() -> None:
     assert norm([torch.tensor([3.0]), torch.tensor([[4.0]])]) == 5.0
     assert norm([]) == 0.0
     momentum = {"momentum_buffer.w": torch.tensor([3.0, 4.0])}
@@ -115,7 +115,7 @@ def test_norm_and_next_step_by_hand() -> None:
     assert next_step_norm({}, settings) == 0.0
 
 
-def test_the_bound_is_the_configurations(config: TrainingConfig) -> None:
+def test_the_bound_comes_from_the_configuration(config: TrainingConfig) -> None:
     engine = config.engine.model_copy(update={"max_update": 0.05})
     with pytest.raises(UpdateError, match=r"by 0\.5, more than 0\.05 times"):
         check_update(BEFORE, sent(), "here", config.model_copy(update={"engine": engine}))

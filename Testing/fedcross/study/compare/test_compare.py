@@ -89,7 +89,7 @@ def test_a_table_or_page_that_cannot_be_written_is_named(
         (out / "aside").rename(out / name)
 
 
-def test_figures_are_those_of_the_runs(out: Path) -> None:
+def test_the_tables_have_the_figures_of_the_runs(out: Path) -> None:
     test = RunFolder(out / "runs" / "fedbn" / "seed-8").read("test.json")["sites"]["s1"]["cases"]
     own = [case["members"][1]["Blob"] for case in test.values()]  # site s1's own model is member 1
     (row,) = [
@@ -158,7 +158,7 @@ class Page(html.parser.HTMLParser):
                 self.outside.append(f"{tag} {name}={value}")
 
 
-def test_the_page_needs_nothing_else(out: Path) -> None:
+def test_the_page_loads_no_other_file(out: Path) -> None:
     text = (out / "comparison.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.outside == []
@@ -166,7 +166,7 @@ def test_the_page_needs_nothing_else(out: Path) -> None:
     assert page.tags["table"] == 5  # test cases; Dice, HD95 and surface distance by site; cost
     assert "script" not in page.tags
     assert "n = 4 test cases" in text
-    assert "cannot give less than 0.12" in text
+    assert "smallest possible p is 0.12" in text
     assert "against FedCrossEns" in text
     assert str(out.parent) not in text
 
@@ -192,7 +192,7 @@ def test_a_comparison_without_matplotlib_is_refused_before_it_trains(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_test_cases_the_page_says_so(tmp_path: Path) -> None:
+def test_without_test_cases_the_page_has_a_note(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, sites=1, cases=1, split=(1, 0, 0), rounds=1)
     page = compare(config, tmp_path / "out", methods="local", seeds=1, device="cpu")
     text = page.read_text(encoding="utf-8")

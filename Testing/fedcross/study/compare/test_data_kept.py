@@ -1,4 +1,4 @@
-"""Nothing is read again from round to round, from method to method, or where a cache keeps it."""
+"""Each case is read once: over rounds, over methods, and over runs with a cache."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,19 +29,23 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_however_many_rounds_a_case_is_read_once(tmp_path: Path, reads: Counter[str]) -> None:
+def test_a_case_is_read_once_whatever_the_number_of_rounds(
+    tmp_path: Path, reads: Counter[str]
+) -> None:
     config = load_config(write_federation(tmp_path / "data", rounds=3))
     run_local(config, tmp_path / "run", device="cpu")
     assert reads == dict.fromkeys(IMAGES, 1)  # test cases too: when the training is over
 
 
-def test_methods_that_are_compared_share_what_was_read(tmp_path: Path, reads: Counter[str]) -> None:
+def test_all_methods_of_a_comparison_use_the_same_cases_in_memory(
+    tmp_path: Path, reads: Counter[str]
+) -> None:
     config = load_config(write_federation(tmp_path / "data", rounds=1, split=(2, 1, 0)))
     compare(config, tmp_path / "out", methods="fedcross,fedavg", seeds=1, device="cpu")
     assert reads == dict.fromkeys(IMAGES, 1)
 
 
-def test_another_run_reads_only_what_the_cache_does_not_keep(
+def test_another_run_reads_only_cases_that_are_not_in_the_cache(
     tmp_path: Path, reads: Counter[str]
 ) -> None:
     path = write_federation(tmp_path / "data", rounds=1, local_epochs=0, split=(2, 1, 0))

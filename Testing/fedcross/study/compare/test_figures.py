@@ -25,18 +25,18 @@ def test_the_same_figures_give_the_same_file() -> None:
     assert "A" in texts(figures.training_curves(runs) or "")
 
 
-def test_what_was_not_validated_or_has_no_spread_makes_no_figure() -> None:
+def test_runs_without_validation_or_spread_have_no_such_figure() -> None:
     assert figures.training_curves({"A": [run([])]}) is None
     assert figures.reliability({"A": [run([], spread=False)]}) is None
 
 
-def test_names_are_shown_as_they_are_written() -> None:
+def test_names_are_drawn_without_interpretation() -> None:
     names = ["a $x$ & <b>", "Spital_1 $"]
     shown = texts(figures.box_plots({name: {0: 0.5, 1: 0.7} for name in names}, "Dice"))
     assert set(names) <= set(shown)
 
 
-def test_every_case_is_a_dot_and_one_case_is_enough() -> None:
+def test_every_case_is_a_dot_even_a_single_one() -> None:
     svg = figures.box_plots({"A": {k: float(v) for k, v in enumerate(np.arange(7))}}, "mm")
     one = figures.box_plots({"A": {0: 0.5}}, "mm")
     dots = [len(list(ET.fromstring(text).iter(f"{SVG}use"))) for text in (svg, one)]

@@ -2,11 +2,11 @@ import pytest
 
 from fedcross.errors import ConfigError
 from fedcross.strategies.registry import make_method
-from fedcross.study.compare.variants import DEFAULT_METHODS, parse_methods, seeds_of, with_seed
+from fedcross.study.compare.variants import DEFAULT_METHODS, list_seeds, parse_methods, with_seed
 from fedcross.training.config.configuration import TrainingConfig
 
 
-def test_every_method_trains_every_site_as_often(small: TrainingConfig) -> None:
+def test_every_method_visits_every_site_equally_often(small: TrainingConfig) -> None:
     config = small.model_copy(update={"method": make_method(rounds=6, local_epochs=2)})
     for variant in parse_methods(DEFAULT_METHODS, config):
         method = variant.config.method
@@ -28,7 +28,7 @@ def test_rounds_are_rounded_up_when_members_do_not_divide_the_visits(small: Trai
     assert (variant.config.members, variant.config.method.rounds) == (2, 8)  # 15 visits
 
 
-def test_options_are_told_and_make_another_folder(small: TrainingConfig) -> None:
+def test_options_are_in_the_label_and_in_the_name_of_the_folder(small: TrainingConfig) -> None:
     plain, held, soup = parse_methods(
         "fedcross-ens, fedcross-ens:mu=0.01, fedcross-ens:average=soup:average_from=0.75", small
     )
@@ -39,7 +39,7 @@ def test_options_are_told_and_make_another_folder(small: TrainingConfig) -> None
     assert (soup.config.method.average, soup.config.method.average_from) == ("soup", 0.75)
 
 
-def test_who_takes_part_is_the_same_for_all_and_other_options_are_the_methods_own(
+def test_variants_share_participation_and_have_the_defaults_of_other_options(
     small: TrainingConfig,
 ) -> None:
     base = make_method(
@@ -74,16 +74,18 @@ def test_who_takes_part_is_the_same_for_all_and_other_options_are_the_methods_ow
         ("fedcross-ens:members=3", "members must be at most the number of sites, 2, got 3"),
     ],
 )
-def test_a_mistake_in_the_methods_is_said(small: TrainingConfig, text: str, says: str) -> None:
+def test_a_wrong_list_of_methods_is_refused_with_its_reason(
+    small: TrainingConfig, text: str, says: str
+) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         parse_methods(text, small)
     assert "\n" not in str(caught.value)
 
 
-def test_seeds_count_on_from_the_configurations(small: TrainingConfig) -> None:
+def test_seeds_count_up_from_the_configurations_seed(small: TrainingConfig) -> None:
     config = small.model_copy(update={"seed": 7})
-    assert list(seeds_of(config, 3)) == [7, 8, 9]
+    assert list(list_seeds(config, 3)) == [7, 8, 9]
     (variant,) = parse_methods("local", config)
     assert with_seed(variant, 8).seed == 8
     with pytest.raises(ConfigError, match="--seeds must be at least 1, got 0"):
-        seeds_of(config, 0)
+        list_seeds(config, 0)

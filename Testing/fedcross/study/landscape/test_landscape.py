@@ -13,7 +13,7 @@ from fedcross.federate.local.engine import FederationData, run_local
 from fedcross.model.networks import build_network
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.study.landscape.landscape import LandscapeRequest, landscape
-from fedcross.study.landscape.probe import Probe, tiles
+from fedcross.study.landscape.probe import Probe, cut_tiles
 from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Volume
@@ -31,8 +31,8 @@ def volume(*shape: int) -> Volume:
     return Volume("v", torch.randn(shape, generator=generator), label)
 
 
-def test_tiles_cover_a_volume_and_pad_what_is_smaller() -> None:
-    images, labels = tiles(volume(10, 4, 8), (4, 4, 16), CPU)
+def test_patches_cover_a_volume_and_pad_a_smaller_one() -> None:
+    images, labels = cut_tiles(volume(10, 4, 8), (4, 4, 16), CPU)
     assert images.shape == (3, 1, 4, 4, 16)  # 10 slices: 0-4, 3-7 and 6-10
     assert labels.shape == (3, 4, 4, 16)
     source = volume(10, 4, 8)
@@ -42,7 +42,7 @@ def test_tiles_cover_a_volume_and_pad_what_is_smaller() -> None:
     assert not labels[:, :, :, 12:].any()
 
 
-def test_the_probe_measures_the_training_loss(
+def test_the_probe_computes_the_training_loss(
     small: TrainingConfig, small_data: FederationData
 ) -> None:
     (member, *_) = first_members(small)
@@ -58,7 +58,7 @@ def test_the_probe_measures_the_training_loss(
         assert found[site.name] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
 
 
-def test_only_the_asked_number_of_cases_is_measured(
+def test_at_most_the_requested_number_of_cases_is_used(
     small: TrainingConfig, small_data: FederationData
 ) -> None:
     (member, *_) = first_members(small)
@@ -67,7 +67,7 @@ def test_only_the_asked_number_of_cases_is_measured(
     assert one == Probe(small, alone, "train", 9, CPU, reestimate=False).losses(member.weights)
 
 
-def test_statistics_measured_anew_do_not_depend_on_those_that_came(
+def test_recomputed_statistics_do_not_depend_on_those_before(
     small: TrainingConfig, small_data: FederationData
 ) -> None:
     (member, *_) = first_members(small)
@@ -83,7 +83,7 @@ def test_statistics_measured_anew_do_not_depend_on_those_that_came(
     assert anew.has_statistics
 
 
-def test_the_statistics_are_the_mean_of_the_pools(
+def test_the_statistics_are_means_over_the_training_volumes(
     small: TrainingConfig, small_data: FederationData
 ) -> None:
     (member, *_) = first_members(small)
@@ -100,7 +100,7 @@ def test_the_statistics_are_the_mean_of_the_pools(
     assert torch.allclose(found, torch.stack(means).mean(0), atol=1e-5)
 
 
-def test_a_variance_that_a_combination_made_negative_gives_a_number_still(
+def test_a_negative_variance_of_a_combination_gives_a_finite_loss(
     small: TrainingConfig, small_data: FederationData
 ) -> None:
     (member, *_) = first_members(small)
@@ -171,7 +171,7 @@ def test_the_average_of_three_lies_in_their_plane_and_the_cross_trained_do_not(
     assert models["cross-trained 1"]["off"] > 1e-4
 
 
-def test_lines_begin_and_end_at_their_models_and_the_plane_holds_all_of_them(numbers: Any) -> None:
+def test_lines_end_at_their_models_and_the_plane_contains_all_nearest_points(numbers: Any) -> None:
     _, told = numbers
     models = told["models"]
     assert [(line["from"], line["to"]) for line in told["lines"]][-1] == (
@@ -223,7 +223,9 @@ def test_the_figure_is_one_svg(numbers: Any) -> None:
     assert "cross-trained 1: " in text
 
 
-def test_what_cannot_be_looked_at_is_said(federation: Path, run: Path, tmp_path: Path) -> None:
+def test_a_wrong_request_is_refused_with_its_reason(
+    federation: Path, run: Path, tmp_path: Path
+) -> None:
     request = LandscapeRequest(run, tmp_path / "out", federation.parent)
     for change, says in (
         ({"points": 2}, "points must be at least 3, got 2"),
@@ -238,16 +240,14 @@ def test_what_cannot_be_looked_at_is_said(federation: Path, run: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_cases_that_are_not_those_of_the_run_are_refused(run: Path, tmp_path: Path) -> None:
+def test_cases_that_differ_from_those_of_the_run_are_refused(run: Path, tmp_path: Path) -> None:
     write_federation(tmp_path / "other", sites=3, cases=3, split=(1, 1, 0))
     request = LandscapeRequest(run, tmp_path / "out", tmp_path / "other", points=3)
     with pytest.raises(CheckpointError, match="cases of s0"):
         landscape(request, device="cpu")
 
 
-def test_a_run_that_never_read_its_cases_is_left_as_it_was(
-    federation: Path, run: Path, tmp_path: Path
-) -> None:
+def test_a_run_without_cases_is_not_changed(federation: Path, run: Path, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     begun.mkdir()
     shutil.copy(run / "config.json", begun)

@@ -13,7 +13,7 @@ C = {"v": torch.tensor([1.0, 0.0]), "w": torch.tensor([2.0]), "n": torch.tensor(
 NAMES = ["v", "w"]
 
 
-def test_the_corners_lie_where_geometry_puts_them() -> None:
+def test_the_corners_have_the_coordinates_computed_by_hand() -> None:
     plane = Plane(A, B, C, NAMES)
     found = [plane.position(corner) for corner in (A, B, C)]
     # A to B is (3, 4): 5 long; C is 2 off it at a right angle.
@@ -21,7 +21,7 @@ def test_the_corners_lie_where_geometry_puts_them() -> None:
     assert all(p.off == pytest.approx(0, abs=1e-6) for p in found)
 
 
-def test_a_model_off_the_plane_is_told_with_its_distance() -> None:
+def test_a_model_outside_the_plane_has_its_distance() -> None:
     # From A along (-4, 3), which is at right angles to both axes, by 10.
     away = {"v": torch.tensor([-7.0, 6.0]), "w": torch.tensor([1.0])}
     position = Plane(A, B, C, NAMES).position(away)
@@ -29,7 +29,7 @@ def test_a_model_off_the_plane_is_told_with_its_distance() -> None:
 
 
 @given(st.floats(-3, 8), st.floats(-3, 5))
-def test_shares_lead_back_to_the_place_and_add_up_to_one(x: float, y: float) -> None:
+def test_shares_give_the_position_and_have_the_sum_one(x: float, y: float) -> None:
     slanted = {"v": torch.tensor([2.0, 3.0]), "w": torch.tensor([2.0]), "n": torch.tensor(1)}
     plane = Plane(A, B, slanted, NAMES)
     shares = plane.shares(x, y)

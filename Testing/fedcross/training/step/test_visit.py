@@ -140,7 +140,7 @@ def test_progress_and_counts_move_on(
     assert 0 < report.loss < 3
 
 
-def test_no_local_epochs_change_nothing(
+def test_without_local_epochs_no_member_changes(
     config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
 ) -> None:
     after, report = visit(member, sites[0], 0, with_epochs(config, 0), cpu)

@@ -1,4 +1,4 @@
-"""The comparison as one HTML page that needs nothing else."""
+"""HTML pages that contain their style and figures and load no other file."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -21,7 +21,7 @@ svg { max-width: 100%; height: auto; }
 def table(
     heading: Sequence[str], rows: Sequence[Sequence[str]], reference: int | None = None
 ) -> str:
-    """An HTML table of plain texts; the row `reference` is tinted."""
+    """Return an HTML table of plain texts; the row with the index `reference` is tinted."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heading)
     body = []
     for index, row in enumerate(rows):
@@ -34,19 +34,19 @@ def table(
 
 
 def note(text: str) -> str:
-    """A paragraph of explanation."""
+    """Return a paragraph of explanation."""
     return f'<p class="note">{escape(text)}</p>'
 
 
 def figure(svg: str | None, description: str) -> str:
-    """A figure with its description for those who do not see it; a sentence if there is none."""
+    """Return a figure with a description for screen readers; a sentence if there is no figure."""
     if svg is None:
         return note(f"{description}: nothing to show.")
     return f'<div class="wide" role="img" aria-label="{escape(description)}">{svg}</div>'
 
 
 def page(title: str, lead: str, sections: Mapping[str, Sequence[str]]) -> str:
-    """The whole page; `sections` are pieces of HTML by their heading."""
+    """Return the whole page; `sections` are pieces of HTML by their heading."""
     parts = [f"<h2>{escape(name)}</h2>{''.join(pieces)}" for name, pieces in sections.items()]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'

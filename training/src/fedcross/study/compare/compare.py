@@ -1,4 +1,4 @@
-"""Run several methods with several seeds on the same splits and budget, and say what came out.
+"""Run several methods with several seeds on the same splits and budget, and write the comparison.
 
 ::
 
@@ -23,8 +23,8 @@ from fedcross.study.compare.results import METRIC_NAMES, RunFigures, mean_of, re
 from fedcross.study.compare.variants import (
     DEFAULT_METHODS,
     Variant,
+    list_seeds,
     parse_methods,
-    seeds_of,
     with_seed,
 )
 from fedcross.training.config.configuration import TrainingConfig
@@ -51,46 +51,49 @@ def compare(
 ) -> Path:
     """Compare methods.
 
-    The configuration's own seed decides the splits; the seeds, counted on from it, everything else.
-    Finished runs in `out` are kept, an interrupted one goes on, so that calling this again with more
-    methods or seeds adds to what is there.
+    The configuration's seed decides the splits, so that all runs have the same. The seed of each run
+    decides everything else; the seeds count up from the configuration's. Finished runs in `out` are
+    kept and an interrupted run is resumed. A second call with more methods or seeds adds to them.
 
     Parameters
     ----------
     config
-        The configuration; its method's kind is not used, its rounds and local epochs are the budget.
+        Configuration of the runs. The rounds and local epochs of its method are the budget; the kind
+        of its method is not used.
     out
-        Folder for everything; made if absent.
+        Folder of the comparison; created if it does not exist.
     methods
-        See `variants.parse_methods`.
+        Methods with commas between them, see `variants.parse_methods`.
     seeds
-        How many.
-    device, reporter
-        As in `run_local`.
+        Number of runs of each method, at least 1.
+    device
+        Device of the training, see `fedcross.federate.local.engine.run_local`.
+    reporter
+        Receives stages, progress and log lines; None for no reports.
 
     Returns
     -------
     Path
-        The page.
+        File of the page.
 
     Raises
     ------
     ConfigError, DataError, CheckpointError, DeviceError, OutputError
-        One sentence each; what is finished is kept.
+        If the configuration, the data, a run or a file cannot be used; finished runs are kept.
     """
-    hear = reporter or NullReporter()
+    reporter = reporter or NullReporter()
     check_matplotlib()
-    numbers = seeds_of(config, seeds)
-    parse_methods(methods, config)  # refused before anything is read
-    data = read_data(config, hear)
-    variants = parse_methods(methods, _with_these_splits(config, data))
+    numbers = list_seeds(config, seeds)
+    parse_methods(methods, config)  # raises before any case is read
+    data = read_data(config, reporter)
+    variants = parse_methods(methods, _fix_splits(config, data))
     runs: dict[str, list[RunFigures]] = {}
     for index, variant in enumerate(variants):
         for place, seed in enumerate(numbers):
             number = index * len(numbers) + place + 1
-            hear.log(f"{variant.label}, seed {seed}: run {number} of {len(variants) * seeds}")
+            reporter.log(f"{variant.label}, seed {seed}: run {number} of {len(variants) * seeds}")
             path = out / RUNS / variant.slug / f"seed-{seed}"
-            _run(with_seed(variant, seed), path, data, device, hear)
+            _run(with_seed(variant, seed), path, data, device, reporter)
             runs.setdefault(variant.label, []).append(
                 read_run(RunFolder(path), variant.label, seed)
             )
@@ -98,7 +101,7 @@ def compare(
 
 
 def check_matplotlib() -> None:
-    """Say what is missing now, not after hours of training."""
+    """Raise `ConfigError` if matplotlib is missing, before hours of training."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "The figures need matplotlib, which is not installed.",
@@ -106,8 +109,8 @@ def check_matplotlib() -> None:
         )
 
 
-def _with_these_splits(config: TrainingConfig, data: FederationData) -> TrainingConfig:
-    """The configuration with its splits as lists of cases, which no seed changes."""
+def _fix_splits(config: TrainingConfig, data: FederationData) -> TrainingConfig:
+    """Return the configuration with its splits as lists of cases, which no seed changes."""
     sites = []
     for site, cases in zip(config.sites, data.cases, strict=True):
         names = {part: names for part, names in cases.names().items() if part != "unused"}
@@ -118,7 +121,7 @@ def _with_these_splits(config: TrainingConfig, data: FederationData) -> Training
 def _run(
     config: TrainingConfig, path: Path, data: FederationData, device: str, reporter: Reporter
 ) -> None:
-    """Bring one run to its end, from wherever it is."""
+    """Start a run, or resume it if it exists and is not finished."""
     run = RunFolder(path)
     if not run.exists:
         run_local(config, path, device=device, reporter=reporter, data=data)
@@ -127,7 +130,7 @@ def _run(
         if not (path / TEST).is_file():
             run_local(config, path, resume=True, device=device, reporter=reporter, data=data)
             return
-        with open_run(path, config, resume=True):  # is it the same configuration?
+        with open_run(path, config, resume=True):  # raises if the configuration differs
             pass
     except CheckpointError as error:
         raise CheckpointError(f"{path.parent.name}: {error.message}", error.hint) from error
@@ -140,14 +143,14 @@ def _write(
     runs: dict[str, list[RunFigures]],
     data: FederationData,
 ) -> Path:
-    from fedcross.study.compare.page import comparison_page  # matplotlib, only now
+    from fedcross.study.compare.page import comparison_page  # imports matplotlib
 
-    write_atomically(out / TABLE, as_csv(_site_rows(runs)), durable=True)
-    write_atomically(out / CASES, as_csv(_case_rows(runs)), durable=True)
-    brought = sum(
+    write_atomically(out / TABLE, to_csv(_site_rows(runs)), durable=True)
+    write_atomically(out / CASES, to_csv(_case_rows(runs)), durable=True)
+    pooled_bytes = sum(
         volume.image.nbytes + volume.label.nbytes for site in data.sites for volume in site.train
     )
-    moved = {v.label: brought for v in variants if v.config.method.pools_cases}
+    moved = {v.label: pooled_bytes for v in variants if v.config.method.pools_cases}
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
@@ -177,8 +180,8 @@ def _case_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:
                 yield from ((label, run.seed, *astuple(score)) for score in scores)
 
 
-def as_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Rows as CSV in UTF-8, numbers with six digits."""
+def to_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as CSV in UTF-8, with six digits for numbers."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(
         [f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows

@@ -1,4 +1,4 @@
-"""The comparison's figures, as SVG text."""
+"""The figures of a comparison, as SVG text."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from fedcross.study.compare.results import AS_ENSEMBLE, RunFigures, by_case
 from fedcross.uncertainty.reliability import EDGES, error_rates
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; then their darker shades.
+# Colours of Okabe and Ito, which colour-blind people can distinguish; then their darker shades.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
     "#004C77", "#8F3F00", "#006A4D", "#884F6F", "#996A00",
@@ -25,21 +25,21 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "axes.axisbelow": True,
-    "svg.hashsalt": "fedcross",  # the same figures give the same file
+    "svg.hashsalt": "fedcross",  # equal figures give equal files
     "svg.fonttype": "none",
     "text.parse_math": False,  # a site may have a dollar in its name
 }
 
-Runs = Mapping[str, Sequence[RunFigures]]  # by the method's label; one per seed
+Runs = Mapping[str, Sequence[RunFigures]]  # runs of each method, one per seed, by its label
 
 
 def colour(index: int) -> str:
-    """The colour of the method of this place."""
+    """Return the colour of the method with this index."""
     return COLOURS[index % len(COLOURS)]
 
 
 def as_svg(figure: Figure) -> str:
-    """An ``<svg>`` element, without a date and without the lines before it."""
+    """Return a figure as an ``<svg>`` element, without date and XML declaration."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
@@ -47,16 +47,16 @@ def as_svg(figure: Figure) -> str:
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure (inches)."""
+    """Return an empty figure of a size in inches."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
 
 @mpl.rc_context(STYLE)
 def training_curves(runs: Runs) -> str | None:
-    """Validation Dice over the share of the budget: thin lines are seeds, the thick one their mean.
+    """Draw the validation Dice over the share of the budget; None if nothing was validated.
 
-    None if nothing was validated.
+    Each seed has a thin line, and their mean a thick one.
     """
     figure, axes = canvas(7.5, 3.6)
     drawn = False
@@ -74,9 +74,16 @@ def training_curves(runs: Runs) -> str | None:
 
 @mpl.rc_context(STYLE)
 def box_plots(cases: Mapping[str, Mapping[Any, float]], ylabel: str) -> str:
-    """One box per method: quartiles, whiskers to 1.5 times their distance, every case as a dot.
+    """Draw one box per method, with every case as a dot.
 
-    `cases` is case -> value, by the method's label.
+    A box has the quartiles; its whiskers reach to 1.5 times their distance.
+
+    Parameters
+    ----------
+    cases
+        Value of each case, by the method's label.
+    ylabel
+        Name of the metric.
     """
     figure, axes = canvas(max(4.0, 1.0 + 0.75 * len(cases)), 3.4)
     values = [list(each.values()) for each in cases.values()]
@@ -97,7 +104,7 @@ def box_plots(cases: Mapping[str, Mapping[Any, float]], ylabel: str) -> str:
 
 @mpl.rc_context(STYLE)
 def reliability(runs: Runs) -> str | None:
-    """Error rate of the voxels of each bin of the members' spread; None without any ensemble."""
+    """Draw the error rate of the voxels in each bin of the spread; None without any ensemble."""
     figure, axes = canvas(5.5, 3.4)
     centres = [(low + high) / 2 for low, high in pairwise(EDGES)]
     drawn = False
@@ -105,8 +112,9 @@ def reliability(runs: Runs) -> str | None:
         rate = error_rates(record for run in seeds for record in run.reliability)
         known = [(x, y) for x, y in zip(centres, rate, strict=True) if y is not None]
         if known:
-            told = label + AS_ENSEMBLE if label + AS_ENSEMBLE in seeds[0].scores else label
-            axes.plot(*_columns(known), "o-", color=colour(index), markersize=3.5, label=told)
+            is_personal = label + AS_ENSEMBLE in seeds[0].scores
+            name = label + AS_ENSEMBLE if is_personal else label
+            axes.plot(*_columns(known), "o-", color=colour(index), markersize=3.5, label=name)
             drawn = True
     axes.set(xlabel="standard deviation between members", ylabel="share of voxels that are wrong")
     axes.set(xlim=(0, 0.5), ylim=(0, None))
@@ -116,7 +124,7 @@ def reliability(runs: Runs) -> str | None:
 
 
 def case_values(runs: Runs, metric: str) -> dict[str, dict[tuple[str, str], float]]:
-    """What `box_plots` shows: each method's cases, means over the seeds."""
+    """Return the values for `box_plots`: those of each method's cases, means over the seeds."""
     return {
         label: by_case([run.scores[label] for run in seeds], metric)
         for label, seeds in runs.items()

@@ -1,4 +1,4 @@
-"""What the comparison's page says: the tables and the words around the figures."""
+"""The page of a comparison: its tables, its figures and their explanations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
@@ -16,19 +16,19 @@ NONE = "–"
 
 
 def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budget: str) -> str:
-    """The whole page.
+    """Return the page as HTML.
 
     Parameters
     ----------
     title
-        The configuration's name.
+        Name of the configuration.
     runs
-        Of each method, one per seed; the first FedCrossEns, else FedCross, else the first is what the
-        others are tested against.
+        Runs of each method, one per seed, by the method's label. The reference of the tests is
+        FedCrossEns, or else FedCross, or else the first method.
     data_bytes
-        Bytes of patients' data that a method brought together, by its label.
+        Bytes of patients' data that a method collects in one place, by its label.
     budget
-        One sentence.
+        One sentence about the budget.
     """
     sections = {
         "Test cases": _scores(runs),
@@ -39,7 +39,7 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
         ]
         if _has_cases(runs)
         else [note("There are no test cases.")],
-        "While training": [
+        "Validation during training": [
             figure(figures.training_curves(runs), "Validation Dice over the share of the budget"),
             note(
                 "Thin lines are seeds, thick ones their mean. Personal models (FedBN, local only) are "
@@ -52,12 +52,12 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
         ]
         if _has_cases(runs)
         else [note("There are no test cases.")],
-        "Does the spread mark what is wrong?": [
+        "Errors and the spread of the members": [
             figure(figures.reliability(runs), "Error rate of the voxels by the members' spread"),
             note(
                 "All voxels of all test cases, in ten bins of the standard deviation between the "
-                f"members, without those that hold fewer than {MIN_VOXELS} voxels: a useful map rises "
-                "from the lower left."
+                f"members. Bins with fewer than {MIN_VOXELS} voxels are left out. The line of a useful "
+                "map rises from the lower left."
             ),
         ],
         "Cost": [_costs(runs, data_bytes)],
@@ -68,9 +68,9 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
 
 
 def _scores(runs: Runs) -> list[str]:
-    """Every predictor's metrics, and its test against the reference."""
+    """Return the metrics of every way to predict, and its test against the reference."""
     predictors = _predictors(runs)
-    reference = reference_of(runs)
+    reference = choose_reference(runs)
     if not _has_cases(runs):
         return [note("There are no test cases.")]
     cases = {label: by_case(seeds, "dice") for label, seeds in predictors.items()}
@@ -84,7 +84,9 @@ def _scores(runs: Runs) -> list[str]:
     for label, seeds in predictors.items():
         row = [label]
         for metric in METRICS:
-            row.append(_told(over_seeds([mean_of(each, metric) for each in seeds]), metric))
+            row.append(
+                _format_spread(over_seeds([mean_of(each, metric) for each in seeds]), metric)
+            )
         test = tests.get(label)
         row.append(NONE if test is None else f"{test.difference:+.3f}")
         row.append(NONE if test is None else _p(test.p))
@@ -93,12 +95,12 @@ def _scores(runs: Runs) -> list[str]:
     heading = ["", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
     count = len(cases[reference])
     explanation = (
-        "Of the round with the best validation Dice. Means over all test cases and structures; "
-        "after ± the standard deviation over the seeds. "
-        "HD95 is the 95th percentile of the Hausdorff distance, surface distance the average "
-        "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 "
-        "and as the volume's diagonal in mm; nothing found where nothing is counts as Dice 1 and 0 "
-        f"mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {count} test cases "
+        "The values are those of the round with the best validation Dice. They are means over all test "
+        "cases and structures; the number after ± is the standard deviation over the seeds. "
+        "HD95 is the 95th percentile of the Hausdorff distance. The surface distance is the average "
+        "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 and "
+        "as the volume's diagonal in mm. An empty segmentation of an empty structure counts as Dice 1 "
+        f"and 0 mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {count} test cases "
         f"(each the mean over its structures and the seeds) against {reference}"
         f"{_smallest_p(count)}; Holm's correction is over the {len(tests)} tests of this table."
     )
@@ -108,7 +110,7 @@ def _scores(runs: Runs) -> list[str]:
 
 def _smallest_p(count: int) -> str:
     return (
-        f", which with so few cases cannot give less than {2 / 2**count:.2g}" if count < 9 else ""
+        f", whose smallest possible p is {2 / 2**count:.2g} with so few cases" if count < 9 else ""
     )
 
 
@@ -121,7 +123,7 @@ def _by_site(runs: Runs, metric: str) -> str:
         row = [label]
         for site in sites:
             values = [mean_of(scores, metric, site) for scores in seeds]
-            row.append(_told(over_seeds(values), metric))
+            row.append(_format_spread(over_seeds(values), metric))
         rows.append(row)
     return table(["", *sites], rows)
 
@@ -139,26 +141,25 @@ def _costs(runs: Runs, data_bytes: Mapping[str, int]) -> str:
     heading = ["", "rounds", "local epochs", "patches", "models moved, MB"]
     heading += ["patients' data moved, MB", "training, minutes"]
     return table(heading, rows) + note(
-        "Of one run, means over the seeds. Local epochs are over one site's cases; an epoch of the "
-        "centralised model goes through all sites' and counts as many, so that it alone makes as many "
-        "steps as all members of an ensemble together. FedCross's one member walks for as many rounds "
-        "more. Models moved: tensors sent to the sites and back, weights and optimiser state, "
-        "uncompressed. Patients' data moved: preprocessed training volumes and "
-        "labels, as the training reads them. Minutes are of the visits, one after another, on the "
-        "machine that made this page."
+        "Costs of one run, means over the seeds. A local epoch goes through the cases of one site. An "
+        "epoch of the centralised model goes through the cases of all sites and counts once per site: "
+        "it makes as many steps as all members of an ensemble. The one member of FedCross trains for "
+        "more rounds instead. Models moved: tensors sent to the sites and back, weights and optimiser "
+        "state, uncompressed. Patients' data moved: preprocessed training volumes and labels. Minutes: "
+        "sum over the visits, on the machine that made this page."
     )
 
 
-def reference_of(runs: Runs) -> str:
-    """The method that the others are tested against."""
-    for wanted in ("FedCrossEns", "FedCross"):
-        if wanted in runs:
-            return wanted
+def choose_reference(runs: Runs) -> str:
+    """Return the label of the method that the others are tested against."""
+    for label in ("FedCrossEns", "FedCross"):
+        if label in runs:
+            return label
     return next(iter(runs))
 
 
 def _predictors(runs: Mapping[str, Sequence[RunFigures]]) -> dict[str, list[list[Score]]]:
-    """Scores of everything that predicts, by its label: one list per seed."""
+    """Return the scores of every way to predict, by its label: one list per seed."""
     return {
         label: [run.scores[label] for run in seeds]
         for seeds in runs.values()
@@ -170,7 +171,7 @@ def _has_cases(runs: Runs) -> bool:
     return any(scores for seeds in runs.values() for scores in seeds[0].scores.values())
 
 
-def _told(spread: Spread, metric: str) -> str:
+def _format_spread(spread: Spread, metric: str) -> str:
     digits = 3 if metric == "dice" else 2
     text = f"{spread.mean:.{digits}f}"
     return text if spread.deviation is None else f"{text} ± {spread.deviation:.{digits}f}"

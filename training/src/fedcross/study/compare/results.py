@@ -1,7 +1,7 @@
-"""What finished runs say about their methods: scores and costs."""
+"""The scores and costs of finished runs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -15,14 +15,18 @@ AS_ENSEMBLE, ALONE = ", as an ensemble", ", one member alone"
 
 @dataclass(frozen=True)
 class Score:
-    """How well one structure of one test case was segmented.
+    """Accuracy of the segmentation of one structure of one test case.
 
     Attributes
     ----------
     site, case, structure
-        Which.
-    dice, hd95_mm, assd_mm
-        See `fedcross.training.evaluation.surface`; for ``one member alone`` the means over the members.
+        Names of the site, the case and the structure.
+    dice
+        Dice coefficient, 0 to 1.
+    hd95_mm, assd_mm
+        Distances of the surfaces in mm, see `fedcross.training.evaluation.surface`.
+
+    For ``one member alone`` each value is the mean over the members.
     """
 
     site: str
@@ -35,21 +39,21 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """Cost of a run.
 
     Attributes
     ----------
     rounds
-        Of communication.
+        Number of communication rounds.
     epochs
-        Local epochs, each over one site's training cases, of all members together; an epoch over the
-        pooled cases of K sites counts K.
+        Number of local epochs, summed over the members. Each goes through the training cases of one
+        site; an epoch over the pooled cases of K sites counts K times.
     patches
-        Trained, of all members together.
+        Number of trained patches, summed over the members.
     wire_bytes
-        Tensors of members, there and back again, of all visits; 0 where no member leaves its site.
+        Bytes of the members that were sent to the sites and back; 0 if no member leaves its site.
     seconds
-        Of the visits, one after another.
+        Sum of the durations of the visits in seconds.
     """
 
     rounds: int
@@ -61,20 +65,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class RunFigures:
-    """A finished run.
+    """Figures of a finished run.
 
     Attributes
     ----------
     seed
-        Of the run.
+        Seed of the run.
     scores
-        By what predicts: the method's name alone stands for what the method is judged by.
+        Scores of each way to predict, by its label. The label of the method alone is the way by which
+        methods are compared.
     curve
-        Pairs (share of the rounds done, validation Dice).
+        Pairs of the share of finished rounds, 0 to 1, and the validation Dice.
     reliability
-        Counts of `fedcross.uncertainty.reliability`, site by site; empty for a single model.
+        Counts of `fedcross.uncertainty.reliability`, one entry per site; empty for a single model.
     cost
-        What it took.
+        Cost of the run.
     """
 
     seed: int
@@ -85,12 +90,21 @@ class RunFigures:
 
 
 def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
-    """Read a finished run; `label` names its method.
+    """Read a finished run.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    label
+        Label of the method.
+    seed
+        Seed of the run.
 
     Raises
     ------
     CheckpointError
-        If it is not finished or damaged.
+        If the run is not finished or is damaged.
     """
     config, test = run.configuration(), run.read(TEST)
     text = (run.path / METRICS).read_text(encoding="utf-8")
@@ -122,46 +136,51 @@ def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
 def _scores(
     label: str, method: Method, test: Mapping[str, Any], sites: Sequence[str]
 ) -> dict[str, list[Score]]:
-    """Scores of everything that a method's models can predict with, what it is judged by first."""
+    """Return the scores of each way to predict; the first is that by which methods are compared."""
     members = max((len(site["members"]) for site in test.values()), default=1)
     if method.is_personal:
-        own = _collected(test, lambda site: [sites.index(site)])
-        return {label: own, label + AS_ENSEMBLE: _collected(test, lambda site: None)}
-    scores = {label: _collected(test, lambda site: None)}
+        own = _collect_scores(test, lambda site: [sites.index(site)])
+        return {label: own, label + AS_ENSEMBLE: _collect_scores(test, lambda site: None)}
+    scores = {label: _collect_scores(test, lambda site: None)}
     if members > 1:
-        scores[label + ALONE] = _collected(test, lambda site: list(range(members)))
+        scores[label + ALONE] = _collect_scores(test, lambda site: list(range(members)))
     return scores
 
 
-def _collected(test: Mapping[str, Any], chosen: Any) -> list[Score]:
-    """Scores of all cases: means over the members `chosen` at a site, or of the ensemble if None."""
+def _collect_scores(
+    test: Mapping[str, Any], members_at: Callable[[str], Sequence[int] | None]
+) -> list[Score]:
+    """Return the scores of all cases: means over the members at a site, or of the ensemble if None."""
     scores = []
     for site, figures in test.items():
-        members = chosen(site)
-        for case, told in figures["cases"].items():
-            for structure in told["ensemble"]:
+        members = members_at(site)
+        for case, recorded in figures["cases"].items():
+            for structure in recorded["ensemble"]:
                 each = [
                     (dices[structure], *surfaces[structure].values())
-                    for dices, surfaces in _predictions(told, members)
+                    for dices, surfaces in _predictions(recorded, members)
                 ]
                 means = [fmean(values) for values in zip(*each, strict=True)]
                 scores.append(Score(site, case, structure, *means))
     return scores
 
 
-def _predictions(told: Mapping[str, Any], members: Sequence[int] | None) -> list[tuple[Any, Any]]:
+def _predictions(
+    recorded: Mapping[str, Any], members: Sequence[int] | None
+) -> list[tuple[Any, Any]]:
+    surface = recorded["surface"]
     if members is None:
-        return [(told["ensemble"], told["surface"]["ensemble"])]
-    return [(told["members"][k], told["surface"]["members"][k]) for k in members]
+        return [(recorded["ensemble"], surface["ensemble"])]
+    return [(recorded["members"][k], surface["members"][k]) for k in members]
 
 
 def mean_of(scores: Iterable[Score], metric: str, site: str | None = None) -> float:
-    """Mean of a metric over cases and structures, of all sites or one of them."""
+    """Return the mean of a metric over cases and structures; of one site, or of all if None."""
     return fmean(getattr(score, metric) for score in scores if site in (None, score.site))
 
 
 def by_case(runs: Iterable[Sequence[Score]], metric: str) -> dict[tuple[str, str], float]:
-    """(site, case) -> mean of a metric over the runs (seeds) and the structures."""
+    """Return the mean of a metric over runs and structures, by (site, case)."""
     values: dict[tuple[str, str], list[float]] = {}
     for scores in runs:
         for score in scores:

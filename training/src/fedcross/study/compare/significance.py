@@ -1,4 +1,4 @@
-"""Spread over seeds, and a paired test between methods."""
+"""The spread of a figure over the seeds, and a paired test between methods."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Spread:
 
 
 def over_seeds(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation (n - 1) of one value per seed."""
+    """Return mean and sample standard deviation (n - 1) of one value per seed; at least one value."""
     return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
@@ -27,11 +27,11 @@ class PairedTest:
     Attributes
     ----------
     cases
-        Pairs.
+        Number of pairs.
     difference
-        Mean of ours minus the reference's.
+        Mean of the method's values minus those of the reference.
     p
-        Two-sided; None when no case differs, so that there is nothing to test.
+        Two-sided p value; None if no case differs.
     """
 
     cases: int
@@ -40,20 +40,20 @@ class PairedTest:
 
 
 def paired_test(
-    ours: Mapping[tuple[str, str], float], reference: Mapping[tuple[str, str], float]
+    values: Mapping[tuple[str, str], float], reference: Mapping[tuple[str, str], float]
 ) -> PairedTest:
     """Compare two methods case by case (Wilcoxon, Biometrics Bulletin 1945).
 
-    The cases are the sample: means over the seeds, for seeds on one case are no independent cases.
+    The sample is the cases, with means over the seeds: two seeds on one case are not independent.
 
     Raises
     ------
     ValueError
         If the cases differ or there are none.
     """
-    if ours.keys() != reference.keys() or not ours:
-        raise ValueError(f"both need the same cases, got {len(ours)} and {len(reference)}.")
-    differences = [ours[case] - reference[case] for case in sorted(ours)]
+    if values.keys() != reference.keys() or not values:
+        raise ValueError(f"both need the same cases, got {len(values)} and {len(reference)}.")
+    differences = [values[case] - reference[case] for case in sorted(values)]
     p = float(stats.wilcoxon(differences).pvalue) if any(differences) else None
     return PairedTest(len(differences), fmean(differences), p)
 
@@ -61,8 +61,8 @@ def paired_test(
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Holm's correction for testing several methods (Scandinavian Journal of Statistics 1979).
 
-    The i-th smallest of m values is multiplied by m - i + 1 and is at least as large as the one
-    before, at most 1; None stays None and does not count.
+    The i-th smallest of m values is multiplied by m - i + 1. The result is at least that of the value
+    before and at most 1. None stays None and is not counted.
     """
     ranked = sorted((p, name) for name, p in p_values.items() if p is not None)
     corrected: dict[str, float | None] = dict.fromkeys(p_values)

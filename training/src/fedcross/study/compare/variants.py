@@ -1,7 +1,7 @@
-"""The methods that a comparison runs: each a configuration of its own, all with one budget.
+"""The methods of a comparison: one configuration each, all with the same budget.
 
-The budget is the configuration's ``rounds x local_epochs`` epochs at every site: every training case
-is trained on in so many epochs altogether, whatever the method; see `strategies`.
+The budget is ``rounds x local_epochs`` epochs at every site. Whatever the method, every training case is
+in that number of epochs, summed over the members.
 """
 
 import re
@@ -19,7 +19,7 @@ from fedcross.training.config.configuration import TrainingConfig, config_values
 DEFAULT_METHODS = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised"
 BUDGET = ("rounds", "local_epochs")
 SHARED = ("participation", "dropout", "schedule")
-"""Options that a method takes from the configuration's method, where both have them."""
+"""Options that a method takes from the configuration's method, if both have them."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Variant:
     Attributes
     ----------
     spec
-        As the user wrote it, for instance ``fedprox:mu=0.1``.
+        Text of the user, for instance ``fedprox:mu=0.1``.
     label
-        For people, for instance ``FedProx (mu 0.1)``.
+        Label for people, for instance ``FedProx (mu 0.1)``.
     config
-        The whole configuration to run.
+        Configuration of the runs.
     """
 
     spec: str
@@ -42,50 +42,50 @@ class Variant:
 
     @property
     def slug(self) -> str:
-        """The spec as it may stand in a folder's name."""
+        """The spec as the name of a folder."""
         return re.sub(r"[^a-z0-9.]+", "-", self.spec)
 
 
 def parse_methods(text: str, config: TrainingConfig) -> list[Variant]:
-    """Make the variants that a list of methods names.
+    """Return the variants that a list of methods names.
 
     Parameters
     ----------
     text
-        Methods with commas between them, each with options if wanted:
+        Methods with commas between them; options of a method follow it after colons:
         ``fedcross-ens,fedprox:mu=0.1,fedcross-ens:average=soup:average_from=0.75``.
     config
-        Gives everything else. Of its own method's options, others get those that decide who takes
-        part when: participation, dropout and FedCross's schedule.
+        Configuration of the comparison. Its method passes on the budget and the options `SHARED`;
+        a variant of the same kind gets all its options.
 
     Raises
     ------
     ConfigError
-        If a method or option is not known, does not fit, or a method is named twice.
+        If a method or an option is not known or does not fit, or a method is named twice.
     """
     specs = [spec.strip() for spec in text.split(",") if spec.strip()]
     if not specs:
         raise ConfigError(f"There is no method to compare in {text!r}.")
-    variants = [_variant(spec, config) for spec in specs]
+    variants = [_make_variant(spec, config) for spec in specs]
     for one, other in combinations(variants, 2):
         if one.slug == other.slug or one.label == other.label:
             raise ConfigError(f"The method {other.spec} is named twice.")
     return variants
 
 
-def _variant(spec: str, config: TrainingConfig) -> Variant:
+def _make_variant(spec: str, config: TrainingConfig) -> Variant:
     kind, *settings = spec.split(":")
     if kind not in METHODS:
         raise ConfigError(f"{kind!r} is no method; known are {', '.join(METHODS)}.")
-    options = dict(_option(setting, spec) for setting in settings)
-    method = {**_inherited(kind, config.method), **options}
+    options = dict(_parse_option(setting, spec) for setting in settings)
+    method = {**_inherit_options(kind, config.method), **options}
     label = METHODS[kind].title
     if options:
         label += f" ({', '.join(f'{name} {value}' for name, value in options.items())})"
-    return Variant(spec, label, _with_equal_budget(_with(config, spec, method=method), spec))
+    return Variant(spec, label, _with_equal_budget(_change(config, spec, method=method), spec))
 
 
-def _option(setting: str, spec: str) -> tuple[str, Any]:
+def _parse_option(setting: str, spec: str) -> tuple[str, Any]:
     name, equals, value = setting.partition("=")
     if not equals or name == "kind":
         raise ConfigError(f"{spec}: options are written name=value, got {setting!r}.")
@@ -97,8 +97,8 @@ def _option(setting: str, spec: str) -> tuple[str, Any]:
         return name, value  # a word
 
 
-def _inherited(kind: str, method: Method) -> dict[str, Any]:
-    """What a method of this kind takes over from the configuration's."""
+def _inherit_options(kind: str, method: Method) -> dict[str, Any]:
+    """Return the options that a method of this kind takes from the configuration's method."""
     if kind == method.kind:
         return method.model_dump()
     shared = {*BUDGET, *SHARED} & METHODS[kind].option_names() & method.option_names()
@@ -106,37 +106,37 @@ def _inherited(kind: str, method: Method) -> dict[str, Any]:
 
 
 def _with_equal_budget(config: TrainingConfig, spec: str) -> TrainingConfig:
-    """As many visits to every site as the configuration has rounds, and as many validations."""
+    """Return the configuration with the rounds, and the validations, of the budget."""
     rounds = config.method.rounds_for_budget(config.method.rounds, len(config.sites))
     if rounds == config.method.rounds:
         return config
     every = config.training.validate_every * rounds / config.method.rounds
-    return _with(
+    return _change(
         config, spec, method={"rounds": rounds}, training={"validate_every": max(1, round(every))}
     )
 
 
-def _with(config: TrainingConfig, spec: str, **sections: dict[str, Any]) -> TrainingConfig:
-    """The configuration with other values, checked as if they had been in the file."""
+def _change(config: TrainingConfig, spec: str, **sections: dict[str, Any]) -> TrainingConfig:
+    """Return the configuration with other values, checked like those of a file."""
     values = config_values(config)
     for section, changes in sections.items():
-        # Another method keeps nothing of the old one's options.
+        # A change of the kind replaces all options.
         values[section] = changes if "kind" in changes else {**values[section], **changes}
     return parse_config(values, source=spec).model_copy(update={"data_root": config.data_root})
 
 
 def with_seed(variant: Variant, seed: int) -> TrainingConfig:
-    """The variant's configuration with another seed."""
+    """Return the variant's configuration with another seed."""
     return variant.config.model_copy(update={"seed": seed})
 
 
-def seeds_of(config: TrainingConfig, count: int) -> Sequence[int]:
-    """As many seeds as asked for, from the configuration's on.
+def list_seeds(config: TrainingConfig, count: int) -> Sequence[int]:
+    """Return `count` seeds, counted up from the configuration's.
 
     Raises
     ------
     ConfigError
-        If it is none.
+        If `count` is below 1.
     """
     if count < 1:
         raise ConfigError(f"--seeds must be at least 1, got {count}.")

@@ -1,4 +1,4 @@
-"""The landscape's figure: the plane for all sites together and for each, and the lines."""
+"""The figure of a landscape: the loss on the plane, over all sites and at each, and along the lines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +16,10 @@ SHOWN_SITES = 3
 
 @mpl.rc_context(STYLE)
 def draw(numbers: Mapping[str, Any]) -> str:
-    """Draw what `landscape` measured, as SVG.
+    """Draw the measurements of `landscape` as SVG.
 
-    The plane's picture shows every model at its nearest point of the plane. Filled marks lie in the
-    plane; hollow ones off it, so that the colour beneath them is not their own loss, which the legend
-    tells.
+    On the plane, every model has a mark at its nearest point. A filled mark lies in the plane. A hollow
+    mark lies outside it, so the colour under it is not the loss of that model; the legend has the loss.
     """
     plane = numbers["plane"]
     columns = 1 + min(SHOWN_SITES, len(plane["loss"]) - 1)
@@ -29,7 +28,7 @@ def draw(numbers: Mapping[str, Any]) -> str:
     for place, name in enumerate(list(plane["loss"])[:columns]):
         title = "loss over all sites" if name == "mean" else f"loss at {name}"
         _plane(axes[0][place], plane, name, numbers["models"], title)
-    # The last line, from the average to a cross-trained model, is always shown.
+    # The last line leads from the average to a cross-trained model and is always shown.
     lines = [*numbers["lines"][: columns - 1], numbers["lines"][-1]]
     for place, line in enumerate(lines):
         _line(axes[1][place], line)
@@ -45,7 +44,7 @@ def _plane(
     axes: Axes, plane: Mapping[str, Any], site: str, models: Mapping[str, Any], title: str
 ) -> None:
     losses = np.array(plane["loss"][site])  # (y, x)
-    # Far from the models losses rise steeply; the picture is for the valley.
+    # Losses rise steeply far from the models; the colours are for the low losses.
     top = np.quantile(losses, 0.9)
     levels = np.linspace(losses.min(), max(top, losses.min() + 1e-9), LEVELS)
     filled = axes.contourf(plane["x"], plane["y"], losses, levels, cmap="viridis", extend="max")
@@ -70,15 +69,17 @@ def _plane(
 
 def _line(axes: Axes, line: Mapping[str, Any]) -> None:
     for index, (site, losses) in enumerate(line["loss"].items()):
-        together = site == "mean"
+        is_mean = site == "mean"
         axes.plot(
             line["share"],
             losses,
-            color="#222" if together else colour(index),
-            linewidth=2.0 if together else 1.0,
-            label="all sites" if together else site,
+            color="#222" if is_mean else colour(index),
+            linewidth=2.0 if is_mean else 1.0,
+            label="all sites" if is_mean else site,
         )
-    axes.set(title=f"{line['from']}\nto {line['to']}", xlabel="share of the way", ylabel="loss")
+    axes.set(
+        title=f"{line['from']}\nto {line['to']}", xlabel="share of the distance", ylabel="loss"
+    )
 
 
 def _marker(name: str) -> str:

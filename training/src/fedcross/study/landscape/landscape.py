@@ -1,10 +1,10 @@
-"""Where an averaged and where a cross-trained model sit on the loss of the sites' data.
+"""The loss of the sites' data at an averaged model and at cross-trained models.
 
-The paper's argument (Xu et al., MIDL 2023, its Fig. 1) made measurable. From one model of a run two
-trainings set out, with the same epochs, rates and cases: one model per site that trains at its site
-alone, and members that walk all the sites. The mean of the local models is what averaging would go on
-with. The loss of every site's cases is then measured at all of these, along the lines between them,
-and on the plane through three local models.
+This measures the argument of Fig. 1 of Xu et al., MIDL 2023. Two trainings start from one model of a
+run, with the same epochs, learning rates and cases. In the first, one model per site trains at its site
+only; the mean of these local models is what an averaging method continues with. In the second, members
+train at all sites in turn. The loss of every site's cases is measured at all these models, along lines
+between them, and on the plane through three local models.
 
 ::
 
@@ -33,7 +33,7 @@ from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import Members
 from fedcross.strategies.plan import make_plan
 from fedcross.strategies.registry import make_method
-from fedcross.study.compare.compare import as_csv, check_matplotlib
+from fedcross.study.compare.compare import check_matplotlib, to_csv
 from fedcross.study.landscape.numbers import measure
 from fedcross.study.landscape.probe import Probe, State
 from fedcross.training.config.configuration import TrainingConfig
@@ -50,28 +50,28 @@ IN_PLANE = 3
 
 @dataclass(frozen=True)
 class LandscapeRequest:
-    """What to look at.
+    """Run, trainings and measurements of a landscape.
 
     Attributes
     ----------
     run
-        Run folder: gives the configuration, the splits and the first model.
+        Run folder; it has the configuration, the splits and the start model.
     out
-        Folder for the result.
+        Folder of the result; created if it does not exist.
     data_root
-        Folder that the configuration's data paths are relative to.
+        Folder that the data paths of the configuration are relative to.
     start
-        ``best`` or ``last``: member 0 of that round; ``untrained``: as it was before the run.
+        Start model: member 0 after the ``best`` or the ``last`` round, or ``untrained``.
     cycles
-        Rounds of the two trainings, in numbers of sites.
+        Length of the two trainings; a cycle has as many rounds as there are sites.
     part
-        Whose loss is measured.
+        Cases whose loss is measured: ``validation`` or ``train``.
     cases
-        At most so many cases of each site.
+        Largest number of cases per site.
     points
-        Along each line and each side of the plane.
+        Number of points along each line and along each side of the plane.
     reestimate
-        Whether batch normalisation's statistics are measured anew for every model; see `probe`.
+        Whether the statistics of batch normalisation are computed again for every model, see `probe`.
     """
 
     run: Path
@@ -88,22 +88,22 @@ class LandscapeRequest:
 def landscape(
     request: LandscapeRequest, *, device: str = "auto", reporter: Reporter | None = None
 ) -> dict[str, Any]:
-    """Train, measure and draw; returns what ``landscape.json`` holds.
+    """Train, measure, and write the files; return the content of ``landscape.json``.
 
     Raises
     ------
     ConfigError, DataError, CheckpointError, DeviceError, OutputError
-        One sentence each; nothing is written then.
+        If the request, the run or the data cannot be used; no file is written then.
     """
-    hear = reporter or NullReporter()
+    reporter = reporter or NullReporter()
     check_matplotlib()
     run = RunFolder(request.run)
     config = run.configuration().model_copy(update={"data_root": request.data_root.absolute()})
     _check(request, config)
     target = resolve_device(device)
     training_precision(config.training, target)
-    start = _first(request, run, config)
-    data = read_data(config, hear)
+    start = _load_start(request, run, config)
+    data = read_data(config, reporter)
     names = [site.name for site in config.sites]
     run.check_cases({n: c.names() for n, c in zip(names, data.cases, strict=True)})
     try:
@@ -112,10 +112,10 @@ def landscape(
         )
     except ValueError as error:
         raise ConfigError(f"There is nothing to measure: {error}", "Use --part train.") from error
-    local = _trained("local", start, config, data.sites, request, target, hear)
-    crossed = _trained("fedcross-ens", start, config, data.sites, request, target, hear)
-    models = _models(start, local, crossed, data.sites)
-    numbers = _measure(models, names, config, request, probe, hear)
+    local = _train("local", start, config, data.sites, request, target, reporter)
+    crossed = _train("fedcross-ens", start, config, data.sites, request, target, reporter)
+    models = _collect_models(start, local, crossed, data.sites)
+    numbers = _measure(models, names, config, request, probe, reporter)
     _write(request.out, numbers)
     return numbers
 
@@ -138,8 +138,8 @@ def _check(request: LandscapeRequest, config: TrainingConfig) -> None:
             raise ConfigError(f"{name} must be at least {least}, got {value}.")
 
 
-def _first(request: LandscapeRequest, run: RunFolder, config: TrainingConfig) -> MemberState:
-    """The model that both trainings set out from, at rest: no momentum, and all the same for both."""
+def _load_start(request: LandscapeRequest, run: RunFolder, config: TrainingConfig) -> MemberState:
+    """Return the start model of both trainings, without momentum."""
     if request.start == "untrained":
         member = config.method.first_members(config.network, 1, config.seed)[0]
     else:
@@ -147,7 +147,7 @@ def _first(request: LandscapeRequest, run: RunFolder, config: TrainingConfig) ->
     return replace(member, optimizer={})
 
 
-def _trained(
+def _train(
     kind: str,
     start: MemberState,
     config: TrainingConfig,
@@ -156,12 +156,14 @@ def _trained(
     device: torch.device,
     reporter: Reporter,
 ) -> Members:
-    """One member per site, each from `start`, trained as the strategy of this name does."""
+    """Train one member per site, each from `start`, with the method of this kind."""
     rounds = request.cycles * len(sites)
     local_epochs = max(1, config.method.local_epochs)
     method = make_method(kind, rounds=rounds, local_epochs=local_epochs)
     config = config.model_copy(update={"method": method})
-    reporter.stage(kind, f"Training {len(sites)} models from one ({kind}), {rounds} rounds")
+    reporter.stage(
+        kind, f"Training {len(sites)} models ({kind}) from the start model, {rounds} rounds"
+    )
 
     def visits(
         members: Sequence[MemberState], where: Sequence[int], round_index: int
@@ -180,10 +182,10 @@ def _trained(
     return members
 
 
-def _models(
+def _collect_models(
     start: MemberState, local: Members, crossed: Members, sites: Sequence[Site]
 ) -> dict[str, State]:
-    """All models by name; the averages weigh the sites by their training cases, as FedAvg does."""
+    """Return all models by name; the averages weigh the sites by their training cases, as FedAvg."""
     cases = [len(site.train) for site in sites]
     models: dict[str, State] = {
         f"local, {site.name}": m.weights for site, m in zip(sites, local, strict=True)
@@ -216,21 +218,23 @@ def _measure(
         "start": request.start,
         "cycles": request.cycles,
         "part": request.part,
-        "batch_norm": _statistics(probe, request),
+        "batch_norm": _describe_statistics(probe, request),
         **measure(models, AVERAGE, corners, pairs, parameters, request.points, probe, reporter),
     }
 
 
-def _statistics(probe: Probe, request: LandscapeRequest) -> str:
+def _describe_statistics(probe: Probe, request: LandscapeRequest) -> str:
     if not probe.has_statistics:
         return "the network keeps no running statistics"
     if request.reestimate:
-        return "running statistics measured anew for every model, on all sites' training cases"
+        return (
+            "running statistics computed again for every model, on the training cases of all sites"
+        )
     return "running statistics combined as the weights are"
 
 
 def _write(out: Path, numbers: dict[str, Any]) -> None:
-    from fedcross.study.landscape.figure import draw  # matplotlib, only now
+    from fedcross.study.landscape.figure import draw  # imports matplotlib
 
     make_folder(out)
     models = numbers["models"]
@@ -240,6 +244,6 @@ def _write(out: Path, numbers: dict[str, Any]) -> None:
         [name, *(each["loss"][c] for c in columns), each["from_average"], each["off"]]
         for name, each in models.items()
     ]
-    write_atomically(out / TABLE, as_csv(rows), durable=True)
+    write_atomically(out / TABLE, to_csv(rows), durable=True)
     write_atomically(out / FIGURE, draw(numbers).encode("utf-8"), durable=True)
     write_atomically(out / NUMBERS, json.dumps(numbers, indent=1).encode("utf-8"), durable=True)

@@ -13,8 +13,10 @@ from fedcross.strategies.averaging import combine
 from fedcross.study.landscape.plane import Plane, Position, State, distance
 from fedcross.study.landscape.probe import Probe
 
-MARGIN = 0.3  # of the plane's picture, beyond its outermost model
-Losses = Callable[[State], dict[str, float]]  # "mean" over the sites, and each site's
+MARGIN = 0.3
+"""Margin of the picture beyond the outermost models, as a share of their distance."""
+Losses = Callable[[State], dict[str, float]]
+"""Returns the loss of a model at each site, and their mean as ``mean``."""
 
 
 def measure(
@@ -27,31 +29,31 @@ def measure(
     probe: Probe,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Measure everything that the figure shows.
+    """Measure the losses for the figure.
 
     Parameters
     ----------
     models
-        By name.
+        State dicts of the models, by name.
     centre
-        The model that all others' distances are from.
+        Name of the model from which the distances are measured.
     corners
-        The three models that the plane goes through.
+        Names of the three models that span the plane.
     pairs
-        The ends of the lines.
+        Names of the two models at the ends of each line.
     parameters
-        Names of the tensors that span the space of weights.
+        Names of the tensors that count for distances: the parameters, without buffers.
     points
-        Along each line and each side of the plane.
+        Number of points along each line and along each side of the plane.
     probe
-        Measures.
+        Computes the losses.
     reporter
-        Hears of every model measured.
+        Receives the progress.
 
     Returns
     -------
     dict
-        ``models``, ``lines`` and ``plane``, as JSON can hold them.
+        ``models``, ``lines`` and ``plane``, as values that JSON can hold.
     """
     a, b, c = (models[corner] for corner in corners)
     plane = Plane(a, b, c, parameters)
@@ -74,18 +76,18 @@ def measure(
             }
             for name, model in models.items()
         },
-        "lines": [_line(pair, models, points, losses) for pair in pairs],
+        "lines": [_measure_line(pair, models, points, losses) for pair in pairs],
         "plane": {
             "corners": list(corners),
-            **_grid(plane, (a, b, c), list(positions.values()), points, losses),
+            **_measure_grid(plane, (a, b, c), list(positions.values()), points, losses),
         },
     }
 
 
-def _line(
+def _measure_line(
     pair: tuple[str, str], models: Mapping[str, State], points: int, losses: Losses
 ) -> dict[str, Any]:
-    """Losses between two models, and the barrier: how far they rise above the ends' straight line."""
+    """Return losses between two models, and how far they rise above a straight line (the barrier)."""
     ends = [models[name] for name in pair]
     shares = np.linspace(0.0, 1.0, points).tolist()
     found = [losses(combine(ends, [1 - share, share])) for share in shares]
@@ -100,14 +102,14 @@ def _line(
     }
 
 
-def _grid(
+def _measure_grid(
     plane: Plane,
     corners: Sequence[State],
     positions: Sequence[Position],
     points: int,
     losses: Losses,
 ) -> dict[str, Any]:
-    """Losses on a rectangle of the plane that holds all models' nearest points."""
+    """Return losses on a rectangle of the plane that contains the nearest points of all models."""
     axes = []
     for axis in ("x", "y"):
         values = [getattr(position, axis) for position in positions]

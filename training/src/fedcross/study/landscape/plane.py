@@ -12,12 +12,12 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Position:
-    """Where a model lies.
+    """Position of a model.
 
     Attributes
     ----------
     x, y
-        Coordinates in the plane, as Euclidean distances in the space of the weights.
+        Coordinates of the nearest point in the plane, in Euclidean distances between weights.
     off
         Distance from the plane.
     """
@@ -36,14 +36,14 @@ class Plane:
     Parameters
     ----------
     a, b, c
-        State dicts.
+        State dicts of the three models.
     names
-        The tensors that span the space: the parameters, without the buffers.
+        Names of the tensors that count: the parameters, without buffers.
 
     Raises
     ------
     ValueError
-        If the three lie on a line.
+        If the three models lie on a line.
     """
 
     def __init__(self, a: State, b: State, c: State, names: Sequence[str]) -> None:
@@ -59,14 +59,14 @@ class Plane:
         self._slant = float(y @ self._x)  # the x coordinate of c
 
     def position(self, state: State) -> Position:
-        """Where a model lies: its nearest point in the plane, and its distance from that."""
-        way = self._vector(state) - self._origin
-        x, y = float(way @ self._x), float(way @ self._y)
-        off = math.sqrt(max(float(way @ way) - x * x - y * y, 0.0))
+        """Return the nearest point in the plane to a model, and its distance from the plane."""
+        offset = self._vector(state) - self._origin
+        x, y = float(offset @ self._x), float(offset @ self._y)
+        off = math.sqrt(max(float(offset @ offset) - x * x - y * y, 0.0))
         return Position(x, y, off)
 
     def shares(self, x: float, y: float) -> tuple[float, float, float]:
-        """The shares of a, b and c, together 1, whose combination lies at (x, y)."""
+        """Return shares of a, b and c, with the sum 1, whose combination lies at (x, y)."""
         c = y / self._height
         b = (x - c * self._slant) / self._side
         return 1 - b - c, b, c
@@ -76,7 +76,7 @@ class Plane:
 
 
 def distance(one: State, other: State, names: Sequence[str]) -> float:
-    """Euclidean distance between two models over the tensors `names`."""
+    """Return the Euclidean distance between two models over the tensors `names`."""
     squares = [
         (one[n].to(torch.float64) - other[n].to(torch.float64)).square().sum() for n in names
     ]

@@ -1,4 +1,4 @@
-"""The loss of any weights on every site's cases, always on the same patches."""
+"""The loss of a model on every site's cases, always on the same patches."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -15,34 +15,33 @@ from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.losses import dice_ce_loss
 
 State = Mapping[str, Tensor]
-# Of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64.
 Tiles = tuple[Tensor, Tensor]
+"""Patches of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64."""
 
 
 class Probe:
-    """Measures losses.
+    """Computes the losses of models.
 
-    Batch normalisation: a model between two models has other activations than either, so that running
-    statistics that are interpolated, too, fit none of its layers, and its loss says more about these
-    statistics than about its weights (Jordan et al., "REPAIR: REnormalizing Permuted Activations for
-    Interpolation Repair", ICLR 2023). So they are measured anew for every model, by default, on the
-    training cases of all sites together, as stochastic weight averaging does. Other normalisations keep
-    no statistics.
+    A model between two models has other activations than either. Interpolated running statistics of
+    batch normalisation do not fit them, so its loss would depend more on the statistics than on the
+    weights (Jordan et al., "REPAIR: REnormalizing Permuted Activations for Interpolation Repair", ICLR
+    2023). By default the statistics are therefore computed again for every model, on the training cases
+    of all sites, as in stochastic weight averaging. Other normalisations have no running statistics.
 
     Parameters
     ----------
     config
-        Network and patches.
+        Configuration; its network and patch size are used.
     sites
-        With their cases in memory.
+        Sites with their cases in memory.
     part
-        Whose loss is measured: ``train`` or ``validation``.
+        Cases whose loss is measured: ``train`` or ``validation``.
     cases
-        At most so many cases of each site.
+        Largest number of cases per site.
     device
-        Where to compute.
+        Device that computes.
     reestimate
-        Whether statistics are measured anew.
+        Whether the running statistics are computed again for every model.
 
     Raises
     ------
@@ -67,7 +66,7 @@ class Probe:
         self._network.to(memory_format=layout)  # type: ignore[call-overload]
         self._tiles = {
             site.name: [
-                (*tiles(volume, patch, device), volume.missing)
+                (*cut_tiles(volume, patch, device), volume.missing)
                 for volume in getattr(site, part)[:cases]
             ]
             for site in sites
@@ -81,22 +80,22 @@ class Probe:
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
         ]
         self._pool = (
-            [tiles(volume, patch, device)[0] for site in sites for volume in site.train[:cases]]
+            [cut_tiles(volume, patch, device)[0] for site in sites for volume in site.train[:cases]]
             if reestimate and self._statistics
             else []
         )
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the network has running statistics at all."""
+        """Whether the network has running statistics."""
         return bool(self._statistics)
 
     @torch.no_grad()
     def losses(self, state: State) -> dict[str, float]:
-        """Mean loss over its cases, by site; sites without cases are absent."""
+        """Return the mean loss over the cases of each site; sites without cases are absent."""
         self._network.load_state_dict(dict(state))
         for module in self._statistics:
-            if module.running_var is not None:  # beyond the models a combination may be negative
+            if module.running_var is not None:  # an extrapolated variance may be negative
                 module.running_var.clamp_(min=0)
         if self._pool:
             self._reestimate()
@@ -110,11 +109,11 @@ class Probe:
         }
 
     def _reestimate(self) -> None:
-        """Set the running statistics to their means over the pool's volumes."""
+        """Set the running statistics to their means over the training volumes."""
         kept = [module.momentum for module in self._statistics]
         for module in self._statistics:
             module.reset_running_stats()
-            module.momentum = None  # the mean of all batches, each with the same share
+            module.momentum = None  # all batches have the same weight
         self._network.train()
         for images in self._pool:
             self._network(images)
@@ -122,8 +121,8 @@ class Probe:
             module.momentum = momentum
 
 
-def tiles(volume: Volume, patch: tuple[int, int, int], device: torch.device) -> Tiles:
-    """Patches (D, H, W) side by side that cover a volume, padded with 0 where it is smaller."""
+def cut_tiles(volume: Volume, patch: tuple[int, int, int], device: torch.device) -> Tiles:
+    """Return patches (D, H, W) that cover a volume without overlap where possible, padded with 0."""
     lacks = [max(0, side - size) for side, size in zip(patch, volume.label.shape, strict=True)]
     padding = [n for lack in reversed(lacks) for n in (lack // 2, lack - lack // 2)]
     image, label = F.pad(volume.image, padding), F.pad(volume.label, padding)

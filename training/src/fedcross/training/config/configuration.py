@@ -1,7 +1,7 @@
-"""The training configuration: one TOML file, read strictly.
+"""The training configuration, a TOML file.
 
-Unknown keys are refused, every default is documented by its field's description. Triples are
-(x, y, z). `Structure` and `Preprocessing` are those of the bundle: what is trained is what is told.
+Unknown keys are refused. The description of each field explains its default. Triples are (x, y, z).
+`Structure` and `Preprocessing` are also those of the bundle.
 """
 
 import hashlib
@@ -24,32 +24,34 @@ from fedcross.training.config.site import SiteConfig
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 
-# Parts of an error's location that nobody wrote: tags of unions, and pydantic's word for a key.
+# Parts of an error's location that are not in the file: tags of unions, and pydantic's word for a key.
 INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]", *METHODS})
 
 
 class TrainingConfig(Section):
-    """Everything that decides a training run."""
+    """The configuration of a training run."""
 
     name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
     description: Annotated[str, Field(max_length=4000)] = Field(
-        default="", description="Told in the bundle's model card."
+        default="", description="Text for the model card of the bundle; empty by default."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
-        default=0, description="Seeds splits, schedule, weights and patches, each by itself."
+        default=0,
+        description="Seed of the splits, the schedule, the initial weights and the patches.",
     )
     data_root: Path = Field(
         default=Path(),
         exclude=True,
-        description="Folder that the sites' paths are relative to; itself relative to the "
-        "configuration file, whose folder it is by default. Not part of the run's identity.",
+        description="Folder that the sites' paths are relative to. A relative path starts at the "
+        "folder of the configuration file, which is also the default. It is not part of the run's "
+        "identity.",
     )
     cache: Path | None = Field(
         default=None,
         exclude=True,
-        description="Folder, relative to the configuration file, that keeps the preprocessed cases "
-        "for later runs and holds them on disk while one trains; when left out, every run reads "
-        "its cases and holds them in memory. Not part of the run's identity.",
+        description="Folder of the preprocessed cases, relative to the configuration file. Later runs "
+        "use them again, and a run maps them from disk. When left out, every run preprocesses its "
+        "cases and holds them in memory. It is not part of the run's identity.",
     )
     method: AnyMethod = FedCrossEns()
     network: Architecture = UNetArchitecture()
@@ -62,7 +64,7 @@ class TrainingConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _classes_follow_structures(cls, values: Any) -> Any:
-        """Nobody should have to count the network's classes by hand."""
+        """Set the number of classes of the network from the structures."""
         if not isinstance(values, Mapping):
             return values
         network, structures = values.get("network", {"name": "unet"}), values.get("structures")
@@ -111,12 +113,12 @@ class TrainingConfig(Section):
 
     @property
     def members(self) -> int:
-        """How many models the method trains, and averages the predictions of."""
+        """Number of models that the method trains."""
         return self.method.member_count(len(self.sites))
 
     @property
     def total_epochs(self) -> int:
-        """Local epochs that one member trains in the whole run, if no visit fails."""
+        """Number of local epochs of one member in the whole run, if no visit fails."""
         return self.method.rounds * self.method.local_epochs
 
 
@@ -128,12 +130,12 @@ def load_config(
     Parameters
     ----------
     path
-        TOML.
+        TOML file.
     data_root
-        Folder that the sites' paths are relative to; when None, what the file says, which by
-        default is the file's own folder.
+        Folder that the sites' paths are relative to; None for the folder that the file names, or else
+        the folder of the file.
     cache
-        Folder for preprocessed cases; when None, what the file says.
+        Folder of preprocessed cases; None for the folder that the file names, if any.
 
     Raises
     ------
@@ -159,12 +161,19 @@ def load_config(
 
 
 def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
-    """Check a configuration that is already a mapping; `source` names it in errors.
+    """Return the configuration in a mapping.
+
+    Parameters
+    ----------
+    values
+        Sections and keys, as in a configuration file.
+    source
+        Name of the mapping in errors.
 
     Raises
     ------
     ConfigError
-        As `load_config`.
+        If a key or value is wrong; the message names the key, the value and what is allowed.
     """
     try:
         return TrainingConfig.model_validate(values)
@@ -173,11 +182,11 @@ def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
 
 
 def config_values(config: TrainingConfig) -> dict[str, Any]:
-    """Everything that decides the run, defaults filled in, as JSON can hold it (no paths)."""
+    """Return all options that decide the run, with defaults, as values for JSON; without paths."""
     return config.model_dump(mode="json")
 
 
 def config_sha256(config: TrainingConfig) -> str:
-    """Identity of a configuration: SHA-256 over its canonical JSON, where data lie left out."""
+    """Return the identity of a configuration: SHA-256 of its canonical JSON, without data paths."""
     canonical = json.dumps(config_values(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
