@@ -1,18 +1,18 @@
-"""What a round costs beyond the training itself, and how that grows with the number of sites.
+"""Measure the cost of a round without training, and how it grows with the number of sites.
 
     python training/benchmarks/federation.py overhead --sites 3 --out FOLDER
     python training/benchmarks/federation.py tables FOLDER
 
-``overhead`` runs a federation of real processes on this machine, a server and its sites with startup
-kits and mutual TLS, whose visits train no epoch: all that is left of a round is the engine. A member is
-as large as weights and momentum of the reference network. The time of a round is that between two
-checkpoints of the server, the median over all rounds but the first and the last, which is validated;
-bytes on the wire are what the kernel counted on the TLS connections of the server's port (``ss``);
-memory is the largest resident size of the server's job process.
+``overhead`` runs a server and its sites as processes on this machine, with startup kits and mutual TLS.
+A visit trains no epoch, so a round costs only the work of the engine. A member has the size of weights
+and momentum of the reference network. The time of a round is that between two checkpoints of the server,
+as the median over all rounds except the first and the last (which is validated). The bytes are those
+that the kernel counted on the TLS connections of the server's port (``ss``). The memory is the largest
+resident size of the server's job process.
 
-``tables`` writes the table of what was measured, and the table for 4, 16 and 64 sites: wire bytes are
-two members per visit, server memory is the measured size per member, and the time at a bandwidth is the
-server's line, through which every member goes twice.
+``tables`` writes the table of the measurements and a table for 4, 16 and 64 sites. There the bytes are
+two members per visit, the server's memory is the measured size per member, and the time at a bandwidth
+is that of the server's line, which carries every member twice.
 """
 
 import argparse
@@ -54,7 +54,7 @@ TIMEOUTS = Timeouts(poll_s=2.0, start_s=600.0, connect_s=300.0, attempts=1)
 
 
 def write_config(folder: Path, sites: int, rounds: int, member_mb: float) -> TrainingConfig:
-    """A federation whose members have about so many bytes and whose visits train nothing."""
+    """Write a federation whose members have about this size and whose visits train no epoch."""
     channels = round(2 * (member_mb / small_member_mb()) ** 0.5)
     lines = ['name = "Overhead"', "[method]", f"rounds = {rounds}", "local_epochs = 0", "[network]"]
     lines += ['name = "unet"', f"base_channels = {channels}", 'norm = "group"', "[preprocessing]"]
@@ -71,7 +71,7 @@ def write_config(folder: Path, sites: int, rounds: int, member_mb: float) -> Tra
 
 
 def small_member_mb() -> float:
-    """Size of the member with the fewest channels; it grows with their square."""
+    """Return the size of the member with the fewest channels; the size grows with their square."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         text = '[network]\nname = "unet"\nbase_channels = 2\nnorm = "group"\n'
@@ -82,13 +82,13 @@ def small_member_mb() -> float:
 
 
 def member_mb(config: TrainingConfig) -> float:
-    """Megabytes of a member of this configuration, as it is before its first visit."""
+    """Return the megabytes of a member of this configuration before its first visit."""
     member = new_member(0, config.network, 0)
     return sum(tensor.nbytes for tensor in member.state().values()) / 1e6
 
 
 class Watch(threading.Thread):
-    """Follows the server's connections and its processes' memory until it is stopped."""
+    """Records the bytes of the server's connections and the memory of its processes."""
 
     def __init__(self, port: int, pid: int) -> None:
         super().__init__(daemon=True)
@@ -99,16 +99,16 @@ class Watch(threading.Thread):
 
     @property
     def wire_bytes(self) -> int:
-        """Bytes in both directions so far, of all connections there were."""
+        """Bytes in both directions, over all connections."""
         return sum(self._bytes.values())
 
     def run(self) -> None:
-        """Look twice a second."""
+        """Record twice a second until `stop`."""
         while not self._end.wait(0.5):
             self._look()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the recording."""
         self._end.set()
         self.join()
 
@@ -147,7 +147,7 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
                 run.supervise(connection, job, names, print, TIMEOUTS)
             ends.join()
             watch.stop()
-    # The first round's beginning was not seen, and the last one is validated.
+    # The start of the first round is not recorded, and the last round is validated.
     seconds = [after - before for before, after in pairwise(ends.times[:-1])]
     wire = [after - before for before, after in pairwise(ends.wire[:-1])]
     return {
@@ -167,7 +167,7 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
 
 
 class _Ends(threading.Thread):
-    """Notes when each round's checkpoint appears, and the bytes until then."""
+    """Records when each round's checkpoint appears, and the bytes until then."""
 
     def __init__(self, run: RunFolder, rounds: int, watch: Watch) -> None:
         super().__init__(daemon=True)
@@ -176,7 +176,7 @@ class _Ends(threading.Thread):
         self.wire: list[int] = []
 
     def run(self) -> None:
-        """Look often until the last round."""
+        """Record until the last round."""
         while len(self.times) < self._rounds:
             if max(self._run.checkpoints.rounds(), default=0) > len(self.times):
                 self.times.append(time.monotonic())
@@ -185,7 +185,7 @@ class _Ends(threading.Thread):
 
 
 def tables(folder: Path) -> str:
-    """The measured table and the one for more sites, in Markdown."""
+    """Return the table of the measurements and the table for more sites, in Markdown."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     found.sort(key=lambda each: (each["member_mb"], each["sites"]))
     lines = ["| sites | MB a member | overhead a round, s | MB on the wire a round | server, MB |"]

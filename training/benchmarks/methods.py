@@ -1,4 +1,4 @@
-"""Every method on two federations that are not iid on purpose: the paper's ranking, as measured.
+"""Compare all methods on two federations whose sites differ, to measure the ranking of the paper.
 
     python training/benchmarks/methods.py phantom --out FOLDER
     python training/benchmarks/methods.py hippocampus --data MSD_HIPPOCAMPUS --out FOLDER
@@ -6,11 +6,11 @@
 ``phantom`` needs no download: four synthetic hospitals that differ in contrast, noise, bias field,
 spacing, field of view, anatomy and annotation style (``--shift``). ``hippocampus`` takes 24 cases of
 the Medical Segmentation Decathlon's Task04 (``images/`` and ``labels/``) and makes four hospitals of
-them: one plain, one inverted, one noisy and one that draws a voxel more than the others.
+them: one unchanged, one with inverted images, one with noise, and one whose label maps are one voxel
+larger.
 
-Each takes about an hour on one core. Finished runs in FOLDER are kept and an interrupted one goes on.
-What a reader needs is written to ``FOLDER/report``: the tables (CSV and Markdown), the page, a
-figure and the facts.
+Each takes about an hour on one core. Finished runs in FOLDER are kept and an interrupted run is resumed.
+``FOLDER/report`` gets the tables (CSV and Markdown), the page, a figure and the facts of the machine.
 """
 
 import argparse
@@ -49,7 +49,7 @@ METHODS = (
 )
 REFERENCE = "FedCrossEns"
 CASES_PER_SITE = 6
-NOISE = 0.5  # of the image's standard deviation
+NOISE = 0.5  # share of the image's standard deviation
 CONFIG = "federation.toml"
 Row = dict[str, str]
 BUDGET = """
@@ -120,20 +120,20 @@ split = {split}
 
 
 def inverted(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Bright is dark here: another sequence."""
+    """Return the image with inverted intensities, as from another sequence."""
     return sitk.InvertIntensity(
         image, maximum=float(sitk.GetArrayViewFromImage(image).max())
     ), label
 
 
 def noisy(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Gaussian noise of half the image's standard deviation; the same for the same image."""
+    """Return the image with Gaussian noise of half its standard deviation; repeatable."""
     deviation = float(sitk.GetArrayViewFromImage(image).std()) * NOISE
     return sitk.AdditiveGaussianNoise(image, standardDeviation=deviation, seed=1), label
 
 
 def generous(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Annotators who draw a voxel more on every side of what others draw."""
+    """Return the label map with one voxel more on every side of each structure."""
     drawn = sitk.GetArrayFromImage(label)
     distance, nearest = ndimage.distance_transform_edt(drawn == 0, return_indices=True)
     wider = sitk.GetImageFromArray(np.where(distance <= 1, drawn[tuple(nearest)], 0))
@@ -142,7 +142,7 @@ def generous(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Ima
 
 
 def plain(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """As it came."""
+    """Return the image unchanged."""
     return image, label
 
 
@@ -164,7 +164,7 @@ def write_hippocampus(source: Path, folder: Path) -> Path:
             for kind, picture in zip(("images", "labels"), change(image, label), strict=True):
                 (folder / site / kind).mkdir(parents=True, exist_ok=True)
                 sitk.WriteImage(picture, str(folder / site / kind / name))
-    # SGD leaves some members on the plateau where all is background when steps are so few.
+    # With so few steps of SGD some members still predict background everywhere.
     adamw = 'optimizer = "adamw"\nlearning_rate = 0.003'
     text = HIPPOCAMPUS + BUDGET.format(patches=4, foreground=0.5, optimiser=adamw)
     text += "".join(SITE.format(name=name, split=[3, 1, 2]) for name in SITES)
@@ -185,7 +185,7 @@ def write_phantom(folder: Path, shift: float) -> Path:
 
 
 def markdown(out: Path) -> str:
-    """The comparison as a table: a row per predictor, means over cases, deviations over seeds."""
+    """Return the comparison as a table: a row per way to predict, means and deviations."""
     with (out / CASES).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     metrics = ("dice", "hd95_mm", "assd_mm")
@@ -208,7 +208,7 @@ def markdown(out: Path) -> str:
 
 
 def boxes(out: Path) -> str:
-    """Dice of the test cases, a box for every method that was run, as SVG."""
+    """Return a box plot of the test cases' Dice for every method, as SVG."""
     with (out / CASES).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if "," not in row["method"]]
     return box_plots({name: _by_case(found) for name, found in _by_method(rows).items()}, "Dice")
@@ -246,7 +246,7 @@ def _told(spread: Spread) -> str:
 
 
 def all_seeds_together(out: Path, config: TrainingConfig, seeds: int) -> str:
-    """FedCross's members of all seeds as one ensemble: FedCrossEns with as many times the budget."""
+    """Evaluate the FedCross members of all seeds as one ensemble with that many times the budget."""
     folders = [out / RUNS / "fedcross" / f"seed-{config.seed + n}" for n in range(seeds)]
     if not all((folder / TEST).is_file() for folder in folders):
         return ""
@@ -260,7 +260,7 @@ def all_seeds_together(out: Path, config: TrainingConfig, seeds: int) -> str:
 
 
 def facts(config: Path, given: argparse.Namespace) -> str:
-    """What was measured with what."""
+    """Return the versions and the machine of the measurement."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=Path(__file__).parent,

@@ -1,12 +1,13 @@
-"""Does what `prostate-fast.toml` changes help? Step by step from the paper's, on small federations.
+"""Measure each change of `prostate-fast.toml` against the paper's recipe, on small federations.
 
     python training/benchmarks/recipe.py phantom --out FOLDER
     python training/benchmarks/recipe.py hippocampus --data FOLDER --out FOLDER
 
-FedCrossEns on the hospitals of `methods.py`, which differ, with equal local epochs: first as the paper
-trains (long visits, sites drawn at random, batch normalisation, patches anywhere, no change of
-intensity), then with one change more in every row, until all those of the fast configuration are made.
-Mean test Dice over the seeds. Finished runs in FOLDER are kept and an interrupted one goes on.
+FedCrossEns trains on the hospitals of `methods.py` with equal local epochs. The first row is the paper's
+recipe (long visits, sites drawn at random, batch normalisation, patches anywhere, no change of
+intensity). Every further row has one change more, and the last row has all changes of the fast
+configuration. The figures are mean test Dice over the seeds. Finished runs in FOLDER are kept and an
+interrupted run is resumed.
 """
 
 import argparse
@@ -51,7 +52,7 @@ STEPS: dict[str, Change] = {
 
 
 def changed(config: TrainingConfig, change: Change) -> TrainingConfig:
-    """The configuration with a change, and as many rounds as make the same epochs."""
+    """Return the configuration with a change, and with rounds for the same number of epochs."""
     values = config_values(config)
     for section, entries in change.items():
         values[section] |= entries
@@ -61,7 +62,7 @@ def changed(config: TrainingConfig, change: Change) -> TrainingConfig:
 
 
 def main() -> int:
-    """Run what is not there yet, and write the table."""
+    """Run the missing runs, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("federation", choices=("phantom", "hippocampus"))
     parser.add_argument("--out", type=Path, required=True)

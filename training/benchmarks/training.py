@@ -1,18 +1,19 @@
-"""Training speed beside the loop of the method's first implementation, in one run.
+"""Measure training speed beside the loop of the method's first implementation.
 
     python training/benchmarks/training.py --out FOLDER                       # CPU, a few minutes
     python training/benchmarks/training.py --out FOLDER --size reference --device cuda:0
 
-``peer`` is a loop as that implementation describes itself, written anew: every sample is read from its
-file, z-scored and resampled by ITK through a random rigid transform, in `DataLoader` workers that end
-with the epoch; float32, contiguous, and ``loss.item()`` after each step. ``ours`` is one visit of
-`fedcross.training.step.visit`: cases prepared once and kept, patches cut on the device, channels last,
-one wait for the device an epoch, bf16 on a GPU that has it. Same network, batch, patch, files and
-loss. On a GPU there is ``pair`` as well: two such visits side by side, each in a stream of its own.
+``peer`` is a loop written after the description of that implementation. It reads every sample from its
+file, z-scores it and resamples it with ITK through a random rigid transform, in `DataLoader` workers that
+end with the epoch. It computes in float32 with contiguous tensors and calls ``loss.item()`` after each
+step. ``ours`` is one visit of `fedcross.training.step.visit`: cases are prepared once, patches are cut on
+the device, tensors are channels last, there is one wait for the device per epoch, and a GPU that has bf16
+uses it. Network, batch, patch, files and loss are the same. On a GPU there is also ``pair``: two such
+visits at the same time, each in its own stream.
 
-Both run in processes of their own, by turns, so that the machine's other work hits both alike; the rate
-is the median over the turns, the first epoch of each (start of workers, tuning) left out. How near the
-arithmetic floor they are is against a matrix product's rate measured in the same run.
+Both run in turns, each in a process of its own, so that other work of the machine affects both equally.
+The rate is the median over the turns, without the first epoch of each (start of the workers, tuning). The
+share of the arithmetic limit is relative to the rate of a matrix product measured in the same run.
 """
 
 import argparse
@@ -58,7 +59,7 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Size:
-    """What is trained: triples are (x, y, z)."""
+    """Size of the training; triples are (x, y, z)."""
 
     voxels: tuple[int, int, int]
     voxel_mm: tuple[float, float, float]
@@ -81,7 +82,7 @@ SIZES = {
 
 
 def configuration(size: Size, folder: Path, epochs: int) -> TrainingConfig:
-    """One site, one member, one visit of so many epochs."""
+    """Return a configuration of one site, one member and one visit with this number of epochs."""
     return parse_config(
         {
             "name": "Speed",
@@ -104,7 +105,7 @@ def configuration(size: Size, folder: Path, epochs: int) -> TrainingConfig:
 
 
 def make_cases(size: Size, folder: Path) -> None:
-    """Noise with a bright ball, as compressed NIfTI."""
+    """Write volumes of noise with a bright ball, as compressed NIfTI."""
     rng = np.random.default_rng(0)
     x, y, z = (np.linspace(-1, 1, n) for n in size.voxels)
     ball = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 < 0.3
@@ -120,7 +121,7 @@ def make_cases(size: Size, folder: Path) -> None:
 
 
 class FromFiles(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The peer's samples: each read, normalised and resampled when it is asked for."""
+    """The samples of the peer; each access reads, normalises and resamples one."""
 
     def __init__(self, size: Size, folder: Path) -> None:
         self._size = size
@@ -148,7 +149,7 @@ class FromFiles(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def peer(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell) -> None:
-    """Train; tell after every epoch how many samples it had."""
+    """Train, and report the number of samples after every epoch."""
     config = configuration(size, folder, epochs)
     network = build_network(config.network)
     initialise(network, torch_generator("benchmark", 0))
@@ -167,7 +168,7 @@ def peer(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell
 
 
 def ours(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell) -> None:
-    """The same by a visit."""
+    """Train with a visit, and report the number of samples after every epoch."""
     config = configuration(size, folder, epochs)
     (site,) = load_sites(config, find_all_cases(config))
     member = new_member(0, config.network, 0)
@@ -175,7 +176,7 @@ def ours(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell
 
 
 def pair(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell) -> None:
-    """Two members side by side, as ``--device cuda:0,cuda:0`` trains them."""
+    """Train two members at the same time, as ``--device cuda:0,cuda:0`` does."""
     config = configuration(size, folder, epochs)
     (site,) = load_sites(config, find_all_cases(config))
     both = threading.Barrier(2, action=lambda: tell(2 * size.cases * 2))
@@ -191,7 +192,7 @@ def pair(size: Size, folder: Path, device: torch.device, epochs: int, tell: Tell
 
 @contextmanager
 def utilisation(device: torch.device) -> Iterator[list[int]]:
-    """Percentages of time in which the GPU was busy, ten a second; none without NVIDIA's library."""
+    """Record the utilisation of the GPU in percent ten times a second; none without NVIDIA's library."""
     seen: list[int] = []
     ended = threading.Event()
 
@@ -213,7 +214,7 @@ CONTENDERS = {"peer": peer, "ours": ours, "pair": pair}
 
 
 def child(given: argparse.Namespace) -> None:
-    """Run one contender and print its figures."""
+    """Run one of the contenders and print its figures."""
     size, device = SIZES[given.size], resolve_device(given.device)
     loop = CONTENDERS[given.child]
     ends = [(time.perf_counter(), 0)]
@@ -233,7 +234,7 @@ def _note(ends: list[tuple[float, int]], samples: int) -> None:
 
 
 def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """One contender in a process of its own; its figures with its peak memory, workers included."""
+    """Run a contender in its own process; return its figures and peak memory with its workers."""
     command = [sys.executable, __file__, "--child", name, "--out", str(given.out)]
     command += ["--size", given.size, "--device", given.device, "--epochs", str(given.epochs)]
     usage = run_measured(command)
@@ -241,7 +242,7 @@ def run(name: str, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def floor(size: Size, device: torch.device) -> tuple[float, float]:
-    """FLOP of a training sample, and the FLOP/s of a matrix product in the best precision here."""
+    """Return the FLOP of a training sample and the FLOP/s of a matrix product."""
     config = configuration(size, Path(), 1)
     network = build_network(config.network).to(device)
     x, y, z = size.patch
@@ -251,7 +252,7 @@ def floor(size: Size, device: torch.device) -> tuple[float, float]:
 
 
 def table(rows: dict[str, dict[str, float | None]], flop: float, rate: float) -> str:
-    """Markdown; everything as ratios to the peer but the rates themselves."""
+    """Return the report in Markdown: rates, and everything else as a ratio to the peer."""
     lines = [
         "| | samples/s | times the peer | of the matrix rate | memory of the peer's | GPU busy |",
         "|---|---|---|---|---|---|",
@@ -269,7 +270,7 @@ def table(rows: dict[str, dict[str, float | None]], flop: float, rate: float) ->
 
 
 def main() -> int:
-    """Run both by turns and report; return the exit code."""
+    """Run both in turns and write the report; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", choices=SIZES, default="demo")
