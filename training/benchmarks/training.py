@@ -3,17 +3,18 @@
     python training/benchmarks/training.py --out FOLDER                       # CPU, a few minutes
     python training/benchmarks/training.py --out FOLDER --size reference --device cuda:0
 
-``peer`` is a loop written after the description of that implementation. It reads every sample from its
-file, z-scores it and resamples it with ITK through a random rigid transform, in `DataLoader` workers that
-end with the epoch. It computes in float32 with contiguous tensors and calls ``loss.item()`` after each
-step. ``ours`` is one visit of `fedcross.training.step.visit`: cases are prepared once, patches are cut on
-the device, tensors are channels last, there is one wait for the device per epoch, and a GPU that has bf16
-uses it. Network, batch, patch, files and loss are the same. On a GPU there is also ``pair``: two such
-visits at the same time, each in its own stream.
+``peer`` is a loop written after the description of that implementation. It reads every sample from
+its file, z-scores it and resamples it with ITK through a random rigid transform, in `DataLoader`
+workers that end with the epoch. It computes in float32 with contiguous tensors and calls
+``loss.item()`` after each step. ``ours`` is one visit of `fedcross.training.step.visit`: cases are
+prepared once, patches are cut on the device, tensors are channels last, there is one wait for the
+device per epoch, and a GPU that has bf16 uses it. Network, batch, patch, files and loss are the
+same. On a GPU there is also ``pair``: two such visits at the same time, each in its own stream.
 
-Both run in turns, each in a process of its own, so that other work of the machine affects both equally.
-The rate is the median over the turns, without the first epoch of each (start of the workers, tuning). The
-share of the arithmetic limit is relative to the rate of a matrix product measured in the same run.
+Both run in turns, each in a process of its own, so that other work of the machine affects both
+equally. The rate is the median over the turns, without the first epoch of each (start of the
+workers, tuning). The share of the arithmetic limit is relative to the rate of a matrix product
+measured in the same run.
 """
 
 import argparse

@@ -25,7 +25,7 @@ class CrossMethod(FederatedMethod):
     schedule: ScheduleKind = Field(
         default="latin",
         description="latin: in every block of as many rounds as sites each member meets each site "
-        "once; rotation: round-robin; random: drawn anew every round (the authors' code).",
+        "once; rotation: round-robin; random: drawn again in every round (the authors' code).",
     )
     mu: Annotated[float, Field(ge=0)] | None = Field(
         default=None,

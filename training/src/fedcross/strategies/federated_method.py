@@ -13,7 +13,7 @@ class FederatedMethod(Method):
 
     participation: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
-        description="Share of the sites that take part in a round, at least one, drawn anew every "
+        description="Share of the sites that take part in a round, at least one, drawn again in every "
         "round. A member that is due at another site waits.",
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
