@@ -206,9 +206,6 @@ def test_centralised_training_uses_every_case_of_every_site(
 class Interrupts(NullReporter):
     """Stops the run in the middle of its second round."""
 
-    def __init__(self) -> None:
-        self.heard = 0
-
     def progress(self, done: int, total: int, stage: str) -> None:
         if stage == "train" and done > total / 3:
             signal.raise_signal(signal.SIGINT)
