@@ -20,9 +20,3 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEDCROSS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt in every test: a graphics library may have reset it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,12 +10,13 @@ import torch
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import run_local
 from fedcross.model.bundle import open_bundle, verify_bundle
+from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from tiny_federation import tiny_config, write_federation
 
-# A run that says where it is and waits there to be killed.
+# A run that prints a line at one epoch and waits there for a signal.
 CHILD = """
 import sys, time, torch
 from pathlib import Path
@@ -35,21 +35,29 @@ run_local(load_config(Path(sys.argv[1])), Path(sys.argv[2]), device="cpu", repor
 """
 
 
-class Interrupts:
-    """Sends a signal to the process when the training has come so far."""
+class Interrupts(NullReporter):
+    """Interrupts the run, as Ctrl-C does, when the training has come so far."""
 
-    def __init__(self, at: int, number: signal.Signals) -> None:
-        self.at, self.number = at, number
-
-    def stage(self, name: str, message: str) -> None:
-        pass
+    def __init__(self, at: int) -> None:
+        self.at = at
 
     def progress(self, done: int, total: int, stage: str) -> None:
         if (stage, done) == ("train", self.at):
-            signal.raise_signal(self.number)
+            raise KeyboardInterrupt
 
-    def log(self, message: str) -> None:
-        pass
+
+def end_at(epoch: int, number: signal.Signals, config: Path, out: Path) -> int:
+    """Train in a child process, send it a signal in an epoch, and return its exit code."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(config), str(out), str(epoch)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdout is not None
+    with child.stdout:
+        assert child.stdout.readline() == b"here\n"
+        child.send_signal(number)
+        return child.wait()
 
 
 def final_tensors(run: Path) -> list[dict[str, torch.Tensor]]:
@@ -128,31 +136,22 @@ def test_a_run_killed_during_a_round_resumes_to_the_same_members(
 ) -> None:
     out = tmp_path / "run"
     # Of 12 epochs: round 2 is epochs 5 to 8, so 7 is half of its second member's visit.
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(config_path), str(out), "7"], stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    with child.stdout:
-        assert child.stdout.readline() == b"here\n"
-        os.kill(child.pid, signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+    assert end_at(7, signal.SIGKILL, config_path, out) == -signal.SIGKILL
     assert RunFolder(out).checkpoints.rounds() == [1]
     assert [line["round"] for line in metrics(out) if "member" in line] == [1, 1, 2]
     run_local(load_config(config_path), out, resume=True, device="cpu")
     assert_same_end(out, undisturbed)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_rounds_and_can_be_resumed(
     config_path: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    config, out = load_config(config_path), tmp_path / "run"
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt):
-        run_local(config, out, device="cpu", reporter=Interrupts(9, number))
-    assert signal.getsignal(signal.SIGTERM) is before
+    out = tmp_path / "run"
+    assert end_at(9, number, config_path, out) == -signal.SIGINT  # a KeyboardInterrupt's exit code
     assert RunFolder(out).checkpoints.rounds() == [1, 2]
-    run_local(config, out, resume=True, device="cpu")
+    run_local(load_config(config_path), out, resume=True, device="cpu")
     assert_same_end(out, undisturbed)
 
 
@@ -161,7 +160,7 @@ def test_a_run_interrupted_before_its_first_round_starts_again(
 ) -> None:
     config, out = load_config(config_path), tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        run_local(config, out, device="cpu", reporter=Interrupts(1, signal.SIGINT))
+        run_local(config, out, device="cpu", reporter=Interrupts(1))
     run_local(config, out, resume=True, device="cpu")
     assert_same_end(out, undisturbed)
 
@@ -251,11 +250,6 @@ def test_a_run_without_finished_round_cannot_be_exported(config_path: Path, tmp_
     with pytest.raises(CheckpointError, match=r"has no config\.json: it holds no run"):
         export_run(tmp_path, tmp_path / "bundle")
     with pytest.raises(KeyboardInterrupt):
-        run_local(
-            load_config(config_path),
-            tmp_path / "run",
-            device="cpu",
-            reporter=Interrupts(1, signal.SIGINT),
-        )
+        run_local(load_config(config_path), tmp_path / "run", device="cpu", reporter=Interrupts(1))
     with pytest.raises(CheckpointError, match="has no finished round"):
         export_run(tmp_path / "run", tmp_path / "bundle")

@@ -1,7 +1,6 @@
 """Every method with the local engine: methods that must agree, and interrupted runs."""
 
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -208,7 +207,7 @@ class Interrupts(NullReporter):
 
     def progress(self, done: int, total: int, stage: str) -> None:
         if stage == "train" and done > total / 3:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
 
 RESUMED = [

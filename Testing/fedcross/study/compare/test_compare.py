@@ -1,7 +1,6 @@
 import csv
 import html.parser
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class Listens(NullReporter):
         if message.startswith("Round 1/"):
             self.trained.append(next(m for m in reversed(self.said) if ": run " in m))
             if self.trained[-1].startswith(self._stop_at):
-                signal.raise_signal(signal.SIGINT)
+                raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
