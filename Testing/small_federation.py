@@ -36,6 +36,7 @@ def small() -> TrainingConfig:
                 "momentum": 0.9,
                 "validate_every": 3,
             },
+            "augmentation": {"preset": "paper"},
             "sites": [
                 {"name": name, "images": "i", "labels": "l", "split": [1, 1, 0]}
                 for name in ("s0", "s1")

@@ -56,7 +56,15 @@ def write_federation(
             write_case(folder / f"s{index}", f"case-{case}", rng)
         lines += ["[[sites]]", f'name = "s{index}"', f'images = "s{index}/images"']
         lines += [f'labels = "s{index}/labels"', f"split = {list(split)}"]
-    lines += ["[training]", "batch_size = 2", "patches_per_case = 2", "momentum = 0.9", extra]
+    lines += ["[augmentation]", 'preset = "paper"']
+    lines += [
+        "[training]",
+        'keep = "best"',
+        "batch_size = 2",
+        "patches_per_case = 2",
+        "momentum = 0.9",
+        extra,
+    ]
     path = folder / "config.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from earlier_version import fixture_data
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.request import SegmentRequest
+from fedcross.errors import CheckpointError
 from fedcross.federate.flare.job import read_job
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import open_kit
@@ -21,7 +23,12 @@ from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import segment
 from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import config_sha256, load_config
+from fedcross.training.config.configuration import (
+    TrainingConfig,
+    config_sha256,
+    load_config,
+    parse_config,
+)
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 
@@ -82,6 +89,24 @@ def comparable_summary(path: Path) -> Any:
     )
 
 
+def of_today(path: Path) -> TrainingConfig:
+    """Load a configuration of the earlier version with the values that were fixed then."""
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    values["augmentation"] = {"preset": "paper"}
+    values["training"]["keep"] = "best"
+    config = parse_config(values, source=path.name)
+    return config.model_copy(update={"data_root": path.parent})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_is_not_resumed_with_other_augmentation_than_that_of_its_version(
+    runs: Path, method: str
+) -> None:
+    with pytest.raises(CheckpointError, match=r"preset paper.*asks for strong") as caught:
+        run_local(load_config(runs / f"{method}.toml"), runs / f"{method}-finished", resume=True)
+    assert 'keep = "best"' in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_finished_run_is_exported_and_its_resumption_trains_nothing(
     runs: Path, tmp_path: Path, method: str
@@ -89,7 +114,7 @@ def test_a_finished_run_is_exported_and_its_resumption_trains_nothing(
     run = runs / f"{method}-finished"
     assert len(export_run(run, tmp_path / "bundle").manifest.members) == 2
     before = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*.safetensors")}
-    run_local(load_config(runs / f"{method}.toml"), run, resume=True, device="cpu")
+    run_local(of_today(runs / f"{method}.toml"), run, resume=True, device="cpu")
     after = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*.safetensors")}
     assert after == before
 
@@ -97,12 +122,12 @@ def test_a_finished_run_is_exported_and_its_resumption_trains_nothing(
 @pytest.mark.parametrize("method", METHODS)
 def test_the_identity_of_a_configuration_is_the_recorded_one(runs: Path, method: str) -> None:
     recorded = json.loads((runs / f"{method}-finished" / "config.json").read_text("utf-8"))
-    assert config_sha256(load_config(runs / f"{method}.toml")) == recorded["sha256"]
+    assert config_sha256(of_today(runs / f"{method}.toml")) == recorded["sha256"]
 
 
 def test_an_interrupted_run_continues_to_the_recorded_members(runs: Path) -> None:
     run = runs / "ens-interrupted"
-    run_local(load_config(runs / "ens.toml"), run, resume=True, device="cpu")
+    run_local(of_today(runs / "ens.toml"), run, resume=True, device="cpu")
     expected = json.loads((FILES / "run_expected.json").read_text(encoding="utf-8"))
     checkpoint = RunFolder(run).checkpoints.latest()
     assert checkpoint is not None
@@ -139,7 +164,7 @@ def test_a_job_has_the_same_configuration_and_names_classes_that_exist(tmp_path:
     folder = unpack("kits.zip", tmp_path)
     (app,) = folder.glob("job/*/app")
     config = read_job(app / "config").config
-    assert config_sha256(config) == config_sha256(load_config(folder / "federation.toml"))
+    assert config_sha256(config) == config_sha256(of_today(folder / "federation.toml"))
     for name in ("config_fed_server.json", "config_fed_client.json"):
         settings = json.loads((app / "config" / name).read_text(encoding="utf-8"))
         for component in settings["components"]:

@@ -64,6 +64,10 @@ patches_per_case = {patches}
 {optimiser}
 foreground_fraction = {foreground}
 validate_every = 4
+keep = "best"
+
+[augmentation]
+preset = "paper"
 """
 HIPPOCAMPUS = """
 name = "Hippocampus, not iid"

@@ -27,7 +27,6 @@ from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.significance import over_seeds
 from fedcross.training.config.configuration import (
     TrainingConfig,
-    config_values,
     load_config,
     parse_config,
 )
@@ -39,7 +38,13 @@ STEPS: dict[str, Change] = {
     "as the paper": {
         "method": {"local_epochs": LONG, "schedule": "random"},
         "network": {"norm": "batch"},
-        "training": {"foreground_fraction": 0.0, "intensity": 0.0, "validate_every": 1},
+        "training": {
+            "foreground_fraction": 0.0,
+            "intensity": 0.0,
+            "validate_every": 1,
+            "keep": "best",
+        },
+        "augmentation": {"preset": "paper"},
     },
     "short visits, Latin schedule": {
         "method": {"local_epochs": SHORT, "schedule": "latin"},
@@ -53,9 +58,9 @@ STEPS: dict[str, Change] = {
 
 def changed(config: TrainingConfig, change: Change) -> TrainingConfig:
     """Return the configuration with a change, and with rounds for the same number of epochs."""
-    values = config_values(config)
+    values = config.model_dump(mode="json")
     for section, entries in change.items():
-        values[section] |= entries
+        values[section] = entries if "preset" in entries else values[section] | entries
     values["method"]["rounds"] = config.total_epochs // values["method"]["local_epochs"]
     made = parse_config(values, source="the recipe")
     return made.model_copy(update={"data_root": config.data_root})

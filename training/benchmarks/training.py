@@ -82,7 +82,7 @@ SIZES = {
 }
 
 
-def configuration(size: Size, folder: Path, epochs: int) -> TrainingConfig:
+def configuration(size: Size, folder: Path, epochs: int, preset: str = "paper") -> TrainingConfig:
     """Return a configuration of one site, one member and one visit with this number of epochs."""
     return parse_config(
         {
@@ -92,6 +92,7 @@ def configuration(size: Size, folder: Path, epochs: int) -> TrainingConfig:
             "preprocessing": {"spacing_mm": size.spacing_mm, "patch_size": size.patch},
             "structures": [{"name": "Organ", "label": 1}],
             "training": {"batch_size": size.batch, "patches_per_case": 2},
+            "augmentation": {"preset": preset},
             "sites": [
                 {
                     "name": "site",

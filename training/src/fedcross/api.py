@@ -123,7 +123,7 @@ def train(
     return Path(out)
 
 
-def export(run: PathLike, bundle: PathLike, *, which: str = "best") -> Bundle:
+def export(run: PathLike, bundle: PathLike, *, which: str = "kept") -> Bundle:
     """Make a bundle of a run's members.
 
     Parameters
@@ -133,15 +133,16 @@ def export(run: PathLike, bundle: PathLike, *, which: str = "best") -> Bundle:
     bundle
         Bundle folder to make; a bundle that is there is replaced.
     which
-        ``best``: the round with the highest validation Dice (the last one if nothing was validated);
-        ``last``: the last finished round.
+        ``last``: the last finished round. ``best``: the round with the highest validation Dice, or
+        the last one if nothing was validated. ``kept``: the one of these that the run's option
+        ``training.keep`` names.
 
     Raises
     ------
     CheckpointError
         If there is no run, no finished round, or its files are damaged.
     ConfigError
-        If `which` is neither.
+        If `which` is none of these.
     OutputError
         If the bundle cannot be written.
     """

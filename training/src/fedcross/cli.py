@@ -93,7 +93,9 @@ def train(
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
-    which: Annotated[str, typer.Option(help="best (by validation Dice) or last.")] = "best",
+    which: Annotated[
+        str, typer.Option(help="kept (as training.keep says), last, or best by validation Dice.")
+    ] = "kept",
 ) -> None:
     """Make a bundle of a run's members."""
     from fedcross.api import export as export_bundle

@@ -242,7 +242,7 @@ def test_the_best_round_is_exported_by_default_and_the_last_on_request(
 ) -> None:
     best = RunFolder(undisturbed).read("test.json")["round"]
     assert export_run(undisturbed, tmp_path / "b").manifest.members[0].rounds == best
-    with pytest.raises(ConfigError, match="best or last, got 'first'"):
+    with pytest.raises(ConfigError, match="kept, last or best, got 'first'"):
         export_run(undisturbed, tmp_path / "c", which="first")
 
 

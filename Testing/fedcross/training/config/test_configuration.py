@@ -209,9 +209,11 @@ def test_the_fast_prostate_configuration_differs_from_the_papers_only_in_the_lis
         "method.local_epochs",
         "method.schedule",
         "network.norm",
-        "training.intensity",
         "training.foreground_fraction",
         "training.validate_every",
         "training.precision",
     }
+    assert fast["training"].keys() - paper["training"].keys() == {"keep", "max_gradient_norm"}
+    assert fast["augmentation"]["preset"] == "strong"
     assert {key for key in paper if paper[key] != fast[key]} == {*sections} - {"preprocessing"}
+    assert "augmentation" not in paper

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedcross.training.data.volumes import Volume
+from fedcross.training.step.appearance import Appearance
 from fedcross.training.step.patch_draw import PatchDraw
 from fedcross.training.step.sampling import draw_epoch, sample_batch, sample_patch
 
@@ -167,9 +168,11 @@ def draw_with(intensity: float) -> list[PatchDraw]:
 
 def test_gains_and_shifts_are_within_bounds_and_do_not_change_the_positions() -> None:
     plain, shaded = draw_with(0.0), draw_with(0.25)
-    assert {(draw.gain, draw.shift) for draw in plain} == {(1.0, 0.0)}
-    assert [replace(draw, gain=1.0, shift=0.0) for draw in shaded] == plain
-    gains, shifts = [draw.gain for draw in shaded], [draw.shift for draw in shaded]
+    assert all(draw.appearances == () for draw in plain)
+    assert [replace(draw, appearances=()) for draw in shaded] == plain
+    (gains, shifts) = zip(
+        *((look.gain, look.shift) for draw in shaded for look in draw.appearances), strict=True
+    )
     assert 0.75 <= min(gains) < 0.8
     assert 1.2 < max(gains) <= 1.25
     assert -0.25 <= min(shifts) < -0.2
@@ -181,7 +184,10 @@ def test_gain_and_shift_change_the_image_and_not_the_label() -> None:
     draw = PatchDraw(0, (1.0, 1.0, 1.0), NO_ROTATION)
     image, label = sample_patch(volume, draw, (4, 4, 4), (1.0, 1.0, 1.0))
     shaded, same_label = sample_patch(
-        volume, replace(draw, gain=1.5, shift=-0.25), (4, 4, 4), (1.0, 1.0, 1.0)
+        volume,
+        replace(draw, appearances=(Appearance(gain=1.5, shift=-0.25),)),
+        (4, 4, 4),
+        (1.0, 1.0, 1.0),
     )
     torch.testing.assert_close(shaded, image * 1.5 - 0.25)
     assert torch.equal(label, same_label)

@@ -106,7 +106,7 @@ def status(run: Run, kit: AdminKit) -> None:
 def fetch(
     run: Run, bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")], kit: AdminKit
 ) -> None:
-    """Make a bundle of a run's best round; download the members first, if they are not here."""
+    """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.kits.startup_kit import open_kit
     from fedcross.federate.supervise.federated_run import CONTINUE_HINT, FederatedRun

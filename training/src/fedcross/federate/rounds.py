@@ -89,7 +89,9 @@ def train_rounds(
             validation = engine.validate(averages or members)
         best, figures = last.best, {}
         if validation is not None:
-            best = choose_better(best, Best(rounds_done, validation.mean_dice, validation.by_site))
+            if len(members) == config.members:  # not yet in the rounds that they share
+                new = Best(rounds_done, validation.mean_dice, validation.by_site)
+                best = choose_better(best, new)
             figures = {"mean": validation.mean_dice, **validation.by_site}
             run.add_metrics(round=rounds_done, validation=figures)
         last = Checkpoint(rounds_done, members, best, figures, averages)

@@ -126,8 +126,17 @@ class Method(BaseModel, ABC):
         """Return the number of models that the method trains at a number of sites."""
 
     def visits_per_round(self, sites: int) -> int:
-        """Return the number of visits in a round."""
+        """Return the number of visits in a round in which all members train."""
         return self.member_count(sites)
+
+    def visits_before(self, round_index: int, sites: int) -> int:
+        """Return the number of visits in the rounds before one."""
+        return round_index * self.visits_per_round(sites)
+
+    @property
+    def first_full_round(self) -> int:
+        """Index of the first round in which all members train."""
+        return 0
 
     def rounds_for_budget(self, rounds: int, sites: int) -> int:
         """Return the number of rounds in which every site is visited `rounds` times."""

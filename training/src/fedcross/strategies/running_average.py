@@ -34,7 +34,8 @@ def update_averages(
         One average per member, without optimiser state; empty if the method has no average or the
         round does not count yet.
     """
-    counted = rounds_done - math.floor(method.average_from * method.rounds)
+    begin = math.floor(method.average_from * method.rounds)
+    counted = rounds_done - max(begin, method.first_full_round)
     if method.average == "none" or counted < 1:
         return ()
     if not averages:

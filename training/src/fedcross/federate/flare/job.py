@@ -102,7 +102,8 @@ def read_job(folder: Path) -> Job:
     """
     try:
         content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
-        return Job(content["run"], parse_config(content["configuration"], source=JOB_FILE))
+        config = parse_config(content["configuration"], source=JOB_FILE, is_record=True)
+        return Job(content["run"], config)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
 

@@ -71,7 +71,7 @@ def run_local(
     data: FederationData | None = None,
     tensorboard: bool = False,
 ) -> None:
-    """Train, validate, and evaluate the best round on the test cases.
+    """Train, validate, and evaluate the round that is kept on the test cases.
 
     After every round a checkpoint is written. On a CPU with the same number of threads, a run that was
     interrupted at any moment and resumed ends with the same members, bit for bit.
@@ -132,7 +132,7 @@ def run_local(
             save=run.checkpoints.save,
         )
         train_rounds(config, run, plan, engine, monitor)
-        monitor.stage("test", "Evaluating the best round on the test cases")
+        monitor.stage("test", "Evaluating the round that is kept on the test cases")
         _test(config, run, sites, devices[0], monitor)
 
 
@@ -143,13 +143,13 @@ def _test(
     device: torch.device,
     reporter: Reporter,
 ) -> None:
-    """Evaluate the best round on the test cases and write the figures into the run folder."""
-    best = load_members(run, "best")
+    """Evaluate the round that is kept on the test cases and write the figures into the run folder."""
+    kept = load_members(run, "kept")
     figures = evaluate_test(
-        best.predictors,
+        kept.predictors,
         sites,
         config,
         device,
         lambda done, total: reporter.progress(done, total, "test"),
     )
-    run.write(TEST, {"round": best.rounds_done, **figures})
+    run.write(TEST, {"round": kept.rounds_done, **figures})

@@ -57,7 +57,6 @@ class LocalVisits:
         for device in devices:
             self._idle.put(_Device(device, is_shared=devices.count(device) > 1))
         self._sites = list(sites)
-        self._visits_per_round = config.method.visits_per_round(len(sites))
         self._losses: list[float] = []
         self._epochs_done, self._lock = 0, threading.Lock()
 
@@ -70,8 +69,7 @@ class LocalVisits:
         queued at once.
         """
         self._losses = []
-        epochs_per_round = self._visits_per_round * self._config.method.local_epochs
-        self._epochs_done = round_index * epochs_per_round
+        self._epochs_done = self._epochs_before(round_index)
         absent = self._plan.absent(round_index)
         visits = [
             (member, None if site in absent else self._site(site), round_index)
@@ -117,11 +115,15 @@ class LocalVisits:
             self._idle.put(device)
 
     def _count_epoch(self) -> None:
-        method = self._config.method
+        total = self._epochs_before(self._config.method.rounds)
         with self._lock:
             self._epochs_done += 1
-            total = method.rounds * self._visits_per_round * method.local_epochs
             self._reporter.progress(self._epochs_done, total, "train")
+
+    def _epochs_before(self, round_index: int) -> int:
+        """Local epochs of all visits before a round."""
+        method = self._config.method
+        return method.visits_before(round_index, len(self._sites)) * method.local_epochs
 
     def _record(
         self,

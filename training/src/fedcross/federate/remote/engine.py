@@ -76,10 +76,10 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
             is_finished = train_rounds(config, run, plan, engine, monitor)
         if not is_finished:
             raise KeyboardInterrupt
-        monitor.stage("test", "Evaluating the best round on the sites' test cases")
-        best = load_members(run, "best")
-        figures = test_remotely(best.predictors, config, sites, monitor.log)
-        run.write(TEST, {"round": best.rounds_done, **figures})
+        monitor.stage("test", "Evaluating the round that is kept on the sites' test cases")
+        kept = load_members(run, "kept")
+        figures = test_remotely(kept.predictors, config, sites, monitor.log)
+        run.write(TEST, {"round": kept.rounds_done, **figures})
 
 
 def check_same_setup(own: Mapping[str, str], others: Mapping[str, Mapping[str, str]]) -> None:

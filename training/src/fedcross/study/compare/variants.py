@@ -14,7 +14,7 @@ from typing import Any
 from fedcross.errors import ConfigError
 from fedcross.strategies.method import Method
 from fedcross.strategies.registry import METHODS
-from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.configuration import TrainingConfig, parse_config
 
 DEFAULT_METHODS = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised"
 BUDGET = ("rounds", "local_epochs")
@@ -118,10 +118,11 @@ def _with_equal_budget(config: TrainingConfig, spec: str) -> TrainingConfig:
 
 def _change(config: TrainingConfig, spec: str, **sections: dict[str, Any]) -> TrainingConfig:
     """Return the configuration with other values, checked like those of a file."""
-    values = config_values(config)
+    values = config.model_dump(mode="json")
     for section, changes in sections.items():
-        # A change of the kind replaces all options.
-        values[section] = changes if "kind" in changes else {**values[section], **changes}
+        # A change of the kind or the preset replaces all options.
+        is_new = "kind" in changes or "preset" in changes
+        values[section] = changes if is_new else {**values[section], **changes}
     return parse_config(values, source=spec).model_copy(update={"data_root": config.data_root})
 
 

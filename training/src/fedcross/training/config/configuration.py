@@ -17,6 +17,7 @@ from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, UNetArchitecture
 from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import METHODS, AnyMethod
+from fedcross.training.config.augmentation import AugmentationConfig
 from fedcross.training.config.engine import EngineConfig
 from fedcross.training.config.errors import explain
 from fedcross.training.config.sections import OptimisationConfig, Section
@@ -26,6 +27,16 @@ from fedcross.volumes.structure import Structure
 
 # Parts of an error's location that are not in the file: tags of unions, and pydantic's word for a key.
 INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]", *METHODS})
+
+STRONG_RECIPE = {"foreground_fraction": 0.5, "max_gradient_norm": 12.0}
+"""Values of ``[training]`` that go with the augmentation preset ``strong``, if they are left out."""
+
+EARLIER_VALUES: dict[str, dict[str, Any]] = {
+    "augmentation": {"preset": "paper"},
+    "training": {"max_gradient_norm": None, "keep": "best"},
+}
+"""What runs did before these options existed. A record without an option means this value, and an option
+with this value is not recorded, so that records and hashes of earlier versions stay valid."""
 
 
 class TrainingConfig(Section):
@@ -59,6 +70,7 @@ class TrainingConfig(Section):
     structures: Annotated[tuple[Structure, ...], Field(min_length=1, max_length=255)]
     sites: Annotated[tuple[SiteConfig, ...], Field(min_length=1, max_length=1024)]
     training: OptimisationConfig = OptimisationConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="before")
@@ -71,6 +83,18 @@ class TrainingConfig(Section):
         if isinstance(network, Mapping) and isinstance(structures, list | tuple):
             network = {"name": "unet", "classes": len(structures) + 1, **network}
         return {**values, "network": network}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_follows_preset(cls, values: Any) -> Any:
+        """Complete the section ``[training]`` for the augmentation preset ``strong``."""
+        if not isinstance(values, Mapping):
+            return values
+        augmentation, training = values.get("augmentation", {}), values.get("training", {})
+        preset = isinstance(augmentation, Mapping) and augmentation.get("preset", "strong")
+        if preset == "strong" and isinstance(training, Mapping):
+            return {**values, "training": {**STRONG_RECIPE, **training}}
+        return values
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -160,7 +184,9 @@ def load_config(
     )
 
 
-def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
+def parse_config(
+    values: Mapping[str, Any], *, source: str, is_record: bool = False
+) -> TrainingConfig:
     """Return the configuration in a mapping.
 
     Parameters
@@ -169,6 +195,8 @@ def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
         Sections and keys, as in a configuration file.
     source
         Name of the mapping in errors.
+    is_record
+        Whether the mapping is from `config_values`, perhaps of an earlier version.
 
     Raises
     ------
@@ -176,14 +204,35 @@ def parse_config(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
         If a key or value is wrong; the message names the key, the value and what is allowed.
     """
     try:
-        return TrainingConfig.model_validate(values)
+        return TrainingConfig.model_validate(_complete_record(values) if is_record else values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}") from error
 
 
 def config_values(config: TrainingConfig) -> dict[str, Any]:
-    """Return all options that decide the run, with defaults, as values for JSON; without paths."""
-    return config.model_dump(mode="json")
+    """Return the record of a configuration: all options that decide the run, as values for JSON.
+
+    Paths are left out, and so are options with the values of `EARLIER_VALUES`.
+    """
+    values = config.model_dump(mode="json")
+    for section, earlier in EARLIER_VALUES.items():
+        options = {
+            name: value
+            for name, value in values.pop(section).items()
+            if name not in earlier or value != earlier[name]
+        }
+        if options:
+            values[section] = options
+    return values
+
+
+def _complete_record(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the options that it leaves out."""
+    completed = dict(values)
+    for section, earlier in EARLIER_VALUES.items():
+        options = values.get(section, {})
+        completed[section] = {**earlier, **options} if isinstance(options, Mapping) else options
+    return completed
 
 
 def config_sha256(config: TrainingConfig) -> str:

@@ -43,25 +43,37 @@ class OptimisationConfig(Section):
     )
     rotation_rad: Annotated[float, Field(ge=0, le=3.2)] = Field(
         default=0.1,
-        description="Largest rotation of a patch about each of the axes x, y and z, in radians, from "
-        "0 (no rotation) to 3.2.",
+        description="With the augmentation preset paper: largest rotation of a patch about each of "
+        "the axes x, y and z, in radians, from 0 (no rotation) to 3.2.",
     )
     foreground_fraction: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
-        description="Probability, from 0 to 1, that a patch is placed such that it contains, before "
-        "its rotation, a randomly chosen labelled voxel. Otherwise its position in the volume is "
-        "uniformly random. With the default 0 all positions are uniformly random.",
+        description="Probability, from 0 to 1, that a patch is placed at a randomly chosen labelled "
+        "voxel. With the augmentation preset paper the voxel is anywhere in the patch, with the others "
+        "it is at the centre. Other patches have uniformly random positions in the volume. When left "
+        "out it is 0.5 with the preset strong, and 0 with the others.",
     )
     intensity: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
-        description="Largest random change of a patch's intensities, from 0 to below 1. The contrast "
-        "is multiplied by 1 plus or minus this value; the brightness changes by up to this many "
-        "standard deviations of the volume. The default 0 switches it off.",
+        description="With the augmentation preset paper: largest random change of a patch's "
+        "intensities, from 0 to below 1. The contrast is multiplied by 1 plus or minus this value; the "
+        "brightness changes by up to this many standard deviations of the volume. The default 0 "
+        "switches it off.",
     )
     noise: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
-        description="Standard deviation of the Gaussian noise added to every patch, in standard "
-        "deviations of the volume, at least 0. The default 0 switches it off.",
+        description="With the augmentation preset paper: standard deviation of the Gaussian noise "
+        "added to every patch, in standard deviations of the volume, at least 0. The default 0 switches "
+        "it off.",
+    )
+    max_gradient_norm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Largest Euclidean norm of a step's gradient; a longer gradient is scaled down to "
+        "it. When left out it is 12 with the augmentation preset strong; the others do not limit it.",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="Round that is tested and exported: last, or best by validation Dice.",
     )
     validate_every: Annotated[int, Field(ge=1)] = Field(
         default=1,

@@ -1,18 +1,19 @@
 """Export a run as a bundle: the run's models, of any method, become the members of an ensemble."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
 
-Which = Literal["best", "last"]
+Which = Literal["kept", "last", "best"]
 
 
-def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
+def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
     """Make a bundle of the members of one round.
 
     Parameters
@@ -22,15 +23,16 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
     out
         Bundle folder to create; an existing bundle is replaced.
     which
-        ``best``: the best validated round, see `choose_better`, or the last one if no round was
-        validated. ``last``: the last finished round.
+        ``last``: the last finished round. ``best``: the best validated round, see `choose_better`, or
+        the last one if no round was validated. ``kept``: the one of these that ``training.keep`` of
+        the run's configuration names.
 
     Raises
     ------
     CheckpointError
         If there is no run or no finished round, or a file of the run is damaged.
     ConfigError
-        If `which` is neither "best" nor "last".
+        If `which` is none of these.
     OutputError
         If the bundle cannot be written.
     """
@@ -45,7 +47,7 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "structures": [structure.model_dump(mode="json") for structure in config.structures],
         "sites": schedule["sites"],
-        "schedule": schedule["schedule"] and schedule["schedule"][: checkpoint.rounds_done],
+        "schedule": schedule["schedule"] and _routes(schedule["schedule"], checkpoint),
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
             "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
@@ -63,25 +65,33 @@ def export_run(run: Path, out: Path, which: str = "best") -> Bundle:
     )
 
 
+def _routes(schedule: Sequence[Sequence[int]], checkpoint: Checkpoint) -> list[list[int]]:
+    """The site of every member in every finished round, also while a single member walked for all."""
+    count = len(checkpoint.members)
+    return [list(row) * (count // len(row)) for row in schedule[: checkpoint.rounds_done]]
+
+
 def load_members(folder: RunFolder, which: str) -> Checkpoint:
-    """Load the checkpoint of the best or the last round of a run.
+    """Load the checkpoint of one round of a run.
 
     Parameters
     ----------
     folder
         The run.
     which
-        ``best`` or ``last``, see `export_run`.
+        ``kept``, ``last`` or ``best``, see `export_run`.
 
     Raises
     ------
     CheckpointError
         If there is no finished round, or its files are damaged.
     ConfigError
-        If `which` is neither "best" nor "last".
+        If `which` is none of these.
     """
-    if which not in ("best", "last"):
-        raise ConfigError(f"which must be best or last, got {which!r}.")
+    if which not in get_args(Which):
+        raise ConfigError(f"which must be kept, last or best, got {which!r}.")
+    if which == "kept":
+        which = folder.configuration().training.keep
     last = folder.checkpoints.latest()
     if last is None:
         raise CheckpointError(f"The run {folder.path.name} has no finished round.")

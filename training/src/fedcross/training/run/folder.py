@@ -10,7 +10,7 @@
     status.json       current state of the run, see `fedcross.training.run.monitor`
     train.log         messages of the run with their times
     checkpoints/      members after a round, see `fedcross.training.run.checkpoint`
-    test.json         figures of the best round on the test cases, written at the end
+    test.json         figures of the round that is kept on the test cases, written at the end
     run.lock          locked by the process that writes to the folder
 """
 
@@ -64,7 +64,7 @@ class RunFolder:
             If there is no run, or its configuration is damaged.
         """
         try:
-            return parse_config(self.read(CONFIG)["configuration"], source=CONFIG)
+            return parse_config(self.read(CONFIG)["configuration"], source=CONFIG, is_record=True)
         except (ConfigError, KeyError, TypeError) as error:
             raise CheckpointError(f"{CONFIG} of the run {self.path.name} is damaged.") from error
 

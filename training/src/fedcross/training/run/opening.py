@@ -71,6 +71,12 @@ def _check_empty(run: RunFolder) -> None:
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    if "augmentation" in now and "augmentation" not in before:
+        raise CheckpointError(
+            f"The run {path.name} trains with the augmentation preset paper, as all runs of earlier "
+            f"versions; the configuration asks for {now['augmentation']['preset']}.",
+            'Set preset = "paper" in [augmentation] and keep = "best" in [training] to resume it.',
+        )
     old, new = dict(_flat(before)), dict(_flat(now))
     changed = [
         f"{key} (was {old.get(key, 'absent')!r}, is {new.get(key, 'absent')!r})"

@@ -18,6 +18,7 @@ from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.data.volumes import Site, Volume
+from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
 from fedcross.training.step.losses import dice_ce_loss
 from fedcross.training.step.optimizer import make_optimizer
@@ -46,6 +47,19 @@ def training_precision(settings: OptimisationConfig, device: torch.device) -> Pr
     return precision
 
 
+def make_patch_changes(config: TrainingConfig) -> PatchChanges | None:
+    """Return the random changes of a run's patches; None for those of the preset ``paper``."""
+    if config.augmentation.preset == "paper":
+        return None
+    x, y, z = config.preprocessing.patch_size
+    return PatchChanges(
+        config.augmentation,
+        config.augmentation.flip_chance([structure.name for structure in config.structures]),
+        (z, y, x),
+        config.preprocessing.spacing_mm,
+    )
+
+
 @dataclass(frozen=True)
 class LocalTraining:
     """A member that trains at a site during one visit.
@@ -62,6 +76,8 @@ class LocalTraining:
         The same cases where patches are cut: on the device if they fit.
     generator
         CPU generator of the visit's patches.
+    changes
+        Random changes of the patches; None for those of the preset ``paper``.
     """
 
     config: TrainingConfig
@@ -71,6 +87,7 @@ class LocalTraining:
     cases: Sequence[Volume]
     volumes: Sequence[Volume]
     generator: torch.Generator
+    changes: PatchChanges | None
 
     @classmethod
     def begin(
@@ -88,7 +105,8 @@ class LocalTraining:
         penalty = DriftPenalty(network, config.method, member.rounds_done)
         if config.training.compile:
             network.compile()
-        return cls(config, network, optimizer, penalty, site.train, volumes, generator)
+        changes = make_patch_changes(config)
+        return cls(config, network, optimizer, penalty, site.train, volumes, generator, changes)
 
     def run_epoch(self, rate: float) -> tuple[Tensor, int]:
         """Train one epoch at a learning rate.
@@ -110,7 +128,10 @@ class LocalTraining:
             foreground_fraction=settings.foreground_fraction,
             generator=self.generator,
             intensity=settings.intensity,
+            is_centred=self.changes is not None,
         )
+        if self.changes is not None:
+            draws = self.changes.change(draws, self.generator)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = next(self.network.parameters()).device
@@ -124,11 +145,13 @@ class LocalTraining:
                 spacing_mm=self.config.preprocessing.spacing_mm,
                 device=device,
             )
-            if settings.noise > 0:
+            if self.changes is None and settings.noise > 0:
                 images += settings.noise * _noise(images, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
             evaluate = partial(self._evaluate, images, labels, missing)
             loss = self.config.method.compute_gradient(self.network, evaluate)
+            if settings.max_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient_norm)
             self.optimizer.step()
             total += loss * len(batch)
         return total, len(draws)

@@ -1,11 +1,13 @@
-"""The position, rotation and intensities of one training patch, and the part of a volume it needs."""
+"""The random values of one training patch, and the part of a volume that the patch needs."""
 
 import math
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from fedcross.training.data.volumes import Volume
+from fedcross.training.step.appearance import Appearance
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
@@ -13,7 +15,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PatchDraw:
-    """The random values of one patch: its volume, position, rotation and intensities.
+    """The random values of one patch: its volume, position, shape and intensities.
 
     Attributes
     ----------
@@ -23,17 +25,22 @@ class PatchDraw:
         Index (z, y, x) in the volume of the patch's first voxel before rotation; may be fractional.
     angles_rad
         Rotation about the axes (x, y, z) through the patch's centre.
-    gain
-        Factor of the intensities.
-    shift
-        Added to the intensities after the multiplication, in standard deviations of the volume.
+    scale
+        Factor of the size along the patch's axes (x, y, z), about its centre; a negative factor
+        mirrors.
+    elastic
+        Displacement at coarse points of the patch, (3, d, h, w) float32 in voxels of the volume along
+        (z, y, x), added to the positions; None for no displacement.
+    appearances
+        Change of the intensities of each channel; empty for no change.
     """
 
     case: int
     start: Triple
     angles_rad: Triple
-    gain: float = 1.0
-    shift: float = 0.0
+    scale: Triple = (1.0, 1.0, 1.0)
+    elastic: Tensor | None = None
+    appearances: tuple[Appearance, ...] = ()
 
 
 def crop_volume(
@@ -60,12 +67,13 @@ def crop_volume(
         The same patch in the cropped volume.
     """
     matrix, offset = index_motion(draw, patch, spacing_mm)
+    moves = [0.0] * 3 if draw.elastic is None else draw.elastic.abs().amax((1, 2, 3)).tolist()
     lows, parts = [], []
-    for row, first, side in zip(matrix, offset, volume.image.shape, strict=True):
+    for row, first, side, move in zip(matrix, offset, volume.image.shape, moves, strict=True):
         # From the first voxel of the patch to its corners, on the near and on the far side.
         steps = [step * (count - 1) for step, count in zip(row, patch, strict=True)]
-        near = first + sum(min(step, 0.0) for step in steps)
-        far = first + sum(max(step, 0.0) for step in steps)
+        near = first - move + sum(min(step, 0.0) for step in steps)
+        far = first + move + sum(max(step, 0.0) for step in steps)
         # One voxel more than interpolation needs, so that the crop's border has no influence.
         low = min(max(math.floor(near) - 1, 0), side - 1)
         lows.append(low)
@@ -81,14 +89,15 @@ def index_motion(
 ) -> tuple[list[list[float]], list[float]]:
     """Compute the affine map from voxel indices of a patch to those of the volume, both (z, y, x).
 
-    With the diagonal matrix S of the spacings and the rotation R, an index difference d from the
-    patch's centre is S d in millimetres, R S d after the rotation, and S^-1 R S d in voxels of the
-    volume. The motion is therefore rigid in millimetres for any spacing.
+    With the diagonal matrices S of the spacings and F of the scale, and the rotation R, an index
+    difference d from the patch's centre is S d in millimetres, R F^-1 S d after scaling and rotation,
+    and S^-1 R F^-1 S d in voxels of the volume. Without scaling the motion is therefore rigid in
+    millimetres for any spacing.
 
     Parameters
     ----------
     draw
-        Start and rotation of the patch.
+        Start, rotation and scale of the patch.
     patch
         Patch size (D, H, W) = (z, y, x) in voxels.
     spacing_mm
@@ -99,11 +108,13 @@ def index_motion(
     matrix : list of list of float
         3 x 3, rows and columns (z, y, x).
     offset : list of float
-        Index (z, y, x) in the volume of the patch's first voxel after rotation; may be fractional.
+        Index (z, y, x) in the volume of the patch's first voxel after the motion; may be fractional.
     """
     rotation = _rotation_zyx(draw.angles_rad)
-    spacing = spacing_mm[::-1]
-    matrix = [[rotation[i][j] * spacing[j] / spacing[i] for j in range(3)] for i in range(3)]
+    spacing, scale = spacing_mm[::-1], draw.scale[::-1]
+    matrix = [
+        [rotation[i][j] * spacing[j] / spacing[i] / scale[j] for j in range(3)] for i in range(3)
+    ]
     half = [(side - 1) / 2 for side in patch]
     offset = [
         draw.start[i] + half[i] - sum(matrix[i][j] * half[j] for j in range(3)) for i in range(3)

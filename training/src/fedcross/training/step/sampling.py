@@ -1,7 +1,7 @@
 """Draw the training patches of an epoch, and cut them out of the volumes.
 
-A patch is a rigidly moved box (rigid in millimetres) and is sampled on the volume's device. Its position
-is drawn on the CPU with the caller's generator, so that one seed gives the same patches on all devices.
+A patch is cut from the whole volume in one interpolation on the volume's device. Its position is drawn
+on the CPU with the caller's generator, so that one seed gives the same patches on all devices.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedcross.training.data.volumes import Volume
+from fedcross.training.step.appearance import Appearance, change_appearance, enlarge
 from fedcross.training.step.patch_draw import PatchDraw, Shape, Triple, crop_volume, index_motion
 
 
@@ -23,6 +24,7 @@ def draw_epoch(
     foreground_fraction: float,
     generator: torch.Generator,
     intensity: float = 0.0,
+    is_centred: bool = False,
 ) -> list[PatchDraw]:
     """Draw the patches of one epoch.
 
@@ -45,6 +47,9 @@ def draw_epoch(
     intensity
         Gains are uniform from 1 - `intensity` to 1 + `intensity`, shifts from -`intensity` to
         +`intensity` in standard deviations of the volume.
+    is_centred
+        Whether the labelled voxel is at the patch's centre, or as near to it as the volume's border
+        allows. Otherwise it is anywhere in the patch.
 
     Returns
     -------
@@ -56,19 +61,22 @@ def draw_epoch(
     places = torch.rand(len(cases), 3, generator=generator, dtype=torch.float64)
     turns = torch.rand(len(cases), 3, generator=generator, dtype=torch.float64) * 2 - 1
     chances = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64)
-    shades = [(1.0, 0.0)] * len(cases)
+    appearances: list[tuple[Appearance, ...]] = [()] * len(cases)
     if intensity > 0:  # drawn last: the option does not change the positions of the patches
         pairs = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64) * 2 - 1
-        shades = [(1 + intensity * gain, intensity * shift) for gain, shift in pairs.tolist()]
+        appearances = [
+            (Appearance(gain=1 + intensity * gain, shift=intensity * shift),)
+            for gain, shift in pairs.tolist()
+        ]
     draws = []
-    for case, place, turn, (chance, pick), shade in zip(
-        cases.tolist(), places.tolist(), turns.tolist(), chances.tolist(), shades, strict=True
+    for case, place, turn, (chance, pick), appearance in zip(
+        cases.tolist(), places.tolist(), turns.tolist(), chances.tolist(), appearances, strict=True
     ):
         volume = volumes[case]
         room = [size - side for size, side in zip(volume.label.shape, patch, strict=True)]
         target = _foreground_voxel(volume, pick) if chance < foreground_fraction else None
         start = [
-            _start(free, side, fraction, None if target is None else target[axis])
+            _start(free, side, fraction, None if target is None else target[axis], is_centred)
             for axis, (free, side, fraction) in enumerate(zip(room, patch, place, strict=True))
         ]
         angles = [rotation_rad * value for value in turn]
@@ -77,7 +85,7 @@ def draw_epoch(
                 case,
                 (start[0], start[1], start[2]),
                 (angles[0], angles[1], angles[2]),
-                *shade,
+                appearances=appearance,
             )
         )
     return draws
@@ -99,7 +107,7 @@ def sample_batch(
         The cases. Of a volume on another device than `device` only the part that a patch needs is
         copied to `device`.
     draws
-        The position and intensities of each patch.
+        The random values of each patch.
     patch
         Patch size (D, H, W) = (z, y, x) in voxels.
     spacing_mm
@@ -110,8 +118,8 @@ def sample_batch(
     Returns
     -------
     images : Tensor
-        (N, 1, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity before
-        gain and shift is 0, the mean of z-scores.
+        (N, 1, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity is 0, the
+        mean of z-scores, before it is changed.
     labels : Tensor
         (N, D, H, W) int64 of the nearest voxels; 0 outside the volume.
     """
@@ -146,12 +154,16 @@ def sample_patch(
         (row[0] * z + shift)[:, None, None] + (row[1] * y)[:, None] + row[2] * x
         for row, shift in zip(matrix, offset, strict=True)
     ]
+    if draw.elastic is not None:
+        moves = enlarge(draw.elastic, patch, device)
+        where = [w + move for w, move in zip(where, moves, strict=True)]
     # grid_sample takes (x, y, z) with -1 and 1 at the outer borders of the outermost voxels.
     grid = torch.stack([(2 * w + 1) / n - 1 for w, n in zip(where, shape, strict=True)][::-1], -1)
     image = F.grid_sample(volume.image[None, None], grid[None], align_corners=False)[0]
-    if (draw.gain, draw.shift) != (1.0, 0.0):
-        image = image * draw.gain + draw.shift
-
+    if draw.appearances:
+        image = torch.stack(
+            [change_appearance(*pair) for pair in zip(image, draw.appearances, strict=True)]
+        )
     inside = torch.ones(patch, dtype=torch.bool, device=device)
     flat = torch.zeros(patch, dtype=torch.int64, device=device)
     for w, n in zip(where, shape, strict=True):
@@ -161,16 +173,19 @@ def sample_patch(
     return image, torch.take(volume.label, flat).long() * inside
 
 
-def _start(free: int, side: int, fraction: float, target: int | None) -> float:
+def _start(free: int, side: int, fraction: float, target: int | None, is_centred: bool) -> float:
     """The start along one axis.
 
     `free` is the length of the volume minus that of the patch, `side`, and `fraction` is from 0 to 1.
-    With a `target` the patch contains this voxel; otherwise all positions in the volume are possible.
+    With a `target` the patch contains this voxel, or is centred on it; otherwise all positions in the
+    volume are possible.
     """
     if free <= 0:
         return float(free // 2)
     if target is None:
         return fraction * free
+    if is_centred:
+        return float(min(max(target - side // 2, 0), free))
     low, high = max(0, target - side + 1), min(free, target)
     return low + fraction * (high - low)
 

@@ -46,6 +46,9 @@ patches_per_case = 2
 optimizer = "adamw"  # after so few steps with SGD some members predict background only
 learning_rate = 0.003
 validate_every = {sites}
+
+[augmentation]
+preset = "paper"
 """
 _SITE = """
 [[sites]]
