@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fedcross.training.data.check.report import DataReport
 
 app = typer.Typer(help="Check a federation's data, or create synthetic data.", no_args_is_help=True)
+SHOWN_PATCHES = 6
 TABLES = (
     ("site", "cases", "split", "label values", "errors"),
     ("site", "voxels", "spacing, mm"),
@@ -34,6 +35,7 @@ def check(
     from fedcross.training.config.configuration import load_config
     from fedcross.training.data.check.federation import check_data
     from fedcross.training.data.check.overview import LEGEND, format_errors
+    from fedcross.training.data.check.patches import draw_site_patches
 
     configuration = load_config(config, data_root=data)
     with ConsoleReporter() as reporter:
@@ -48,7 +50,8 @@ def check(
         for sentence in sentences:
             console.print(f"{kind}: {sentence}", soft_wrap=True)
     if out is not None:
-        typer.echo(f"Written: {write_report(report, out)}")
+        patches = draw_site_patches(configuration, SHOWN_PATCHES)
+        typer.echo(f"Written: {write_report(report, out, patches)}")
     if problems:
         raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")
 

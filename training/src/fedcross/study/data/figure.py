@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from fedcross.study.compare.figures import STYLE, as_svg, colour
+from fedcross.training.data.check.patches import SitePatches
 from fedcross.training.data.check.report import (
     HISTOGRAM_EDGES,
     PICTURES,
@@ -51,6 +52,19 @@ def draw_site(figure: FigureBase, site: SiteReport, others: Sequence[SiteReport]
         if case.picture is not None:
             _draw_slice(figure.add_subplot(grid[place]), case.name, case.picture)
     _draw_intensities(figure.add_subplot(grid[PICTURES:]), site, others)
+
+
+def patches_figure(patches: Sequence[SitePatches]) -> str:
+    """Draw the patches of every site in a row; return SVG text."""
+    columns = max(len(site.pictures) for site in patches)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(SIDE_INCHES * columns, SIDE_INCHES * 1.2 * len(patches)))
+        for row, site in enumerate(patches):
+            for column, picture in enumerate(site.pictures):
+                axes = figure.add_subplot(len(patches), columns, row * columns + column + 1)
+                _draw_slice(axes, site.site if column == 0 else "", picture)
+        figure.subplots_adjust(0, 0, 1, 0.95, wspace=0.05, hspace=0.15)
+        return as_svg(figure)
 
 
 def _draw_slice(axes: Axes, name: str, picture: Picture) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -14,9 +15,15 @@ from fedcross.training.data.check.overview import (
     format_number,
     overview,
 )
+from fedcross.training.data.check.patches import SitePatches
 from fedcross.training.data.check.report import CaseReport, DataReport, SiteReport
 
 RECORD, PAGE = "data.json", "data.html"
+PATCHES = "Training patches of every site"
+PATCHES_NOTE = (
+    "Middle slices of patches as they enter the network, after the random changes that [augmentation] "
+    "describes. Each row shows patches of one training case of a site."
+)
 CASE_HEADING = (
     "case",
     "part",
@@ -28,7 +35,7 @@ CASE_HEADING = (
 )
 
 
-def write_report(report: DataReport, out: Path) -> Path:
+def write_report(report: DataReport, out: Path, patches: Sequence[SitePatches] = ()) -> Path:
     """Write ``data.json`` and ``data.html``; return the page's path.
 
     Parameters
@@ -37,6 +44,8 @@ def write_report(report: DataReport, out: Path) -> Path:
         The result of the check.
     out
         Folder; created if it does not exist. Files of the same names are replaced.
+    patches
+        Training patches to show on the page; empty for none.
 
     Raises
     ------
@@ -46,12 +55,12 @@ def write_report(report: DataReport, out: Path) -> Path:
     make_folder(out)
     record = json.dumps(report.record(), indent=2).encode("utf-8") + b"\n"
     write_atomically(out / RECORD, record, durable=True)
-    write_atomically(out / PAGE, data_page(report).encode("utf-8"), durable=True)
+    write_atomically(out / PAGE, data_page(report, patches).encode("utf-8"), durable=True)
     return out / PAGE
 
 
-def data_page(report: DataReport) -> str:
-    """The page as HTML: errors, an overview of the sites, remarks, and a section for every site."""
+def data_page(report: DataReport, patches: Sequence[SitePatches] = ()) -> str:
+    """The page as HTML: errors, overview, remarks, a section for every site, and the patches."""
     problems, remarks = report.problems(), report.remarks()
     lead = (
         f"{len(report.sites)} sites, {sum(len(site.cases) for site in report.sites)} cases. "
@@ -67,7 +76,18 @@ def data_page(report: DataReport) -> str:
         rows = table(CASE_HEADING, [_row(case) for case in site.cases])
         cases = f"<details><summary>{len(site.cases)} cases</summary>{rows}</details>"
         sections[f"Site {site.name}"] = [shown, cases]
+    if patches:
+        sections["Training patches"] = [figure(_patches_svg(patches), PATCHES), note(PATCHES_NOTE)]
     return page("The federation's data", lead, sections)
+
+
+def _patches_svg(patches: Sequence[SitePatches]) -> str | None:
+    """The figure of the patches; None if matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return None
+    from fedcross.study.data.figure import patches_figure
+
+    return patches_figure(patches)
 
 
 def _html_list(sentences: list[str]) -> str:

@@ -22,6 +22,7 @@ from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
 from fedcross.training.step.losses import dice_ce_loss
 from fedcross.training.step.optimizer import make_optimizer
+from fedcross.training.step.patch_draw import PatchDraw
 from fedcross.training.step.sampling import draw_epoch, sample_batch
 
 GPU_SHARE = 0.3
@@ -47,17 +48,41 @@ def training_precision(settings: OptimisationConfig, device: torch.device) -> Pr
     return precision
 
 
-def make_patch_changes(config: TrainingConfig) -> PatchChanges | None:
-    """Return the random changes of a run's patches; None for those of the preset ``paper``."""
-    if config.augmentation.preset == "paper":
-        return None
+def draw_patches(
+    cases: Sequence[Volume], config: TrainingConfig, generator: torch.Generator
+) -> list[PatchDraw]:
+    """Draw the patches of one epoch, changed at random as the configuration asks for.
+
+    Parameters
+    ----------
+    cases
+        The site's training cases.
+    config
+        The run's configuration.
+    generator
+        CPU generator of all random numbers; its state advances.
+    """
+    settings, is_paper = config.training, config.augmentation.preset == "paper"
     x, y, z = config.preprocessing.patch_size
-    return PatchChanges(
+    draws = draw_epoch(
+        cases,
+        patch=(z, y, x),
+        patches_per_case=settings.patches_per_case,
+        rotation_rad=settings.rotation_rad,
+        foreground_fraction=settings.foreground_fraction,
+        generator=generator,
+        intensity=settings.intensity if is_paper else 0.0,
+        is_centred=not is_paper,
+    )
+    if is_paper:
+        return draws
+    changes = PatchChanges(
         config.augmentation,
         config.augmentation.flip_chance([structure.name for structure in config.structures]),
         (z, y, x),
         config.preprocessing.spacing_mm,
     )
+    return changes.change(draws, generator)
 
 
 @dataclass(frozen=True)
@@ -76,8 +101,6 @@ class LocalTraining:
         The same cases where patches are cut: on the device if they fit.
     generator
         CPU generator of the visit's patches.
-    changes
-        Random changes of the patches; None for those of the preset ``paper``.
     """
 
     config: TrainingConfig
@@ -87,7 +110,6 @@ class LocalTraining:
     cases: Sequence[Volume]
     volumes: Sequence[Volume]
     generator: torch.Generator
-    changes: PatchChanges | None
 
     @classmethod
     def begin(
@@ -105,8 +127,7 @@ class LocalTraining:
         penalty = DriftPenalty(network, config.method, member.rounds_done)
         if config.training.compile:
             network.compile()
-        changes = make_patch_changes(config)
-        return cls(config, network, optimizer, penalty, site.train, volumes, generator, changes)
+        return cls(config, network, optimizer, penalty, site.train, volumes, generator)
 
     def run_epoch(self, rate: float) -> tuple[Tensor, int]:
         """Train one epoch at a learning rate.
@@ -120,18 +141,7 @@ class LocalTraining:
         """
         settings = self.config.training
         x, y, z = self.config.preprocessing.patch_size
-        draws = draw_epoch(
-            self.cases,
-            patch=(z, y, x),
-            patches_per_case=settings.patches_per_case,
-            rotation_rad=settings.rotation_rad,
-            foreground_fraction=settings.foreground_fraction,
-            generator=self.generator,
-            intensity=settings.intensity,
-            is_centred=self.changes is not None,
-        )
-        if self.changes is not None:
-            draws = self.changes.change(draws, self.generator)
+        draws = draw_patches(self.cases, self.config, self.generator)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = next(self.network.parameters()).device
@@ -145,7 +155,7 @@ class LocalTraining:
                 spacing_mm=self.config.preprocessing.spacing_mm,
                 device=device,
             )
-            if self.changes is None and settings.noise > 0:
+            if self.config.augmentation.preset == "paper" and settings.noise > 0:
                 images += settings.noise * _noise(images, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
             evaluate = partial(self._evaluate, images, labels, missing)

@@ -1,0 +1,87 @@
+"""Training patches of every site as they enter the network, to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedcross.errors import DataError
+from fedcross.runtime.seeding import torch_generator
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.data.cases import find_cases
+from fedcross.training.data.check.report import Picture
+from fedcross.training.data.sites import load_volume
+from fedcross.training.step.local_training import draw_patches
+from fedcross.training.step.sampling import sample_batch
+
+SHOWN_SCORES = 2.5
+"""Black and white of the pictures: minus and plus so many standard deviations of the volume."""
+
+
+@dataclass(frozen=True)
+class SitePatches:
+    """Patches of one training case.
+
+    Attributes
+    ----------
+    site, case
+        Names of the site and the case.
+    pictures
+        The middle slice of each patch, across the axis with the largest spacing.
+    """
+
+    site: str
+    case: str
+    pictures: tuple[Picture, ...]
+
+
+def draw_site_patches(config: TrainingConfig, count: int) -> list[SitePatches]:
+    """Draw patches of the first training case of every site, as the training does.
+
+    Parameters
+    ----------
+    config
+        The federation's configuration.
+    count
+        Number of patches for each site, at least 1.
+
+    Returns
+    -------
+    list of SitePatches
+        In the order of the sites; without sites whose cases cannot be read or that train no case.
+    """
+    patches = []
+    for site in config.sites:
+        try:
+            cases = find_cases(site, config.data_root, config.seed)
+            if not cases.train:
+                continue
+            case = cases.train[0]
+            volume = load_volume(
+                case, site.mapping(config.structures), config.preprocessing, site.name
+            )
+        except DataError:
+            continue  # the check of the cases reports it
+        options = {"patches_per_case": count}
+        few = config.model_copy(update={"training": config.training.model_copy(update=options)})
+        draws = draw_patches([volume], few, torch_generator("shown", config.seed, site.name))
+        x, y, z = config.preprocessing.patch_size
+        spacing = config.preprocessing.spacing_mm
+        images, labels = sample_batch([volume], draws, patch=(z, y, x), spacing_mm=spacing)
+        pictures = [
+            _picture(image[0].numpy(), label.numpy(), spacing[::-1])
+            for image, label in zip(images, labels, strict=True)
+        ]
+        patches.append(SitePatches(site.name, case.name, tuple(pictures)))
+    return patches
+
+
+def _picture(image: np.ndarray, label: np.ndarray, spacing_zyx: Sequence[float]) -> Picture:
+    axis = int(np.argmax(spacing_zyx))
+    index = image.shape[axis] // 2
+    plane, outline = np.take(image, index, axis), np.take(label, index, axis)
+    plane = np.clip((plane + SHOWN_SCORES) / (2 * SHOWN_SCORES), 0, 1)
+    if axis != 0:  # the rows are along z, which points to the head
+        plane, outline = plane[::-1], outline[::-1]
+    height, width = (spacing_zyx[other] for other in range(3) if other != axis)
+    return Picture(plane, outline.astype(np.uint8), height / width)
