@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from fedcross.commands.options import DataRoot
-from fedcross.errors import DataError
+from fedcross.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from fedcross.training.data.check.report import DataReport
 
 app = typer.Typer(help="Check a federation's data, or create synthetic data.", no_args_is_help=True)
+Anatomy = Literal["organ", "pelvis"]
 SHOWN_PATCHES = 6
 TABLES = (
     ("site", "cases", "split", "label values", "errors"),
@@ -71,14 +72,24 @@ def _tables(report: "DataReport") -> Iterator[Table]:
 @app.command("phantom")
 def phantom(
     folder: Annotated[Path, typer.Argument(help="Folder to create; it may exist if it is empty.")],
-    sites: Annotated[int, typer.Option(help="Number of synthetic hospitals, 1 to 1024.")] = 4,
+    anatomy: Annotated[
+        Anatomy,
+        typer.Option(
+            help="organ: one bright organ, small and easy to segment. pelvis: a prostate-like organ "
+            "in images like T2 MR of several centres, hard to segment."
+        ),
+    ] = "organ",
+    sites: Annotated[
+        int, typer.Option(help="Number of synthetic hospitals, 1 to 1024; 1 to 4 for pelvis.")
+    ] = 4,
     cases: Annotated[int, typer.Option(help="Number of cases per hospital, at least 3.")] = 8,
     shift: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="How much the hospitals differ, from 0 (not at all) over 1 (strongly) to 3."
+            help="How much the hospitals of organ differ, from 0 (not at all) over 1 (strongly, the "
+            "default) to 3."
         ),
-    ] = 1.0,
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of all random numbers; the same seed gives the same files.")
     ] = 0,
@@ -86,15 +97,29 @@ def phantom(
     """Write the data of synthetic hospitals and a configuration to train on them."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.training.data.phantom.federation import write_phantom_federation
+    from fedcross.training.data.phantom.pelvis.federation import write_pelvis_federation
 
-    with ConsoleReporter() as reporter:
-        reporter.stage("phantom", f"Writing {sites} synthetic hospitals")
-        config = write_phantom_federation(
-            folder,
-            sites=sites,
-            cases=cases,
-            shift=shift,
-            seed=seed,
-            progress=lambda done, total: reporter.progress(done, total, "phantom"),
+    if anatomy == "pelvis" and shift is not None:
+        raise ConfigError(
+            f"--shift is only for the anatomy organ, got {shift:g} with pelvis.", "Leave it out."
         )
+    with ConsoleReporter() as reporter:
+
+        def progress(done: int, total: int) -> None:
+            reporter.progress(done, total, "phantom")
+
+        reporter.stage("phantom", f"Writing {sites} synthetic hospitals")
+        if anatomy == "pelvis":
+            config = write_pelvis_federation(
+                folder, sites=sites, cases=cases, seed=seed, progress=progress
+            )
+        else:
+            config = write_phantom_federation(
+                folder,
+                sites=sites,
+                cases=cases,
+                shift=1.0 if shift is None else shift,
+                seed=seed,
+                progress=progress,
+            )
     typer.echo(f"Written: {folder}. Next: fedcross train {config} --out RUN")

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fedcross.errors import ConfigError, OutputError
-from fedcross.runtime.files.atomic import atomic_folder
+from fedcross.training.data.phantom.files import (
+    CONFIG,
+    MAX_CASES,
+    MAX_SEED,
+    MIN_CASES,
+    check_numbers,
+    new_federation,
+    site_sections,
+)
 from fedcross.training.data.phantom.styles import draw_styles
 from fedcross.training.data.phantom.volumes import write_synthetic_federation
 
-CONFIG = "phantom.toml"
-MIN_CASES, MAX_SHIFT = 3, 3
+MAX_SITES, MAX_SHIFT = 1024, 3
 LATIN_BLOCKS = 3  # number of visits of every member at every site
 
 _HEAD = """\
@@ -49,13 +55,6 @@ validate_every = {sites}
 
 [augmentation]
 preset = "paper"
-"""
-_SITE = """
-[[sites]]
-name = "{site}"
-images = "{site}/images"
-labels = "{site}/labels"
-split = [{train}, {validation}, {test}]
 """
 
 
@@ -99,18 +98,16 @@ def write_phantom_federation(
     OutputError
         If the folder is not empty, or cannot be written.
     """
-    for name, value, low, high in (
-        ("sites", sites, 1, 1024),
-        ("cases", cases, MIN_CASES, 10_000),
-        ("shift", shift, 0, MAX_SHIFT),
-        ("seed", seed, 0, 2**63 - 1),
-    ):
-        if not low <= value <= high:
-            raise ConfigError(f"{name} must be from {low} to {high}, got {value}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder.name} exists and is not empty.", "Choose another folder.")
+    check_numbers(
+        {
+            "sites": (sites, 1, MAX_SITES),
+            "cases": (cases, MIN_CASES, MAX_CASES),
+            "shift": (shift, 0, MAX_SHIFT),
+            "seed": (seed, 0, MAX_SEED),
+        }
+    )
     names = [f"site-{index + 1}" for index in range(sites)]
-    with atomic_folder(folder) as partial:
+    with new_federation(folder) as partial:
         write_synthetic_federation(
             partial,
             cases_per_site=cases,
@@ -135,12 +132,4 @@ def _configuration(names: list[str], cases: int, shift: float, seed: int) -> str
         rounds=LATIN_BLOCKS * len(names),
         blocks=LATIN_BLOCKS,
     )
-    return head + "".join(
-        _SITE.format(
-            site=name,
-            train=cases - validation - test,
-            validation=validation,
-            test=test,
-        )
-        for name in names
-    )
+    return head + site_sections(names, cases, validation=validation, test=test)

@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fedcross.training.data.phantom.files import write_case
 from fedcross.training.data.phantom.styles import SITE_STYLES, SiteStyle, Triple, style_at
-from fedcross.volumes.files.write import write_volume
 
 ORIENTATIONS = ("LPS", "RAS", "LSA", "PLS")
 BRIGHTEST = 2.5  # approximate largest intensity; the surrounding tissue has 1
@@ -128,10 +128,8 @@ def write_synthetic_federation(
             rng = np.random.default_rng([seed, site_index, case_index])
             image, mask = make_case(style_at(style, shift), rng)
             orientation = ORIENTATIONS[site_index % len(ORIENTATIONS) if shift else 0]
-            name = f"case-{case_index + 1:02d}.nii.gz"
-            for kind, picture in (("images", image), ("labels", mask)):
-                (folder / site / kind).mkdir(parents=True, exist_ok=True)
-                write_volume(sitk.DICOMOrient(picture, orientation), folder / site / kind / name)
+            stored = (sitk.DICOMOrient(picture, orientation) for picture in (image, mask))
+            write_case(folder / site, case_index, *stored)
             if progress is not None:
                 progress(site_index * cases_per_site + case_index + 1, total)
     return tuple(chosen)
