@@ -42,11 +42,16 @@ def make_pelvis_case(site: str, rng: np.random.Generator) -> tuple[sitk.Image, s
     patient = draw_patient(rng, balloon=hospital.coil == "endorectal")
     place = place_patient(grid, rng)
     organ = organ_distance(patient, place, rng)
-    tissue = paint_tissue(patient, place, organ, column=list(HOSPITALS).index(site), rng=rng)
-    tissue *= coil_profile(hospital, patient, grid, rectum_distance(patient, place), rng)
-
     levels = np.flatnonzero((organ < 0).any(axis=(1, 2))) - HALF_HEIGHT_MM
     slices = plan_slices(hospital, fov_mm, (float(levels[0]), float(levels[-1])), rng)
+
+    # Only the slab that the slices cover is painted.
+    low, high = slices.slab(HALF_HEIGHT_MM)
+    x, y, z = (axis[low:high] for axis in place)
+    grid, organ = (grid[0], grid[1], grid[2][low:high]), organ[low:high]
+    tissue = paint_tissue(patient, (x, y, z), organ, column=list(HOSPITALS).index(site), rng=rng)
+    rectum = rectum_distance(patient, (x, y, z))
+    tissue *= coil_profile(hospital, grid, rectum, rng)
     corner = (float(grid[0].min()), float(grid[1].min()), float(grid[2].min()))
     image = acquire(tissue, hospital, slices, corner, rng)
     label = (slices.sample(organ, corner) < 0).astype(np.uint8)

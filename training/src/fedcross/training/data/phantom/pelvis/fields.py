@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float32]
 
@@ -46,7 +46,9 @@ def _spline_weights(count: int, distance: float, phase: float) -> Array:
     return weights
 
 
-def ellipsoid(place: Sequence[Array], centre: Sequence[float], radius: Sequence[float]) -> Array:
+def ellipsoid(
+    place: Sequence[ArrayLike], centre: Sequence[float], radius: Sequence[float]
+) -> Array:
     """Approximate the signed distance in mm to the surface of an ellipsoid, negative inside.
 
     Parameters
@@ -57,12 +59,15 @@ def ellipsoid(place: Sequence[Array], centre: Sequence[float], radius: Sequence[
         Centre and semi-axes (x, y, z) in mm; an infinite semi-axis makes a cylinder.
     """
     squares = [
-        ((axis - middle) / side) ** 2
+        ((np.asarray(axis, np.float32) - np.float32(middle)) / np.float32(side)) ** 2
         for axis, middle, side in zip(place, centre, radius, strict=True)
     ]
     return np.asarray((np.sqrt(sum(squares)) - 1) * min(radius), dtype=np.float32)
 
 
-def soft_mask(distance_mm: Array, width_mm: Array | float = 1.0) -> Array:
+def soft_mask(distance_mm: ArrayLike, width_mm: ArrayLike = 1.0) -> Array:
     """Membership from 1 (inside) to 0 (outside); it falls linearly over `width_mm` at the surface."""
-    return np.asarray(np.clip(0.5 - distance_mm / np.float32(width_mm), 0, 1), dtype=np.float32)
+    return np.asarray(
+        np.clip(0.5 - np.asarray(distance_mm) / np.asarray(width_mm, np.float32), 0, 1),
+        dtype=np.float32,
+    )

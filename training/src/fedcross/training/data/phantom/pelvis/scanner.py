@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fedcross.training.data.phantom.pelvis.anatomy import Patient, Place, draw_number
+from fedcross.training.data.phantom.pelvis.anatomy import Place, draw_number
 from fedcross.training.data.phantom.pelvis.fields import Array, smooth_field
 from fedcross.training.data.phantom.pelvis.tables import SLICES, Hospital
 
@@ -25,12 +25,21 @@ class Slices:
     count: int
     first_mm: float
 
+    def slab(self, half_height: int) -> tuple[int, int]:
+        """Return the layers, first and behind the last, of a grid of 1 mm that contain the slices.
+
+        The grid goes from ``-half_height`` to ``half_height`` along z.
+        """
+        low = np.floor(self.first_mm - self.slice_mm)
+        high = np.ceil(self.first_mm + self.slice_mm * self.count)
+        return max(int(low) + half_height, 0), min(int(high), half_height) + half_height + 1
+
     def sample(self, volume: Array, corner_mm: tuple[float, float, float]) -> Array:
         """Interpolate a volume (z, y, x) with voxels of 1 mm and its first voxel at `corner_mm`."""
         start = -self.plane_mm * (self.side - 1) / 2
-        plane = start + self.plane_mm * np.arange(self.side)
+        plane = start + self.plane_mm * np.arange(self.side, dtype=np.float64)
         x, y, z = corner_mm
-        heights = self.first_mm + self.slice_mm * np.arange(self.count)
+        heights = self.first_mm + self.slice_mm * np.arange(self.count, dtype=np.float64)
         for axis, wanted in enumerate((heights - z, plane - y, plane - x)):
             volume = _interpolate(volume, wanted, axis)
         return volume
@@ -79,7 +88,6 @@ def plan_slices(
 
 def coil_profile(
     hospital: Hospital,
-    patient: Patient,
     grid: Place,
     rectum: Array,
     rng: np.random.Generator,
@@ -138,4 +146,4 @@ def acquire(
     magnitude = np.hypot(signal + scale * real, scale * imaginary)
     magnitude = magnitude ** draw_number(hospital.gamma, rng, logarithmic=True)
     highest = np.iinfo(np.int16).max
-    return np.clip(np.round(hospital.gain * magnitude), 0, highest).astype(np.int16)
+    return np.asarray(np.clip(np.round(hospital.gain * magnitude), 0, highest), np.int16)

@@ -90,7 +90,7 @@ def _paint_organ(
     for _ in range(rng.integers(4)):
         angle = rng.uniform(0, np.pi)
         centre = (0.75 * rx * np.cos(angle), 0.65 * ry * np.sin(angle), rng.uniform(-0.6, 0.5) * rz)
-        size = rng.uniform(3, 8, 3)
+        size = rng.uniform(3, 8, 3).tolist()
         _cover(image, shades["lesion"], soft_mask(ellipsoid(place, centre, size), 4.0))
     return image
 
