@@ -98,3 +98,20 @@ def test_a_phantom_federation_passes_the_data_check(fedcross: Command, tmp_path:
     assert fedcross("data", "check", folder / "phantom.toml")[0] == 0
     code, _, err = fedcross("data", "phantom", folder)
     assert (code, err) == (2, "phantoms exists and is not empty. Choose another folder.\n")
+
+
+def test_the_pelvis_federation_is_written_and_has_no_option_shift(
+    fedcross: Command, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pelves"
+    options = ("--anatomy", "pelvis", "--sites", 1, "--cases", 3)
+    code, _, err = fedcross("data", "phantom", folder, *options, "--shift", 0.5)
+    assert (code, err) == (
+        2,
+        "--shift is only for the anatomy organ, got 0.5 with pelvis. Leave it out.\n",
+    )
+    assert not folder.exists()
+    code, out, err = fedcross("data", "phantom", folder, *options)
+    assert (code, err) == (0, "")
+    assert f"Next: fedcross train {folder / 'phantom.toml'} --out RUN" in out
+    assert sorted(path.name for path in folder.iterdir()) == ["phantom.toml", "site-1"]
