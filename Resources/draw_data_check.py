@@ -1,9 +1,10 @@
-"""Draw the README's picture of a data check.
+"""Draw the pictures of two data checks.
 
     python Resources/draw_data_check.py
 
-makes a synthetic federation whose hospitals differ strongly, checks it as `fedcross data check` does
-and draws what the page shows of each hospital. The same picture every time, in seconds.
+makes two synthetic federations whose hospitals differ strongly, one of each anatomy. It checks them as
+`fedcross data check` does and draws what the page shows of each hospital. The pictures are always the
+same.
 """
 
 import sys
@@ -19,19 +20,25 @@ from fedcross.training.config.configuration import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.report import PICTURES, DataReport
 from fedcross.training.data.phantom.federation import write_phantom_federation
+from fedcross.training.data.phantom.pelvis.federation import write_pelvis_federation
 
-PICTURE = Path(__file__).parent / "Screenshots" / "data_check.png"
+SCREENSHOTS = Path(__file__).parent / "Screenshots"
 SITES, SEED = 4, 1
 
 
 def main() -> int:
-    """Draw it and return the exit code."""
+    """Draw them and return the exit code."""
     with tempfile.TemporaryDirectory() as folder:
-        config = write_phantom_federation(
-            Path(folder) / "federation", sites=SITES, cases=PICTURES, shift=1.0, seed=SEED
-        )
-        figure = draw(check_data(load_config(config)))
-    figure.savefig(PICTURE, dpi=100, metadata={"Software": None})
+        organ, pelvis = Path(folder) / "organ", Path(folder) / "pelvis"
+        configs = {
+            "data_check.png": write_phantom_federation(
+                organ, sites=SITES, cases=PICTURES, shift=1.0, seed=SEED
+            ),
+            "pelvis.png": write_pelvis_federation(pelvis, sites=SITES, cases=PICTURES, seed=SEED),
+        }
+        for name, config in configs.items():
+            figure = draw(check_data(load_config(config)))
+            figure.savefig(SCREENSHOTS / name, dpi=100, metadata={"Software": None})
     return 0
 
 
