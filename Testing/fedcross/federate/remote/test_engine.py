@@ -212,6 +212,20 @@ def test_a_site_can_share_no_figure(config: TrainingConfig, tmp_path: Path) -> N
     }
 
 
+def test_steps_that_a_site_skipped_are_in_the_metrics_and_in_the_log(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+        skipped = int(site == "s1" and index == 0)
+        return {**answer, "skipped": skipped} if task == "train" else answer
+
+    remotely(config, tmp_path, changes=told)
+    skipped = {line["round"]: line["site"] for line in metrics(tmp_path) if "skipped" in line}
+    assert skipped == {1: "s1"}
+    log = (tmp_path / "train.log").read_text(encoding="utf-8")
+    assert "Round 1: 1 step of member" in log
+
+
 def test_rounds_are_compared_over_the_sites_that_validated_both(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -251,7 +265,7 @@ def test_only_the_member_and_the_listed_figures_leave_a_site(config: TrainingCon
     for task in ("open", "train", "validate", "test"):
         sites("s0", task, [member], 0)
     assert answers["open"] == {"cases": None}
-    assert answers["train"].keys() == {"member", "loss"}
+    assert answers["train"].keys() == {"member", "loss", "skipped"}
     assert answers["train"]["loss"] > 0
     assert answers["validate"] == {"dice": None, "cases": None}
     assert answers["test"] == {"figures": None, "cases": None}

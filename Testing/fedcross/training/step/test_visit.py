@@ -214,7 +214,11 @@ def test_the_device_is_first_waited_for_when_an_epoch_is_over(
         return losses[-1]
 
     monkeypatch.setattr(trainer, "dice_ce_loss", loss)
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    # Meta has neither autocast nor fused optimisers; the kernel of AdamW works there nevertheless.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    module = sys.modules["torch.optim.optimizer"]
+    monkeypatch.setattr(module, "_get_fused_kernels_supported_devices", lambda: ["meta"])
+    monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)
     method = config.method.model_copy(update={"local_epochs": 2, **pull})
     settings = changed(config, patches_per_case=7, intensity=0.2, optimizer=optimizer)
     settings = settings.model_copy(update={"method": method})
@@ -231,6 +235,44 @@ def test_a_loss_that_explodes_is_named(
         ConfigError, match=r"member 0 became (nan|inf) at s1 in round 1.*learning_rate"
     ):
         visit(member, sites[1], 0, with_epochs(changed(config, learning_rate=1e30), 3), cpu)
+
+
+def with_a_broken_case(site: Site) -> Site:
+    """The site with one more training case, all of whose intensities are NaN."""
+    broken = replace(site.train[0], image=torch.full_like(site.train[0].image, torch.nan))
+    return replace(site, train=(*site.train, broken))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_steps_that_are_not_finite_are_skipped_and_counted(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device, norm: str
+) -> None:
+    network = config.network.model_copy(update={"norm": norm})
+    settings = changed(with_epochs(config, 2), batch_size=1)
+    settings = settings.model_copy(update={"network": network})
+    site = with_a_broken_case(sites[0])
+    member = new_member(0, network, seed=3)
+    after, report = visit(member, site, 0, settings, cpu)
+    patches = 2 * settings.training.patches_per_case  # of each case in two epochs
+    assert (report.samples, report.skipped) == (patches, patches)
+    assert report.loss is not None
+    assert 0 < report.loss < 3
+    assert all(tensor.isfinite().all() for tensor in after.state().values())
+    assert not same(after, replace(after, weights=member.weights))
+
+
+def test_a_visit_without_a_step_to_skip_reports_none(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    assert visit(member, sites[0], 0, config, cpu)[1].skipped == 0
+
+
+def test_an_epoch_of_which_every_step_is_skipped_ends_the_visit(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    site = replace(with_a_broken_case(sites[0]), train=with_a_broken_case(sites[0]).train[1:])
+    with pytest.raises(ConfigError, match="loss of member 0 became nan at s0 in round 1"):
+        visit(member, site, 0, config, cpu)
 
 
 def test_too_little_memory_is_said(

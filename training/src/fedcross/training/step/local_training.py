@@ -20,6 +20,7 @@ from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
+from fedcross.training.step.finite_step import EpochSums, FiniteStep, limit_gradient
 from fedcross.training.step.losses import dice_ce_loss
 from fedcross.training.step.optimizer import make_optimizer
 from fedcross.training.step.sampling import draw_epoch, sample_batch
@@ -108,15 +109,10 @@ class LocalTraining:
         changes = make_patch_changes(config)
         return cls(config, network, optimizer, penalty, site.train, volumes, generator, changes)
 
-    def run_epoch(self, rate: float) -> tuple[Tensor, int]:
-        """Train one epoch at a learning rate.
+    def run_epoch(self, rate: float) -> EpochSums:
+        """Train one epoch at a learning rate; return its sums, which stay on the device.
 
-        Returns
-        -------
-        Tensor
-            Sum of the loss over the patches, a scalar on the device.
-        int
-            Number of patches.
+        A step whose loss or gradient is not finite is skipped; see `FiniteStep`.
         """
         settings = self.config.training
         x, y, z = self.config.preprocessing.patch_size
@@ -135,7 +131,7 @@ class LocalTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = next(self.network.parameters()).device
-        total = torch.zeros((), device=device)
+        sums = EpochSums.zero(device)
         for first in range(0, len(draws), settings.batch_size):
             batch = draws[first : first + settings.batch_size]
             images, labels = sample_batch(
@@ -149,12 +145,12 @@ class LocalTraining:
                 images += settings.noise * _noise(images, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
             evaluate = partial(self._evaluate, images, labels, missing)
+            step = FiniteStep(self.network, self.optimizer)
             loss = self.config.method.compute_gradient(self.network, evaluate)
-            if settings.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient_norm)
-            self.optimizer.step()
-            total += loss * len(batch)
-        return total, len(draws)
+            norm = limit_gradient(self.network, settings.max_gradient_norm)
+            is_finite = step.finish(loss, norm)
+            sums.add(loss, len(batch), is_finite)
+        return sums
 
     def _evaluate(
         self, images: Tensor, labels: Tensor, missing: Sequence[tuple[int, ...]]
