@@ -14,7 +14,7 @@ from fedcross.training.data.volumes import Site
 from fedcross.training.step import local_training as trainer
 from fedcross.training.step.local_training import training_precision
 from fedcross.training.step.losses import dice_ce_loss
-from fedcross.training.step.visit import learning_rate, visit
+from fedcross.training.step.visit import visit
 
 
 def changed(config: TrainingConfig, **training: Any) -> TrainingConfig:
@@ -34,13 +34,6 @@ def same(a: MemberState, b: MemberState) -> bool:
 @pytest.fixture
 def member(config: TrainingConfig) -> MemberState:
     return new_member(0, config.network, seed=3)
-
-
-def test_the_rate_decays_with_the_power_nine_tenths() -> None:
-    # The authors' run: 50 rounds of 32 epochs.
-    assert learning_rate(0.01, 0, 1600) == 0.01
-    assert learning_rate(0.01, 800, 1600) == pytest.approx(0.01 * 0.5358867, rel=1e-6)
-    assert learning_rate(0.01, 1599, 1600) == pytest.approx(1.30706e-5, rel=1e-4)
 
 
 def test_a_visit_repeated_gives_the_same_member_to_the_bit(

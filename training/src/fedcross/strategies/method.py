@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from fedcross.runtime.stable_record import StableRecord
 from fedcross.strategies.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ RECORDED_OPTIONS: Final[dict[str, Any]] = {
 """Options that are recorded for every method, with the value that means "not used".
 
 Run folders and agreed configuration hashes contain them whether or not the method has the option.
-This list is fixed: an option of a new method is recorded for that method only.
+This list is fixed: an option of a new method is recorded for that method only, and a new option of an
+old method is listed in its `added_later`.
 """
 
 
-class Method(BaseModel, ABC):
+class Method(StableRecord, ABC):
     """A training method and its options.
 
     Attributes
@@ -225,8 +226,9 @@ class Method(BaseModel, ABC):
         return values
 
     @model_serializer(mode="wrap")
-    def _with_all_recorded(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"kind": self.kind, **RECORDED_OPTIONS, **options(self)}
+    def _record(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own = self._without_unused(options(self))
+        return {"kind": self.kind, **RECORDED_OPTIONS, **own}
 
 
 def replace_trained(members: Members, trained: "Iterable[MemberState | None]") -> Members:

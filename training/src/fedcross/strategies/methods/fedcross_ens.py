@@ -2,14 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from fedcross.strategies.cross import CrossMethod
 from fedcross.strategies.method import Members, Visits, replace_trained
@@ -33,6 +28,7 @@ class FedCrossEns(CrossMethod):
 
     kind: ClassVar[str] = "fedcross-ens"
     title: ClassVar[str] = "FedCrossEns"
+    added_later: ClassVar[tuple[str, ...]] = ("shared_rounds",)
 
     members: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Number of members; when left out as many as sites."
@@ -50,14 +46,6 @@ class FedCrossEns(CrossMethod):
                 f"shared_rounds must be less than rounds, {self.rounds}, got {self.shared_rounds}"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `shared_rounds` if it is not used, so that earlier records stay valid."""
-        values = self._with_all_recorded(options)
-        if not self.shared_rounds:
-            del values["shared_rounds"]
-        return values
 
     def member_count(self, sites: int) -> int:
         """Return the option `members`, or the number of sites if it was left out."""

@@ -126,6 +126,11 @@ class TrainingConfig(Section):
                 'engine.clip_norm needs network.norm = "instance" or "group", got "batch", whose '
                 "statistics would not survive the noise"
             )
+        if self.training.warmup_epochs >= max(1, self.total_epochs):
+            raise ValueError(
+                f"training.warmup_epochs must be below the run's {self.total_epochs} local epochs, "
+                f"got {self.training.warmup_epochs}"
+            )
         for site in self.sites:
             site.check_labels(self.structures)
         if self.members > len(names):

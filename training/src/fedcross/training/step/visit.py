@@ -16,10 +16,10 @@ from fedcross.errors import ConfigError, DeviceError
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
+from fedcross.training.step.learning_rate import learning_rate
 from fedcross.training.step.local_training import LocalTraining
 from fedcross.training.step.optimizer import optimizer_tensors
 
-POLYNOMIAL = 0.9
 Progress = Callable[[int, int], None]
 
 
@@ -44,24 +44,6 @@ class VisitReport:
     samples: int
     seconds: float
     skipped: int = 0
-
-
-def learning_rate(base: float, epoch: int, total: int) -> float:
-    """Return the rate of polynomial decay, ``base * (1 - epoch / total) ** 0.9``.
-
-    The rate falls over the whole run and not within a visit. A member that missed a visit has the
-    same rate as the others.
-
-    Parameters
-    ----------
-    base
-        Rate of the first epoch.
-    epoch
-        Number of local epochs since the beginning of the run, from 0.
-    total
-        Number of local epochs of the run: rounds x local epochs.
-    """
-    return float(base * (1 - epoch / total) ** POLYNOMIAL)
 
 
 def visit(
@@ -127,9 +109,7 @@ def _visit(
     epochs = config.method.local_epochs
     loss_sum, samples, skipped = 0.0, 0, 0
     for epoch in range(epochs):
-        rate = learning_rate(
-            config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
-        )
+        rate = learning_rate(config.training, round_index * epochs + epoch, config.total_epochs)
         # The only wait for the device: once an epoch.
         loss, trained, missed, missed_loss = training.run_epoch(rate).fetch()
         if missed and not trained:
