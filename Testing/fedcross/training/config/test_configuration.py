@@ -102,6 +102,12 @@ def test_every_optional_field_has_a_description() -> None:
             ("", "[training]\nwarmup_epochs = 4\n[method]\nrounds = 2\nlocal_epochs = 2"),
             "warmup_epochs must be below the run's 4 local epochs, got 4",
         ),
+        (("", "[loss]\nfocal_gamma = 1"), 'focal_gamma is for kind = "dice-focal"'),
+        (("", "[loss]\nclass_weights = [1, 0]"), r"class_weights.1.*greater than 0, got 0"),
+        (
+            ("", "[loss]\nclass_weights = [1, 2, 3]"),
+            r"class_weights must have 2 values, the background's .* got 3",
+        ),
         (("", "[method]\nrounds = 0"), "method.rounds.*greater than or equal to 1, got 0"),
         (("", '[method]\nschedule = "weekly"'), "method.schedule.*'latin'.*got 'weekly'"),
         (("", "[mthod]\nrounds = 1"), "mthod.*did you mean method"),
@@ -230,6 +236,9 @@ def test_an_option_of_a_later_version_changes_the_identity_only_if_it_is_used(
     plain = read(tmp_path, PLAIN)
     default = read(tmp_path, PLAIN + '[training]\nrate_schedule = "polynomial"\n')
     cosine = read(tmp_path, PLAIN + '[training]\nrate_schedule = "cosine"\n')
+    focal = read(tmp_path, PLAIN + '[loss]\nkind = "dice-focal"\n')
+    assert config_values(read(tmp_path, PLAIN + "[loss]\n")) == config_values(plain)
+    assert config_values(focal)["loss"]["focal_gamma"] == 2.0
     assert config_values(default) == config_values(plain)
     assert "rate_schedule" not in config_values(plain)["training"]
     assert config_values(cosine)["training"]["rate_schedule"] == "cosine"

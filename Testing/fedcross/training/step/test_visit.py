@@ -10,10 +10,11 @@ import torch
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.strategies.member import MemberState, new_member
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.loss import LossConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.step import local_training as trainer
 from fedcross.training.step.local_training import training_precision
-from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.losses import Loss, make_loss
 from fedcross.training.step.visit import visit
 
 
@@ -191,22 +192,29 @@ def test_on_a_gpu_bf16_computes_the_network_only(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("pull", [{}, {"mu": 0.1, "distillation": 0.5}])
+@pytest.mark.parametrize("kind", ["dice-ce", "dice-focal", "tversky-ce"])
 def test_the_device_is_first_waited_for_when_an_epoch_is_over(
     config: TrainingConfig,
     sites: list[Site],
     member: MemberState,
     optimizer: str,
     pull: dict[str, float],
+    kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # PyTorch's meta device holds no values: whatever asks for one, or mixes it with the host, fails.
     losses: list[torch.Tensor] = []
 
-    def loss(*given: Any) -> torch.Tensor:
-        losses.append(dice_ce_loss(*given))
-        return losses[-1]
+    def counted(*settings: Any) -> Loss:
+        loss = make_loss(*settings)
 
-    monkeypatch.setattr(trainer, "dice_ce_loss", loss)
+        def count(*given: Any) -> torch.Tensor:
+            losses.append(loss(*given))
+            return losses[-1]
+
+        return count
+
+    monkeypatch.setattr(trainer, "make_loss", counted)
     # Meta has neither autocast nor fused optimisers; the kernel of AdamW works there nevertheless.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     module = sys.modules["torch.optim.optimizer"]
@@ -214,7 +222,8 @@ def test_the_device_is_first_waited_for_when_an_epoch_is_over(
     monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)
     method = config.method.model_copy(update={"local_epochs": 2, **pull})
     settings = changed(config, patches_per_case=7, intensity=0.2, optimizer=optimizer)
-    settings = settings.model_copy(update={"method": method})
+    loss = LossConfig.model_validate({"kind": kind, "class_weights": (1.0, 2.0)})
+    settings = settings.model_copy(update={"method": method, "loss": loss})
     with pytest.raises(RuntimeError, match="meta"):
         visit(replace(member, rounds_done=1), sites[0], 0, settings, torch.device("meta"))
     patches = 7 * len(sites[0].train)

@@ -21,7 +21,7 @@ from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
 from fedcross.training.step.finite_step import EpochSums, FiniteStep, limit_gradient
-from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.losses import Loss, make_loss
 from fedcross.training.step.optimizer import make_optimizer
 from fedcross.training.step.sampling import draw_epoch, sample_batch
 
@@ -79,6 +79,8 @@ class LocalTraining:
         CPU generator of the visit's patches.
     changes
         Random changes of the patches; None for those of the preset ``paper``.
+    loss
+        Loss of a batch.
     """
 
     config: TrainingConfig
@@ -89,6 +91,7 @@ class LocalTraining:
     volumes: Sequence[Volume]
     generator: torch.Generator
     changes: PatchChanges | None
+    loss: Loss
 
     @classmethod
     def begin(
@@ -107,7 +110,9 @@ class LocalTraining:
         if config.training.compile:
             network.compile()
         changes = make_patch_changes(config)
-        return cls(config, network, optimizer, penalty, site.train, volumes, generator, changes)
+        loss = make_loss(config.loss, device)
+        member_parts = (network, optimizer, penalty)
+        return cls(config, *member_parts, site.train, volumes, generator, changes, loss)
 
     def run_epoch(self, rate: float) -> EpochSums:
         """Train one epoch at a learning rate; return its sums, which stay on the device.
@@ -160,7 +165,7 @@ class LocalTraining:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = self.network(images)
             penalty = self.penalty.loss(images, logits)
-        loss = dice_ce_loss(logits, labels, missing)
+        loss = self.loss(logits, labels, missing)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         self.penalty.add_gradient()
