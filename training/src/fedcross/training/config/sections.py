@@ -22,7 +22,7 @@ class Section(StableRecord):
 class OptimisationConfig(Section):
     """How a member trains during one visit; every default is the FedCross authors' value."""
 
-    added_later: ClassVar[tuple[str, ...]] = ("rate_schedule", "warmup_epochs")
+    added_later: ClassVar[tuple[str, ...]] = ("rate_schedule", "warmup_epochs", "patience")
 
     batch_size: Annotated[int, Field(ge=1)] = Field(
         default=16, description="Patches per optimiser step, at least 1."
@@ -98,6 +98,12 @@ class OptimisationConfig(Section):
         default=1,
         description="Number of rounds between two validations, at least 1. The last round is always "
         "validated. The default 1 validates every round.",
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Number of validations in a row without a better mean validation Dice after which "
+        "the training ends, at least 1; method.rounds is then the largest number of rounds. A run "
+        "without validation cases is not ended. When left out, all rounds are trained.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
