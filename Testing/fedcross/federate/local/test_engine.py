@@ -245,7 +245,7 @@ def test_patience_is_counted_over_a_resumption(
     config = tiny_config(tmp_path, sites=1, rounds=9, extra="patience = 2")
     monkeypatch.setattr(engine, "validate", validated(0.7, 0.6))
     with pytest.raises(KeyboardInterrupt):
-        run_local(config, tmp_path / "run", device="cpu", reporter=Interrupts(3, signal.SIGINT))
+        run_local(config, tmp_path / "run", device="cpu", reporter=Interrupts(3))
     monkeypatch.setattr(engine, "validate", validated(0.6))
     run_local(config, tmp_path / "run", resume=True, device="cpu")
     assert RunFolder(tmp_path / "run").checkpoints.rounds() == [1, 2, 3]
