@@ -87,10 +87,13 @@ def train_rounds(
     last = load_last_round(config, run)
     if was_stopped_early(run):
         return True
+    continued_at = run.continued_at
+    if last.rounds_done == continued_at:
+        last = replace(last, averages=())
     rounds = range(last.rounds_done, config.method.rounds)
     strategy = config.method.run(last.members, plan, engine.visits, rounds)
     for rounds_done, members in enumerate(strategy, start=last.rounds_done + 1):
-        averages = update_averages(last.averages, members, config.method, rounds_done)
+        averages = update_averages(last.averages, members, config.method, rounds_done, continued_at)
         is_last = rounds_done == config.method.rounds
         validation = None
         if rounds_done % config.training.validate_every == 0 or is_last:

@@ -7,7 +7,7 @@ configuration needs no PyTorch, so modules that import it are imported inside fu
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     ConfigDict,
@@ -149,9 +149,26 @@ class Method(StableRecord, ABC):
 
         return tuple(new_member(k, network, seed) for k in range(self.member_count(sites)))
 
-    def make_schedule(self, sites: int, seed: int) -> Schedule | None:
-        """Return the rounds x members table of site indices; None if the method has no schedule."""
+    def make_schedule(self, sites: int, seed: int, first_round: int = 0) -> Schedule | None:
+        """Return the rounds x members table of site indices; None if the method has no schedule.
+
+        Parameters
+        ----------
+        sites
+            Number of sites.
+        seed
+            Seed of the random order.
+        first_round
+            Index of the round of the first row. The table has a row for it and for every later round.
+        """
         return None
+
+    def fix_member_count(self, sites: int) -> Self:
+        """Return the method with the number of members that it has at `sites` sites.
+
+        A run to which sites are added keeps its number of members.
+        """
+        return self
 
     def absent_sites(self, round_index: int, sites: int, seed: int) -> frozenset[int]:
         """Return the indices of the sites that take no part in a round."""

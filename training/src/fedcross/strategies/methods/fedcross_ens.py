@@ -51,6 +51,10 @@ class FedCrossEns(CrossMethod):
         """Return the option `members`, or the number of sites if it was left out."""
         return sites if self.members is None else self.members
 
+    def fix_member_count(self, sites: int) -> Self:
+        """Return the method with `sites` members if the option `members` was left out."""
+        return self.model_copy(update={"members": self.member_count(sites)})
+
     def first_members(self, network: "Architecture", sites: int, seed: int) -> Members:
         """Return the members before the first round; with shared rounds only one."""
         members = super().first_members(network, sites, seed)
@@ -69,12 +73,13 @@ class FedCrossEns(CrossMethod):
             members = replace_trained(members, trained)
             yield members
 
-    def make_schedule(self, sites: int, seed: int) -> Schedule:
+    def make_schedule(self, sites: int, seed: int, first_round: int = 0) -> Schedule:
         """Return the site indices of every round: one in the shared rounds, then one for each member."""
-        if not self.shared_rounds:
-            return super().make_schedule(sites, seed)
+        shared_rounds = self.shared_rounds - first_round
+        if shared_rounds <= 0:
+            return super().make_schedule(sites, seed, first_round)
         shared = make_schedule(
-            self.schedule, rounds=self.shared_rounds, sites=sites, members=1, seed=seed
+            self.schedule, rounds=shared_rounds, sites=sites, members=1, seed=seed
         )
         parted = make_schedule(
             self.schedule,

@@ -17,7 +17,8 @@ def exhausts_patience(
     patience
         Number of validations without improvement after which it ends; None if it does not.
     run
-        Run folder with the metrics of the validations before this one.
+        Run folder with the metrics of the validations before this one. If the run got more rounds or
+        sites, validations count from then on.
     best
         Best round, this one included; None while members share their rounds, which do not count.
     rounds_done
@@ -25,10 +26,12 @@ def exhausts_patience(
     """
     if patience is None or best is None or best.round == rounds_done:
         return False
-    later = [line for line in run.metrics() if line["round"] > best.round]
+    begin = max(best.round, run.continued_at)
+    later = [line for line in run.metrics() if line["round"] > begin]
     return 1 + sum("validation" in line for line in later) >= patience
 
 
 def was_stopped_early(run: RunFolder) -> bool:
-    """Return whether the training of a run has ended early."""
-    return any(line.get(STOPPED_EARLY) for line in run.metrics())
+    """Return whether the training of a run has ended early, since it last got more rounds or sites."""
+    begin = run.continued_at
+    return any(line.get(STOPPED_EARLY) and line["round"] > begin for line in run.metrics())
