@@ -2,16 +2,19 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.local import engine
 from fedcross.federate.local.engine import run_local
 from fedcross.model.bundle import open_bundle, verify_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import load_config
+from fedcross.training.evaluation.validation import Validation
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from tiny_federation import tiny_config, write_federation
@@ -206,6 +209,55 @@ def test_validation_can_be_less_frequent_than_rounds(tmp_path: Path) -> None:
     run_local(config, tmp_path / "run", device="cpu")
     validated = [line["round"] for line in metrics(tmp_path / "run") if "validation" in line]
     assert validated == [2, 4, 5]
+
+
+def validated(*dices: float) -> Callable[..., Validation]:
+    """A validation that gives these mean Dices one after the other."""
+    given = iter(dices)
+    return lambda *_: Validation(dice := next(given), {"s0": dice})
+
+
+def test_training_ends_after_as_many_validations_without_improvement_as_patience_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, sites=1, rounds=9, extra="patience = 2")
+    out = tmp_path / "run"
+    # An equal Dice is no improvement; the second round is the best one of five.
+    monkeypatch.setattr(engine, "validate", validated(0.5, 0.7, 0.6, 0.7))
+    run_local(config, out, device="cpu")
+    run = RunFolder(out)
+    assert run.checkpoints.rounds() == [2, 3, 4]
+    assert [line["round"] for line in metrics(out) if "stopped_early" in line] == [4]
+    assert run.read("test.json")["round"] == 2
+    status = run.read("status.json")
+    assert (status["state"], status["stopped_early"], status["rounds"]) == ("finished", 4, 9)
+    assert "not improved in 2 validations" in (out / "train.log").read_text(encoding="utf-8")
+    assert export_run(out, tmp_path / "bundle").manifest.members[0].rounds == 2
+    before = metrics(out)
+    run_local(config, out, resume=True, device="cpu")  # a validation would raise StopIteration
+    assert metrics(out) == before
+    assert run.read("status.json")["stopped_early"] == 4
+
+
+def test_patience_is_counted_over_a_resumption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, sites=1, rounds=9, extra="patience = 2")
+    monkeypatch.setattr(engine, "validate", validated(0.7, 0.6))
+    with pytest.raises(KeyboardInterrupt):
+        run_local(config, tmp_path / "run", device="cpu", reporter=Interrupts(3))
+    monkeypatch.setattr(engine, "validate", validated(0.6))
+    run_local(config, tmp_path / "run", resume=True, device="cpu")
+    assert RunFolder(tmp_path / "run").checkpoints.rounds() == [1, 2, 3]
+
+
+def test_the_last_round_does_not_count_as_stopped_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, sites=1, rounds=2, extra="patience = 1")
+    monkeypatch.setattr(engine, "validate", validated(0.7, 0.6))
+    run_local(config, tmp_path / "run", device="cpu")
+    assert "stopped_early" not in RunFolder(tmp_path / "run").read("status.json")
 
 
 def test_an_exploding_loss_is_reported_and_the_folder_kept(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Visits on several devices at the same time."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,27 @@ def test_a_device_is_free_again_after_a_visit_that_failed(
     with pytest.raises(ValueError, match="once"):
         list(visits(first_members(small), [0, 1], 0))
     assert len(list(visits(first_members(small), [0, 1], 0))) == 2
+
+
+def test_skipped_steps_are_in_the_metrics_and_in_a_warning(
+    small: TrainingConfig, small_data: FederationData, tmp_path: Path
+) -> None:
+    class Logs(NullReporter):
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        def log(self, message: str) -> None:
+            self.heard.append(message)
+
+    whole = small_data.sites[0].train[0]
+    broken = replace(whole, image=torch.full_like(whole.image, torch.nan))
+    sites = [replace(small_data.sites[0], train=(whole, broken)), small_data.sites[1]]
+    settings = small.training.model_copy(update={"batch_size": 1})
+    config = small.model_copy(update={"training": settings})
+    logs, run = Logs(), RunFolder(tmp_path)
+    plan = make_plan(config.method, config.network, [2, 1], config.seed)
+    list(LocalVisits(config, plan, sites, [CPU], run, logs)(first_members(config), [0, 1], 2))
+    assert [line.get("skipped") for line in run.metrics()] == [2, None]
+    assert logs.heard == [
+        "Round 3: 2 steps of member 0 at s0 skipped, because the loss or its gradient was not finite."
+    ]

@@ -212,6 +212,20 @@ def test_a_site_can_share_no_figure(config: TrainingConfig, tmp_path: Path) -> N
     }
 
 
+def test_steps_that_a_site_skipped_are_in_the_metrics_and_in_the_log(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+        skipped = int(site == "s1" and index == 0)
+        return {**answer, "skipped": skipped} if task == "train" else answer
+
+    remotely(config, tmp_path, changes=told)
+    skipped = {line["round"]: line["site"] for line in metrics(tmp_path) if "skipped" in line}
+    assert skipped == {1: "s1"}
+    log = (tmp_path / "train.log").read_text(encoding="utf-8")
+    assert "Round 1: 1 step of member" in log
+
+
 def test_rounds_are_compared_over_the_sites_that_validated_both(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -236,6 +250,24 @@ def test_rounds_are_compared_over_the_sites_that_validated_both(
     }
 
 
+def test_a_remote_run_ends_early_and_is_finished(config: TrainingConfig, tmp_path: Path) -> None:
+    longer = variant(config, rounds=6)
+    settings = longer.training.model_copy(update={"patience": 1})
+    longer = longer.model_copy(update={"training": settings})
+    dices = {"s0": [0.75, 0.5], "s1": [0.75, 0.5]}
+
+    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, "dice": dices[site].pop(0)} if task == "validate" else answer
+
+    remotely(longer, tmp_path, changes=told)
+    assert json.loads((tmp_path / "test.json").read_text())["round"] == 1
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["state"], status["stopped_early"]) == ("finished", 2)
+    before = metrics(tmp_path)
+    remotely(longer, tmp_path, changes=told)
+    assert metrics(tmp_path) == before
+
+
 def test_only_the_member_and_the_listed_figures_leave_a_site(config: TrainingConfig) -> None:
     listed = config.model_copy(
         update={"engine": config.engine.model_copy(update={"figures": ("loss",)})}
@@ -251,7 +283,7 @@ def test_only_the_member_and_the_listed_figures_leave_a_site(config: TrainingCon
     for task in ("open", "train", "validate", "test"):
         sites("s0", task, [member], 0)
     assert answers["open"] == {"cases": None}
-    assert answers["train"].keys() == {"member", "loss"}
+    assert answers["train"].keys() == {"member", "loss", "skipped"}
     assert answers["train"]["loss"] > 0
     assert answers["validate"] == {"dice": None, "cases": None}
     assert answers["test"] == {"figures": None, "cases": None}

@@ -10,6 +10,7 @@ from fedcross.training.config.configuration import (
     config_sha256,
     config_values,
     load_config,
+    parse_config,
 )
 from fedcross.training.data.check.federation import check_data
 from tiny_federation import write_federation
@@ -97,6 +98,16 @@ def test_every_optional_field_has_a_description() -> None:
         (("", '[network]\nname = "unet"\nclasses = 5'), r"network.classes must be 2 .*got 5"),
         (("", "[method]\nmembers = 2"), "members must be at most the number of sites, 1, got 2"),
         (("", '[method]\nkind = "fedcross"\nmembers = 2'), "one member, got members = 2"),
+        (
+            ("", "[training]\nwarmup_epochs = 4\n[method]\nrounds = 2\nlocal_epochs = 2"),
+            "warmup_epochs must be below the run's 4 local epochs, got 4",
+        ),
+        (("", "[loss]\nfocal_gamma = 1"), 'focal_gamma is for kind = "dice-focal"'),
+        (("", "[loss]\nclass_weights = [1, 0]"), r"class_weights.1.*greater than 0, got 0"),
+        (
+            ("", "[loss]\nclass_weights = [1, 2, 3]"),
+            r"class_weights must have 2 values, the background's .* got 3",
+        ),
         (("", "[method]\nrounds = 0"), "method.rounds.*greater than or equal to 1, got 0"),
         (("", '[method]\nschedule = "weekly"'), "method.schedule.*'latin'.*got 'weekly'"),
         (("", "[mthod]\nrounds = 1"), "mthod.*did you mean method"),
@@ -217,3 +228,20 @@ def test_the_fast_prostate_configuration_differs_from_the_papers_only_in_the_lis
     assert fast["augmentation"]["preset"] == "strong"
     assert {key for key in paper if paper[key] != fast[key]} == {*sections} - {"preprocessing"}
     assert "augmentation" not in paper
+
+
+def test_an_option_of_a_later_version_changes_the_identity_only_if_it_is_used(
+    tmp_path: Path,
+) -> None:
+    plain = read(tmp_path, PLAIN)
+    default = read(tmp_path, PLAIN + '[training]\nrate_schedule = "polynomial"\n')
+    cosine = read(tmp_path, PLAIN + '[training]\nrate_schedule = "cosine"\n')
+    focal = read(tmp_path, PLAIN + '[loss]\nkind = "dice-focal"\n')
+    assert config_values(read(tmp_path, PLAIN + "[loss]\n")) == config_values(plain)
+    assert config_values(focal)["loss"]["focal_gamma"] == 2.0
+    assert config_values(default) == config_values(plain)
+    assert "rate_schedule" not in config_values(plain)["training"]
+    assert config_values(cosine)["training"]["rate_schedule"] == "cosine"
+    assert config_sha256(cosine) != config_sha256(plain)
+    record = parse_config(config_values(cosine), source="record", is_record=True)
+    assert record.training == cosine.training

@@ -10,11 +10,12 @@ import torch
 from fedcross.errors import ConfigError, DeviceError
 from fedcross.strategies.member import MemberState, new_member
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.loss import LossConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.step import local_training as trainer
 from fedcross.training.step.local_training import training_precision
-from fedcross.training.step.losses import dice_ce_loss
-from fedcross.training.step.visit import learning_rate, visit
+from fedcross.training.step.losses import Loss, make_loss
+from fedcross.training.step.visit import visit
 
 
 def changed(config: TrainingConfig, **training: Any) -> TrainingConfig:
@@ -34,13 +35,6 @@ def same(a: MemberState, b: MemberState) -> bool:
 @pytest.fixture
 def member(config: TrainingConfig) -> MemberState:
     return new_member(0, config.network, seed=3)
-
-
-def test_the_rate_decays_with_the_power_nine_tenths() -> None:
-    # The authors' run: 50 rounds of 32 epochs.
-    assert learning_rate(0.01, 0, 1600) == 0.01
-    assert learning_rate(0.01, 800, 1600) == pytest.approx(0.01 * 0.5358867, rel=1e-6)
-    assert learning_rate(0.01, 1599, 1600) == pytest.approx(1.30706e-5, rel=1e-4)
 
 
 def test_a_visit_repeated_gives_the_same_member_to_the_bit(
@@ -198,26 +192,38 @@ def test_on_a_gpu_bf16_computes_the_network_only(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("pull", [{}, {"mu": 0.1, "distillation": 0.5}])
+@pytest.mark.parametrize("kind", ["dice-ce", "dice-focal", "tversky-ce"])
 def test_the_device_is_first_waited_for_when_an_epoch_is_over(
     config: TrainingConfig,
     sites: list[Site],
     member: MemberState,
     optimizer: str,
     pull: dict[str, float],
+    kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # PyTorch's meta device holds no values: whatever asks for one, or mixes it with the host, fails.
     losses: list[torch.Tensor] = []
 
-    def loss(*given: Any) -> torch.Tensor:
-        losses.append(dice_ce_loss(*given))
-        return losses[-1]
+    def counted(*settings: Any) -> Loss:
+        loss = make_loss(*settings)
 
-    monkeypatch.setattr(trainer, "dice_ce_loss", loss)
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+        def count(*given: Any) -> torch.Tensor:
+            losses.append(loss(*given))
+            return losses[-1]
+
+        return count
+
+    monkeypatch.setattr(trainer, "make_loss", counted)
+    # Meta has neither autocast nor fused optimisers; the kernel of AdamW works there nevertheless.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    module = sys.modules["torch.optim.optimizer"]
+    monkeypatch.setattr(module, "_get_fused_kernels_supported_devices", lambda: ["meta"])
+    monkeypatch.setattr(torch, "_fused_sgd_", lambda *_, **__: None)
     method = config.method.model_copy(update={"local_epochs": 2, **pull})
     settings = changed(config, patches_per_case=7, intensity=0.2, optimizer=optimizer)
-    settings = settings.model_copy(update={"method": method})
+    loss = LossConfig.model_validate({"kind": kind, "class_weights": (1.0, 2.0)})
+    settings = settings.model_copy(update={"method": method, "loss": loss})
     with pytest.raises(RuntimeError, match="meta"):
         visit(replace(member, rounds_done=1), sites[0], 0, settings, torch.device("meta"))
     patches = 7 * len(sites[0].train)
@@ -231,6 +237,44 @@ def test_a_loss_that_explodes_is_named(
         ConfigError, match=r"member 0 became (nan|inf) at s1 in round 1.*learning_rate"
     ):
         visit(member, sites[1], 0, with_epochs(changed(config, learning_rate=1e30), 3), cpu)
+
+
+def with_a_broken_case(site: Site) -> Site:
+    """The site with one more training case, all of whose intensities are NaN."""
+    broken = replace(site.train[0], image=torch.full_like(site.train[0].image, torch.nan))
+    return replace(site, train=(*site.train, broken))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_steps_that_are_not_finite_are_skipped_and_counted(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device, norm: str
+) -> None:
+    network = config.network.model_copy(update={"norm": norm})
+    settings = changed(with_epochs(config, 2), batch_size=1)
+    settings = settings.model_copy(update={"network": network})
+    site = with_a_broken_case(sites[0])
+    member = new_member(0, network, seed=3)
+    after, report = visit(member, site, 0, settings, cpu)
+    patches = 2 * settings.training.patches_per_case  # of each case in two epochs
+    assert (report.samples, report.skipped) == (patches, patches)
+    assert report.loss is not None
+    assert 0 < report.loss < 3
+    assert all(tensor.isfinite().all() for tensor in after.state().values())
+    assert not same(after, replace(after, weights=member.weights))
+
+
+def test_a_visit_without_a_step_to_skip_reports_none(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    assert visit(member, sites[0], 0, config, cpu)[1].skipped == 0
+
+
+def test_an_epoch_of_which_every_step_is_skipped_ends_the_visit(
+    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
+) -> None:
+    site = replace(with_a_broken_case(sites[0]), train=with_a_broken_case(sites[0]).train[1:])
+    with pytest.raises(ConfigError, match="loss of member 0 became nan at s0 in round 1"):
+        visit(member, site, 0, config, cpu)
 
 
 def test_too_little_memory_is_said(

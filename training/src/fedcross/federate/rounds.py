@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol
 
@@ -15,6 +15,11 @@ from fedcross.strategies.running_average import update_averages
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.evaluation.validation import Validation
 from fedcross.training.run.checkpoint import Best, Checkpoint, choose_better
+from fedcross.training.run.early_stopping import (
+    STOPPED_EARLY,
+    exhausts_patience,
+    was_stopped_early,
+)
 from fedcross.training.run.folder import RunFolder
 
 Save = Callable[[Checkpoint], None]
@@ -76,31 +81,58 @@ def train_rounds(
     Returns
     -------
     bool
-        Whether all rounds are finished; False after `Engine.should_stop` ended the training.
+        Whether the training is finished, after all rounds or earlier by the option ``patience``; False
+        after `Engine.should_stop` ended it.
     """
     last = load_last_round(config, run)
+    if was_stopped_early(run):
+        return True
+    continued_at = run.continued_at
+    if last.rounds_done == continued_at:
+        last = replace(last, averages=())
     rounds = range(last.rounds_done, config.method.rounds)
     strategy = config.method.run(last.members, plan, engine.visits, rounds)
     for rounds_done, members in enumerate(strategy, start=last.rounds_done + 1):
-        averages = update_averages(last.averages, members, config.method, rounds_done)
+        averages = update_averages(last.averages, members, config.method, rounds_done, continued_at)
         is_last = rounds_done == config.method.rounds
         validation = None
         if rounds_done % config.training.validate_every == 0 or is_last:
             validation = engine.validate(averages or members)
-        best, figures = last.best, {}
-        if validation is not None:
-            if len(members) == config.members:  # not yet in the rounds that they share
-                new = Best(rounds_done, validation.mean_dice, validation.by_site)
-                best = choose_better(best, new)
-            figures = {"mean": validation.mean_dice, **validation.by_site}
-            run.add_metrics(round=rounds_done, validation=figures)
-        last = Checkpoint(rounds_done, members, best, figures, averages)
+        last = replace(last, rounds_done=rounds_done, members=members, averages=averages)
+        last, ends_early = _add_validation(last, validation, config, run)
         engine.save(last)
         losses = engine.visits.losses
         reporter.log(_round_message(rounds_done, config.method.rounds, losses, validation))
-        if engine.should_stop() and not is_last:
+        should_stop = engine.should_stop()
+        if ends_early:
+            reporter.log(
+                f"Round {rounds_done}: the validation Dice has not improved in "
+                f"{config.training.patience} validations; the training ends."
+            )
+            return True
+        if should_stop and not is_last:
             return False
     return True
+
+
+def _add_validation(
+    last: Checkpoint, validation: Validation | None, config: TrainingConfig, run: RunFolder
+) -> tuple[Checkpoint, bool]:
+    """Add the round's validation to the checkpoint and the metrics; also whether training ends early."""
+    if validation is None:
+        return replace(last, validation={}), False
+    number = last.rounds_done
+    best = last.best
+    if len(last.members) == config.members:  # not yet in the rounds that they share
+        best = choose_better(best, Best(number, validation.mean_dice, validation.by_site))
+    figures = {"mean": validation.mean_dice, **validation.by_site}
+    ends_early = number < config.method.rounds and exhausts_patience(
+        config.training.patience, run, best, number
+    )
+    run.add_metrics(
+        round=number, validation=figures, **({STOPPED_EARLY: True} if ends_early else {})
+    )
+    return replace(last, best=best, validation=figures), ends_early
 
 
 @contextmanager

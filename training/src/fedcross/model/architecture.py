@@ -7,14 +7,16 @@ import math
 from abc import abstractmethod
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from fedcross.runtime.stable_record import StableRecord
 
 Norm = Literal["batch", "instance", "group"]
 Channels = Annotated[int, Field(ge=1, le=1024)]
 Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, background included.")]
 
 
-class _Architecture(BaseModel):
+class _Architecture(StableRecord):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     in_channels: Literal[1] = Field(default=1, description="Image channels.")

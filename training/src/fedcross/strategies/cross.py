@@ -55,12 +55,10 @@ class CrossMethod(FederatedMethod):
         """Return the number of rounds in which every site is visited `rounds` times."""
         return -(-rounds * sites // self.member_count(sites))
 
-    def make_schedule(self, sites: int, seed: int) -> Schedule:
-        """Return the rounds x members table of site indices."""
-        members = self.member_count(sites)
-        return make_schedule(
-            self.schedule, rounds=self.rounds, sites=sites, members=members, seed=seed
-        )
+    def make_schedule(self, sites: int, seed: int, first_round: int = 0) -> Schedule:
+        """Return the rounds x members table of site indices; see `Method.make_schedule`."""
+        members, rounds = self.member_count(sites), self.rounds - first_round
+        return make_schedule(self.schedule, rounds=rounds, sites=sites, members=members, seed=seed)
 
     def proximal_weight(self, rounds_done: int) -> float:
         """Return `mu`; 0 on the first visit, when nothing was learned elsewhere."""

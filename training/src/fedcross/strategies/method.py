@@ -7,10 +7,9 @@ configuration needs no PyTorch, so modules that import it are imported inside fu
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from fedcross.runtime.stable_record import StableRecord
 from fedcross.strategies.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ RECORDED_OPTIONS: Final[dict[str, Any]] = {
 """Options that are recorded for every method, with the value that means "not used".
 
 Run folders and agreed configuration hashes contain them whether or not the method has the option.
-This list is fixed: an option of a new method is recorded for that method only.
+This list is fixed: an option of a new method is recorded for that method only, and a new option of an
+old method is listed in its `added_later`.
 """
 
 
-class Method(BaseModel, ABC):
+class Method(StableRecord, ABC):
     """A training method and its options.
 
     Attributes
@@ -148,9 +149,26 @@ class Method(BaseModel, ABC):
 
         return tuple(new_member(k, network, seed) for k in range(self.member_count(sites)))
 
-    def make_schedule(self, sites: int, seed: int) -> Schedule | None:
-        """Return the rounds x members table of site indices; None if the method has no schedule."""
+    def make_schedule(self, sites: int, seed: int, first_round: int = 0) -> Schedule | None:
+        """Return the rounds x members table of site indices; None if the method has no schedule.
+
+        Parameters
+        ----------
+        sites
+            Number of sites.
+        seed
+            Seed of the random order.
+        first_round
+            Index of the round of the first row. The table has a row for it and for every later round.
+        """
         return None
+
+    def fix_member_count(self, sites: int) -> Self:
+        """Return the method with the number of members that it has at `sites` sites.
+
+        A run to which sites are added keeps its number of members.
+        """
+        return self
 
     def absent_sites(self, round_index: int, sites: int, seed: int) -> frozenset[int]:
         """Return the indices of the sites that take no part in a round."""
@@ -225,8 +243,9 @@ class Method(BaseModel, ABC):
         return values
 
     @model_serializer(mode="wrap")
-    def _with_all_recorded(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"kind": self.kind, **RECORDED_OPTIONS, **options(self)}
+    def _record(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own = self._without_unused(options(self))
+        return {"kind": self.kind, **RECORDED_OPTIONS, **own}
 
 
 def replace_trained(members: Members, trained: "Iterable[MemberState | None]") -> Members:

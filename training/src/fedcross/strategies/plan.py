@@ -57,7 +57,29 @@ class Plan:
         return self.method.stays_at_site(name, self.normalisation)
 
 
-def make_plan(method: Method, network: Architecture, cases: Sequence[int], seed: int) -> Plan:
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with the same sites.
+
+    Attributes
+    ----------
+    first_round
+        Index of its first round.
+    sites
+        Number of sites from then on.
+    """
+
+    first_round: int
+    sites: int
+
+
+def make_plan(
+    method: Method,
+    network: Architecture,
+    cases: Sequence[int],
+    seed: int,
+    stages: Sequence[Stage] = (),
+) -> Plan:
     """Plan a run.
 
     Parameters
@@ -70,6 +92,9 @@ def make_plan(method: Method, network: Architecture, cases: Sequence[int], seed:
         Number of training cases of every site.
     seed
         Seed of the run.
+    stages
+        Parts of the run with different numbers of sites, in their order, if sites were added to it.
+        Every stage has a schedule of its own, which begins with a new block.
 
     Raises
     ------
@@ -85,5 +110,21 @@ def make_plan(method: Method, network: Architecture, cases: Sequence[int], seed:
     with torch.device("meta"):
         normalisation = normalisation_tensors(build_network(network))
     method.check_network(network.name, normalisation)
-    schedule = method.make_schedule(len(cases), seed_of("schedule", seed))
+    schedule = _join_schedules(method, stages or [Stage(0, len(cases))], seed)
     return Plan(method, tuple(cases), schedule, normalisation, seed)
+
+
+def _join_schedules(method: Method, stages: Sequence[Stage], seed: int) -> Schedule | None:
+    """The schedules of all stages, one after the other."""
+    joined: Schedule = ()
+    ends = [*(stage.first_round for stage in stages[1:]), method.rounds]
+    for stage, end in zip(stages, ends, strict=True):
+        if end == stage.first_round:
+            continue
+        place = (stage.first_round,) if stage.first_round else ()
+        stage_seed = seed_of("schedule", seed, *place)
+        rows = method.make_schedule(stage.sites, stage_seed, stage.first_round)
+        if rows is None:
+            return None
+        joined += rows[: end - stage.first_round]
+    return joined

@@ -13,7 +13,11 @@ from fedcross.strategies.method import Members, Method
 
 
 def update_averages(
-    averages: Members, members: Members, method: Method, rounds_done: int
+    averages: Members,
+    members: Members,
+    method: Method,
+    rounds_done: int,
+    continued_at: int = 0,
 ) -> Members:
     """Return the averages after one more round.
 
@@ -27,6 +31,9 @@ def update_averages(
         Kind of the average, and the share of the rounds after which it begins.
     rounds_done
         Number of finished rounds, this one included.
+    continued_at
+        Number of rounds after which the run got more rounds or sites, from which on it averages anew; 0
+        if it did not.
 
     Returns
     -------
@@ -35,7 +42,7 @@ def update_averages(
         round does not count yet.
     """
     begin = math.floor(method.average_from * method.rounds)
-    counted = rounds_done - max(begin, method.first_full_round)
+    counted = rounds_done - max(begin, method.first_full_round, continued_at)
     if method.average == "none" or counted < 1:
         return ()
     if not averages:

@@ -28,9 +28,9 @@ class SiteSettings(Section):
     data: Path = Field(description="Folder that the federation's data paths are relative to.")
     share: tuple[Figure, ...] = Field(
         default=("loss", "validation", "cases"),
-        description="Figures that the hospital shares: loss, the mean training loss of a visit; "
-        "validation, the members' validation and test Dice; cases, the number of cases. An empty list "
-        "shares none.",
+        description="Figures that the hospital shares: loss, the mean training loss of a visit and its "
+        "number of skipped steps; validation, the members' validation and test Dice; cases, the "
+        "number of cases. An empty list shares none.",
     )
     device: Annotated[str, Field(min_length=1)] = Field(
         default="auto", description="auto, cpu, or a GPU such as cuda:0."

@@ -41,8 +41,9 @@ def site_settings_text(name: str, sites: Sequence[str]) -> str:
 # Folder with this hospital's cases. The paths of the federation's configuration are relative to it.
 data = "/path/to/the/data"
 
-# Figures that this hospital shares: "loss" is the mean training loss of a visit, "validation" the Dice
-# of the members on validation and test cases, "cases" the number of cases. An empty list shares none.
+# Figures that this hospital shares: "loss" is the mean training loss of a visit and its number of
+# skipped steps, "validation" the Dice of the members on validation and test cases, "cases" the number of
+# cases. An empty list shares none.
 # Models are always shared: the server receives them and gives them to the other hospitals ({receivers}).
 share = ["loss", "validation", "cases"]
 

@@ -18,6 +18,11 @@ from fedcross.training.data.splits import SiteCases
 from fedcross.training.data.volumes import Site
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
+from fedcross.training.run.continuation import (
+    continue_configuration,
+    list_stages,
+    record_plan,
+)
 from fedcross.training.run.environment import describe_environment, training_devices
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
@@ -70,6 +75,7 @@ def run_local(
     reporter: Reporter | None = None,
     data: FederationData | None = None,
     tensorboard: bool = False,
+    extend: bool = True,
 ) -> None:
     """Train, validate, and evaluate the round that is kept on the test cases.
 
@@ -92,6 +98,8 @@ def run_local(
         The configuration's cases, if they were read before; None reads them.
     tensorboard
         Also write event files, see `fedcross.training.run.tensorboard_writer`.
+    extend
+        Whether a resumed run may get more rounds or sites, see `fedcross.training.run.continuation`.
 
     Raises
     ------
@@ -111,19 +119,22 @@ def run_local(
         training_precision(config.training, each)  # raises before any case is read
     with ExitStack() as stack:
         stack.enter_context(interrupt_on_terminate())
-        run = stack.enter_context(open_run(out, config, resume=resume))
+        run = stack.enter_context(open_run(out, config, resume=resume, extend=extend))
+        config = continue_configuration(run, config)
         monitor = stack.enter_context(RunMonitor(run, config, reporter or NullReporter()))
         show = stack.enter_context(TensorBoardWriter(run)).show if tensorboard else None
         data = data or read_data(config, monitor)
         sites = data.sites
         plan = make_plan(
-            config.method, config.network, [len(site.train) for site in sites], config.seed
+            config.method,
+            config.network,
+            [len(site.train) for site in sites],
+            config.seed,
+            list_stages(run, config),
         )
         names = [site.name for site in config.sites]
-        run.record_plan(
-            {name: cases.names() for name, cases in zip(names, data.cases, strict=True)},
-            plan.schedule,
-        )
+        splits = {name: cases.names() for name, cases in zip(names, data.cases, strict=True)}
+        record_plan(run, config, splits, plan.schedule)
         run.add_environment(describe_environment(devices))
         monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         engine = Engine(

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 
 import torch
 
+from fedcross.federate.skipped_steps import record_skipped
 from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import ALL_SITES
@@ -35,10 +36,11 @@ class LocalVisits:
         Devices that compute. With several, so many visits of a round run at the same time. A GPU may be
         listed more than once; each entry uses a CUDA stream of its own.
     run
-        Receives a line of metrics for every visit: site, loss, samples, seconds, and the bytes that
-        sending the member to the site and back would take.
+        Receives a line of metrics for every visit: site, loss, samples, seconds, the bytes that
+        sending the member to the site and back would take, and the number of skipped steps if there
+        were any.
     reporter
-        Receives the progress after every epoch.
+        Receives the progress after every epoch, and a warning if steps of a visit were skipped.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class LocalVisits:
             samples=report.samples,
             bytes=self._wire_bytes(member) + self._wire_bytes(after),
             seconds=round(report.seconds, 3),
+            **record_skipped(report.skipped, member, site.name, round_index, self._reporter.log),
         )
         return after
 

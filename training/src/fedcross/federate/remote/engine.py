@@ -14,6 +14,11 @@ from fedcross.federate.remote.visits import RemoteVisits, SendTask, SiteError
 from fedcross.federate.rounds import Engine, load_last_round, save_in_background, train_rounds
 from fedcross.strategies.plan import make_plan
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.continuation import (
+    continue_configuration,
+    list_stages,
+    record_plan,
+)
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.monitor import RunMonitor
@@ -29,6 +34,8 @@ class Sites(SendTask, Protocol):
 
 def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunStatus) -> None:
     """Begin a run, or continue the one in `folder`, until it is finished.
+
+    A run may be continued with more rounds or sites, see `fedcross.training.run.continuation`.
 
     Parameters
     ----------
@@ -52,14 +59,16 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
         If the run was paused; the checkpoints of finished rounds remain.
     """
     with (
-        open_run(folder, config, resume=RunFolder(folder).exists) as run,
+        open_run(folder, config, resume=RunFolder(folder).exists, extend=True) as run,
         RunMonitor(run, config, status) as monitor,
     ):
         check_same_setup(describe_setup(config), sites.fetch_setups())
+        config = continue_configuration(run, config)
         monitor.stage("read", "Waiting for the sites to read their cases")
         cases = _count_cases(config, sites, monitor.log)
-        plan = make_plan(config.method, config.network, cases, config.seed)
-        run.record_plan({site.name: {} for site in config.sites}, plan.schedule)
+        stages = list_stages(run, config)
+        plan = make_plan(config.method, config.network, cases, config.seed, stages)
+        record_plan(run, config, {site.name: {} for site in config.sites}, plan.schedule)
         rounds_done = load_last_round(config, run).rounds_done
         status.set_rounds_done(rounds_done)
         if privacy := describe_privacy(config, plan):

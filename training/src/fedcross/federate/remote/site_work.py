@@ -125,7 +125,8 @@ class SiteWork:
         Returns
         -------
         dict
-            ``open``: cases (number of training cases); ``train``: member (tensors), loss;
+            ``open``: cases (number of training cases); ``train``: member (tensors), loss, skipped
+            (number of skipped steps, shared with the loss);
             ``validate``: dice, cases (number of validation cases); ``test``: figures (Dice by
             structure of ensemble and members), cases (number of test cases). A figure that is not
             shared or does not exist is None.
@@ -142,7 +143,11 @@ class SiteWork:
                 states[0], site, round_index, self._config, self._device, progress
             )
             filtered = self._filter_member(states[0], after)
-            return {"member": filtered.to_tensors(), "loss": self._if_shared("loss", report.loss)}
+            return {
+                "member": filtered.to_tensors(),
+                "loss": self._if_shared("loss", report.loss),
+                "skipped": self._if_shared("loss", report.skipped),
+            }
         if task == VALIDATE:
             validation = validate(states, [site], self._config, self._device)
             dice = None if validation is None else validation.mean_dice

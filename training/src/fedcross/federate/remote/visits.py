@@ -10,6 +10,7 @@ from fedcross.federate.remote.gaps import Gap, Gaps, ends_block, pack_into_waves
 from fedcross.federate.remote.guard import UpdateError, check_update
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import TRAIN
+from fedcross.federate.skipped_steps import record_skipped
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import Plan
 from fedcross.training.config.configuration import TrainingConfig
@@ -45,12 +46,15 @@ class VisitResult:
         Mean training loss; None if the site does not share it or nothing was trained.
     seconds
         Wall time of the visit with sending both ways, in seconds.
+    skipped
+        Number of steps that were skipped; None if the site does not share it.
     """
 
     member: MemberState | None
     reason: str = ""
     loss: float | None = None
     seconds: float = 0.0
+    skipped: int | None = None
 
 
 class RemoteVisits:
@@ -73,7 +77,7 @@ class RemoteVisits:
     rounds_done
         Number of finished rounds; gaps of later rounds are dropped.
     log
-        Receives a sentence about every visit that failed.
+        Receives a sentence about every visit that failed or in which steps were skipped.
     """
 
     def __init__(
@@ -161,7 +165,8 @@ class RemoteVisits:
         except (SiteError, UpdateError) as error:
             self._log(f"Round {round_index + 1}: {error}")
             return VisitResult(None, str(error))
-        return VisitResult(after, loss=answer["loss"], seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return VisitResult(after, "", answer["loss"], seconds, answer["skipped"])
 
     def _record_visit(
         self, member: MemberState, site: int, round_index: int, result: VisitResult, **more: Any
@@ -176,6 +181,7 @@ class RemoteVisits:
             loss=result.loss,
             bytes=_bytes(member) + _bytes(result.member),
             seconds=round(result.seconds, 3),
+            **record_skipped(result.skipped, member, self._names[site], round_index, self._log),
             **more,
         )
 

@@ -32,7 +32,8 @@ from fedcross.runtime.files.atomic import (
     write_atomically,
 )
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
-from fedcross.training.run.folder import TEST
+from fedcross.training.run.continuation import continue_configuration
+from fedcross.training.run.folder import TEST, RunFolder
 
 RECORD = "federation.json"
 CONTINUE_HINT = "fedcross federation submit continues the run."
@@ -97,11 +98,16 @@ class FederatedRun:
     def begin(self, config: TrainingConfig) -> Record:
         """Begin a run, or continue the one in the folder; return its record.
 
+        A finished run goes on if the configuration has more rounds or sites than before, see
+        `fedcross.training.run.continuation`.
+
         Raises
         ------
         ConfigError
             If the folder holds other files or a run with another configuration, or if no kit can
             have the name of a site.
+        CheckpointError
+            If a finished run cannot go on with this configuration.
         """
         for site in config.sites:
             if not SITE_PATTERN.fullmatch(site.name):
@@ -115,9 +121,20 @@ class FederatedRun:
             make_folder(self.path, error_class=CheckpointError)
             self._write(Record(f"{sha256[:12]}-{secrets.token_hex(4)}", sha256))
         elif self.record.configuration_sha256 != sha256:
-            raise ConfigError(f"{self.path} holds a run with another configuration.")
+            self._continue(config, sha256)
         self.update_record(aborted=False)
         return self.record
+
+    def _continue(self, config: TrainingConfig, sha256: str) -> None:
+        """Let a finished run go on with more rounds or sites; a new job begins it."""
+        run = RunFolder(self.path)
+        if not self.finished:
+            raise ConfigError(
+                f"{self.path} holds a run with another configuration.",
+                "Only a finished run can get more rounds or sites.",
+            )
+        continue_configuration(run, config)
+        self.update_record(configuration_sha256=sha256, job="")
 
     def _write(self, record: Record) -> None:
         data = json.dumps(asdict(record), indent=2).encode("utf-8")

@@ -2,14 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from fedcross.strategies.cross import CrossMethod
 from fedcross.strategies.method import Members, Visits, replace_trained
@@ -33,6 +28,7 @@ class FedCrossEns(CrossMethod):
 
     kind: ClassVar[str] = "fedcross-ens"
     title: ClassVar[str] = "FedCrossEns"
+    added_later: ClassVar[tuple[str, ...]] = ("shared_rounds",)
 
     members: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Number of members; when left out as many as sites."
@@ -51,17 +47,13 @@ class FedCrossEns(CrossMethod):
             )
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_unused(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `shared_rounds` if it is not used, so that earlier records stay valid."""
-        values = self._with_all_recorded(options)
-        if not self.shared_rounds:
-            del values["shared_rounds"]
-        return values
-
     def member_count(self, sites: int) -> int:
         """Return the option `members`, or the number of sites if it was left out."""
         return sites if self.members is None else self.members
+
+    def fix_member_count(self, sites: int) -> Self:
+        """Return the method with `sites` members if the option `members` was left out."""
+        return self.model_copy(update={"members": self.member_count(sites)})
 
     def first_members(self, network: "Architecture", sites: int, seed: int) -> Members:
         """Return the members before the first round; with shared rounds only one."""
@@ -81,12 +73,13 @@ class FedCrossEns(CrossMethod):
             members = replace_trained(members, trained)
             yield members
 
-    def make_schedule(self, sites: int, seed: int) -> Schedule:
+    def make_schedule(self, sites: int, seed: int, first_round: int = 0) -> Schedule:
         """Return the site indices of every round: one in the shared rounds, then one for each member."""
-        if not self.shared_rounds:
-            return super().make_schedule(sites, seed)
+        shared_rounds = self.shared_rounds - first_round
+        if shared_rounds <= 0:
+            return super().make_schedule(sites, seed, first_round)
         shared = make_schedule(
-            self.schedule, rounds=self.shared_rounds, sites=sites, members=1, seed=seed
+            self.schedule, rounds=shared_rounds, sites=sites, members=1, seed=seed
         )
         parted = make_schedule(
             self.schedule,

@@ -128,7 +128,15 @@ def _run(
         return
     try:
         if not (path / TEST).is_file():
-            run_local(config, path, resume=True, device=device, reporter=reporter, data=data)
+            run_local(
+                config,
+                path,
+                resume=True,
+                device=device,
+                reporter=reporter,
+                data=data,
+                extend=False,
+            )
             return
         with open_run(path, config, resume=True):  # raises if the configuration differs
             pass

@@ -124,7 +124,7 @@ def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
             figures["reliability"] for figures in test["sites"].values() if figures["reliability"]
         ],
         cost=Cost(
-            rounds=rounds,
+            rounds=max((line["round"] for line in lines), default=rounds),
             epochs=len(visits) * per_visit * config.method.local_epochs,
             patches=sum(line["samples"] for line in visits),
             wire_bytes=sum(line["bytes"] for line in visits),

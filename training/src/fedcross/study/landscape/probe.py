@@ -12,7 +12,7 @@ from fedcross.model.networks import build_network
 from fedcross.patches.placement import plan_patches
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site, Volume
-from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.losses import make_loss
 
 State = Mapping[str, Tensor]
 Tiles = tuple[Tensor, Tensor]
@@ -31,7 +31,7 @@ class Probe:
     Parameters
     ----------
     config
-        Configuration; its network and patch size are used.
+        Configuration; its network, patch size and loss are used.
     sites
         Sites with their cases in memory.
     part
@@ -61,6 +61,7 @@ class Probe:
     ) -> None:
         x, y, z = config.preprocessing.patch_size
         patch = (z, y, x)
+        self._loss = make_loss(config.loss, device)
         self._network = build_network(config.network).eval().to(device)
         layout = choose_memory_format(self._network, device)
         self._network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -102,7 +103,7 @@ class Probe:
         self._network.eval()
         return {
             name: fmean(
-                float(dice_ce_loss(self._network(images), labels, [missing] * len(images)))
+                float(self._loss(self._network(images), labels, [missing] * len(images)))
                 for images, labels, missing in volumes
             )
             for name, volumes in self._tiles.items()

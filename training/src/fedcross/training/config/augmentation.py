@@ -148,8 +148,10 @@ class AugmentationConfig(Section):
         return self
 
     @model_serializer(mode="wrap")
-    def _paper_has_no_figures(self, figures: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"preset": "paper"} if self.preset == "paper" else figures(self)
+    def _record(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        if self.preset == "paper":
+            return {"preset": "paper"}
+        return self._without_unused(options(self))
 
     def flip_chance(self, structures: Sequence[str]) -> float:
         """Return the probability of a flip for structures with these names."""

@@ -9,7 +9,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -20,6 +20,7 @@ from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.training.config.augmentation import AugmentationConfig
 from fedcross.training.config.engine import EngineConfig
 from fedcross.training.config.errors import explain
+from fedcross.training.config.loss import LossConfig
 from fedcross.training.config.sections import OptimisationConfig, Section
 from fedcross.training.config.site import SiteConfig
 from fedcross.volumes.preprocessing import Preprocessing
@@ -41,6 +42,8 @@ with this value is not recorded, so that records and hashes of earlier versions 
 
 class TrainingConfig(Section):
     """The configuration of a training run."""
+
+    added_later: ClassVar[tuple[str, ...]] = ("loss",)
 
     name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
     description: Annotated[str, Field(max_length=4000)] = Field(
@@ -71,6 +74,7 @@ class TrainingConfig(Section):
     sites: Annotated[tuple[SiteConfig, ...], Field(min_length=1, max_length=1024)]
     training: OptimisationConfig = OptimisationConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
     engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="before")
@@ -125,6 +129,16 @@ class TrainingConfig(Section):
             raise ValueError(
                 'engine.clip_norm needs network.norm = "instance" or "group", got "batch", whose '
                 "statistics would not survive the noise"
+            )
+        if self.training.warmup_epochs >= max(1, self.total_epochs):
+            raise ValueError(
+                f"training.warmup_epochs must be below the run's {self.total_epochs} local epochs, "
+                f"got {self.training.warmup_epochs}"
+            )
+        if self.loss.class_weights and len(self.loss.class_weights) != self.network.classes:
+            raise ValueError(
+                f"loss.class_weights must have {self.network.classes} values, the background's and one "
+                f"for every structure, got {len(self.loss.class_weights)}"
             )
         for site in self.sites:
             site.check_labels(self.structures)

@@ -26,8 +26,9 @@ class EngineConfig(Section):
     figures: tuple[Figure, ...] = Field(
         default=FIGURES,
         description="Figures that the server asks the sites for, for the flare engines. loss: mean "
-        "training loss of a visit; validation: Dice on validation and test cases; cases: numbers of "
-        "cases. A site sends only those that its own settings allow. By default all are asked for.",
+        "training loss of a visit, and its number of skipped steps; validation: Dice on validation "
+        "and test cases; cases: numbers of cases. A site sends only those that its own settings "
+        "allow. By default all are asked for.",
     )
     min_sites: Annotated[int, Field(ge=1)] = Field(
         default=1,

@@ -1,20 +1,28 @@
 """The base class of the configuration's sections, and the section ``[training]``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from fedcross.runtime.stable_record import StableRecord
 
 Count = Annotated[int, Field(ge=0)]
 
 
-class Section(BaseModel):
-    """A section of the configuration: immutable, without unknown keys, NaN or infinity."""
+class Section(StableRecord):
+    """A section of the configuration: immutable, without unknown keys, NaN or infinity.
+
+    An option that is added to a section is listed in `added_later`, so that the recorded configuration
+    and its hash do not change for those who do not use it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class OptimisationConfig(Section):
     """How a member trains during one visit; every default is the FedCross authors' value."""
+
+    added_later: ClassVar[tuple[str, ...]] = ("rate_schedule", "warmup_epochs", "patience")
 
     batch_size: Annotated[int, Field(ge=1)] = Field(
         default=16, description="Patches per optimiser step, at least 1."
@@ -29,8 +37,19 @@ class OptimisationConfig(Section):
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         default=0.01,
-        description="Learning rate of the run's first epoch, above 0. It decays as "
-        "(1 - epoch / all local epochs of the run) ** 0.9.",
+        description="Learning rate, above 0, of the run's first epoch after the warm-up. It changes as "
+        "rate_schedule says.",
+    )
+    rate_schedule: Literal["polynomial", "cosine", "constant"] = Field(
+        default="polynomial",
+        description="How the learning rate changes over the run, t being the share of its local "
+        "epochs after the warm-up that are done. polynomial: (1 - t) ** 0.9; cosine: half a period of "
+        "the cosine, (1 + cos(pi t)) / 2; constant: no change.",
+    )
+    warmup_epochs: Count = Field(
+        default=0,
+        description="Number of local epochs at the beginning of the run in which the rate rises "
+        "linearly to learning_rate; fewer than the run has. The default 0 is no warm-up.",
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.99,
@@ -79,6 +98,12 @@ class OptimisationConfig(Section):
         default=1,
         description="Number of rounds between two validations, at least 1. The last round is always "
         "validated. The default 1 validates every round.",
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Number of validations in a row without a better mean validation Dice after which "
+        "the training ends, at least 1; method.rounds is then the largest number of rounds. A run "
+        "without validation cases is not ended. When left out, all rounds are trained.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",

@@ -2,7 +2,8 @@
 
 ::
 
-    config.json       configuration with all defaults, its hash, and package versions
+    config.json       configuration with all defaults, its hash, package versions, and the earlier ones
+                      of a run that got more rounds or sites
     environment.json  software and devices, one entry per start of the run
     splits.json       the cases of each site by part
     schedule.json     the site of every member in every round, for FedCross
@@ -67,6 +68,27 @@ class RunFolder:
             return parse_config(self.read(CONFIG)["configuration"], source=CONFIG, is_record=True)
         except (ConfigError, KeyError, TypeError) as error:
             raise CheckpointError(f"{CONFIG} of the run {self.path.name} is damaged.") from error
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the earlier configurations of a run that got more rounds or sites, oldest first.
+
+        Every entry has ``configuration``, ``sha256`` and ``packages`` as ``config.json`` had them,
+        ``rounds_done`` (number of finished rounds when the run got another configuration) and ``test``
+        (content of ``test.json`` at that time, or None).
+
+        Raises
+        ------
+        CheckpointError
+            If there is no run, or its configuration is damaged.
+        """
+        history: list[dict[str, Any]] = self.read(CONFIG).get("history", [])
+        return history
+
+    @property
+    def continued_at(self) -> int:
+        """Number of rounds after which the run last got more rounds or sites; 0 if it did not."""
+        history = self.history() if self.exists else []
+        return int(history[-1]["rounds_done"]) if history else 0
 
     def read(self, name: str) -> Any:
         """Read a JSON file of the run.

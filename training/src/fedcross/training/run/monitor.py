@@ -15,6 +15,7 @@ from fedcross.runtime.memory import resident_bytes
 from fedcross.runtime.reporting import Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.checkpoint import Best, choose_better
+from fedcross.training.run.early_stopping import STOPPED_EARLY
 from fedcross.training.run.folder import RunFolder
 
 STATUS, LOG = "status.json", "train.log"
@@ -110,7 +111,10 @@ class RunMonitor(AbstractContextManager["RunMonitor"]):
     def _add_metrics(self, figures: dict[str, Any]) -> None:
         """Add one line of the metrics, a visit or a validation, to the status."""
         self._status["round"] = figures["round"]
+        self._status.pop(STOPPED_EARLY, None)
         if "validation" in figures:
+            if figures.get(STOPPED_EARLY):
+                self._status[STOPPED_EARLY] = figures["round"]
             by_site = dict(figures["validation"])
             last = Best(figures["round"], by_site.pop("mean"), by_site)
             self._best = choose_better(self._best, last)

@@ -1,9 +1,8 @@
 """Start a run in a folder, or resume the run in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from fedcross.errors import CheckpointError
 from fedcross.runtime.files.atomic import make_folder
@@ -11,11 +10,15 @@ from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.files.partial import remove_all_hidden
 from fedcross.runtime.versions import package_versions
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, config_values
+from fedcross.training.run.continuation import continue_configuration
+from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, LOCK, SPLITS, RunFolder
 
 
 @contextmanager
-def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[RunFolder]:
+def open_run(
+    path: Path, config: TrainingConfig, *, resume: bool, extend: bool = False
+) -> Iterator[RunFolder]:
     """Start a run in a folder or resume the one in it; the folder is locked inside the context.
 
     Parameters
@@ -27,6 +30,9 @@ def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[Ru
     resume
         Whether to resume the run in the folder. A run that never read its data is started again
         without it.
+    extend
+        Whether a resumed run may go on with more rounds or sites than it was begun with; see
+        `fedcross.training.run.continuation`.
 
     Raises
     ------
@@ -42,8 +48,10 @@ def open_run(path: Path, config: TrainingConfig, *, resume: bool) -> Iterator[Ru
     with folder_lock(path / LOCK):
         for folder in (path, run.checkpoints.folder):
             remove_all_hidden(folder)
-        if resume:
-            _check_same(config_values(run.configuration()), config_values(config), path)
+        if resume and extend and (path / SPLITS).is_file():
+            continue_configuration(run, config)
+        elif resume:
+            require_same(run.configuration(), config, path.name)
         else:
             _check_empty(run)
             run.write(
@@ -68,35 +76,3 @@ def _check_empty(run: RunFolder) -> None:
         raise CheckpointError(
             f"{run.path.name} is not empty and holds no run.", "Choose another folder."
         )
-
-
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    if "augmentation" in now and "augmentation" not in before:
-        raise CheckpointError(
-            f"The run {path.name} trains with the augmentation preset paper, as all runs of earlier "
-            f"versions; the configuration asks for {now['augmentation']['preset']}.",
-            'Set preset = "paper" in [augmentation] and keep = "best" in [training] to resume it.',
-        )
-    old, new = dict(_flat(before)), dict(_flat(now))
-    changed = [
-        f"{key} (was {old.get(key, 'absent')!r}, is {new.get(key, 'absent')!r})"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
-        raise CheckpointError(
-            f"The run {path.name} has another configuration: {'; '.join(changed)}.",
-            "Resume with the original configuration, or start a new run.",
-        )
-
-
-def _flat(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) for all values of nested mappings and of lists of mappings."""
-    if isinstance(values, Mapping):
-        for name, value in values.items():
-            yield from _flat(value, f"{key}.{name}" if key else name)
-    elif isinstance(values, list) and any(isinstance(value, Mapping) for value in values):
-        for index, value in enumerate(values):
-            yield from _flat(value, f"{key}.{index}")
-    else:
-        yield key, values

@@ -20,7 +20,8 @@ from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
-from fedcross.training.step.losses import dice_ce_loss
+from fedcross.training.step.finite_step import EpochSums, FiniteStep, limit_gradient
+from fedcross.training.step.losses import Loss, make_loss
 from fedcross.training.step.optimizer import make_optimizer
 from fedcross.training.step.patch_draw import PatchDraw
 from fedcross.training.step.sampling import draw_epoch, sample_batch
@@ -101,6 +102,8 @@ class LocalTraining:
         The same cases where patches are cut: on the device if they fit.
     generator
         CPU generator of the visit's patches.
+    loss
+        Loss of a batch.
     """
 
     config: TrainingConfig
@@ -110,6 +113,7 @@ class LocalTraining:
     cases: Sequence[Volume]
     volumes: Sequence[Volume]
     generator: torch.Generator
+    loss: Loss
 
     @classmethod
     def begin(
@@ -127,17 +131,13 @@ class LocalTraining:
         penalty = DriftPenalty(network, config.method, member.rounds_done)
         if config.training.compile:
             network.compile()
-        return cls(config, network, optimizer, penalty, site.train, volumes, generator)
+        loss = make_loss(config.loss, device)
+        return cls(config, network, optimizer, penalty, site.train, volumes, generator, loss)
 
-    def run_epoch(self, rate: float) -> tuple[Tensor, int]:
-        """Train one epoch at a learning rate.
+    def run_epoch(self, rate: float) -> EpochSums:
+        """Train one epoch at a learning rate; return its sums, which stay on the device.
 
-        Returns
-        -------
-        Tensor
-            Sum of the loss over the patches, a scalar on the device.
-        int
-            Number of patches.
+        A step whose loss or gradient is not finite is skipped; see `FiniteStep`.
         """
         settings = self.config.training
         x, y, z = self.config.preprocessing.patch_size
@@ -145,7 +145,7 @@ class LocalTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         device = next(self.network.parameters()).device
-        total = torch.zeros((), device=device)
+        sums = EpochSums.zero(device)
         for first in range(0, len(draws), settings.batch_size):
             batch = draws[first : first + settings.batch_size]
             images, labels = sample_batch(
@@ -159,12 +159,12 @@ class LocalTraining:
                 images += settings.noise * _noise(images, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
             evaluate = partial(self._evaluate, images, labels, missing)
+            step = FiniteStep(self.network, self.optimizer)
             loss = self.config.method.compute_gradient(self.network, evaluate)
-            if settings.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), settings.max_gradient_norm)
-            self.optimizer.step()
-            total += loss * len(batch)
-        return total, len(draws)
+            norm = limit_gradient(self.network, settings.max_gradient_norm)
+            is_finite = step.finish(loss, norm)
+            sums.add(loss, len(batch), is_finite)
+        return sums
 
     def _evaluate(
         self, images: Tensor, labels: Tensor, missing: Sequence[tuple[int, ...]]
@@ -174,7 +174,7 @@ class LocalTraining:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = self.network(images)
             penalty = self.penalty.loss(images, logits)
-        loss = dice_ce_loss(logits, labels, missing)
+        loss = self.loss(logits, labels, missing)
         self.optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()  # type: ignore[no-untyped-call]
         self.penalty.add_gradient()

@@ -17,14 +17,15 @@ def make_optimizer(
     Parameters
     ----------
     network
-        The network on the device where it trains; on a GPU the fused implementation is used.
+        The network on the device where it trains. Except on a CPU, the fused implementation is used,
+        which can skip a step on the device; see `fedcross.training.step.finite_step`.
     settings
         Type and constants of the optimiser.
     state
         The state from `optimizer_tensors`; empty before the first step.
     """
     parameters = dict(network.named_parameters())
-    fused = next(iter(parameters.values())).is_cuda
+    fused = is_fused(next(iter(parameters.values())).device)
     optimizer: Optimizer
     if settings.optimizer == "adamw":
         optimizer = AdamW(
@@ -42,14 +43,23 @@ def make_optimizer(
             weight_decay=settings.weight_decay,
             fused=fused,
         )
+        if fused and settings.momentum > 0 and not state:
+            # PyTorch's fused first step would leave new buffers undefined if it were skipped.
+            for parameter in parameters.values():
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     for key, tensor in state.items():
         slot, name = key.split(".", 1)
         optimizer.state[parameters[name]][slot] = _copy_like(parameters[name], tensor)
     return optimizer
 
 
+def is_fused(device: torch.device) -> bool:
+    """Return whether PyTorch's fused optimisers are used on a device."""
+    return device.type != "cpu"
+
+
 def optimizer_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state: ``<slot>.<parameter>`` to tensor; empty before the first step.
+    """The optimiser's state: ``<slot>.<parameter>`` to tensor; empty (or zero) before the first step.
 
     A slot is a name of PyTorch, for example ``momentum_buffer`` or ``exp_avg``.
     """

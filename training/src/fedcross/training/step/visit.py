@@ -4,6 +4,7 @@ The result depends only on the member's state, the site's cases, the configurati
 index. On a CPU a repeated visit gives the same member, bit for bit.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ from fedcross.errors import ConfigError, DeviceError
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
+from fedcross.training.step.learning_rate import learning_rate
 from fedcross.training.step.local_training import LocalTraining
 from fedcross.training.step.optimizer import optimizer_tensors
 
-POLYNOMIAL = 0.9
 Progress = Callable[[int, int], None]
 
 
@@ -32,32 +33,17 @@ class VisitReport:
         Mean training loss over the visit's patches, without the drift penalty; None if nothing was
         trained.
     samples
-        Number of patches trained.
+        Number of patches trained, without those of skipped steps.
     seconds
         Wall time in seconds.
+    skipped
+        Number of steps that were skipped, because their loss or gradient was not finite.
     """
 
     loss: float | None
     samples: int
     seconds: float
-
-
-def learning_rate(base: float, epoch: int, total: int) -> float:
-    """Return the rate of polynomial decay, ``base * (1 - epoch / total) ** 0.9``.
-
-    The rate falls over the whole run and not within a visit. A member that missed a visit has the
-    same rate as the others.
-
-    Parameters
-    ----------
-    base
-        Rate of the first epoch.
-    epoch
-        Number of local epochs since the beginning of the run, from 0.
-    total
-        Number of local epochs of the run: rounds x local epochs.
-    """
-    return float(base * (1 - epoch / total) ** POLYNOMIAL)
+    skipped: int = 0
 
 
 def visit(
@@ -96,7 +82,8 @@ def visit(
     Raises
     ------
     ConfigError
-        If the loss or the weights become NaN or infinite; the member before the visit is unharmed.
+        If the loss or the gradient is NaN or infinite in all steps of an epoch, or a weight becomes
+        so; the member before the visit is unharmed.
     DeviceError
         If the GPU's memory does not suffice.
     """
@@ -120,15 +107,17 @@ def _visit(
     began = time.perf_counter()
     training = LocalTraining.begin(member, site, round_index, config, device)
     epochs = config.method.local_epochs
-    loss_sum, samples = 0.0, 0
+    loss_sum, samples, skipped = 0.0, 0, 0
     for epoch in range(epochs):
-        rate = learning_rate(
-            config.training.learning_rate, round_index * epochs + epoch, config.total_epochs
-        )
-        epoch_loss, epoch_samples = training.run_epoch(rate)
+        rate = learning_rate(config.training, round_index * epochs + epoch, config.total_epochs)
         # The only wait for the device: once an epoch.
-        loss_sum += _check_finite(float(epoch_loss), "loss", member, site, round_index)
-        samples += epoch_samples
+        loss, trained, missed, missed_loss = training.run_epoch(rate).fetch()
+        if missed and not trained:
+            _check_finite(missed_loss, "loss", member, site, round_index)
+            _check_finite(math.nan, "gradient", member, site, round_index)
+        loss_sum += loss
+        samples += trained
+        skipped += missed
         if progress is not None:
             progress(epoch + 1, epochs)
     network, optimizer = training.network, training.optimizer
@@ -142,8 +131,8 @@ def _visit(
         rounds_done=member.rounds_done + 1,
         last_site=site.name,
     )
-    loss = loss_sum / samples if samples else None
-    return after, VisitReport(loss, samples, time.perf_counter() - began)
+    mean_loss = loss_sum / samples if samples else None
+    return after, VisitReport(mean_loss, samples, time.perf_counter() - began, skipped)
 
 
 def _to_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -157,11 +146,10 @@ def _largest_weight(network: nn.Module) -> Tensor:
 
 def _check_finite(
     value: float, what: str, member: MemberState, site: Site, round_index: int
-) -> float:
-    if not torch.isfinite(torch.tensor(value)):
+) -> None:
+    if not math.isfinite(value):
         raise ConfigError(
             f"The {what} of member {member.index} became {value} at {site.name} "
             f"in round {round_index + 1}.",
             "Lower training.learning_rate or training.momentum.",
         )
-    return value
