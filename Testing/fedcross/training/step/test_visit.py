@@ -13,7 +13,6 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.loss import LossConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.step import local_training as trainer
-from fedcross.training.step.local_training import training_precision
 from fedcross.training.step.losses import Loss, make_loss
 from fedcross.training.step.visit import visit
 
@@ -167,14 +166,6 @@ def test_a_site_teaches_only_what_was_drawn_there(
     assert bias[0][0] > 0 > bias[0][2]
     assert bias[1][0] > 0
     assert bias[1][2] > 0
-
-
-def test_bf16_on_a_cpu_is_refused_since_its_gradients_cannot_be_trusted(
-    config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
-) -> None:
-    with pytest.raises(ConfigError, match=r"training.precision is bf16.*Use auto or fp32"):
-        visit(member, sites[0], 0, changed(config, precision="bf16"), cpu)
-    assert training_precision(config.training, cpu) == "fp32"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -76,7 +76,14 @@ class UNet(nn.Module):
     convolutions, then a 2x2x2 transposed convolution) and a last pair of convolutions, with skip
     connections by concatenation. With ``in_channels=1, base_channels=32, classes=2`` it has
     10.74 million parameters. Unlike the reference it returns logits in training and evaluation.
+
+    Attributes
+    ----------
+    coarse_in_float32 : bool
+        Whether the blocks at a quarter of the resolution and below compute in float32 under autocast.
     """
+
+    coarse_in_float32 = False
 
     def __init__(self, architecture: UNetArchitecture) -> None:
         super().__init__()
@@ -96,14 +103,22 @@ class UNet(nn.Module):
         """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
         x, skip1 = self.enc1(x)
         x, skip2 = self.enc2(x)
+        if self.coarse_in_float32:
+            with torch.autocast(x.device.type, enabled=False):
+                x = self._forward_coarse(x.float())
+        else:
+            x = self._forward_coarse(x)
+        x = self.dec4(torch.cat([skip2, x], dim=1))
+        x = self.lastconv(torch.cat([skip1, x], dim=1))
+        return cast(Tensor, self.outconv(x))
+
+    def _forward_coarse(self, x: Tensor) -> Tensor:
+        """Map the features at a quarter of the resolution to those that `dec4` takes."""
         x, skip3 = self.enc3(x)
         x, skip4 = self.enc4(x)
         x = self.dec1(x)
         x = self.dec2(torch.cat([skip4, x], dim=1))
-        x = self.dec3(torch.cat([skip3, x], dim=1))
-        x = self.dec4(torch.cat([skip2, x], dim=1))
-        x = self.lastconv(torch.cat([skip1, x], dim=1))
-        return cast(Tensor, self.outconv(x))
+        return cast(Tensor, self.dec3(torch.cat([skip3, x], dim=1)))
 
 
 class EnsembleNetwork(nn.Module):

@@ -29,7 +29,7 @@ from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.monitor import RunMonitor
 from fedcross.training.run.opening import open_run
 from fedcross.training.run.tensorboard_writer import TensorBoardWriter
-from fedcross.training.step.local_training import training_precision
+from fedcross.training.step.precision import training_precision
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def run_local(
     """
     devices = training_devices(device)
     for each in devices:
-        training_precision(config.training, each)  # raises before any case is read
+        training_precision(config, each)  # raises before any case is read
     with ExitStack() as stack:
         stack.enter_context(interrupt_on_terminate())
         run = stack.enter_context(open_run(out, config, resume=resume, extend=extend))

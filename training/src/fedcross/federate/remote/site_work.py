@@ -19,7 +19,7 @@ from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Site
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
-from fedcross.training.step.local_training import training_precision
+from fedcross.training.step.precision import training_precision
 from fedcross.training.step.visit import visit
 
 SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
@@ -96,7 +96,7 @@ class SiteWork:
         )
         self._shared = set(config.engine.figures) & set(settings.share)
         self._device = resolve_device(settings.device)
-        training_precision(config.training, self._device)
+        training_precision(config, self._device)
         self._filter_member = filter_member
         self._site: Site | None = None
 

@@ -40,7 +40,7 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import RunFolder
-from fedcross.training.step.local_training import training_precision
+from fedcross.training.step.precision import training_precision
 from fedcross.training.step.visit import visit
 
 NUMBERS, TABLE, FIGURE = "landscape.json", "landscape.csv", "landscape.svg"
@@ -101,7 +101,7 @@ def landscape(
     config = run.configuration().model_copy(update={"data_root": request.data_root.absolute()})
     _check(request, config)
     target = resolve_device(device)
-    training_precision(config.training, target)
+    training_precision(config, target)
     start = _load_start(request, run, config)
     data = read_data(config, reporter)
     names = [site.name for site in config.sites]

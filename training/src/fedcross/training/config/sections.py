@@ -108,7 +108,8 @@ class OptimisationConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="Number format inside the network during training. auto is bf16 on a GPU that "
-        "supports it and fp32 elsewhere; bf16 requires a GPU. Weights, loss and optimiser state "
+        "supports it and fp32 elsewhere. bf16 needs a GPU, or a CPU with AVX-512 BF16 or AMX and the "
+        "network unet, whose blocks of few voxels then stay in fp32. Weights, loss and optimiser state "
         "are always fp32.",
     )
     compile: bool = Field(

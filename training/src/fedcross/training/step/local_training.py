@@ -9,14 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fedcross.errors import ConfigError
 from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.networks import build_network
-from fedcross.runtime.device import Precision, resolve_precision
 from fedcross.runtime.seeding import torch_generator
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.drift_penalty import DriftPenalty
@@ -24,29 +21,11 @@ from fedcross.training.step.finite_step import EpochSums, FiniteStep, limit_grad
 from fedcross.training.step.losses import Loss, make_loss
 from fedcross.training.step.optimizer import make_optimizer
 from fedcross.training.step.patch_draw import PatchDraw
+from fedcross.training.step.precision import allow_bf16_on_cpu, training_precision
 from fedcross.training.step.sampling import draw_epoch, sample_batch
 
 GPU_SHARE = 0.3
 """Largest share of a GPU's free memory that a site's volumes may take; the rest is for training."""
-
-
-def training_precision(settings: OptimisationConfig, device: torch.device) -> Precision:
-    """Return the precision of the arithmetic inside the network while it trains on `device`.
-
-    Raises
-    ------
-    ConfigError
-        If bf16 is asked for on a CPU. There the weight gradients of 3D convolutions over few voxels
-        contain, now and then, uninitialised memory (PyTorch 2.13): the numbers differ from run to run
-        and may be NaN. Inference in bf16 is not affected.
-    """
-    precision = resolve_precision(settings.precision, device)
-    if precision == "bf16" and device.type == "cpu":
-        raise ConfigError(
-            "training.precision is bf16, which trains reliably on a GPU only, got the CPU.",
-            "Use auto or fp32.",
-        )
-    return precision
 
 
 def draw_patches(
@@ -170,7 +149,7 @@ class LocalTraining:
         self, images: Tensor, labels: Tensor, missing: Sequence[tuple[int, ...]]
     ) -> Tensor:
         """Return the loss of a batch, and leave its gradient in the parameters."""
-        bf16 = training_precision(self.config.training, images.device) == "bf16"
+        bf16 = training_precision(self.config, images.device) == "bf16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = self.network(images)
             penalty = self.penalty.loss(images, logits)
@@ -215,5 +194,7 @@ def _load(
     weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
     network.load_state_dict(weights, assign=True)
     network.train()
+    if device.type == "cpu":
+        allow_bf16_on_cpu(network)
     network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload]
     return network, make_optimizer(network, config.training, member.optimizer)
