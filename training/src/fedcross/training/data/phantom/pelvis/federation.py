@@ -50,7 +50,6 @@ color = [0.35, 0.9, 0.55]
 batch_size = 4
 patches_per_case = 4
 foreground_fraction = 0.5
-intensity = 0.2
 optimizer = "sgd"
 learning_rate = 0.02
 momentum = 0.9
