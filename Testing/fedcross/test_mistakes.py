@@ -270,9 +270,9 @@ def test_resuming_with_a_changed_configuration_names_the_keys(
     config, run = trained / "federation" / "config.toml", trained / "run"
     before = contents(run)
     edit("momentum = 0.9", "momentum = 0.8")(config)
-    edit("rounds = 2", "rounds = 3")(config)
+    edit("seed = 7", "seed = 8")(config)
     message = error_message(fedcross("train", config, "--out", run, "--resume"), trained)
-    assert "method.rounds (was 2, is 3); training.momentum (was 0.9, is 0.8)" in message
+    assert "seed (was 7, is 8); training.momentum (was 0.9, is 0.8)" in message
     assert contents(run) == before
 
 

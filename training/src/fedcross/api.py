@@ -42,7 +42,11 @@ def open_bundle(path: PathLike) -> Bundle:
 
 
 def load_config(
-    config: ConfigSource, *, data_root: PathLike | None = None, cache: PathLike | None = None
+    config: ConfigSource,
+    *,
+    data_root: PathLike | None = None,
+    cache: PathLike | None = None,
+    start: PathLike | None = None,
 ) -> TrainingConfig:
     """Read and check a training configuration.
 
@@ -56,24 +60,20 @@ def load_config(
         the folder of the file.
     cache
         Folder that keeps preprocessed cases for later runs; None is what the configuration names.
+    start
+        Bundle whose members the run begins from; None is what the configuration names.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, or a key or a value is wrong.
     """
-    root, kept = (None if path is None else Path(path) for path in (data_root, cache))
+    root, kept, first = (None if path is None else Path(path) for path in (data_root, cache, start))
     if not isinstance(config, Mapping | TrainingConfig):
-        return configuration.load_config(Path(config), root, kept)
+        return configuration.load_config(Path(config), root, kept, first)
     if isinstance(config, Mapping):
         config = configuration.parse_config(config, source="The configuration")
-    kept = kept or config.cache
-    return config.model_copy(
-        update={
-            "data_root": (root or config.data_root).absolute(),
-            "cache": kept and kept.absolute(),
-        }
-    )
+    return configuration.resolve_paths(config, Path(), root, kept, first)
 
 
 def train(
@@ -84,6 +84,7 @@ def train(
     device: str = "auto",
     data_root: PathLike | None = None,
     cache: PathLike | None = None,
+    start: PathLike | None = None,
     tensorboard: bool = False,
     reporter: Reporter | None = None,
 ) -> Path:
@@ -91,12 +92,13 @@ def train(
 
     Parameters
     ----------
-    config, data_root, cache
+    config, data_root, cache, start
         See `load_config`.
     out
         Run folder to make.
     resume
-        Whether to continue the run in `out` after its last finished round.
+        Whether to continue the run in `out` after its last finished round. The configuration may have
+        more rounds, and more sites at the end, than before.
     device
         ``auto``, ``cpu``, or GPUs: ``cuda:0``, or ``cuda:0,cuda:1`` for a member on each.
     tensorboard
@@ -116,7 +118,7 @@ def train(
     """
     from fedcross.federate.engines import run_training
 
-    loaded = load_config(config, data_root=data_root, cache=cache)
+    loaded = load_config(config, data_root=data_root, cache=cache, start=start)
     run_training(
         loaded, Path(out), resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
     )

@@ -68,6 +68,10 @@ def train(
     ] = "auto",
     data: DataRoot = None,
     cache: Cache = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Bundle whose members the run begins from, in place of random weights."),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard for TensorBoard.")
     ] = False,
@@ -76,7 +80,7 @@ def train(
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
 
-    configuration = api.load_config(config, data_root=data, cache=cache)
+    configuration = api.load_config(config, data_root=data, cache=cache, start=start)
     with ConsoleReporter() as reporter:
         api.train(
             configuration,

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.engines import run_training
 from fedcross.federate.flare.job import build_job, read_job
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig, config_sha256, load_config
+from fedcross.training.run.export import export_run
+from fedcross.training.run.start import first_members
 from tiny_federation import tiny_config, write_federation
 
 SIMULATED = '[engine]\nkind = "flare-simulator"'
@@ -71,6 +74,47 @@ def test_a_job_is_json_without_code_and_without_the_data_folder(
     assert (content.run_id, content.config.sites) == ("first", config.sites)
     meta = json.loads((job / "meta.json").read_text())
     assert meta["deploy_map"] == {"app": ["server", "s0", "s1", "s2"]}
+
+
+@pytest.fixture(scope="module")
+def started(federation: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    """A configuration of two sites that begins from a bundle."""
+    folder = tmp_path_factory.mktemp("started")
+    path = write_federation(folder, rounds=1)
+    run_training(load_config(path), folder / "first", device="cpu")
+    export_run(folder / "first", folder / "bundle")
+    return load_config(write_federation(folder, rounds=1, extra=SIMULATED), start=folder / "bundle")
+
+
+def test_only_the_server_gets_the_bundle_that_a_run_begins_from(
+    started: TrainingConfig, tmp_path: Path
+) -> None:
+    job = build_job(started, tmp_path, run_id="first")
+    meta = json.loads((job / "meta.json").read_text())
+    assert meta["deploy_map"] == {"app": ["s0", "s1"], "server-app": ["server"]}
+    folders = {path.relative_to(job).parts[0] for path in job.rglob("*.safetensors")}
+    assert folders == {"server-app"}
+    server, site = (read_job(job / app / "config").config for app in ("server-app", "app"))
+    assert config_sha256(server) == config_sha256(site) == config_sha256(started)
+    assert site.start.bundle is None
+    expected, found = first_members(started), first_members(server)
+    assert all(
+        torch.equal(one.weights["outconv.weight"], other.weights["outconv.weight"])
+        for one, other in zip(expected, found, strict=True)
+    )
+
+
+def test_the_simulator_begins_from_a_bundle(
+    started: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    engine = started.engine.model_copy(update={"kind": "local"})
+    run_training(started.model_copy(update={"engine": engine}), tmp_path / "local", device="cpu")
+    run_training(started, tmp_path / "flare", device="cpu")
+    for member in range(2):
+        path = f"checkpoints/round_0001/member_{member}.safetensors"
+        one, other = ((tmp_path / run / path).read_bytes() for run in ("local", "flare"))
+        assert one == other, path
 
 
 def test_an_unsupported_method_engine_or_option_is_refused(tmp_path: Path) -> None:

@@ -268,6 +268,27 @@ def test_a_remote_run_ends_early_and_is_finished(config: TrainingConfig, tmp_pat
     assert metrics(tmp_path) == before
 
 
+def test_a_remote_run_goes_on_with_a_site_more(tmp_path: Path) -> None:
+    remotely(tiny_config(tmp_path, sites=2, rounds=2), tmp_path / "run")
+    before = json.loads((tmp_path / "run" / "schedule.json").read_text())["schedule"]
+    larger = tiny_config(tmp_path, sites=3, rounds=5)
+    remotely(larger, tmp_path / "run")
+    plan = json.loads((tmp_path / "run" / "schedule.json").read_text())
+    assert plan["schedule"][:2] == before
+    assert [sorted(row[k] for row in plan["schedule"][2:]) for k in range(2)] == [[0, 1, 2]] * 2
+    visits = [
+        (line["round"], line["site"]) for line in metrics(tmp_path / "run") if "member" in line
+    ]
+    assert visits == [
+        (number, f"s{site}") for number, row in enumerate(plan["schedule"], 1) for site in row
+    ]
+    assert len(members(tmp_path / "run")) == 2
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert recorded["configuration"]["method"]["members"] == 2
+    remotely(larger, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == recorded
+
+
 def test_only_the_member_and_the_listed_figures_leave_a_site(config: TrainingConfig) -> None:
     listed = config.model_copy(
         update={"engine": config.engine.model_copy(update={"figures": ("loss",)})}

@@ -8,6 +8,7 @@ from fedcross.federate.local.engine import run_local
 from fedcross.runtime.reporting import Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import RunFolder
+from fedcross.training.run.start import adopt_start
 
 
 def run_training(
@@ -58,10 +59,12 @@ def run_training(
         return
     if tensorboard:
         raise ConfigError('--tensorboard is for engine.kind = "local", got "flare-simulator".')
-    if RunFolder(out).exists and not resume:
-        raise CheckpointError(
-            f"{out.name} already holds a run.", "Add --resume, or choose another folder."
-        )
+    if RunFolder(out).exists:
+        if not resume:
+            raise CheckpointError(
+                f"{out.name} already holds a run.", "Add --resume, or choose another folder."
+            )
+        config = adopt_start(config, RunFolder(out).configuration())
     if importlib.util.find_spec("nvflare") is None:
         raise ConfigError(
             'engine.kind is "flare-simulator", but NVIDIA FLARE is not installed.',

@@ -21,6 +21,7 @@ from fedcross.training.run.early_stopping import (
     was_stopped_early,
 )
 from fedcross.training.run.folder import RunFolder
+from fedcross.training.run.start import first_members
 
 Save = Callable[[Checkpoint], None]
 
@@ -161,8 +162,7 @@ def load_last_round(config: TrainingConfig, run: RunFolder) -> Checkpoint:
     """Load the last checkpoint and drop later metrics; without one return new members (round 0)."""
     last = run.checkpoints.latest()
     if last is None:
-        members = config.method.first_members(config.network, len(config.sites), config.seed)
-        last = Checkpoint(0, members, None, {})
+        last = Checkpoint(0, first_members(config), None, {})
     run.drop_metrics_after(last.rounds_done)
     return last
 

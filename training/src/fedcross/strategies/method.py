@@ -143,6 +143,10 @@ class Method(StableRecord, ABC):
         """Return the number of rounds in which every site is visited `rounds` times."""
         return rounds
 
+    def first_member_count(self, sites: int) -> int:
+        """Return the number of members before the first round."""
+        return self.member_count(sites)
+
     def first_members(self, network: "Architecture", sites: int, seed: int) -> Members:
         """Return the members before the first round; each has weights of its own."""
         from fedcross.strategies.member import new_member

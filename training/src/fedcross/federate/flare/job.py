@@ -1,11 +1,15 @@
 """A run as a job for NVIDIA FLARE: a folder of JSON files, without code and without patients' data.
 
+If the run begins from a bundle, the server's copy of the app also has the bundle's members; the sites do
+not get it.
+
 ::
 
     meta.json                          the sites that take part
     app/config/config_fed_server.json  class to run at the server (installed there already)
     app/config/config_fed_client.json  class to run at every site (installed there already)
     app/config/federation.json         identifier and configuration of the run
+    server-app/config/start/           metadata and members of the bundle that the run begins from
 """
 
 import json
@@ -16,8 +20,10 @@ from typing import Any
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.run.start import copy_start
 
 JOB_FILE = "federation.json"
+SERVER_APP, START = "server-app", "start"
 RUNS = "runs"  # folder in the server's kit: the run folders of all runs
 # Environment variable of the server's process: the run folder, if it is not in the kit.
 RUN_FOLDER = "FEDCROSS_RUN_FOLDER"
@@ -61,7 +67,8 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     Raises
     ------
     ConfigError
-        If the method is ``centralised``, or a site has a name that FLARE does not allow.
+        If the method is ``centralised``, a site has a name that FLARE does not allow, or the bundle of
+        ``[start]`` does not fit.
     """
     if config.method.pools_cases:
         raise ConfigError(
@@ -75,21 +82,30 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
                 f"The site {site.name!r} has a name that NVIDIA FLARE does not allow."
             )
     job = folder / run_id
-    target = job / "app" / "config"
-    target.mkdir(parents=True)
-    _write(target / "config_fed_server.json", _server_app())
-    _write(target / "config_fed_client.json", _client_app())
-    _write(target / JOB_FILE, {"run": run_id, "configuration": config_values(config)})
+    server, sites = "server", [site.name for site in config.sites]
+    deploy_map = {"app": [server, *sites]}
+    _write_app(job / "app" / "config", config, run_id)
+    if config.start.bundle is not None and config.start.bundle.exists():
+        deploy_map = {"app": sites, SERVER_APP: [server]}
+        _write_app(job / SERVER_APP / "config", config, run_id)
+        copy_start(config, job / SERVER_APP / "config" / START)
     _write(
         job / "meta.json",
         {
             "name": run_id,
             "resource_spec": {},
-            "deploy_map": {"app": ["server", *(site.name for site in config.sites)]},
+            "deploy_map": deploy_map,
             "min_clients": min(config.engine.min_sites, len(config.sites)),
         },
     )
     return job
+
+
+def _write_app(target: Path, config: TrainingConfig, run_id: str) -> None:
+    target.mkdir(parents=True)
+    _write(target / "config_fed_server.json", _server_app())
+    _write(target / "config_fed_client.json", _client_app())
+    _write(target / JOB_FILE, {"run": run_id, "configuration": config_values(config)})
 
 
 def read_job(folder: Path) -> Job:
@@ -103,6 +119,9 @@ def read_job(folder: Path) -> Job:
     try:
         content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
         config = parse_config(content["configuration"], source=JOB_FILE, is_record=True)
+        if (folder / START).is_dir():
+            start = config.start.model_copy(update={"bundle": folder / START})
+            config = config.model_copy(update={"start": start})
         return Job(content["run"], config)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error

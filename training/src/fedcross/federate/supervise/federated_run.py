@@ -34,6 +34,7 @@ from fedcross.runtime.files.atomic import (
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.folder import TEST, RunFolder
+from fedcross.training.run.start import check_start
 
 RECORD = "federation.json"
 CONTINUE_HINT = "fedcross federation submit continues the run."
@@ -104,8 +105,8 @@ class FederatedRun:
         Raises
         ------
         ConfigError
-            If the folder holds other files or a run with another configuration, or if no kit can
-            have the name of a site.
+            If the folder holds other files or a run with another configuration, if no kit can have the
+            name of a site, or if the run cannot begin from the bundle of ``[start]``.
         CheckpointError
             If a finished run cannot go on with this configuration.
         """
@@ -114,8 +115,11 @@ class FederatedRun:
                 raise ConfigError(
                     f"No startup kit can have the name of the site {site.name!r}; rename the site."
                 )
+        if config.start.bundle is not None and config.start.sha256 is None:
+            raise ConfigError(f"There is no bundle at {config.start.bundle}, which start names.")
         sha256 = config_sha256(config)
         if not (self.path / RECORD).is_file():
+            check_start(config)
             if self.path.exists() and any(self.path.iterdir()):
                 raise ConfigError(f"{self.path} is not empty.", "Choose another folder.")
             make_folder(self.path, error_class=CheckpointError)

@@ -55,10 +55,14 @@ class FedCrossEns(CrossMethod):
         """Return the method with `sites` members if the option `members` was left out."""
         return self.model_copy(update={"members": self.member_count(sites)})
 
+    def first_member_count(self, sites: int) -> int:
+        """Return the number of members before the first round; with shared rounds 1."""
+        return 1 if self.shared_rounds else self.member_count(sites)
+
     def first_members(self, network: "Architecture", sites: int, seed: int) -> Members:
         """Return the members before the first round; with shared rounds only one."""
         members = super().first_members(network, sites, seed)
-        return members[:1] if self.shared_rounds else members
+        return members[: self.first_member_count(sites)]
 
     def run(
         self, members: Members, plan: "Plan", visits: Visits, rounds: range

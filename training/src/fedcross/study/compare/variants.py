@@ -123,7 +123,9 @@ def _change(config: TrainingConfig, spec: str, **sections: dict[str, Any]) -> Tr
         # A change of the kind or the preset replaces all options.
         is_new = "kind" in changes or "preset" in changes
         values[section] = changes if is_new else {**values[section], **changes}
-    return parse_config(values, source=spec).model_copy(update={"data_root": config.data_root})
+    return parse_config(values, source=spec).model_copy(
+        update={"data_root": config.data_root, "start": config.start}
+    )
 
 
 def with_seed(variant: Variant, seed: int) -> TrainingConfig:

@@ -23,6 +23,7 @@ from fedcross.training.config.errors import explain
 from fedcross.training.config.loss import LossConfig
 from fedcross.training.config.sections import OptimisationConfig, Section
 from fedcross.training.config.site import SiteConfig
+from fedcross.training.config.start import StartConfig, identify_start
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 
@@ -43,7 +44,7 @@ with this value is not recorded, so that records and hashes of earlier versions 
 class TrainingConfig(Section):
     """The configuration of a training run."""
 
-    added_later: ClassVar[tuple[str, ...]] = ("loss",)
+    added_later: ClassVar[tuple[str, ...]] = ("loss", "start")
 
     name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")]
     description: Annotated[str, Field(max_length=4000)] = Field(
@@ -75,6 +76,7 @@ class TrainingConfig(Section):
     training: OptimisationConfig = OptimisationConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
+    start: StartConfig = StartConfig()
     engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="before")
@@ -161,7 +163,10 @@ class TrainingConfig(Section):
 
 
 def load_config(
-    path: Path, data_root: Path | None = None, cache: Path | None = None
+    path: Path,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    start: Path | None = None,
 ) -> TrainingConfig:
     """Read a configuration file.
 
@@ -174,12 +179,16 @@ def load_config(
         the folder of the file.
     cache
         Folder of preprocessed cases; None for the folder that the file names, if any.
+    start
+        Bundle that the run begins from; None for the bundle that the file names, if any.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, or a key or value in it is wrong; the message names the key,
         the value and what is allowed.
+    BundleError
+        If there is something else than a bundle at the path of ``start.bundle``.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -189,12 +198,41 @@ def load_config(
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
-    config = parse_config(values, source=path.name)
-    root = path.parent / config.data_root if data_root is None else data_root
+    return resolve_paths(
+        parse_config(values, source=path.name), path.parent, data_root, cache, start
+    )
+
+
+def resolve_paths(
+    config: TrainingConfig,
+    folder: Path,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    start: Path | None = None,
+) -> TrainingConfig:
+    """Return the configuration with absolute paths, and with the SHA-256 of its first bundle.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        Folder that its paths are relative to.
+    data_root, cache, start
+        Paths, relative to the current folder, in place of those of the configuration; see `load_config`.
+    """
+    root = folder / config.data_root if data_root is None else data_root
     if cache is None and config.cache is not None:
-        cache = path.parent / config.cache
+        cache = folder / config.cache
+    section = config.start
+    if start is not None:
+        section = section.model_copy(update={"bundle": start.absolute()})
     return config.model_copy(
-        update={"data_root": root.absolute(), "cache": cache and cache.absolute()}
+        update={
+            "data_root": root.absolute(),
+            "cache": cache and cache.absolute(),
+            "start": identify_start(section, folder),
+        }
     )
 
 

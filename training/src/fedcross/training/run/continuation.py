@@ -18,6 +18,7 @@ from fedcross.training.config.configuration import (
 )
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, SCHEDULE, SPLITS, TEST, RunFolder
+from fedcross.training.run.start import adopt_start
 
 
 def continue_configuration(run: RunFolder, config: TrainingConfig) -> TrainingConfig:
@@ -37,6 +38,7 @@ def continue_configuration(run: RunFolder, config: TrainingConfig) -> TrainingCo
         site that no round is left for, or differs in anything else.
     """
     recorded = run.configuration()
+    config = adopt_start(config, recorded)
     if config.method.rounds < recorded.method.rounds:
         raise CheckpointError(
             f"method.rounds is {config.method.rounds}, but the run {run.path.name} was begun with "

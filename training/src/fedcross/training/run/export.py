@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
 
@@ -51,7 +52,7 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
             "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
-            f"{config.method.local_epochs} local epochs at {len(config.sites)} sites.",
+            f"{config.method.local_epochs} local epochs at {len(config.sites)} sites{_origin(config)}.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
             "validation": _figures(folder, checkpoint),
@@ -63,6 +64,12 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         [dict(member.weights) for member in checkpoint.predictors],
         visited=[(member.last_site, member.rounds_done) for member in checkpoint.predictors],
     )
+
+
+def _origin(config: TrainingConfig) -> str:
+    """The bundle that the run began from, for the provenance; empty if there is none."""
+    sha256 = config.start.sha256
+    return "" if sha256 is None else f", begun from the bundle with the SHA-256 {sha256}"
 
 
 def _routes(schedule: Sequence[Sequence[int]], checkpoint: Checkpoint) -> list[list[int]]:

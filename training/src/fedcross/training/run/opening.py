@@ -13,6 +13,7 @@ from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, LOCK, SPLITS, RunFolder
+from fedcross.training.run.start import adopt_start, check_start
 
 
 @contextmanager
@@ -40,6 +41,8 @@ def open_run(
         If the folder is used by another process or cannot be created; if it has no run to resume, or
         has a run or other files and `resume` is false; or if the run has another configuration (the
         message names the keys that differ).
+    ConfigError, BundleError
+        If a new run cannot begin from the bundle of ``[start]``.
     """
     run = RunFolder(path)
     if resume and not run.exists:
@@ -51,9 +54,11 @@ def open_run(
         if resume and extend and (path / SPLITS).is_file():
             continue_configuration(run, config)
         elif resume:
-            require_same(run.configuration(), config, path.name)
+            recorded = run.configuration()
+            require_same(recorded, adopt_start(config, recorded), path.name)
         else:
             _check_empty(run)
+            check_start(config)
             run.write(
                 CONFIG,
                 {
