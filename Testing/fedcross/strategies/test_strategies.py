@@ -11,9 +11,10 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import ALL_SITES, Members, Method
-from fedcross.strategies.plan import Plan, make_plan
+from fedcross.strategies.plan import Plan, Stage, make_plan
 from fedcross.strategies.registry import METHODS, make_method
 from fedcross.strategies.running_average import update_averages
+from fedcross.strategies.schedule import Schedule
 from fedcross.training.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
 
@@ -267,6 +268,32 @@ def test_only_fedcross_has_a_schedule(config: TrainingConfig) -> None:
     assert planned(of_kind(config, "fedavg")).schedule is None
 
 
+@pytest.mark.parametrize("kind", ["latin", "rotation", "random"])
+@pytest.mark.parametrize("shared", [0, 3, 7])
+def test_a_stage_keeps_the_rows_before_it_and_begins_a_block_with_all_of_its_sites(
+    config: TrainingConfig, kind: str, shared: int
+) -> None:
+    def rows(rounds: int, *stages: Stage) -> Schedule:
+        options = {"members": 2, "schedule": kind, "shared_rounds": shared}
+        method = make_method(rounds=rounds, **options)
+        made = make_plan(method, config.network, [1] * stages[-1].sites, 0, stages)
+        assert made.schedule is not None
+        return made.schedule
+
+    first = rows(8, Stage(0, 2))
+    joined = rows(13, Stage(0, 2), Stage(5, 4))
+    assert joined[:5] == first[:5]
+    assert len(joined) == 13
+    assert [len(row) for row in joined] == [1] * shared + [2] * (13 - shared)
+    if kind != "random":
+        assert {site for row in joined[5:] for site in row} == {0, 1, 2, 3}
+    if kind == "latin" and shared <= 5:
+        assert sorted(row[0] for row in joined[5:9]) == [0, 1, 2, 3]
+    again = rows(15, Stage(0, 2), Stage(5, 4), Stage(13, 5))
+    assert again[:13] == joined
+    assert len(again) == 15
+
+
 def test_fedbn_without_anything_to_leave_at_the_sites_is_refused(
     config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +317,15 @@ def test_a_soup_is_the_mean_of_the_last_rounds_and_ema_an_exponential_mean() -> 
     assert values(plain) == [6]  # (4 + 8) / 2
     assert values(weighted) == [5]  # 0.75 * 4 + 0.25 * 8
     assert plain[0].optimizer == {}
+
+
+def test_after_a_run_went_on_the_rounds_from_then_on_are_averaged() -> None:
+    # Two of four rounds were averaged before; of six rounds the share 0.5 begins at the fourth.
+    soup = make_method(average="soup", average_from=0.5, rounds=6)
+    averages: Members = ()
+    for rounds_done, value in ((5, 4.0), (6, 8.0)):
+        averages = update_averages(averages, (member(value=value),), soup, rounds_done, 4)
+    assert values(averages) == [6]
 
 
 def test_by_default_nothing_is_averaged(tmp_path: Path) -> None:

@@ -14,7 +14,12 @@ from fedcross.federate.supervise.server_connection import (
     JobNotRunningError,
 )
 from fedcross.federate.supervise.timeouts import Timeouts
-from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.configuration import (
+    TrainingConfig,
+    config_sha256,
+    config_values,
+    parse_config,
+)
 
 
 class FakeServer:
@@ -168,3 +173,24 @@ def test_a_missing_and_a_damaged_record_are_refused(tmp_path: Path) -> None:
     (tmp_path / "federation.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match="damaged"):
         _ = FederatedRun(tmp_path).record
+
+
+def test_a_finished_run_goes_on_with_more_rounds_as_a_new_job(
+    run: FederatedRun, small: TrainingConfig
+) -> None:
+    run_id = run.record.run
+    longer = small.model_copy(
+        update={"method": small.method.model_copy(update={"rounds": small.method.rounds + 1})}
+    )
+    with pytest.raises(ConfigError, match=r"another configuration.*Only a finished run"):
+        run.begin(longer)
+    server = FakeServer()
+    server.files["config.json"] = json.dumps({"configuration": config_values(small)})
+    run.supervise(server, Path("job"), ("s0", "s1"), print, Timeouts(poll_s=0.01))
+    record = run.begin(longer)
+    assert (record.run, record.job) == (run_id, "")
+    assert record.configuration_sha256 == config_sha256(longer)
+    with pytest.raises(CheckpointError, match="rounds is 1, but the run run was begun with 3"):
+        run.begin(
+            small.model_copy(update={"method": small.method.model_copy(update={"rounds": 1})})
+        )

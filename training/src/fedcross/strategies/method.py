@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from fedcross.runtime.stable_record import StableRecord
+from fedcross.strategies.recorded_options import RECORDED_OPTIONS
 from fedcross.strategies.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -36,24 +37,6 @@ entry per member, in the same order: the member after its visit, or None if the 
 """
 ALL_SITES: Final = -1
 """Site index that stands for the training cases of all sites together."""
-
-RECORDED_OPTIONS: Final[dict[str, Any]] = {
-    "members": None,
-    "schedule": "latin",
-    "participation": 1.0,
-    "dropout": 0.0,
-    "mu": None,
-    "distillation": 0.0,
-    "temperature": 2.0,
-    "weighting": "cases",
-    "optimizer_state": "average",
-}
-"""Options that are recorded for every method, with the value that means "not used".
-
-Run folders and agreed configuration hashes contain them whether or not the method has the option.
-This list is fixed: an option of a new method is recorded for that method only, and a new option of an
-old method is listed in its `added_later`.
-"""
 
 
 class Method(StableRecord, ABC):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter
 
 from fedcross.strategies import methods
-from fedcross.strategies.method import RECORDED_OPTIONS, Method
+from fedcross.strategies.method import Method
+from fedcross.strategies.recorded_options import RECORDED_OPTIONS
 
 DEFAULT_KIND: Final = "fedcross-ens"
 

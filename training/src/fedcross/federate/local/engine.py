@@ -11,7 +11,7 @@ from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import Engine, train_rounds
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
-from fedcross.strategies.plan import make_plan
+from fedcross.strategies.plan import Plan, make_plan
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.splits import SiteCases
@@ -125,16 +125,7 @@ def run_local(
         show = stack.enter_context(TensorBoardWriter(run)).show if tensorboard else None
         data = data or read_data(config, monitor)
         sites = data.sites
-        plan = make_plan(
-            config.method,
-            config.network,
-            [len(site.train) for site in sites],
-            config.seed,
-            list_stages(run, config),
-        )
-        names = [site.name for site in config.sites]
-        splits = {name: cases.names() for name, cases in zip(names, data.cases, strict=True)}
-        record_plan(run, config, splits, plan.schedule)
+        plan = _plan(config, run, data)
         run.add_environment(describe_environment(devices))
         monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         engine = Engine(
@@ -145,6 +136,17 @@ def run_local(
         train_rounds(config, run, plan, engine, monitor)
         monitor.stage("test", "Evaluating the round that is kept on the test cases")
         _test(config, run, sites, devices[0], monitor)
+
+
+def _plan(config: TrainingConfig, run: RunFolder, data: FederationData) -> Plan:
+    """Plan the run and record the plan."""
+    cases = [len(site.train) for site in data.sites]
+    stages = list_stages(run, config)
+    plan = make_plan(config.method, config.network, cases, config.seed, stages)
+    names = [site.name for site in config.sites]
+    splits = {name: found.names() for name, found in zip(names, data.cases, strict=True)}
+    record_plan(run, config, splits, plan.schedule)
+    return plan
 
 
 def _test(

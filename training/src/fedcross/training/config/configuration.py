@@ -20,7 +20,9 @@ from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.training.config.augmentation import AugmentationConfig
 from fedcross.training.config.engine import EngineConfig
 from fedcross.training.config.errors import explain
+from fedcross.training.config.fit import check_names, check_options, check_patch
 from fedcross.training.config.loss import LossConfig
+from fedcross.training.config.record import complete_record, leave_out_earlier
 from fedcross.training.config.sections import OptimisationConfig, Section
 from fedcross.training.config.site import SiteConfig
 from fedcross.training.config.start import StartConfig, identify_start
@@ -32,13 +34,6 @@ INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[ke
 
 STRONG_RECIPE = {"foreground_fraction": 0.5, "max_gradient_norm": 12.0}
 """Values of ``[training]`` that go with the augmentation preset ``strong``, if they are left out."""
-
-EARLIER_VALUES: dict[str, dict[str, Any]] = {
-    "augmentation": {"preset": "paper"},
-    "training": {"max_gradient_norm": None, "keep": "best"},
-}
-"""What runs did before these options existed. A record without an option means this value, and an option
-with this value is not recorded, so that records and hashes of earlier versions stay valid."""
 
 
 class TrainingConfig(Section):
@@ -104,51 +99,11 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        labels = [structure.label for structure in self.structures]
-        if labels != list(range(1, len(labels) + 1)):
-            raise ValueError(f"structures must have labels 1, 2, 3 ... in order, got {labels}")
-        if len({structure.slug for structure in self.structures}) != len(labels):
-            raise ValueError("two structures have the same name")
-        names = [site.name for site in self.sites]
-        if len(set(names)) != len(names):
-            raise ValueError(f"two sites have the same name, got {', '.join(names)}")
-        if self.network.classes != len(labels) + 1:
-            raise ValueError(
-                f"network.classes must be {len(labels) + 1} (background and {len(labels)} "
-                f"structures), got {self.network.classes}"
-            )
-        if any(side % self.network.divisor for side in self.preprocessing.patch_size):
-            raise ValueError(
-                f"preprocessing.patch_size must be multiples of {self.network.divisor} for the "
-                f"network {self.network.name}, got {list(self.preprocessing.patch_size)}"
-            )
-        if all(side == self.network.divisor for side in self.preprocessing.patch_size):
-            raise ValueError(
-                f"preprocessing.patch_size must be larger than {self.network.divisor} along an "
-                "axis, or nothing is left to normalise at the network's lowest level"
-            )
-        if self.engine.clip_norm is not None and self.network.norm == "batch":
-            raise ValueError(
-                'engine.clip_norm needs network.norm = "instance" or "group", got "batch", whose '
-                "statistics would not survive the noise"
-            )
-        if self.training.warmup_epochs >= max(1, self.total_epochs):
-            raise ValueError(
-                f"training.warmup_epochs must be below the run's {self.total_epochs} local epochs, "
-                f"got {self.training.warmup_epochs}"
-            )
-        if self.loss.class_weights and len(self.loss.class_weights) != self.network.classes:
-            raise ValueError(
-                f"loss.class_weights must have {self.network.classes} values, the background's and one "
-                f"for every structure, got {len(self.loss.class_weights)}"
-            )
+        check_names(self)
+        check_patch(self)
+        check_options(self)
         for site in self.sites:
             site.check_labels(self.structures)
-        if self.members > len(names):
-            raise ValueError(
-                f"method.members must be at most the number of sites, {len(names)}, "
-                f"got {self.members}"
-            )
         return self
 
     @property
@@ -256,7 +211,7 @@ def parse_config(
         If a key or value is wrong; the message names the key, the value and what is allowed.
     """
     try:
-        return TrainingConfig.model_validate(_complete_record(values) if is_record else values)
+        return TrainingConfig.model_validate(complete_record(values) if is_record else values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}") from error
 
@@ -264,27 +219,9 @@ def parse_config(
 def config_values(config: TrainingConfig) -> dict[str, Any]:
     """Return the record of a configuration: all options that decide the run, as values for JSON.
 
-    Paths are left out, and so are options with the values of `EARLIER_VALUES`.
+    Paths are left out, and so are options with the values of `EARLIER_VALUES`, see `record`.
     """
-    values = config.model_dump(mode="json")
-    for section, earlier in EARLIER_VALUES.items():
-        options = {
-            name: value
-            for name, value in values.pop(section).items()
-            if name not in earlier or value != earlier[name]
-        }
-        if options:
-            values[section] = options
-    return values
-
-
-def _complete_record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with the options that it leaves out."""
-    completed = dict(values)
-    for section, earlier in EARLIER_VALUES.items():
-        options = values.get(section, {})
-        completed[section] = {**earlier, **options} if isinstance(options, Mapping) else options
-    return completed
+    return leave_out_earlier(config.model_dump(mode="json"))
 
 
 def config_sha256(config: TrainingConfig) -> str:
