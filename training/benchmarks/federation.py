@@ -87,7 +87,7 @@ def member_mb(config: TrainingConfig) -> float:
     return sum(tensor.nbytes for tensor in member.state().values()) / 1e6
 
 
-class Watch(threading.Thread):
+class ConnectionRecorder(threading.Thread):
     """Records the bytes of the server's connections and the memory of its processes."""
 
     def __init__(self, port: int, pid: int) -> None:
@@ -113,10 +113,10 @@ class Watch(threading.Thread):
         self.join()
 
     def _look(self) -> None:
-        told = subprocess.run(
+        listed = subprocess.run(
             ["ss", "-tinH", f"sport = :{self._port}"], capture_output=True, text=True, check=True
         ).stdout
-        for connection, counts in pairwise(told.splitlines()):
+        for connection, counts in pairwise(listed.splitlines()):
             found = re.findall(r"bytes_(?:acked|received):(\d+)", counts)
             if found and counts[:1].isspace():
                 self._bytes[connection.split()[-1]] = sum(int(count) for count in found)
@@ -135,18 +135,18 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
         names = [site.name for site in config.sites]
         with federation_processes(folder, dict.fromkeys(names, folder / "data")) as processes:
             server = processes.start("server", *names)["server"]
-            watch = Watch(processes.kit("server").port, server)
+            recorder = ConnectionRecorder(processes.kit("server").port, server)
             run = FederatedRun(folder / "run")
             record = run.begin(config)
             job = build_job(config, folder, run_id=record.run)
             home = RunFolder(processes.kit("server").path / RUNS / record.run)
-            ends = _Ends(home, rounds, watch)
-            watch.start()
+            ends = _RoundRecorder(home, rounds, recorder)
+            recorder.start()
             ends.start()
             with open_server_connection(processes.kit("admin")) as connection:
                 run.supervise(connection, job, names, print, TIMEOUTS)
             ends.join()
-            watch.stop()
+            recorder.stop()
     # The start of the first round is not recorded, and the last round is validated.
     seconds = [after - before for before, after in pairwise(ends.times[:-1])]
     wire = [after - before for before, after in pairwise(ends.wire[:-1])]
@@ -157,7 +157,7 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
         "seconds_per_round": [round(value, 2) for value in seconds],
         "overhead_s": round(statistics.median(seconds), 2),
         "wire_mb_per_round": round(statistics.median(wire) / 1e6, 1),
-        "server_memory_mb": round(watch.memory_mb),
+        "server_memory_mb": round(recorder.memory_mb),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
@@ -166,12 +166,12 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
     }
 
 
-class _Ends(threading.Thread):
+class _RoundRecorder(threading.Thread):
     """Records when each round's checkpoint appears, and the bytes until then."""
 
-    def __init__(self, run: RunFolder, rounds: int, watch: Watch) -> None:
+    def __init__(self, run: RunFolder, rounds: int, recorder: ConnectionRecorder) -> None:
         super().__init__(daemon=True)
-        self._run, self._rounds, self._watch = run, rounds, watch
+        self._run, self._rounds, self._recorder = run, rounds, recorder
         self.times: list[float] = []
         self.wire: list[int] = []
 
@@ -180,7 +180,7 @@ class _Ends(threading.Thread):
         while len(self.times) < self._rounds:
             if max(self._run.checkpoints.rounds(), default=0) > len(self.times):
                 self.times.append(time.monotonic())
-                self.wire.append(self._watch.wire_bytes)
+                self.wire.append(self._recorder.wire_bytes)
             time.sleep(0.02)
 
 

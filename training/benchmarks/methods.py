@@ -202,9 +202,11 @@ def markdown(out: Path) -> str:
     heading += [f"Dice minus {REFERENCE}'s", "p (Holm)"]
     lines = [" | ".join(heading), " | ".join("---" for _ in heading)]
     for name, found in by_method.items():
-        cells = [name, *(_told(_over_seeds(found, metric)) for metric in metrics)]
+        cells = [name, *(_format_spread(_over_seeds(found, metric)) for metric in metrics)]
         for site in sites:
-            cells.append(_told(_over_seeds([r for r in found if r["site"] == site], "dice")))
+            cells.append(
+                _format_spread(_over_seeds([r for r in found if r["site"] == site], "dice"))
+            )
         test = tests.get(name)
         cells += ["", ""] if test is None else [f"{test.difference:+.3f}", _p(corrected[name])]
         lines.append(" | ".join(cells))
@@ -245,7 +247,7 @@ def _p(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _told(spread: Spread) -> str:
+def _format_spread(spread: Spread) -> str:
     return f"{spread.mean:.3f}" + (f" ± {spread.deviation:.3f}" if spread.deviation else "")
 
 
@@ -280,8 +282,8 @@ def facts(config: Path, given: argparse.Namespace) -> str:
     ]
     if given.federation == "phantom":
         lines.append(f"phantom shift {given.shift:g}")
-    told = "".join(f"- {line}\n" for line in lines)
-    return f"{told}\n```toml{config.read_text(encoding='utf-8')}```\n"
+    listed = "".join(f"- {line}\n" for line in lines)
+    return f"{listed}\n```toml{config.read_text(encoding='utf-8')}```\n"
 
 
 def main() -> int:

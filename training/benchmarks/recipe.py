@@ -56,7 +56,7 @@ STEPS: dict[str, Change] = {
 }
 
 
-def changed(config: TrainingConfig, change: Change) -> TrainingConfig:
+def apply_change(config: TrainingConfig, change: Change) -> TrainingConfig:
     """Return the configuration with a change, and with rounds for the same number of epochs."""
     values = config.model_dump(mode="json")
     for section, entries in change.items():
@@ -87,7 +87,7 @@ def main() -> int:
     lines.append("|---|---|---|")
     with ConsoleReporter() as reporter:
         for number, (name, change) in enumerate(STEPS.items()):
-            config = changed(config, change)
+            config = apply_change(config, change)
             ensemble, alone = [], []
             for seed in range(1, given.seeds + 1):
                 run = RunFolder(given.out / "runs" / f"recipe-{number}-{seed}")
@@ -97,8 +97,8 @@ def main() -> int:
                 found = json.loads((run.path / TEST).read_text(encoding="utf-8"))["mean"]
                 ensemble.append(found["ensemble"])
                 alone.append(fmean(found["members"]))
-            told = (over_seeds(each) for each in (ensemble, alone))
-            cells = " | ".join(f"{each.mean:.3f} ± {each.deviation:.3f}" for each in told)
+            spreads = (over_seeds(each) for each in (ensemble, alone))
+            cells = " | ".join(f"{each.mean:.3f} ± {each.deviation:.3f}" for each in spreads)
             lines.append(f"| {name} | {cells} |")
             print(lines[-1], flush=True)
     threads = os.environ.get("OMP_NUM_THREADS", "all")

@@ -46,7 +46,7 @@ def data(small_data: FederationData) -> FederationData:
     return small_data
 
 
-def trained(config: TrainingConfig, out: Path, data: FederationData | None = None) -> Checkpoint:
+def train(config: TrainingConfig, out: Path, data: FederationData | None = None) -> Checkpoint:
     run_local(config, out, device="cpu", data=data)
     checkpoint = RunFolder(out).checkpoints.latest()
     assert checkpoint is not None
@@ -71,8 +71,8 @@ def test_with_one_site_every_method_is_centralised_training_to_the_bit(
     lonely = config.model_copy(update={"sites": config.sites[:1]})
     alone = FederationData(data.cases[:1], data.sites[:1])
     settings = with_method(lonely, kind="centralised")
-    (pooled,) = trained(settings, tmp_path / "pooled", alone).members
-    (member,) = trained(with_method(lonely, kind=kind), tmp_path / "run", alone).members
+    (pooled,) = train(settings, tmp_path / "pooled", alone).members
+    (member,) = train(with_method(lonely, kind=kind), tmp_path / "run", alone).members
     assert same(member, pooled)
     assert member.epochs_done == pooled.epochs_done == 3
 
@@ -82,7 +82,7 @@ def test_without_local_epochs_no_member_changes(
     config: TrainingConfig, data: FederationData, tmp_path: Path, kind: str
 ) -> None:
     settings = with_method(config, kind=kind, local_epochs=0, rounds=2)
-    after = trained(settings, tmp_path / "run", data)
+    after = train(settings, tmp_path / "run", data)
     for member, before in zip(after.members, first_members(settings), strict=True):
         assert same(member, before)
 
@@ -110,9 +110,9 @@ def test_fedavg_of_identical_clients_is_one_client_to_the_bit(
 def test_fedprox_without_its_term_is_fedavg_to_the_bit(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
-    (plain,) = trained(with_method(config, kind="fedavg"), tmp_path / "avg", data).members
-    (free,) = trained(with_method(config, kind="fedprox", mu=0.0), tmp_path / "zero", data).members
-    (held,) = trained(with_method(config, kind="fedprox", mu=5.0), tmp_path / "five", data).members
+    (plain,) = train(with_method(config, kind="fedavg"), tmp_path / "avg", data).members
+    (free,) = train(with_method(config, kind="fedprox", mu=0.0), tmp_path / "zero", data).members
+    (held,) = train(with_method(config, kind="fedprox", mu=5.0), tmp_path / "five", data).members
     assert same(plain, free)
     assert not same(plain, held)
 
@@ -120,9 +120,9 @@ def test_fedprox_without_its_term_is_fedavg_to_the_bit(
 def test_the_proximal_term_keeps_fedprox_nearer_to_its_start(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
-    def way_gone(mu: float) -> float:
+    def distance(mu: float) -> float:
         settings = with_method(config, kind="fedprox", mu=mu, rounds=1, local_epochs=3)
-        (model,) = trained(settings, tmp_path / str(mu), data).members
+        (model,) = train(settings, tmp_path / str(mu), data).members
         (start,) = first_members(settings)
         return sum(
             float((model.weights[name] - weight).square().sum())
@@ -131,7 +131,7 @@ def test_the_proximal_term_keeps_fedprox_nearer_to_its_start(
         )
 
     parameters = dict(build_network(config.network).named_parameters())
-    assert way_gone(20.0) < way_gone(0.0)
+    assert distance(20.0) < distance(0.0)
 
 
 @pytest.mark.parametrize("option", [{"mu": 1.0}, {"distillation": 1.0}])
@@ -141,8 +141,8 @@ def test_a_drift_penalty_changes_a_fedcross_member_except_on_its_first_visit(
     for rounds, alike in ((1, True), (2, False)):
         plain = with_method(config, kind="fedcross", rounds=rounds)
         held = with_method(config, kind="fedcross", rounds=rounds, **option)
-        (one,) = trained(plain, tmp_path / f"plain{rounds}", data).members
-        (other,) = trained(held, tmp_path / f"held{rounds}", data).members
+        (one,) = train(plain, tmp_path / f"plain{rounds}", data).members
+        (other,) = train(held, tmp_path / f"held{rounds}", data).members
         assert same(one, other) is alike
 
 
@@ -150,7 +150,7 @@ def test_fedbns_sites_share_all_but_their_normalisation_layers(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     settings = with_method(config, kind="fedbn", rounds=2)
-    first, second = trained(settings, tmp_path / "run", data).members
+    first, second = train(settings, tmp_path / "run", data).members
     local = normalisation_tensors(build_network(settings.network))
     for name, tensor in first.weights.items():
         counts = name.endswith("num_batches_tracked")  # 2 rounds of 2 steps here, of 1 there
@@ -163,7 +163,7 @@ def test_a_run_with_failing_sites_continues_and_records_them(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
     settings = with_method(config, kind="fedcross-ens", rounds=8, dropout=0.4)
-    members = trained(settings, tmp_path / "run", data).members
+    members = train(settings, tmp_path / "run", data).members
     visits = [line for line in lines(tmp_path / "run") if "site" in line]
     missed = [line for line in visits if line.get("absent")]
     plan = make_plan(settings.method, settings.network, [2, 1], settings.seed)
@@ -187,16 +187,16 @@ def test_the_bytes_that_an_engine_would_send_are_counted(
         ("local", [0] * 4),
         ("centralised", [0] * 2),
     ):
-        trained(with_method(config, kind=kind, rounds=2), tmp_path / kind, data)
+        train(with_method(config, kind=kind, rounds=2), tmp_path / kind, data)
         assert [line["bytes"] for line in lines(tmp_path / kind) if "site" in line] == expected
 
 
 def test_centralised_training_uses_every_case_of_every_site(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
-    trained(with_method(config, kind="centralised"), tmp_path / "run", data)
+    train(with_method(config, kind="centralised"), tmp_path / "run", data)
     pooled = [line["samples"] for line in lines(tmp_path / "run") if "site" in line]
-    trained(with_method(config, kind="fedcross-ens"), tmp_path / "cross", data)
+    train(with_method(config, kind="fedcross-ens"), tmp_path / "cross", data)
     crossed = [line["samples"] for line in lines(tmp_path / "cross") if "site" in line]
     # Equal budget: (2 + 1) cases of 2 patches, in each of 3 epochs.
     assert sum(pooled) == sum(crossed) == 18
@@ -224,7 +224,7 @@ def test_every_method_resumes_to_the_bit(
     config: TrainingConfig, data: FederationData, tmp_path: Path, method: dict[str, Any]
 ) -> None:
     settings = with_method(config, **method)
-    whole = trained(settings, tmp_path / "whole", data)
+    whole = train(settings, tmp_path / "whole", data)
     with pytest.raises(KeyboardInterrupt):
         run_local(settings, tmp_path / "run", device="cpu", data=data, reporter=Interrupts())
     assert RunFolder(tmp_path / "run").checkpoints.rounds() == [1]
@@ -243,14 +243,14 @@ def test_every_method_resumes_to_the_bit(
 def test_a_personal_model_is_validated_at_its_own_site(
     config: TrainingConfig, data: FederationData, tmp_path: Path
 ) -> None:
-    trained(with_method(config, kind="local", rounds=1), tmp_path / "run", data)
-    (told,) = [line["validation"] for line in lines(tmp_path / "run") if "validation" in line]
+    train(with_method(config, kind="local", rounds=1), tmp_path / "run", data)
+    (recorded,) = [line["validation"] for line in lines(tmp_path / "run") if "validation" in line]
     members = RunFolder(tmp_path / "run").checkpoints.load(1).members
     for site, member in zip(data.sites, members, strict=True):
         alone = with_method(config, kind="fedcross")
         own = validate([member], [site], alone, CPU)
         assert own is not None
-        assert told[site.name] == own.mean_dice
+        assert recorded[site.name] == own.mean_dice
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -258,14 +258,14 @@ def test_every_methods_models_make_a_bundle(
     config: TrainingConfig, data: FederationData, tmp_path: Path, kind: str
 ) -> None:
     settings = with_method(config, kind=kind, rounds=1, average="soup", average_from=0.0)
-    checkpoint = trained(settings, tmp_path / "run", data)
+    checkpoint = train(settings, tmp_path / "run", data)
     export_run(tmp_path / "run", tmp_path / "bundle")
     manifest = verify_bundle(tmp_path / "bundle")
     assert len(manifest.members) == len(checkpoint.averages) == settings.members
 
 
 @pytest.mark.parametrize(
-    ("method", "says"),
+    ("method", "message"),
     [
         (
             {"kind": "fedavg", "members": 2},
@@ -285,9 +285,9 @@ def test_every_methods_models_make_a_bundle(
     ],
 )
 def test_options_that_do_not_fit_the_method_are_refused(
-    tmp_path: Path, method: dict[str, Any], says: str
+    tmp_path: Path, method: dict[str, Any], message: str
 ) -> None:
     path = write_federation(tmp_path, cases=1, split=(1, 0, 0), **method)
-    with pytest.raises(ConfigError, match=says) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         load_config(path)
     assert "\n" not in str(caught.value)

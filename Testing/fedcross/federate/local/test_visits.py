@@ -21,13 +21,13 @@ CPU = torch.device("cpu")
 
 
 class Counts(NullReporter):
-    """Keeps the progress it hears."""
+    """Keeps the calls of `progress`."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[int, int]] = []
+        self.calls: list[tuple[int, int]] = []
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        self.heard.append((done, total))
+        self.calls.append((done, total))
 
 
 def one_round(
@@ -47,8 +47,8 @@ def one_round(
 def test_members_on_several_devices_end_as_one_after_another(
     small: TrainingConfig, small_data: FederationData, tmp_path: Path
 ) -> None:
-    alone, told, heard = one_round(small, small_data, tmp_path / "one", devices=1)
-    together, told_together, heard_together = one_round(
+    alone, metrics, progress = one_round(small, small_data, tmp_path / "one", devices=1)
+    together, metrics_together, progress_together = one_round(
         small, small_data, tmp_path / "two", devices=2
     )
     for one, other in zip(alone, together, strict=True):
@@ -57,8 +57,8 @@ def test_members_on_several_devices_end_as_one_after_another(
         state, twin = one.state(), other.state()
         assert state.keys() == twin.keys()
         assert all(torch.equal(state[name], twin[name]) for name in state)
-    assert told == told_together
-    assert heard.heard == heard_together.heard == [(1, 6), (2, 6)]
+    assert metrics == metrics_together
+    assert progress.calls == progress_together.calls == [(1, 6), (2, 6)]
 
 
 def test_visits_on_two_devices_run_at_the_same_time(
@@ -105,10 +105,10 @@ def test_skipped_steps_are_in_the_metrics_and_in_a_warning(
 ) -> None:
     class Logs(NullReporter):
         def __init__(self) -> None:
-            self.heard: list[str] = []
+            self.messages: list[str] = []
 
         def log(self, message: str) -> None:
-            self.heard.append(message)
+            self.messages.append(message)
 
     whole = small_data.sites[0].train[0]
     broken = replace(whole, image=torch.full_like(whole.image, torch.nan))
@@ -119,6 +119,6 @@ def test_skipped_steps_are_in_the_metrics_and_in_a_warning(
     plan = make_plan(config.method, config.network, [2, 1], config.seed)
     list(LocalVisits(config, plan, sites, [CPU], run, logs)(first_members(config), [0, 1], 2))
     assert [line.get("skipped") for line in run.metrics()] == [2, None]
-    assert logs.heard == [
+    assert logs.messages == [
         "Round 3: 2 steps of member 0 at s0 skipped, because the loss or its gradient was not finite."
     ]

@@ -89,28 +89,28 @@ def test_the_run_on_the_server_is_exported_and_names_no_case(
     bundle = export_run(tmp_path / "run", tmp_path / "bundle")
     verify_bundle(tmp_path / "bundle")
     assert len(bundle.manifest.members) == 2
-    told = [
+    written = [
         path for path in (tmp_path / "run").rglob("*") if path.suffix in (".json", ".jsonl", ".log")
     ]
-    assert len(told) >= 6
-    assert not [path.name for path in told if "case-" in path.read_text(encoding="utf-8")]
+    assert len(written) >= 6
+    assert not [path.name for path in written if "case-" in path.read_text(encoding="utf-8")]
 
 
-class Hears(RunStatus):
+class ProgressStatus(RunStatus):
     def __init__(self, rounds: int) -> None:
         super().__init__(rounds)
-        self.heard: list[tuple[int, int]] = []
+        self.progress_calls: list[tuple[int, int]] = []
 
     def progress(self, done: int, total: int, stage: str) -> None:
-        self.heard.append((done, total))
+        self.progress_calls.append((done, total))
 
 
 def test_rounds_count_as_progress_so_the_status_has_the_remaining_time(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
-    status = Hears(config.method.rounds)
+    status = ProgressStatus(config.method.rounds)
     run_remote(config, tmp_path / "run", InProcessSites(config), status)
-    assert status.heard == [(0, 2), (1, 2), (2, 2)]
+    assert status.progress_calls == [(0, 2), (1, 2), (2, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +215,11 @@ def test_a_site_can_share_no_figure(config: TrainingConfig, tmp_path: Path) -> N
 def test_steps_that_a_site_skipped_are_in_the_metrics_and_in_the_log(
     config: TrainingConfig, tmp_path: Path
 ) -> None:
-    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    def change_answer(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
         skipped = int(site == "s1" and index == 0)
         return {**answer, "skipped": skipped} if task == "train" else answer
 
-    remotely(config, tmp_path, changes=told)
+    remotely(config, tmp_path, changes=change_answer)
     skipped = {line["round"]: line["site"] for line in metrics(tmp_path) if "skipped" in line}
     assert skipped == {1: "s1"}
     log = (tmp_path / "train.log").read_text(encoding="utf-8")
@@ -235,10 +235,10 @@ def test_rounds_are_compared_over_the_sites_that_validated_both(
     def away(site: str, task: str, index: int) -> bool:
         return task == "validate" and not dices[site]
 
-    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    def change_answer(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
         return {**answer, "dice": dices[site].pop(0)} if task == "validate" else answer
 
-    remotely(config, tmp_path, fails=away, changes=told)
+    remotely(config, tmp_path, fails=away, changes=change_answer)
     last = RunFolder(tmp_path).checkpoints.latest()
     assert last is not None
     assert last.validation == {"mean": 0.75, "s0": 0.75}
@@ -256,15 +256,15 @@ def test_a_remote_run_ends_early_and_is_finished(config: TrainingConfig, tmp_pat
     longer = longer.model_copy(update={"training": settings})
     dices = {"s0": [0.75, 0.5], "s1": [0.75, 0.5]}
 
-    def told(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    def change_answer(site: str, task: str, index: int, answer: dict[str, Any]) -> dict[str, Any]:
         return {**answer, "dice": dices[site].pop(0)} if task == "validate" else answer
 
-    remotely(longer, tmp_path, changes=told)
+    remotely(longer, tmp_path, changes=change_answer)
     assert json.loads((tmp_path / "test.json").read_text())["round"] == 1
     status = json.loads((tmp_path / "status.json").read_text())
     assert (status["state"], status["stopped_early"]) == ("finished", 2)
     before = metrics(tmp_path)
-    remotely(longer, tmp_path, changes=told)
+    remotely(longer, tmp_path, changes=change_answer)
     assert metrics(tmp_path) == before
 
 

@@ -44,7 +44,7 @@ def test_members_are_sent_only_to_sites_with_validation_cases(small: TrainingCon
         asked.append(site)
         return {"dice": 0.5, "cases": 1}
 
-    found = validate_remotely(first_members(small), config, ask, lambda told: None)
+    found = validate_remotely(first_members(small), config, ask, lambda message: None)
     assert asked == ["s1"]
     assert found is not None
     assert found.by_site == {"s1": 0.5}

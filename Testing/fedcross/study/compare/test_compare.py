@@ -17,16 +17,16 @@ from tiny_federation import tiny_config
 METHODS = "fedcross-ens,fedbn,centralised"
 
 
-class Listens(NullReporter):
+class LogReporter(NullReporter):
     def __init__(self, stop_at: str = "nowhere") -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.trained: list[str] = []
         self._stop_at = stop_at
 
     def log(self, message: str) -> None:
-        self.said.append(message)
+        self.messages.append(message)
         if message.startswith("Round 1/"):
-            self.trained.append(next(m for m in reversed(self.said) if ": run " in m))
+            self.trained.append(next(m for m in reversed(self.messages) if ": run " in m))
             if self.trained[-1].startswith(self._stop_at):
                 raise KeyboardInterrupt
 
@@ -44,12 +44,16 @@ def out(config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A comparison that was interrupted in its third run, and then brought to its end."""
     out = tmp_path_factory.mktemp("comparison") / "out"
     with pytest.raises(KeyboardInterrupt):
-        compare(config, out, methods=METHODS, seeds=2, device="cpu", reporter=Listens("FedBN"))
-    again = Listens()
+        compare(config, out, methods=METHODS, seeds=2, device="cpu", reporter=LogReporter("FedBN"))
+    again = LogReporter()
     compare(config, out, methods=METHODS, seeds=2, device="cpu", reporter=again)
     # What was finished is not trained again; the interrupted run, whose only round was saved, only
     # had its test left.
-    assert [said.split(",")[0] for said in again.trained] == ["FedBN", "Centralised", "Centralised"]
+    assert [message.split(",")[0] for message in again.trained] == [
+        "FedBN",
+        "Centralised",
+        "Centralised",
+    ]
     return out
 
 
@@ -112,8 +116,8 @@ def test_a_member_alone_is_the_mean_of_all_members(out: Path) -> None:
     run = read_run(RunFolder(out / "runs" / "fedcross-ens" / "seed-7"), "X", 7)
     test = RunFolder(out / "runs" / "fedcross-ens" / "seed-7").read("test.json")
     for score in run.scores["X, one member alone"]:
-        told = test["sites"][score.site]["cases"][score.case]["members"]
-        assert score.dice == pytest.approx((told[0]["Blob"] + told[1]["Blob"]) / 2)
+        cases = test["sites"][score.site]["cases"][score.case]["members"]
+        assert score.dice == pytest.approx((cases[0]["Blob"] + cases[1]["Blob"]) / 2)
 
 
 def test_the_seeds_change_the_members_but_not_the_splits(out: Path) -> None:

@@ -10,8 +10,8 @@ def cases(*values: float) -> dict[tuple[str, str], float]:
 
 
 def test_the_deviation_over_seeds_is_the_sample_standard_deviation() -> None:
-    told = over_seeds([1.0, 2.0, 6.0])
-    assert (told.mean, told.deviation) == (3.0, pytest.approx(7**0.5))  # (4 + 1 + 9) / 2
+    spread = over_seeds([1.0, 2.0, 6.0])
+    assert (spread.mean, spread.deviation) == (3.0, pytest.approx(7**0.5))  # (4 + 1 + 9) / 2
     assert over_seeds([0.5]).deviation is None
 
 

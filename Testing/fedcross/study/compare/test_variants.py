@@ -60,7 +60,7 @@ def test_variants_share_participation_and_have_the_defaults_of_other_options(
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "no method to compare in ''"),
         ("fedsgd", "'fedsgd' is no method; known are .*fedcross, fedcross-ens"),
@@ -75,9 +75,9 @@ def test_variants_share_participation_and_have_the_defaults_of_other_options(
     ],
 )
 def test_a_wrong_list_of_methods_is_refused_with_its_reason(
-    small: TrainingConfig, text: str, says: str
+    small: TrainingConfig, text: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=says) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         parse_methods(text, small)
     assert "\n" not in str(caught.value)
 

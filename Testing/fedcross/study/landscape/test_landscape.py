@@ -76,11 +76,11 @@ def test_recomputed_statistics_do_not_depend_on_those_before(
         name: tensor * 50 + 3 if "running" in name else tensor
         for name, tensor in trained.weights.items()
     }
-    anew = Probe(small, small_data.sites, "validation", 4, CPU)
+    repeated = Probe(small, small_data.sites, "validation", 4, CPU)
     kept = Probe(small, small_data.sites, "validation", 4, CPU, reestimate=False)
-    assert anew.losses(spoilt) == anew.losses(trained.weights)
+    assert repeated.losses(spoilt) == repeated.losses(trained.weights)
     assert kept.losses(spoilt) != kept.losses(trained.weights)
-    assert anew.has_statistics
+    assert repeated.has_statistics
 
 
 def test_the_statistics_are_means_over_the_training_volumes(
@@ -134,9 +134,9 @@ def numbers(federation: Path, run: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_landscape_names_its_models_and_their_losses_by_site(numbers: Any) -> None:
-    out, told = numbers
-    assert json.loads((out / "landscape.json").read_text(encoding="utf-8")) == told
-    assert list(told["models"]) == [
+    out, record = numbers
+    assert json.loads((out / "landscape.json").read_text(encoding="utf-8")) == record
+    assert list(record["models"]) == [
         "local, s0",
         "local, s1",
         "local, s2",
@@ -146,12 +146,12 @@ def test_the_landscape_names_its_models_and_their_losses_by_site(numbers: Any) -
         "average of the local models",
         "start",
     ]
-    for model in told["models"].values():
+    for model in record["models"].values():
         loss = dict(model["loss"])
         mean = loss.pop("mean")
         assert list(loss) == ["s0", "s1", "s2"]
         assert mean == pytest.approx(sum(loss.values()) / 3)
-    assert told["batch_norm"] == "the network keeps no running statistics"
+    assert record["batch_norm"] == "the network keeps no running statistics"
     with (out / "landscape.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["model", "mean", "s0", "s1", "s2", "from_average", "off_plane"]
@@ -161,8 +161,8 @@ def test_the_landscape_names_its_models_and_their_losses_by_site(numbers: Any) -
 def test_the_average_of_three_lies_in_their_plane_and_the_cross_trained_do_not(
     numbers: Any,
 ) -> None:
-    _, told = numbers
-    models = told["models"]
+    _, record = numbers
+    models = record["models"]
     assert models["average of the local models"]["off"] < 1e-4
     assert models["average of the local models"]["from_average"] == 0
     for name in ("local, s0", "local, s1", "local, s2"):
@@ -172,19 +172,19 @@ def test_the_average_of_three_lies_in_their_plane_and_the_cross_trained_do_not(
 
 
 def test_lines_end_at_their_models_and_the_plane_contains_all_nearest_points(numbers: Any) -> None:
-    _, told = numbers
-    models = told["models"]
-    assert [(line["from"], line["to"]) for line in told["lines"]][-1] == (
+    _, record = numbers
+    models = record["models"]
+    assert [(line["from"], line["to"]) for line in record["lines"]][-1] == (
         "average of the local models",
         "cross-trained 1",
     )
-    for line in told["lines"]:
+    for line in record["lines"]:
         for place, end in ((0, "from"), (-1, "to")):
             found = {site: losses[place] for site, losses in line["loss"].items()}
             assert found == pytest.approx(models[line[end]]["loss"], rel=1e-4)
         means = line["loss"]["mean"]
         assert line["barrier"] == pytest.approx(max(0, means[1] - (means[0] + means[2]) / 2))
-    plane = told["plane"]
+    plane = record["plane"]
     for axis in ("x", "y"):
         places = [model[axis] for model in models.values()]
         assert plane[axis][0] < min(places) <= max(places) < plane[axis][-1]
@@ -196,7 +196,7 @@ def test_the_local_models_and_the_average_are_those_of_federated_averaging(
 ) -> None:
     # From scratch, one cycle of three rounds at one's own site each.
     request = LandscapeRequest(run, tmp_path, federation.parent, start="untrained", points=3)
-    told = landscape(request, device="cpu")
+    record = landscape(request, device="cpu")
     config = load_config(federation)
     sites = load_sites(config, find_all_cases(config))
     method = config.method.model_copy(update={"kind": "local", "rounds": 3})
@@ -211,7 +211,7 @@ def test_the_local_models_and_the_average_are_those_of_federated_averaging(
     probe = Probe(config, sites, "validation", 4, CPU)
     mean = weighted_mean((1, weights) for weights in trained)
     for name, weights in (("local, s1", trained[1]), ("average of the local models", mean)):
-        found = told["models"][name]["loss"]
+        found = record["models"][name]["loss"]
         assert {site: found[site] for site in ("s0", "s1", "s2")} == probe.losses(weights)
 
 
@@ -227,13 +227,13 @@ def test_a_wrong_request_is_refused_with_its_reason(
     federation: Path, run: Path, tmp_path: Path
 ) -> None:
     request = LandscapeRequest(run, tmp_path / "out", federation.parent)
-    for change, says in (
+    for change, message in (
         ({"points": 2}, "points must be at least 3, got 2"),
         ({"cycles": 0}, "cycles must be at least 1, got 0"),
         ({"part": "test"}, "part must be validation or train, got 'test'"),
         ({"start": "first"}, "start must be best or last or untrained, got 'first'"),
     ):
-        with pytest.raises(ConfigError, match=says):
+        with pytest.raises(ConfigError, match=message):
             landscape(replace(request, **change), device="cpu")
     with pytest.raises(CheckpointError, match="holds no run"):
         landscape(replace(request, run=tmp_path), device="cpu")
@@ -270,5 +270,5 @@ def test_without_validation_cases_the_training_cases_can_be_measured(tmp_path: P
     request = LandscapeRequest(tmp_path / "run", tmp_path / "out", tmp_path, points=3)
     with pytest.raises(ConfigError, match=r"no site has cases in validation.*--part train"):
         landscape(request, device="cpu")
-    told = landscape(replace(request, part="train"), device="cpu")
-    assert told["plane"]["corners"] == ["local, s0", "local, s1", "cross-trained 1"]
+    record = landscape(replace(request, part="train"), device="cpu")
+    assert record["plane"]["corners"] == ["local, s0", "local, s1", "cross-trained 1"]

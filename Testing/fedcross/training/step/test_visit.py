@@ -117,16 +117,16 @@ def test_momentum_travels_with_the_member(
 def test_progress_and_counts_move_on(
     config: TrainingConfig, sites: list[Site], member: MemberState, cpu: torch.device
 ) -> None:
-    heard: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     after, report = visit(
         member,
         sites[1],
         0,
         with_epochs(config, 3),
         cpu,
-        lambda done, total: heard.append((done, total)),
+        lambda done, total: calls.append((done, total)),
     )
-    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert calls == [(1, 3), (2, 3), (3, 3)]
     assert (after.epochs_done, after.rounds_done, after.last_site) == (3, 1, "s1")
     assert report.samples == 3 * 2
     assert report.loss is not None
@@ -173,10 +173,10 @@ def test_on_a_gpu_bf16_computes_the_network_only(
     config: TrainingConfig, sites: list[Site], member: MemberState
 ) -> None:
     gpu = torch.device("cuda:0")
-    exact, told = visit(member, sites[0], 0, changed(config, precision="fp32"), gpu)
-    rough, told_roughly = visit(member, sites[0], 0, changed(config, precision="bf16"), gpu)
+    exact, exact_report = visit(member, sites[0], 0, changed(config, precision="fp32"), gpu)
+    rough, rough_report = visit(member, sites[0], 0, changed(config, precision="bf16"), gpu)
     assert not same(exact, rough)
-    assert told_roughly.loss == pytest.approx(told.loss, rel=0.02)
+    assert rough_report.loss == pytest.approx(exact_report.loss, rel=0.02)
     kinds = {t.dtype for t in rough.to_tensors().values() if t.is_floating_point()}
     assert kinds == {torch.float32}
 
