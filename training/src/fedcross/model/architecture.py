@@ -11,6 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from fedcross.runtime.stable_record import StableRecord
 
+from fedcross.volumes.preprocessing import MAX_CHANNELS
+
 Norm = Literal["batch", "instance", "group"]
 Channels = Annotated[int, Field(ge=1, le=1024)]
 Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, background included.")]
@@ -19,7 +21,9 @@ Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, backgr
 class _Architecture(StableRecord):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    in_channels: Literal[1] = Field(default=1, description="Image channels.")
+    in_channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] = Field(
+        default=1, description="Images of a case, one input channel each."
+    )
     classes: Classes = 2
 
     @property
