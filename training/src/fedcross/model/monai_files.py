@@ -75,7 +75,8 @@ def build_inference_config(manifest: Manifest) -> dict[str, Any]:
 
     The runner writes the mean probabilities of the members for each case in ``dataset_dir`` to
     ``output_dir``. A case is a file ``*.nii.gz``; with several channels it is one file for each channel,
-    ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so on, in the order of the manifest. The axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
+    ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so on, in the order of the manifest. The
+    axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
     """
     steps = manifest.preprocessing
     return {
