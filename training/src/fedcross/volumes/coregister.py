@@ -39,12 +39,7 @@ def onto_grid(
     """
     if find_difference(first, grid) is None:
         return scores
-    if not do_overlap(grid, first):
-        raise DataError(
-            f"The image for {names[1]} lies beside the image for {names[0]}: they have no common "
-            "point in space.",
-            "Give images of one examination, registered to each other.",
-        )
+    check_overlap(grid, first, names)
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize(first.size)
     resampler.SetOutputSpacing(first.spacing_mm)
@@ -54,6 +49,29 @@ def onto_grid(
     resampler.SetDefaultPixelValue(0.0)
     found: NDArray[np.float32] = sitk.GetArrayFromImage(resampler.Execute(grid.image(scores)))
     return found
+
+
+def check_overlap(grid: Grid, first: Grid, names: tuple[str, str]) -> None:
+    """Refuse a further channel whose box does not overlap that of the first image.
+
+    Parameters
+    ----------
+    grid, first
+        Grids of the further channel and of the first image.
+    names
+        Names of the first and of the further channel in messages.
+
+    Raises
+    ------
+    DataError
+        If the boxes do not overlap, see `do_overlap`.
+    """
+    if not do_overlap(grid, first):
+        raise DataError(
+            f"The image for {names[1]} lies beside the image for {names[0]}: they have no common "
+            "point in space.",
+            "Give images of one examination, registered to each other.",
+        )
 
 
 def do_overlap(one: Grid, other: Grid) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from fedcross.training.config.sections import Count, Section
+from fedcross.volumes.preprocessing import MAX_CHANNELS
 from fedcross.volumes.structure import Structure
 
 if TYPE_CHECKING:
@@ -32,6 +33,21 @@ CountSplit = tuple[Annotated[int, Field(ge=1)], Count, Count]
 Split = Annotated[
     Annotated[CountSplit, Tag("counts")] | Annotated[ExplicitSplit, Tag("names")],
     Discriminator(_kind_of_split),
+]
+
+
+def _kind_of_number(value: Any) -> str:
+    return "one" if isinstance(value, str | int) else "several"
+
+
+Several = Field(min_length=1, max_length=MAX_CHANNELS)
+Places = Annotated[
+    Annotated[str, Tag("one")] | Annotated[tuple[str, ...], Several, Tag("several")],
+    Discriminator(_kind_of_number),
+]
+ChannelIndex = Annotated[
+    Annotated[Count, Tag("one")] | Annotated[tuple[Count, ...], Several, Tag("several")],
+    Discriminator(_kind_of_number),
 ]
 
 
@@ -67,10 +83,11 @@ class SiteConfig(Section):
         default=None,
         description="Folder of the dataset; required together with dataset, otherwise left out.",
     )
-    images: str | None = Field(
+    images: Places | None = Field(
         default=None,
-        description="Folder of the images, or a glob pattern. In a folder the file name without "
-        "extension is the case's name; with a pattern it is the text that the wildcards match.",
+        description="Folder of the images, or a glob pattern; with several channels a list with one for "
+        "each. In a folder the file name without extension is the case's name; with a pattern it is the "
+        "text that the wildcards match.",
     )
     labels: str | None = Field(
         default=None,
@@ -79,12 +96,15 @@ class SiteConfig(Section):
     list: str | None = Field(
         default=None,
         description="CSV or JSON file with one entry per case: image and label, and optionally name, "
-        "patient and split (train, validation or test). Its paths are relative to the file.",
+        "patient and split (train, validation or test). A further channel has the column image:NAME. "
+        "Paths are relative to the file.",
     )
-    channel: Count | None = Field(
+    channel: ChannelIndex | None = Field(
         default=None,
-        description="Index from 0 of the channel to read from images with several channels. It is "
-        "left out for images with one channel; msd-prostate has the default 0 (T2).",
+        description="Index from 0 of the channel to read from images with several channels, or a list "
+        "with the index of each channel of the configuration. It is left out for images with one "
+        "channel; msd-prostate has the default 0 (T2). msd and nnunet find the channels of "
+        "preprocessing.channels by themselves, by name or if their number is the same.",
     )
     cases: tuple[str, ...] = Field(
         default=(),
@@ -165,6 +185,60 @@ class SiteConfig(Section):
         except re.error as error:
             raise ValueError(f"patient is not a valid regular expression: {error}") from error
         return self
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """`channel` as a tuple; None if it is left out."""
+        return (self.channel,) if isinstance(self.channel, int) else self.channel
+
+    @property
+    def image_places(self) -> tuple[str, ...]:
+        """`images` as a tuple; empty if it is left out."""
+        return (self.images,) if isinstance(self.images, str) else self.images or ()
+
+    def check_channels(self, names: Sequence[str]) -> None:
+        """Check that this site gives an image for every channel of the configuration.
+
+        Parameters
+        ----------
+        names
+            Names of the channels.
+
+        Raises
+        ------
+        ValueError
+            If `images` or `channel` does not have one entry for each channel, or the site's data set has
+            one channel only.
+        """
+        listed = f"{len(names)} ({', '.join(names)})"
+        for key, given in (("images", self.image_places), ("channel", self.channels or ())):
+            if len(given) > 1 and len(given) != len(names):
+                raise ValueError(
+                    f"{key} of site {self.name} has {len(given)} entries, but the number of channels "
+                    f"in preprocessing.channels is {listed}"
+                )
+        if len(names) == 1:
+            return
+        if len(self.image_places) > 1 and self.channels is not None:
+            raise ValueError(
+                f"site {self.name} has a list of images and channel; give the list for 3D images, or "
+                "channel for 4D images"
+            )
+        if self.dataset is not None and not _dataset(self.dataset).has_channels:
+            raise ValueError(
+                f"dataset {self.dataset!r} of site {self.name} has one channel, but "
+                f"preprocessing.channels has {listed}; use images or list"
+            )
+        if self.channels is not None and len(self.channels) == 1:
+            raise ValueError(
+                f"channel of site {self.name} names one channel, but preprocessing.channels has "
+                f"{listed}; write for example channel = {list(range(len(names)))}"
+            )
+        if len(self.image_places) == 1 and self.channels is None:
+            raise ValueError(
+                f"images of site {self.name} must have one entry for each of the channels "
+                f"{', '.join(names)}; for 4D images write channel = {list(range(len(names)))}"
+            )
 
     def check_labels(self, structures: Sequence[Structure]) -> None:
         """Check that every structure is either drawn at this site or listed in `labels_missing`.
