@@ -19,7 +19,7 @@ def write_two_channel_federation(folder: Path, **options: object) -> Path:
     The second images are in the folder ``adc`` of every site, with the names of the first.
     """
     config = write_federation(folder, **options)  # type: ignore[arg-type]
-    for image in sorted(folder.glob("s*/images/*.nii.gz")):
+    for seed, image in enumerate(sorted(folder.glob("s*/images/*.nii.gz"))):
         first = sitk.ReadImage(str(image))
         size = [
             round(count * old / new)
@@ -36,7 +36,7 @@ def write_two_channel_federation(folder: Path, **options: object) -> Path:
         )
         (image.parents[1] / "adc").mkdir(exist_ok=True)
         sitk.WriteImage(second, str(image.parents[1] / "adc" / image.name))
-        rng = np.random.default_rng(len(image.name))
+        rng = np.random.default_rng(seed)
         write_array(image, rng.normal(100, 8, first.GetSize()[::-1]).astype(np.int16))
     text = config.read_text(encoding="utf-8")
     text = text.replace("[[structures]]", 'channels = ["T2", "ADC"]\n[[structures]]')

@@ -1,4 +1,4 @@
-"""The section Input: volume, box, bundle and device."""
+"""The section Input: volumes, box, bundle and device."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
 from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
+from FedCrossSlicerLib.panel.channels import ChannelSelectors
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints
 
@@ -28,7 +29,7 @@ SWATCH = "\u25a0"
 
 
 class InputSection:
-    """The widgets for volume, box, bundle, device and back-end.
+    """The widgets for volumes, box, bundle, device and back-end.
 
     Parameters
     ----------
@@ -46,6 +47,7 @@ class InputSection:
     def __init__(self, ui: Any, onBundleChanged: Callable[[], None]) -> None:
         self.ui = ui
         self._onBundleChanged = onBundleChanged
+        self._selectors = ChannelSelectors(ui)
         self._shown: tuple[str, BundleInfo | None] = (
             "",
             None,
@@ -64,6 +66,12 @@ class InputSection:
     def path(self) -> str:
         """Path of the bundle; ``""`` if none is chosen."""
         return str(self.ui.bundleEdit.currentPath)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the bundle's channels; empty for one without a name, or without a bundle."""
+        info, _error = self._readInfo()
+        return tuple(name for name, _modality in info.channels) if info else ()
 
     @property
     def device(self) -> str:
@@ -94,8 +102,15 @@ class InputSection:
         combo.currentIndex = names.index(chosen) if chosen in names else 0
         self.ui.deviceStatus.text = devices.status
 
-    def refresh(self, volume: vtkMRMLScalarVolumeNode | None) -> None:
-        """Show the bundle's description, and why the volume does not fit the bundle."""
+    def refresh(self, volumes: Sequence[vtkMRMLScalarVolumeNode | None]) -> None:
+        """Show the bundle's description, its channels, and why the volumes do not fit the bundle.
+
+        Parameters
+        ----------
+        volumes
+            The chosen volume of each channel; None if none is chosen.
+        """
+        volume = volumes[0]
         # The user may have created the box before choosing the volume.
         self._onRegion(self.ui.roiSelector.currentNode())
         info, error = self._readInfo()
@@ -105,7 +120,8 @@ class InputSection:
             self.ui.bundleInfo.text = html.escape(error)
         else:
             self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
-        warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
+        self._selectors.refresh(self.channels)
+        warnings = _warnings(volumes, info) if info else []
         self.ui.fitLabel.text = warningText(warnings)
         self.ui.fitLabel.visible = bool(warnings)
         self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
@@ -159,6 +175,13 @@ class InputSection:
             self.card.show()
 
 
+def _warnings(volumes: Sequence[vtkMRMLScalarVolumeNode | None], info: BundleInfo) -> list[str]:
+    if len(info.channels) > 1:
+        return fit.channelWarnings(volumes, info)
+    volume = volumes[0]
+    return fit.warnings(volume, info) if volume and volume.GetImageData() else []
+
+
 def _cardWindow(info: BundleInfo) -> Any:
     """A window with the model card. Its links cannot be opened, because strangers wrote them."""
     window = qt.QDialog(slicer.util.mainWindow())
@@ -190,7 +213,10 @@ def descriptionText(info: BundleInfo) -> str:
         for name, color in info.structures
     )
     facts = [_("{count} members").format(count=info.members)]
-    if info.modality:
+    if info.channels:
+        names = ", ".join(name for name, _modality in info.channels)
+        facts.append(_("images: {names}").format(names=html.escape(names)))
+    elif info.modality:
         facts.append(html.escape(info.modality))
     if info.sites:
         facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))

@@ -15,6 +15,9 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PRECISION_CHOICES: tuple[str, ...] = ("auto", *get_args(Precision))
 BACKENDS = ("auto", "openvino", "tuned", "torch")
 
+MAX_CHANNELS = 8
+"""Largest number of images of a case."""
+
 MODULE = "fedcross.infer"
 """The child process is ``python -m`` this."""
 EVENTS_FLAG = "--events"

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from fedcross.runtime.stable_record import StableRecord
 
-from fedcross.volumes.preprocessing import MAX_CHANNELS
+from fedcross.contract.request import MAX_CHANNELS
 
 Norm = Literal["batch", "instance", "group"]
 Channels = Annotated[int, Field(ge=1, le=1024)]

@@ -10,10 +10,8 @@ from pydantic import (
     model_validator,
 )
 
+from fedcross.contract.request import MAX_CHANNELS
 from fedcross.volumes.structure import StrictModel
-
-MAX_CHANNELS = 8
-"""Largest number of images of a case."""
 
 Millimetres = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=1024)]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from fedcross.contract.request import MAX_CHANNELS
 from fedcross.training.config.sections import Count, Section
-from fedcross.volumes.preprocessing import MAX_CHANNELS
 from fedcross.volumes.structure import Structure
 
 if TYPE_CHECKING:
