@@ -12,12 +12,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from fedcross.contract.devices import Devices
+from fedcross.contract.request import MAX_CHANNELS
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
 from FedCrossSlicerLib.child.request import Options
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.panel.channels import ChannelSelectors
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints
 
@@ -47,7 +47,10 @@ class InputSection:
     def __init__(self, ui: Any, onBundleChanged: Callable[[], None]) -> None:
         self.ui = ui
         self._onBundleChanged = onBundleChanged
-        self._selectors = ChannelSelectors(ui)
+        self._selectors = [
+            (getattr(ui, f"channel{number}Label"), getattr(ui, f"channel{number}Selector"))
+            for number in range(2, MAX_CHANNELS + 1)
+        ]
         self._shown: tuple[str, BundleInfo | None] = (
             "",
             None,
@@ -120,7 +123,7 @@ class InputSection:
             self.ui.bundleInfo.text = html.escape(error)
         else:
             self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
-        self._selectors.refresh(self.channels)
+        self._showChannels(self.channels)
         warnings = _warnings(volumes, info) if info else []
         self.ui.fitLabel.text = warningText(warnings)
         self.ui.fitLabel.visible = bool(warnings)
@@ -133,6 +136,13 @@ class InputSection:
                 self.ui.bundleEdit.currentPath = path
                 return True
         return False
+
+    def _showChannels(self, names: Sequence[str]) -> None:
+        """Show one selector for each channel, with its name; one without a name if `names` is empty."""
+        self.ui.inputLabel.text = f"{names[0]}:" if names else _("Volume:")
+        for index, (label, selector) in enumerate(self._selectors, start=1):
+            label.text = f"{names[index]}:" if index < len(names) else ""
+            label.visible = selector.visible = index < len(names)
 
     def _readInfo(self) -> tuple[BundleInfo | None, str]:
         """The bundle's description, or None and the error."""
