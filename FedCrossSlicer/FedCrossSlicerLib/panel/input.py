@@ -223,11 +223,11 @@ def descriptionText(info: BundleInfo) -> str:
         for name, color in info.structures
     )
     facts = [_("{count} members").format(count=info.members)]
-    if info.channels:
-        names = ", ".join(name for name, _modality in info.channels)
-        facts.append(_("images: {names}").format(names=html.escape(names)))
-    elif info.modality:
-        facts.append(html.escape(info.modality))
+    modalities = dict.fromkeys(
+        modality for _name, modality in info.channels or (("", info.modality),)
+    )
+    if any(modalities):
+        facts.append(html.escape(", ".join(filter(None, modalities))))
     if info.sites:
         facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))
     card = f' \u00b7 <a href="card">{_("model card")}</a>' if info.card else ""
