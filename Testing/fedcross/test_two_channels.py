@@ -74,5 +74,10 @@ def test_train_export_and_segment_two_channels_with_equal_back_ends(
     for found in maps[1:]:
         np.testing.assert_allclose(found, maps[0], atol=1e-4)
 
+    text = config.read_text(encoding="utf-8").replace('["T2", "ADC"]', '["ADC", "T2"]')
+    config.write_text(f"{text}[start]\nbundle = '{bundle}'\n", encoding="utf-8")
+    assert fedcross("train", config, "--out", tmp_path / "next") == 2
+    assert "has the channels t2, adc, the configuration adc, t2" in capfd.readouterr().err
+
     assert fedcross("segment", "--bundle", bundle, "--image", first, "--out", tmp_path / "one") == 2
     assert "The bundle Tiny needs 2 images (T2, ADC), got 1." in capfd.readouterr().err

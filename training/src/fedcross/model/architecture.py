@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from fedcross.runtime.stable_record import StableRecord
-
 from fedcross.contract.request import MAX_CHANNELS
+from fedcross.runtime.stable_record import StableRecord
 
 Norm = Literal["batch", "instance", "group"]
 Channels = Annotated[int, Field(ge=1, le=1024)]

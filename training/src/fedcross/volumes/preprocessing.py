@@ -1,14 +1,8 @@
 """Settings for turning the images of a case into the input of the networks; `prepare` applies them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from fedcross.contract.request import MAX_CHANNELS
 from fedcross.volumes.structure import StrictModel
@@ -61,6 +55,8 @@ class Preprocessing(StrictModel):
         without a name.
     """
 
+    added_later: ClassVar[tuple[str, ...]] = ("channels",)
+
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     patch_size: tuple[Side, Side, Side]
     overlap: Annotated[float, Field(ge=0, lt=1, description="Of neighbours, as a share.")] = 0.25
@@ -92,11 +88,3 @@ class Preprocessing(StrictModel):
         if len({name.casefold() for name in names}) != len(names):
             raise ValueError(f"two channels have the same name, got {', '.join(names)}")
         return channels
-
-    @model_serializer(mode="wrap")
-    def _leave_out_no_channels(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out empty `channels`, so that older configurations and bundles keep their hashes."""
-        values: dict[str, Any] = serialise(self)
-        if not self.channels:
-            values.pop("channels", None)
-        return values
