@@ -118,7 +118,7 @@ def test_bf16_differs_from_fp32_by_rounding_only(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
+@pytest.mark.parametrize("architecture", [*NETWORKS, *OF_SEVERAL_CHANNELS], ids=describe)
 @pytest.mark.parametrize(
     ("name", "precision", "most"),
     [
@@ -132,7 +132,8 @@ def test_a_gpu_agrees_with_the_cpu(
     tmp_path: Path, architecture: Architecture, name: str, precision: str, most: float
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b")
-    volume = np.random.default_rng(0).normal(size=(1, 40, 64, 60)).astype(np.float32)
+    size = (architecture.in_channels, 40, 64, 60)
+    volume = np.random.default_rng(0).normal(size=size).astype(np.float32)
     settings = {"patch": PATCH, "overlap": 0.25, "classes": 2}
     on_cpu = choose_backend("torch", "cpu", "fp32")
     on_gpu = choose_backend(name, "cuda:0", precision)
