@@ -19,6 +19,7 @@ from fedcross.model.architecture import Architecture, UNetArchitecture
 from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.training.config.augmentation import AugmentationConfig
+from fedcross.training.config.channels import check_channels
 from fedcross.training.config.engine import EngineConfig
 from fedcross.training.config.errors import explain
 from fedcross.training.config.fit import check_names, check_options, check_patch
@@ -112,7 +113,7 @@ class TrainingConfig(Section):
         check_options(self)
         for site in self.sites:
             site.check_labels(self.structures)
-            site.check_channels(self.preprocessing.channel_names)
+            check_channels(site, self.preprocessing.channel_names)
         return self
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from fedcross.contract.request import MAX_CHANNELS
+from fedcross.training.config.channels import ChannelIndex, Places
 from fedcross.training.config.sections import Count, Section
 from fedcross.volumes.structure import Structure
 
@@ -33,21 +33,6 @@ CountSplit = tuple[Annotated[int, Field(ge=1)], Count, Count]
 Split = Annotated[
     Annotated[CountSplit, Tag("counts")] | Annotated[ExplicitSplit, Tag("names")],
     Discriminator(_kind_of_split),
-]
-
-
-def _kind_of_number(value: Any) -> str:
-    return "one" if isinstance(value, str | int) else "several"
-
-
-Several = Field(min_length=1, max_length=MAX_CHANNELS)
-Places = Annotated[
-    Annotated[str, Tag("one")] | Annotated[tuple[str, ...], Several, Tag("several")],
-    Discriminator(_kind_of_number),
-]
-ChannelIndex = Annotated[
-    Annotated[Count, Tag("one")] | Annotated[tuple[Count, ...], Several, Tag("several")],
-    Discriminator(_kind_of_number),
 ]
 
 
@@ -192,53 +177,14 @@ class SiteConfig(Section):
         return (self.channel,) if isinstance(self.channel, int) else self.channel
 
     @property
+    def may_have_channels(self) -> bool:
+        """Whether a case may have several channels; some data sets have one."""
+        return self.dataset is None or _dataset(self.dataset).has_channels
+
+    @property
     def image_places(self) -> tuple[str, ...]:
         """`images` as a tuple; empty if it is left out."""
         return (self.images,) if isinstance(self.images, str) else self.images or ()
-
-    def check_channels(self, names: Sequence[str]) -> None:
-        """Check that this site gives an image for every channel of the configuration.
-
-        Parameters
-        ----------
-        names
-            Names of the channels.
-
-        Raises
-        ------
-        ValueError
-            If `images` or `channel` does not have one entry for each channel, or the site's data set has
-            one channel only.
-        """
-        listed = f"{len(names)} ({', '.join(names)})"
-        for key, given in (("images", self.image_places), ("channel", self.channels or ())):
-            if len(given) > 1 and len(given) != len(names):
-                raise ValueError(
-                    f"{key} of site {self.name} has {len(given)} entries, but the number of channels "
-                    f"in preprocessing.channels is {listed}"
-                )
-        if len(names) == 1:
-            return
-        if len(self.image_places) > 1 and self.channels is not None:
-            raise ValueError(
-                f"site {self.name} has a list of images and channel; give the list for 3D images, or "
-                "channel for 4D images"
-            )
-        if self.dataset is not None and not _dataset(self.dataset).has_channels:
-            raise ValueError(
-                f"dataset {self.dataset!r} of site {self.name} has one channel, but "
-                f"preprocessing.channels has {listed}; use images or list"
-            )
-        if self.channels is not None and len(self.channels) == 1:
-            raise ValueError(
-                f"channel of site {self.name} names one channel, but preprocessing.channels has "
-                f"{listed}; write for example channel = {list(range(len(names)))}"
-            )
-        if len(self.image_places) == 1 and self.channels is None:
-            raise ValueError(
-                f"images of site {self.name} must have one entry for each of the channels "
-                f"{', '.join(names)}; for 4D images write channel = {list(range(len(names)))}"
-            )
 
     def check_labels(self, structures: Sequence[Structure]) -> None:
         """Check that every structure is either drawn at this site or listed in `labels_missing`.

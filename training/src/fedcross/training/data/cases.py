@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fedcross.errors import DataError
 from fedcross.training.config.site import ExplicitSplit, SiteConfig
-from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
+from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.datasets import DATASETS
 from fedcross.training.data.sources.lists import read_list
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs
@@ -98,7 +98,7 @@ def gather_cases(
             further = dict(zip(channels[1:], others, strict=False))
             found = find_pairs(data_root, image, str(site.labels), further)
         if site.channels is not None and not found.further and site.dataset != "nnunet":
-            found = _with_volumes_of_4d(found, site.channels, channels)
+            found = found.with_volumes_of_4d(site.channels, channels)
         return _select_cases(site, _cases_from_files(site, found))
     except DataError as error:
         raise DataError(f"Site {site.name}: {error.message}", error.hint) from error
@@ -143,17 +143,6 @@ def split_cases(site: SiteConfig, found: FoundCases, seed: int) -> SiteCases:
         for part in PARTS
     }
     return split_by_name(site.name, cases, names, notes)
-
-
-def _with_volumes_of_4d(
-    found: FoundFiles, indices: tuple[int, ...], channels: tuple[str, ...]
-) -> FoundFiles:
-    """Take every channel from the same 4D image."""
-    further = tuple(
-        ChannelFiles(name, found.images, index)
-        for name, index in zip(channels[1:], indices[1:], strict=True)
-    )
-    return replace(found, index=indices[0], further=further)
 
 
 def _cases_from_list(site: SiteConfig, path: Path, channels: tuple[str, ...]) -> FoundCases:

@@ -6,8 +6,8 @@ image is opened. A case may lack its image or its label here; `fedcross.training
 
 import glob
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedcross.errors import DataError
@@ -42,6 +42,22 @@ class FoundFiles:
     problems: Mapping[str, DataError] = field(default_factory=dict)
     further: tuple[ChannelFiles, ...] = ()
     index: int | None = None
+
+    def with_volumes_of_4d(self, indices: Sequence[int], names: Sequence[str]) -> "FoundFiles":
+        """Return the same files, whose 4D images hold all channels.
+
+        Parameters
+        ----------
+        indices
+            Index from 0 of each channel in the images.
+        names
+            Names of the channels.
+        """
+        further = tuple(
+            ChannelFiles(name, self.images, index)
+            for name, index in zip(names[1:], indices[1:], strict=True)
+        )
+        return replace(self, index=indices[0], further=further)
 
 
 def find_pairs(
