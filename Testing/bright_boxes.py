@@ -14,13 +14,17 @@ PATCH = (SIDE, SIDE, SIDE)
 
 @dataclass(frozen=True)
 class IntensityMember:
-    """A member whose probability of the structure is `gain` times intensity, at least `lowest`."""
+    """A member whose probability of the structure is `gain` times intensity, at least `lowest`.
+
+    It reads the intensity of one channel.
+    """
 
     gain: float = 1
     lowest: float = 0
+    channel: int = 0
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        structure = np.maximum(np.float32(self.gain) * patch, np.float32(self.lowest))
+        structure = np.maximum(np.float32(self.gain) * patch[self.channel], np.float32(self.lowest))
         return np.stack([1 - structure, structure])
 
 

@@ -25,5 +25,6 @@ def randomised_network(architecture: Architecture, seed: int = 0) -> nn.Module:
             elif parameter.ndim == 1:  # weight of a normalisation
                 parameter.uniform_(0.5, 1.5, generator=generator)
         if architecture.norm == "batch":
-            network.train()(torch.randn(2, 1, 32, 32, 32, generator=generator) * 2 + 1)
+            images = torch.randn(2, architecture.in_channels, 32, 32, 32, generator=generator)
+            network.train()(images * 2 + 1)
     return network.eval().requires_grad_(False).double()

@@ -52,7 +52,8 @@ def bright_box(name: str, seed: int, contrast: float) -> Volume:
     label = torch.zeros(16, 16, 32, dtype=torch.uint8)
     z, y, x = torch.randint(1, 6, (3,), generator=generator).tolist()
     label[z : z + 9, y : y + 8, x : x + 16] = 1
-    return Volume(name, torch.randn(label.shape, generator=generator) + contrast * label, label)
+    image = torch.randn(label.shape, generator=generator) + contrast * label
+    return Volume(name, image[None], label)
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,14 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundl
         spacing_mm: tuple[float, float, float] = (1.0, 1.0, 2.0),
         patch_size: tuple[int, int, int] = (32, 32, 16),
         temperature: float = 1.0,
+        channels: tuple[str, ...] = (),
     ) -> Bundle:
-        architecture = UNetArchitecture(base_channels=2, classes=structures + 1, norm="batch")
+        architecture = UNetArchitecture(
+            in_channels=max(1, len(channels)),
+            base_channels=2,
+            classes=structures + 1,
+            norm="batch",
+        )
         weights = []
         for member in range(members):
             network = build_network(architecture)
@@ -79,7 +85,11 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundl
         manifest = {
             "name": "Tiny",
             "architecture": architecture.model_dump(),
-            "preprocessing": {"spacing_mm": spacing_mm, "patch_size": patch_size},
+            "preprocessing": {
+                "spacing_mm": spacing_mm,
+                "patch_size": patch_size,
+                "channels": channels,
+            },
             "structures": STRUCTURES[:structures],
             "calibration": {"temperature": temperature},
             "provenance": {"created": "2026-01-31"},

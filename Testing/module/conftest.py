@@ -159,6 +159,40 @@ def bundle_folder(tmp_path_factory):
     return write_bundle(tmp_path_factory.mktemp("bundle") / "prostate", manifest, members).path
 
 
+@pytest.fixture(scope="session")
+def two_channel_bundle(tmp_path_factory):
+    """A real bundle with small networks whose images are T2 and ADC."""
+    from fedcross.model.architecture import UNetArchitecture
+    from fedcross.model.bundle import write_bundle
+    from fedcross.model.networks import build_network
+
+    architecture = UNetArchitecture(in_channels=2, base_channels=2, norm="batch")
+    manifest = {
+        "name": "Prostate",
+        "architecture": architecture.model_dump(),
+        "preprocessing": {
+            "spacing_mm": (1, 2, 3),
+            "patch_size": (16, 16, 16),
+            "channels": [{"name": "T2", "modality": "MR"}, {"name": "ADC <b>", "modality": "MR"}],
+        },
+        "structures": [{"name": "Prostate", "label": 1, "color": (0.2, 0.8, 0.4)}],
+        "provenance": {"created": "2026-01-31"},
+    }
+    members = [build_network(architecture).state_dict() for _ in range(2)]
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "two", manifest, members).path
+
+
+@pytest.fixture
+def diffusion(volume):
+    """A second volume over the same place, with larger voxels."""
+    import slicer
+
+    voxels = np.random.default_rng(5).normal(900, 50, (20, 30, 30)).astype(np.float32)
+    to_ras = np.diag([-2.0, -2.0, 3.0, 1.0])
+    to_ras[:3, 3] = (25, 20, -30)
+    return slicer.util.addVolumeFromArray(voxels, to_ras, "ADC map")
+
+
 @pytest.fixture
 def segment_editor(loaded: module_loader.LoadedModule, scene: Any, monkeypatch: Any) -> Any:
     """A main window that switches to a stand-in for Segment Editor."""

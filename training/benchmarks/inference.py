@@ -62,7 +62,7 @@ def peer(bundle: Path, image: Path, out: Path, device: str) -> None:
         roi_size=steps.patch_size[::-1], overlap=steps.overlap, mode="gaussian", sw_batch_size=1
     )
     where = resolve_device(device)
-    batch = torch.from_numpy(prepared.array)[None, None].to(where)
+    batch = torch.from_numpy(prepared.array)[None].to(where)
     predictions = []
     with torch.no_grad():
         for index in range(len(opened.manifest.members)):
@@ -146,7 +146,7 @@ def share_of_matrix_rate(folder: Path, bundle: Path, image: Path, device: str) -
     patch = steps.patch_size[::-1]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         opened.load_member(0, gpu)(torch.zeros(1, 1, *patch, device=gpu))
-    shape = prepare(read_volume(image), steps).array.shape
+    shape = prepare(read_volume(image), steps).grid.shape
     summary = json.loads((folder / "summary.json").read_text())
     patches = len(plan_patches(shape, patch, steps.overlap)) * len(opened.manifest.members)
     flop = counter.get_total_flops() * patches * summary["computed"]

@@ -1,11 +1,11 @@
-"""Reasons why a volume does not fit a bundle: voxel size, extent, intensities, modality.
+"""Reasons why volumes do not fit a bundle: voxel size, extent, intensities, modality.
 
 The panel shows them before anything is computed; the user decides whether to segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +38,35 @@ def warnings(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
     info
         The bundle's description.
     """
-    return [*_spacing(volume, info), *_extent(volume, info), *_intensity(volume, info)]
+    modality = info.channels[0][1] if info.channels else info.modality
+    return [*_spacing(volume, info), *_extent(volume, info), *_intensity(volume, modality)]
+
+
+def channelWarnings(
+    volumes: Sequence[vtkMRMLScalarVolumeNode | None], info: BundleInfo
+) -> list[str]:
+    """Return why the volumes of a bundle with several channels do not fit, one sentence each.
+
+    Parameters
+    ----------
+    volumes
+        The volume node of each channel; None if none is chosen. Volumes without an image are skipped.
+    info
+        The bundle's description.
+    """
+    found = []
+    for (name, modality), volume in zip(info.channels, volumes, strict=True):
+        if volume is None or volume.GetImageData() is None:
+            continue
+        others = warnings(volume, info) if volume is volumes[0] else _intensity(volume, modality)
+        found += [f"{name}: {sentence}" for sentence in others]
+    for index, (name, _modality) in enumerate(info.channels):
+        same = [info.channels[n][0] for n in range(index) if volumes[n] is volumes[index]]
+        if same and volumes[index] is not None:
+            found.append(
+                _("{first} and {second} are the same volume.").format(first=same[0], second=name)
+            )
+    return found
 
 
 def _spacing(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
@@ -68,7 +96,8 @@ def _extent(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
     ]
 
 
-def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
+def _intensity(volume: vtkMRMLScalarVolumeNode, wanted: str) -> list[str]:
+    """`wanted` is the modality of the training images; empty if unknown."""
     values = slicer.util.arrayFromVolume(volume)[::_STEP, ::_STEP, ::_STEP]
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
@@ -76,11 +105,11 @@ def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
     if low == high:
         return [_("All voxels have the same value, {value:g}.").format(value=low)]
     modality = dicomModality(volume) or ("CT" if low <= CT_AIR_HU else "")
-    if not info.modality or not modality or modality == info.modality:
+    if not wanted or not modality or modality == wanted:
         return []
     return [
         _("The volume looks like {given}, but the bundle was trained on {wanted}.").format(
-            given=modality, wanted=info.modality
+            given=modality, wanted=wanted
         )
     ]
 

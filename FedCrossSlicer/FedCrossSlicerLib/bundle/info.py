@@ -17,6 +17,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.request import MAX_CHANNELS
 from FedCrossSlicerLib.errors import InferenceError
 
 METADATA, CARD = "configs/metadata.json", "docs/README.md"
@@ -44,6 +45,9 @@ class BundleInfo:
         Names of the sites that trained the bundle; may be empty.
     modality
         DICOM modality of the training images, such as ``"MR"``; ``""`` if the bundle names none.
+    channels
+        Name and modality of each image of a case, in the order of the networks; empty for a single
+        image without a name.
     spacing
         Voxel size (x, y, z) of the networks' grid in mm.
     patchSize
@@ -58,6 +62,7 @@ class BundleInfo:
     structures: tuple[tuple[str, Color], ...]
     sites: tuple[str, ...]
     modality: str
+    channels: tuple[tuple[str, str], ...]
     spacing: tuple[float, float, float]
     patchSize: tuple[int, int, int]
     card: str
@@ -140,6 +145,7 @@ def _readEntry(archive: zipfile.ZipFile, name: str, maxBytes: int) -> bytes:
 
 def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
     preprocessing = content["preprocessing"]
+    modality = _text(preprocessing.get("modality", ""))
     spacing, patch = _triple(preprocessing["spacing_mm"]), _triple(preprocessing["patch_size"])
     return BundleInfo(
         path=path,
@@ -150,7 +156,11 @@ def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
             for entry in _list(content["structures"])
         ),
         sites=tuple(_text(site) for site in _list(content.get("sites", []))),
-        modality=_text(preprocessing.get("modality", "")),
+        modality=modality,
+        channels=tuple(
+            (_text(entry["name"], 40), _text(entry.get("modality", "")) or modality)
+            for entry in _list(preprocessing.get("channels", []), MAX_CHANNELS)
+        ),
         spacing=spacing,
         patchSize=(int(patch[0]), int(patch[1]), int(patch[2])),
         card=card,
@@ -165,9 +175,9 @@ def _text(value: Any, maxCharacters: int = 200) -> str:
     )
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list) or len(value) > MAX_ENTRIES:
-        raise TypeError(f"expected a list of at most {MAX_ENTRIES} entries")
+def _list(value: Any, maxEntries: int = MAX_ENTRIES) -> list[Any]:
+    if not isinstance(value, list) or len(value) > maxEntries:
+        raise TypeError(f"expected a list of at most {maxEntries} entries")
     return value
 
 

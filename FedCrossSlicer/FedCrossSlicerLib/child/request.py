@@ -10,6 +10,8 @@ from fedcross.contract.request import EVENTS_FLAG, RequestOptions, SegmentReques
 
 VOLUME, RESULT, ROI = "volume.nrrd", "result", "roi.json"
 """Names in the temporary folder of a request: the exported volume, the result folder, the box."""
+CHANNEL = "channel_{number}.nrrd"
+"""Name of the exported volume of a further channel there; the number is from 2."""
 
 Options = RequestOptions
 """How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box."""
@@ -47,7 +49,11 @@ Starter = Callable[[Sequence[str]], RunningRequest]
 
 
 def requestArguments(
-    folder: Path, bundle: Path, options: Options, image: Path | None = None
+    folder: Path,
+    bundle: Path,
+    options: Options,
+    image: Path | None = None,
+    further: Sequence[Path] = (),
 ) -> list[str]:
     """Return the arguments of a request, as on the command line of the child process.
 
@@ -62,10 +68,16 @@ def requestArguments(
         How to segment.
     image
         File of the volume; None for `VOLUME` in `folder`.
+    further
+        Files of the volumes of the further channels.
     """
     box = folder / ROI if (folder / ROI).is_file() else options.roi
     options = replace(options, roi=box and box.absolute(), for_viewer=True)
     request = SegmentRequest(
-        bundle=bundle, image=image or folder / VOLUME, out=folder / RESULT, **vars(options)
+        bundle=bundle,
+        image=image or folder / VOLUME,
+        out=folder / RESULT,
+        further=tuple(further),
+        **vars(options),
     )
     return [*request.words(), EVENTS_FLAG]

@@ -1,4 +1,4 @@
-"""The section Input: volume, box, bundle and device."""
+"""The section Input: volumes, box, bundle and device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from fedcross.contract.devices import Devices
+from fedcross.contract.request import MAX_CHANNELS
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
@@ -28,7 +29,7 @@ SWATCH = "\u25a0"
 
 
 class InputSection:
-    """The widgets for volume, box, bundle, device and back-end.
+    """The widgets for volumes, box, bundle, device and back-end.
 
     Parameters
     ----------
@@ -46,6 +47,10 @@ class InputSection:
     def __init__(self, ui: Any, onBundleChanged: Callable[[], None]) -> None:
         self.ui = ui
         self._onBundleChanged = onBundleChanged
+        self._selectors = [
+            (getattr(ui, f"channel{number}Label"), getattr(ui, f"channel{number}Selector"))
+            for number in range(2, MAX_CHANNELS + 1)
+        ]
         self._shown: tuple[str, BundleInfo | None] = (
             "",
             None,
@@ -64,6 +69,12 @@ class InputSection:
     def path(self) -> str:
         """Path of the bundle; ``""`` if none is chosen."""
         return str(self.ui.bundleEdit.currentPath)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the bundle's channels; empty for one without a name, or without a bundle."""
+        info, _error = self._readInfo()
+        return tuple(name for name, _modality in info.channels) if info else ()
 
     @property
     def device(self) -> str:
@@ -94,8 +105,15 @@ class InputSection:
         combo.currentIndex = names.index(chosen) if chosen in names else 0
         self.ui.deviceStatus.text = devices.status
 
-    def refresh(self, volume: vtkMRMLScalarVolumeNode | None) -> None:
-        """Show the bundle's description, and why the volume does not fit the bundle."""
+    def refresh(self, volumes: Sequence[vtkMRMLScalarVolumeNode | None]) -> None:
+        """Show the bundle's description, its channels, and why the volumes do not fit the bundle.
+
+        Parameters
+        ----------
+        volumes
+            The chosen volume of each channel; None if none is chosen.
+        """
+        volume = volumes[0]
         # The user may have created the box before choosing the volume.
         self._onRegion(self.ui.roiSelector.currentNode())
         info, error = self._readInfo()
@@ -105,7 +123,8 @@ class InputSection:
             self.ui.bundleInfo.text = html.escape(error)
         else:
             self.ui.bundleInfo.text = _('To try it: the <a href="sample">sample bundle</a>.')
-        warnings = fit.warnings(volume, info) if info and volume and volume.GetImageData() else []
+        self._showChannels(self.channels)
+        warnings = _warnings(volumes, info) if info else []
         self.ui.fitLabel.text = warningText(warnings)
         self.ui.fitLabel.visible = bool(warnings)
         self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
@@ -117,6 +136,13 @@ class InputSection:
                 self.ui.bundleEdit.currentPath = path
                 return True
         return False
+
+    def _showChannels(self, names: Sequence[str]) -> None:
+        """Show one selector for each channel, with its name; one without a name if `names` is empty."""
+        self.ui.inputLabel.text = f"{names[0]}:" if names else _("Volume:")
+        for index, (label, selector) in enumerate(self._selectors, start=1):
+            label.text = f"{names[index]}:" if index < len(names) else ""
+            label.visible = selector.visible = index < len(names)
 
     def _readInfo(self) -> tuple[BundleInfo | None, str]:
         """The bundle's description, or None and the error."""
@@ -159,6 +185,13 @@ class InputSection:
             self.card.show()
 
 
+def _warnings(volumes: Sequence[vtkMRMLScalarVolumeNode | None], info: BundleInfo) -> list[str]:
+    if len(info.channels) > 1:
+        return fit.channelWarnings(volumes, info)
+    volume = volumes[0]
+    return fit.warnings(volume, info) if volume and volume.GetImageData() else []
+
+
 def _cardWindow(info: BundleInfo) -> Any:
     """A window with the model card. Its links cannot be opened, because strangers wrote them."""
     window = qt.QDialog(slicer.util.mainWindow())
@@ -190,8 +223,11 @@ def descriptionText(info: BundleInfo) -> str:
         for name, color in info.structures
     )
     facts = [_("{count} members").format(count=info.members)]
-    if info.modality:
-        facts.append(html.escape(info.modality))
+    modalities = dict.fromkeys(
+        modality for _name, modality in info.channels or (("", info.modality),)
+    )
+    if any(modalities):
+        facts.append(html.escape(", ".join(filter(None, modalities))))
     if info.sites:
         facts.append(_("trained at {sites}").format(sites=html.escape(", ".join(info.sites))))
     card = f' \u00b7 <a href="card">{_("model card")}</a>' if info.card else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from FedCrossSlicerLib.errors import InferenceError, InstallError
 from FedCrossSlicerLib.panel.devices import DeviceSearch
 from FedCrossSlicerLib.panel.input import InputSection
 from FedCrossSlicerLib.panel.install import InstallSection
-from FedCrossSlicerLib.panel.parameters import Parameters, thresholds
+from FedCrossSlicerLib.panel.parameters import Parameters, channelVolumes, thresholds
 from FedCrossSlicerLib.panel.result import ResultSection
 from FedCrossSlicerLib.panel.review import ReviewSection
 from FedCrossSlicerLib.panel.run import RunSection
@@ -123,7 +124,7 @@ class Panel:
         if parameters is None or slicer.mrmlScene.IsImporting():
             return  # after an import the panel is opened again
         nodes = ResultNodes.of(parameters.result)
-        self.input.refresh(parameters.inputVolume)
+        self.input.refresh(self._volumes(parameters))
         self.run.refresh(self._missingInput(parameters), self._task is not None)
         self.result.refresh(nodes, thresholds(parameters))
         self.uncertainty.refresh(nodes, parameters)
@@ -152,7 +153,16 @@ class Panel:
         """What the user has to choose before a segmentation can start; "" if nothing is missing."""
         if parameters.inputVolume is None:
             return _("Choose a volume first.")
-        return "" if self.input.path else _("Choose a bundle first.")
+        if not self.input.path:
+            return _("Choose a bundle first.")
+        for name, volume in zip(self.input.channels, self._volumes(parameters), strict=False):
+            if volume is None:
+                return _("Choose a volume for {name} first.").format(name=html.escape(name))
+        return ""
+
+    def _volumes(self, parameters: Parameters) -> list[Any]:
+        """The chosen volume of each channel of the bundle; None if none is chosen."""
+        return channelVolumes(parameters, max(1, len(self.input.channels)))
 
     def _ensureInstalled(self) -> bool:
         """Whether the packages are installed; after the first success they are not checked again."""
@@ -203,11 +213,12 @@ class Panel:
             self.apply()
 
     def _start(self, parameters: Parameters) -> SegmentationTask | SequenceTask:
-        volume, bundle = parameters.inputVolume, Path(self.input.path)
+        bundle = Path(self.input.path)
+        volume, *further = self._volumes(parameters)
         options, roi = replace(self.input.options, localise=parameters.localise), parameters.roi
         if parameters.allTimePoints and timePoints(volume):
-            return SequenceTask(self.logic, volume, bundle, options, roi)
-        task: SegmentationTask = self.logic.start(volume, bundle, options, roi)
+            return SequenceTask(self.logic, volume, bundle, options, roi, further)
+        task: SegmentationTask = self.logic.start(volume, bundle, options, roi, further)
         return task
 
     def _endTask(self) -> SegmentationTask | SequenceTask:

@@ -59,7 +59,9 @@ class Parameters:
     Attributes
     ----------
     inputVolume
-        The volume to segment.
+        The volume to segment; with several channels that of the first.
+    channel2, channel3, channel4, channel5, channel6, channel7, channel8
+        The volumes of the further channels of the bundle.
     roi
         The box that limits the segmentation; None for the whole volume.
     allTimePoints
@@ -97,6 +99,13 @@ class Parameters:
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
+    channel2: vtkMRMLScalarVolumeNode
+    channel3: vtkMRMLScalarVolumeNode
+    channel4: vtkMRMLScalarVolumeNode
+    channel5: vtkMRMLScalarVolumeNode
+    channel6: vtkMRMLScalarVolumeNode
+    channel7: vtkMRMLScalarVolumeNode
+    channel8: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode
     allTimePoints: bool = False
     localise: bool = False
@@ -114,6 +123,12 @@ class Parameters:
     colorSurface: bool = False
     agreeFrom: Share = AGREE_FROM
     trustFrom: Share = TRUST_FROM
+
+
+def channelVolumes(parameters: Parameters, count: int) -> list[vtkMRMLScalarVolumeNode | None]:
+    """Return the chosen volume of each of the first `count` channels; None if none is chosen."""
+    further = [getattr(parameters, f"channel{number}") for number in range(2, count + 1)]
+    return [parameters.inputVolume, *further]
 
 
 def viewOptions(parameters: Parameters) -> ViewOptions:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from FedCrossSlicerLib.bundle.info import readBundleInfo
 from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
@@ -15,6 +16,8 @@ from FedCrossSlicerLib.tasks.wait import wait
 
 ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 FIGURES = "figures.csv"
+FIRST = "_0000"
+"""End of the name, before the ending, of the first channel's file of a case."""
 Progress = Callable[[int, int, str], None]
 
 
@@ -65,7 +68,9 @@ def segmentFolder(
     Parameters
     ----------
     folder
-        Folder with volumes (files with one of the `ENDINGS`, or folders with one DICOM series each).
+        Folder with volumes (files with one of the `ENDINGS`, or folders with one DICOM series each). For
+        a bundle with several channels the files of a case are ``CASE_0000.nii.gz``,
+        ``CASE_0001.nii.gz`` and so on, in the order of the bundle's channels.
     bundle
         The bundle's folder or ``.zip``.
     out
@@ -88,8 +93,8 @@ def segmentFolder(
     InferenceError
         If the folder has no volume, or `out` cannot be written.
     """
-    volumes = list(_volumes(Path(folder)))
-    if not volumes:
+    cases = list(_cases(Path(folder), _channelCount(Path(bundle))))
+    if not cases:
         raise InferenceError(_("There is no volume in {name}.").format(name=Path(folder).name))
     target = Path(out)
     try:
@@ -99,17 +104,37 @@ def segmentFolder(
             _("{name} cannot be made: {why}.").format(name=target.name, why=error.strerror)
         ) from error
     rows: list[Row] = []
-    for done, image in enumerate(volumes):
+    for done, (image, *further) in enumerate(cases):
         if progress is not None:
-            progress(done, len(volumes), image.name)
+            progress(done, len(cases), image.name)
+        result = target / _stem(image).removesuffix(FIRST if further else "")
         try:
-            rows += _segment(image, Path(bundle), target / _stem(image), options, starter)
+            rows += _segment([image, *further], Path(bundle), result, options, starter)
         except InferenceError as error:
             rows.append(Row(image.name, error=str(error)))
         _write(rows, target / FIGURES)
     if progress is not None:
-        progress(len(volumes), len(volumes), "")
+        progress(len(cases), len(cases), "")
     return rows
+
+
+def _channelCount(bundle: Path) -> int:
+    """The number of channels of a bundle; 1 if it cannot be read, which the child process reports."""
+    try:
+        return max(1, len(readBundleInfo(bundle).channels))
+    except InferenceError:
+        return 1
+
+
+def _cases(folder: Path, channels: int) -> Iterator[list[Path]]:
+    """Yield the volumes of each case: one for each channel."""
+    for image in _volumes(folder):
+        if channels == 1:
+            yield [image]
+        elif _withoutEnding(image).endswith(FIRST):
+            stem = _withoutEnding(image).removesuffix(FIRST)
+            ending = image.name[len(_withoutEnding(image)) :]
+            yield [folder / f"{stem}_{index:04d}{ending}" for index in range(channels)]
 
 
 def _volumes(folder: Path) -> Iterator[Path]:
@@ -123,20 +148,28 @@ def _volumes(folder: Path) -> Iterator[Path]:
 
 def _stem(image: Path) -> str:
     """The name without its ending; the whole name if two files differ only in their ending."""
+    stem = _withoutEnding(image)
+    if stem == image.name:
+        return stem
+    others = [each for each in image.parent.glob(f"{stem}.*") if each != image]
+    return image.name if others else stem
+
+
+def _withoutEnding(image: Path) -> str:
+    """The name without its ending; the whole name if it has none of the `ENDINGS`."""
     for ending in sorted(ENDINGS, key=len, reverse=True):
         if image.name.lower().endswith(ending):
-            stem = image.name[: -len(ending)]
-            others = [each for each in image.parent.glob(f"{stem}.*") if each != image]
-            return image.name if others else stem
+            return image.name[: -len(ending)]
     return image.name
 
 
 def _segment(
-    image: Path, bundle: Path, folder: Path, options: Options | None, starter: Starter
+    images: Sequence[Path], bundle: Path, folder: Path, options: Options | None, starter: Starter
 ) -> list[Row]:
     # Absolute paths: a warm worker may have another current folder than this process.
+    image, *further = (each.absolute() for each in images)
     arguments = requestArguments(
-        folder.absolute(), bundle.absolute(), options or Options(), image.absolute()
+        folder.absolute(), bundle.absolute(), options or Options(), image, further
     )
     request = starter(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Segment one volume with one bundle: from a volume node to a result in the scene. MRML, but no Qt.
+"""Segment one case with one bundle: from volume nodes to a result in the scene. MRML, but no Qt.
 
 `SegmentationLogic.start` returns at once and its caller polls the task, as the panel does with a timer.
 `SegmentationLogic.segment` waits for the result.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import (
+    CHANNEL,
     ROI,
     VOLUME,
     Options,
@@ -50,8 +52,9 @@ class SegmentationLogic:
         bundle: str | Path,
         options: Options | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
+        further: Sequence[vtkMRMLScalarVolumeNode] = (),
     ) -> SegmentationTask:
-        """Export the volume and send a request to the child process.
+        """Export the volumes and send a request to the child process.
 
         Parameters
         ----------
@@ -63,6 +66,9 @@ class SegmentationLogic:
             How to segment; None for the defaults.
         roi
             Markups ROI node; only its box, in world space, is segmented. None for the whole volume.
+        further
+            Volume nodes of the further channels, in the order of the bundle's channels. They are
+            resampled onto the voxels of `volume`.
 
         Returns
         -------
@@ -74,16 +80,21 @@ class SegmentationLogic:
         InferenceError
             If the volume has no image or cannot be exported, or the child process cannot be started.
         """
-        if volume is None or volume.GetImageData() is None:
+        if volume is None or any(each.GetImageData() is None for each in (volume, *further)):
             raise InferenceError(_("Choose a volume that has an image."))
         folder = temporaryFolder()
         try:
             exportVolume(volume, folder / VOLUME)
+            others = [folder / CHANNEL.format(number=2 + index) for index in range(len(further))]
+            for each, path in zip(further, others, strict=True):
+                exportVolume(each, path)
             if roi is not None:
                 (folder / ROI).write_text(json.dumps(readRegion(roi)), encoding="utf-8")
             # An absolute path: a warm worker may have another current folder than this process.
             bundle = Path(bundle).absolute()
-            request = self._starter(requestArguments(folder, bundle, options or Options()))
+            request = self._starter(
+                requestArguments(folder, bundle, options or Options(), further=others)
+            )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -96,12 +107,13 @@ class SegmentationLogic:
         options: Options | None = None,
         roi: vtkMRMLMarkupsROINode | None = None,
         progress: Progress | None = None,
+        further: Sequence[vtkMRMLScalarVolumeNode] = (),
     ) -> ResultNodes:
         """Segment a volume and wait for the result.
 
         Parameters
         ----------
-        volume, bundle, options, roi
+        volume, bundle, options, roi, further
             As for `start`.
         progress
             Called with the number of finished steps, the number of all steps and the name of the stage.
@@ -116,7 +128,7 @@ class SegmentationLogic:
         InferenceError
             If the segmentation fails; the scene is then as it was before.
         """
-        task = self.start(volume, bundle, options, roi)
+        task = self.start(volume, bundle, options, roi, further)
         try:
             task.wait(progress)
             return task.finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,9 @@ class SequenceTask:
         How to segment; None for the defaults.
     roi
         Markups ROI node that limits the segmentation; None for the whole volume.
+    further
+        Volume nodes of the further channels. Those that the browser displays, too, change with the time
+        point; the others stay the same.
 
     Attributes
     ----------
@@ -63,6 +66,7 @@ class SequenceTask:
         bundle: str | Path,
         options: Options | None,
         roi: vtkMRMLMarkupsROINode | None,
+        further: Sequence[vtkMRMLScalarVolumeNode] = (),
     ) -> None:
         found = timePoints(volume)
         if found is None:
@@ -70,7 +74,7 @@ class SequenceTask:
         self._browser, self.count = found
         self._volume = volume
         self._start: Callable[[], SegmentationTask] = lambda: logic.start(
-            volume, bundle, options, roi
+            volume, bundle, options, roi, further
         )
         self._failure: InferenceError | None = None
         self._tasks: list[SegmentationTask] = []
@@ -175,12 +179,13 @@ def segmentSequence(
     options: Options | None = None,
     progress: Progress | None = None,
     roi: vtkMRMLMarkupsROINode | None = None,
+    further: Sequence[vtkMRMLScalarVolumeNode] = (),
 ) -> ResultNodes:
     """Segment every time point of a sequence and wait for the results.
 
     Parameters
     ----------
-    logic, volume, bundle, options, roi
+    logic, volume, bundle, options, roi, further
         As for `SequenceTask`.
     progress
         Called at the start of each time point with the number of time points that are done, the number

@@ -47,7 +47,11 @@ def bundle_of(architecture: Architecture, path: Path, members: int = 2) -> Bundl
     manifest = {
         "name": "Tiny",
         "architecture": architecture.model_dump(mode="json"),
-        "preprocessing": {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": PATCH[::-1]},
+        "preprocessing": {
+            "spacing_mm": (1.0, 1.0, 1.0),
+            "patch_size": PATCH[::-1],
+            "channels": [f"image {index}" for index in range(architecture.in_channels)],
+        },
         "structures": [{"name": "A", "label": 1}],
         "calibration": {"temperature": 1.5},
         "provenance": {"created": "2026-01-31"},
@@ -67,15 +71,29 @@ NETWORKS: tuple[Architecture, ...] = (
     DynUNetArchitecture(filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2))),
 )
 
+OF_SEVERAL_CHANNELS = (
+    UNetArchitecture(base_channels=4, norm="batch", in_channels=2),
+    UNetArchitecture(base_channels=4, norm="instance", in_channels=3),
+    SegResNetArchitecture(blocks_down=(1, 1), in_channels=8),
+    DynUNetArchitecture(
+        filters=(8, 16, 16), strides=((1, 1, 1), (2, 2, 2), (2, 2, 2)), in_channels=4
+    ),
+)
+
+
+def describe(architecture: Architecture) -> str:
+    return f"{architecture.name}-{architecture.norm}-{architecture.in_channels}"
+
 
 @needs_openvino
-@pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
+@pytest.mark.parametrize("architecture", [*NETWORKS, *OF_SEVERAL_CHANNELS], ids=describe)
 @pytest.mark.parametrize("name", ["tuned", "openvino"])
 def test_every_back_end_agrees_with_eager_pytorch(
     tmp_path: Path, architecture: Architecture, name: str
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b", members=1)
-    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    size = (architecture.in_channels, *PATCH)
+    patch = np.random.default_rng(0).normal(size=size).astype(np.float32)
     expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
     found = choose_backend(name, "cpu", "fp32").load(bundle, 0)(patch)
     assert found.shape == (2, *PATCH)
@@ -88,7 +106,7 @@ def test_every_back_end_agrees_with_eager_pytorch(
 @pytest.mark.parametrize("name", ["tuned", "openvino"])
 def test_bf16_differs_from_fp32_by_rounding_only(tmp_path: Path, name: str) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b", members=1)
-    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    patch = np.random.default_rng(0).normal(size=(1, *PATCH)).astype(np.float32)
     expected = choose_backend("torch", "cpu", "fp32").load(bundle, 0)(patch).copy()
     try:
         backend = choose_backend(name, "cpu", "bf16")
@@ -100,7 +118,7 @@ def test_bf16_differs_from_fp32_by_rounding_only(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("architecture", NETWORKS, ids=lambda a: f"{a.name}-{a.norm}")
+@pytest.mark.parametrize("architecture", [*NETWORKS, *OF_SEVERAL_CHANNELS], ids=describe)
 @pytest.mark.parametrize(
     ("name", "precision", "most"),
     [
@@ -114,7 +132,8 @@ def test_a_gpu_agrees_with_the_cpu(
     tmp_path: Path, architecture: Architecture, name: str, precision: str, most: float
 ) -> None:
     bundle = bundle_of(architecture, tmp_path / "b")
-    volume = np.random.default_rng(0).normal(size=(40, 64, 60)).astype(np.float32)
+    size = (architecture.in_channels, 40, 64, 60)
+    volume = np.random.default_rng(0).normal(size=size).astype(np.float32)
     settings = {"patch": PATCH, "overlap": 0.25, "classes": 2}
     on_cpu = choose_backend("torch", "cpu", "fp32")
     on_gpu = choose_backend(name, "cuda:0", precision)
@@ -134,7 +153,7 @@ def test_a_bundle_whose_logits_overflow_fp32_is_refused(tmp_path: Path, name: st
         mode="json", exclude={"members"}
     )
     bundle = write_bundle(tmp_path / "large", manifest, [weights])
-    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    patch = np.random.default_rng(0).normal(size=(1, *PATCH)).astype(np.float32)
     with pytest.raises(BundleError, match="not finite"):
         choose_backend(name, "cpu", "fp32").load(bundle, 0)(patch)
 
@@ -144,9 +163,9 @@ def test_a_result_is_not_overwritten_by_the_next_patch(tmp_path: Path) -> None:
     predict = choose_backend("openvino", "cpu", "fp32").load(
         bundle_of(NETWORKS[0], tmp_path / "b"), 0
     )
-    first = predict(np.zeros(PATCH, np.float32))
+    first = predict(np.zeros((1, *PATCH), np.float32))
     kept = first.copy()
-    predict(np.ones(PATCH, np.float32))
+    predict(np.ones((1, *PATCH), np.float32))
     assert np.array_equal(first, kept)
 
 
@@ -156,8 +175,8 @@ def test_blending_on_the_device_equals_blending_on_the_host_bit_for_bit(
 ) -> None:
     """The predictor that blends on its device, with the CPU as device, equals the one for CPUs."""
     network = nn.Conv3d(1, 3, 3, padding=1).eval().requires_grad_(False)
-    volume = np.random.default_rng(0).normal(size=(27, 21, 41)).astype(np.float32)
-    volume[:, :, :14] = 0  # air
+    volume = np.random.default_rng(0).normal(size=(1, 27, 21, 41)).astype(np.float32)
+    volume[..., :14] = 0  # air
     settings = {"patch": (8, 6, 10), "overlap": 0.6, "classes": 3, "needed": needed}
     cpu = torch.device("cpu")
     on_device, on_host = (
@@ -179,7 +198,7 @@ def test_a_cached_member_gives_the_same_result_as_the_compiled_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, precision: str
 ) -> None:
     bundle = bundle_of(NETWORKS[0], tmp_path / "b")
-    patch = np.random.default_rng(0).normal(size=PATCH).astype(np.float32)
+    patch = np.random.default_rng(0).normal(size=(1, *PATCH)).astype(np.float32)
     try:
         backend = choose_backend("openvino", "cpu", precision)
     except DeviceError:

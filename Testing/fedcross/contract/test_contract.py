@@ -26,6 +26,9 @@ FULL = SegmentRequest(
     save_members=True,
     for_viewer=True,
 )
+CHANNELS = SegmentRequest(
+    Path("b"), Path("t2.nrrd"), Path("o"), further=(Path("adc.nrrd"), Path("dwi.nrrd"))
+)
 
 
 def test_it_loads_the_standard_library_only() -> None:
@@ -37,10 +40,16 @@ def test_it_loads_the_standard_library_only() -> None:
     assert set(done.stdout.split()) - sys.stdlib_module_names == {"fedcross"}
 
 
-@pytest.mark.parametrize("made", [FULL, SegmentRequest(Path("b"), Path("i"), Path("o"))])
+@pytest.mark.parametrize("made", [FULL, CHANNELS, SegmentRequest(Path("b"), Path("i"), Path("o"))])
 def test_the_words_of_a_request_make_the_same_request(made: SegmentRequest) -> None:
     assert parse_request(made.words()) == made
     assert parse_request([*made.words(), request.EVENTS_FLAG]) == made
+
+
+def test_the_option_image_is_repeated_for_every_channel() -> None:
+    words = CHANNELS.words()
+    assert words[2:8] == ["--image", "t2.nrrd", "--image", "adc.nrrd", "--image", "dwi.nrrd"]
+    assert CHANNELS.images == (Path("t2.nrrd"), Path("adc.nrrd"), Path("dwi.nrrd"))
 
 
 def test_the_values_of_a_request_come_before_its_switches() -> None:
@@ -64,7 +73,7 @@ def test_wrong_words_are_a_configuration_error(words: list[str], named: str) -> 
 
 
 def test_every_option_is_described() -> None:
-    assert set(request.HELP) == {*vars(FULL), "events"}
+    assert set(request.HELP) == {*vars(FULL), "events"} - {"further"}
     text = " ".join(request.request_parser().format_help().split())
     assert all(sentence in text for sentence in request.HELP.values())
 

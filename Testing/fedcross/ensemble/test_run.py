@@ -39,7 +39,7 @@ def member(index):
     """A member: the foreground grows with the voxel and with `index`; two structures share it 3 to 1."""
 
     def predict(patch):
-        one = np.clip(patch + 0.1 * index, 0, 1)
+        one = np.clip(patch[0] + 0.1 * index, 0, 1)
         return np.stack([1 - one, 0.75 * one, 0.25 * one]).astype(np.float32)
 
     return predict
@@ -74,7 +74,7 @@ def test_one_member_is_in_memory_at_a_time(bundle, prepared):
 
     class Member:
         def __call__(self, patch):
-            return np.full((3, *patch.shape), 1 / 3, np.float32)
+            return np.full((3, *patch.shape[1:]), 1 / 3, np.float32)
 
     def load(index):
         assert all(reference() is None for reference in alive)
@@ -95,8 +95,7 @@ def test_one_member_is_in_memory_at_a_time(bundle, prepared):
 
 
 def test_of_equal_classes_the_lowest_wins(prepared):
-    shape = prepared.array.shape
-    even = np.full((3, *shape), 1 / 3, dtype=np.float32)
+    even = np.full((3, *prepared.grid.shape), 1 / 3, dtype=np.float32)
     assert not label_map(even, prepared).any()
     even[0] = 0
     assert (label_map(even, prepared) == 1).all()
@@ -107,7 +106,7 @@ def test_a_label_map_does_not_change_the_probabilities(volume, bundle):
         update={"spacing_mm": volume.GetSpacing()}
     )
     prepared = prepare(volume, preprocessing)  # without resampling, nothing is copied
-    probabilities = np.full((2, *prepared.array.shape), 0.25, np.float32)
+    probabilities = np.full((2, *prepared.grid.shape), 0.25, np.float32)
     probabilities[1] = 0.75
     assert label_map(probabilities, prepared).all()
     assert (probabilities[0] == 0.25).all()
@@ -116,8 +115,8 @@ def test_a_label_map_does_not_change_the_probabilities(volume, bundle):
 def test_labels_are_compared_after_interpolation(volume, bundle):
     """Comparing first would show the staircase of the coarse grid."""
     prepared = prepare(volume, bundle.manifest.preprocessing)
-    ramp = np.linspace(0, 1, prepared.array.shape[2], dtype=np.float32)
-    foreground = np.broadcast_to(ramp, prepared.array.shape)
+    ramp = np.linspace(0, 1, prepared.grid.shape[2], dtype=np.float32)
+    foreground = np.broadcast_to(ramp, prepared.grid.shape)
     labels = label_map(np.stack([1 - foreground, foreground]), prepared)
     assert (np.diff(labels.astype(int), axis=2) >= 0).all()
     assert labels.mean() == pytest.approx(0.5, abs=0.02)
@@ -131,7 +130,7 @@ class Constant(torch.nn.Module):
 def run_constant(**options):
     return blend(
         Constant(),
-        np.arange(64, dtype=np.float32).reshape(4, 4, 4),
+        np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4),
         patch_size=(4, 4, 4),
         overlap=0.25,
         classes=2,
@@ -151,7 +150,7 @@ def test_the_temperature_divides_the_logits():
 @pytest.mark.parametrize(("precision", "most"), [("bf16", 0.05), ("fp16", 0.05 / 8)])
 def test_half_precision_stays_close_to_fp32_and_returns_float32(bundle, blobs, precision, most):
     network = bundle.load_member(0)
-    patch = np.ascontiguousarray(blobs[:16, :16, :32] / 500 - 1).astype(np.float32)
+    patch = np.ascontiguousarray(blobs[None, :16, :16, :32] / 500 - 1).astype(np.float32)
     exact = TorchPredictor(network, device=CPU)(patch)
     rounded = TorchPredictor(network, device=CPU, precision=precision)(patch)
     assert rounded.dtype == np.float32
@@ -170,7 +169,7 @@ class Large(torch.nn.Module):
 @pytest.mark.parametrize("kind", [TorchPredictor, DevicePredictor])
 def test_numbers_too_large_for_fp16_are_one_sentence(kind):
     how = {"patch": (4, 4, 4), "overlap": 0.25, "classes": 2}
-    volume = np.arange(64, dtype=np.float32).reshape(4, 4, 4)
+    volume = np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4)
     with pytest.raises(PrecisionError, match=r"too large for fp16. Use --precision fp32"):
         blend_patches(kind(Large(), device=CPU, precision="fp16"), volume, **how)
     for precision in ("fp32", "bf16"):
@@ -191,7 +190,7 @@ def test_too_little_memory_is_one_sentence(error, message):
             raise error
 
     with pytest.raises(DeviceError, match=message):
-        TorchPredictor(Hungry(), device=CPU)(np.zeros((2, 2, 2), dtype=np.float32))
+        TorchPredictor(Hungry(), device=CPU)(np.zeros((1, 2, 2, 2), dtype=np.float32))
 
 
 def test_other_errors_of_a_network_are_raised_unchanged():
@@ -200,4 +199,4 @@ def test_other_errors_of_a_network_are_raised_unchanged():
             raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        TorchPredictor(Broken(), device=CPU)(np.zeros((2, 2, 2), dtype=np.float32))
+        TorchPredictor(Broken(), device=CPU)(np.zeros((1, 2, 2, 2), dtype=np.float32))

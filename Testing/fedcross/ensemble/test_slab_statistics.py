@@ -64,7 +64,7 @@ def interpolated(array, shape, scale):
 @pytest.mark.parametrize("ends", [(), (1, 2, 3, 5, 8), (4,), tuple(range(99))])
 def test_interpolated_maps_do_not_depend_on_the_slabs(direction, shape, spacing, ends):
     prepared = prepared_on(direction, shape, spacing)
-    values = np.random.default_rng(0).random((1, *prepared.array.shape), dtype=np.float32)
+    values = np.random.default_rng(0).random((1, *prepared.grid.shape), dtype=np.float32)
     found = resample_map_to_source(iter(cut(values, ends)), prepared)
     scale = [
         new / old
@@ -83,7 +83,7 @@ def test_interpolated_maps_do_not_depend_on_the_slabs(direction, shape, spacing,
 @pytest.mark.parametrize("direction", [OBLIQUE, PERMUTED, FLIPPED])
 def test_label_maps_do_not_depend_on_the_slabs(direction):
     prepared = prepared_on(direction, (9, 12, 7), (0.7, 1.1, 3.1))
-    raw = np.random.default_rng(1).random((3, *prepared.array.shape), dtype=np.float32)
+    raw = np.random.default_rng(1).random((3, *prepared.grid.shape), dtype=np.float32)
     inside = np.random.default_rng(2).random((9, 12, 7)) < 0.7
     whole = [resample_to_source(one, prepared) for one in raw]
     expected = np.where(inside, np.argmax(whole, axis=0), 0)
@@ -96,7 +96,7 @@ def test_label_maps_do_not_depend_on_the_slabs(direction):
 def test_all_slabs_are_read_even_if_the_last_ones_are_not_needed():
     """A coarse grid's outermost voxel centre may lie far inside a fine one."""
     prepared = prepared_on(FLIPPED, (4, 6, 6), (0.9, 1.2, 0.25))
-    values = np.random.default_rng(0).random((1, *prepared.array.shape), dtype=np.float32)
+    values = np.random.default_rng(0).random((1, *prepared.grid.shape), dtype=np.float32)
     read = []
 
     def slabs():
@@ -105,7 +105,7 @@ def test_all_slabs_are_read_even_if_the_last_ones_are_not_needed():
             yield part, slab
 
     resample_map_to_source(slabs(), prepared)
-    assert read == list(range(len(prepared.array)))
+    assert read == list(range(prepared.grid.shape[0]))
 
 
 @settings(max_examples=25, deadline=None)

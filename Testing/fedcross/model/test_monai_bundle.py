@@ -7,7 +7,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from fedcross.model.bundle import Bundle
+from fedcross.model.architecture import UNetArchitecture
+from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.model.networks import build_network, initialise
+from fedcross.volumes.prepare import prepare
 
 
 def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
@@ -18,6 +21,17 @@ def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
     image.SetSpacing((1.0, 1.0, 2.0))
     (bundle.path / "images").mkdir()
     sitk.WriteImage(image, str(bundle.path / "images" / "case.nii.gz"))
+    found = run_monai(bundle)
+    normal = (voxels - voxels.mean(dtype=np.float64)) / voxels.std(dtype=np.float64)
+    x = torch.from_numpy(normal.astype(np.float32))[None, None]
+    with torch.no_grad():
+        expected = torch.stack([bundle.load_member(k)(x).softmax(1)[0] for k in range(2)]).mean(0)
+    assert found.shape == (2, 16, 32, 32)
+    assert np.allclose(found, expected.numpy(), atol=1e-4)
+
+
+def run_monai(bundle: Bundle) -> np.ndarray:
+    """Run MONAI's runner on the only case; return the probabilities, (class, z, y, x)."""
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "monai.bundle", "run"),
@@ -31,13 +45,35 @@ def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
     assert finished.returncode == 0, finished.stderr[-2000:]
     (written,) = (bundle.path / "eval").rglob("*.nii.gz")
     # MONAI writes the classes as a fourth axis, in (x, y, z, class) order on disk.
-    found = sitk.GetArrayFromImage(sitk.ReadImage(str(written)))
-    normal = (voxels - voxels.mean(dtype=np.float64)) / voxels.std(dtype=np.float64)
-    x = torch.from_numpy(normal.astype(np.float32))[None, None]
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(written)))
+
+
+def test_monais_runner_joins_several_channels_like_this_package(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """The second image has finer voxels in plane and covers the first."""
+    architecture = UNetArchitecture(in_channels=2, base_channels=2, norm="batch")
+    network = build_network(architecture)
+    initialise(network, torch.Generator().manual_seed(0))
+    manifest = bundle.manifest.model_dump(mode="json", exclude={"members", "schedule"})
+    manifest["architecture"] = architecture.model_dump()
+    manifest["preprocessing"]["channels"] = ["T2", "ADC"]
+    two = write_bundle(tmp_path / "two", manifest, [network.state_dict()])
+    first = sitk.GetImageFromArray(np.random.default_rng(0).normal(9, 2, (16, 32, 32)))
+    first.SetSpacing((1.0, 1.0, 2.0))
+    second = sitk.GetImageFromArray(np.random.default_rng(1).normal(9, 2, (18, 80, 80)))
+    second.SetSpacing((0.5, 0.5, 2.0))
+    second.SetOrigin((-2.0, -2.0, -2.0))
+    (two.path / "images").mkdir()
+    for index, image in enumerate((first, second)):
+        path = two.path / "images" / f"case_000{index}.nii.gz"
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32), str(path))
+    found = run_monai(two)
+    steps = two.manifest.preprocessing
+    x = torch.from_numpy(prepare(first, steps, [second]).array)[None]
     with torch.no_grad():
-        expected = torch.stack([bundle.load_member(k)(x).softmax(1)[0] for k in range(2)]).mean(0)
-    assert found.shape == (2, 16, 32, 32)
-    assert np.allclose(found, expected.numpy(), atol=1e-4)
+        expected = two.load_member(0)(x).softmax(1)[0]
+    assert np.allclose(found, expected.numpy(), atol=1e-3)
 
 
 def test_metadata_has_the_fields_that_monai_requires(bundle: Bundle) -> None:

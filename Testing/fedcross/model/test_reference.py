@@ -59,6 +59,16 @@ def test_a_checkpoint_without_data_parallel_is_imported(tmp_path: Path) -> None:
     assert [s.name for s in manifest.structures] == ["Prostate", "Prostate 2"]
 
 
+def test_the_channels_of_a_checkpoint_with_two_are_numbered(tmp_path: Path) -> None:
+    network = build_network(UNetArchitecture(in_channels=2, base_channels=2, norm="batch"))
+    torch.save({"local_model_0_state_dict": network.state_dict()}, tmp_path / "c.pth.tar")
+    manifest = import_reference_checkpoint(
+        tmp_path / "c.pth.tar", tmp_path / "b", patch_size=(32, 32, 32)
+    ).manifest
+    assert manifest.architecture.in_channels == 2
+    assert manifest.preprocessing.channel_names == ("Channel 1", "Channel 2")
+
+
 class _Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (open, ("executed", "w"))

@@ -50,23 +50,23 @@ def test_intensities_whose_variance_overflows_are_refused():
 
 def test_at_the_bundles_spacing_nothing_is_interpolated(volume, blobs):
     prepared = prepare(volume, preprocessing_at(1.1, 0.9, 2.5))
-    np.testing.assert_array_equal(prepared.array, zscore(blobs))
+    np.testing.assert_array_equal(prepared.array, zscore(blobs)[None])
     assert prepared.grid == prepared.source
 
 
 def test_a_spacing_that_differs_by_float32_rounding_counts_as_the_bundles(volume, blobs):
     volume.SetSpacing([float(np.float32(side)) for side in (1.1, 0.9, 2.5)])
     prepared = prepare(volume, preprocessing_at(1.1, 0.9, 2.5))
-    np.testing.assert_array_equal(prepared.array, zscore(blobs))
+    np.testing.assert_array_equal(prepared.array, zscore(blobs)[None])
 
 
 def test_the_networks_grid_agrees_with_simpleitks_interpolation(volume, blobs):
     prepared = prepare(volume, preprocessing_at(0.7, 1.4, 2.0))
-    assert prepared.array.shape == prepared.grid.shape
+    assert prepared.array.shape == (1, *prepared.grid.shape)
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
             prepared.source.image(zscore(blobs)),
-            prepared.grid.image(prepared.array),
+            prepared.grid.image(prepared.array[0]),
             sitk.Transform(),
             sitk.sitkLinear,
             -99.0,
@@ -74,16 +74,16 @@ def test_the_networks_grid_agrees_with_simpleitks_interpolation(volume, blobs):
     )
     inside = expected > -50
     assert inside.mean() > 0.9
-    np.testing.assert_allclose(prepared.array[inside], expected[inside], atol=1e-4)
+    np.testing.assert_allclose(prepared.array[0][inside], expected[inside], atol=1e-4)
 
 
 def test_resampling_to_the_source_agrees_with_simpleitks_interpolation(volume):
     stored = sitk.DICOMOrient(volume, "PIR")
     prepared = prepare(stored, preprocessing_at(0.7, 1.4, 2.0))
-    back = resample_to_source(prepared.array, prepared)
+    back = resample_to_source(prepared.array[0], prepared)
     expected = sitk.GetArrayFromImage(
         sitk.Resample(
-            prepared.grid.image(prepared.array),
+            prepared.grid.image(prepared.array[0]),
             stored,
             sitk.Transform(),
             sitk.sitkLinear,
@@ -109,7 +109,7 @@ def test_the_networks_input_does_not_depend_on_the_storage_order(volume, letters
 def test_at_the_bundles_spacing_resampling_to_the_source_returns_the_same_values(volume):
     stored = sitk.DICOMOrient(volume, "SAR")
     prepared = prepare(stored, preprocessing_at(1.1, 0.9, 2.5))
-    back = resample_to_source(prepared.array, prepared)
+    back = resample_to_source(prepared.array[0], prepared)
     np.testing.assert_array_equal(back, zscore(sitk.GetArrayFromImage(stored)))
 
 
@@ -118,7 +118,7 @@ def test_a_linear_ramp_is_unchanged_inside_after_resampling_to_the_source(volume
     ramp = sitk.GetImageFromArray((3 * z + 2 * y + x).astype(np.float32))
     ramp.CopyInformation(volume)
     prepared = prepare(ramp, preprocessing_at(1.6, 1.2, 1.7))
-    back = resample_to_source(prepared.array, prepared)
+    back = resample_to_source(prepared.array[0], prepared)
     core = (slice(2, -2),) * 3
     np.testing.assert_allclose(back[core], zscore(3 * z + 2 * y + x)[core], atol=1e-4)
 
@@ -132,7 +132,7 @@ def test_an_oblique_volume_keeps_the_remaining_rotation():
         prepared.grid.direction, (cosine, -sine, 0, sine, cosine, 0, 0, 0, 1), atol=1e-12
     )
     np.testing.assert_array_equal(
-        resample_to_source(prepared.array, prepared), zscore(sitk.GetArrayFromImage(image))
+        resample_to_source(prepared.array[0], prepared), zscore(sitk.GetArrayFromImage(image))
     )
 
 
@@ -140,9 +140,9 @@ def test_a_volume_one_voxel_thick_can_be_prepared_and_resampled_to_the_source():
     image = sitk.GetImageFromArray(np.random.default_rng(1).random((1, 12, 10)))
     image.SetSpacing((1, 1, 5))
     prepared = prepare(image, preprocessing_at(1, 1, 1))
-    assert prepared.array.shape == (5, 12, 10)
+    assert prepared.array.shape == (1, 5, 12, 10)
     np.testing.assert_allclose(
-        resample_to_source(prepared.array, prepared),
+        resample_to_source(prepared.array[0], prepared),
         zscore(sitk.GetArrayFromImage(image)),
         atol=1e-6,
     )

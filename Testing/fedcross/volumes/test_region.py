@@ -81,13 +81,13 @@ def test_a_missing_region_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_patches_that_touch_the_needed_part_are_computed() -> None:
-    volume = np.random.default_rng(0).normal(size=(20, 16, 24)).astype(np.float32)
+    volume = np.random.default_rng(0).normal(size=(1, 20, 16, 24)).astype(np.float32)
     calls = 0
 
     def predict(patch: np.ndarray) -> np.ndarray:
         nonlocal calls
         calls += 1
-        p = 1 / (1 + np.exp(-patch - patch.mean()))
+        p = 1 / (1 + np.exp(-patch[0] - patch.mean()))
         return np.stack([1 - p, p])
 
     needed = (slice(3, 5), slice(2, 6), slice(0, 7))

@@ -86,3 +86,29 @@ def test_a_constant_volume_and_one_with_nan_give_a_warning(scene, info):
     assert "same value, 7" in warnings(constant, info)[0]
     slicer.util.arrayFromVolume(constant)[0, 0, 0] = np.nan
     assert "not numbers" in warnings(constant, info)[0]
+
+
+@pytest.fixture
+def two(loaded, two_channel_bundle):
+    from FedCrossSlicerLib.bundle.info import readBundleInfo
+
+    return replace(readBundleInfo(two_channel_bundle), spacing=(1, 1, 2), patchSize=(64, 64, 16))
+
+
+def test_the_warnings_of_several_channels_name_the_channel(scene, two):
+    from FedCrossSlicerLib.bundle.fit import channelWarnings
+
+    first, second = new_volume((0.9, 1.1, 3.0)), new_volume((9.0, 9.0, 9.0))
+    assert channelWarnings([first, second], two) == []  # the second is resampled onto the first
+    assert channelWarnings([first, None], two) == []
+    slicer.util.arrayFromVolume(second)[:] = 7
+    assert channelWarnings([first, second], two) == ["ADC <b>: All voxels have the same value, 7."]
+    (warning,) = channelWarnings([new_volume((9.0, 9.0, 9.0)), first], two)
+    assert warning.startswith("T2: The voxels measure 9 x 9 x 9 mm")
+
+
+def test_one_volume_for_two_channels_gives_a_warning(scene, two):
+    from FedCrossSlicerLib.bundle.fit import channelWarnings
+
+    volume = new_volume((0.9, 1.1, 3.0))
+    assert channelWarnings([volume, volume], two) == ["T2 and ADC <b> are the same volume."]

@@ -14,11 +14,19 @@ def test_a_folder_and_its_zip_have_the_same_description(loaded, bundle_folder, t
     assert (info.name, info.members, info.modality) == ("Prostate <T2>", 2, "MR")
     assert info.structures == (("Prostate", (0.2, 0.8, 0.4)),)
     assert info.sites == ("north", "south")
+    assert info.channels == ()
     assert (info.spacing, info.patchSize) == ((1, 2, 3), (16, 16, 16))
     assert "Prostate <T2>" in info.card
     pack_bundle(bundle_folder, tmp_path / "b.zip")
     zipped = readBundleInfo(tmp_path / "b.zip")
     assert (zipped.name, zipped.card) == (info.name, info.card)
+
+
+def test_the_channels_have_names_and_modalities(loaded, two_channel_bundle):
+    from FedCrossSlicerLib.bundle.info import readBundleInfo
+
+    info = readBundleInfo(two_channel_bundle)
+    assert info.channels == (("T2", "MR"), ("ADC <b>", "MR"))
 
 
 def change(tmp_path, bundle_folder, edit):
@@ -38,6 +46,9 @@ def change(tmp_path, bundle_folder, edit):
         lambda m: m["structures"][0].update(color=[1, 2]),
         lambda m: m["preprocessing"].update(spacing_mm=[1, 2, 1e400]),
         lambda m: m["preprocessing"].update(spacing_mm=[1, 2, -3]),
+        lambda m: m["preprocessing"].update(channels=[{"name": 7}]),
+        lambda m: m["preprocessing"].update(channels=[{"name": str(n)} for n in range(9)]),
+        lambda m: m["preprocessing"].update(channels="T2"),
         lambda m: m.pop("preprocessing"),
         lambda m: m.update(members=[{}] * 2000),
     ],

@@ -25,6 +25,14 @@ def test_options_become_arguments_of_the_command_line(loaded, tmp_path):
     )
 
 
+def test_the_volumes_of_further_channels_become_further_images(loaded, tmp_path):
+    from FedCrossSlicerLib.child.request import Options, requestArguments
+
+    further = [tmp_path / "channel_2.nrrd", tmp_path / "channel_3.nrrd"]
+    made = parse_request(requestArguments(tmp_path, Path("b"), Options(), further=further))
+    assert made.images == (tmp_path / "volume.nrrd", *further)
+
+
 def test_the_box_in_the_folder_has_priority_over_that_of_the_options(loaded, tmp_path):
     from FedCrossSlicerLib.child.request import ROI, Options, requestArguments
 

@@ -97,7 +97,9 @@ def test_only_near_the_structures_reaches_the_child_and_is_stored_in_the_scene(p
     ready = panel()
     ready.ui.inputSelector.setCurrentNode(volume)
     requests = []
-    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
+    ready.logic.start = lambda volume, path, options, roi, further: (
+        requests.append(options) or _never()
+    )
     assert not ready.ui.localiseCheck.checked
     click(ready.ui.localiseCheck)
     click(ready.ui.applyButton)
@@ -196,7 +198,9 @@ def test_the_devices_are_listed_and_the_choice_reaches_the_child(panel, widget, 
     assert ready.ui.deviceStatus.text == "GPU ready."
     combo.currentIndex = 2
     requests = []
-    ready.logic.start = lambda volume, path, options, roi: requests.append(options) or _never()
+    ready.logic.start = lambda volume, path, options, roi, further: (
+        requests.append(options) or _never()
+    )
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     assert requests[0].device == "cuda:0"
@@ -227,7 +231,7 @@ def test_the_box_reaches_the_child_in_world_space(panel, widget, volume, transfo
     ready.ui.inputSelector.setCurrentNode(volume)
     ready.ui.roiSelector.setCurrentNode(roi)
     requests = []
-    ready.logic.start = lambda volume, path, options, roi: requests.append(roi) or _never()
+    ready.logic.start = lambda volume, path, options, roi, further: requests.append(roi) or _never()
     click(ready.ui.applyButton)
     assert requests == [roi]
 

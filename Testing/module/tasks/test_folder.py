@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from fedcross.contract.files import SEGMENTATION
+from fedcross.contract.request import parse_request
 
 
 @pytest.fixture
@@ -76,3 +77,26 @@ def test_files_that_differ_only_in_their_ending_get_their_own_results(folder, tm
     segmentFolder(folder, "bundle", tmp_path / "out", starter=fake("good")._starter)
     results = sorted(path.parent.name for path in (tmp_path / "out").glob("*/result"))
     assert results == ["one.mha", "one.nrrd"]
+
+
+def test_the_files_of_the_channels_of_a_case_are_numbered(
+    folder, tmp_path, fake, two_channel_bundle
+):
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    for name in ("one", "two"):
+        (folder / f"{name}.nrrd").rename(folder / f"case_{name}_0000.nrrd")
+        shutil.copy(folder / f"case_{name}_0000.nrrd", folder / f"case_{name}_0001.nrrd")
+    requests, start = [], fake("good")._starter
+    rows = segmentFolder(
+        folder,
+        two_channel_bundle,
+        tmp_path / "out",
+        starter=lambda arguments: requests.append(parse_request(arguments)) or start(arguments),
+    )
+    assert [row.volume for row in rows] == ["case_one_0000.nrrd", "case_two_0000.nrrd"]
+    assert [[image.name for image in request.images] for request in requests] == [
+        ["case_one_0000.nrrd", "case_one_0001.nrrd"],
+        ["case_two_0000.nrrd", "case_two_0001.nrrd"],
+    ]
+    assert (tmp_path / "out" / "case_two" / "result" / SEGMENTATION).is_file()

@@ -195,7 +195,7 @@ def test_the_box_limits_every_time_point(browser, scene):
     recorder = RecordingLogic()
     with pytest.raises(ZeroDivisionError):
         segmentSequence(recorder, proxy, "bundle", roi=roi)
-    assert recorder.arguments == (proxy, "bundle", None, roi)
+    assert recorder.arguments == (proxy, "bundle", None, roi, ())
 
 
 class FailsAt:

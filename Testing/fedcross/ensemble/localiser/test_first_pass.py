@@ -70,7 +70,7 @@ def surroundings_in(
     starts = plan_patches(volume.shape, PATCH, 0) if starts is None else starts
     surroundings = find_surroundings(
         predict,
-        volume,
+        volume[None],
         patch=PATCH,
         starts=starts,
         classes=classes,
@@ -119,7 +119,7 @@ def test_there_are_no_surroundings_if_no_structure_is_found() -> None:
 
 def test_there_are_no_surroundings_if_one_of_two_structures_is_not_found() -> None:
     def of_three(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        one, other = (patch == 1), 0.45 * (patch == 2) + 0.55 * (patch == 3)
+        one, other = (patch[0] == 1), 0.45 * (patch[0] == 2) + 0.55 * (patch[0] == 3)
         return np.stack([1 - one - other, one, other]).astype(np.float32)
 
     volume = volume_with(BLOB)
@@ -147,7 +147,7 @@ def test_a_gap_beside_a_suspected_voxel_belongs_to_the_surroundings_up_to_its_ot
 
 def test_padding_around_a_small_volume_is_never_a_structure() -> None:
     def dark(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        structure = (patch == 0).astype(np.float32)
+        structure = (patch[0] == 0).astype(np.float32)
         return np.stack([1 - structure, structure])
 
     volume = np.random.default_rng(0).uniform(1, 2, (10, 48, 9)).astype(np.float32)

@@ -42,7 +42,8 @@ def ensemble(
     volume: NDArray[np.float32], *members: PatchPredictor, localise: bool = True
 ) -> tuple[EnsembleOutcome, Recorder]:
     """Run members on a volume whose grid is already the networks' grid."""
-    grid = Grid(volume.shape[::-1], GRID.spacing_mm, GRID.origin_mm, GRID.direction)
+    channels = volume if volume.ndim == 4 else volume[None]
+    grid = Grid(channels.shape[:0:-1], GRID.spacing_mm, GRID.origin_mm, GRID.direction)
     manifest = Manifest.model_validate(
         {
             "name": "Blob",
@@ -72,7 +73,7 @@ def ensemble(
     outcome = run_ensemble(
         manifest,
         load,
-        Prepared(volume, grid, grid, grid),
+        Prepared(channels, grid, grid, grid),
         BytesIO,
         measures=["std"],
         localise=localise,
@@ -112,6 +113,15 @@ def test_a_structure_that_ends_in_a_gap_does_not_need_the_whole_volume() -> None
         near, _ = ensemble(volume, certain, less_certain)
         assert near.computed < 0.5
         assert_equal(near, ensemble(volume, certain, less_certain, localise=False)[0], atol=1e-6)
+
+
+def test_a_structure_that_only_the_second_channel_shows_is_found() -> None:
+    second = volume_with((slice(10, 14), slice(12, 14), slice(30, 34)))
+    members = IntensityMember(channel=1), IntensityMember(0.8, channel=1)
+    both = np.stack([volume_with(), second])
+    near, _ = ensemble(both, *members)
+    assert near.computed < 0.5
+    assert_equal(near, ensemble(second, certain, less_certain)[0])
 
 
 def test_progress_goes_up_by_one_and_ends_at_its_total() -> None:

@@ -138,8 +138,8 @@ def test_no_probability_in_the_part_changes_by_more_than_a_half_and_most_do_not_
         one = np.full(patch, 0 if voxels.max() in ends else 1, np.float32)
         return np.stack([1 - one, one])
 
-    whole = blend_patches(adverse, volume, patch=patch, overlap=overlap, classes=2)
-    slabs = stream_patches(adverse, volume, patch=patch, starts=kept, classes=2)
+    whole = blend_patches(adverse, volume[None], patch=patch, overlap=overlap, classes=2)
+    slabs = stream_patches(adverse, volume[None], patch=patch, starts=kept, classes=2)
     near = np.concatenate([values.copy() for _, values in slabs], axis=1)
     inside = part.voxel_mask(slice(0, shape[0]))
     assert np.abs(near - whole)[:, inside].max() <= 1 - KEPT_WEIGHT + 1e-6

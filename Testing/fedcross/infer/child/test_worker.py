@@ -340,7 +340,7 @@ def test_members_are_kept_up_to_a_size(bundle, monkeypatch):
 def test_one_member_at_a_time_holds_working_memory(bundle, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setattr("fedcross.backends.factory._has_openvino", lambda: True)
-    patch = np.random.default_rng(0).random((16, 32, 32), np.float32)
+    patch = np.random.default_rng(0).random((1, 16, 32, 32), np.float32)
     options = RequestOptions(backend="openvino")
     with WarmModels() as models, models(bundle.path, options) as (backend, opened):
         first = backend.load(opened, 0)

@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 def volume(*shape: int) -> Volume:
     generator = torch.Generator().manual_seed(3)
     label = (torch.rand(shape, generator=generator) > 0.5).to(torch.uint8)
-    return Volume("v", torch.randn(shape, generator=generator), label)
+    return Volume("v", torch.randn((1, *shape), generator=generator), label)
 
 
 def test_patches_cover_a_volume_and_pad_a_smaller_one() -> None:
@@ -36,7 +36,7 @@ def test_patches_cover_a_volume_and_pad_a_smaller_one() -> None:
     assert images.shape == (3, 1, 4, 4, 16)  # 10 slices: 0-4, 3-7 and 6-10
     assert labels.shape == (3, 4, 4, 16)
     source = volume(10, 4, 8)
-    assert torch.equal(images[0, 0, :, :, 4:12], source.image[:4])
+    assert torch.equal(images[0, 0, :, :, 4:12], source.image[0, :4])
     assert torch.equal(labels[2, :, :, 4:12], source.label[6:].long())
     assert not images[:, :, :, :, :4].any()
     assert not labels[:, :, :, 12:].any()
@@ -52,7 +52,7 @@ def test_the_probe_computes_the_training_loss(
     network.eval()
     for site in small_data.sites:
         losses = [
-            dice_ce_loss(network(v.image[None, None]), v.label[None].long()).item()
+            dice_ce_loss(network(v.image[None]), v.label[None].long()).item()
             for v in site.train  # each is one patch
         ]
         assert found[site.name] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
@@ -95,7 +95,7 @@ def test_the_statistics_are_means_over_the_training_volumes(
     convolution = first.enc1.conv.conv[0]
     volumes = [v for site in small_data.sites for v in site.train]
     with torch.no_grad():
-        means = [convolution(v.image[None, None]).mean((0, 2, 3, 4)) for v in volumes]
+        means = [convolution(v.image[None]).mean((0, 2, 3, 4)) for v in volumes]
     found = probe._network.state_dict()["enc1.conv.conv.1.running_mean"]
     assert torch.allclose(found, torch.stack(means).mean(0), atol=1e-5)
 

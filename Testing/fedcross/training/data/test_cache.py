@@ -12,7 +12,7 @@ from fedcross.training.config.configuration import load_config
 from fedcross.training.data import cache as cache_module
 from fedcross.training.data.cache import IMAGE, LABEL, VolumeCache, cache_key
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume
-from fedcross.training.data.volumes import CaseFiles, Volume
+from fedcross.training.data.volumes import CaseFiles, ImageFile, Volume
 from fedcross.training.step.visit import visit
 from fedcross.volumes.preprocessing import Preprocessing
 from tiny_federation import write_federation
@@ -98,7 +98,7 @@ def test_a_volume_with_a_damaged_file_is_made_again(
         path.write_bytes(content[:damage] if damage < 0 else content + b"x")
     assert equal(load_cached(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
     assert path.read_bytes() == content
-    assert first.image.shape == first.label.shape
+    assert first.image.shape == (1, *first.label.shape)
 
 
 def test_a_volume_whose_image_and_label_differ_in_shape_is_made_again(
@@ -108,6 +108,28 @@ def test_a_volume_whose_image_and_label_differ_in_shape_is_made_again(
     place = tmp_path / "cache" / cache_key(case, {1: 1}, PLAIN)
     np.save(place / LABEL, np.zeros((1, 2, 3), np.uint8))
     assert equal(load_cached(tmp_path / "cache", case), load_volume(case, {1: 1}, PLAIN, "north"))
+
+
+def test_a_volume_that_version_0_1_0_cached_is_read(tmp_path: Path, case: CaseFiles) -> None:
+    """It has no axis of channels."""
+    first = load_cached(tmp_path / "cache", case)
+    place = tmp_path / "cache" / cache_key(case, {1: 1}, PLAIN)
+    np.save(place / IMAGE, np.full(first.label.shape, 7, np.float32))
+    again = load_cached(tmp_path / "cache", case)
+    assert again.image.shape == first.image.shape
+    assert (again.image == 7).all()
+
+
+def test_the_key_depends_on_every_channel(tmp_path: Path, case: CaseFiles) -> None:
+    def key(*further: ImageFile) -> str:
+        return cache_key(replace(case, further=further), {1: 1}, PLAIN)
+
+    other = tmp_path / "other.nrrd"
+    other.write_bytes(b"one")
+    first = key(ImageFile(other))
+    assert len({first, key(), key(ImageFile(other, 1)), key(ImageFile(case.image))}) == 4
+    other.write_bytes(b"two")
+    assert key(ImageFile(other)) != first
 
 
 def test_changes_of_a_cached_volume_in_memory_are_not_written_to_disk(

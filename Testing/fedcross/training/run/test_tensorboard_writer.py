@@ -18,7 +18,7 @@ def case() -> Volume:
     image[1] = 5.0
     label = torch.zeros(3, 2, 2, dtype=torch.uint8)
     label[1, 0, 0] = 1
-    return Volume("case", image, label)
+    return Volume("case", image[None], label)
 
 
 def constant(foreground: float) -> np.ndarray:

@@ -111,7 +111,7 @@ def test_a_curve_rises_from_0_to_1_and_gin_has_four_layers() -> None:
 
 
 def test_one_seed_gives_the_same_patches() -> None:
-    volume = Volume("c", torch.randn(16, 96, 96), torch.ones(16, 96, 96, dtype=torch.uint8))
+    volume = Volume("c", torch.randn(1, 16, 96, 96), torch.ones(16, 96, 96, dtype=torch.uint8))
     first, second = change(seed=4)[:5], change(seed=4)[:5]
     for one, other in zip(first, second, strict=True):
         images = [sample_patch(volume, draw, (16, 96, 96), FLAT)[0] for draw in (one, other)]
@@ -120,16 +120,16 @@ def test_one_seed_gives_the_same_patches() -> None:
 
 def test_a_mirrored_patch_exchanges_left_and_right_of_image_and_label() -> None:
     label = torch.randint(0, 2, (4, 6, 8), dtype=torch.uint8)
-    volume = Volume("c", torch.randn(4, 6, 8), label)
+    volume = Volume("c", torch.randn(1, 4, 6, 8), label)
     draw = PatchDraw(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), scale=(-1.0, 1.0, 1.0))
     image, labels = sample_patch(volume, draw, (4, 6, 8), FLAT)
-    torch.testing.assert_close(image[0], volume.image.flip(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(image, volume.image.flip(3), atol=1e-5, rtol=0)
     assert torch.equal(labels, label.flip(2).long())
 
 
 def test_a_scale_of_two_doubles_the_size() -> None:
     x = torch.arange(17.0).expand(3, 3, 17)
-    volume = Volume("c", x.contiguous(), torch.ones(3, 3, 17, dtype=torch.uint8))
+    volume = Volume("c", x.contiguous()[None], torch.ones(3, 3, 17, dtype=torch.uint8))
     draw = PatchDraw(0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), scale=(2.0, 1.0, 1.0))
     image, _ = sample_patch(volume, draw, (3, 3, 17), FLAT)
     torch.testing.assert_close(image[0, 1, 1], 4 + torch.arange(17.0) / 2)
@@ -137,16 +137,16 @@ def test_a_scale_of_two_doubles_the_size() -> None:
 
 def test_a_constant_displacement_shifts_image_and_label() -> None:
     label = torch.randint(0, 3, (5, 6, 9), dtype=torch.uint8)
-    volume = Volume("c", torch.randn(5, 6, 9), label)
+    volume = Volume("c", torch.randn(1, 5, 6, 9), label)
     move = torch.tensor([0.0, 1.0, -2.0])[:, None, None, None].expand(3, 2, 2, 2)
     draw = PatchDraw(0, (0.0, 1.0, 3.0), (0.0, 0.0, 0.0), elastic=move)
     image, labels = sample_patch(volume, draw, (5, 4, 5), FLAT)
-    torch.testing.assert_close(image[0], volume.image[:, 2:6, 1:6], atol=1e-5, rtol=0)
+    torch.testing.assert_close(image[0], volume.image[0, :, 2:6, 1:6], atol=1e-5, rtol=0)
     assert torch.equal(labels, label[:, 2:6, 1:6].long())
 
 
 def test_the_crop_of_a_changed_patch_contains_all_it_needs() -> None:
-    volume = Volume("c", torch.randn(30, 60, 60), torch.ones(30, 60, 60, dtype=torch.uint8))
+    volume = Volume("c", torch.randn(1, 30, 60, 60), torch.ones(30, 60, 60, dtype=torch.uint8))
     settings = AugmentationConfig(elastic_probability=1.0)
     changes = PatchChanges(settings, 0.5, (8, 24, 24), FLAT)
     draws = [PatchDraw(0, (9.0, 20.0, 15.0), (0.0, 0.0, 0.0))] * 20
@@ -164,7 +164,7 @@ def test_centred_patches_have_the_labelled_voxel_in_the_middle_where_the_border_
     label = torch.zeros(10, 40, 40, dtype=torch.uint8)
     label[2, 20, 39] = 1
     draws = draw_epoch(
-        [Volume("c", torch.zeros(10, 40, 40), label)],
+        [Volume("c", torch.zeros(1, 10, 40, 40), label)],
         patch=(8, 16, 16),
         patches_per_case=5,
         rotation_rad=0.0,

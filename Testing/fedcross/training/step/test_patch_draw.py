@@ -16,7 +16,7 @@ NO_ROTATION = (0.0, 0.0, 0.0)
 def a_volume(*shape: int, seed: int = 0) -> Volume:
     generator = torch.Generator().manual_seed(seed)
     label = torch.randint(0, 3, shape, generator=generator, dtype=torch.uint8)
-    return Volume("case", torch.randn(shape, generator=generator), label)
+    return Volume("case", torch.randn((2, *shape), generator=generator), label)
 
 
 def test_a_rotation_by_90_degrees_about_x_is_in_millimetres() -> None:
@@ -64,7 +64,7 @@ def test_a_patch_of_the_cropped_volume_equals_that_of_the_whole_volume(
     volume, patch = a_volume(12, 16, 11), (4, 6, 5)
     draw = PatchDraw(0, start, turns)
     cropped, moved = crop_volume(volume, draw, patch, spacing)
-    assert cropped.image.shape == cropped.label.shape
+    assert cropped.image.shape[1:] == cropped.label.shape
     image, label = sample_patch(cropped, moved, patch, spacing)
     expected, expected_label = sample_patch(volume, draw, patch, spacing)
     assert torch.allclose(image, expected, atol=1e-4)
@@ -76,5 +76,5 @@ def test_a_volume_is_cropped_to_the_patch_and_one_voxel_on_each_side() -> None:
     cropped, moved = crop_volume(
         a_volume(40, 40, 40), PatchDraw(0, (10.0, 20.0, 5.0), NO_ROTATION), (4, 6, 5), (1, 1, 1)
     )
-    assert cropped.image.shape == (4 + 2, 6 + 2, 5 + 2)
+    assert cropped.image.shape == (2, 4 + 2, 6 + 2, 5 + 2)
     assert moved.start == (1.0, 1.0, 1.0)

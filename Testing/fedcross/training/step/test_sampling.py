@@ -18,14 +18,14 @@ NO_ROTATION = (0.0, 0.0, 0.0)
 def a_volume(*shape: int, seed: int = 0) -> Volume:
     generator = torch.Generator().manual_seed(seed)
     label = torch.randint(0, 3, shape, generator=generator, dtype=torch.uint8)
-    return Volume("case", torch.randn(shape, generator=generator), label)
+    return Volume("case", torch.randn((1, *shape), generator=generator), label)
 
 
 def test_without_rotation_an_integer_start_gives_a_crop() -> None:
     volume = a_volume(9, 12, 15)
     draw = PatchDraw(0, (1.0, 3.0, 2.0), NO_ROTATION)
     image, label = sample_patch(volume, draw, (4, 8, 6), (0.7, 1.1, 3.0))
-    assert torch.allclose(image[0], volume.image[1:5, 3:11, 2:8], atol=1e-5)
+    assert torch.allclose(image, volume.image[:, 1:5, 3:11, 2:8], atol=1e-5)
     assert torch.equal(label, volume.label[1:5, 3:11, 2:8].long())
 
 
@@ -34,11 +34,11 @@ def test_a_start_half_way_between_voxels_gives_their_mean() -> None:
     draw = PatchDraw(0, (0.0, 0.0, 0.5), NO_ROTATION)
     image, _ = sample_patch(volume, draw, (4, 4, 4), (1, 1, 1))
     expected = (volume.image[..., 0:4] + volume.image[..., 1:5]) / 2
-    assert torch.allclose(image[0], expected, atol=1e-5)
+    assert torch.allclose(image, expected, atol=1e-5)
 
 
 def test_a_volume_smaller_than_the_patch_is_centred_and_surrounded_by_zeros() -> None:
-    volume = Volume("case", torch.ones(2, 2, 2), torch.ones(2, 2, 2, dtype=torch.uint8))
+    volume = Volume("case", torch.ones(1, 2, 2, 2), torch.ones(2, 2, 2, dtype=torch.uint8))
     (draw,) = draw_epoch(
         [volume],
         patch=(4, 4, 4),
@@ -60,7 +60,7 @@ def test_a_rotation_by_90_degrees_about_z_maps_x_to_y() -> None:
     image, label = sample_patch(volume, draw, (3, 6, 6), (1, 1, 1))
     # Relative to the centre, the value at (x, y) is that at (-y, x): row x, column 5 - y.
     expected = torch.stack(
-        [torch.stack([volume.image[:, x, 5 - y] for x in range(6)], -1) for y in range(6)], 1
+        [torch.stack([volume.image[0, :, x, 5 - y] for x in range(6)], -1) for y in range(6)], 1
     )
     assert torch.allclose(image[0], expected, atol=1e-5)
     rotated = volume.label.flip(2).transpose(1, 2)
@@ -80,12 +80,12 @@ def test_a_rotated_sphere_on_an_anisotropic_grid_is_a_sphere(
         indexing="ij",
     )
     radius = (x**2 + y**2 + z**2).sqrt()
-    volume = Volume("ball", radius - 10, (radius < 10).to(torch.uint8))
+    volume = Volume("ball", (radius - 10)[None], (radius < 10).to(torch.uint8))
     draw = PatchDraw(0, (0.0, 0.0, 0.0), angles)
     image, label = sample_patch(volume, draw, (13, 37, 37), spacing)
     inside = radius < 14  # other voxels may be rotated out of the volume
     # Linear interpolation between samples 3 mm apart has an error of less than 3/4 mm.
-    assert (image[0] - volume.image)[inside].abs().max() < 0.75
+    assert (image - volume.image)[0, inside].abs().max() < 0.75
     wrong = (label != volume.label)[inside]
     assert (radius[inside][wrong] - 10).abs().max() < math.sqrt(1 + 1 + 9) / 2 if wrong.any() else 1
 
@@ -113,7 +113,7 @@ def test_an_epoch_has_equally_many_patches_of_every_case_inside_the_volumes() ->
 def test_foreground_patches_contain_a_labelled_voxel() -> None:
     label = torch.zeros(30, 30, 30, dtype=torch.uint8)
     label[29, 0, 17] = 2
-    volume = Volume("case", torch.zeros(30, 30, 30), label)
+    volume = Volume("case", torch.zeros(1, 30, 30, 30), label)
     draws = draw_epoch(
         [volume],
         patch=(8, 8, 8),
@@ -127,7 +127,7 @@ def test_foreground_patches_contain_a_labelled_voxel() -> None:
 
 
 def test_foreground_patches_of_an_empty_label_have_any_position() -> None:
-    volume = Volume("case", torch.zeros(9, 9, 9), torch.zeros(9, 9, 9, dtype=torch.uint8))
+    volume = Volume("case", torch.zeros(1, 9, 9, 9), torch.zeros(9, 9, 9, dtype=torch.uint8))
     draws = draw_epoch(
         [volume],
         patch=(8, 8, 8),
@@ -191,6 +191,36 @@ def test_gain_and_shift_change_the_image_and_not_the_label() -> None:
     )
     torch.testing.assert_close(shaded, image * 1.5 - 0.25)
     assert torch.equal(label, same_label)
+
+
+def test_every_channel_is_cut_like_a_single_one() -> None:
+    one, other = a_volume(9, 12, 15), a_volume(9, 12, 15, seed=1)
+    both = replace(one, image=torch.cat([one.image, other.image]))
+    draw = PatchDraw(0, (1.3, 2.0, 0.5), (0.1, 0.2, 0.3))
+    image, label = sample_patch(both, draw, (6, 8, 8), (1.0, 1.0, 2.0))
+    for found, volume in zip(image, (one, other), strict=True):
+        alone, _ = sample_patch(volume, draw, (6, 8, 8), (1.0, 1.0, 2.0))
+        torch.testing.assert_close(found[None], alone)
+    assert torch.equal(label, sample_patch(one, draw, (6, 8, 8), (1.0, 1.0, 2.0))[1])
+
+
+def test_every_channel_has_a_gain_and_a_shift_of_its_own() -> None:
+    volume = a_volume(9, 12, 15)
+    both = replace(volume, image=torch.cat([volume.image, volume.image]))
+    (draw,) = draw_epoch(
+        [both],
+        patch=(4, 4, 4),
+        patches_per_case=1,
+        rotation_rad=0.0,
+        foreground_fraction=0.0,
+        generator=torch.Generator().manual_seed(0),
+        intensity=0.3,
+    )
+    first, second = draw.appearances
+    assert first.gain != second.gain
+    image, _ = sample_patch(both, draw, (4, 4, 4), (1.0, 1.0, 1.0))
+    plain, _ = sample_patch(both, replace(draw, appearances=()), (4, 4, 4), (1.0, 1.0, 1.0))
+    torch.testing.assert_close(image[1], plain[1] * second.gain + second.shift)
 
 
 def test_patches_of_volumes_on_another_device_are_on_the_requested_device() -> None:

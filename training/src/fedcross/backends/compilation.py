@@ -69,7 +69,7 @@ def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) 
     Returns
     -------
     openvino.CompiledModel
-        Maps patches (1, 1, d, h, w) to logits (1, C, d, h, w).
+        Maps patches (1, channels, d, h, w) to logits (1, C, d, h, w).
 
     Raises
     ------
@@ -119,14 +119,15 @@ def _convert_and_compile(
     # The size of the example does not matter, because the converted network is reshaped to the patch.
     # Two voxels a side at the lowest level are fast to trace and enough for every normalisation.
     depth, height, width = bundle.manifest.architecture.reduction[::-1]
-    example = torch.zeros(1, 1, 2 * depth, height, width)
+    channels = bundle.manifest.architecture.in_channels
+    example = torch.zeros(1, channels, 2 * depth, height, width)
     frontend = FrontEndManager().load_by_framework("pytorch")
     with torch.inference_mode(), _hide_warnings():
         decoder = TorchScriptPythonDecoder(
             network, example_input=example, trace_kwargs={"check_trace": False}
         )
         model = frontend.convert(frontend.load(decoder))
-    model.reshape([1, 1, *bundle.manifest.preprocessing.patch_size[::-1]])
+    model.reshape([1, channels, *bundle.manifest.preprocessing.patch_size[::-1]])
     try:
         if isinstance(network, WinogradUNet):
             with suppress(RuntimeError):  # the setting may not exist in this version

@@ -54,7 +54,7 @@ class OpenVINOPredictor:
     Parameters
     ----------
     compiled
-        An ``openvino.CompiledModel`` that maps (1, 1, d, h, w) to logits (1, C, d, h, w).
+        An ``openvino.CompiledModel`` that maps (1, channels, d, h, w) to logits (1, C, d, h, w).
     precision
         Number format in which it computes.
     temperature
@@ -67,7 +67,7 @@ class OpenVINOPredictor:
         self._temperature = temperature
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities (C, d, h, w) of a patch (d, h, w).
+        """Return the probabilities (C, d, h, w) of a patch (channels, d, h, w).
 
         Raises
         ------
@@ -76,7 +76,7 @@ class OpenVINOPredictor:
         """
         if self._request is None:
             self._request = self._compiled.create_infer_request()
-        self._request.infer([patch[None, None]], share_inputs=True)
+        self._request.infer([patch[None]], share_inputs=True)
         # Copied, because the request writes its next result to the same memory.
         logits = np.array(self._request.get_output_tensor(0).data[0], dtype=np.float32)
         return softmax(check_finite(logits, self._precision) / np.float32(self._temperature))

@@ -83,7 +83,7 @@ class TorchPredictor:
     Parameters
     ----------
     network
-        Network on `device` in evaluation mode; maps (N, 1, D, H, W) to logits (N, C, D, H, W).
+        Network on `device` in evaluation mode; maps (N, channels, D, H, W) to logits (N, C, D, H, W).
     device
         CPU or GPU on which it runs.
     precision
@@ -106,7 +106,7 @@ class TorchPredictor:
         self._temperature = temperature
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities (C, d, h, w) of a patch (d, h, w).
+        """Return the probabilities (C, d, h, w) of a patch (channels, d, h, w).
 
         Raises
         ------
@@ -120,7 +120,7 @@ class TorchPredictor:
 
     def _probabilities(self, patch: NDArray[np.float32]) -> Tensor:
         """Return the probabilities (C, d, h, w) on the device."""
-        batch = torch.from_numpy(patch)[None, None]  # (1, 1, d, h, w)
+        batch = torch.from_numpy(patch)[None]  # (1, channels, d, h, w)
         if self._device.type == "cuda":  # pinned memory is copied while the GPU computes
             batch = batch.pin_memory()
         batch = batch.to(self._device, non_blocking=True)

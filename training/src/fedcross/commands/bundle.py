@@ -1,11 +1,14 @@
 """The commands `fedcross bundle ...`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from fedcross.volumes.preprocessing import Preprocessing
 
 app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True)
 BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
@@ -36,7 +39,7 @@ def show(bundle: BundlePath) -> None:
         ("Structures", ", ".join(structure.name for structure in manifest.structures)),
         ("Sites", ", ".join(manifest.sites) or "not recorded"),
         ("Network", manifest.architecture.name),
-        ("Modality", preprocessing.modality or "not recorded"),
+        *_describe_channels(preprocessing),
         ("Spacing", " x ".join(f"{side:g}" for side in preprocessing.spacing_mm) + " mm"),
         ("Patch", " x ".join(str(side) for side in preprocessing.patch_size) + " voxels"),
         ("Source", manifest.provenance.source or "not recorded"),
@@ -44,6 +47,15 @@ def show(bundle: BundlePath) -> None:
     ):
         table.add_row(name, value)
     Console(highlight=False).print(table)
+
+
+def _describe_channels(preprocessing: "Preprocessing") -> list[tuple[str, str]]:
+    """Return one row with the modality, or one with all channels and their modalities."""
+    if not preprocessing.channels:
+        return [("Modality", preprocessing.modality or "not recorded")]
+    pairs = zip(preprocessing.channel_names, preprocessing.modalities, strict=True)
+    named = (f"{name} ({modality})" if modality else name for name, modality in pairs)
+    return [("Channels", ", ".join(named))]
 
 
 @app.command("pack")

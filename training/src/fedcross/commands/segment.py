@@ -14,7 +14,7 @@ DEFAULTS = RequestOptions()
 
 def segment(
     bundle: Annotated[Path, typer.Option(help=HELP["bundle"])],
-    image: Annotated[Path, typer.Option(help=HELP["image"])],
+    image: Annotated[list[Path], typer.Option(help=HELP["image"])],
     out: Annotated[Path, typer.Option(help=HELP["out"])],
     measure: Annotated[Measure, typer.Option(help=HELP["measure"])] = DEFAULTS.measure,
     device: Device = DEFAULTS.device,
@@ -41,8 +41,9 @@ def segment(
 
     request = SegmentRequest(
         bundle,
-        image,
+        image[0],
         out,
+        further=tuple(image[1:]),
         measure=measure,
         device=device,
         precision=precision,

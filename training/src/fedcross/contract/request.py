@@ -1,7 +1,7 @@
 """A request to segment one volume, and the command line that carries it to the child process."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
@@ -15,6 +15,9 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PRECISION_CHOICES: tuple[str, ...] = ("auto", *get_args(Precision))
 BACKENDS = ("auto", "openvino", "tuned", "torch")
 
+MAX_CHANNELS = 8
+"""Largest number of images of a case."""
+
 MODULE = "fedcross.infer"
 """The child process is ``python -m`` this."""
 EVENTS_FLAG = "--events"
@@ -24,7 +27,8 @@ WORKER_FLAG = "--worker"
 
 HELP: Mapping[str, str] = {
     "bundle": "Bundle: a folder or a .zip.",
-    "image": "NIfTI, NRRD, MetaImage, or a DICOM series folder.",
+    "image": "NIfTI, NRRD, MetaImage, or a DICOM series folder. Repeat it for a bundle with several "
+    "channels, in the order of the channels.",
     "out": "Folder for the results; those of an earlier run are replaced.",
     "measure": "Measure that the uncertainty map shows.",
     "device": "auto, cpu, or a GPU such as cuda:0.",
@@ -37,7 +41,7 @@ HELP: Mapping[str, str] = {
     "for_viewer": "Also write the maps of all measures, the members' outlines and the distances.",
     "events": "One JSON object a line on stdout, for programs.",
 }
-"""A sentence for each field of `SegmentRequest`, and for ``--events``."""
+"""A description for each option of the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +67,25 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class SegmentRequest(RequestOptions):
-    """One volume to segment, and how. `HELP` describes each field."""
+    """One case to segment, and how. `HELP` describes the fields.
+
+    Attributes
+    ----------
+    bundle, image, out : Path
+        Bundle, image (of the first channel), result folder.
+    further : tuple of Path
+        Images of the further channels, in the order of the bundle's channels.
+    """
 
     bundle: Path
     image: Path
     out: Path
+    further: tuple[Path, ...] = field(default=(), kw_only=True)
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The images of all channels."""
+        return (self.image, *self.further)
 
     def words(self) -> list[str]:
         """Return the words of the command line that makes this request: values, then switches."""
@@ -76,13 +94,19 @@ class SegmentRequest(RequestOptions):
             value = getattr(self, each.name)
             if each.type is bool:
                 switches += [flag(each.name)] if value else []
+            elif each.name == _IMAGE:
+                values += [word for image in self.images for word in (flag(_IMAGE), str(image))]
             elif value is not None:
                 values += [flag(each.name), str(value)]
         return values + switches
 
 
-_FIELDS = sorted(fields(SegmentRequest), key=lambda each: each.default is not MISSING)
-"""Those without a default first."""
+_IMAGE = "image"
+_FIELDS = sorted(
+    (each for each in fields(SegmentRequest) if each.name != "further"),
+    key=lambda each: each.default is not MISSING,
+)
+"""One for each option, those without a default first. ``--image`` is repeated for every channel."""
 
 
 def flag(name: str) -> str:
@@ -100,7 +124,8 @@ def parse_request(words: Sequence[str]) -> SegmentRequest:
     """
     options = vars(request_parser().parse_args(words))
     del options["events"]
-    return SegmentRequest(**options)
+    image, *further = options.pop(_IMAGE)
+    return SegmentRequest(image=image, further=tuple(further), **options)
 
 
 def request_parser() -> "argparse.ArgumentParser":
@@ -125,6 +150,7 @@ def request_parser() -> "argparse.ArgumentParser":
             settings["choices"] = MEASURES if each.type == Measure else None
             settings["required"] = each.default is MISSING
             settings["default"] = None if each.default is MISSING else each.default
+            settings["action"] = "append" if each.name == _IMAGE else "store"
         parser.add_argument(flag(each.name), **settings)
     parser.add_argument(EVENTS_FLAG, action="store_true", help=HELP["events"])
     return parser

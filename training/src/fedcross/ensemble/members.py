@@ -81,9 +81,9 @@ class MembersRun:
         self._load, self._prepared = load_member, prepared
         self._open_spool, self._measures, self._reporter = open_spool, measures, reporter
         self.patch = manifest.preprocessing.patch_size[::-1]
-        self.grid = plan_patches(prepared.array.shape, self.patch, manifest.preprocessing.overlap)
+        self.grid = plan_patches(prepared.grid.shape, self.patch, manifest.preprocessing.overlap)
         self.members = len(manifest.members)
-        self.shape = (manifest.architecture.classes, *prepared.array.shape)
+        self.shape = (manifest.architecture.classes, *prepared.grid.shape)
         self.first: PatchPredictor | None = None
         self.done = 0
 

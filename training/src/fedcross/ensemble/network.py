@@ -31,9 +31,9 @@ def blend(
     Parameters
     ----------
     network
-        Maps (N, 1, D, H, W) to logits (N, C, D, H, W); on `device`, in evaluation mode.
+        Maps (N, channels, D, H, W) to logits (N, C, D, H, W); on `device`, in evaluation mode.
     volume
-        z-scores, float32 (D, H, W).
+        z-scores, float32 (channels, D, H, W).
     patch_size
         Voxels along (x, y, z).
     overlap

@@ -3,15 +3,15 @@
 The members run one after another, and only one is in memory. Its patches are blended slab by slab; each
 slab updates streaming statistics and is interpolated to the input's own grid, where the member's label
 map goes to disk. So memory does not grow with the number K of members. With C classes, n voxels on the
-networks' grid, N on the input's, and s voxels in as many slices as a patch is deep, a run takes, beside
-one member and its patch,
+networks' grid, N on the input's, c input channels, and s voxels in as many slices as a patch is deep, a
+run takes, beside one member and its patch,
 
-    4 n + N + g + 4 (C + 1) s  bytes:
+    4 c n + N + g + 4 (C + 1) s  bytes:
 
 z-scores, a label map, statistics g, and sums of patches; and some arrays of C times
 `fedcross.volumes.slab.SLAB_VOXELS` numbers. For all measures g is (5 C + 8) n; it is on disk instead
 where it exceeds `fedcross.ensemble.slab_statistics.MAX_BYTES_IN_MEMORY`. While the volume is prepared,
-memory holds the file's voxels twice and the z-scores twice; after the run, without the z-scores, about
+memory holds the files' voxels twice and the z-scores twice; after the run, without the z-scores, about
 16 N at most (for the distances, see `fedcross.volumes.distance`).
 """
 

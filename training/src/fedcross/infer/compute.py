@@ -1,4 +1,4 @@
-"""From a volume in memory to an ensemble's result on the volume's own grid. No file is written."""
+"""From the images of a case to an ensemble's result on the first image's grid. No file is written."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from fedcross.volumes.structure import Structure
 
 @dataclass(frozen=True)
 class Result:
-    """An ensemble's result for one volume, on the volume's own grid, arrays (z, y, x) as stored.
+    """An ensemble's result for one case, on the first image's grid, arrays (z, y, x) as stored.
 
     It can be read as long as the temporary files of the computation are open.
 
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def grid(self) -> Grid:
-        """The volume's own grid."""
+        """The grid of the first image."""
         return self.prepared.source
 
     @property
@@ -89,7 +89,7 @@ class Result:
 
 
 def compute(
-    read: Callable[[], sitk.Image],
+    read: Sequence[Callable[[], sitk.Image]],
     bundle: Bundle,
     backend: Backend,
     options: RequestOptions,
@@ -100,12 +100,13 @@ def compute(
     clock: Stopwatch,
     reporter: Reporter,
 ) -> Result:
-    """Read, prepare and segment a volume, and combine what the members found.
+    """Read, prepare and segment the images of a case, and combine what the members found.
 
     Parameters
     ----------
     read
-        Returns the volume. A function, so that its memory is free once the volume is prepared.
+        Functions that return the image of each channel. Functions, so that the memory of the images is
+        free once they are prepared.
     bundle, backend
         The ensemble, and what runs its members.
     options
@@ -124,18 +125,18 @@ def compute(
     Raises
     ------
     DataError
-        If the volume cannot be segmented, or no voxel of it is in the region.
+        If an image cannot be segmented, the images do not overlap, or no voxel is in the region.
     DeviceError, BundleError
         If memory does not suffice, or a member cannot be loaded.
     OutputError
         If a temporary file cannot be written.
     """
     with clock.stage("read", "Reading the volume"):
-        image = read()
+        images = [each() for each in read]
     with clock.stage("preprocess", "Preparing the volume"):
-        prepared = prepare(image, bundle.manifest.preprocessing)
+        prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:])
         inside = region.mask(prepared.source) if region else None
-    del image  # the networks need only the z-scores
+    del images  # the networks need only the z-scores
     members = len(bundle.manifest.members)
     with (
         clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),

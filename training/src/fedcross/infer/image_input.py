@@ -18,6 +18,26 @@ NAME = "image"
 """What errors call a volume that is not a file."""
 
 
+def image_readers(
+    images: Sequence[ImageInput],
+    *,
+    spacing_mm: Sequence[float] | None = None,
+    origin_mm: Sequence[float] | None = None,
+    direction: ArrayLike | None = None,
+) -> tuple[Callable[[], sitk.Image], ...]:
+    """Return a function for each image of a case, see `volume_reader`.
+
+    The geometry is that of all arrays among `images`. If there is no array, it is refused.
+    """
+    has_array = any(isinstance(image, np.ndarray) for image in images)
+    return tuple(
+        volume_reader(image)
+        if has_array and not isinstance(image, np.ndarray)
+        else volume_reader(image, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction)
+        for image in images
+    )
+
+
 def volume_reader(
     image: ImageInput,
     *,

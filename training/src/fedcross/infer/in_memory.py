@@ -14,7 +14,7 @@ from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import ConfigError
 from fedcross.infer.compute import Result
-from fedcross.infer.image_input import ImageInput, volume_reader
+from fedcross.infer.image_input import ImageInput, image_readers
 from fedcross.infer.models import Models, fresh_models
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import Job, run_job
@@ -67,7 +67,7 @@ class Segmentation:
 
 
 def segment(
-    image: ImageInput,
+    image: ImageInput | Sequence[ImageInput],
     bundle: str | os.PathLike[str] | Bundle,
     *,
     spacing_mm: Sequence[float] | None = None,
@@ -96,11 +96,12 @@ def segment(
     ----------
     image
         A file (NIfTI, NRRD, MetaImage), a folder with one DICOM series, a 3D SimpleITK image, or an
-        array (z, y, x) of real numbers.
+        array (z, y, x) of real numbers. For a bundle with several channels a list or a tuple of them, in
+        the order of the channels. An image on another grid than the first is resampled onto that grid.
     bundle
         Bundle folder or ``.zip``, or an opened bundle.
     spacing_mm
-        For an array, required: distance between voxel centres along (x, y, z).
+        For arrays, required: distance between voxel centres along (x, y, z).
     origin_mm
         For an array: centre of voxel (0, 0, 0) in the world, LPS; None is (0, 0, 0).
     direction
@@ -145,8 +146,9 @@ def segment(
     unknown = sorted({measure, *measures}.difference(MEASURES))
     if unknown:
         raise ConfigError(f"There is no measure {unknown[0]!r}.", f"Use {', '.join(MEASURES)}.")
+    images = image if isinstance(image, list | tuple) else [image]
     job = Job(
-        read=volume_reader(image, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction),
+        read=image_readers(images, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction),
         bundle=bundle.path if isinstance(bundle, Bundle) else Path(bundle),
         options=RequestOptions(
             measure=measure,
@@ -159,7 +161,7 @@ def segment(
             for_viewer=for_viewer,
         ),
         out=None if out is None else Path(out),
-        source=Path(image) if isinstance(image, str | os.PathLike) else None,
+        sources=tuple(Path(each) for each in images if isinstance(each, str | os.PathLike)),
         region=roi if roi is None or isinstance(roi, Region) else Path(roi),
         measures=tuple(measures),
     )

@@ -1,4 +1,4 @@
-"""Segments one volume with a bundle: from files to files, or from memory to memory.
+"""Segments one case with a bundle: from files to files, or from memory to memory.
 
 The child process, the command line and Python all use `run_job`.
 """
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import SimpleITK as sitk
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions, SegmentRequest
-from fedcross.errors import DeviceError, PrecisionError
+from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
 from fedcross.infer.models import Models, fresh_models
 from fedcross.infer.results.output_folder import OutputFolder, output_folder
@@ -23,6 +24,7 @@ from fedcross.infer.results.summarise import summarise
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.results.write import describe_maps, write_result
 from fedcross.infer.scratch import scratch
+from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.volumes.files.read import read_volume
@@ -33,37 +35,38 @@ _Outcome = TypeVar("_Outcome")
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to segment.
+    """One case to segment.
 
     Attributes
     ----------
-    read : callable
-        Returns the volume as `fedcross.volumes.files.read.read_volume` does.
+    read : tuple of callable
+        For each channel a function that returns its image as `fedcross.volumes.files.read.read_volume`
+        does.
     bundle : Path
         Folder or ``.zip``.
     options : RequestOptions
         How to segment and what to write.
     out : Path or None
         Folder for the files; None writes none.
-    source : Path or None
-        The volume's file, which the results must not replace; None if it is not a file.
+    sources : tuple of Path
+        The images' files, which the results must not replace; empty if they are in memory.
     region : Region, Path or None
         Box to segment, or its file, see `fedcross.volumes.region.Region.read`; None is the whole volume.
     measures : tuple of str
         Measures that the result can return, beside those of `options`.
     """
 
-    read: Callable[[], sitk.Image]
+    read: tuple[Callable[[], sitk.Image], ...]
     bundle: Path
     options: RequestOptions
     out: Path | None = None
-    source: Path | None = None
+    sources: tuple[Path, ...] = ()
     region: Region | Path | None = None
     measures: tuple[Measure, ...] = ()
 
 
 def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
-    """Segment a volume's file and write the results, all or none.
+    """Segment the files of a case and write the results, all or none.
 
     Parameters
     ----------
@@ -87,11 +90,11 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
         before the computation is checked before it.
     """
     job = Job(
-        lambda: read_volume(request.image),
+        tuple(partial(read_volume, image) for image in request.images),
         request.bundle,
         request,
         out=request.out,
-        source=request.image,
+        sources=request.images,
         region=request.roi,
     )
     return run_job(job, reporter, models, lambda _, summary: summary)
@@ -100,14 +103,14 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
 def run_job(
     job: Job, reporter: Reporter, models: Models, finish: Callable[[Result, Summary], _Outcome]
 ) -> _Outcome:
-    """Segment a volume, write the files that are requested, and return what `finish` returns.
+    """Segment a case, write the files that are requested, and return what `finish` returns.
 
     With precision ``auto``, a bundle whose numbers are too large for it is computed again in fp32.
 
     Parameters
     ----------
     job
-        The volume, the bundle and the options.
+        The images, the bundle and the options.
     reporter, models
         See `segment`.
     finish
@@ -137,7 +140,8 @@ def _run(
         with clock.stage("open", "Opening the bundle"):
             region = Region.read(job.region) if isinstance(job.region, Path) else job.region
             backend, bundle = stack.enter_context(models(job.bundle, job.options))
-            folder = None if job.out is None else output_folder(job.out, job.source)
+            _check_number(len(job.read), bundle.manifest)
+            folder = None if job.out is None else output_folder(job.out, job.sources)
             out = None if folder is None else stack.enter_context(folder)
             files = stack.enter_context(scratch(job.out or Path(tempfile.gettempdir())))
         result = compute(
@@ -156,6 +160,26 @@ def _run(
         else:
             summary = _publish(result, out, clock)
         return finish(result, summary)
+
+
+def _check_number(images: int, manifest: Manifest) -> None:
+    """Check that there is one image for each channel of the bundle.
+
+    Raises
+    ------
+    ConfigError
+        If the number differs; the message names the channels.
+    """
+    steps = manifest.preprocessing
+    if images == steps.channel_count:
+        return
+    if steps.channel_count == 1:
+        raise ConfigError(f"The bundle {manifest.name} takes one image, got {images}.", "Give one.")
+    raise ConfigError(
+        f"The bundle {manifest.name} needs {steps.channel_count} images "
+        f"({', '.join(steps.channel_names)}), got {images}.",
+        "Give one image for each channel, in this order.",
+    )
 
 
 def _publish(result: Result, out: OutputFolder, clock: Stopwatch) -> Summary:

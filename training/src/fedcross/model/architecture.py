@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from fedcross.contract.request import MAX_CHANNELS
 from fedcross.runtime.stable_record import StableRecord
 
 Norm = Literal["batch", "instance", "group"]
@@ -19,7 +20,9 @@ Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, backgr
 class _Architecture(StableRecord):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    in_channels: Literal[1] = Field(default=1, description="Image channels.")
+    in_channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] = Field(
+        default=1, description="Images of a case, one input channel each."
+    )
     classes: Classes = 2
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fedcross.model.manifest import Manifest
+from fedcross.volumes.preprocessing import Preprocessing
 
 LICENSE_TEXT = """\
 These weights are distributed under the Apache License, Version 2.0, unless whoever trained them
@@ -28,7 +29,7 @@ def render_model_card(manifest: Manifest) -> str:
             "",
             "## Input",
             "",
-            f"One 3D volume{' (' + steps.modality + ')' if steps.modality else ''}, any "
+            f"{_describe_input(steps)}, any "
             f"orientation; brought to {_times(steps.spacing_mm)} mm, z-score intensities, patches of "
             f"{_times(steps.patch_size)} voxels overlapping by {steps.overlap:.0%}.",
             "",
@@ -50,6 +51,17 @@ def render_model_card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _describe_input(steps: Preprocessing) -> str:
+    """Return the images of a case in words, with their modalities."""
+    kinds = [f" ({modality})" if modality else "" for modality in steps.modalities]
+    if not steps.channels:
+        return f"One 3D volume{kinds[0]}"
+    names = ", ".join(map("".join, zip(steps.channel_names, kinds, strict=True)))
+    if len(steps.channels) == 1:
+        return f"One 3D volume, {names}"
+    return f"{len(steps.channels)} co-registered 3D volumes ({names}), resampled onto the first"
 
 
 def _structure_table(manifest: Manifest) -> list[str]:

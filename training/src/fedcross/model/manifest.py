@@ -57,7 +57,7 @@ class Manifest(StrictModel):
     architecture : Architecture
         Network of all members.
     preprocessing : Preprocessing
-        Spacing, patch size and overlap.
+        Channels, spacing, patch size and overlap.
     structures : tuple of Structure
         Segmented structures, with labels 1, 2, 3 ... in order.
     members : tuple of Member
@@ -108,6 +108,11 @@ class Manifest(StrictModel):
             raise ValueError(
                 f"the network has {self.architecture.classes} classes, but background and "
                 f"{len(self.structures)} structures need {len(self.structures) + 1}"
+            )
+        if self.architecture.in_channels != self.preprocessing.channel_count:
+            raise ValueError(
+                f"the network has {self.architecture.in_channels} input channels, but preprocessing "
+                f"names {self.preprocessing.channel_count}"
             )
         self._check_patch()
         self._check_schedule()

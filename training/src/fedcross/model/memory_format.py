@@ -23,7 +23,8 @@ def choose_memory_format(network: nn.Module, device: torch.device) -> torch.memo
     -------
     torch.memory_format
         Format for the network's weights. Images need no conversion: an image of one channel has both
-        formats at once, and the output of a convolution has the format of its weights.
+        formats at once, one of several is converted by the first convolution, and the output of a
+        convolution has the format of its weights.
     """
     if device.type == "cpu":
         unfit = (nn.GroupNorm,) if network.training else (nn.GroupNorm, nn.InstanceNorm3d)

@@ -34,17 +34,18 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
     """Return the content of ``metadata.json``: MONAI's fields, and the manifest under "fedcross"."""
     classes = {"0": "background"} | {str(s.label): s.name for s in manifest.structures}
     packages = manifest.provenance.packages
-    patch = list(manifest.preprocessing.patch_size[::-1])
+    steps = manifest.preprocessing
+    patch = list(steps.patch_size[::-1])
     image = {
         "type": "image",
         "format": "magnitude",
-        "modality": manifest.preprocessing.modality or "n/a",
-        "num_channels": 1,
+        "modality": ", ".join(dict.fromkeys(filter(None, steps.modalities))) or "n/a",
+        "num_channels": steps.channel_count,
         "spatial_shape": patch,
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {"0": "image"},
+        "channel_def": {str(index): name for index, name in enumerate(steps.channel_names)},
     }
     prediction = image | {
         "format": "probability",
@@ -72,8 +73,10 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
 def build_inference_config(manifest: Manifest) -> dict[str, Any]:
     """Return the content of ``inference.json`` for MONAI's runner, which FedCross never reads.
 
-    The runner writes the mean probabilities of the members for each image in ``dataset_dir`` to
-    ``output_dir``. The axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
+    The runner writes the mean probabilities of the members for each case in ``dataset_dir`` to
+    ``output_dir``. A case is a file ``*.nii.gz``; with several channels it is one file for each channel,
+    ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so on, in the order of the manifest. The
+    axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
     """
     steps = manifest.preprocessing
     return {
@@ -91,7 +94,7 @@ def build_inference_config(manifest: Manifest) -> dict[str, Any]:
         "preprocessing": _preprocessing(steps),
         "dataset": {
             "_target_": "Dataset",
-            "data": "$[{'image': i} for i in sorted(glob.glob(@dataset_dir + '/*.nii.gz'))]",
+            "data": _data(steps.channel_count),
             "transform": "@preprocessing",
         },
         "dataloader": _DATA_LOADER,
@@ -108,15 +111,48 @@ def build_inference_config(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _image_keys(channels: int) -> list[str]:
+    """Return the keys of a case's images: "image", "image_1", "image_2" ..."""
+    return ["image", *(f"image_{index}" for index in range(1, channels))]
+
+
+def _data(channels: int) -> str:
+    """Return the expression that lists the files of every case."""
+    if channels == 1:
+        return "$[{'image': i} for i in sorted(glob.glob(@dataset_dir + '/*.nii.gz'))]"
+    further = "".join(
+        f", '{key}': i[:-len('0000.nii.gz')] + '{index:04d}.nii.gz'"
+        for index, key in enumerate(_image_keys(channels))
+        if index > 0
+    )
+    files = "sorted(glob.glob(@dataset_dir + '/*_0000.nii.gz'))"
+    return f"$[{{'image': i{further}}} for i in {files}]"
+
+
+def _join_channels(channels: int) -> list[dict[str, Any]]:
+    """Return the transforms that resample further channels onto the first and join all of them."""
+    if channels == 1:
+        return []
+    first, *further = _image_keys(channels)
+    match = {"_target_": "ResampleToMatchd", "key_dst": first, "mode": "bilinear"}
+    return [
+        {**match, "keys": further, "padding_mode": "zeros"},
+        {"_target_": "ConcatItemsd", "keys": [first, *further], "name": first, "dim": 0},
+        {"_target_": "DeleteItemsd", "keys": further},
+    ]
+
+
 def _preprocessing(steps: Preprocessing) -> dict[str, Any]:
     """Return the transforms that compute what `fedcross.volumes.prepare.prepare` computes."""
     keys = {"keys": "image"}
+    every = keys if steps.channel_count == 1 else {"keys": _image_keys(steps.channel_count)}
     return {
         "_target_": "Compose",
         "transforms": [
-            {"_target_": "LoadImaged", **keys},
-            {"_target_": "EnsureChannelFirstd", **keys},
-            {"_target_": "NormalizeIntensityd", **keys},
+            {"_target_": "LoadImaged", **every},
+            {"_target_": "EnsureChannelFirstd", **every},
+            {"_target_": "NormalizeIntensityd", **every},
+            *_join_channels(steps.channel_count),
             {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
             {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
             # FedCross arrays are (z, y, x).

@@ -100,7 +100,7 @@ class UNet(nn.Module):
         self.outconv = nn.Conv3d(c, architecture.classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        """Map (N, in_channels, D, H, W) to logits (N, classes, D, H, W)."""
         x, skip1 = self.enc1(x)
         x, skip2 = self.enc2(x)
         if self.coarse_in_float32:
@@ -142,7 +142,7 @@ class EnsembleNetwork(nn.Module):
         self.members = nn.ModuleList(build_network(architecture) for _ in range(members))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to probabilities (N, classes, D, H, W)."""
+        """Map (N, in_channels, D, H, W) to probabilities (N, classes, D, H, W)."""
         return torch.stack([member(x).softmax(dim=1) for member in self.members]).mean(dim=0)
 
 

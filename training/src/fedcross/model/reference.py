@@ -83,6 +83,7 @@ def import_reference_checkpoint(
             "spacing_mm": spacing_mm,
             "patch_size": patch_size,
             "modality": "MR" if structure.casefold() == "prostate" else "",
+            "channels": _number_channels(architecture.in_channels),
         },
         "structures": structures,
         "provenance": {
@@ -92,6 +93,11 @@ def import_reference_checkpoint(
         },
     }
     return write_bundle(out, manifest, members)
+
+
+def _number_channels(count: int) -> list[str]:
+    """Return "Channel 1", "Channel 2" ...; empty for one channel, which needs no name."""
+    return [f"Channel {number}" for number in range(1, count + 1)] if count > 1 else []
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:

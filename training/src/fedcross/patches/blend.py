@@ -26,7 +26,7 @@ class Blend:
     Parameters
     ----------
     predict
-        Maps a patch (d, h, w) to class probabilities (C, d, h, w).
+        Maps a patch (channels, d, h, w) to class probabilities (C, d, h, w).
     classes
         C, background included.
     shape
@@ -64,7 +64,7 @@ class Blend:
             First voxel (z, y, x) of the patch in the padded volume. z must be the first slice of the
             window: call ``finish(z)`` before.
         voxels
-            z-scores, float32 (d, h, w).
+            z-scores, float32 (channels, d, h, w).
         """
         box = self._box(start)
         self._total[box] += self._weight * self._predict(voxels)

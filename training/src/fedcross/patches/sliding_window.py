@@ -40,7 +40,7 @@ def blend_patches(
     predict
         The member.
     volume
-        z-scores, float32 (D, H, W).
+        z-scores, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     overlap
@@ -58,10 +58,11 @@ def blend_patches(
     NDArray
         float32 (C, D, H, W); background with probability 1 where no patch lies.
     """
-    starts = plan_patches(volume.shape, patch, overlap)
+    shape = volume.shape[1:]
+    starts = plan_patches(shape, patch, overlap)
     if needed is not None:
         starts = select_touching(starts, patch, needed)
-    blended = np.empty((classes, *volume.shape), dtype=np.float32)
+    blended = np.empty((classes, *shape), dtype=np.float32)
     for part, probabilities in stream_patches(
         predict, volume, patch=patch, starts=starts, classes=classes, progress=progress
     ):
@@ -89,7 +90,7 @@ def stream_patches(
         The member. It is not run on patches of air (see `cut_patches`), which are background with
         probability 1.
     volume
-        z-scores, float32 (D, H, W).
+        z-scores, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts
@@ -108,14 +109,15 @@ def stream_patches(
         (C, dz, H, W). A slab has at most `fedcross.volumes.slab.SLAB_VOXELS` voxels, or one slice. The
         array is valid until the next one is requested. The cuts depend on shapes and `starts` only.
     """
-    before = list(map(padding_before, volume.shape, patch))
-    padded = [max(side, part) for side, part in zip(volume.shape, patch, strict=True)]
+    shape = volume.shape[1:]
+    before = list(map(padding_before, shape, patch))
+    padded = [max(side, part) for side, part in zip(shape, patch, strict=True)]
     weight = gaussian_weight(patch)
     if isinstance(predict, BlendingPredictor):
         slab = predict.start_blend(classes, padded, weight)
     else:
         slab = Blend(predict, classes, padded, weight)
-    depth, *sides = (slice(low, low + side) for low, side in zip(before, volume.shape, strict=True))
+    depth, *sides = (slice(low, low + side) for low, side in zip(before, shape, strict=True))
 
     def trim(finished: Iterator[Slab]) -> Iterator[Slab]:  # removes the padding
         for part, probabilities in finished:
@@ -145,7 +147,7 @@ def cut_patches(
     Parameters
     ----------
     volume
-        z-scores, float32 (D, H, W).
+        z-scores, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts
@@ -154,16 +156,16 @@ def cut_patches(
     Yields
     ------
     tuple of int, NDArray or None
-        Start, and the voxels as a contiguous float32 array (d, h, w), padded with 0 outside the volume.
-        None instead of the voxels for a patch of air: all voxels are equal, as in padding, in erased
-        parts, or outside the scanner's field of view.
+        Start, and the voxels as a contiguous float32 array (channels, d, h, w), padded with 0 outside
+        the volume. None instead of the voxels for a patch of air: in every channel all voxels are
+        equal, as in padding, in erased parts, or outside the scanner's field of view.
     """
     for start in starts:
         inside = tuple(slice(max(n, 0), n + side) for n, side in zip(start, patch, strict=True))
-        voxels = np.ascontiguousarray(volume[inside])
-        if voxels.shape != tuple(patch):
-            around = np.zeros(patch, dtype=np.float32)
-            there = zip(start, voxels.shape, strict=True)
-            around[tuple(slice(max(-n, 0), max(-n, 0) + side) for n, side in there)] = voxels
+        voxels = np.ascontiguousarray(volume[:, *inside])
+        if voxels.shape[1:] != tuple(patch):
+            around = np.zeros((len(volume), *patch), dtype=np.float32)
+            there = zip(start, voxels.shape[1:], strict=True)
+            around[:, *(slice(max(-n, 0), max(-n, 0) + side) for n, side in there)] = voxels
             voxels = around
-        yield start, None if (voxels == voxels[0, 0, 0]).all() else voxels
+        yield start, None if (voxels == voxels[:, :1, :1, :1]).all() else voxels

@@ -94,6 +94,33 @@ class Grid:
         return Grid((size[0], size[1], size[2]), spacing_mm, (x, y, z), self.direction)
 
 
+def find_difference(
+    one: Grid, other: Grid
+) -> tuple[str, tuple[float, ...], tuple[float, ...]] | None:
+    """Return the first difference of two grids that is larger than rounding in headers.
+
+    The tolerance is 0.001 for the direction cosines; of the smallest spacing of `one` it is 0.001 for
+    the spacing and 0.1 for the origin.
+
+    Returns
+    -------
+    tuple or None
+        The attribute ("size", "spacing", "direction" or "origin") and its values in both grids; None if
+        the grids are equal within the tolerance.
+    """
+    if one.size != other.size:
+        return "size", one.size, other.size
+    smallest = min(one.spacing_mm)
+    for what, ours, theirs, tolerance in (
+        ("spacing", one.spacing_mm, other.spacing_mm, 1e-3 * smallest),
+        ("direction", one.direction, other.direction, 1e-3),
+        ("origin", one.origin_mm, other.origin_mm, 0.1 * smallest),
+    ):
+        if np.abs(np.subtract(ours, theirs)).max() > tolerance:
+            return what, ours, theirs
+    return None
+
+
 def restore_order(array: NDArray[Any], current: Grid, wanted: Grid) -> NDArray[Any]:
     """Return a copy of `array` in the order of axes of another grid over the same voxels.
 

@@ -1,18 +1,20 @@
-"""Turn a volume into the input of the networks, and resample results to the volume's own grid.
+"""Turn the images of a case into the input of the networks, and resample results to the own grid.
 
 The steps are, in this order:
 
 1. Orientation to LPS by the nearest permutation and flips of the axes. An oblique volume keeps the
    remaining rotation, because the networks are trained on the axes of the acquisition.
-2. z-score over the whole volume.
-3. Linear resampling to the bundle's spacing.
+2. z-score over the whole volume, for each channel on its own.
+3. Linear resampling of a further channel onto the grid of the first image, if its grid differs
+   (`fedcross.volumes.coregister`).
+4. Linear resampling to the bundle's spacing.
 
 A volume smaller than a patch is padded with 0 (the mean) when patches are cut
 (`fedcross.patches.sliding_window.cut_patches`).
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
+from fedcross.volumes.coregister import onto_grid
 from fedcross.volumes.files.checks import MAX_VOXELS
 from fedcross.volumes.grid import Grid, Triple, reorder_view
 from fedcross.volumes.preprocessing import Preprocessing
@@ -35,13 +38,13 @@ class Prepared:
     Attributes
     ----------
     array : NDArray
-        z-scores on `grid`, float32 (D, H, W) = (z, y, x).
+        z-scores on `grid`, float32 (channels, D, H, W); the axes D, H, W are z, y, x.
     grid : Grid
         Grid of the networks: the bundle's spacing, axes near LPS.
     oriented : Grid
-        Grid of the input volume, with its axes reordered and flipped to be near LPS.
+        Grid of the first image, with its axes reordered and flipped to be near LPS.
     source : Grid
-        Grid of the input volume in its stored order.
+        Grid of the first image in its stored order. All results are on this grid.
     """
 
     array: NDArray[np.float32]
@@ -51,20 +54,24 @@ class Prepared:
 
     def without_array(self) -> Self:
         """Return a copy with the grids and an empty `array`, so that its memory can be freed."""
-        return replace(self, array=np.empty((0, 0, 0), dtype=np.float32))
+        return replace(self, array=np.empty((0, 0, 0, 0), dtype=np.float32))
 
 
-def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
-    """Turn a 3D scalar image into the input of the networks.
+def prepare(
+    image: sitk.Image, preprocessing: Preprocessing, further: Sequence[sitk.Image] = ()
+) -> Prepared:
+    """Turn 3D scalar images of one case into the input of the networks.
 
-    If the image has the bundle's spacing, nothing is interpolated.
+    If the images have the bundle's spacing and one grid, nothing is interpolated.
 
     Parameters
     ----------
     image
-        Three axes, one finite number a voxel.
+        Image of the first channel: three axes, one finite number a voxel.
     preprocessing
         Settings of the bundle.
+    further
+        Images of the further channels, of the same kind, in the order of ``preprocessing.channels``.
 
     Returns
     -------
@@ -75,7 +82,10 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
     ------
     DataError
         If the volume would have more than `fedcross.volumes.files.checks.MAX_VOXELS` voxels at the
-        bundle's spacing, or its intensities are too large to be standardised.
+        bundle's spacing, intensities are too large to be standardised, or a further image has no
+        common point in space with the first.
+    ValueError
+        If the number of images is not that of the channels.
     """
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)
@@ -88,9 +98,20 @@ def prepare(image: sitk.Image, preprocessing: Preprocessing) -> Prepared:
             f"{MAX_VOXELS} that are accepted.",
             "Check the volume's spacing, or crop it.",
         )
-    scores = zscore(sitk.GetArrayViewFromImage(image))
-    array = resample_linear(scores, grid.shape, _spacing_ratio(oriented, grid))
+    first, *names = preprocessing.channel_names
+    arrays = [_resample(zscore(sitk.GetArrayViewFromImage(image)), oriented, grid)]
+    for other, name in zip(further, names, strict=True):
+        turned = sitk.DICOMOrient(other, preprocessing.orientation)
+        scores = zscore(sitk.GetArrayViewFromImage(turned))
+        scores = onto_grid(scores, Grid.of(turned), oriented, (first, name))
+        arrays.append(_resample(scores, oriented, grid))
+    array = np.stack(arrays) if further else arrays[0][None]  # one channel is not copied
     return Prepared(array, grid, oriented, source)
+
+
+def _resample(scores: NDArray[np.float32], oriented: Grid, grid: Grid) -> NDArray[np.float32]:
+    """Resample z-scores (D, H, W) from the oriented grid to that of the networks."""
+    return resample_linear(scores, grid.shape, _spacing_ratio(oriented, grid))
 
 
 def resample_to_source(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:

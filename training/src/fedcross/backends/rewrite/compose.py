@@ -179,7 +179,7 @@ class ComposedUNet(nn.Module):
         self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        """Map (N, in_channels, D, H, W) to logits (N, classes, D, H, W)."""
         return cast(Tensor, self.outconv(self.levels(x)))
 
 

@@ -32,7 +32,7 @@ class _FirstConvolution(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (N, 1, D, H, W) to four tensors (N, out, D/4, H, W)."""
+        """Map (N, in, D, H, W) to four tensors (N, out, D/4, H, W)."""
         padded = functional.pad(x, (0, 0, 0, 0, 1, 1))
         return [
             functional.conv3d(
@@ -68,7 +68,7 @@ class WinogradUNet(nn.Module):
         self.outconv = network.outconv
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, D, H, W) to logits (N, classes, D, H, W)."""
+        """Map (N, in_channels, D, H, W) to logits (N, classes, D, H, W)."""
         parts, skips = self.first(x), []
         for level, block in enumerate(self.down):
             phases = parts if level == 0 else _split_into_phases(parts)

@@ -95,7 +95,7 @@ def find_surroundings(
     predict
         The member.
     volume
-        z-scores, float32 (D, H, W).
+        z-scores, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts
@@ -113,12 +113,12 @@ def find_surroundings(
         The surroundings; None if a structure is nowhere the most probable class.
     """
     side = [max(SMALLEST_CELL, voxels // CELLS_PER_SIDE) for voxels in patch]
-    suspected = Cells.empty(volume.shape, side)
+    suspected = Cells.empty(volume.shape[1:], side)
     found = np.zeros(classes, dtype=np.bool_)
     for done, (start, voxels) in enumerate(cut_patches(volume, patch, starts), start=1):
         if voxels is not None:
             low = tuple(max(-first, 0) for first in start)  # voxels of padding before the volume
-            inside = tuple(slice(n, n + m) for n, m in zip(low, volume.shape, strict=True))
+            inside = tuple(slice(n, n + m) for n, m in zip(low, volume.shape[1:], strict=True))
             probabilities = predict(voxels)[:, *inside]
             found[np.unique(probabilities.argmax(axis=0))] = True
             z, y, x = (max(first, 0) for first in start)

@@ -6,7 +6,7 @@ complete.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,20 +54,20 @@ class OutputFolder:
 
 
 @contextmanager
-def output_folder(path: Path, source: Path | None) -> Iterator[OutputFolder]:
+def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolder]:
     """Make a result folder, check it, and remove it at the end if it was made and stays empty.
 
     Parameters
     ----------
     path
         The folder; it may exist.
-    source
-        The volume's file, which the results must not replace; None if it is not a file.
+    sources
+        Files of the images, which the results must not replace.
 
     Raises
     ------
     OutputError
-        If nothing can be written there, or the results would replace `source`.
+        If nothing can be written there, or the results would replace one of `sources`.
     """
     try:
         made = not path.exists()
@@ -79,11 +79,13 @@ def output_folder(path: Path, source: Path | None) -> Iterator[OutputFolder]:
             "Choose another one.",
         ) from error
     folder = OutputFolder(path)
-    if source is not None and source.resolve() in [old.resolve() for old in folder.results()]:
-        raise OutputError(
-            f"The results would replace the input {source.name}.",
-            "Choose another output folder.",
-        )
+    replaced = {old.resolve() for old in folder.results()}
+    for source in sources:
+        if source.resolve() in replaced:
+            raise OutputError(
+                f"The results would replace the input {source.name}.",
+                "Choose another output folder.",
+            )
     try:
         yield folder
     finally:

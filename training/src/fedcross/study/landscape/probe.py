@@ -16,7 +16,7 @@ from fedcross.training.step.losses import make_loss
 
 State = Mapping[str, Tensor]
 Tiles = tuple[Tensor, Tensor]
-"""Patches of one volume: images (N, 1, D, H, W) float32, labels (N, D, H, W) int64."""
+"""Patches of one volume: images (N, channels, D, H, W) float32, labels (N, D, H, W) int64."""
 
 
 class Probe:
@@ -129,8 +129,8 @@ def cut_tiles(volume: Volume, patch: tuple[int, int, int], device: torch.device)
     image, label = F.pad(volume.image, padding), F.pad(volume.label, padding)
     boxes = [
         tuple(slice(first, first + side) for first, side in zip(start, patch, strict=True))
-        for start in plan_patches(tuple(image.shape), patch, 0.0)
+        for start in plan_patches(tuple(label.shape), patch, 0.0)
     ]
-    images = torch.stack([image[box] for box in boxes])[:, None]
+    images = torch.stack([image[:, *box] for box in boxes])
     labels = torch.stack([label[box] for box in boxes])
     return images.to(device), labels.to(device, torch.int64)

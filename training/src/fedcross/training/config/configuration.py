@@ -13,11 +13,13 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from fedcross.contract.request import MAX_CHANNELS
 from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, UNetArchitecture
 from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.training.config.augmentation import AugmentationConfig
+from fedcross.training.config.channels import check_channels
 from fedcross.training.config.engine import EngineConfig
 from fedcross.training.config.errors import explain
 from fedcross.training.config.fit import check_names, check_options, check_patch
@@ -30,7 +32,9 @@ from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 
 # Parts of an error's location that are not in the file: tags of unions, and pydantic's word for a key.
-INNER_NAMES = frozenset({"counts", "names", "unet", "segresnet", "dynunet", "[key]", *METHODS})
+INNER_NAMES = frozenset(
+    {"counts", "names", "one", "several", "unet", "segresnet", "dynunet", "[key]", *METHODS}
+)
 
 STRONG_RECIPE = {"foreground_fraction": 0.5, "max_gradient_norm": 12.0}
 """Values of ``[training]`` that go with the augmentation preset ``strong``, if they are left out."""
@@ -76,13 +80,18 @@ class TrainingConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _classes_follow_structures(cls, values: Any) -> Any:
-        """Set the number of classes of the network from the structures."""
+    def _network_follows_data(cls, values: Any) -> Any:
+        """Set the network's classes from the structures, and its input channels from the channels."""
         if not isinstance(values, Mapping):
             return values
         network, structures = values.get("network", {"name": "unet"}), values.get("structures")
         if isinstance(network, Mapping) and isinstance(structures, list | tuple):
             network = {"name": "unet", "classes": len(structures) + 1, **network}
+        preprocessing = values.get("preprocessing")
+        channels = preprocessing.get("channels") if isinstance(preprocessing, Mapping) else None
+        count = len(channels) if isinstance(channels, list | tuple) else 0
+        if isinstance(network, Mapping) and 0 < count <= MAX_CHANNELS:
+            network = {"in_channels": count, **network}
         return {**values, "network": network}
 
     @model_validator(mode="before")
@@ -104,6 +113,7 @@ class TrainingConfig(Section):
         check_options(self)
         for site in self.sites:
             site.check_labels(self.structures)
+            check_channels(site, self.preprocessing.channel_names)
         return self
 
     @property

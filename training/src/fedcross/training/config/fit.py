@@ -31,6 +31,12 @@ def check_names(config: "TrainingConfig") -> None:
 def check_patch(config: "TrainingConfig") -> None:
     """Check that the network can compute the patch."""
     network, patch = config.network, config.preprocessing.patch_size
+    channels = config.preprocessing.channel_count
+    if network.in_channels != channels:
+        raise ValueError(
+            f"network.in_channels must be {channels}, the number of preprocessing.channels, "
+            f"got {network.in_channels}"
+        )
     if any(side % network.divisor for side in patch):
         raise ValueError(
             f"preprocessing.patch_size must be multiples of {network.divisor} for the "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from fedcross.training.config.channels import ChannelIndex, Places
 from fedcross.training.config.sections import Count, Section
 from fedcross.volumes.structure import Structure
 
@@ -67,10 +68,11 @@ class SiteConfig(Section):
         default=None,
         description="Folder of the dataset; required together with dataset, otherwise left out.",
     )
-    images: str | None = Field(
+    images: Places | None = Field(
         default=None,
-        description="Folder of the images, or a glob pattern. In a folder the file name without "
-        "extension is the case's name; with a pattern it is the text that the wildcards match.",
+        description="Folder of the images, or a glob pattern; with several channels a list with one for "
+        "each. In a folder the file name without extension is the case's name; with a pattern it is the "
+        "text that the wildcards match.",
     )
     labels: str | None = Field(
         default=None,
@@ -79,12 +81,15 @@ class SiteConfig(Section):
     list: str | None = Field(
         default=None,
         description="CSV or JSON file with one entry per case: image and label, and optionally name, "
-        "patient and split (train, validation or test). Its paths are relative to the file.",
+        "patient and split (train, validation or test). A further channel has the column image:NAME. "
+        "Paths are relative to the file.",
     )
-    channel: Count | None = Field(
+    channel: ChannelIndex | None = Field(
         default=None,
-        description="Index from 0 of the channel to read from images with several channels. It is "
-        "left out for images with one channel; msd-prostate has the default 0 (T2).",
+        description="Index from 0 of the channel to read from images with several channels, or a list "
+        "with the index of each channel of the configuration. It is left out for images with one "
+        "channel; msd-prostate has the default 0 (T2). msd and nnunet find the channels of "
+        "preprocessing.channels by themselves, by name or if their number is the same.",
     )
     cases: tuple[str, ...] = Field(
         default=(),
@@ -165,6 +170,21 @@ class SiteConfig(Section):
         except re.error as error:
             raise ValueError(f"patient is not a valid regular expression: {error}") from error
         return self
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """`channel` as a tuple; None if it is left out."""
+        return (self.channel,) if isinstance(self.channel, int) else self.channel
+
+    @property
+    def may_have_channels(self) -> bool:
+        """Whether a case may have several channels; some data sets have one."""
+        return self.dataset is None or _dataset(self.dataset).has_channels
+
+    @property
+    def image_places(self) -> tuple[str, ...]:
+        """`images` as a tuple; empty if it is left out."""
+        return (self.images,) if isinstance(self.images, str) else self.images or ()
 
     def check_labels(self, structures: Sequence[Structure]) -> None:
         """Check that every structure is either drawn at this site or listed in `labels_missing`.

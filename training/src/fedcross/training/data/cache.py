@@ -93,7 +93,7 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
     DataError
         If a file cannot be read.
     """
-    recipe = {
+    recipe: dict[str, Any] = {
         "form": FORMAT_VERSION,
         "channel": case.channel,
         "resample_label": case.resample_label,
@@ -102,9 +102,13 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
             mode="json", include={"spacing_mm", "orientation", "intensity"}
         ),
     }
+    if case.further:
+        paths = list(dict.fromkeys(image.path for image in case.further))
+        recipe["further"] = [(paths.index(image.path), image.channel) for image in case.further]
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode("utf-8"))
     try:
-        for kind, path in (("image", case.image), ("label", case.label)):
+        further = [("further", path) for path in dict.fromkeys(each.path for each in case.further)]
+        for kind, path in (("image", case.image), ("label", case.label), *further):
             digest.update(kind.encode("ascii"))
             for file in _list_files(path):
                 digest.update(_sha256(file))
@@ -149,7 +153,9 @@ def _load(name: str, place: Path) -> Volume | None:
         image, label = _memory_map(place / IMAGE, np.float32), _memory_map(place / LABEL, np.uint8)
     except (OSError, EOFError, ValueError):
         return None
-    if image.shape != label.shape:
+    if image.ndim == 3:  # version 0.1.0 wrote one channel without an axis
+        image = image[None]
+    if image.shape[1:] != label.shape or label.ndim != 3:
         return None
     return Volume(name, torch.from_numpy(image), torch.from_numpy(label))
 
@@ -158,6 +164,6 @@ def _memory_map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
     # Mode "c" (copy on write): torch needs a writable array; changes are not written to the file.
     array = np.load(path, mmap_mode="c", allow_pickle=False)
     size = path.stat().st_size
-    if array.dtype != dtype or array.ndim != 3 or array.offset + array.nbytes != size:
+    if array.dtype != dtype or array.offset + array.nbytes != size:
         raise ValueError(f"{path.name} does not hold a volume")
     return np.asarray(array)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from fedcross.errors import DataError
 from fedcross.training.config.site import ExplicitSplit, SiteConfig
+from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.datasets import DATASETS
 from fedcross.training.data.sources.lists import read_list
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs
 from fedcross.training.data.splits import PARTS, SiteCases, split_by_count, split_by_name
-from fedcross.training.data.volumes import CaseFiles
+from fedcross.training.data.volumes import CaseFiles, ImageFile
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class FoundCases:
     notes: tuple[str, ...] = ()
 
 
-def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
+def find_cases(
+    site: SiteConfig, data_root: Path, seed: int, channels: tuple[str, ...] = ("image",)
+) -> SiteCases:
     """Find and split a site's cases.
 
     Parameters
@@ -47,6 +50,8 @@ def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
         Folder that the site's paths are relative to.
     seed
         The run's seed; together with the site's name it determines a split by numbers.
+    channels
+        Names of the channels, see `fedcross.volumes.preprocessing.Preprocessing`.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
         image, a name occurs twice, a named case is absent, there are fewer cases than the split
         needs, or a patient's scans would be in two parts.
     """
-    found = gather_cases(site, data_root)
+    found = gather_cases(site, data_root, channels)
     if found.problems:
         first, *others = found.problems.values()
         more = f"Other errors: {len(others)}; fedcross data check lists them." if others else ""
@@ -63,7 +68,9 @@ def find_cases(site: SiteConfig, data_root: Path, seed: int) -> SiteCases:
     return split_cases(site, found, seed)
 
 
-def gather_cases(site: SiteConfig, data_root: Path) -> FoundCases:
+def gather_cases(
+    site: SiteConfig, data_root: Path, channels: tuple[str, ...] = ("image",)
+) -> FoundCases:
     """Find a site's cases; errors of single cases are returned in `problems`, not raised.
 
     Parameters
@@ -72,6 +79,8 @@ def gather_cases(site: SiteConfig, data_root: Path) -> FoundCases:
         The site's configuration.
     data_root
         Folder that the site's paths are relative to.
+    channels
+        Names of the channels.
 
     Raises
     ------
@@ -80,11 +89,16 @@ def gather_cases(site: SiteConfig, data_root: Path) -> FoundCases:
     """
     try:
         if site.list is not None:
-            return _select_cases(site, _cases_from_list(data_root / site.list))
+            return _select_cases(site, _cases_from_list(site, data_root / site.list, channels))
         if site.dataset is not None:
-            found = DATASETS[site.dataset].find(data_root / str(site.root), site.channel)
+            choice = ChannelChoice(channels, site.channels)
+            found = DATASETS[site.dataset].find(data_root / str(site.root), choice)
         else:
-            found = find_pairs(data_root, str(site.images), str(site.labels))
+            image, *others = site.image_places
+            further = dict(zip(channels[1:], others, strict=False))
+            found = find_pairs(data_root, image, str(site.labels), further)
+        if site.channels is not None and not found.further and site.dataset != "nnunet":
+            found = found.with_volumes_of_4d(site.channels, channels)
         return _select_cases(site, _cases_from_files(site, found))
     except DataError as error:
         raise DataError(f"Site {site.name}: {error.message}", error.hint) from error
@@ -131,10 +145,25 @@ def split_cases(site: SiteConfig, found: FoundCases, seed: int) -> SiteCases:
     return split_by_name(site.name, cases, names, notes)
 
 
-def _cases_from_list(path: Path) -> FoundCases:
-    listed = read_list(path)
+def _cases_from_list(site: SiteConfig, path: Path, channels: tuple[str, ...]) -> FoundCases:
+    """Find the cases of a list; with several indices, all channels are in one 4D image."""
+    first, *others = site.channels or (None,)
+    listed = read_list(path, channels[:1] if others else channels)
     return FoundCases(
-        tuple(CaseFiles(case.name, case.image, case.label, case.patient) for case in listed),
+        tuple(
+            CaseFiles(
+                case.name,
+                case.image,
+                case.label,
+                case.patient,
+                first,
+                further=(
+                    *(ImageFile(case.image, index) for index in others),
+                    *map(ImageFile, case.further),
+                ),
+            )
+            for case in listed
+        ),
         {},
         {case.name: case.part for case in listed if case.part},
     )
@@ -143,19 +172,27 @@ def _cases_from_list(path: Path) -> FoundCases:
 def _cases_from_files(site: SiteConfig, found: FoundFiles) -> FoundCases:
     cases, problems = [], dict(found.problems)
     for name in sorted({*found.images, *found.labels} - problems.keys()):
-        if name in found.images and name in found.labels:
-            cases.append(CaseFiles(name, found.images[name], found.labels[name]))
+        absent = [each.name for each in found.further if name not in each.files]
+        if name not in found.labels:
+            lack = "an image but no label"
+        elif name not in found.images:
+            lack = "a label but no image"
+        elif absent:
+            lack = f"no image for {absent[0]}"
         else:
-            half = "an image but no label" if name in found.images else "a label but no image"
-            problems[name] = DataError(
-                f"Case {name} of site {site.name} has {half}.",
-                "Add the missing file, or name the case in exclude.",
-            )
+            further = tuple(ImageFile(each.files[name], each.index) for each in found.further)
+            image, label = found.images[name], found.labels[name]
+            cases.append(CaseFiles(name, image, label, channel=found.index, further=further))
+            continue
+        problems[name] = DataError(
+            f"Case {name} of site {site.name} has {lack}.",
+            "Add the missing file, or name the case in exclude.",
+        )
     return FoundCases(tuple(cases), problems, {}, found.notes)
 
 
 def _select_cases(site: SiteConfig, found: FoundCases) -> FoundCases:
-    """Apply the site's options: keep the selected cases and add patient, channel and resampling."""
+    """Apply the site's options: keep the selected cases and add patient and resampling."""
     known = [*(case.name for case in found.cases), *found.problems]
     for pattern in (*site.cases, *site.exclude):
         if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
@@ -165,7 +202,8 @@ def _select_cases(site: SiteConfig, found: FoundCases) -> FoundCases:
     for case in found.cases:
         if not _is_wanted(site, case.name):
             continue
-        absent = [path.name for path in (case.image, case.label) if not path.exists()]
+        paths = (*(image.path for image in case.images), case.label)
+        absent = [path.name for path in paths if not path.exists()]
         if absent:
             problems[case.name] = DataError(
                 f"Case {case.name} of site {site.name}: {absent[0]} does not exist.",
@@ -180,8 +218,6 @@ def _with_options(site: SiteConfig, case: CaseFiles) -> CaseFiles:
     return replace(
         case,
         patient=case.patient or _patient(site, case.name),
-        # In nnU-Net's layout every channel is a file; the right one was chosen by name.
-        channel=None if site.dataset == "nnunet" else site.channel,
         resample_label=bool(site.resample_labels),
     )
 

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.volumes.grid import Grid, restore_order
+from fedcross.volumes.grid import Grid, find_difference, restore_order
 
 
 def to_image_grid(label: sitk.Image, image: sitk.Image, *, resample: bool) -> NDArray[Any]:
@@ -65,22 +65,14 @@ def describe_mismatch(label: sitk.Image, image: sitk.Image) -> str | None:
 
 
 def describe_difference(label: Grid, image: Grid) -> str | None:
-    """Describe the first difference of two grids; None if they are equal within the tolerance.
-
-    The tolerance is 0.001 for the direction cosines; of the image's smallest spacing it is 0.001 for
-    the spacing and 0.1 for the origin.
-    """
-    if image.size != label.size:
+    """Describe the first difference of two grids, see `find_difference`; None if there is none."""
+    difference = find_difference(image, label)
+    if difference is None:
+        return None
+    what, ours, theirs = difference
+    if what == "size":
         return f"the image has {image.size} voxels, the label {label.size}"
-    smallest = min(image.spacing_mm)
-    for what, ours, theirs, tolerance in (
-        ("spacing", image.spacing_mm, label.spacing_mm, 1e-3 * smallest),
-        ("direction", image.direction, label.direction, 1e-3),
-        ("origin", image.origin_mm, label.origin_mm, 0.1 * smallest),
-    ):
-        if np.abs(np.subtract(ours, theirs)).max() > tolerance:
-            return f"the image's {what} is {_rounded(ours)}, the label's {_rounded(theirs)}"
-    return None
+    return f"the image's {what} is {_rounded(ours)}, the label's {_rounded(theirs)}"
 
 
 def _reorder_axes(grid: Grid, wanted: Grid) -> Grid:

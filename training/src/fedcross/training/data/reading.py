@@ -1,4 +1,4 @@
-"""Read one case from its files: the image as stored, and the label on the image's grid."""
+"""Read one case from its files: the images as stored, and the label on the first image's grid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN_VALUES = 10
 def read_case(
     case: CaseFiles, label_map: Mapping[int, int], site: str
 ) -> tuple[sitk.Image, NDArray[np.uint8]]:
-    """Read one case without preprocessing.
+    """Read the first channel and the label of one case without preprocessing.
 
     Parameters
     ----------
@@ -52,6 +52,17 @@ def read_case(
         return image, map_label_values(label, label_map)
     except DataError as error:
         raise with_case_name(error, case, site) from error
+
+
+def read_further(case: CaseFiles) -> list[sitk.Image]:
+    """Read the images of a case's further channels, each on its own grid.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used; see `read_channel`.
+    """
+    return [read_channel(image.path, image.channel) for image in case.further]
 
 
 def with_case_name(error: DataError, case: CaseFiles, site: str) -> DataError:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,9 +13,9 @@ from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.cache import VolumeCache, cache_key
 from fedcross.training.data.cases import find_cases
-from fedcross.training.data.reading import read_case, with_case_name
+from fedcross.training.data.reading import read_case, read_further, with_case_name
 from fedcross.training.data.splits import SiteCases
-from fedcross.training.data.volumes import CaseFiles, Site, Volume
+from fedcross.training.data.volumes import CaseFiles, ImageFile, Site, Volume
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.prepare import prepare
 from fedcross.volumes.preprocessing import Preprocessing
@@ -30,18 +29,22 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
     DataError
         If a site's cases cannot be found or split, see `find_cases`; or if two sites share an image.
     """
-    found = [find_cases(site, config.data_root, config.seed) for site in config.sites]
-    owner: dict[tuple[Path, int | None], str] = {}
+    found = [
+        find_cases(site, config.data_root, config.seed, config.preprocessing.channel_names)
+        for site in config.sites
+    ]
+    owner: dict[ImageFile, str] = {}
     for site, cases in zip(config.sites, found, strict=True):
         for case in (*cases.train, *cases.validation, *cases.test):
-            image = case.image.resolve(), case.channel
-            if image in owner:
+            images = [ImageFile(image.path.resolve(), image.channel) for image in case.images]
+            others = [owner[image] for image in images if image in owner]
+            if others:
                 raise DataError(
-                    f"The image of case {case.name} belongs to two sites, {owner[image]} and "
+                    f"The image of case {case.name} belongs to two sites, {others[0]} and "
                     f"{site.name}: a test case of one could be a training case of the other.",
                     "Name the case in exclude at one of them.",
                 )
-            owner[image] = site.name
+            owner |= dict.fromkeys(images, site.name)
     return found
 
 
@@ -121,7 +124,7 @@ def load_volume(
     def make() -> Volume:
         image, label = read_case(case, label_map, site)
         try:
-            prepared = prepare(image, preprocessing)
+            prepared = prepare(image, preprocessing, read_further(case))
         except DataError as error:
             raise with_case_name(error, case, site) from error
         label_image = sitk.GetImageFromArray(label)

@@ -21,7 +21,7 @@ class Volume:
     name
         Name of the case.
     image
-        (D, H, W) = (z, y, x) float32, z-score intensities on the model's grid.
+        (channels, D, H, W) float32, z-score intensities on the model's grid; D, H, W are z, y, x.
     label
         (D, H, W) uint8 on the same grid: 0 is background, other values are structures' labels.
     missing
@@ -58,6 +58,22 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class ImageFile:
+    """The file of one image, or a folder with one DICOM series.
+
+    Attributes
+    ----------
+    path
+        The file or folder.
+    channel
+        Index from 0 of the volume in a 4D image; None if the image is 3D.
+    """
+
+    path: Path
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
 class CaseFiles:
     """The files of one case.
 
@@ -66,7 +82,8 @@ class CaseFiles:
     name
         Name of the case, unique within its site.
     image, label
-        Files, or folders with one DICOM series.
+        Files, or folders with one DICOM series. The label is on the grid of this image, that of the
+        first channel.
     patient
         Identifies the patient, so that a split keeps a patient's scans together; empty if the case is
         a patient of its own.
@@ -74,6 +91,8 @@ class CaseFiles:
         Index from 0 of the volume in a 4D image; None if the image is 3D.
     resample_label
         Whether a label on another grid is resampled onto the image's grid by nearest neighbour.
+    further
+        Images of the further channels.
     """
 
     name: str
@@ -82,6 +101,12 @@ class CaseFiles:
     patient: str = ""
     channel: int | None = None
     resample_label: bool = False
+    further: tuple[ImageFile, ...] = ()
+
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """The images of all channels."""
+        return (ImageFile(self.image, self.channel), *self.further)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Predictor:
         Parameters
         ----------
         volume
-            (D, H, W) = (z, y, x) float32, z-score intensities on the model's grid.
+            (channels, D, H, W) float32, z-score intensities on the model's grid.
 
         Returns
         -------

@@ -10,12 +10,14 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 
 from fedcross.ensemble.label_map import label_map
+from fedcross.errors import DataError
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.data.reading import read_case
+from fedcross.training.data.reading import read_case, read_further, with_case_name
 from fedcross.training.data.volumes import CaseFiles, Site
 from fedcross.training.evaluation.prediction import (
     Dices,
@@ -27,7 +29,8 @@ from fedcross.training.evaluation.prediction import (
 from fedcross.training.evaluation.surface import surface_by_structure
 from fedcross.uncertainty.reliability import Reliability
 from fedcross.uncertainty.statistics import EnsembleStatistics
-from fedcross.volumes.prepare import prepare, resample_to_source
+from fedcross.volumes.prepare import Prepared, prepare, resample_to_source
+from fedcross.volumes.preprocessing import Preprocessing
 
 
 def evaluate_test(
@@ -96,7 +99,7 @@ def _evaluate_case(
     """Compute the figures of one case and add its voxels to `counts`."""
     config = predictor.config
     image, truth = read_case(case, site.label_map, site.name)
-    prepared = prepare(image, config.preprocessing)
+    prepared = _prepare(case, image, site.name, config.preprocessing)
     mean, each = predictor.probabilities(prepared.array)
     found = [label_map(probabilities, prepared) for probabilities in (mean, *each)]
     statistics = EnsembleStatistics(mean.shape, ["std"])
@@ -114,6 +117,16 @@ def _evaluate_case(
         )
     ]
     return {**_first_and_rest(dices), "surface": _first_and_rest(surfaces)}
+
+
+def _prepare(
+    case: CaseFiles, image: sitk.Image, site: str, preprocessing: Preprocessing
+) -> Prepared:
+    """Prepare the first image of a case together with those of the further channels."""
+    try:
+        return prepare(image, preprocessing, read_further(case))
+    except DataError as error:
+        raise with_case_name(error, case, site) from error
 
 
 def _first_and_rest(figures: Sequence[Any]) -> dict[str, Any]:

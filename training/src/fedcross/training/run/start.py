@@ -110,6 +110,15 @@ def _check_fit(config: TrainingConfig, bundle: Bundle, name: str) -> None:
             f"{_describe(config.network)}; start needs the same."
         )
     theirs, ours = (
+        [name.casefold() for name in steps.channel_names]
+        for steps in (manifest.preprocessing, config.preprocessing)
+    )
+    if len(ours) > 1 and theirs != ours:  # the name of a single channel is optional
+        raise ConfigError(
+            f"The bundle {name} has the channels {', '.join(theirs)}, the configuration "
+            f"{', '.join(ours)}; start needs the same in the same order."
+        )
+    theirs, ours = (
         [structure.slug for structure in structures]
         for structures in (manifest.structures, config.structures)
     )

@@ -80,13 +80,13 @@ class TensorBoardWriter(AbstractContextManager["TensorBoardWriter"]):
 def picture(volume: Volume, each: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Make four pictures of the slice with the most labelled voxels, side by side.
 
-    They show the image, the label map, the mean foreground probability, and twice the members'
+    They show the first channel, the label map, the mean foreground probability, and twice the members'
     standard deviation of the foreground probability.
 
     Parameters
     ----------
     volume
-        The case, (D, H, W).
+        The case.
     each
         The probabilities of each member, (C, D, H, W) float32.
 
@@ -98,7 +98,7 @@ def picture(volume: Volume, each: list[NDArray[np.float32]]) -> NDArray[np.float
     label = volume.label.cpu().numpy()
     place = int((label > 0).sum(axis=(1, 2)).argmax())
     foreground = np.stack([1 - probabilities[0, place] for probabilities in each])
-    image = volume.image[place].cpu().numpy()
+    image = volume.image[0, place].cpu().numpy()
     slices = (
         0.5 + image / (2 * SHOWN_DEVIATIONS),
         label[place] / max(int(label.max()), 1),

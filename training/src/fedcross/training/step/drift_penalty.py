@@ -42,7 +42,7 @@ class DriftPenalty:
         Parameters
         ----------
         images
-            Batch, (N, 1, D, H, W).
+            Batch, (N, channels, D, H, W).
         logits
             Output of the network for it, (N, C, D, H, W).
         """

@@ -61,6 +61,7 @@ def draw_patches(
         config.augmentation.flip_chance([structure.name for structure in config.structures]),
         (z, y, x),
         config.preprocessing.spacing_mm,
+        config.preprocessing.channel_count,
     )
     return changes.change(draws, generator)
 

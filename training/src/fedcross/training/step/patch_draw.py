@@ -69,7 +69,7 @@ def crop_volume(
     matrix, offset = index_motion(draw, patch, spacing_mm)
     moves = [0.0] * 3 if draw.elastic is None else draw.elastic.abs().amax((1, 2, 3)).tolist()
     lows, parts = [], []
-    for row, first, side, move in zip(matrix, offset, volume.image.shape, moves, strict=True):
+    for row, first, side, move in zip(matrix, offset, volume.label.shape, moves, strict=True):
         # From the first voxel of the patch to its corners, on the near and on the far side.
         steps = [step * (count - 1) for step, count in zip(row, patch, strict=True)]
         near = first - move + sum(min(step, 0.0) for step in steps)
@@ -80,7 +80,7 @@ def crop_volume(
         parts.append(slice(low, max(min(math.ceil(far) + 2, side), low + 1)))
     z, y, x = (start - low for start, low in zip(draw.start, lows, strict=True))
     box = tuple(parts)
-    cropped = replace(volume, image=volume.image[box], label=volume.label[box])
+    cropped = replace(volume, image=volume.image[:, *box], label=volume.label[box])
     return cropped, replace(draw, start=(z, y, x))
 
 

@@ -46,7 +46,7 @@ def draw_epoch(
         CPU generator of all random numbers; its state advances.
     intensity
         Gains are uniform from 1 - `intensity` to 1 + `intensity`, shifts from -`intensity` to
-        +`intensity` in standard deviations of the volume.
+        +`intensity` in standard deviations of the volume, for each channel on its own.
     is_centred
         Whether the labelled voxel is at the patch's centre, or as near to it as the volume's border
         allows. Otherwise it is anywhere in the patch.
@@ -63,10 +63,15 @@ def draw_epoch(
     chances = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64)
     appearances: list[tuple[Appearance, ...]] = [()] * len(cases)
     if intensity > 0:  # drawn last: the option does not change the positions of the patches
-        pairs = torch.rand(len(cases), 2, generator=generator, dtype=torch.float64) * 2 - 1
+        channels = len(volumes[0].image)
+        size = (len(cases), channels, 2)
+        pairs = torch.rand(size, generator=generator, dtype=torch.float64) * 2 - 1
         appearances = [
-            (Appearance(gain=1 + intensity * gain, shift=intensity * shift),)
-            for gain, shift in pairs.tolist()
+            tuple(
+                Appearance(gain=1 + intensity * gain, shift=intensity * shift)
+                for gain, shift in of_patch
+            )
+            for of_patch in pairs.tolist()
         ]
     draws = []
     for case, place, turn, (chance, pick), appearance in zip(
@@ -118,8 +123,8 @@ def sample_batch(
     Returns
     -------
     images : Tensor
-        (N, 1, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity is 0, the
-        mean of z-scores, before it is changed.
+        (N, channels, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity is 0,
+        the mean of z-scores, before it is changed.
     labels : Tensor
         (N, D, H, W) int64 of the nearest voxels; 0 outside the volume.
     """
@@ -141,11 +146,11 @@ def sample_patch(
     Returns
     -------
     image : Tensor
-        (1, D, H, W) float32.
+        (channels, D, H, W) float32.
     label : Tensor
         (D, H, W) int64.
     """
-    shape = volume.image.shape
+    shape = volume.label.shape
     matrix, offset = index_motion(draw, patch, spacing_mm)
     device = volume.image.device
     z, y, x = (torch.arange(side, device=device, dtype=torch.float32) for side in patch)
@@ -159,7 +164,7 @@ def sample_patch(
         where = [w + move for w, move in zip(where, moves, strict=True)]
     # grid_sample takes (x, y, z) with -1 and 1 at the outer borders of the outermost voxels.
     grid = torch.stack([(2 * w + 1) / n - 1 for w, n in zip(where, shape, strict=True)][::-1], -1)
-    image = F.grid_sample(volume.image[None, None], grid[None], align_corners=False)[0]
+    image = F.grid_sample(volume.image[None], grid[None], align_corners=False)[0]
     if draw.appearances:
         image = torch.stack(
             [change_appearance(*pair) for pair in zip(image, draw.appearances, strict=True)]

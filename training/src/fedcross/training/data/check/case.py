@@ -10,18 +10,25 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
+from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
 from fedcross.training.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
 from fedcross.training.data.label_grid import describe_mismatch, to_image_grid
-from fedcross.training.data.reading import map_label_values, read_channel, with_case_name
+from fedcross.training.data.reading import (
+    map_label_values,
+    read_channel,
+    read_further,
+    with_case_name,
+)
 from fedcross.training.data.volumes import CaseFiles
+from fedcross.volumes.coregister import check_overlap
 from fedcross.volumes.files.read import read_volume
+from fedcross.volumes.grid import Grid, find_difference
 from fedcross.volumes.prepare import zscore
-from fedcross.volumes.structure import Structure
 
 
 def check_case(
-    case: CaseFiles, site: SiteConfig, structures: Sequence[Structure], *, wants_picture: bool
+    case: CaseFiles, site: SiteConfig, config: TrainingConfig, *, wants_picture: bool
 ) -> CaseReport:
     """Read and measure one case of a site; an error is stored in the report, not raised.
 
@@ -31,15 +38,16 @@ def check_case(
         The case's files.
     site
         The site's configuration.
-    structures
-        All structures of the configuration.
+    config
+        The federation's configuration.
     wants_picture
         Whether the report gets a picture.
     """
-    report = CaseReport(case.name, patient=case.patient)
+    report, structures = CaseReport(case.name, patient=case.patient), config.structures
     try:
         image = read_channel(case.image, case.channel)
         report = replace(report, **_measure_image(image))
+        report = replace(report, remarks=report.remarks + _check_further(case, image, config))
         label_image = read_volume(case.label)
         label = to_image_grid(label_image, image, resample=case.resample_label)
         values, counts = np.unique(label, return_counts=True)
@@ -62,6 +70,36 @@ def check_case(
     return replace(report, volumes_ml=volumes, remarks=tuple(remarks), picture=picture)
 
 
+def _check_further(case: CaseFiles, image: sitk.Image, config: TrainingConfig) -> tuple[str, ...]:
+    """Read the images of the further channels; return remarks about them.
+
+    Raises
+    ------
+    DataError
+        If one cannot be used or has no common point with the first image.
+    """
+    remarks = []
+    first_name, *names = config.preprocessing.channel_names
+    for name, other in zip(names, read_further(case), strict=True):
+        if is_constant(other):
+            remarks.append(f"all voxels of the image for {name} are equal.")
+        oriented = [Grid.of(sitk.DICOMOrient(each, "LPS")) for each in (image, other)]
+        difference = find_difference(*oriented)
+        if difference is not None:
+            check_overlap(oriented[1], oriented[0], (first_name, name))
+            remarks.append(
+                f"the image for {name} is resampled onto that for {first_name}: another "
+                f"{difference[0]}."
+            )
+    return tuple(remarks)
+
+
+def is_constant(image: sitk.Image) -> bool:
+    """Whether all voxels are equal."""
+    voxels = sitk.GetArrayViewFromImage(image)
+    return bool(voxels.min() == voxels.max())
+
+
 def voxels_sha256(image: sitk.Image) -> str:
     """SHA-256 of an image's voxels in LPS orientation as float32, in hexadecimal.
 
@@ -78,14 +116,13 @@ def _measure_image(image: sitk.Image) -> dict[str, Any]:
     voxels = sitk.GetArrayViewFromImage(image)
     percentiles = np.percentile(voxels, PERCENTILES)
     shares, _ = np.histogram(zscore(voxels), HISTOGRAM_EDGES)
-    constant = voxels.min() == voxels.max()
     return {
         "size": image.GetSize(),
         "spacing_mm": tuple(round(value, 5) for value in image.GetSpacing()),
         "percentiles": tuple(round(float(value), 4) for value in percentiles),
         "histogram": shares / voxels.size,
         "sha256": voxels_sha256(image),
-        "remarks": ("all voxels of the image are equal.",) if constant else (),
+        "remarks": ("all voxels of the image are equal.",) if is_constant(image) else (),
     }
 
 

@@ -46,7 +46,7 @@ def check_data(config: TrainingConfig, reporter: Reporter | None = None) -> Data
     for site, (found, parts, problem) in zip(config.sites, all_found, strict=True):
         cases: list[CaseReport] = []
         for case in found.cases:
-            report = check_case(case, site, config.structures, wants_picture=_wants_picture(cases))
+            report = check_case(case, site, config, wants_picture=_wants_picture(cases))
             cases.append(replace(report, part=parts.get(case.name, "")))
             done += 1
             reporter.progress(done, total, "check")
@@ -70,7 +70,7 @@ def _find(
 ) -> tuple[FoundCases, dict[str, str], str | None]:
     """Find (cases, each case's part by name, error of the site as a whole or None)."""
     try:
-        found = gather_cases(site, config.data_root)
+        found = gather_cases(site, config.data_root, config.preprocessing.channel_names)
     except DataError as error:
         return FoundCases((), {}, {}), {}, str(error)
     try:

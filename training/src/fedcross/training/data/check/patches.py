@@ -27,7 +27,7 @@ class SitePatches:
     site, case
         Names of the site and the case.
     pictures
-        The middle slice of each patch, across the axis with the largest spacing.
+        The middle slice of the first channel of each patch, across the axis with the largest spacing.
     """
 
     site: str
@@ -53,7 +53,8 @@ def draw_site_patches(config: TrainingConfig, count: int) -> list[SitePatches]:
     patches = []
     for site in config.sites:
         try:
-            cases = find_cases(site, config.data_root, config.seed)
+            names = config.preprocessing.channel_names
+            cases = find_cases(site, config.data_root, config.seed, names)
             if not cases.train:
                 continue
             case = cases.train[0]

@@ -22,7 +22,7 @@ class Dataset:
     Attributes
     ----------
     find
-        Finds the images and labels; receives the root folder and the channel (None if not set).
+        Finds the images and labels; receives the root folder and the channels to read.
     channel
         Default index of the volume in its 4D images, from 0; None for 3D images.
     label_map
@@ -30,6 +30,8 @@ class Dataset:
         becomes 1. If empty, the values are kept.
     resample_labels
         Whether some of its label maps are on another grid than their image.
+    has_channels
+        Whether a case may have several channels.
     splits
         Name of a publication to its numbers of cases (train, validation, test).
     """
@@ -38,18 +40,20 @@ class Dataset:
     channel: int | None = None
     label_map: Mapping[int, int] = field(default_factory=dict)
     resample_labels: bool = False
+    has_channels: bool = False
     splits: Mapping[str, Counts] = field(default_factory=dict)
 
 
 GLAND = {1: 1, 2: 1}  # peripheral and transition zone
 
 DATASETS: dict[str, Dataset] = {
-    "msd": Dataset(find_msd),
-    "nnunet": Dataset(find_nnunet),
+    "msd": Dataset(find_msd, has_channels=True),
+    "nnunet": Dataset(find_nnunet, has_channels=True),
     "msd-prostate": Dataset(
         find_msd_prostate,
         channel=0,
         label_map=GLAND,
+        has_channels=True,
         splits={"midl2023": (19, 3, 10)},
     ),
     "nci-isbi-2013": Dataset(

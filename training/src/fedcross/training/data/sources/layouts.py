@@ -1,16 +1,17 @@
 """Folders of the Medical Segmentation Decathlon and of nnU-Net; no image is opened."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedcross.errors import DataError
+from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
 from fedcross.training.data.sources.folders import EXTENSIONS, require_folder, stem
 from fedcross.training.data.sources.pairs import FoundFiles, index_by_name
 
 
-def find_msd(root: Path, channel: int | None) -> FoundFiles:
+def find_msd(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of a folder of the Medical Segmentation Decathlon.
 
     The cases are those that ``dataset.json`` lists under "training". Its test images have no labels
@@ -20,16 +21,18 @@ def find_msd(root: Path, channel: int | None) -> FoundFiles:
     ----------
     root
         Folder of one task, with ``dataset.json`` and ``imagesTr``.
-    channel
-        Index from 0 of the channel to read; None is allowed if the images have one channel.
+    channels
+        The channels to read, each a volume of the 4D images.
 
     Raises
     ------
     DataError
-        If there is no valid ``dataset.json``, or `channel` is not one of several channels.
+        If there is no valid ``dataset.json``, or it does not have these channels.
     """
     content = _dataset_json(root, "Medical Segmentation Decathlon")
-    _check_channel(root, channel, content.get("modality"))
+    offered = content.get("modality")
+    chosen = channels.choose(root, offered)
+    is_4d = channels.indices is not None or len(offered or ()) > 1
     try:
         listed = [(root / entry["image"], root / entry["label"]) for entry in content["training"]]
     except (KeyError, TypeError) as error:
@@ -43,10 +46,20 @@ def find_msd(root: Path, channel: int | None) -> FoundFiles:
         {path.name for path in _volumes(root / "imagesTr")} - {p.name for p, _ in listed}
     )
     note = f"Not in dataset.json of {root.name}, therefore not used: {', '.join(extra)}."
-    return FoundFiles(images, labels, (note,) if extra else ())
+    further = tuple(
+        ChannelFiles(name, images, index)
+        for name, index in zip(channels.names[1:], chosen[1:], strict=True)
+    )
+    return FoundFiles(
+        images,
+        labels,
+        (note,) if extra else (),
+        further=further,
+        index=chosen[0] if is_4d else None,
+    )
 
 
-def find_nnunet(root: Path, channel: int | None) -> FoundFiles:
+def find_nnunet(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of an nnU-Net raw data set, version 1 or 2.
 
     The files are ``imagesTr/CASE_0000.nii.gz``, with the channel's number at the end, and
@@ -57,43 +70,57 @@ def find_nnunet(root: Path, channel: int | None) -> FoundFiles:
     ----------
     root
         Folder of the data set, with ``dataset.json``.
-    channel
-        Index from 0 of the channel to read; None is allowed if the images have one channel.
+    channels
+        The channels to read, each in files of its own.
 
     Raises
     ------
     DataError
-        If there is no valid ``dataset.json``, no image, or `channel` is not one of several channels.
+        If there is no valid ``dataset.json``, no image of the first channel, or it does not have these
+        channels.
     """
     content = _dataset_json(root, "nnU-Net")
     names = content.get("channel_names", content.get("modality"))
-    number = _check_channel(root, channel, names)
+    chosen = channels.choose(root, names)
     if isinstance(content.get("dataset"), dict):
-        return _find_nnunet_listed(root, content["dataset"], number)
+        return _find_nnunet_listed(root, content["dataset"], channels.names, chosen)
     ending = str(content.get("file_ending", ".nii.gz"))
-    suffix = f"_{number:04d}{ending}"
-    images = {p.name.removesuffix(suffix): p for p in _volumes(root / "imagesTr", suffix)}
+    images, *others = (_find_nnunet_channel(root, index, ending) for index in chosen)
     labels = {p.name.removesuffix(ending): p for p in _volumes(root / "labelsTr", ending)}
     if not images:
         raise DataError(
-            f"imagesTr of {root.name} holds no file that ends with {suffix}.",
+            f"imagesTr of {root.name} holds no file that ends with _{chosen[0]:04d}{ending}.",
             "An nnU-Net folder names its images CASE_0000 and so on; for a Decathlon folder write "
             "dataset = 'msd'.",
         )
     count = content.get("numTraining", len(images))
     note = f"dataset.json of {root.name} gives {count} training cases, found {len(images)}."
-    return FoundFiles(images, labels, () if count == len(images) else (note,))
+    return FoundFiles(
+        images,
+        labels,
+        () if count == len(images) else (note,),
+        further=tuple(map(ChannelFiles, channels.names[1:], others)),
+    )
 
 
-def _find_nnunet_listed(root: Path, cases: Mapping[str, Any], channel: int) -> FoundFiles:
+def _find_nnunet_channel(root: Path, index: int, ending: str) -> dict[str, Path]:
+    suffix = f"_{index:04d}{ending}"
+    return {p.name.removesuffix(suffix): p for p in _volumes(root / "imagesTr", suffix)}
+
+
+def _find_nnunet_listed(
+    root: Path, cases: Mapping[str, Any], names: Sequence[str], chosen: Sequence[int]
+) -> FoundFiles:
     try:
-        images = {name: root / case["images"][channel] for name, case in cases.items()}
+        images, *others = (
+            {name: root / case["images"][index] for name, case in cases.items()} for index in chosen
+        )
         labels = {name: root / case["label"] for name, case in cases.items()}
     except (KeyError, IndexError, TypeError) as error:
         raise DataError(
             f"dataset.json of {root.name} does not give every case its images and its label."
         ) from error
-    return FoundFiles(images, labels)
+    return FoundFiles(images, labels, further=tuple(map(ChannelFiles, names[1:], others)))
 
 
 def _dataset_json(root: Path, kind: str) -> dict[str, Any]:
@@ -110,23 +137,6 @@ def _dataset_json(root: Path, kind: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DataError(f"dataset.json of {root.name} is not a JSON object.")
     return content
-
-
-def _check_channel(root: Path, channel: int | None, names: Any) -> int:
-    """Return the index of the channel to read; `names` are the channels in ``dataset.json``.
-
-    `channel` may be None only if there is one channel.
-    """
-    channels = {str(key): str(name) for key, name in dict(names or {"0": "image"}).items()}
-    if len(channels) == 1 and channel in (None, 0):
-        return 0
-    if channel is None or str(channel) not in channels:
-        listed = ", ".join(f"{key} ({name})" for key, name in channels.items())
-        raise DataError(
-            f"The images of {root.name} have the channels {listed}, got channel = {channel}.",
-            "Set the site's channel to one of them.",
-        )
-    return channel
 
 
 def _volumes(folder: Path, ending: str | tuple[str, ...] = EXTENSIONS) -> list[Path]:

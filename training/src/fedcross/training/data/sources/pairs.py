@@ -6,11 +6,12 @@ image is opened. A case may lack its image or its label here; `fedcross.training
 
 import glob
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedcross.errors import DataError
+from fedcross.training.data.sources.channels import ChannelFiles
 from fedcross.training.data.sources.folders import EXTENSIONS, stem
 
 _WILDCARDS = {"*": ".*", "?": "."}
@@ -28,15 +29,40 @@ class FoundFiles:
         Remarks about the data set, one sentence each, for example which files are not used.
     problems
         Case's name to the error that makes the case unusable.
+    further
+        The files of the further channels; empty for one channel.
+    index
+        Index from 0 of the first channel in 4D images; None if the images are 3D, or the site's
+        configuration decides.
     """
 
     images: Mapping[str, Path]
     labels: Mapping[str, Path]
     notes: tuple[str, ...] = ()
     problems: Mapping[str, DataError] = field(default_factory=dict)
+    further: tuple[ChannelFiles, ...] = ()
+    index: int | None = None
+
+    def with_volumes_of_4d(self, indices: Sequence[int], names: Sequence[str]) -> "FoundFiles":
+        """Return the same files, whose 4D images hold all channels.
+
+        Parameters
+        ----------
+        indices
+            Index from 0 of each channel in the images.
+        names
+            Names of the channels.
+        """
+        further = tuple(
+            ChannelFiles(name, self.images, index)
+            for name, index in zip(names[1:], indices[1:], strict=True)
+        )
+        return replace(self, index=indices[0], further=further)
 
 
-def find_pairs(root: Path, images: str, labels: str) -> FoundFiles:
+def find_pairs(
+    root: Path, images: str, labels: str, further: Mapping[str, str] | None = None
+) -> FoundFiles:
     """Find images and labels in two folders or with two glob patterns.
 
     In a folder the file name without extension is the case's name; with a pattern it is the text that
@@ -49,6 +75,8 @@ def find_pairs(root: Path, images: str, labels: str) -> FoundFiles:
         Folder that `images` and `labels` are relative to.
     images, labels
         Folder or glob pattern.
+    further
+        Name of each further channel to its folder or glob pattern; None for one channel.
 
     Raises
     ------
@@ -57,7 +85,11 @@ def find_pairs(root: Path, images: str, labels: str) -> FoundFiles:
     """
     drawn = _find_by_name("labels", root, labels)
     pictures = _find_by_name("images", root, images, apart_from=set(drawn.values()))
-    return FoundFiles(pictures, drawn)
+    others = tuple(
+        ChannelFiles(name, _find_by_name(f"images for {name}", root, place, set(drawn.values())))
+        for name, place in (further or {}).items()
+    )
+    return FoundFiles(pictures, drawn, further=others)
 
 
 def index_by_name(kind: str, named: Iterable[tuple[str, Path]]) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from fedcross.errors import DataError
+from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.dicom_series import (
     choose_series,
     find_dicom_folders,
@@ -28,7 +29,7 @@ from fedcross.training.data.sources.folders import EXTENSIONS, require_folder, s
 from fedcross.training.data.sources.layouts import find_msd
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs, index_by_name
 
-Finder = Callable[[Path, int | None], FoundFiles]
+Finder = Callable[[Path, ChannelChoice], FoundFiles]
 
 _NCI = re.compile(r"Prostate(?:3T|Dx)-\d{2}-\d{4}")
 _PROMISE = re.compile(r"Case(\d+)(_segmentation)?", re.IGNORECASE)
@@ -40,24 +41,24 @@ _T2_AXIAL = r"t2.*(tra|ax)"
 def with_authors_layout(native: Finder) -> Finder:
     """Return a finder for the authors' layout if the root has it, and else for the native layout."""
 
-    def find(root: Path, channel: int | None) -> FoundFiles:
+    def find(root: Path, channels: ChannelChoice) -> FoundFiles:
         require_folder(root)
         if (root / "image").is_dir() and (root / "label").is_dir():
             return find_pairs(root, "image", "label")
-        return native(root, channel)
+        return native(root, channels)
 
     return find
 
 
-def find_msd_prostate(root: Path, channel: int | None) -> FoundFiles:
+def find_msd_prostate(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of Task05_Prostate: 4D images with T2 (channel 0) and a diffusion map (1).
 
     Parameters
     ----------
     root
         Folder at or above ``dataset.json``, or with ``imagesTr`` and ``labelsTr`` of 3D images.
-    channel
-        Index of the channel to read.
+    channels
+        The channels to read.
 
     Raises
     ------
@@ -68,10 +69,10 @@ def find_msd_prostate(root: Path, channel: int | None) -> FoundFiles:
     if (root / "imagesTr").is_dir() and not (root / "dataset.json").is_file():
         return find_pairs(root, "imagesTr", "labelsTr")
     folders = [folder for folder, names in walk(root) if "dataset.json" in names]
-    return find_msd(folders[0] if len(folders) == 1 else root, channel)
+    return find_msd(folders[0] if len(folders) == 1 else root, channels)
 
 
-def find_nci_isbi_2013(root: Path, channel: int | None) -> FoundFiles:
+def find_nci_isbi_2013(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of NCI-ISBI 2013: DICOM in folders named after the patients, labels as NRRD.
 
     A label is named ``PATIENT.nrrd``, perhaps with ``_truth`` at the end; one with "corrected" in its
@@ -82,7 +83,7 @@ def find_nci_isbi_2013(root: Path, channel: int | None) -> FoundFiles:
     ----------
     root
         Folder at or above the unpacked downloads.
-    channel
+    channels
         Not used.
 
     Raises
@@ -107,7 +108,7 @@ def find_nci_isbi_2013(root: Path, channel: int | None) -> FoundFiles:
     return _dicom_cases("NCI-ISBI 2013", index_by_name("folders", folders), labels, {})
 
 
-def find_promise12(root: Path, channel: int | None) -> FoundFiles:
+def find_promise12(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of PROMISE12: ``CaseXX.mhd`` with ``CaseXX_segmentation.mhd`` beside it.
 
     Folders without any segmentation (the challenge's test data) are not used.
@@ -116,7 +117,7 @@ def find_promise12(root: Path, channel: int | None) -> FoundFiles:
     ----------
     root
         Folder at or above the unpacked downloads.
-    channel
+    channels
         Not used.
 
     Raises
@@ -145,7 +146,7 @@ def find_promise12(root: Path, channel: int | None) -> FoundFiles:
     )
 
 
-def find_prostatex(root: Path, channel: int | None) -> FoundFiles:
+def find_prostatex(root: Path, channels: ChannelChoice) -> FoundFiles:
     """Find the cases of PROSTATEx: DICOM in folders ``ProstateX-0000``, masks of gland or zones.
 
     ``image_list.csv`` of the masks gives the number of the patient's series. Without it the axial T2
@@ -155,7 +156,7 @@ def find_prostatex(root: Path, channel: int | None) -> FoundFiles:
     ----------
     root
         Folder at or above the unpacked downloads.
-    channel
+    channels
         Not used.
 
     Raises
