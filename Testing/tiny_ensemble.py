@@ -70,6 +70,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundl
         patch_size: tuple[int, int, int] = (32, 32, 16),
         temperature: float = 1.0,
         channels: tuple[str, ...] = (),
+        **preprocessing: object,
     ) -> Bundle:
         architecture = UNetArchitecture(
             in_channels=max(1, len(channels)),
@@ -89,6 +90,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundl
                 "spacing_mm": spacing_mm,
                 "patch_size": patch_size,
                 "channels": channels,
+                **preprocessing,
             },
             "structures": STRUCTURES[:structures],
             "calibration": {"temperature": temperature},

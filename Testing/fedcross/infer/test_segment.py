@@ -146,6 +146,24 @@ def test_a_volume_of_exactly_one_patch_equals_the_plain_computation(make_bundle,
     assert result.summary.precision == "fp32"
 
 
+def test_the_networks_receive_intensities_as_the_bundle_says(make_bundle, run, tmp_path):
+    window = {"intensity": "ct", "window": (-100.0, 200.0), "mean": 40.0, "std": 60.0}
+    bundle = make_bundle(members=1, structures=1, spacing_mm=(0.5, 0.5, 1.0), **window)
+    voxels = np.random.default_rng(4).normal(0, 300, (16, 32, 32)).astype(np.int16)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.5, 0.5, 1.0))
+    sitk.WriteImage(image, str(tmp_path / "ct.nii.gz"))
+
+    result = run(tmp_path / "ct.nii.gz", use=bundle, precision="fp32", save_probabilities=True)
+
+    scaled = (voxels.clip(-100, 200).astype(np.float32) - 40) / 60
+    with torch.no_grad():
+        expected = bundle.load_member(0)(torch.from_numpy(scaled)[None, None]).softmax(dim=1)[0, 1]
+    np.testing.assert_allclose(
+        result.array("probability_left_kidney.nrrd"), expected.numpy(), atol=1e-4
+    )
+
+
 def test_two_runs_give_the_same_bytes(run, image_path):
     first = run(image_path, "first", save_members=True, save_probabilities=True)
     second = run(image_path, "second", save_members=True, save_probabilities=True)

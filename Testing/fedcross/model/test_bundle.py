@@ -81,6 +81,42 @@ def test_an_invalid_manifest_is_refused_with_the_name_of_the_field(
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["preprocessing"].update(intensity="learned"),
+        lambda m: m["architecture"].update(name="newnet"),
+        lambda m: m.update(format_version=2),
+        lambda m: m.update(surprise=1),
+    ],
+)
+def test_what_only_a_newer_version_can_have_written_is_refused_with_this_hint(
+    bundle: Bundle, change: Callable[[dict[str, Any]], None]
+) -> None:
+    edit_manifest(bundle, change)
+    with pytest.raises(BundleError, match=r"If a newer version of fedcross made it, install"):
+        open_bundle(bundle.path)
+
+
+def test_a_bundle_keeps_its_normalisation_and_names_it_on_the_card(
+    make_bundle: Callable[..., Bundle],
+) -> None:
+    settings = {
+        "spacing_mm": (1.0, 1.0, 2.0),
+        "patch_size": (32, 32, 16),
+        "intensity": "ct",
+        "window": (-160.0, 240.0),
+        "mean": 40.5,
+        "std": 20.0,
+    }
+    made = make_bundle(preprocessing=settings)
+    with open_bundle(made.path) as opened:
+        assert opened.manifest.preprocessing.window == (-160.0, 240.0)
+        assert opened.sha256 == made.sha256
+    card = (made.path / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "clipped to -160 to 240 HU, minus 40.5, divided by 20" in card
+
+
 def test_a_monai_bundle_without_an_ensemble_is_refused(bundle: Bundle) -> None:
     path = bundle.path / "configs" / "metadata.json"
     content = json.loads(path.read_text())

@@ -1,16 +1,24 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 import torch
+from monai.bundle import ConfigParser
 
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
+from fedcross.model.monai_files import build_inference_config
 from fedcross.model.networks import build_network, initialise
+from fedcross.volumes.intensity import normalise
 from fedcross.volumes.prepare import prepare
+
+CT = {"intensity": "ct", "window": (-50.0, 120.0), "mean": 30.0, "std": 12.0}
 
 
 def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
@@ -94,3 +102,28 @@ def test_no_file_of_a_bundle_contains_a_path_of_this_machine(bundle: Bundle) -> 
     for path in bundle.path.rglob("*"):
         if path.is_file():
             assert folder.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "intensity",
+    [
+        {},
+        {"intensity": "zscore-nonzero"},
+        {"intensity": "percentile", "percentiles": (2.0, 97.0)},
+        CT,
+    ],
+)
+def test_monais_transforms_normalise_as_fedcross_does(
+    make_bundle: Callable[..., Bundle], intensity: dict[str, Any]
+) -> None:
+    settings = {"spacing_mm": (1.0, 1.0, 2.0), "patch_size": (32, 32, 16), **intensity}
+    manifest = make_bundle(preprocessing=settings).manifest
+    steps = build_inference_config(manifest)["preprocessing"]["transforms"]
+    voxels = np.random.default_rng(0).normal(40, 60, (5, 6, 7)).astype(np.float32)
+    voxels[:2] = 0
+    data = {"image": torch.from_numpy(voxels)[None]}
+    for step in steps:
+        if "Intensity" in step["_target_"]:
+            data = ConfigParser({"step": step}).get_parsed_content("step")(data)
+    found = data["image"][0].numpy()
+    np.testing.assert_allclose(found, normalise(voxels, manifest.preprocessing), atol=1e-4)

@@ -7,45 +7,13 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes import prepare as preprocess
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.prepare import prepare, resample_to_source, zscore
+from fedcross.volumes.intensity import zscore
+from fedcross.volumes.prepare import prepare, resample_to_source
 from fedcross.volumes.preprocessing import Preprocessing
 
 
 def preprocessing_at(*spacing_mm: float) -> Preprocessing:
     return Preprocessing(spacing_mm=spacing_mm, patch_size=(16, 16, 16))
-
-
-def test_zscore_equals_hand_computed_numbers():
-    # Mean 2, population variance (4 + 0 + 0 + 4) / 4 = 2.
-    scores = zscore(np.array([[[0, 2], [2, 4]]], dtype=np.int16))
-    np.testing.assert_allclose(scores.ravel(), [-np.sqrt(2), 0, 0, np.sqrt(2)], rtol=1e-7)
-    assert scores.dtype == np.float32
-
-
-@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
-@pytest.mark.parametrize("value", [0, 7])
-def test_a_constant_volume_becomes_zeros(dtype, value):
-    scores = zscore(np.full((3, 4, 5), value, dtype=dtype))
-    np.testing.assert_array_equal(scores, np.zeros((3, 4, 5)))
-
-
-def test_a_constant_volume_with_a_rounded_mean_becomes_zeros():
-    # In float64 the mean of many values 0.1 is not exactly 0.1.
-    np.testing.assert_array_equal(zscore(np.full((3, 7, 11), 0.1)), np.zeros((3, 7, 11)))
-
-
-def test_a_large_offset_does_not_change_the_zscores():
-    pattern = np.array([[[0.0, 1.0], [1.0, 0.0]]])
-    np.testing.assert_allclose(zscore(pattern + 1e9), zscore(pattern), rtol=1e-6)
-
-
-def test_scaling_and_shifting_intensities_does_not_change_the_zscores(blobs):
-    np.testing.assert_allclose(zscore(blobs * 1000 + 5), zscore(blobs), atol=1e-4)
-
-
-def test_intensities_whose_variance_overflows_are_refused():
-    with pytest.raises(DataError, match="too large to be standardised"):
-        zscore(np.array([[[1e300, -1e300]]]))
 
 
 def test_at_the_bundles_spacing_nothing_is_interpolated(volume, blobs):
@@ -157,3 +125,16 @@ def test_a_volume_with_too_many_voxels_at_the_bundles_spacing_is_refused(volume,
 def test_the_source_grid_is_the_grid_of_the_input(volume):
     stored = sitk.DICOMOrient(volume, "RIA")
     assert prepare(stored, preprocessing_at(1, 1, 1)).source == Grid.of(stored)
+
+
+def test_the_kind_of_normalisation_is_that_of_the_settings(volume, blobs):
+    ct = Preprocessing(
+        spacing_mm=(1.1, 0.9, 2.5),
+        patch_size=(16, 16, 16),
+        intensity="ct",
+        window=(200, 600),
+        mean=500,
+        std=100,
+    )
+    expected = (blobs.clip(200, 600) - 500) / 100
+    np.testing.assert_allclose(prepare(volume, ct).array, expected, atol=1e-5)

@@ -53,7 +53,7 @@ def test_the_key_covers_files_channel_label_map_and_preprocessing(
     tmp_path: Path, case: CaseFiles
 ) -> None:
     def key(case: CaseFiles = case, label_map: object = None, **preprocessing: object) -> str:
-        settings = PLAIN.model_copy(update=preprocessing)
+        settings = Preprocessing.model_validate(PLAIN.model_dump() | preprocessing)
         return cache_key(case, label_map or {1: 1}, settings)  # type: ignore[arg-type]
 
     first = key()
@@ -63,11 +63,14 @@ def test_the_key_covers_files_channel_label_map_and_preprocessing(
         first,
         key(label_map={1: 2}),
         key(spacing_mm=(1.0, 1.0, 1.0)),
+        key(intensity="zscore-nonzero"),
+        key(intensity="percentile"),
+        key(intensity="percentile", percentiles=(1, 99)),
         key(replace(case, channel=0)),
         key(replace(case, resample_label=True)),
         key(replace(case, image=case.label, label=case.image)),
     }
-    assert len(keys) == 6
+    assert len(keys) == 9
     dataset_trees.write_pair(case.image, case.label, 1)
     assert key() not in keys
 

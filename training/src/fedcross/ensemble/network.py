@@ -33,7 +33,7 @@ def blend(
     network
         Maps (N, channels, D, H, W) to logits (N, C, D, H, W); on `device`, in evaluation mode.
     volume
-        z-scores, float32 (channels, D, H, W).
+        Normalised intensities, float32 (channels, D, H, W).
     patch_size
         Voxels along (x, y, z).
     overlap

@@ -8,11 +8,11 @@ run takes, beside one member and its patch,
 
     4 c n + N + g + 4 (C + 1) s  bytes:
 
-z-scores, a label map, statistics g, and sums of patches; and some arrays of C times
+normalised intensities, a label map, statistics g, and sums of patches; and some arrays of C times
 `fedcross.volumes.slab.SLAB_VOXELS` numbers. For all measures g is (5 C + 8) n; it is on disk instead
 where it exceeds `fedcross.ensemble.slab_statistics.MAX_BYTES_IN_MEMORY`. While the volume is prepared,
-memory holds the files' voxels twice and the z-scores twice; after the run, without the z-scores, about
-16 N at most (for the distances, see `fedcross.volumes.distance`).
+memory holds the files' voxels twice and the intensities twice; after the run, without the intensities,
+about 16 N at most (for the distances, see `fedcross.volumes.distance`).
 """
 
 from collections.abc import Callable, Collection

@@ -47,7 +47,7 @@ class Result:
     outcome : EnsembleOutcome
         Statistics on the networks' grid, and the members' label maps.
     prepared : Prepared
-        The grids, without the z-scores.
+        The grids, without the intensities.
     """
 
     bundle: Bundle
@@ -136,7 +136,7 @@ def compute(
     with clock.stage("preprocess", "Preparing the volume"):
         prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:])
         inside = region.mask(prepared.source) if region else None
-    del images  # the networks need only the z-scores
+    del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
     with (
         clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),

@@ -30,8 +30,8 @@ def render_model_card(manifest: Manifest) -> str:
             "## Input",
             "",
             f"{_describe_input(steps)}, any "
-            f"orientation; brought to {_times(steps.spacing_mm)} mm, z-score intensities, patches of "
-            f"{_times(steps.patch_size)} voxels overlapping by {steps.overlap:.0%}.",
+            f"orientation; brought to {_times(steps.spacing_mm)} mm, {steps.describe_intensity()}, "
+            f"patches of {_times(steps.patch_size)} voxels overlapping by {steps.overlap:.0%}.",
             "",
             "## Members",
             "",

@@ -14,6 +14,8 @@ from fedcross.model.manifest import Manifest
 METADATA = Path("configs") / "metadata.json"
 SECTION = "fedcross"
 MAX_METADATA_BYTES = 4_000_000
+NEWER = "If a newer version of fedcross made it, install that version."
+_UNKNOWN = ("literal_error", "extra_forbidden", "union_tag_invalid")  # as a newer version may write
 
 
 def read_manifest(folder: Path, name: str) -> Manifest:
@@ -79,7 +81,10 @@ def check_manifest(fields: Mapping[str, Any]) -> Manifest:
         given = repr(first["input"])
         shown = f", got {given}" if len(given) < 80 else ""
         reason = _sanitise(f"{where}: {first['msg'].removeprefix('Value error, ')}")
-        raise BundleError(f"The bundle's metadata is not valid: {reason}{shown}.") from error
+        raise BundleError(
+            f"The bundle's metadata is not valid: {reason}{shown}.",
+            NEWER if first["type"] in _UNKNOWN else "",
+        ) from error
 
 
 def _sanitise(text: str, length: int = 300) -> str:

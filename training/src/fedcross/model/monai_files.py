@@ -151,7 +151,7 @@ def _preprocessing(steps: Preprocessing) -> dict[str, Any]:
         "transforms": [
             {"_target_": "LoadImaged", **every},
             {"_target_": "EnsureChannelFirstd", **every},
-            {"_target_": "NormalizeIntensityd", **every},
+            *({**step, **every} for step in _normalisation(steps)),
             *_join_channels(steps.channel_count),
             {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
             {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
@@ -160,6 +160,21 @@ def _preprocessing(steps: Preprocessing) -> dict[str, Any]:
             {"_target_": "EnsureTyped", **keys, "device": "@device"},
         ],
     }
+
+
+def _normalisation(steps: Preprocessing) -> list[dict[str, Any]]:
+    """Return the transforms that compute what `fedcross.volumes.intensity.normalise` computes."""
+    if steps.percentiles is not None:
+        low, high = steps.percentiles
+        clip = {"_target_": "ClipIntensityPercentilesd", "lower": low, "upper": high}
+        return [clip, {"_target_": "NormalizeIntensityd"}]
+    if steps.window is not None and steps.mean is not None and steps.std is not None:
+        low, high = steps.window
+        scaled = [(value - steps.mean) / steps.std for value in (low, high)]
+        ends = {"a_min": low, "a_max": high, "b_min": scaled[0], "b_max": scaled[1]}
+        return [{"_target_": "ScaleIntensityRanged", **ends, "clip": True}]
+    nonzero = {"nonzero": True} if steps.intensity == "zscore-nonzero" else {}
+    return [{"_target_": "NormalizeIntensityd", **nonzero}]
 
 
 def _postprocessing() -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Blend:
             First voxel (z, y, x) of the patch in the padded volume. z must be the first slice of the
             window: call ``finish(z)`` before.
         voxels
-            z-scores, float32 (channels, d, h, w).
+            Normalised intensities, float32 (channels, d, h, w).
         """
         box = self._box(start)
         self._total[box] += self._weight * self._predict(voxels)

@@ -13,7 +13,7 @@ class PatchPredictor(Protocol):
     """A loaded member that maps a patch to class probabilities."""
 
     def __call__(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map z-scores (channels, d, h, w) to class probabilities (C, d, h, w), background first.
+        """Map intensities (channels, d, h, w) to class probabilities (C, d, h, w), background first.
 
         Both are float32 NumPy arrays. The next call may overwrite the result.
         """

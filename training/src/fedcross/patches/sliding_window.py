@@ -40,7 +40,7 @@ def blend_patches(
     predict
         The member.
     volume
-        z-scores, float32 (channels, D, H, W).
+        Normalised intensities, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     overlap
@@ -90,7 +90,7 @@ def stream_patches(
         The member. It is not run on patches of air (see `cut_patches`), which are background with
         probability 1.
     volume
-        z-scores, float32 (channels, D, H, W).
+        Normalised intensities, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts
@@ -147,7 +147,7 @@ def cut_patches(
     Parameters
     ----------
     volume
-        z-scores, float32 (channels, D, H, W).
+        Normalised intensities, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts

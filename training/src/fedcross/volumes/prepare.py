@@ -4,19 +4,19 @@ The steps are, in this order:
 
 1. Orientation to LPS by the nearest permutation and flips of the axes. An oblique volume keeps the
    remaining rotation, because the networks are trained on the axes of the acquisition.
-2. z-score over the whole volume, for each channel on its own.
+2. Intensity normalisation for each channel on its own, see `fedcross.volumes.intensity`.
 3. Linear resampling of a further channel onto the grid of the first image, if its grid differs
    (`fedcross.volumes.coregister`).
 4. Linear resampling to the bundle's spacing.
 
-A volume smaller than a patch is padded with 0 (the mean) when patches are cut
+A volume smaller than a patch is padded with 0 when patches are cut
 (`fedcross.patches.sliding_window.cut_patches`).
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import SimpleITK as sitk
@@ -26,6 +26,7 @@ from fedcross.errors import DataError
 from fedcross.volumes.coregister import onto_grid
 from fedcross.volumes.files.checks import MAX_VOXELS
 from fedcross.volumes.grid import Grid, Triple, reorder_view
+from fedcross.volumes.intensity import normalise
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.resample import Sampling, chunks, resample_linear
 from fedcross.volumes.slab import Slab
@@ -38,7 +39,7 @@ class Prepared:
     Attributes
     ----------
     array : NDArray
-        z-scores on `grid`, float32 (channels, D, H, W); the axes D, H, W are z, y, x.
+        Normalised intensities on `grid`, float32 (channels, D, H, W); the axes D, H, W are z, y, x.
     grid : Grid
         Grid of the networks: the bundle's spacing, axes near LPS.
     oriented : Grid
@@ -76,13 +77,14 @@ def prepare(
     Returns
     -------
     Prepared
-        z-scores and grids.
+        Normalised intensities and grids.
 
     Raises
     ------
     DataError
         If the volume would have more than `fedcross.volumes.files.checks.MAX_VOXELS` voxels at the
-        bundle's spacing, intensities are too large to be standardised, or a further image has no
+        bundle's spacing, its intensities cannot be normalised, see
+        `fedcross.volumes.intensity.normalise`, or a further image has no
         common point in space with the first.
     ValueError
         If the number of images is not that of the channels.
@@ -99,19 +101,20 @@ def prepare(
             "Check the volume's spacing, or crop it.",
         )
     first, *names = preprocessing.channel_names
-    arrays = [_resample(zscore(sitk.GetArrayViewFromImage(image)), oriented, grid)]
+    values = normalise(sitk.GetArrayViewFromImage(image), preprocessing)
+    arrays = [_resample(values, oriented, grid)]
     for other, name in zip(further, names, strict=True):
         turned = sitk.DICOMOrient(other, preprocessing.orientation)
-        scores = zscore(sitk.GetArrayViewFromImage(turned))
-        scores = onto_grid(scores, Grid.of(turned), oriented, (first, name))
-        arrays.append(_resample(scores, oriented, grid))
+        values = normalise(sitk.GetArrayViewFromImage(turned), preprocessing)
+        values = onto_grid(values, Grid.of(turned), oriented, (first, name))
+        arrays.append(_resample(values, oriented, grid))
     array = np.stack(arrays) if further else arrays[0][None]  # one channel is not copied
     return Prepared(array, grid, oriented, source)
 
 
-def _resample(scores: NDArray[np.float32], oriented: Grid, grid: Grid) -> NDArray[np.float32]:
-    """Resample z-scores (D, H, W) from the oriented grid to that of the networks."""
-    return resample_linear(scores, grid.shape, _spacing_ratio(oriented, grid))
+def _resample(values: NDArray[np.float32], oriented: Grid, grid: Grid) -> NDArray[np.float32]:
+    """Resample intensities (D, H, W) from the oriented grid to that of the networks."""
+    return resample_linear(values, grid.shape, _spacing_ratio(oriented, grid))
 
 
 def resample_to_source(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
@@ -184,44 +187,6 @@ def resample_slabs(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
             first = min(sampling.source_slices(slice(done, done + 1)).start, part.stop)
             held = held[:, first - low :].copy()  # slices that the next result is interpolated from
             low = first
-
-
-def zscore(voxels: NDArray[Any]) -> NDArray[np.float32]:
-    """Standardise a volume: ``(v - mean) / std``, with the population standard deviation.
-
-    Parameters
-    ----------
-    voxels
-        (D, H, W), any real type. The statistics are computed in float64, plane by plane.
-
-    Returns
-    -------
-    NDArray
-        float32 (D, H, W); all zeros if all voxels are equal.
-
-    Raises
-    ------
-    DataError
-        If the variance is not finite in float64.
-    """
-    scores = np.zeros(voxels.shape, dtype=np.float32)
-    # Checked first, because the rounded mean of equal voxels can differ from their value.
-    if voxels.min() == voxels.max():
-        return scores
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = sum(float(plane.sum(dtype=np.float64)) for plane in voxels) / voxels.size
-        squares = sum(float(np.square(_subtract(plane, mean)).sum()) for plane in voxels)
-    deviation = math.sqrt(squares / voxels.size)
-    if not math.isfinite(deviation):
-        raise DataError("The volume's intensities are too large to be standardised.", "Scale it.")
-    if deviation > 0:
-        for index, plane in enumerate(voxels):
-            scores[index] = _subtract(plane, mean) / deviation
-    return scores
-
-
-def _subtract(plane: NDArray[Any], mean: float) -> NDArray[np.float64]:
-    return np.asarray(np.subtract(plane, mean, dtype=np.float64))
 
 
 def _snap_spacing(spacing_mm: Triple, wanted_mm: Triple) -> Triple:

@@ -1,6 +1,7 @@
 """Settings for turning the images of a case into the input of the networks; `prepare` applies them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +13,20 @@ Side = Annotated[int, Field(ge=1, le=1024)]
 Modality = Annotated[str, Field(max_length=40)]
 # A colon separates the name in the column "image:NAME" of a data list.
 ChannelName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^\x00-\x1f/\\:]+$")]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Intensity = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
+Spread = Annotated[float, Field(ge=1e-6, le=1e5, allow_inf_nan=False)]
+
+DEFAULT_PERCENTILES = (0.5, 99.5)
+"""Percentiles between which ``percentile`` clips if none are given, after nnU-Net."""
+
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "zscore": (),
+    "zscore-nonzero": (),
+    "percentile": ("percentiles",),
+    "ct": ("window", "mean", "std"),
+}
+"""Kind of intensity normalisation to the names of its parameters."""
 
 
 class Channel(StrictModel):
@@ -38,6 +53,9 @@ class Channel(StrictModel):
 class Preprocessing(StrictModel):
     """Preprocessing settings of a bundle.
 
+    A parameter of an intensity normalisation that is not used is neither accepted nor written, so that
+    settings without it have the same hash as before there was such a parameter.
+
     Attributes
     ----------
     spacing_mm : tuple of float
@@ -46,8 +64,16 @@ class Preprocessing(StrictModel):
         Voxels of a patch, (x, y, z).
     overlap : float
         Share of a patch by which neighbouring patches overlap, 0 <= overlap < 1.
-    orientation, intensity : str
-        Orientation of the axes and kind of intensity normalisation.
+    orientation : str
+        Orientation of the axes.
+    intensity : str
+        Kind of intensity normalisation, see `fedcross.volumes.intensity.normalise`.
+    percentiles : tuple of float, optional
+        For ``percentile``: lower and upper percentile of the volume, from 0 to 100.
+    window : tuple of float, optional
+        For ``ct``: lowest and highest intensity, in HU.
+    mean, std : float, optional
+        For ``ct``: what is subtracted after clipping, and what the difference is divided by, in HU.
     modality : str
         Imaging modality, for example "MR"; empty if unknown.
     channels : tuple of Channel
@@ -55,13 +81,23 @@ class Preprocessing(StrictModel):
         without a name.
     """
 
-    added_later: ClassVar[tuple[str, ...]] = ("channels",)
+    added_later: ClassVar[tuple[str, ...]] = (
+        "channels",
+        "percentiles",
+        "window",
+        "mean",
+        "std",
+    )
 
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     patch_size: tuple[Side, Side, Side]
     overlap: Annotated[float, Field(ge=0, lt=1, description="Of neighbours, as a share.")] = 0.25
     orientation: Literal["LPS"] = "LPS"
-    intensity: Literal["zscore"] = "zscore"
+    intensity: Literal["zscore", "zscore-nonzero", "percentile", "ct"] = "zscore"
+    percentiles: tuple[Percent, Percent] | None = None
+    window: tuple[Intensity, Intensity] | None = None
+    mean: Intensity | None = None
+    std: Spread | None = None
     modality: Modality = ""
     channels: Annotated[tuple[Channel, ...], Field(max_length=MAX_CHANNELS)] = ()
 
@@ -88,3 +124,26 @@ class Preprocessing(StrictModel):
         if len({name.casefold() for name in names}) != len(names):
             raise ValueError(f"two channels have the same name, got {', '.join(names)}")
         return channels
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_percentiles(cls, values: Any) -> Any:
+        """Set the default percentiles, so that they are recorded."""
+        if isinstance(values, Mapping) and values.get("intensity") == "percentile":
+            return {"percentiles": DEFAULT_PERCENTILES, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check_parameters(self) -> Self:
+        needed = PARAMETERS[self.intensity]
+        for name in ("percentiles", "window", "mean", "std"):
+            value = getattr(self, name)
+            if value is None and name in needed:
+                raise ValueError(f'intensity = "{self.intensity}" needs {name}')
+            if value is not None and name not in needed:
+                raise ValueError(f'{name} is not a parameter of intensity = "{self.intensity}"')
+        for name in ("percentiles", "window"):
+            pair = getattr(self, name)
+            if pair is not None and not pair[0] < pair[1]:
+                raise ValueError(f"{name} must be [low, high] with low < high, got {list(pair)}")
+        return self

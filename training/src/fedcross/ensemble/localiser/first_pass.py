@@ -95,7 +95,7 @@ def find_surroundings(
     predict
         The member.
     volume
-        z-scores, float32 (channels, D, H, W).
+        Normalised intensities, float32 (channels, D, H, W).
     patch
         Shape of a patch, (d, h, w).
     starts

@@ -93,7 +93,7 @@ def _draw_legend(figure: Figure, structures: Sequence[str]) -> None:
 
 
 def _draw_intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]) -> None:
-    """Draw the share of voxels by z-score; z-scores are the intensities that the networks receive."""
+    """Draw the share of voxels by normalised intensity, as the networks receive it."""
     centres = (HISTOGRAM_EDGES[:-1] + HISTOGRAM_EDGES[1:]) / 2
     other_shares = _mean(case for other in others for case in other.cases)
     if other_shares is not None:
@@ -101,7 +101,7 @@ def _draw_intensities(axes: Axes, site: SiteReport, others: Sequence[SiteReport]
     own_shares = _mean(site.cases)
     if own_shares is not None:
         axes.plot(centres, own_shares, color=colour(0), linewidth=1.5, label=site.name)
-    axes.set_xlabel("z-score of intensity")
+    axes.set_xlabel("normalised intensity")
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.legend(frameon=False, fontsize=7, loc="upper right")

@@ -86,7 +86,7 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
     label_map
         Value in the label file to the structure's label.
     preprocessing
-        Spacing, orientation and intensity scaling are part of the key; the patches are not.
+        Spacing, orientation and intensity normalisation are part of the key; the patches are not.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
         "resample_label": case.resample_label,
         "label_map": sorted(label_map.items()),
         "preprocessing": preprocessing.model_dump(
-            mode="json", include={"spacing_mm", "orientation", "intensity"}
+            mode="json", exclude={"patch_size", "overlap", "modality", "channels"}
         ),
     }
     if case.further:

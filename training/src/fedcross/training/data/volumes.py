@@ -21,7 +21,7 @@ class Volume:
     name
         Name of the case.
     image
-        (channels, D, H, W) float32, z-score intensities on the model's grid; D, H, W are z, y, x.
+        (channels, D, H, W) float32, normalised intensities on the model's grid; D, H, W are z, y, x.
     label
         (D, H, W) uint8 on the same grid: 0 is background, other values are structures' labels.
     missing

@@ -49,7 +49,7 @@ class Predictor:
         Parameters
         ----------
         volume
-            (channels, D, H, W) float32, z-score intensities on the model's grid.
+            (channels, D, H, W) float32, normalised intensities on the model's grid.
 
         Returns
         -------

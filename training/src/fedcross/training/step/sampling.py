@@ -123,8 +123,8 @@ def sample_batch(
     Returns
     -------
     images : Tensor
-        (N, channels, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity is 0,
-        the mean of z-scores, before it is changed.
+        (N, channels, D, H, W) float32, interpolated trilinearly. Outside the volume the intensity is 0
+        before it is changed.
     labels : Tensor
         (N, D, H, W) int64 of the nearest voxels; 0 outside the volume.
     """

@@ -24,7 +24,8 @@ from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.coregister import check_overlap
 from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.grid import Grid, find_difference
-from fedcross.volumes.prepare import zscore
+from fedcross.volumes.intensity import normalise
+from fedcross.volumes.preprocessing import Preprocessing
 
 
 def check_case(
@@ -46,7 +47,7 @@ def check_case(
     report, structures = CaseReport(case.name, patient=case.patient), config.structures
     try:
         image = read_channel(case.image, case.channel)
-        report = replace(report, **_measure_image(image))
+        report = replace(report, **_measure_image(image, config.preprocessing))
         report = replace(report, remarks=report.remarks + _check_further(case, image, config))
         label_image = read_volume(case.label)
         label = to_image_grid(label_image, image, resample=case.resample_label)
@@ -111,11 +112,11 @@ def voxels_sha256(image: sitk.Image) -> str:
     return digest.hexdigest()
 
 
-def _measure_image(image: sitk.Image) -> dict[str, Any]:
+def _measure_image(image: sitk.Image, preprocessing: Preprocessing) -> dict[str, Any]:
     """The fields of `CaseReport` that follow from the image."""
     voxels = sitk.GetArrayViewFromImage(image)
     percentiles = np.percentile(voxels, PERCENTILES)
-    shares, _ = np.histogram(zscore(voxels), HISTOGRAM_EDGES)
+    shares, _ = np.histogram(normalise(voxels, preprocessing), HISTOGRAM_EDGES)
     return {
         "size": image.GetSize(),
         "spacing_mm": tuple(round(value, 5) for value in image.GetSpacing()),

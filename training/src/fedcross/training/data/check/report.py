@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 PICTURES = 6  # most pictures per site
 PERCENTILES = (1, 25, 50, 75, 99)
-HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # edges of 64 bins of z-scores
+HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # of 64 bins of normalised intensities
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class CaseReport:
     remarks
         Unusual properties, one sentence each.
     histogram
-        Share of the image's voxels in each bin of z-scores, (64,) float64, see `HISTOGRAM_EDGES`.
+        Share of the voxels in each bin of normalised intensities, (64,) float64, see
+        `HISTOGRAM_EDGES`.
     picture
         A slice through the middle of the label; None for all but the first cases of a site.
     """
