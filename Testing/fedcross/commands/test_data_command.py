@@ -1,5 +1,6 @@
 """Output and exit codes of `fedcross data check` and `fedcross data phantom`."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -115,3 +116,16 @@ def test_the_pelvis_federation_is_written_and_has_no_option_shift(
     assert (code, err) == (0, "")
     assert f"Next: fedcross train {folder / 'phantom.toml'} --out RUN" in out
     assert sorted(path.name for path in folder.iterdir()) == ["phantom.toml", "site-1"]
+
+
+def test_data_are_checked_before_there_is_a_plan(
+    fedcross: Command, config: Path, tmp_path: Path
+) -> None:
+    text = config.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if "spacing_mm" not in line and "patch" not in line]
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    code, out, err = fedcross("data", "check", config, "--out", tmp_path / "report")
+    assert (code, err) == (0, "")
+    assert "Written" in out
+    figures = json.loads((tmp_path / "report" / "data.json").read_text(encoding="utf-8"))
+    assert figures["sites"][0]["cases"][0]["figures"]["spacing_mm"] == [2.0, 2.0, 2.5]

@@ -94,10 +94,10 @@ def test_every_network_gives_logits_on_the_input_grid_with_every_normalisation(
     architecture: Architecture, norm: str
 ) -> None:
     network = build_network(architecture.model_copy(update={"norm": norm})).eval()
-    side = architecture.divisor
+    x, y, z = architecture.reduction
     with torch.no_grad():
-        logits = network(torch.randn(1, 1, side, 2 * side, 2 * side))
-    assert logits.shape == (1, 3, side, 2 * side, 2 * side)
+        logits = network(torch.randn(1, 1, z, 2 * y, 2 * x))
+    assert logits.shape == (1, 3, z, 2 * y, 2 * x)
     assert not torch.allclose(logits.sum(dim=1), torch.ones(()))  # not probabilities
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fedcross.errors import DeviceError as DeviceError
     from fedcross.errors import FedCrossError as FedCrossError
     from fedcross.errors import OutputError as OutputError
+    from fedcross.federate.planning import plan as plan
     from fedcross.infer.in_memory import Segmentation as Segmentation
     from fedcross.infer.in_memory import segment as segment
     from fedcross.infer.warm import WarmModels as WarmModels
@@ -75,6 +76,7 @@ _MODULES = {
         "FedCrossError",
         "OutputError",
     ),
+    "federate.planning": ("plan",),
     "infer.in_memory": ("Segmentation", "segment"),
     "infer.warm": ("WarmModels",),
     "model.bundle": ("Bundle",),

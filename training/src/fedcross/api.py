@@ -1,22 +1,17 @@
 """The functions of `import fedcross` that train, export, compare and open bundles.
 
 Paths may be text. PyTorch is imported in the functions that need it. `fedcross.segment` is in
-`fedcross.infer.in_memory`.
+`fedcross.infer.in_memory`, `fedcross.plan` in `fedcross.federate.planning`.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fedcross.model import bundle as bundles
 from fedcross.model.bundle import Bundle
-from fedcross.runtime.reporting import Reporter
-from fedcross.training.config import configuration
+from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
-
-PathLike = str | os.PathLike[str]
-ConfigSource = PathLike | Mapping[str, Any] | TrainingConfig
+from fedcross.training.config.source import ConfigSource, PathLike, load_source
 
 
 def open_bundle(path: PathLike) -> Bundle:
@@ -68,12 +63,7 @@ def load_config(
     ConfigError
         If the file cannot be read, or a key or a value is wrong.
     """
-    root, kept, first = (None if path is None else Path(path) for path in (data_root, cache, start))
-    if not isinstance(config, Mapping | TrainingConfig):
-        return configuration.load_config(Path(config), root, kept, first)
-    if isinstance(config, Mapping):
-        config = configuration.parse_config(config, source="The configuration")
-    return configuration.resolve_paths(config, Path(), root, kept, first)
+    return load_source(config, data_root, cache, start)
 
 
 def train(
@@ -93,7 +83,8 @@ def train(
     Parameters
     ----------
     config, data_root, cache, start
-        See `load_config`.
+        See `load_config`. If the configuration has neither spacing nor patch size, it trains with the
+        plan that `fedcross.plan` makes for the same device.
     out
         Run folder to make.
     resume
@@ -117,12 +108,24 @@ def train(
         If configuration, data, run folder or device cannot be used: one sentence.
     """
     from fedcross.federate.engines import run_training
+    from fedcross.federate.planning import plan_if_open
 
-    loaded = load_config(config, data_root=data_root, cache=cache, start=start)
-    run_training(
-        loaded, Path(out), resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
+    out, reporter = Path(out), reporter or NullReporter()
+    loaded = plan_if_open(
+        config,
+        out,
+        resume=resume,
+        device=device,
+        data_root=data_root,
+        cache=cache,
+        start=start,
+        tensorboard=tensorboard,
+        reporter=reporter,
     )
-    return Path(out)
+    run_training(
+        loaded, out, resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
+    )
+    return out
 
 
 def export(run: PathLike, bundle: PathLike, *, which: str = "kept") -> Bundle:

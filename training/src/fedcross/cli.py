@@ -17,6 +17,7 @@ from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.data import app as data_app
 from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import Cache, DataRoot
+from fedcross.commands.plan import plan
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
@@ -80,13 +81,15 @@ def train(
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
 
-    configuration = api.load_config(config, data_root=data, cache=cache, start=start)
     with ConsoleReporter() as reporter:
         api.train(
-            configuration,
+            config,
             out,
             resume=resume,
             device=device,
+            data_root=data,
+            cache=cache,
+            start=start,
             tensorboard=tensorboard,
             reporter=reporter,
         )
@@ -108,7 +111,7 @@ def export(
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
 
 
-for command in (compare, landscape, segment):
+for command in (compare, landscape, plan, segment):
     app.command()(command)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import fedcross
 from fedcross.federate.flare.admin import open_server_connection
 from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.kits.connection import check_connection
@@ -21,7 +22,7 @@ from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from federation_processes import Processes, federation_processes, wait_until
-from tiny_federation import write_federation
+from tiny_federation import SPACING_MM, write_federation
 
 pytestmark = pytest.mark.federation
 
@@ -296,3 +297,21 @@ def test_a_hospitals_own_privacy_policy_filters_its_members(
         )
         assert unchanged == (member.last_site == "s0")
         assert member.rounds_done == 1
+
+
+def test_a_plan_is_made_from_what_the_hospitals_share(trial: Processes, tmp_path: Path) -> None:
+    write_config(tmp_path, rounds=1, epochs=1)
+    path = tmp_path / "data" / "config.toml"
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if "spacing" not in line
+    ]
+    text = "\n".join(line for line in lines if "patch_size" not in line)
+    path.write_text(text.replace("[engine]", '[engine]\nkind = "flare"'), encoding="utf-8")
+    for name in ("s0", "s1"):
+        with (trial.kit(name).path / "local" / "site.toml").open("a", encoding="utf-8") as file:
+            file.write('share = ["data"]\n')
+    trial.start("server", *SITES)
+    config, written = fedcross.plan(path, kit=trial.kit("admin").path, device="cpu")
+    assert config.preprocessing.spacing_mm == SPACING_MM
+    assert "from 4 training and validation cases of 2 sites" in written
+    assert "# Without s2." in written

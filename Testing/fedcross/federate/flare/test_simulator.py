@@ -9,8 +9,11 @@ import torch
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.engines import run_training
 from fedcross.federate.flare.job import build_job, read_job
+from fedcross.federate.flare.simulator import gather_simulated
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, load_config
+from fedcross.training.planning.figures import combine_sites
+from fedcross.training.planning.gather import gather_figures
 from fedcross.training.run.export import export_run
 from fedcross.training.run.start import first_members
 from tiny_federation import tiny_config, write_federation
@@ -142,3 +145,20 @@ def test_a_damaged_job_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "federation.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_job(tmp_path)
+
+
+def test_the_simulator_plans_what_is_planned_on_one_machine(
+    federation: Path, config: TrainingConfig
+) -> None:
+    assert gather_simulated(config, device="cpu") == combine_sites(gather_figures(config))
+
+
+def test_a_job_that_plans_is_read_as_one_and_names_no_run(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    app = build_job(config, tmp_path, run_id="plan-1", plans=True) / "app" / "config"
+    job = read_job(app)
+    assert (job.run_id, job.plans) == ("plan-1", True)
+    content = json.loads((app / "federation.json").read_text(encoding="utf-8"))
+    assert content.keys() == {"plan", "configuration"}  # an older server looks for "run"
+    assert not read_job(build_job(config, tmp_path, run_id="run-1") / "app" / "config").plans

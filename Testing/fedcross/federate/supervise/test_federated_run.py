@@ -1,17 +1,15 @@
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from fake_server import FakeServer
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.supervise.federated_run import FederatedRun
 from fedcross.federate.supervise.server_connection import (
     COMPLETED,
     RUNNING,
     FederationError,
-    JobNotRunningError,
 )
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.training.config.configuration import (
@@ -20,48 +18,6 @@ from fedcross.training.config.configuration import (
     config_values,
     parse_config,
 )
-
-
-class FakeServer:
-    """A server in memory: a job ends at once, and its result is a run folder."""
-
-    def __init__(self) -> None:
-        self.statuses: dict[str, str] = {}
-        self.files = {"config.json": "{}", "test.json": "{}"}
-        self.is_running = False
-        self.state = "finished"
-
-    def get_server_start_time(self) -> str:
-        return "Monday"
-
-    def submit_job(self, job_folder: Path) -> str:
-        name = f"job-{len(self.statuses)}"
-        self.statuses[name] = RUNNING if self.is_running else COMPLETED
-        return name
-
-    def get_job_status(self, job_id: str) -> str:
-        return self.statuses[job_id]
-
-    def get_sites(self, job_id: str) -> Mapping[str, bool]:
-        return {"s0": True, "s1": False}  # connected, and whether it takes part
-
-    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
-        if not self.is_running:
-            raise JobNotRunningError("not running")
-        return {"rounds_done": 2, "rounds": 3, "message": "Round 2/3"}
-
-    def abort_job(self, job_id: str) -> None:
-        self.statuses[job_id] = "FINISHED:ABORTED"
-
-    def download_result(self, job_id: str, folder: Path) -> Path:
-        made = folder / job_id / "workspace" / "result"
-        made.mkdir(parents=True)
-        for name, text in self.files.items():
-            (made / name).write_text(text, encoding="utf-8")
-        outcome = {"state": self.state, "message": "", "rounds_done": 3, "rounds": 3}
-        if self.state:
-            (made / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
-        return folder / job_id
 
 
 @pytest.fixture

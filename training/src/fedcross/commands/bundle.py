@@ -41,6 +41,7 @@ def show(bundle: BundlePath) -> None:
         ("Network", manifest.architecture.name),
         *_describe_channels(preprocessing),
         ("Spacing", " x ".join(f"{side:g}" for side in preprocessing.spacing_mm) + " mm"),
+        ("Intensities", preprocessing.describe_intensity()),
         ("Patch", " x ".join(str(side) for side in preprocessing.patch_size) + " voxels"),
         ("Source", manifest.provenance.source or "not recorded"),
         ("Made", manifest.provenance.created),

@@ -30,15 +30,18 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
     data: DataRoot = None,
 ) -> None:
-    """Read every case and list errors, unusual values and duplicates; exit code 2 after an error."""
+    """Read every case and list errors, unusual values and duplicates; exit code 2 after an error.
+
+    The configuration may lack the sections that fedcross plan completes; then no patches are shown.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.data.page import write_report
-    from fedcross.training.config.configuration import load_config
     from fedcross.training.data.check.federation import check_data
     from fedcross.training.data.check.overview import LEGEND, format_errors
     from fedcross.training.data.check.patches import draw_site_patches
+    from fedcross.training.planning.draft import lacks_grid, load_or_draft
 
-    configuration = load_config(config, data_root=data)
+    configuration = load_or_draft(config, data)
     with ConsoleReporter() as reporter:
         reporter.stage("check", "Reading every case")
         report = check_data(configuration, reporter)
@@ -51,7 +54,7 @@ def check(
         for sentence in sentences:
             console.print(f"{kind}: {sentence}", soft_wrap=True)
     if out is not None:
-        patches = draw_site_patches(configuration, SHOWN_PATCHES)
+        patches = [] if lacks_grid(config) else draw_site_patches(configuration, SHOWN_PATCHES)
         typer.echo(f"Written: {write_report(report, out, patches)}")
     if problems:
         raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")

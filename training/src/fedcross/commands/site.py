@@ -30,10 +30,10 @@ def check(
     from fedcross.errors import FedCrossError
     from fedcross.federate.kits.site_check import check_site
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.training.config.configuration import load_config
+    from fedcross.training.planning.draft import load_or_draft
 
     opened = open_kit(kit, "site")
-    configuration = None if config is None else load_config(config)
+    configuration = None if config is None else load_or_draft(config)
     console = Console(highlight=False)
     console.print(f"{opened.name} in the federation {opened.federation}", markup=False)
     has_errors = False

@@ -47,29 +47,47 @@ def run_training(
     FedCrossError
         Whatever `local.engine.run_local` or `flare.simulator.run_simulated` raises.
     """
+    check_engine(config, out, resume=resume, tensorboard=tensorboard)
+    if config.engine.kind == "local":
+        run_local(
+            config, out, resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
+        )
+        return
+    from fedcross.federate.flare.simulator import run_simulated
+
+    if RunFolder(out).exists:
+        config = adopt_start(config, RunFolder(out).configuration())
+    run_simulated(config, out, device=device, reporter=reporter)
+
+
+def check_engine(config: TrainingConfig, out: Path, *, resume: bool, tensorboard: bool) -> None:
+    """Check that the engine can train on this machine with these options; no case is read.
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        See `run_training`.
+    """
     if config.engine.kind == "flare":
         raise ConfigError(
             'engine.kind is "flare", which trains across hospitals.',
             'Use fedcross federation submit, or engine.kind = "local" or "flare-simulator".',
         )
     if config.engine.kind == "local":
-        run_local(
-            config, out, resume=resume, device=device, reporter=reporter, tensorboard=tensorboard
-        )
         return
     if tensorboard:
         raise ConfigError('--tensorboard is for engine.kind = "local", got "flare-simulator".')
-    if RunFolder(out).exists:
-        if not resume:
-            raise CheckpointError(
-                f"{out.name} already holds a run.", "Add --resume, or choose another folder."
-            )
-        config = adopt_start(config, RunFolder(out).configuration())
+    if RunFolder(out).exists and not resume:
+        raise CheckpointError(
+            f"{out.name} already holds a run.", "Add --resume, or choose another folder."
+        )
+    require_flare(config.engine.kind)
+
+
+def require_flare(kind: str) -> None:
+    """Raise ConfigError if NVIDIA FLARE, which an engine of this kind needs, is not installed."""
     if importlib.util.find_spec("nvflare") is None:
         raise ConfigError(
-            'engine.kind is "flare-simulator", but NVIDIA FLARE is not installed.',
+            f'engine.kind is "{kind}", but NVIDIA FLARE is not installed.',
             "pip install 'fedcross[federate]'",
         )
-    from fedcross.federate.flare.simulator import run_simulated
-
-    run_simulated(config, out, device=device, reporter=reporter)

@@ -30,10 +30,17 @@ class _Architecture(StableRecord):
     def reduction(self) -> tuple[int, int, int]:
         """Factor by which the lowest level is smaller than the patch, along (x, y, z)."""
 
+    def divides(self, patch_size: tuple[int, int, int]) -> bool:
+        """Return whether every side (x, y, z) of a patch is a multiple of `reduction`."""
+        return not any(
+            side % factor for side, factor in zip(patch_size, self.reduction, strict=True)
+        )
+
     @property
-    def divisor(self) -> int:
-        """Number of which every side of a patch must be a multiple."""
-        return max(self.reduction)  # all are powers of two, so it is a multiple of the others
+    def divisors(self) -> str:
+        """`reduction` for people: one number if it is the same along all axes."""
+        same = len(set(self.reduction)) == 1
+        return str(self.reduction[0] if same else list(self.reduction))
 
     def lowest_voxels(self, patch_size: tuple[int, int, int]) -> int:
         """Return the number of voxels at the lowest level for a patch of size (x, y, z)."""

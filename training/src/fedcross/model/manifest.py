@@ -119,9 +119,11 @@ class Manifest(StrictModel):
         return self
 
     def _check_patch(self) -> None:
-        divisor, patch = self.architecture.divisor, self.preprocessing.patch_size
-        if any(side % divisor for side in patch):
-            raise ValueError(f"patch_size must be multiples of {divisor}, got {patch}")
+        patch = self.preprocessing.patch_size
+        if not self.architecture.divides(patch):
+            raise ValueError(
+                f"patch_size must be multiples of {self.architecture.divisors}, got {patch}"
+            )
         if self.architecture.norm == "instance" and self.architecture.lowest_voxels(patch) == 1:
             raise ValueError(
                 f"patch_size {patch} leaves one voxel at the network's lowest level, where "

@@ -31,7 +31,7 @@ def build_network(architecture: Architecture) -> nn.Module:
     -------
     torch.nn.Module
         Maps float32 (N, in_channels, D, H, W) to logits (N, classes, D, H, W); the axes D, H, W are
-        z, y, x. Their sides must be multiples of ``architecture.divisor``.
+        z, y, x. Their sides must be multiples of ``architecture.reduction``, (x, y, z).
     """
     if isinstance(architecture, UNetArchitecture):
         return UNet(architecture)

@@ -147,3 +147,17 @@ class Preprocessing(StrictModel):
             if pair is not None and not pair[0] < pair[1]:
                 raise ValueError(f"{name} must be [low, high] with low < high, got {list(pair)}")
         return self
+
+    def describe_intensity(self) -> str:
+        """Return the intensity normalisation in words, for people."""
+        if self.percentiles is not None:
+            low, high = self.percentiles
+            return f"intensities clipped to the percentiles {low:g} and {high:g}, then z-scores"
+        if self.window is not None:
+            low, high = self.window
+            return (
+                f"intensities clipped to {low:g} to {high:g} HU, minus {self.mean:g}, divided by "
+                f"{self.std:g}"
+            )
+        voxels = " of the non-zero voxels" if self.intensity == "zscore-nonzero" else ""
+        return f"z-score intensities{voxels}"

@@ -74,6 +74,9 @@ def test_the_report_of_correct_data_has_the_measured_figures(federation: Path) -
             assert found.percentiles == tuple(np.percentile(image, (1, 25, 50, 75, 99)).round(4))
             assert found.values == {0: image.size - blob, 1: blob}
             assert found.volumes_ml == {"Blob": pytest.approx(blob * VOXEL_ML, abs=1e-3)}
+            assert found.figures is not None
+            assert (found.figures.size, found.figures.spacing_mm) == (SIZE, SPACING_MM)
+            assert found.record()["figures"] == found.figures.model_dump(mode="json")
 
 
 def test_the_overview_has_ranges_over_a_sites_cases(federation: Path) -> None:

@@ -25,11 +25,13 @@ from fedcross.federate.flare.job import RUN_FOLDER, RUNS, read_job
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.remote.engine import run_remote
+from fedcross.federate.remote.figures import gather_remotely
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.supervise.server_connection import OUTCOME, PAUSE, RESULT, STATUS, Outcome
 from fedcross.runtime.files.partial import PARTIAL
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.planning.figures import write_figures
 from fedcross.training.run.folder import LOCK
 
 State = Literal["finished", "paused", "refused"]
@@ -41,7 +43,10 @@ class FederationServer:
 
     @collab.main  # type: ignore[untyped-decorator]
     def run(self) -> bool:
-        """Train until the run is finished, paused or refused; write the result into the job."""
+        """Train until the run is finished, paused or refused, or gather the figures for a plan.
+
+        The result is written into the job.
+        """
         workspace, context = collab.workspace, collab.fl_ctx
         job_id = context.get_job_id()
         job = read_job(Path(workspace.get_app_config_dir(job_id)))
@@ -53,8 +58,13 @@ class FederationServer:
         engine.register_app_command(STATUS, lambda topic, data, fl_ctx: status.as_record())
         engine.register_app_command(PAUSE, lambda topic, data, fl_ctx: status.request_pause())
         sites = FlareSites({client.name: client for client in collab.clients}, job.config)
+        if job.plans:
+            folder = Path(workspace.get_run_dir(job_id), "plan")
         try:
-            run_remote(job.config, folder, sites, status)
+            if job.plans:
+                write_figures(folder, gather_remotely(job.config, sites, status.log))
+            else:
+                run_remote(job.config, folder, sites, status)
             state: State = "finished"
         except KeyboardInterrupt:
             state = "paused"

@@ -40,13 +40,16 @@ class Job:
         Identifier of the run; name of its folder at the server.
     config
         Configuration of the run.
+    plans
+        Whether the job only gathers the figures for a plan.
     """
 
     run_id: str
     config: TrainingConfig
+    plans: bool = False
 
 
-def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
+def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool = False) -> Path:
     """Write a job folder.
 
     Parameters
@@ -58,6 +61,8 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     run_id
         Identifier of the run at the server and name of the job folder. A job with the identifier of
         an earlier run continues that run.
+    plans
+        Whether the job only gathers the figures for a plan.
 
     Returns
     -------
@@ -84,10 +89,10 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     job = folder / run_id
     server, sites = "server", [site.name for site in config.sites]
     deploy_map = {"app": [server, *sites]}
-    _write_app(job / "app" / "config", config, run_id)
-    if config.start.bundle is not None and config.start.bundle.exists():
+    _write_app(job / "app" / "config", config, run_id, plans=plans)
+    if not plans and config.start.bundle is not None and config.start.bundle.exists():
         deploy_map = {"app": sites, SERVER_APP: [server]}
-        _write_app(job / SERVER_APP / "config", config, run_id)
+        _write_app(job / SERVER_APP / "config", config, run_id, plans=plans)
         copy_start(config, job / SERVER_APP / "config" / START)
     _write(
         job / "meta.json",
@@ -101,11 +106,13 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str) -> Path:
     return job
 
 
-def _write_app(target: Path, config: TrainingConfig, run_id: str) -> None:
+def _write_app(target: Path, config: TrainingConfig, run_id: str, *, plans: bool) -> None:
     target.mkdir(parents=True)
     _write(target / "config_fed_server.json", _server_app())
     _write(target / "config_fed_client.json", _client_app())
-    _write(target / JOB_FILE, {"run": run_id, "configuration": config_values(config)})
+    # An older server does not find the run in a job that plans, and refuses it.
+    kind = "plan" if plans else "run"
+    _write(target / JOB_FILE, {kind: run_id, "configuration": config_values(config)})
 
 
 def read_job(folder: Path) -> Job:
@@ -122,7 +129,8 @@ def read_job(folder: Path) -> Job:
         if (folder / START).is_dir():
             start = config.start.model_copy(update={"bundle": folder / START})
             config = config.model_copy(update={"start": start})
-        return Job(content["run"], config)
+        plans = "plan" in content
+        return Job(content["plan" if plans else "run"], config, plans)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
 

@@ -1,22 +1,25 @@
-"""Training with NVIDIA FLARE's simulator: one process for the server and one for each site."""
+"""NVIDIA FLARE's simulator, to train or to plan: a process for the server and one for each site."""
 
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from fedcross.errors import FedCrossError
 from fedcross.federate.flare.job import RUN_FOLDER, build_job
 from fedcross.federate.flare.processes import flare_environment, stop_process_tree
 from fedcross.federate.kits.hardening import ALLOWED_CLASSES
-from fedcross.federate.kits.site_settings import SITE_FILE
+from fedcross.federate.kits.site_settings import SITE_FILE, Figure
 from fedcross.federate.supervise.server_connection import OUTCOME, RESULT
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.planning.figures import FederationFigures, read_figures
 from fedcross.training.run.monitor import LOG
 
 JOB = "simulate_job"  # FLARE's name of the simulator's only job
@@ -63,13 +66,54 @@ def run_simulated(
         command = _simulator_command(job_folder, workspace, config)
         _run(command, out.absolute(), scratch / "log.txt", log.report_new_lines)
     log.report_new_lines()
-    outcome_file = workspace / "server" / JOB / RESULT / OUTCOME
-    if not outcome_file.is_file():
-        raise FedCrossError(f"NVIDIA FLARE's simulator failed; see {scratch.name}/log.txt.")
-    outcome = json.loads(outcome_file.read_text(encoding="utf-8"))
+    _check_outcome(workspace, f"see {scratch.name}/log.txt")
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def gather_simulated(
+    config: TrainingConfig, *, device: str = "auto", reporter: Reporter | None = None
+) -> FederationFigures:
+    """Gather the figures for a plan with every site in its own process, as across hospitals.
+
+    Parameters
+    ----------
+    config
+        The configuration; all sites read from its data folder.
+    device
+        ``auto``, ``cpu`` or ``cuda:N``.
+    reporter
+        Receives the stage; None for no reports.
+
+    Raises
+    ------
+    ConfigError
+        If FLARE does not allow a site's name.
+    FedCrossError
+        If the job does not finish.
+    """
+    reporter = reporter or NullReporter()
+    reporter.stage(
+        "plan", "Asking the sites on NVIDIA FLARE's simulator for the figures of their cases"
+    )
+    with tempfile.TemporaryDirectory(prefix="fedcross-plan-") as folder:
+        workspace = Path(folder, "workspace")
+        job_folder = build_job(config, Path(folder), run_id="plan", plans=True)
+        _write_site_files(workspace / "local", config, device)
+        with interrupt_on_terminate():
+            command = _simulator_command(job_folder, workspace, config)
+            _run(command, Path(folder, "run"), Path(folder, "log.txt"), lambda: None)
+        return read_figures(_check_outcome(workspace, "fedcross data check may name the reason"))
+
+
+def _check_outcome(workspace: Path, hint: str) -> Path:
+    """Return the folder with the result of the simulator's job; FedCrossError if it did not finish."""
+    result = workspace / "server" / JOB / RESULT
+    if not (result / OUTCOME).is_file():
+        raise FedCrossError(f"NVIDIA FLARE's simulator failed; {hint}.")
+    outcome = json.loads((result / OUTCOME).read_text(encoding="utf-8"))
     if outcome["state"] != "finished":
         raise FedCrossError(outcome["message"])
-    shutil.rmtree(scratch, ignore_errors=True)
+    return result
 
 
 def _write_site_files(folder: Path, config: TrainingConfig, device: str) -> None:
@@ -78,6 +122,7 @@ def _write_site_files(folder: Path, config: TrainingConfig, device: str) -> None
     resources = {"format_version": 2, "class_allow_list": list(ALLOWED_CLASSES)}
     (folder / "resources.json").write_text(json.dumps(resources), encoding="utf-8")
     lines = [f"data = {json.dumps(str(config.data_root.absolute()))}", f'device = "{device}"']
+    lines.append(f"share = {json.dumps(get_args(Figure))}")
     if config.cache is not None:
         lines.append(f"cache = {json.dumps(str(config.cache.absolute()))}")
     (folder / SITE_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 ::
 
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
-    share = ["loss", "validation", "cases"]  # figures that the hospital shares
+    share = ["loss", "validation", "cases", "data"]  # figures that the hospital shares
     device = "auto"
 """
 
@@ -19,7 +19,7 @@ from fedcross.training.config.sections import Section
 
 SITE_FILE = "site.toml"  # in the kit's folder local/
 
-Figure = Literal["loss", "validation", "cases"]
+Figure = Literal["loss", "validation", "cases", "data"]
 
 
 class SiteSettings(Section):
@@ -30,7 +30,8 @@ class SiteSettings(Section):
         default=("loss", "validation", "cases"),
         description="Figures that the hospital shares: loss, the mean training loss of a visit and its "
         "number of skipped steps; validation, the members' validation and test Dice; cases, the "
-        "number of cases. An empty list shares none.",
+        "number of cases; data, for a plan, the sizes, spacings, intensities and labelled volumes of "
+        "its cases. An empty list shares none; when left out, all but data are shared.",
     )
     device: Annotated[str, Field(min_length=1)] = Field(
         default="auto", description="auto, cpu, or a GPU such as cuda:0."

@@ -1,4 +1,4 @@
-"""The tasks of a site: count cases, train, validate, test.
+"""The tasks of a site: count cases, train, validate, test; measure its cases for a plan.
 
 A site sends a trained member and figures, and only those figures that the configuration lists and the
 hospital shares.
@@ -12,6 +12,7 @@ from torch import Tensor
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.runtime.device import resolve_device
+from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
@@ -19,11 +20,13 @@ from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Site
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
+from fedcross.training.planning.gather import gather_figures
 from fedcross.training.step.precision import training_precision
 from fedcross.training.step.visit import visit
 
 SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"  # OPEN reads and counts the cases
+FIGURES = "figures"  # measures the cases for a plan
 
 Tensors = Mapping[str, Tensor]
 Answer = dict[str, Any]
@@ -95,6 +98,7 @@ class SiteWork:
             update={"sites": tuple(own), "data_root": settings.data, "cache": settings.cache}
         )
         self._shared = set(config.engine.figures) & set(settings.share)
+        self._shares_data = "data" in settings.share
         self._device = resolve_device(settings.device)
         training_precision(config, self._device)
         self._filter_member = filter_member
@@ -112,15 +116,15 @@ class SiteWork:
         Parameters
         ----------
         task
-            One of `OPEN`, `TRAIN`, `VALIDATE`, `TEST`.
+            One of `OPEN`, `TRAIN`, `VALIDATE`, `TEST`, `FIGURES`.
         members
             Members as tensors, see `MemberState.to_tensors`: one for `TRAIN`, those that predict for
-            `VALIDATE` and `TEST`, none for `OPEN`.
+            `VALIDATE` and `TEST`, none for the others.
         round_index
             Index of the round, from 0.
         progress
-            Called after every epoch with (epochs done, epochs of the visit); an exception that it
-            raises ends the visit.
+            Called after every epoch with (epochs done, epochs of the visit), and after every case that
+            is measured with (cases done, cases); an exception that it raises ends the task.
 
         Returns
         -------
@@ -128,14 +132,16 @@ class SiteWork:
             ``open``: cases (number of training cases); ``train``: member (tensors), loss, skipped
             (number of skipped steps, shared with the loss);
             ``validate``: dice, cases (number of validation cases); ``test``: figures (Dice by
-            structure of ensemble and members), cases (number of test cases). A figure that is not
-            shared or does not exist is None.
+            structure of ensemble and members), cases (number of test cases); ``figures``: figures
+            (`SiteFigures` as JSON). A figure that is not shared or does not exist is None.
 
         Raises
         ------
         FedCrossError
             If reading, training or evaluating fails.
         """
+        if task == FIGURES:
+            return {"figures": self._measure(progress) if self._shares_data else None}
         site = self._load_site()
         states = [MemberState.from_tensors(tensors) for tensors in members]
         if task == TRAIN:
@@ -163,6 +169,10 @@ class SiteWork:
             (self._site,) = load_sites(self._config, find_all_cases(self._config))
         return self._site
 
+    def _measure(self, progress: Callable[[int, int], None]) -> str:
+        (figures,) = gather_figures(self._config, _CaseProgress(progress))
+        return figures.model_dump_json()
+
     def _test(self, members: Sequence[MemberState], site: Site) -> Answer:
         figures = None
         if "validation" in self._shared and site.test:
@@ -172,3 +182,13 @@ class SiteWork:
 
     def _if_shared(self, figure: str, value: float | None) -> float | None:
         return value if figure in self._shared else None
+
+
+class _CaseProgress(NullReporter):
+    """Passes progress on to a function."""
+
+    def __init__(self, progress: Callable[[int, int], None]) -> None:
+        self._progress = progress
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        self._progress(done, total)

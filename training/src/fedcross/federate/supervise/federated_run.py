@@ -172,17 +172,10 @@ class FederatedRun:
         """
         job = self.job
         with scratch_folder(self.path) as scratch:
-            downloaded = connection.download_result(job, scratch)
-            outcome_file = next(downloaded.rglob(f"{RESULT}/{OUTCOME}"), None)
-            if outcome_file is None:
-                raise FederationError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
-            try:
-                outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError) as error:
-                raise FederationError(f"The result of job {job} is damaged.") from error
+            outcome, result = download_outcome(connection, job, scratch)
             if outcome.state == "finished":
                 with atomic_folder(self.path, error_class=CheckpointError) as made:
-                    shutil.copytree(outcome_file.parent, made, dirs_exist_ok=True)
+                    shutil.copytree(result, made, dirs_exist_ok=True)
                     (made / OUTCOME).unlink()
                     shutil.copy(self.path / RECORD, made / RECORD)
         return outcome
@@ -230,3 +223,22 @@ class FederatedRun:
         self.update_record(aborted=True)
         if self.record.job:
             connection.abort_job(self.record.job)
+
+
+def download_outcome(connection: ServerConnection, job: str, folder: Path) -> tuple[Outcome, Path]:
+    """Download the result of an ended job into a folder; return its outcome and the result's folder.
+
+    Raises
+    ------
+    FederationError
+        If the job has no result, or the result is damaged.
+    """
+    downloaded = connection.download_result(job, folder)
+    outcome_file = next(downloaded.rglob(f"{RESULT}/{OUTCOME}"), None)
+    if outcome_file is None:
+        raise FederationError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
+    try:
+        outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise FederationError(f"The result of job {job} is damaged.") from error
+    return outcome, outcome_file.parent

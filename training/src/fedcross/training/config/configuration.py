@@ -155,17 +155,26 @@ def load_config(
     BundleError
         If there is something else than a bundle at the path of ``start.bundle``.
     """
+    config = parse_config(read_values(path), source=path.name)
+    return resolve_paths(config, path.parent, data_root, cache, start)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the sections and keys of a configuration file, without checking them.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not valid TOML.
+    """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
-    return resolve_paths(
-        parse_config(values, source=path.name), path.parent, data_root, cache, start
-    )
 
 
 def resolve_paths(
@@ -223,7 +232,14 @@ def parse_config(
     try:
         return TrainingConfig.model_validate(complete_record(values) if is_record else values)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}") from error
+        missing = any(
+            each["type"] == "missing" and each["loc"][0] == "preprocessing"
+            for each in error.errors()
+        )
+        raise ConfigError(
+            f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}",
+            "fedcross plan proposes what is missing." if missing else "",
+        ) from error
 
 
 def config_values(config: TrainingConfig) -> dict[str, Any]:

@@ -37,14 +37,14 @@ def check_patch(config: "TrainingConfig") -> None:
             f"network.in_channels must be {channels}, the number of preprocessing.channels, "
             f"got {network.in_channels}"
         )
-    if any(side % network.divisor for side in patch):
+    if not network.divides(patch):
         raise ValueError(
-            f"preprocessing.patch_size must be multiples of {network.divisor} for the "
+            f"preprocessing.patch_size must be multiples of {network.divisors} for the "
             f"network {network.name}, got {list(patch)}"
         )
-    if all(side == network.divisor for side in patch):
+    if network.lowest_voxels(patch) == 1:
         raise ValueError(
-            f"preprocessing.patch_size must be larger than {network.divisor} along an "
+            f"preprocessing.patch_size must be larger than {network.divisors} along an "
             "axis, or nothing is left to normalise at the network's lowest level"
         )
 

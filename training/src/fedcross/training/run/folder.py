@@ -4,6 +4,7 @@
 
     config.json       configuration with all defaults, its hash, package versions, and the earlier ones
                       of a run that got more rounds or sites
+    plan.toml         completed configuration, if the run began with one that a plan completed
     environment.json  software and devices, one entry per start of the run
     splits.json       the cases of each site by part
     schedule.json     the site of every member in every round, for FedCross
@@ -27,7 +28,7 @@ from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.training.run.checkpoint import Checkpoints
 
 CONFIG, SPLITS, SCHEDULE = "config.json", "splits.json", "schedule.json"
-ENVIRONMENT = "environment.json"
+ENVIRONMENT, PLAN = "environment.json", "plan.toml"
 METRICS, TEST, LOCK = "metrics.jsonl", "test.json", "run.lock"
 
 

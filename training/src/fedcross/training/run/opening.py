@@ -12,7 +12,7 @@ from fedcross.runtime.versions import package_versions
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, config_values
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.difference import require_same
-from fedcross.training.run.folder import CONFIG, LOCK, SPLITS, RunFolder
+from fedcross.training.run.folder import CONFIG, LOCK, PLAN, SPLITS, RunFolder
 from fedcross.training.run.start import adopt_start, check_start
 
 
@@ -57,7 +57,7 @@ def open_run(
             recorded = run.configuration()
             require_same(recorded, adopt_start(config, recorded), path.name)
         else:
-            _check_empty(run)
+            check_new(path)
             check_start(config)
             run.write(
                 CONFIG,
@@ -70,14 +70,22 @@ def open_run(
         yield run
 
 
-def _check_empty(run: RunFolder) -> None:
+def check_new(path: Path) -> None:
+    """Check that a run can be started in a folder; it need not exist.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds a run that has read its data, or other files.
+    """
+    run = RunFolder(path)
     if run.exists and not (run.path / SPLITS).is_file():
         return  # the run ended before its data were read
     if run.exists:
         raise CheckpointError(
             f"{run.path.name} already holds a run.", "Add --resume, or choose another folder."
         )
-    if any(entry.name != LOCK for entry in run.path.iterdir()):
+    if path.is_dir() and any(entry.name not in (LOCK, PLAN) for entry in path.iterdir()):
         raise CheckpointError(
             f"{run.path.name} is not empty and holds no run.", "Choose another folder."
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fedcross.errors import DataError
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
+from fedcross.training.data.check.figures import measure_case
 from fedcross.training.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
 from fedcross.training.data.label_grid import describe_mismatch, to_image_grid
 from fedcross.training.data.reading import (
@@ -68,7 +69,13 @@ def check_case(
     if not drawn.any():
         remarks.append("the label is empty.")
     picture = _picture(image, drawn, report.percentiles) if wants_picture else None
-    return replace(report, volumes_ml=volumes, remarks=tuple(remarks), picture=picture)
+    return replace(
+        report,
+        volumes_ml=volumes,
+        remarks=tuple(remarks),
+        picture=picture,
+        figures=measure_case(image, drawn),
+    )
 
 
 def _check_further(case: CaseFiles, image: sitk.Image, config: TrainingConfig) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.training.data.check.figures import CaseFigures
+
 PICTURES = 6  # most pictures per site
 PERCENTILES = (1, 25, 50, 75, 99)
 HISTOGRAM_EDGES = np.linspace(-3.0, 5.0, 65)  # of 64 bins of normalised intensities
@@ -62,6 +64,8 @@ class CaseReport:
         `HISTOGRAM_EDGES`.
     picture
         A slice through the middle of the label; None for all but the first cases of a site.
+    figures
+        What `fedcross plan` needs; None if image or label cannot be used.
     """
 
     name: str
@@ -77,11 +81,17 @@ class CaseReport:
     remarks: tuple[str, ...] = ()
     histogram: NDArray[np.float64] | None = None
     picture: Picture | None = None
+    figures: CaseFigures | None = None
 
     def record(self) -> dict[str, Any]:
         """All fields except histogram and picture, for JSON."""
         values = {f"{value:g}": count for value, count in self.values.items()}
-        fields = {**self.__dict__, "values": values, "volumes_ml": dict(self.volumes_ml)}
+        fields = {
+            **self.__dict__,
+            "values": values,
+            "volumes_ml": dict(self.volumes_ml),
+            "figures": self.figures and self.figures.model_dump(mode="json"),
+        }
         return {key: value for key, value in fields.items() if key not in ("histogram", "picture")}
 
 

@@ -1,0 +1,50 @@
+"""A server of a federation in memory, as the coordinator sees it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedcross.federate.supervise.server_connection import COMPLETED, RUNNING, JobNotRunningError
+
+
+class FakeServer:
+    """A server in memory: a job ends at once, and its result is a run folder."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, str] = {}
+        self.files = {"config.json": "{}", "test.json": "{}"}
+        self.is_running = False
+        self.state = "finished"
+
+    def get_server_start_time(self) -> str:
+        return "Monday"
+
+    def submit_job(self, job_folder: Path) -> str:
+        name = f"job-{len(self.statuses)}"
+        self.statuses[name] = RUNNING if self.is_running else COMPLETED
+        return name
+
+    def get_job_status(self, job_id: str) -> str:
+        return self.statuses[job_id]
+
+    def get_sites(self, job_id: str) -> Mapping[str, bool]:
+        return {"s0": True, "s1": False}  # connected, and whether it takes part
+
+    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
+        if not self.is_running:
+            raise JobNotRunningError("not running")
+        return {"rounds_done": 2, "rounds": 3, "message": "Round 2/3"}
+
+    def abort_job(self, job_id: str) -> None:
+        self.statuses[job_id] = "FINISHED:ABORTED"
+
+    def download_result(self, job_id: str, folder: Path) -> Path:
+        made = folder / job_id / "workspace" / "result"
+        made.mkdir(parents=True)
+        for name, text in self.files.items():
+            (made / name).write_text(text, encoding="utf-8")
+        outcome = {"state": self.state, "message": "", "rounds_done": 3, "rounds": 3}
+        if self.state:
+            (made / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+        return folder / job_id

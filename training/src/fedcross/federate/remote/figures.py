@@ -1,0 +1,76 @@
+"""The figures for a plan, gathered from sites in other processes and combined at the server."""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from fedcross.errors import ConfigError
+from fedcross.federate.remote.engine import Sites, check_same_setup
+from fedcross.federate.remote.parallel import map_in_parallel
+from fedcross.federate.remote.site_work import FIGURES, describe_setup
+from fedcross.federate.remote.visits import SiteError
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.planning.figures import FederationFigures, SiteFigures, combine_sites
+
+MAX_CHARACTERS = 50_000_000
+
+
+def gather_remotely(
+    config: TrainingConfig, sites: Sites, log: Callable[[str], None]
+) -> FederationFigures:
+    """Ask every site for its figures and combine them; what single cases told stays at the server.
+
+    A site that fails, or does not share the figures of its data, is left out, with a line in the log.
+
+    Parameters
+    ----------
+    config
+        The configuration; its data, structures and seed are used.
+    sites
+        Connections to the sites.
+    log
+        Receives lines.
+
+    Raises
+    ------
+    ConfigError
+        If a site has another version or configuration, no site is connected, or none shares figures.
+    DataError
+        If no case has a labelled voxel.
+    """
+    check_same_setup(describe_setup(config), sites.fetch_setups())
+
+    def ask(name: str) -> SiteFigures | None:
+        try:
+            answer = sites(name, FIGURES, [], 0)["figures"]
+        except SiteError as error:
+            log(f"{error} The plan is without this site.")
+            return None
+        if answer is None:
+            log(
+                f"Site {name} does not share the figures of its data; the plan is without it. "
+                'It shares them with "data" in share of its local/site.toml.'
+            )
+            return None
+        return _check_figures(name, answer, log)
+
+    names = [site.name for site in config.sites]
+    answers = dict(zip(names, map_in_parallel(ask, names), strict=True))
+    known = [answer for answer in answers.values() if answer is not None]
+    if not known:
+        raise ConfigError(
+            "No site sent figures of its data.",
+            'Ask the hospitals to add "data" to share in their local/site.toml; see also their logs.',
+        )
+    return combine_sites(known, [name for name in names if answers[name] is None])
+
+
+def _check_figures(name: str, answer: object, log: Callable[[str], None]) -> SiteFigures | None:
+    """Return a site's figures, or None if they do not have the agreed form."""
+    if isinstance(answer, str) and len(answer) <= MAX_CHARACTERS:
+        try:
+            return SiteFigures.model_validate_json(answer)
+        except ValidationError:
+            pass
+    log(f"Site {name} sent figures of another form; the plan is without it.")
+    return None

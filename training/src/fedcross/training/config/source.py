@@ -1,0 +1,71 @@
+"""A configuration as a file, as a mapping, or read already."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedcross.training.config.configuration import (
+    TrainingConfig,
+    config_values,
+    parse_config,
+    read_values,
+    resolve_paths,
+)
+
+PathLike = str | os.PathLike[str]
+ConfigSource = PathLike | Mapping[str, Any] | TrainingConfig
+
+
+def read_source(config: ConfigSource) -> tuple[Mapping[str, Any], str, Path]:
+    """Return sections and keys, the name for errors, and the folder to which the paths are relative.
+
+    Parameters
+    ----------
+    config
+        TOML file; a mapping with the same keys, whose paths are relative to the current folder; or a
+        configuration, of which the options that decide the run are returned.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not valid TOML.
+    """
+    if isinstance(config, TrainingConfig):
+        return config_values(config), "The configuration", Path()
+    if isinstance(config, Mapping):
+        return config, "The configuration", Path()
+    path = Path(config)
+    return read_values(path), path.name, path.parent
+
+
+def load_source(
+    config: ConfigSource,
+    data_root: PathLike | None = None,
+    cache: PathLike | None = None,
+    start: PathLike | None = None,
+) -> TrainingConfig:
+    """Read and check a configuration; its paths become absolute.
+
+    Parameters
+    ----------
+    config
+        See `read_source`; of a configuration only the paths may change.
+    data_root, cache, start
+        Replace those of the configuration; None keeps them.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key or a value is wrong.
+    """
+    paths = optional_path(data_root), optional_path(cache), optional_path(start)
+    if isinstance(config, TrainingConfig):
+        return resolve_paths(config, Path(), *paths)
+    values, source, folder = read_source(config)
+    return resolve_paths(parse_config(values, source=source), folder, *paths)
+
+
+def optional_path(path: PathLike | None) -> Path | None:
+    """Return a path that may be text; None stays None."""
+    return None if path is None else Path(path)
