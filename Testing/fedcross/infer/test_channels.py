@@ -16,7 +16,7 @@ from fedcross.infer.__main__ import main
 from fedcross.infer.segment import segment
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.volumes.prepare import zscore
+from fedcross.volumes.intensity import zscore
 
 SPACING_MM = (1.0, 1.0, 2.0)
 NAMES = ("T2", "ADC")

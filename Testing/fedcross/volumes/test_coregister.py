@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from fedcross.errors import DataError
 from fedcross.volumes.coregister import do_overlap, onto_grid
 from fedcross.volumes.grid import Grid
-from fedcross.volumes.prepare import prepare, zscore
+from fedcross.volumes.intensity import zscore
+from fedcross.volumes.prepare import prepare
 from fedcross.volumes.preprocessing import Preprocessing
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

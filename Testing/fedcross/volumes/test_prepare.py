@@ -137,4 +137,4 @@ def test_the_kind_of_normalisation_is_that_of_the_settings(volume, blobs):
         std=100,
     )
     expected = (blobs.clip(200, 600) - 500) / 100
-    np.testing.assert_allclose(prepare(volume, ct).array, expected, atol=1e-5)
+    np.testing.assert_allclose(prepare(volume, ct).array[0], expected, atol=1e-5)

@@ -111,6 +111,11 @@ def test_ct_without_a_window_gets_that_of_the_labelled_voxels() -> None:
     assert configuration(kept).preprocessing.window == (-5.0, 5.0)
 
 
+def test_several_channels_get_no_window_of_ct() -> None:
+    given = {"modality": "CT", "channels": ["early", "late"]}
+    assert plan(preprocessing=given).sections["preprocessing"]["intensity"] == "zscore"
+
+
 def test_ct_with_another_normalisation_given_keeps_it() -> None:
     settings = configuration(plan(preprocessing={"modality": "CT", "intensity": "zscore"}))
     assert settings.preprocessing.intensity == "zscore"
