@@ -70,15 +70,11 @@ def write_nnunet_request(run: Path, request: Request, same_spacing: bool) -> Non
 
 
 def nnunet_environment(run: Path) -> dict[str, str]:
-    """Return the variables of the environment for nnU-Net.
-
-    The augmentation is done in the process that trains, not in workers, so that a seed gives the same
-    batches.
-    """
+    """Return the variables of the environment for nnU-Net: its folders, and few processes."""
     folders = {name: str(run / "nnunet" / name) for name in ("raw", "preprocessed", "results")}
     return {
         **{f"nnUNet_{name}": folder for name, folder in folders.items()},
-        "nnUNet_n_proc_DA": "0",
+        "nnUNet_n_proc_DA": "1",
         "nnUNet_def_n_proc": "1",
         "nnUNet_compile": "f",
     }

@@ -13,12 +13,12 @@ from fedcross.study.compare.significance import Spread, over_seeds
 Result = dict[str, Any]
 NOTES = {
     "hippocampus": """\
-Four hospitals: one unchanged, one with inverted images, one with noise, and one whose label maps are one
-voxel larger. Each has 3 cases to train, 1 to validate and 2 to test.
+Four hospitals: one unchanged, one with inverted images, one with noise, and one whose label maps are
+one voxel larger. Each has 3 cases to train, 1 to validate and 2 to test.
 """,
     "pelvis": """\
-Four hospitals of `fedcross data phantom --anatomy pelvis`. Each has 4 cases to train, 1 to validate and 3
-to test.
+Four hospitals of `fedcross data phantom --anatomy pelvis`. Each has 4 cases to train, 1 to validate and
+3 to test.
 """,
     "sarcoma": """\
 Two hospitals, one with three T1 MR and one with three CT of the same patients. Each seed tests another
@@ -26,9 +26,9 @@ patient's images and trains on those of the other two. So few cases show that th
 images; they do not rank them.
 """,
     "spinal": f"""\
-Two hospitals with one volume each, T1w and T2w, cut along the cord into {BLOCKS} blocks of slices. Each seed
-tests another block and trains on the others, which show the same person. So few cases show that the
-methods run on rotated volumes; they do not rank them.
+Two hospitals with one volume each, T1w and T2w, cut along the cord into {BLOCKS} blocks of slices. Each
+seed tests another block and trains on the others, which show the same person. So few cases show that
+the methods run on rotated volumes; they do not rank them.
 """,
 }
 CONDITIONS = """\

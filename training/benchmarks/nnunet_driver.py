@@ -126,7 +126,7 @@ def predict(trainer: Trainer, request: dict[str, Any]) -> None:
         trainer.network,
         trainer.plans_manager,
         trainer.configuration_manager,
-        None,
+        [trainer.network.state_dict()],
         trainer.dataset_json,
         nnUNetTrainer.__name__,
         trainer.inference_allowed_mirroring_axes,
@@ -159,7 +159,10 @@ def describe(trainer: Trainer, seconds: float, parameters: int) -> dict[str, Any
 def main() -> int:
     """Plan, preprocess, train, predict; return the exit code."""
     request = json.loads((RUN / "nnunet.json").read_text())
-    trainer = train(request, plan_and_preprocess(request))
+    folder = plan_and_preprocess(request)
+    # The augmentation is done here, not in workers, so that a seed gives the same batches.
+    os.environ.update(nnUNet_n_proc_DA="0")
+    trainer = train(request, folder)
     log = trainer.logger.local_logger.my_fantastic_logging
     seconds = sum(log["epoch_end_timestamps"]) - sum(log["epoch_start_timestamps"])
     predict(trainer, request)
