@@ -52,7 +52,7 @@ from fedcross.errors import FedCrossError
 from fedcross.runtime.device import describe_device
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import parse_methods, with_seed
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.training.run.folder import TEST
 
 HERE = Path(__file__).resolve().parent
@@ -106,11 +106,19 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
 
     With shared rounds one member makes half of the visits, and its copies make the other half.
     """
-    spec = contender
-    if contender == SHARED:
-        spec = f"fedcross-ens:shared_rounds={config.method.rounds * len(config.sites) // 2}"
-    (variant,) = parse_methods(spec, config)
-    return with_seed(variant, config.seed)
+    if contender != SHARED:
+        (variant,) = parse_methods(contender, config)
+        return with_seed(variant, config.seed)
+    members, values = len(config.sites), config.model_dump(mode="json")
+    shared = config.method.rounds * members // 2
+    values["method"] = {
+        "kind": "fedcross-ens",
+        "rounds": shared + -(-shared // members),
+        "local_epochs": config.method.local_epochs,
+        "shared_rounds": shared,
+    }
+    changed = parse_config(values, source=contender)
+    return changed.model_copy(update={"data_root": config.data_root})
 
 
 def run_task(task: Task, nnunet_python: Path | None) -> bool:

@@ -145,7 +145,7 @@ def train(request: Request, run: Path) -> BasicUNet:
     config = request.config
     sites = load_sites(config, find_all_cases(config))
     cases = [
-        {"image": volume.image[None], "label": volume.label[None]}
+        {"image": volume.image, "label": volume.label[None]}
         for site in sites
         for volume in site.train
     ]
@@ -205,7 +205,7 @@ def predict(network: BasicUNet, request: Request, run: Path) -> None:
         image = read_channel(case.image, case.channel)
         prepared = prepare(image, settings)
         logits = sliding_window_inference(
-            torch.from_numpy(prepared.array)[None, None],
+            torch.from_numpy(prepared.array)[None],
             settings.patch_size[::-1],
             1,
             network,
