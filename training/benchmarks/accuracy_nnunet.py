@@ -1,0 +1,86 @@
+"""Write the data set and the request of `nnunet_driver.py` from a run's request."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from accuracy_request import Request, test_cases
+
+from fedcross.errors import DataError
+from fedcross.training.data.sites import find_all_cases
+from fedcross.training.data.volumes import CaseFiles
+
+DATASET = "Dataset001_Federation"
+REQUEST = "nnunet.json"
+ENDING = ".nii.gz"
+
+
+def write_nnunet_request(run: Path, request: Request, same_spacing: bool) -> None:
+    """Write nnU-Net's data set with the pooled cases of all sites, and its request.
+
+    The data set names the files of the federation; nothing is copied.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    request
+        The run.
+    same_spacing
+        Whether nnU-Net uses the spacing of the configuration. Otherwise it chooses one.
+
+    Raises
+    ------
+    DataError
+        If a file is no ``.nii.gz`` file, or a site has other label values than the structures.
+    """
+    config = request.config
+    parts: dict[str, list[str]] = {"train": [], "validation": []}
+    dataset: dict[str, Any] = {}
+    for site, cases in zip(config.sites, find_all_cases(config), strict=True):
+        if site.label_map or site.labels_missing:
+            raise DataError(f"nnU-Net cannot read the labels of site {site.name}.")
+        for part, names in parts.items():
+            for case in getattr(cases, part):
+                name = f"{site.name}-{case.name}"
+                names.append(name)
+                dataset[name] = {"images": [_path(case)], "label": str(case.label.resolve())}
+    structures = {structure.name: structure.label for structure in config.structures}
+    description = {
+        "channel_names": {"0": "MRI"},
+        "labels": {"background": 0, **structures},
+        "numTraining": len(dataset),
+        "file_ending": ENDING,
+        # The axes of all sites then have the same order, whatever their files have.
+        "overwrite_image_reader_writer": "NibabelIOWithReorient",
+        "dataset": dataset,
+    }
+    folder = run / "nnunet" / "raw" / DATASET
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", "utf-8")
+    content = {
+        "dataset": DATASET,
+        "spacing_zyx": list(config.preprocessing.spacing_mm[::-1]) if same_spacing else None,
+        "steps": request.steps,
+        "seed": config.seed,
+        **parts,
+        "test": {name: _path(case) for name, case in test_cases(config).items()},
+    }
+    (run / REQUEST).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
+def nnunet_environment(run: Path) -> dict[str, str]:
+    """Return the variables of the environment for nnU-Net: its folders, and few processes."""
+    folders = {name: str(run / "nnunet" / name) for name in ("raw", "preprocessed", "results")}
+    return {
+        **{f"nnUNet_{name}": folder for name, folder in folders.items()},
+        "nnUNet_n_proc_DA": "1",
+        "nnUNet_def_n_proc": "1",
+        "nnUNet_compile": "f",
+    }
+
+
+def _path(case: CaseFiles) -> str:
+    if not case.image.name.endswith(ENDING):
+        raise DataError(f"nnU-Net needs {ENDING} files, got {case.image.name}.")
+    return str(case.image.resolve())
