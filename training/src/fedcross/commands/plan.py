@@ -32,7 +32,7 @@ def plan(
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(help="Rounds; by default so many that a visit has about 12 steps."),
+        typer.Option(help="Rounds; by default so many that a visit has about 4 steps."),
     ] = None,
     device: Device = "auto",
     data: DataRoot = None,

@@ -53,7 +53,7 @@ def plan(
     steps
         Steps of all members together; None is 1,536 for every member.
     rounds
-        Rounds of the run; None chooses them so that a visit has about 12 steps.
+        Rounds of the run; None chooses them so that a visit has about 4 steps.
     device
         ``auto``, ``cpu``, or a GPU such as ``cuda:0``: whose memory counts.
     kit

@@ -13,6 +13,7 @@ from fedcross.strategies.registry import make_method
 from fedcross.training.planning.budget_rules import (
     ENOUGH_STEPS,
     STEPS_PER_MEMBER,
+    VALIDATIONS,
     MethodAdvice,
     divide_steps,
     suggest_method,
@@ -105,8 +106,9 @@ def _propose_method(proposal: Proposal, figures: FederationFigures, budget: Budg
     if shares:
         reason = "one member makes the first 1,000 steps, then its copies part ways"
         proposal.offer("method", "shared_rounds", advice.shared_rounds(rounds), reason)
-    every = min(sites, rounds)
-    proposal.offer("training", "validate_every", every, "once in as many rounds as there are sites")
+    every = min(rounds, sites * max(1, round(rounds / sites / VALIDATIONS)))
+    reason = f"about {rounds / every:.0f} validations, each after whole Latin blocks"
+    proposal.offer("training", "validate_every", every, reason)
     proposal.notes.append(
         _note_fixed(rounds * visits.visit_steps) if fixed else _note(advice, members, steps, rounds)
     )
