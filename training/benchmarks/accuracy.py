@@ -17,8 +17,10 @@ Ours split the steps over their models; the others train one model on the pooled
 
 Every federation, contender and seed is a run of its own in FOLDER. A finished run has a `result.json`
 and is kept; an interrupted run is resumed; other numbers of steps are other runs. ``nnunet`` has the
-spacing of the others, ``nnunet-own-spacing`` that of its planner; the latter is only run if ``--only``
-names it. ``--report`` runs nothing and writes the table of the finished runs to
+spacing of the others. Two further contenders run only if ``--only`` names them: ``nnunet-own-spacing``
+with the spacing that its planner chooses, and ``nnunet-1gb``, whose planner is told that 1 GB of memory
+is there in place of 8, for smaller patches and quicker steps.
+``--report`` runs nothing and writes the table of the finished runs to
 `training/benchmarks/results/accuracy`.
 """
 
@@ -36,7 +38,7 @@ from typing import Any
 
 import torch
 from accuracy_federations import FEDERATIONS, read_federation
-from accuracy_nnunet import nnunet_environment, write_nnunet_request
+from accuracy_nnunet import VARIANTS, nnunet_environment, write_nnunet_request
 from accuracy_report import table, write_report
 from accuracy_request import (
     PREDICTIONS,
@@ -67,10 +69,11 @@ TITLES = {
     SHARED: "FedCrossEns, half of the steps shared",
     "monai": "MONAI loop",
     "nnunet": "nnU-Net",
+    "nnunet-1gb": "nnU-Net, planned for 1 GB",
     "nnunet-own-spacing": "nnU-Net, its own spacing",
 }
-OTHERS = ("monai", "nnunet", "nnunet-own-spacing")
-LEFT_OUT = ("nnunet-own-spacing",)
+OTHERS = ("monai", *VARIANTS)
+LEFT_OUT = ("nnunet-1gb", "nnunet-own-spacing")
 VERSIONS = ("torch", "monai", "numpy", "simpleitk")
 
 
@@ -127,7 +130,7 @@ def run_task(task: Task, nnunet_python: Path | None) -> bool:
     if (task.folder / RESULT).is_file():
         print(f"{name}: finished before", flush=True)
         return True
-    if task.contender.startswith("nnunet") and nnunet_python is None:
+    if task.contender in VARIANTS and nnunet_python is None:
         print(f"{name}: left out, because it needs --nnunet-python", flush=True)
         return False
     task.folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +140,7 @@ def run_task(task: Task, nnunet_python: Path | None) -> bool:
             return False
         print(f"{name}: {task.request.steps} steps", flush=True)
         command = write_files(task, nnunet_python)
-        env = nnunet_environment(task.folder) if task.contender.startswith("nnunet") else None
+        env = nnunet_environment(task.folder) if task.contender in VARIANTS else None
         code = run_recorded(command, task.folder, lock, env)
         if code != 0:
             print(f"{name}: ended with {code}, see {task.folder / LOG}", flush=True)
@@ -152,8 +155,8 @@ def run_task(task: Task, nnunet_python: Path | None) -> bool:
 def write_files(task: Task, nnunet_python: Path | None) -> list[str]:
     """Write the request of the run; return the command that makes it."""
     folder = str(task.folder)
-    if task.contender.startswith("nnunet"):
-        write_nnunet_request(task.folder, task.request, same_spacing=task.contender == "nnunet")
+    if task.contender in VARIANTS:
+        write_nnunet_request(task.folder, task.request, VARIANTS[task.contender])
         return [str(nnunet_python), str(HERE / "nnunet_driver.py"), folder]
     write_request(task.folder, task.request)
     script = "accuracy_ours.py" if task.is_ours else "accuracy_monai.py"

@@ -152,7 +152,9 @@ def train(request: Request, run: Path) -> BasicUNet:
     change = transforms(config)
     batch = config.training.batch_size
     loader = DataLoader(
-        CacheDataset(cases, change, progress=False), min(batch, len(cases)), shuffle=True
+        CacheDataset(cases, change, progress=False),
+        batch_size=min(batch, len(cases)),
+        shuffle=True,
     )
     torch.manual_seed(seed_of("monai network", config.seed) % 2**32)
     c = 8

@@ -1,6 +1,7 @@
 """Write the data set and the request of `nnunet_driver.py` from a run's request."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,30 @@ REQUEST = "nnunet.json"
 ENDING = ".nii.gz"
 
 
-def write_nnunet_request(run: Path, request: Request, same_spacing: bool) -> None:
+@dataclass(frozen=True)
+class Variant:
+    """What nnU-Net's planner is told.
+
+    Attributes
+    ----------
+    same_spacing
+        Whether it uses the spacing of the configuration. Otherwise it chooses one.
+    memory_gb
+        Memory that patch and batch are planned for, GB; 8 is its default.
+    """
+
+    same_spacing: bool = True
+    memory_gb: float = 8.0
+
+
+VARIANTS = {
+    "nnunet": Variant(),
+    "nnunet-1gb": Variant(memory_gb=1.0),
+    "nnunet-own-spacing": Variant(same_spacing=False),
+}
+
+
+def write_nnunet_request(run: Path, request: Request, variant: Variant) -> None:
     """Write nnU-Net's data set with the pooled cases of all sites, and its request.
 
     The data set names the files of the federation; nothing is copied.
@@ -26,8 +50,8 @@ def write_nnunet_request(run: Path, request: Request, same_spacing: bool) -> Non
         Folder of the run.
     request
         The run.
-    same_spacing
-        Whether nnU-Net uses the spacing of the configuration. Otherwise it chooses one.
+    variant
+        What the planner is told.
 
     Raises
     ------
@@ -60,7 +84,10 @@ def write_nnunet_request(run: Path, request: Request, same_spacing: bool) -> Non
     (folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", "utf-8")
     content = {
         "dataset": DATASET,
-        "spacing_zyx": list(config.preprocessing.spacing_mm[::-1]) if same_spacing else None,
+        "spacing_zyx": list(config.preprocessing.spacing_mm[::-1])
+        if variant.same_spacing
+        else None,
+        "memory_gb": variant.memory_gb,
         "steps": request.steps,
         "seed": config.seed,
         **parts,

@@ -6,7 +6,7 @@ NNUNET_PYTHON is the Python of an environment with `nnunetv2`. RUN contains `nnu
 `nnunet/raw`, the data set; `accuracy_nnunet.py` writes both and states the variables of the
 environment. Planner, preprocessing, network, loss, optimiser, augmentation, the checkpoint (the last
 one) and inference with mirrored copies are those of nnU-Net. Only the number of its epochs and of the
-steps in an epoch is changed, and the spacing if the request has one.
+steps in an epoch is changed, and what the request tells the planner: the spacing and the memory.
 
 The preprocessing is done once. A checkpoint is written after every epoch; a second start goes on from
 it, or begins the training again if it is damaged.
@@ -72,7 +72,11 @@ def plan_and_preprocess(request: dict[str, Any]) -> Path:
         folder.mkdir(parents=True)
         number = [int(request["dataset"][len("Dataset") :][:3])]
         extract_fingerprints(number, num_processes=1)
-        plan_experiments(number, overwrite_target_spacing=request["spacing_zyx"])
+        plan_experiments(
+            number,
+            gpu_memory_target_in_gb=request["memory_gb"],
+            overwrite_target_spacing=request["spacing_zyx"],
+        )
         preprocess(number, PLANS, (CONFIGURATION,), (1,))
         split = [{"train": request["train"], "val": request["validation"] or request["train"]}]
         (folder / "splits_final.json").write_text(json.dumps(split))
