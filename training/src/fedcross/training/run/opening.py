@@ -10,6 +10,7 @@ from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.files.partial import remove_all_hidden
 from fedcross.runtime.versions import package_versions
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, config_values
+from fedcross.training.config.custom_parts import plugin_versions
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, LOCK, PLAN, SPLITS, RunFolder
@@ -64,7 +65,7 @@ def open_run(
                 {
                     "configuration": config_values(config),
                     "sha256": config_sha256(config),
-                    "packages": package_versions(),
+                    "packages": {**package_versions(), **plugin_versions(config)},
                 },
             )
         yield run

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from fedcross.training.config.sections import OptimisationConfig
+from fedcross.training.step.custom_parts import make_custom_optimizer
 
 
 def make_optimizer(
@@ -23,33 +24,47 @@ def make_optimizer(
         Type and constants of the optimiser.
     state
         The state from `optimizer_tensors`; empty before the first step.
+
+    Raises
+    ------
+    PluginError
+        If the optimiser is code of another package that is not installed, not allowed, or does not work.
     """
     parameters = dict(network.named_parameters())
-    fused = is_fused(next(iter(parameters.values())).device)
-    optimizer: Optimizer
-    if settings.optimizer == "adamw":
-        optimizer = AdamW(
-            parameters.values(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=fused,
-        )
-    else:
-        optimizer = SGD(
-            parameters.values(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-            fused=fused,
-        )
-        if fused and settings.momentum > 0 and not state:
-            # PyTorch's fused first step would leave new buffers undefined if it were skipped.
-            for parameter in parameters.values():
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    optimizer = _new_optimizer(parameters, settings, is_new=not state)
     for key, tensor in state.items():
         slot, name = key.split(".", 1)
         optimizer.state[parameters[name]][slot] = _copy_like(parameters[name], tensor)
+    return optimizer
+
+
+def _new_optimizer(
+    parameters: Mapping[str, nn.Parameter], settings: OptimisationConfig, *, is_new: bool
+) -> Optimizer:
+    """An optimiser without state; `is_new` if it will not get any."""
+    if settings.optimizer_plugin is not None:
+        values = list(parameters.values())
+        return make_custom_optimizer(settings.optimizer_plugin, values, settings.learning_rate)
+    fused = is_fused(next(iter(parameters.values())).device)
+    if settings.optimizer == "adamw":
+        return AdamW(
+            parameters.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=fused,
+        )
+    optimizer = SGD(
+        parameters.values(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=fused,
+    )
+    if fused and settings.momentum > 0 and is_new:
+        # PyTorch's fused first step would leave new buffers undefined if it were skipped.
+        for parameter in parameters.values():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
 
