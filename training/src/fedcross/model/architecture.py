@@ -125,8 +125,8 @@ class CustomArchitecture(_Architecture):
     plugin: PluginReference = Field(description="The network's entry point in fedcross.networks.")
     downsampling: tuple[Power, Power, Power] = Field(
         default=(16, 16, 16),
-        description="Factor by which the lowest level is smaller than the patch, along (x, y, z): powers "
-        "of two up to 64. The sides of a patch are multiples of the largest.",
+        description="Factor by which the lowest level is smaller than the patch, along (x, y, z): "
+        "powers of two up to 64. The sides of a patch are multiples of the largest.",
     )
     norm: Literal["batch", "instance", "group", "none"] = Field(
         default="instance",

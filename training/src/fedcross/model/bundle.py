@@ -11,8 +11,9 @@ Layout of the folder, which is also a MONAI Bundle::
 
 A bundle from an unknown source is safe to open: only ``metadata.json`` (with a strict schema) and
 safetensors with a matching SHA-256 are read. Nothing is unpickled, and no configuration expression is
-evaluated. PyTorch is imported only if tensors are needed, so a bundle can be opened without it. A network
-of another package is imported only if this process allows the package, see `fedcross.runtime.plugins`.
+evaluated. PyTorch is imported only if tensors are needed, so a bundle can be opened without it. A
+network of another package is imported only if this process allows that package, see
+`fedcross.runtime.plugins`.
 """
 
 import hashlib

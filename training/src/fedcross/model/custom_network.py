@@ -39,7 +39,9 @@ def build_custom_network(architecture: CustomArchitecture) -> nn.Module:
     for name, value in state.items():
         if not isinstance(value, Tensor) or value.dtype not in DTYPES:
             found = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise PluginError(f"{subject} has {name} of {found}; only float32 and int64 are possible.")
+            raise PluginError(
+                f"{subject} has {name} of {found}; only float32 and int64 are possible."
+            )
     hidden = [name for name, _ in network.named_buffers() if name not in state]
     if hidden:
         raise PluginError(
@@ -90,7 +92,7 @@ def check_outputs(network: nn.Module, architecture: CustomArchitecture) -> None:
     subject = f"The network {architecture.plugin}"
     depth, height, width = architecture.reduction[::-1]
     image = torch.zeros(1, architecture.in_channels, 2 * depth, height, width)
-    image[..., : depth, :, :] = 1
+    image[..., :depth, :, :] = 1
     with explain_failure(subject), torch.no_grad():
         logits = network(image)
     if not isinstance(logits, Tensor):

@@ -48,7 +48,9 @@ def _check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return frozen
 
 
-PackageName = Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+PackageName = Annotated[
+    str, Field(max_length=60, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+]
 ArgumentName = Annotated[str, Field(max_length=60, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 

@@ -140,9 +140,9 @@ def explain_failure(subject: str, *passed: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (FedCrossError, MemoryError, *passed):
-        raise
     except Exception as error:  # code of another package may raise anything
+        if isinstance(error, (FedCrossError, MemoryError, *passed)):
+            raise
         first = next(iter(str(error).splitlines()), "")[:LONGEST].rstrip(".")
         reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
         raise PluginError(f"{subject} failed with {reason}.") from error

@@ -64,7 +64,9 @@ class LossConfig(Section):
                         f'"{self.kind}"'
                     )
         if (self.kind == "custom") != (self.plugin is not None):
-            raise ValueError(f'kind = "custom" and plugin need each other, got kind = "{self.kind}"')
+            raise ValueError(
+                f'kind = "custom" and plugin need each other, got kind = "{self.kind}"'
+            )
         if self.kind == "custom" and self.class_weights:
             raise ValueError('class_weights has no effect with kind = "custom"')
         return self

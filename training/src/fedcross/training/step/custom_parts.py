@@ -57,7 +57,9 @@ def make_custom_loss(plugin: PluginReference) -> Callable[[Tensor, Tensor, Missi
             result = compute(logits, target, missing)
         if not isinstance(result, Tensor) or result.dim() or not result.is_floating_point():
             found = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
-            raise PluginError(f"{subject} must return a scalar of a floating-point type, got {found}.")
+            raise PluginError(
+                f"{subject} must return a scalar of a floating-point type, got {found}."
+            )
         if logits.requires_grad and not result.requires_grad:
             raise PluginError(f"{subject} returns a number without a gradient.")
         return result.float()
@@ -170,5 +172,7 @@ def find_optimizer_slots(plugin: PluginReference) -> Mapping[str, bool]:
                 "parameter has, scalars or of the parameter's shape."
             )
         if slots.setdefault(name, not value.dim()) == bool(value.dim()):
-            raise PluginError(f"{subject} keeps {name!r} in two forms, as a scalar and as a tensor.")
+            raise PluginError(
+                f"{subject} keeps {name!r} in two forms, as a scalar and as a tensor."
+            )
     return slots

@@ -30,7 +30,44 @@ def make_optimizer(
     PluginError
         If the optimiser is code of another package that is not installed, not allowed, or does not work.
     """
-    parameters = dict(network.named_parameters())
+    return _restore(dict(network.named_parameters()), settings, state)
+
+
+def make_zero_gradient_step(
+    weights: Mapping[str, Tensor], state: Mapping[str, Tensor], settings: OptimisationConfig
+) -> dict[str, Tensor]:
+    """Compute the step that an optimiser makes from its state alone, with a gradient of 0.
+
+    Parameters
+    ----------
+    weights
+        Weights of a member, on the CPU; not changed.
+    state
+        State of the optimiser, see `optimizer_tensors`.
+    settings
+        Type and constants of the optimiser; the step is at the base learning rate.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Change of every parameter that has a state, float32; empty without state.
+    """
+    names = {key.split(".", 1)[1] for key in state}
+    if not names:
+        return {}
+    parameters = {name: nn.Parameter(weights[name].clone()) for name in sorted(names)}
+    optimizer = _restore(parameters, settings, state)
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    return {name: each.detach() - weights[name] for name, each in parameters.items()}
+
+
+def _restore(
+    parameters: Mapping[str, nn.Parameter],
+    settings: OptimisationConfig,
+    state: Mapping[str, Tensor],
+) -> Optimizer:
     optimizer = _new_optimizer(parameters, settings, is_new=not state)
     for key, tensor in state.items():
         slot, name = key.split(".", 1)
