@@ -40,9 +40,7 @@ def example_paths(folder: Path, version: str | None = None) -> list[Path]:
     `version` replaces the version of the package.
     """
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    write_metadata(
-        folder, project["name"], version or project["version"], project["entry-points"]
-    )
+    write_metadata(folder, project["name"], version or project["version"], project["entry-points"])
     return [folder, EXAMPLE]
 
 

@@ -30,7 +30,9 @@ class Erase:
             return image, label
         image = image.clone()
         sides = [round(self.share * side) for side in label.shape]
-        starts = [int(p * (n - side)) for p, n, side in zip(places, label.shape, sides, strict=True)]
+        starts = [
+            int(p * (n - side)) for p, n, side in zip(places, label.shape, sides, strict=True)
+        ]
         z, y, x = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
         image[:, z, y, x] = 0
         return image, label
