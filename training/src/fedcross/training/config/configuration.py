@@ -34,7 +34,18 @@ from fedcross.volumes.structure import Structure
 
 # Parts of an error's location that are not in the file: tags of unions, and pydantic's word for a key.
 INNER_NAMES = frozenset(
-    {"counts", "names", "one", "several", "unet", "segresnet", "dynunet", "custom", "[key]", *METHODS}
+    {
+        "counts",
+        "names",
+        "one",
+        "several",
+        "unet",
+        "segresnet",
+        "dynunet",
+        "custom",
+        "[key]",
+        *METHODS,
+    }
 )
 
 STRONG_RECIPE = {"foreground_fraction": 0.5, "max_gradient_norm": 12.0}
