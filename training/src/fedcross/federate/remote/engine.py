@@ -62,11 +62,11 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
     KeyboardInterrupt
         If the run was paused; the checkpoints of finished rounds remain.
     """
+    try_custom_parts(config)
     with (
         open_run(folder, config, resume=RunFolder(folder).exists, extend=True) as run,
         RunMonitor(run, config, status) as monitor,
     ):
-        try_custom_parts(config)
         check_same_setup(describe_setup(config), sites.fetch_setups())
         config = continue_configuration(run, config)
         monitor.stage("read", "Waiting for the sites to read their cases")

@@ -3,6 +3,7 @@
 from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.plugin import PluginReference
 from fedcross.runtime.plugins import Kind, describe_plugin
+from fedcross.runtime.versions import package_versions
 from fedcross.training.config.configuration import TrainingConfig
 
 
@@ -26,6 +27,11 @@ def plugin_versions(config: TrainingConfig) -> dict[str, str]:
     """
     packages = dict.fromkeys(plugin.package for _, plugin in list_custom_parts(config))
     return {package: describe_plugin(package) for package in packages}
+
+
+def used_packages(config: TrainingConfig) -> dict[str, str]:
+    """Return the versions of this package and of all packages that decide the result of a run."""
+    return {**package_versions(), **plugin_versions(config)}
 
 
 def require_plugins(config: TrainingConfig) -> None:
