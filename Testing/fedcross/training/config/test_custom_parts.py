@@ -63,7 +63,7 @@ def test_an_augmentation_of_a_package_goes_with_the_preset_paper(small: Training
     assert config_values(custom)["augmentation"] == {
         "plugin": {**PLUGIN, "version": None, "arguments": {}}
     }
-    with pytest.raises(CheckpointError, match=r"another configuration: augmentation\.plugin\.arg"):
+    with pytest.raises(CheckpointError, match=r"another configuration: augmentation\.plugin\.ent"):
         require_same(small, custom, "run")
 
 
