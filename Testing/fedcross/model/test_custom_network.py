@@ -153,5 +153,7 @@ def test_the_description_of_a_network_is_bounded(fields: dict[str, Any]) -> None
 
 def test_the_downsampling_decides_the_sizes_of_patches() -> None:
     described = architecture("a-package", "net", downsampling=[4, 4, 1])
-    assert described.divisor == 4
+    assert described.reduction == (4, 4, 1)
+    assert described.divides((16, 8, 5))
+    assert not described.divides((16, 6, 5))
     assert described.lowest_voxels((16, 8, 5)) == 4 * 2 * 5

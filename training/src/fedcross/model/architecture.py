@@ -126,7 +126,7 @@ class CustomArchitecture(_Architecture):
     downsampling: tuple[Power, Power, Power] = Field(
         default=(16, 16, 16),
         description="Factor by which the lowest level is smaller than the patch, along (x, y, z): "
-        "powers of two up to 64. The sides of a patch are multiples of the largest.",
+        "powers of two up to 64. The sides of a patch are multiples of it.",
     )
     norm: Literal["batch", "instance", "group", "none"] = Field(
         default="instance",
