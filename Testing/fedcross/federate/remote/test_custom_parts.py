@@ -140,5 +140,7 @@ def test_the_next_step_of_a_packages_optimiser_is_bounded_too(job: TrainingConfi
     config = job.model_copy(update={"training": faster, "engine": bound})
     with pytest.raises(UpdateError, match=r"next step would move its weights by 0\.2, more than 3"):
         check_update(BEFORE, SENT, "here", config)
+    endless = {**SENT, "optimizer.average.a": torch.tensor([3e38, 3e38])}
+    assert check_update(BEFORE, endless, "here", job).rounds_done == 1  # the sign of it is 1
     still = {**SENT, "optimizer.average.a": torch.zeros(2)}
     assert check_update(BEFORE, still, "here", config).rounds_done == 1

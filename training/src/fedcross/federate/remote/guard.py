@@ -118,7 +118,7 @@ def _check_size(
         ("weights moved", _size(weights[n] - before.weights[n] for n in floating)),
         ("next step would move its weights", _next_move(before, optimizer, config.training)),
     ):
-        if size > config.engine.max_update * norm_before:
+        if not size <= config.engine.max_update * norm_before:  # also if it is NaN
             raise UpdateError(
                 f"{sender} whose {what} by {size:.4g}, more than {config.engine.max_update:g} times "
                 f"(engine.max_update) their norm {norm_before:.4g}."

@@ -212,7 +212,5 @@ def _load(
     network.train()
     if device.type == "cpu":
         allow_bf16_on_cpu(network)
-    if config.network.name != "custom":  # its code may need the usual memory format
-        layout = choose_memory_format(network, device)
-        network.to(memory_format=layout)  # type: ignore[call-overload]
+    network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload]
     return network, make_optimizer(network, config.training, member.optimizer)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from fedcross.runtime.plugins import explain_failure
 from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.step.custom_parts import make_custom_optimizer
 
@@ -59,7 +60,8 @@ def make_zero_gradient_step(
     optimizer = _restore(parameters, settings, state)
     for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
+    with explain_failure(f"The optimizer {settings.optimizer_plugin or settings.optimizer}"):
+        optimizer.step()
     return {name: each.detach() - weights[name] for name, each in parameters.items()}
 
 
