@@ -13,8 +13,8 @@ def choose_memory_format(network: nn.Module, device: torch.device) -> torch.memo
     Convolutions are faster with channels last. On a CPU two kinds of normalisation are exceptions.
     Group normalisation with channels last computes the variance as a difference of large sums, which is
     wrong in the first digit for an almost constant patch. Instance normalisation converts its input to
-    channels first and returns it so; this costs more than channels last saves, except in training. Code of
-    other packages than `KNOWN` may need the usual format, for example for a view of features.
+    channels first and returns it so; this costs more than channels last saves, except in training.
+    Code of other packages than `KNOWN` may need the usual format, for example for a view of features.
 
     Parameters
     ----------
