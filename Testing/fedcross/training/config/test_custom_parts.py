@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,13 +94,13 @@ def test_an_augmentation_of_a_package_goes_with_the_preset_paper(small: Training
         ),
         (
             {"network": {"name": "custom", "plugin": PLUGIN, "downsampling": [64, 1, 1]}},
-            "multiples of 64 for the network custom",
+            r"multiples of \[64, 1, 1\] for the network custom",
         ),
     ],
     ids=str,
 )
 def test_parts_that_do_not_fit_are_named(
-    small: TrainingConfig, sections: dict[str, Any], message: str, tmp_path: Path
+    small: TrainingConfig, sections: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         changed(small, **sections)
