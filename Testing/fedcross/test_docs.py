@@ -15,8 +15,10 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
+import fedcross
 from fedcross.cli import app
 from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.runtime.plugins import GROUPS
 from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.uncertainty.measures import MEASURES
 
@@ -141,9 +143,9 @@ def test_every_module_that_is_named_exists(name: str) -> None:
 
 
 def is_importable(dotted: str) -> bool:
-    """Whether a dotted path names a module of the package, or something in one."""
+    """Whether a dotted path names something public, a module, something in one, or entry points."""
     parts = dotted.split(".")[1:]
-    if dotted == "fedcross.segment":
+    if parts[-1] in fedcross.__all__ or dotted in GROUPS.values():
         return True
     path = PACKAGE.joinpath(*parts)
     if path.is_dir() or path.with_suffix(".py").is_file():

@@ -34,6 +34,21 @@ def test_a_gpu_uses_channels_last_with_every_normalisation(norm: Norm) -> None:
     assert choose_memory_format(network(norm), GPU) == torch.channels_last_3d
 
 
+class View(torch.nn.Module):
+    """A module of another package, which needs its input in the usual format."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(len(x), -1)
+
+
+def test_code_of_other_packages_gets_the_usual_format() -> None:
+    convolution = torch.nn.Conv3d(1, 2, 3)
+    assert choose_memory_format(torch.nn.Sequential(convolution), CPU) == torch.channels_last_3d
+    for device in (CPU, GPU):
+        made = torch.nn.Sequential(convolution, View())
+        assert choose_memory_format(made, device) == torch.contiguous_format
+
+
 def test_channels_stay_last_through_the_whole_network() -> None:
     made = network("batch").eval()
     made.to(memory_format=choose_memory_format(made, CPU))

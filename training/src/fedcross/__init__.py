@@ -47,11 +47,13 @@ if TYPE_CHECKING:
     from fedcross.errors import DeviceError as DeviceError
     from fedcross.errors import FedCrossError as FedCrossError
     from fedcross.errors import OutputError as OutputError
+    from fedcross.errors import PluginError as PluginError
     from fedcross.federate.planning import plan as plan
     from fedcross.infer.in_memory import Segmentation as Segmentation
     from fedcross.infer.in_memory import segment as segment
     from fedcross.infer.warm import WarmModels as WarmModels
     from fedcross.model.bundle import Bundle as Bundle
+    from fedcross.runtime.plugins import allow_plugins as allow_plugins
     from fedcross.runtime.versions import __version__ as __version__
     from fedcross.training.config.configuration import TrainingConfig as TrainingConfig
     from fedcross.uncertainty.agreement import compare_members as compare_members
@@ -75,11 +77,13 @@ _MODULES = {
         "DeviceError",
         "FedCrossError",
         "OutputError",
+        "PluginError",
     ),
     "federate.planning": ("plan",),
     "infer.in_memory": ("Segmentation", "segment"),
     "infer.warm": ("WarmModels",),
     "model.bundle": ("Bundle",),
+    "runtime.plugins": ("allow_plugins",),
     "runtime.versions": ("__version__",),
     "training.config.configuration": ("TrainingConfig",),
     "uncertainty.agreement": ("compare_members", "dice"),

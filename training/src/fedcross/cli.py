@@ -16,7 +16,7 @@ from rich.console import Console
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.data import app as data_app
 from fedcross.commands.federation import app as federation_app
-from fedcross.commands.options import Cache, DataRoot
+from fedcross.commands.options import AllowPlugin, Cache, DataRoot
 from fedcross.commands.plan import plan
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
@@ -76,6 +76,7 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard for TensorBoard.")
     ] = False,
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
     from fedcross import api
@@ -103,6 +104,7 @@ def export(
     which: Annotated[
         str, typer.Option(help="kept (as training.keep says), last, or best by validation Dice.")
     ] = "kept",
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Make a bundle of a run's members."""
     from fedcross.api import export as export_bundle

@@ -49,5 +49,9 @@ class PrecisionError(DeviceError):
     """The numbers of a bundle are too large for the requested precision."""
 
 
+class PluginError(FedCrossError):
+    """A package that a configuration or a bundle names is missing, not allowed, or does not work."""
+
+
 class OutputError(FedCrossError):
     """A result cannot be written to the requested place."""

@@ -20,6 +20,7 @@ from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, describe_s
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import SiteError
 from fedcross.federate.supervise.server_connection import OUTCOME, Outcome
+from fedcross.runtime.plugins import allowed_plugins
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig
 from tiny_federation import tiny_config
@@ -164,6 +165,18 @@ class TestSite:
     ) -> None:
         (tmp_path / "local" / "site.toml").write_text("data = 'relative'")
         assert FederationSite().hello() == {"failed": "ConfigError"}
+
+    def test_the_settings_of_a_hospital_allow_packages_before_it_sends_its_setup(
+        self,
+        call_as: Callable[[str], None],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("fedcross.runtime.plugins._allowed", set())
+        settings = tmp_path / "local" / "site.toml"
+        settings.write_text(settings.read_text() + 'plugins = ["a_package"]\n')
+        FederationSite().hello()
+        assert allowed_plugins() == ["a-package"]
 
     def test_another_site_may_not_call(self, call_as: Callable[[str], None]) -> None:
         site = FederationSite()

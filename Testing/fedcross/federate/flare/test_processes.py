@@ -14,6 +14,7 @@ from fedcross.federate.flare.processes import (
 )
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.startup_kit import Kit, open_kit
+from fedcross.runtime.plugins import VARIABLE
 
 WAIT = "import time; print(flush=True); time.sleep(60)"
 JOB = "nvflare.private.fed.app.server.runner_process"
@@ -89,6 +90,14 @@ def test_sigterm_ends_the_process_of_the_kit_first(server: Kit) -> None:
 def test_errors_leave_a_site_without_their_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVFLARE_SECURE_LOGGING", "false")
     assert flare_environment()["NVFLARE_SECURE_LOGGING"] == "true"
+
+
+def test_the_packages_that_a_process_allows_are_allowed_in_its_flare_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fedcross.runtime.plugins._allowed", {"one"})
+    monkeypatch.setenv(VARIABLE, "two")
+    assert flare_environment()[VARIABLE] == "one,two"
 
 
 def test_a_prepared_kit_has_its_own_path_in_storage_and_command(server: Kit) -> None:

@@ -91,7 +91,7 @@ def test_every_optional_field_has_a_description() -> None:
         (("", "[training]\nlearning_rate = nan"), r"training.learning_rate.*finite.*nan"),
         (
             ("", '[training]\noptimizer = "lion"'),
-            r"training.optimizer.*'sgd' or 'adamw', got 'lion'",
+            r"training.optimizer.*'sgd', 'adamw' or 'custom', got 'lion'",
         ),
         (("", '[network]\nname = "vnet"'), r"network.name.*'unet'.*got 'vnet'"),
         (("", '[network]\nname = "unet"\nwidth = 3'), r"network.width.*base_channels"),

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcross.model.architecture import SegResNetArchitecture, UNetArchitecture
+from fedcross.model.architecture import (
+    CustomArchitecture,
+    SegResNetArchitecture,
+    UNetArchitecture,
+)
+from fedcross.model.plugin import PluginReference
 from fedcross.training.planning.network_rules import (
     choose_width,
     design_dynunet,
@@ -56,4 +61,6 @@ def test_at_the_lowest_level_four_voxels_remain_along_every_axis(size, spacing_m
 def test_the_first_level_counts_for_the_memory() -> None:
     assert memory_bytes(UNetArchitecture(base_channels=16)) == (120, 16)
     assert memory_bytes(SegResNetArchitecture(init_filters=24)) == (160, 24)
+    plugin = PluginReference(package="a-package", entry="net")
+    assert memory_bytes(CustomArchitecture(plugin=plugin)) == (160, 32)
     assert memory_bytes(design_dynunet((64, 64, 64), (1, 1, 1), 8, 2)) == (160, 8)

@@ -52,6 +52,21 @@ def test_a_plan_in_another_folder_finds_the_same_data(tmp_path: Path) -> None:
     assert again.data_root.resolve() == config.data_root.resolve()
 
 
+def test_a_plan_keeps_the_packages_that_the_configuration_allows_and_its_custom_network(
+    tmp_path: Path,
+) -> None:
+    path = write_bare(tmp_path)
+    network = 'plugin = { package = "a-package", entry = "net" }\ndownsampling = [4, 4, 2]\n'
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        f'plugins = ["a-package"]\n{text}\n[network]\nname = "custom"\n{network}', encoding="utf-8"
+    )
+    config, _ = fedcross.plan(path, tmp_path / "plan.toml", device="cpu")
+    assert config.plugins == ("a-package",)
+    assert config.network.reduction == (4, 4, 2)
+    assert load_config(tmp_path / "plan.toml") == config
+
+
 def test_test_cases_are_not_read(tmp_path: Path) -> None:
     path = write_bare(tmp_path)
     config, before = fedcross.plan(path, device="cpu")

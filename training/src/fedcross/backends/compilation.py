@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from fedcross.backends.compiled_cache import read, write
 from fedcross.errors import DeviceError
+from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.device import Precision, is_x86
 from fedcross.runtime.files.cache_folder import cache_folder
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _FORMAT = 4
 """Version of the cached data; raise it if the rewriting of networks changes."""
@@ -77,7 +78,8 @@ def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) 
         If the member is not in the cache and its weights are missing, were changed, or do not fit the
         network.
     DeviceError
-        If OpenVINO cannot compute the network with this precision on this processor.
+        If OpenVINO cannot compute the network with this precision on this processor, or computes
+        something else for a network of another package.
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -110,24 +112,25 @@ def _convert_and_compile(
 ) -> Any:
     # Imported here, because cached members run without PyTorch.
     import torch
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    from fedcross.backends.custom_network import compile_custom
     from fedcross.backends.rewrite.winograd_unet import WinogradUNet
 
-    network = _rewrite(bundle.load_member(index), precision)
+    architecture, network = bundle.manifest.architecture, bundle.load_member(index)
+    patch = (1, architecture.in_channels, *bundle.manifest.preprocessing.patch_size[::-1])
+    if isinstance(architecture, CustomArchitecture):
+        return compile_custom(
+            network,
+            architecture,
+            patch,
+            lambda: core.compile_model(_convert(network, torch.zeros(patch)), "CPU", settings),
+        )
+    network = _rewrite(network, precision)
     # The size of the example does not matter, because the converted network is reshaped to the patch.
     # Two voxels a side at the lowest level are fast to trace and enough for every normalisation.
-    depth, height, width = bundle.manifest.architecture.reduction[::-1]
-    channels = bundle.manifest.architecture.in_channels
-    example = torch.zeros(1, channels, 2 * depth, height, width)
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    with torch.inference_mode(), _hide_warnings():
-        decoder = TorchScriptPythonDecoder(
-            network, example_input=example, trace_kwargs={"check_trace": False}
-        )
-        model = frontend.convert(frontend.load(decoder))
-    model.reshape([1, channels, *bundle.manifest.preprocessing.patch_size[::-1]])
+    depth, height, width = architecture.reduction[::-1]
+    model = _convert(network, torch.zeros(1, architecture.in_channels, 2 * depth, height, width))
+    model.reshape(list(patch))
     try:
         if isinstance(network, WinogradUNet):
             with suppress(RuntimeError):  # the setting may not exist in this version
@@ -138,6 +141,20 @@ def _convert_and_compile(
             f"OpenVINO cannot compute this bundle's network with {precision} on this processor.",
             "Use --backend tuned" + ("." if precision == "fp32" else ", or --precision fp32."),
         ) from error
+
+
+def _convert(network: "nn.Module", example: "Tensor") -> Any:
+    """An ``openvino.Model`` of what a network computes for an example."""
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    with torch.inference_mode(), _hide_warnings():
+        decoder = TorchScriptPythonDecoder(
+            network, example_input=example, trace_kwargs={"check_trace": False}
+        )
+        return frontend.convert(frontend.load(decoder))
 
 
 def _rewrite(network: "nn.Module", precision: Precision) -> "nn.Module":

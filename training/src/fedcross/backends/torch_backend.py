@@ -41,7 +41,8 @@ class TorchBackend:
         True rewrites the networks: batch normalisation is folded into the convolution before it,
         channels are stored last where this is faster, and on an x86 CPU transposed convolutions are
         composed with the convolutions after them. The results differ by rounding only. On a GPU the
-        next member is loaded while the current one computes.
+        next member is loaded while the current one computes. A network of another package stays as it
+        is.
     """
 
     def __init__(self, device: torch.device, precision: str, *, tuned: bool) -> None:
@@ -67,7 +68,7 @@ class TorchBackend:
 
     def _make_network(self, bundle: Bundle, index: int) -> nn.Module:
         network = bundle.load_member(index, self._device)
-        if self._tuned:
+        if self._tuned and bundle.manifest.architecture.name != "custom":
             network = fold_normalisation(network)
             if self._device.type == "cpu" and is_x86():  # the benefit is measured on x86 only
                 network = compose_upsampling(network)

@@ -7,7 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fedcross.commands.options import AllowPlugin
+
 if TYPE_CHECKING:
+    from fedcross.model.architecture import Architecture
     from fedcross.volumes.preprocessing import Preprocessing
 
 app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True)
@@ -15,7 +18,7 @@ BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip fil
 
 
 @app.command("verify")
-def verify(bundle: BundlePath) -> None:
+def verify(bundle: BundlePath, allow_plugin: AllowPlugin = None) -> None:
     """Check the metadata, the hashes and the tensors of a bundle."""
     from fedcross.model.bundle import verify_bundle
 
@@ -38,7 +41,7 @@ def show(bundle: BundlePath) -> None:
         ("Members", str(len(manifest.members))),
         ("Structures", ", ".join(structure.name for structure in manifest.structures)),
         ("Sites", ", ".join(manifest.sites) or "not recorded"),
-        ("Network", manifest.architecture.name),
+        ("Network", _network_name(manifest.architecture)),
         *_describe_channels(preprocessing),
         ("Spacing", " x ".join(f"{side:g}" for side in preprocessing.spacing_mm) + " mm"),
         ("Intensities", preprocessing.describe_intensity()),
@@ -59,10 +62,19 @@ def _describe_channels(preprocessing: "Preprocessing") -> list[tuple[str, str]]:
     return [("Channels", ", ".join(named))]
 
 
+def _network_name(architecture: "Architecture") -> str:
+    from fedcross.model.architecture import CustomArchitecture
+
+    if isinstance(architecture, CustomArchitecture):
+        return str(architecture.plugin)
+    return architecture.name
+
+
 @app.command("pack")
 def pack(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
     zip_path: Annotated[Path, typer.Argument(metavar="ZIP", help="File to write.")],
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Pack a bundle folder into one .zip file."""
     from fedcross.model.bundle_zip import pack_bundle

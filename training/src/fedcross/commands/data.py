@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fedcross.commands.options import DataRoot
+from fedcross.commands.options import AllowPlugin, DataRoot
 from fedcross.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ def check(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     out: Annotated[Path | None, typer.Option(help="Folder for data.json and data.html.")] = None,
     data: DataRoot = None,
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Read every case and list errors, unusual values and duplicates; exit code 2 after an error.
 
     The configuration may lack the sections that fedcross plan completes; then no patches are shown.
     """
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.runtime.plugins import allow_plugins
     from fedcross.study.data.page import write_report
     from fedcross.training.data.check.federation import check_data
     from fedcross.training.data.check.overview import LEGEND, format_errors
@@ -42,6 +44,7 @@ def check(
     from fedcross.training.planning.draft import lacks_grid, load_or_draft
 
     configuration = load_or_draft(config, data)
+    allow_plugins(*configuration.plugins)
     with ConsoleReporter() as reporter:
         reporter.stage("check", "Reading every case")
         report = check_data(configuration, reporter)

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fedcross.commands.options import AllowPlugin
+
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
 
 
@@ -50,6 +52,7 @@ def init(
 @app.command("start")
 def start(
     kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Run the server or a hospital until Ctrl-C; a process that ends is started again."""
     from fedcross.federate.flare.processes import keep_running
@@ -104,7 +107,10 @@ def status(run: Run, kit: AdminKit) -> None:
 
 @app.command("fetch")
 def fetch(
-    run: Run, bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")], kit: AdminKit
+    run: Run,
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
+    kit: AdminKit,
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
     from fedcross.federate.flare.admin import open_server_connection

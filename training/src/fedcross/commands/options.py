@@ -6,6 +6,25 @@ from typing import Annotated
 import typer
 
 from fedcross.contract.request import HELP
+from fedcross.runtime.plugins import VARIABLE, allow_plugins
+
+
+def _allow(packages: list[str] | None) -> list[str] | None:
+    allow_plugins(*packages or ())
+    return packages
+
+
+AllowPlugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-plugin",
+        metavar="PACKAGE",
+        callback=_allow,
+        help="Installed package whose code may be used, for a network of its own; may be given several "
+        f"times. The environment variable {VARIABLE} allows packages, too.",
+    ),
+]
+"""The option allows the packages when it is read; a command has nothing else to do with it."""
 
 Device = Annotated[str, typer.Option(help=HELP["device"])]
 DataRoot = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedcross.commands.options import Device
+from fedcross.commands.options import AllowPlugin, Device
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import EVENTS_FLAG, HELP, RequestOptions, SegmentRequest, flag
 
@@ -34,6 +34,7 @@ def segment(
         bool, typer.Option(flag("for_viewer"), help=HELP["for_viewer"])
     ] = DEFAULTS.for_viewer,
     events: Annotated[bool, typer.Option(EVENTS_FLAG, help=HELP["events"])] = False,
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Segment a volume with every member and map where they disagree."""
     from fedcross.commands.console import ConsoleReporter

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedcross.commands.options import Cache, DataRoot, Device
+from fedcross.commands.options import AllowPlugin, Cache, DataRoot, Device
 
 
 def compare(
@@ -23,6 +23,7 @@ def compare(
     device: Device = "auto",
     data: DataRoot = None,
     cache: Cache = None,
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Train several methods with the same splits and budget, and compare them on one page.
 
@@ -67,6 +68,7 @@ def landscape(
         ),
     ] = True,
     device: Device = "auto",
+    allow_plugin: AllowPlugin = None,
 ) -> None:
     """Show the sites' losses at the average of local models and at cross-trained models."""
     from fedcross.commands.console import ConsoleReporter

@@ -24,6 +24,7 @@ from fedcross.infer.results.summarise import summarise
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.results.write import describe_maps, write_result
 from fedcross.infer.scratch import scratch
+from fedcross.model.architecture import require_network
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
@@ -140,6 +141,7 @@ def _run(
         with clock.stage("open", "Opening the bundle"):
             region = Region.read(job.region) if isinstance(job.region, Path) else job.region
             backend, bundle = stack.enter_context(models(job.bundle, job.options))
+            require_network(bundle.manifest.architecture)  # also for compiled members
             _check_number(len(job.read), bundle.manifest)
             folder = None if job.out is None else output_folder(job.out, job.sources)
             out = None if folder is None else stack.enter_context(folder)

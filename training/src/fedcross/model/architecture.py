@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from fedcross.contract.request import MAX_CHANNELS
+from fedcross.model.plugin import PluginReference
 from fedcross.runtime.stable_record import StableRecord
 
 Norm = Literal["batch", "instance", "group"]
 Channels = Annotated[int, Field(ge=1, le=1024)]
+Power = Literal[1, 2, 4, 8, 16, 32, 64]
 Classes = Annotated[int, Field(ge=2, le=256, description="Output classes, background included.")]
 
 
@@ -116,6 +118,48 @@ class DynUNetArchitecture(_Architecture):
         return (x, y, z)
 
 
+class CustomArchitecture(_Architecture):
+    """A network of another installed package; see `fedcross.model.custom_network`."""
+
+    name: Literal["custom"] = "custom"
+    plugin: PluginReference = Field(description="The network's entry point in fedcross.networks.")
+    downsampling: tuple[Power, Power, Power] = Field(
+        default=(16, 16, 16),
+        description="Factor by which the lowest level is smaller than the patch, along (x, y, z): "
+        "powers of two up to 64. The sides of a patch are multiples of it.",
+    )
+    norm: Literal["batch", "instance", "group", "none"] = Field(
+        default="instance",
+        description="Normalisation that the network has; the checks of the patch size and of the noise "
+        "need it.",
+    )
+
+    @property
+    def reduction(self) -> tuple[int, int, int]:
+        """The field `downsampling`."""
+        return self.downsampling
+
+    def with_version(self, version: str | None) -> "CustomArchitecture":
+        """Return the same network, of a version of its package; None is any version."""
+        plugin = self.plugin.model_copy(update={"version": version})
+        return self.model_copy(update={"plugin": plugin})
+
+
 Architecture = Annotated[
-    UNetArchitecture | SegResNetArchitecture | DynUNetArchitecture, Field(discriminator="name")
+    UNetArchitecture | SegResNetArchitecture | DynUNetArchitecture | CustomArchitecture,
+    Field(discriminator="name"),
 ]
+
+
+def require_network(architecture: Architecture) -> None:
+    """Check that a network's code is in this package, or is installed and allowed.
+
+    Nothing is imported.
+
+    Raises
+    ------
+    PluginError
+        If the network's package is not installed, not allowed, or of another version.
+    """
+    if isinstance(architecture, CustomArchitecture):
+        architecture.plugin.require("network")

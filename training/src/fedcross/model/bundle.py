@@ -11,7 +11,9 @@ Layout of the folder, which is also a MONAI Bundle::
 
 A bundle from an unknown source is safe to open: only ``metadata.json`` (with a strict schema) and
 safetensors with a matching SHA-256 are read. Nothing is unpickled, and no configuration expression is
-evaluated. PyTorch is imported only if tensors are needed, so a bundle can be opened without it.
+evaluated. PyTorch is imported only if tensors are needed, so a bundle can be opened without it. A
+network of another package is imported only if this process allows that package, see
+`fedcross.runtime.plugins`.
 """
 
 import hashlib
@@ -24,6 +26,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import BundleError
+from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.bundle_parts import check_replaceable, make_member_entry, write_parts
 from fedcross.model.card import LICENSE_TEXT
 from fedcross.model.manifest import Manifest
@@ -82,16 +85,23 @@ class Bundle(AbstractContextManager["Bundle"]):
         ------
         BundleError
             If the file is missing, was changed, or does not fit the network.
+        PluginError
+            If the network is code of another package that is not installed, not allowed, or does not
+            work.
         """
         import torch
 
+        from fedcross.model.custom_network import check_outputs
         from fedcross.model.networks import build_network
 
         tensors = self.member_tensors(index)
         with torch.device("meta"):  # no memory and no initialisation for weights that are replaced
             network = build_network(self.manifest.architecture)
         network.load_state_dict(tensors, assign=True)
-        return network.eval().requires_grad_(False).to(device)
+        network.eval().requires_grad_(False)
+        if isinstance(self.manifest.architecture, CustomArchitecture):
+            check_outputs(network, self.manifest.architecture)
+        return network.to(device)
 
 
 def hash_manifest(manifest: Manifest) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.manifest import Manifest
+from fedcross.runtime.plugins import VARIABLE
 from fedcross.volumes.preprocessing import Preprocessing
 
 LICENSE_TEXT = """\
@@ -33,6 +35,7 @@ def render_model_card(manifest: Manifest) -> str:
             f"orientation; brought to {_times(steps.spacing_mm)} mm, {steps.describe_intensity()}, "
             f"patches of {_times(steps.patch_size)} voxels overlapping by {steps.overlap:.0%}.",
             "",
+            *_network_note(manifest),
             "## Members",
             "",
             *_member_table(manifest),
@@ -62,6 +65,18 @@ def _describe_input(steps: Preprocessing) -> str:
     if len(steps.channels) == 1:
         return f"One 3D volume, {names}"
     return f"{len(steps.channels)} co-registered 3D volumes ({names}), resampled onto the first"
+
+
+def _network_note(manifest: Manifest) -> list[str]:
+    """A section for a network that is code of another package; empty for the others."""
+    architecture = manifest.architecture
+    if not isinstance(architecture, CustomArchitecture):
+        return []
+    sentence = (
+        f"The network is {architecture.plugin}. FedCross runs it only where that package is installed "
+        f"in this version and allowed by name, see `--allow-plugin` and `{VARIABLE}`."
+    )
+    return ["## Network", "", sentence, ""]
 
 
 def _structure_table(manifest: Manifest) -> list[str]:

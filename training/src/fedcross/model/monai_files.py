@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.manifest import Manifest
 from fedcross.volumes.preprocessing import Preprocessing
 
@@ -59,7 +60,7 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
         "monai_version": packages.get("monai", "n/a"),
         "pytorch_version": packages.get("torch", "n/a").split("+")[0],
         "numpy_version": packages.get("numpy", "n/a"),
-        "required_packages_version": {"fedcross": packages.get("fedcross", "n/a")},
+        "required_packages_version": _required_packages(manifest),
         "name": manifest.name,
         "task": f"Segmentation of {', '.join(s.name for s in manifest.structures)}",
         "description": manifest.description or manifest.name,
@@ -68,6 +69,14 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
         "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": prediction}},
         "fedcross": manifest.model_dump(mode="json"),
     }
+
+
+def _required_packages(manifest: Manifest) -> dict[str, str]:
+    packages = {"fedcross": manifest.provenance.packages.get("fedcross", "n/a")}
+    if isinstance(manifest.architecture, CustomArchitecture):
+        plugin = manifest.architecture.plugin
+        packages[plugin.package] = plugin.version or "n/a"
+    return packages
 
 
 def build_inference_config(manifest: Manifest) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from fedcross.model.architecture import (
     Architecture,
+    CustomArchitecture,
     DynUNetArchitecture,
     Norm,
     SegResNetArchitecture,
     UNetArchitecture,
 )
+from fedcross.model.custom_network import build_custom_network
 
 GROUPS = 8
 
@@ -32,7 +34,14 @@ def build_network(architecture: Architecture) -> nn.Module:
     torch.nn.Module
         Maps float32 (N, in_channels, D, H, W) to logits (N, classes, D, H, W); the axes D, H, W are
         z, y, x. Their sides must be multiples of ``architecture.reduction``, (x, y, z).
+
+    Raises
+    ------
+    PluginError
+        If the network is code of another package that is not installed, not allowed, or does not work.
     """
+    if isinstance(architecture, CustomArchitecture):
+        return build_custom_network(architecture)
     if isinstance(architecture, UNetArchitecture):
         return UNet(architecture)
     if isinstance(architecture, SegResNetArchitecture):

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from fedcross.errors import CheckpointError
-from fedcross.model.architecture import Architecture
+from fedcross.model.architecture import Architecture, CustomArchitecture
+from fedcross.model.custom_network import draw_custom_network
 from fedcross.model.networks import build_network, initialise
-from fedcross.runtime.seeding import torch_generator
+from fedcross.runtime.seeding import seed_of, torch_generator
 
 WEIGHTS, OPTIMIZER = "weights.", "optimizer."
 INDEX, EPOCHS, ROUNDS, LAST_SITE = "index", "epochs_done", "rounds_done", "last_site"
@@ -88,9 +89,20 @@ class MemberState:
 
 
 def new_member(index: int, architecture: Architecture, seed: int) -> MemberState:
-    """Return a member before training: weights drawn from (seed, index), no optimiser state."""
-    network = build_network(architecture)
-    initialise(network, torch_generator("weights", seed, index))
+    """Return a member before training: weights drawn from (seed, index), no optimiser state.
+
+    A network of another package draws its weights itself.
+
+    Raises
+    ------
+    PluginError
+        If such a network's package is not installed, not allowed, or does not work.
+    """
+    if isinstance(architecture, CustomArchitecture):
+        network = draw_custom_network(architecture, seed_of("weights", seed, index))
+    else:
+        network = build_network(architecture)
+        initialise(network, torch_generator("weights", seed, index))
     return MemberState(index=index, weights=network.state_dict(), optimizer={})
 
 

@@ -30,6 +30,7 @@ from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, descri
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.supervise.server_connection import OUTCOME, PAUSE, RESULT, STATUS, Outcome
 from fedcross.runtime.files.partial import PARTIAL
+from fedcross.runtime.plugins import allow_plugins
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.planning.figures import write_figures
 from fedcross.training.run.folder import LOCK
@@ -102,7 +103,9 @@ class FederationSite:
         self._config = read_job(Path(folder)).config
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
         try:
-            return describe_setup(self._config, load_site_settings(self._kit).configuration)
+            settings = load_site_settings(self._kit)
+            allow_plugins(*settings.plugins)
+            return describe_setup(self._config, settings.configuration)
         except FedCrossError as error:
             log.error("%s", error)
             return {"failed": type(error).__name__}

@@ -13,6 +13,7 @@ from fedcross.errors import ConfigError, FedCrossError
 from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import Kit
+from fedcross.runtime.plugins import VARIABLE, allowed_plugins
 from fedcross.runtime.signals import interrupt_on_terminate
 
 JOB_MODULES = (
@@ -121,11 +122,13 @@ def flare_environment() -> dict[str, str]:
     glibc uses few arenas, as FLARE advises, to save memory, and huge pages, because a member is copied
     several times on its way. Chunks are larger than FLARE's default, because the server relays each of
     them in Python. These variables can be overridden. FLARE's secure logging is always on: errors reach
-    the server as their type only, because a traceback could name a case.
+    the server as their type only, because a traceback could name a case. The packages whose code this
+    process may run are allowed there, too.
     """
     malloc = {"MALLOC_ARENA_MAX": "4", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     chunks = {name: str(size) for name, size in CHUNK_SIZES.items()}
-    return {**malloc, **chunks, **os.environ, "NVFLARE_SECURE_LOGGING": "true"}
+    plugins = {VARIABLE: ",".join(allowed_plugins())}
+    return {**malloc, **chunks, **os.environ, **plugins, "NVFLARE_SECURE_LOGGING": "true"}
 
 
 def stop_process_tree(pid: int) -> None:

@@ -16,9 +16,11 @@ from fedcross.federate.flare.processes import flare_environment, stop_process_tr
 from fedcross.federate.kits.hardening import ALLOWED_CLASSES
 from fedcross.federate.kits.site_settings import SITE_FILE, Figure
 from fedcross.federate.supervise.server_connection import OUTCOME, RESULT
+from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.custom_parts import require_plugins
 from fedcross.training.planning.figures import FederationFigures, read_figures
 from fedcross.training.run.monitor import LOG
 
@@ -51,9 +53,13 @@ def run_simulated(
     ------
     ConfigError
         If FLARE cannot run the method, or does not allow a site's name; see `build_job`.
+    PluginError
+        If a part of the configuration is code of another package that is not installed or not allowed.
     FedCrossError
         If the run does not finish.
     """
+    allow_plugins(*config.plugins)
+    require_plugins(config)
     reporter = reporter or NullReporter()
     scratch = out.absolute().with_name(f".{out.name}.flare")
     shutil.rmtree(scratch, ignore_errors=True)

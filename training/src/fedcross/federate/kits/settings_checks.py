@@ -1,4 +1,4 @@
-"""Checks of what a hospital's ``local/site.toml`` names: device, disks, data, configuration."""
+"""Checks of a hospital's ``local/site.toml``: device, disks, data, packages, configuration."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,8 +7,10 @@ from fedcross.errors import DataError, DeviceError
 from fedcross.federate.kits.finding import Finding, Verdict
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.kits.startup_kit import Kit
+from fedcross.runtime.plugins import NOT_ALLOWED, NOT_INSTALLED, allow_plugins
 from fedcross.runtime.reporting import Reporter
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.config.custom_parts import plugin_versions
 
 LOW_DISK_GB = 10.0
 
@@ -78,6 +80,26 @@ def check_cases(
     if not problems:
         cases = len(report.sites[0].cases)
         yield Finding("Cases", "good", f"All {cases} cases can be used.")
+
+
+def check_plugins(settings: SiteSettings, config: TrainingConfig) -> Iterator[Finding]:
+    """Whether the hospital has and allows the packages of the configuration; nothing without any."""
+    allow_plugins(*settings.plugins)
+    for package, found in plugin_versions(config).items():
+        if found == NOT_INSTALLED:
+            message = (
+                f"The configuration uses code of the package {package}, which is not installed."
+            )
+            yield Finding("Packages", "wrong", message)
+        elif found == NOT_ALLOWED:
+            message = (
+                f"The configuration uses code of the package {package}. If you trust it, add it to "
+                "plugins in local/site.toml."
+            )
+            yield Finding("Packages", "wrong", message)
+        else:
+            message = f"The package {package} {found} is installed, and this hospital allows it."
+            yield Finding("Packages", "good", message)
 
 
 def check_configuration(settings: SiteSettings, config: TrainingConfig) -> Finding:

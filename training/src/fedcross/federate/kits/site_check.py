@@ -18,6 +18,7 @@ from fedcross.federate.kits.settings_checks import (
     check_device,
     check_disk,
     check_folder,
+    check_plugins,
 )
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import Kit
@@ -57,6 +58,7 @@ def check_site(
     if config is None:
         return
     yield check_configuration(settings, config)
+    yield from check_plugins(settings, config)
     if settings.data.is_dir():
         yield from check_cases(kit, settings, config, reporter)
 

@@ -5,6 +5,7 @@
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
     share = ["loss", "validation", "cases", "data"]  # figures that the hospital shares
     device = "auto"
+    plugins = []                             # installed packages whose code a job may use here
 """
 
 import tomllib
@@ -14,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from fedcross.errors import ConfigError
+from fedcross.model.plugin import PackageName
 from fedcross.training.config.errors import explain
 from fedcross.training.config.sections import Section
 
@@ -46,6 +48,12 @@ class SiteSettings(Section):
         pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the only configuration that this hospital agrees to; every other one "
         "is refused. When left out, every configuration is accepted.",
+    )
+
+    plugins: tuple[PackageName, ...] = Field(
+        default=(),
+        description="Installed packages whose code a job may use at this hospital, for a network, loss, "
+        "augmentation or optimiser. A job cannot allow them itself. Empty by default.",
     )
 
     @field_validator("data", "cache")

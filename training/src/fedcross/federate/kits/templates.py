@@ -55,6 +55,9 @@ device = "auto"
 # Folder that keeps preprocessed cases for later runs.
 # cache = "/path/to/a/cache"
 
+# Installed packages whose code a training may use here, for a network, loss, augmentation or optimiser.
+# plugins = ["package"]
+
 # SHA-256 of the only training configuration that this hospital agrees to; "fedcross site check KIT
 # --config CONFIG" prints it. Without this line the hospital accepts every submitted configuration.
 # configuration = "..."

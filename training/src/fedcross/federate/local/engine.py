@@ -9,6 +9,7 @@ import torch
 
 from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import Engine, train_rounds
+from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.strategies.plan import Plan, make_plan
@@ -29,6 +30,7 @@ from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.monitor import RunMonitor
 from fedcross.training.run.opening import open_run
 from fedcross.training.run.tensorboard_writer import TensorBoardWriter
+from fedcross.training.step.custom_check import try_custom_parts
 from fedcross.training.step.precision import training_precision
 
 
@@ -111,9 +113,14 @@ def run_local(
         If the run folder cannot be used or a checkpoint cannot be written.
     DeviceError
         If a device does not exist, or its memory does not suffice.
+    PluginError
+        If a part of the configuration is code of another package that is not installed, not allowed,
+        or does not work.
     KeyboardInterrupt
         On Ctrl-C or SIGTERM; the checkpoints of finished rounds remain.
     """
+    allow_plugins(*config.plugins)
+    try_custom_parts(config)
     devices = training_devices(device)
     for each in devices:
         training_precision(config, each)  # raises before any case is read

@@ -23,6 +23,7 @@ from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.monitor import RunMonitor
 from fedcross.training.run.opening import open_run
+from fedcross.training.step.custom_check import try_custom_parts
 
 
 class Sites(SendTask, Protocol):
@@ -53,11 +54,15 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
     ConfigError
         If a site has another version or configuration, no site is connected, or the method needs a
         figure that a site does not share.
+    PluginError
+        If the configuration uses code of a package that is not installed here, not allowed, or does not
+        work.
     CheckpointError
         If the folder cannot be used.
     KeyboardInterrupt
         If the run was paused; the checkpoints of finished rounds remain.
     """
+    try_custom_parts(config)
     with (
         open_run(folder, config, resume=RunFolder(folder).exists, extend=True) as run,
         RunMonitor(run, config, status) as monitor,

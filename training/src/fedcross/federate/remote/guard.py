@@ -16,8 +16,14 @@ from fedcross.errors import FedCrossError
 from fedcross.strategies.member import OPTIMIZER, WEIGHTS, MemberState, part
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.sections import OptimisationConfig
+from fedcross.training.step.custom_parts import find_optimizer_slots
+from fedcross.training.step.optimizer import make_zero_gradient_step
 
-SLOTS = {"sgd": ("momentum_buffer",), "adamw": ("step", "exp_avg", "exp_avg_sq")}
+SLOTS = {
+    "sgd": {"momentum_buffer": False},
+    "adamw": {"step": True, "exp_avg": False, "exp_avg_sq": False},
+}
+"""Names of the state tensors of each optimiser, and whether each is a scalar."""
 ADAM_EPSILON = 1e-8
 
 
@@ -48,14 +54,14 @@ def check_update(
     """
     sender = f"Site {site} sent back member {before.index}"
     weights, optimizer = part(tensors, WEIGHTS), part(tensors, OPTIMIZER)
-    _check_names(sender, before, weights, optimizer, config.training)
+    slots = _slots(config.training)
+    _check_names(sender, before, weights, optimizer, slots)
     for name, tensor in weights.items():
         _check_tensor(sender, name, tensor, before.weights[name])
     for name, tensor in optimizer.items():
-        like = before.weights[name.split(".", 1)[1]]
-        _check_tensor(
-            sender, name, tensor, like.new_zeros(()) if name.startswith("step.") else like
-        )
+        slot, parameter = name.split(".", 1)
+        like = before.weights[parameter]
+        _check_tensor(sender, name, tensor, like.new_zeros(()) if slots[slot] else like)
     _check_size(sender, before, weights, optimizer, config)
     return replace(
         before,
@@ -72,9 +78,9 @@ def _check_names(
     before: MemberState,
     weights: Mapping[str, Tensor],
     optimizer: Mapping[str, Tensor],
-    settings: OptimisationConfig,
+    slots: Iterable[str],
 ) -> None:
-    allowed = {f"{slot}.{name}" for slot in SLOTS[settings.optimizer] for name in before.weights}
+    allowed = {f"{slot}.{name}" for slot in slots for name in before.weights}
     unknown = sorted((weights.keys() - before.weights.keys()) | (optimizer.keys() - allowed))
     missing = sorted(
         (before.weights.keys() - weights.keys()) | (before.optimizer.keys() - optimizer.keys())
@@ -110,13 +116,28 @@ def _check_size(
     norm_before = _size(before.weights[name] for name in floating)
     for what, size in (
         ("weights moved", _size(weights[n] - before.weights[n] for n in floating)),
-        ("next step would move its weights", next_step_norm(optimizer, config.training)),
+        ("next step would move its weights", _next_move(before, optimizer, config.training)),
     ):
-        if size > config.engine.max_update * norm_before:
+        if not size <= config.engine.max_update * norm_before:  # also if it is NaN
             raise UpdateError(
                 f"{sender} whose {what} by {size:.4g}, more than {config.engine.max_update:g} times "
                 f"(engine.max_update) their norm {norm_before:.4g}."
             )
+
+
+def _slots(settings: OptimisationConfig) -> Mapping[str, bool]:
+    if settings.optimizer_plugin is not None:
+        return find_optimizer_slots(settings.optimizer_plugin)
+    return SLOTS[settings.optimizer]
+
+
+def _next_move(
+    before: MemberState, optimizer: Mapping[str, Tensor], settings: OptimisationConfig
+) -> float:
+    if settings.optimizer_plugin is None:
+        return next_step_norm(optimizer, settings)
+    steps = make_zero_gradient_step(before.weights, optimizer, settings)
+    return norm(steps.values())
 
 
 def next_step_norm(optimizer: Mapping[str, Tensor], settings: OptimisationConfig) -> float:

@@ -12,15 +12,18 @@ from torch import Tensor
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.runtime.device import resolve_device
+from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.config.custom_parts import plugin_versions
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Site
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.evaluation.validation import validate
 from fedcross.training.planning.gather import gather_figures
+from fedcross.training.step.custom_check import try_custom_parts
 from fedcross.training.step.precision import training_precision
 from fedcross.training.step.visit import visit
 
@@ -34,6 +37,8 @@ Answer = dict[str, Any]
 
 def describe_setup(config: TrainingConfig, agreed: str | None = None) -> dict[str, str]:
     """Versions and configuration hash, which must be the same at the server and at every site.
+
+    Among the versions are those of the packages whose code the configuration uses.
 
     Parameters
     ----------
@@ -51,6 +56,9 @@ def describe_setup(config: TrainingConfig, agreed: str | None = None) -> dict[st
     # Without "+cpu" or "+cu126": the server may have no GPU while the sites have one.
     versions = {
         name: packages.get(name, "none").partition("+")[0] for name in SAME_VERSION_PACKAGES
+    }
+    versions |= {
+        f"the package {name}": version for name, version in plugin_versions(config).items()
     }
     return {**versions, "the configuration": agreed or config_sha256(config)}
 
@@ -77,6 +85,9 @@ class SiteWork:
         precision is not possible on this machine.
     DeviceError
         If the device in the settings does not exist.
+    PluginError
+        If a part of the configuration is code of another package that is not installed, not allowed by
+        the hospital, or does not work.
     """
 
     def __init__(
@@ -101,6 +112,8 @@ class SiteWork:
         self._shares_data = "data" in settings.share
         self._device = resolve_device(settings.device)
         training_precision(config, self._device)
+        allow_plugins(*settings.plugins)
+        try_custom_parts(config)
         self._filter_member = filter_member
         self._site: Site | None = None
 

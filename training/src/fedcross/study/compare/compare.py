@@ -18,6 +18,7 @@ from pathlib import Path
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import FederationData, read_data, run_local
 from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.compare.results import METRIC_NAMES, RunFigures, mean_of, read_run
 from fedcross.study.compare.variants import (
@@ -82,6 +83,7 @@ def compare(
         If the configuration, the data, a run or a file cannot be used; finished runs are kept.
     """
     reporter = reporter or NullReporter()
+    allow_plugins(*config.plugins)
     check_matplotlib()
     numbers = list_seeds(config, seeds)
     parse_methods(methods, config)  # raises before any case is read

@@ -1,10 +1,11 @@
 """The section ``[augmentation]``: how training patches are changed at random."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from fedcross.model.plugin import PluginReference
 from fedcross.training.config.sections import Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -37,6 +38,8 @@ class AugmentationConfig(Section):
     Voxels are called anisotropic if their longest side is at least twice the shortest. "In plane" then
     means the plane of the short sides. Otherwise all three axes are treated alike.
     """
+
+    added_later: ClassVar[tuple[str, ...]] = ("plugin",)
 
     preset: Preset = Field(
         default="strong",
@@ -126,6 +129,12 @@ class AugmentationConfig(Section):
         description="Largest standard deviation of that noise, in standard deviations of the volume.",
     )
 
+    plugin: PluginReference | None = Field(
+        default=None,
+        description="Augmentation of an installed package, an entry point in fedcross.augmentations, "
+        "which changes every patch after the changes of the preset. When left out there is none.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _begin_with_preset(cls, values: Any) -> Any:
@@ -138,7 +147,9 @@ class AugmentationConfig(Section):
     def _paper_has_no_keys(self) -> Self:
         if self.preset == "paper":
             changed = [
-                name for name, value in self if name != "preset" and value != _paper_value(name)
+                name
+                for name, value in self
+                if name not in ("preset", "plugin") and value != _paper_value(name)
             ]
             if changed:
                 raise ValueError(
@@ -149,9 +160,10 @@ class AugmentationConfig(Section):
 
     @model_serializer(mode="wrap")
     def _record(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        record = self._without_unused(options(self))
         if self.preset == "paper":
-            return {"preset": "paper"}
-        return self._without_unused(options(self))
+            return {name: record[name] for name in ("preset", "plugin") if name in record}
+        return record
 
     def flip_chance(self, structures: Sequence[str]) -> float:
         """Return the probability of a flip for structures with these names."""

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from fedcross.contract.request import MAX_CHANNELS
 from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, UNetArchitecture
+from fedcross.model.plugin import PackageName
 from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import METHODS, AnyMethod
 from fedcross.training.config.augmentation import AugmentationConfig
@@ -33,7 +34,18 @@ from fedcross.volumes.structure import Structure
 
 # Parts of an error's location that are not in the file: tags of unions, and pydantic's word for a key.
 INNER_NAMES = frozenset(
-    {"counts", "names", "one", "several", "unet", "segresnet", "dynunet", "[key]", *METHODS}
+    {
+        "counts",
+        "names",
+        "one",
+        "several",
+        "unet",
+        "segresnet",
+        "dynunet",
+        "custom",
+        "[key]",
+        *METHODS,
+    }
 )
 
 STRONG_RECIPE = {"foreground_fraction": 0.5, "max_gradient_norm": 12.0}
@@ -66,6 +78,13 @@ class TrainingConfig(Section):
         description="Folder of the preprocessed cases, relative to the configuration file. Later runs "
         "use them again, and a run maps them from disk. When left out, every run preprocesses its "
         "cases and holds them in memory. It is not part of the run's identity.",
+    )
+    plugins: tuple[PackageName, ...] = Field(
+        default=(),
+        exclude=True,
+        description="Installed packages whose code this training may run: those of a custom network, "
+        "loss, augmentation or optimiser. It holds on this machine only and is not recorded; a hospital "
+        "of a federation allows packages in its own settings. None by default.",
     )
     method: AnyMethod = FedCrossEns()
     network: Architecture = UNetArchitecture()

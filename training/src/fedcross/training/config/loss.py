@@ -1,9 +1,10 @@
 """The configuration's section ``[loss]``: what a member minimises at a site."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedcross.model.plugin import PluginReference
 from fedcross.training.config.sections import Section
 
 Weight = Annotated[float, Field(gt=0, le=1e6)]
@@ -15,11 +16,19 @@ class LossConfig(Section):
     The formulas are in `fedcross.training.step.losses`.
     """
 
-    kind: Literal["dice-ce", "dice-focal", "tversky-ce"] = Field(
+    added_later: ClassVar[tuple[str, ...]] = ("plugin",)
+
+    kind: Literal["dice-ce", "dice-focal", "tversky-ce", "custom"] = Field(
         default="dice-ce",
         description="dice-ce: soft Dice and cross-entropy (the FedCross authors' loss); dice-focal: "
         "soft Dice and focal loss, which counts voxels that are right already less; tversky-ce: "
-        "Tversky loss, which weighs false positives and false negatives, and cross-entropy.",
+        "Tversky loss, which weighs false positives and false negatives, and cross-entropy; custom: the "
+        "loss of an installed package that plugin names.",
+    )
+    plugin: PluginReference | None = Field(
+        default=None,
+        description="With the kind custom: the loss's entry point in fedcross.losses, which returns "
+        "loss(logits, target, missing); see `fedcross.training.step.losses.Loss`.",
     )
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = Field(
         default=2.0,
@@ -54,4 +63,10 @@ class LossConfig(Section):
                         f'{name} is for kind = "{kind}", got {name} = {value} with kind = '
                         f'"{self.kind}"'
                     )
+        if (self.kind == "custom") != (self.plugin is not None):
+            raise ValueError(
+                f'kind = "custom" and plugin need each other, got kind = "{self.kind}"'
+            )
+        if self.kind == "custom" and self.class_weights:
+            raise ValueError('class_weights has no effect with kind = "custom"')
         return self

@@ -1,9 +1,10 @@
 """The base class of the configuration's sections, and the section ``[training]``."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from fedcross.model.plugin import PluginReference
 from fedcross.runtime.stable_record import StableRecord
 
 Count = Annotated[int, Field(ge=0)]
@@ -22,7 +23,12 @@ class Section(StableRecord):
 class OptimisationConfig(Section):
     """How a member trains during one visit; every default is the FedCross authors' value."""
 
-    added_later: ClassVar[tuple[str, ...]] = ("rate_schedule", "warmup_epochs", "patience")
+    added_later: ClassVar[tuple[str, ...]] = (
+        "rate_schedule",
+        "warmup_epochs",
+        "patience",
+        "optimizer_plugin",
+    )
 
     batch_size: Annotated[int, Field(ge=1)] = Field(
         default=16, description="Patches per optimiser step, at least 1."
@@ -30,10 +36,15 @@ class OptimisationConfig(Section):
     patches_per_case: Annotated[int, Field(ge=1)] = Field(
         default=4, description="Patches drawn from every training case per epoch, at least 1."
     )
-    optimizer: Literal["sgd", "adamw"] = Field(
+    optimizer: Literal["sgd", "adamw", "custom"] = Field(
         default="sgd",
-        description="Optimiser: sgd with Nesterov momentum, or adamw. The optimiser's state travels "
-        "with the member.",
+        description="Optimiser: sgd with Nesterov momentum, adamw, or custom, the optimiser of an "
+        "installed package that optimizer_plugin names. The optimiser's state travels with the member.",
+    )
+    optimizer_plugin: PluginReference | None = Field(
+        default=None,
+        description="With the optimiser custom: its entry point in fedcross.optimizers, which is called "
+        "with the parameters, lr and its arguments, and returns a torch.optim.Optimizer.",
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         default=0.01,
@@ -117,3 +128,17 @@ class OptimisationConfig(Section):
         description="Whether torch.compile compiles the network at the start of every visit. "
         "Compiling takes about a minute, which only long visits on a GPU make up for.",
     )
+
+    @model_validator(mode="after")
+    def _optimizer_has_its_plugin(self) -> Self:
+        if (self.optimizer == "custom") != (self.optimizer_plugin is not None):
+            raise ValueError(
+                'optimizer = "custom" and optimizer_plugin need each other, got optimizer = '
+                f'"{self.optimizer}"'
+            )
+        if self.optimizer == "custom" and self.weight_decay:
+            raise ValueError(
+                'weight_decay has no effect with optimizer = "custom"; give it in '
+                "optimizer_plugin.arguments"
+            )
+        return self

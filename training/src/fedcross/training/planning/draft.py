@@ -15,7 +15,12 @@ from fedcross.training.config.source import (
 from fedcross.training.planning.propose import SECTIONS
 
 GRID = ("spacing_mm", "patch_size")
-PATHS = ("data_root", "cache", "start")  # parts of a configuration that have paths
+KEPT = (
+    "data_root",
+    "cache",
+    "start",
+    "plugins",
+)  # what a plan does not decide: paths, allowed packages
 _STAND_IN = {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (128, 128, 128)}
 """Valid with every network, so that everything else in a draft can be checked."""
 
@@ -44,8 +49,8 @@ class Draft:
         return {name: dict(self.values.get(name, {})) for name in SECTIONS}
 
     def with_paths(self, config: TrainingConfig) -> TrainingConfig:
-        """Return a configuration with the paths of the draft."""
-        return config.model_copy(update={name: getattr(self.config, name) for name in PATHS})
+        """Return a configuration with the paths and the allowed packages of the draft."""
+        return config.model_copy(update={name: getattr(self.config, name) for name in KEPT})
 
 
 def lacks_grid(config: ConfigSource) -> bool:

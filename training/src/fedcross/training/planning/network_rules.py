@@ -15,6 +15,8 @@ less.
 """
 
 DYNUNET_BYTES = 160  # measured likewise: 158 and 127
+CUSTOM_CHANNELS = 32
+"""Channels of the first level that are assumed for a network of another package."""
 
 CPU_GB = 0.6
 """Memory that a plan for a CPU uses unless it is given. It limits the time of a step, not the memory.
@@ -110,5 +112,7 @@ def memory_bytes(network: Architecture) -> tuple[int, int]:
     """Return (bytes per voxel and channel, channels of the first level) of a network."""
     if network.name == "unet":
         return UNET_BYTES, network.base_channels
+    if network.name == "custom":
+        return DYNUNET_BYTES, CUSTOM_CHANNELS
     first = network.init_filters if network.name == "segresnet" else network.filters[0]
     return DYNUNET_BYTES, first

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedcross.errors import CheckpointError
-from fedcross.runtime.versions import package_versions
 from fedcross.strategies.plan import Stage
 from fedcross.strategies.schedule import Schedule
 from fedcross.training.config.configuration import (
@@ -16,6 +15,7 @@ from fedcross.training.config.configuration import (
     config_values,
     parse_config,
 )
+from fedcross.training.config.custom_parts import used_packages
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, SCHEDULE, SPLITS, TEST, RunFolder
 from fedcross.training.run.start import adopt_start
@@ -153,7 +153,7 @@ def record_plan(
         {
             "configuration": values,
             "sha256": config_sha256(config),
-            "packages": package_versions(),
+            "packages": used_packages(config),
             "history": [*run.history(), {**entry, "rounds_done": rounds_done, "test": test}],
         },
     )

@@ -25,7 +25,7 @@ def require_same(recorded: TrainingConfig, config: TrainingConfig, run: str) -> 
         If they differ; names the keys with both values.
     """
     before, now = config_values(recorded), config_values(config)
-    if "augmentation" in now and "augmentation" not in before:
+    if "preset" in now.get("augmentation", {}) and "augmentation" not in before:
         raise CheckpointError(
             f"The run {run} trains with the augmentation preset paper, as all runs of earlier "
             f"versions; the configuration asks for {now['augmentation']['preset']}.",

@@ -1,11 +1,12 @@
 """Export a run as a bundle: the run's models, of any method, become the members of an ensemble."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
 from fedcross.errors import CheckpointError, ConfigError
+from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.checkpoint import Checkpoint
@@ -36,6 +37,9 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         If `which` is none of these.
     OutputError
         If the bundle cannot be written.
+    PluginError
+        If the network is code of another package that is not installed, not allowed, or of another
+        version than at the beginning of the run.
     """
     folder = RunFolder(run)
     config = folder.configuration()
@@ -44,7 +48,7 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
     manifest = {
         "name": config.name,
         "description": config.description,
-        "architecture": config.network.model_dump(mode="json"),
+        "architecture": _with_version(config.network, recorded["packages"]).model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "structures": [structure.model_dump(mode="json") for structure in config.structures],
         "sites": schedule["sites"],
@@ -64,6 +68,13 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         [dict(member.weights) for member in checkpoint.predictors],
         visited=[(member.last_site, member.rounds_done) for member in checkpoint.predictors],
     )
+
+
+def _with_version(network: Architecture, packages: Mapping[str, str]) -> Architecture:
+    """The network with the version of its package with which the run was begun."""
+    if isinstance(network, CustomArchitecture):
+        return network.with_version(packages[network.plugin.package])
+    return network
 
 
 def _origin(config: TrainingConfig) -> str:

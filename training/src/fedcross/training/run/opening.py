@@ -8,8 +8,8 @@ from fedcross.errors import CheckpointError
 from fedcross.runtime.files.atomic import make_folder
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.files.partial import remove_all_hidden
-from fedcross.runtime.versions import package_versions
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, config_values
+from fedcross.training.config.custom_parts import used_packages
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import CONFIG, LOCK, PLAN, SPLITS, RunFolder
@@ -64,7 +64,7 @@ def open_run(
                 {
                     "configuration": config_values(config),
                     "sha256": config_sha256(config),
-                    "packages": package_versions(),
+                    "packages": used_packages(config),
                 },
             )
         yield run

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedcross.errors import ConfigError
-from fedcross.model.architecture import Architecture
+from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.metadata import METADATA
 from fedcross.strategies.method import Members
@@ -104,7 +104,7 @@ def _check_fit(config: TrainingConfig, bundle: Bundle, name: str) -> None:
             f"The bundle {name} has the SHA-256 {bundle.sha256}, the run begins from "
             f"{config.start.sha256}."
         )
-    if manifest.architecture != config.network:
+    if _of_any_version(manifest.architecture) != _of_any_version(config.network):
         raise ConfigError(
             f"The bundle {name} has the network {_describe(manifest.architecture)}, the configuration "
             f"{_describe(config.network)}; start needs the same."
@@ -147,6 +147,11 @@ def _choose_members(config: TrainingConfig, bundle: Bundle, needed: int) -> Sequ
             "Name as many members in start.members, or one for all.",
         )
     return chosen
+
+
+def _of_any_version(network: Architecture) -> Architecture:
+    """The network without the version of its package, which a configuration need not name."""
+    return network.with_version(None) if isinstance(network, CustomArchitecture) else network
 
 
 def _describe(network: Architecture) -> str:

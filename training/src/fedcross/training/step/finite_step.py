@@ -48,7 +48,7 @@ class FiniteStep:
     def finish(self, loss: Tensor, norm: Tensor) -> Tensor:
         """Let the optimiser make its step, or restore the network if loss or gradient is not finite.
 
-        The host does not wait for a GPU.
+        The host does not wait for a GPU, unless the optimiser is not one of PyTorch's fused ones.
 
         Parameters
         ----------
@@ -63,7 +63,8 @@ class FiniteStep:
             Whether the step was made, a boolean scalar on the device.
         """
         is_finite = torch.isfinite(loss) & torch.isfinite(norm)
-        if is_finite.device.type == "cpu":
+        is_fused = all(group.get("fused") for group in self._optimizer.param_groups)
+        if is_finite.device.type == "cpu" or not is_fused:
             if is_finite:
                 self._optimizer.step()
         else:

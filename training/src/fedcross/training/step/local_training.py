@@ -16,6 +16,7 @@ from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site, Volume
 from fedcross.training.step.augmentation import PatchChanges
+from fedcross.training.step.custom_parts import ChangeBatch, make_custom_augmentation
 from fedcross.training.step.drift_penalty import DriftPenalty
 from fedcross.training.step.finite_step import EpochSums, FiniteStep, limit_gradient
 from fedcross.training.step.losses import Loss, make_loss
@@ -84,6 +85,8 @@ class LocalTraining:
         CPU generator of the visit's patches.
     loss
         Loss of a batch.
+    change_batch
+        Augmentation of another package; None without one.
     """
 
     config: TrainingConfig
@@ -94,6 +97,7 @@ class LocalTraining:
     volumes: Sequence[Volume]
     generator: torch.Generator
     loss: Loss
+    change_batch: ChangeBatch | None
 
     @classmethod
     def begin(
@@ -111,8 +115,17 @@ class LocalTraining:
         penalty = DriftPenalty(network, config.method, member.rounds_done)
         if config.training.compile:
             network.compile()
-        loss = make_loss(config.loss, device)
-        return cls(config, network, optimizer, penalty, site.train, volumes, generator, loss)
+        return cls(
+            config,
+            network,
+            optimizer,
+            penalty,
+            site.train,
+            volumes,
+            generator,
+            make_loss(config.loss, device),
+            make_custom_augmentation(config.augmentation.plugin),
+        )
 
     def run_epoch(self, rate: float) -> EpochSums:
         """Train one epoch at a learning rate; return its sums, which stay on the device.
@@ -137,6 +150,8 @@ class LocalTraining:
             )
             if self.config.augmentation.preset == "paper" and settings.noise > 0:
                 images += settings.noise * _noise(images, self.generator)
+            if self.change_batch is not None:
+                images, labels = self.change_batch(images, labels, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
             evaluate = partial(self._evaluate, images, labels, missing)
             step = FiniteStep(self.network, self.optimizer)

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedcross.training.config.loss import LossConfig
+from fedcross.training.step.custom_parts import Missing, make_custom_loss
 
 SMOOTH = 1.0
 SMALLEST_MISS = 1e-6
 """Lower bound of 1 - p in the focal loss; the gradient of its power may be infinite at 0."""
 
-Missing = Sequence[Sequence[int]] | None
 Loss = Callable[[Tensor, Tensor, Missing], Tensor]
 """Loss of a batch: ``loss(logits, target, missing)``.
 
@@ -46,7 +46,14 @@ def make_loss(settings: LossConfig, device: torch.device) -> Loss:
         Kind and parameters of the loss.
     device
         Device of the logits.
+
+    Raises
+    ------
+    PluginError
+        If the loss is code of another package that is not installed, not allowed, or does not work.
     """
+    if settings.plugin is not None:
+        return make_custom_loss(settings.plugin)
     weights = None
     if settings.class_weights:
         weights = torch.tensor(settings.class_weights, dtype=torch.float32, device=device)

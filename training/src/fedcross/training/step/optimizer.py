@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from fedcross.runtime.plugins import explain_failure
 from fedcross.training.config.sections import OptimisationConfig
+from fedcross.training.step.custom_parts import make_custom_optimizer
 
 
 def make_optimizer(
@@ -23,33 +25,85 @@ def make_optimizer(
         Type and constants of the optimiser.
     state
         The state from `optimizer_tensors`; empty before the first step.
+
+    Raises
+    ------
+    PluginError
+        If the optimiser is code of another package that is not installed, not allowed, or does not work.
     """
-    parameters = dict(network.named_parameters())
-    fused = is_fused(next(iter(parameters.values())).device)
-    optimizer: Optimizer
-    if settings.optimizer == "adamw":
-        optimizer = AdamW(
-            parameters.values(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=fused,
-        )
-    else:
-        optimizer = SGD(
-            parameters.values(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-            fused=fused,
-        )
-        if fused and settings.momentum > 0 and not state:
-            # PyTorch's fused first step would leave new buffers undefined if it were skipped.
-            for parameter in parameters.values():
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return _restore(dict(network.named_parameters()), settings, state)
+
+
+def make_zero_gradient_step(
+    weights: Mapping[str, Tensor], state: Mapping[str, Tensor], settings: OptimisationConfig
+) -> dict[str, Tensor]:
+    """Compute the step that an optimiser makes from its state alone, with a gradient of 0.
+
+    Parameters
+    ----------
+    weights
+        Weights of a member, on the CPU; not changed.
+    state
+        State of the optimiser, see `optimizer_tensors`.
+    settings
+        Type and constants of the optimiser; the step is at the base learning rate.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Change of every parameter that has a state, float32; empty without state.
+    """
+    names = {key.split(".", 1)[1] for key in state}
+    if not names:
+        return {}
+    parameters = {name: nn.Parameter(weights[name].clone()) for name in sorted(names)}
+    optimizer = _restore(parameters, settings, state)
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    with explain_failure(f"The optimizer {settings.optimizer_plugin or settings.optimizer}"):
+        optimizer.step()
+    return {name: each.detach() - weights[name] for name, each in parameters.items()}
+
+
+def _restore(
+    parameters: Mapping[str, nn.Parameter],
+    settings: OptimisationConfig,
+    state: Mapping[str, Tensor],
+) -> Optimizer:
+    optimizer = _new_optimizer(parameters, settings, is_new=not state)
     for key, tensor in state.items():
         slot, name = key.split(".", 1)
         optimizer.state[parameters[name]][slot] = _copy_like(parameters[name], tensor)
+    return optimizer
+
+
+def _new_optimizer(
+    parameters: Mapping[str, nn.Parameter], settings: OptimisationConfig, *, is_new: bool
+) -> Optimizer:
+    """An optimiser without state; `is_new` if it will not get any."""
+    if settings.optimizer_plugin is not None:
+        values = list(parameters.values())
+        return make_custom_optimizer(settings.optimizer_plugin, values, settings.learning_rate)
+    fused = is_fused(next(iter(parameters.values())).device)
+    if settings.optimizer == "adamw":
+        return AdamW(
+            parameters.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=fused,
+        )
+    optimizer = SGD(
+        parameters.values(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=fused,
+    )
+    if fused and settings.momentum > 0 and is_new:
+        # PyTorch's fused first step would leave new buffers undefined if it were skipped.
+        for parameter in parameters.values():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
 

@@ -11,6 +11,7 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.cases import find_cases
 from fedcross.training.data.check.report import Picture
 from fedcross.training.data.sites import load_volume
+from fedcross.training.step.custom_parts import make_custom_augmentation
 from fedcross.training.step.local_training import draw_patches
 from fedcross.training.step.sampling import sample_batch
 
@@ -49,8 +50,14 @@ def draw_site_patches(config: TrainingConfig, count: int) -> list[SitePatches]:
     -------
     list of SitePatches
         In the order of the sites; without sites whose cases cannot be read or that train no case.
+
+    Raises
+    ------
+    PluginError
+        If the augmentation of another package is not installed, not allowed, or does not work.
     """
     patches = []
+    change_batch = make_custom_augmentation(config.augmentation.plugin)
     for site in config.sites:
         try:
             names = config.preprocessing.channel_names
@@ -65,10 +72,13 @@ def draw_site_patches(config: TrainingConfig, count: int) -> list[SitePatches]:
             continue  # the check of the cases reports it
         options = {"patches_per_case": count}
         few = config.model_copy(update={"training": config.training.model_copy(update=options)})
-        draws = draw_patches([volume], few, torch_generator("shown", config.seed, site.name))
+        generator = torch_generator("shown", config.seed, site.name)
+        draws = draw_patches([volume], few, generator)
         x, y, z = config.preprocessing.patch_size
         spacing = config.preprocessing.spacing_mm
         images, labels = sample_batch([volume], draws, patch=(z, y, x), spacing_mm=spacing)
+        if change_batch is not None:
+            images, labels = change_batch(images, labels, generator)
         pictures = [
             _picture(image[0].numpy(), label.numpy(), spacing[::-1])
             for image, label in zip(images, labels, strict=True)
