@@ -194,7 +194,7 @@ def train(request: Request, run: Path) -> BasicUNet:
             torch.save({**states, "done": done, "seconds": so_far}, run / f"{CHECKPOINT}.part")
             os.replace(run / f"{CHECKPOINT}.part", run / CHECKPOINT)
             (run / TRAINING).write_text(json.dumps({"training_s": so_far, "steps": done}))
-            print(f"step {done}, loss {float(loss):.4f}", flush=True)
+            print(f"step {done}, loss {loss.item():.4f}", flush=True)
     return network.eval()
 
 
