@@ -1,7 +1,7 @@
 import pytest
 
 from fedcross.errors import ConfigError
-from fedcross.training.config.augmentation import AugmentationConfig
+from fedcross.training.config.augmentation import AugmentationConfig, note_unused
 from fedcross.training.config.configuration import (
     TrainingConfig,
     config_sha256,
@@ -93,3 +93,15 @@ def test_a_figure_beside_the_preset_paper_is_refused() -> None:
 def test_structures_with_sides_are_not_mirrored(name: str, chance: float) -> None:
     assert AugmentationConfig().flip_chance([name, "Prostate"]) == chance
     assert AugmentationConfig(flip_probability=0.2).flip_chance([name]) == 0.2
+
+
+def test_options_that_the_preset_does_not_use_are_named() -> None:
+    training = {"rotation_rad": 0.2, "noise": 0.1}
+    strong = a_config(training=training)
+    assert note_unused(strong.augmentation, strong.training) == (
+        "Not used, because the augmentation preset is strong and not paper: "
+        "rotation_rad = 0.2, noise = 0.1 in [training]."
+    )
+    paper = a_config(training=training, augmentation={"preset": "paper"})
+    assert note_unused(paper.augmentation, paper.training) == ""
+    assert note_unused(a_config().augmentation, a_config().training) == ""

@@ -13,6 +13,7 @@ from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.strategies.plan import Plan, make_plan
+from fedcross.training.config.augmentation import note_unused
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.splits import SiteCases
@@ -134,6 +135,8 @@ def run_local(
         sites = data.sites
         plan = _plan(config, run, data)
         run.add_environment(describe_environment(devices))
+        if unused := note_unused(config.augmentation, config.training):
+            monitor.log(unused)
         monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         engine = Engine(
             visits=LocalVisits(config, plan, sites, devices, run, monitor),

@@ -13,6 +13,7 @@ from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import RemoteVisits, SendTask, SiteError
 from fedcross.federate.rounds import Engine, load_last_round, save_in_background, train_rounds
 from fedcross.strategies.plan import make_plan
+from fedcross.training.config.augmentation import note_unused
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.continuation import (
     continue_configuration,
@@ -78,6 +79,8 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
         status.set_rounds_done(rounds_done)
         if privacy := describe_privacy(config, plan):
             monitor.log(privacy)
+        if unused := note_unused(config.augmentation, config.training):
+            monitor.log(unused)
         monitor.stage("train", f"Training {config.method.title} at {len(config.sites)} sites")
         monitor.progress(rounds_done, config.method.rounds, "train")
         with save_in_background(run.checkpoints.save) as save:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from fedcross.model.plugin import PluginReference
-from fedcross.training.config.sections import Section
+from fedcross.training.config.sections import OptimisationConfig, Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Preset = Literal["strong", "paper", "none"]
@@ -28,6 +28,9 @@ IDENTITY: dict[str, float] = {
     "noise_probability": 0.0,
 }
 """The values that change nothing; the starting point of the preset ``none``."""
+
+PAPER_OPTIONS = ("rotation_rad", "intensity", "noise")
+"""Options of ``[training]`` that only the preset ``paper`` uses."""
 
 SIDES = frozenset({"left", "right"})
 
@@ -171,6 +174,26 @@ class AugmentationConfig(Section):
             return self.flip_probability
         words = {word for name in structures for word in name.lower().replace("-", " ").split()}
         return 0.0 if words & SIDES else 0.5
+
+
+def note_unused(augmentation: AugmentationConfig, training: OptimisationConfig) -> str:
+    """Return a sentence about options of ``[training]`` that the preset does not use; empty if none.
+
+    An option counts if its value is not the default.
+    """
+    if augmentation.preset == "paper":
+        return ""
+    unused = [
+        f"{name} = {getattr(training, name)}"
+        for name in PAPER_OPTIONS
+        if getattr(training, name) != type(training).model_fields[name].default
+    ]
+    if not unused:
+        return ""
+    return (
+        f"Not used, because the augmentation preset is {augmentation.preset} and not paper: "
+        f"{', '.join(unused)} in [training]."
+    )
 
 
 def _paper_value(name: str) -> Any:
