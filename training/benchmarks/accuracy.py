@@ -53,8 +53,8 @@ from accuracy_usage import LOG, read_usage, run_lock, run_recorded
 from fedcross.errors import FedCrossError
 from fedcross.runtime.device import describe_device
 from fedcross.runtime.signals import interrupt_on_terminate
-from fedcross.study.compare.variants import parse_methods, with_seed
-from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.study.compare.variants import change_options, parse_methods, with_seed
+from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import TEST
 
 HERE = Path(__file__).resolve().parent
@@ -112,16 +112,15 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
     if contender != SHARED:
         (variant,) = parse_methods(contender, config)
         return with_seed(variant, config.seed)
-    members, values = len(config.sites), config.model_dump(mode="json")
+    members = len(config.sites)
     shared = config.method.rounds * members // 2
-    values["method"] = {
+    method = {
         "kind": "fedcross-ens",
         "rounds": shared + -(-shared // members),
         "local_epochs": config.method.local_epochs,
         "shared_rounds": shared,
     }
-    changed = parse_config(values, source=contender)
-    return changed.model_copy(update={"data_root": config.data_root})
+    return change_options(config, contender, method=method)
 
 
 def run_task(task: Task, nnunet_python: Path | None) -> bool:

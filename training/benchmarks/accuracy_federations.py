@@ -11,6 +11,8 @@ from methods import write_hippocampus
 from fedcross.errors import DataError
 from fedcross.training.config.configuration import TrainingConfig, load_config, parse_config
 from fedcross.training.config.site import ExplicitSplit
+from fedcross.training.config.source import complete_values
+from fedcross.training.data.phantom.files import site_sections
 from fedcross.training.data.phantom.pelvis.federation import write_pelvis_federation
 from fedcross.training.data.phantom.pelvis.tables import HOSPITALS
 from fedcross.training.data.sites import find_all_cases
@@ -51,13 +53,6 @@ STRUCTURE = """
 [[structures]]
 name = "{name}"
 label = {label}
-"""
-SITE = """
-[[sites]]
-name = "{name}"
-images = "{name}/images"
-labels = "{name}/labels"
-split = {split}
 """
 
 
@@ -148,7 +143,8 @@ def read_federation(
     )
     for label, name in enumerate(federation.structures, start=1):
         text += STRUCTURE.format(name=name, label=label)
-    text += "".join(SITE.format(name=n, split=list(federation.split)) for n in federation.sites)
+    _, validation, test = federation.split
+    text += site_sections(federation.sites, sum(federation.split), validation=validation, test=test)
     (folder / CONFIG).write_text(text, encoding="utf-8")
     config = load_config(folder / CONFIG)
     sites = []
@@ -160,9 +156,7 @@ def read_federation(
             split = {"train": [n for n in names if n not in test], "validation": [], "test": test}
         sites.append(site.model_copy(update={"split": ExplicitSplit.model_validate(split)}))
     fixed = config.model_copy(update={"sites": tuple(sites), "seed": seed})
-    return parse_config(fixed.model_dump(mode="json"), source=CONFIG).model_copy(
-        update={"data_root": config.data_root}
-    )
+    return parse_config(complete_values(fixed), source=CONFIG)
 
 
 def _needed(source: Path | None) -> Path:

@@ -39,6 +39,7 @@ from fedcross.study.compare.figures import box_plots
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
 from fedcross.training.config.configuration import TrainingConfig, load_config
 from fedcross.training.data.phantom.federation import write_phantom_federation
+from fedcross.training.data.phantom.files import site_sections
 from fedcross.training.evaluation.testing import evaluate_test
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
@@ -49,6 +50,7 @@ METHODS = (
 )
 REFERENCE = "FedCrossEns"
 CASES_PER_SITE = 6
+PHANTOM_CASES = 16
 NOISE = 0.5  # share of the image's standard deviation
 CONFIG = "federation.toml"
 Row = dict[str, str]
@@ -114,13 +116,6 @@ name = "Phantom organ"
 label = 1
 color = [0.35, 0.9, 0.55]
 """
-SITE = """
-[[sites]]
-name = "{name}"
-images = "{name}/images"
-labels = "{name}/labels"
-split = {split}
-"""
 
 
 def inverted(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
@@ -171,18 +166,18 @@ def write_hippocampus(source: Path, folder: Path) -> Path:
     # With so few steps of SGD some members still predict background everywhere.
     adamw = 'optimizer = "adamw"\nlearning_rate = 0.003'
     text = HIPPOCAMPUS + BUDGET.format(patches=4, foreground=0.5, optimiser=adamw)
-    text += "".join(SITE.format(name=name, split=[3, 1, 2]) for name in SITES)
+    text += site_sections(list(SITES), CASES_PER_SITE, validation=1, test=2)
     (folder / CONFIG).write_text(text, encoding="utf-8")
     return folder / CONFIG
 
 
 def write_phantom(folder: Path, shift: float) -> Path:
     """Write four synthetic hospitals of 16 patients; return the configuration."""
-    made = write_phantom_federation(folder, sites=4, cases=16, shift=shift, seed=1)
+    made = write_phantom_federation(folder, sites=4, cases=PHANTOM_CASES, shift=shift, seed=1)
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     sgd = "learning_rate = 0.02\nmomentum = 0.9"
     text = PHANTOM + BUDGET.format(patches=1, foreground=0.0, optimiser=sgd)
-    text += "".join(SITE.format(name=name, split=[10, 2, 4]) for name in names)
+    text += site_sections(names, PHANTOM_CASES, validation=2, test=4)
     made.unlink()
     (folder / CONFIG).write_text(text, encoding="utf-8")
     return folder / CONFIG

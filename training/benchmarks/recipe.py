@@ -25,10 +25,10 @@ from methods import CONFIG, write_hippocampus, write_phantom
 from fedcross.commands.console import ConsoleReporter
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.significance import over_seeds
+from fedcross.study.compare.variants import change_options
 from fedcross.training.config.configuration import (
     TrainingConfig,
     load_config,
-    parse_config,
 )
 from fedcross.training.run.folder import TEST, RunFolder
 
@@ -58,12 +58,9 @@ STEPS: dict[str, Change] = {
 
 def apply_change(config: TrainingConfig, change: Change) -> TrainingConfig:
     """Return the configuration with a change, and with rounds for the same number of epochs."""
-    values = config.model_dump(mode="json")
-    for section, entries in change.items():
-        values[section] = entries if "preset" in entries else values[section] | entries
-    values["method"]["rounds"] = config.total_epochs // values["method"]["local_epochs"]
-    made = parse_config(values, source="the recipe")
-    return made.model_copy(update={"data_root": config.data_root})
+    method = {"local_epochs": config.method.local_epochs, **change.get("method", {})}
+    method["rounds"] = config.total_epochs // method["local_epochs"]
+    return change_options(config, "the recipe", **{**change, "method": method})
 
 
 def main() -> int:

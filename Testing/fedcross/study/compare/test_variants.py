@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from fedcross.errors import ConfigError
@@ -89,3 +91,9 @@ def test_seeds_count_up_from_the_configurations_seed(small: TrainingConfig) -> N
     assert with_seed(variant, 8).seed == 8
     with pytest.raises(ConfigError, match="--seeds must be at least 1, got 0"):
         list_seeds(config, 0)
+
+
+def test_a_variant_keeps_the_paths_and_the_allowed_packages(small: TrainingConfig) -> None:
+    kept = {"data_root": Path("/data"), "cache": Path("/cache"), "plugins": ("a-package",)}
+    (variant,) = parse_methods("fedavg", small.model_copy(update=kept))
+    assert {name: getattr(variant.config, name) for name in kept} == kept

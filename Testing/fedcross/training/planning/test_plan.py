@@ -43,6 +43,16 @@ def test_a_written_plan_is_the_configuration_that_is_returned(tmp_path: Path) ->
     assert config.data_root == tmp_path
 
 
+def test_a_plan_changes_nothing_of_a_configuration_that_was_read(tmp_path: Path) -> None:
+    path = write_federation(
+        tmp_path, rounds=1
+    )  # a preset and a round to keep that records leave out
+    config = load_config(path, cache=tmp_path / "cache")
+    assert config.augmentation.preset == "paper"
+    planned, _ = fedcross.plan(config, tmp_path / "plan.toml", device="cpu")
+    assert planned == load_config(tmp_path / "plan.toml") == config
+
+
 def test_a_plan_in_another_folder_finds_the_same_data(tmp_path: Path) -> None:
     path = write_bare(tmp_path / "data")
     (tmp_path / "plans").mkdir()

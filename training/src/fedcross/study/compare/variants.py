@@ -6,7 +6,7 @@ in that number of epochs, summed over the members.
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,6 +15,7 @@ from fedcross.errors import ConfigError
 from fedcross.strategies.method import Method
 from fedcross.strategies.registry import METHODS
 from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.source import complete_values
 
 DEFAULT_METHODS = "fedcross-ens,fedcross,fedavg,fedprox,fedbn,local,centralised"
 BUDGET = ("rounds", "local_epochs")
@@ -82,7 +83,9 @@ def _make_variant(spec: str, config: TrainingConfig) -> Variant:
     label = METHODS[kind].title
     if options:
         label += f" ({', '.join(f'{name} {value}' for name, value in options.items())})"
-    return Variant(spec, label, _with_equal_budget(_change(config, spec, method=method), spec))
+    return Variant(
+        spec, label, _with_equal_budget(change_options(config, spec, method=method), spec)
+    )
 
 
 def _parse_option(setting: str, spec: str) -> tuple[str, Any]:
@@ -111,21 +114,35 @@ def _with_equal_budget(config: TrainingConfig, spec: str) -> TrainingConfig:
     if rounds == config.method.rounds:
         return config
     every = config.training.validate_every * rounds / config.method.rounds
-    return _change(
+    return change_options(
         config, spec, method={"rounds": rounds}, training={"validate_every": max(1, round(every))}
     )
 
 
-def _change(config: TrainingConfig, spec: str, **sections: dict[str, Any]) -> TrainingConfig:
-    """Return the configuration with other values, checked like those of a file."""
-    values = config.model_dump(mode="json")
+def change_options(
+    config: TrainingConfig, source: str, **sections: Mapping[str, Any]
+) -> TrainingConfig:
+    """Return the configuration with other values, checked like those of a file.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    source
+        Name of the change in errors.
+    sections
+        Options by section. A change of the kind or the preset replaces all options of a section.
+
+    Raises
+    ------
+    ConfigError
+        If an option is not known or does not fit.
+    """
+    values = complete_values(config)
     for section, changes in sections.items():
-        # A change of the kind or the preset replaces all options.
         is_new = "kind" in changes or "preset" in changes
         values[section] = changes if is_new else {**values[section], **changes}
-    return parse_config(values, source=spec).model_copy(
-        update={"data_root": config.data_root, "start": config.start}
-    )
+    return parse_config(values, source=source)
 
 
 def with_seed(variant: Variant, seed: int) -> TrainingConfig:

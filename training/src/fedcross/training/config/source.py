@@ -7,7 +7,6 @@ from typing import Any
 
 from fedcross.training.config.configuration import (
     TrainingConfig,
-    config_values,
     parse_config,
     read_values,
     resolve_paths,
@@ -24,7 +23,7 @@ def read_source(config: ConfigSource) -> tuple[Mapping[str, Any], str, Path]:
     ----------
     config
         TOML file; a mapping with the same keys, whose paths are relative to the current folder; or a
-        configuration, of which the options that decide the run are returned.
+        configuration, see `complete_values`.
 
     Raises
     ------
@@ -32,11 +31,22 @@ def read_source(config: ConfigSource) -> tuple[Mapping[str, Any], str, Path]:
         If the file cannot be read or is not valid TOML.
     """
     if isinstance(config, TrainingConfig):
-        return config_values(config), "The configuration", Path()
+        return complete_values(config), "The configuration", Path()
     if isinstance(config, Mapping):
         return config, "The configuration", Path()
     path = Path(config)
     return read_values(path), path.name, path.parent
+
+
+def complete_values(config: TrainingConfig) -> dict[str, Any]:
+    """Return all options of a configuration, with defaults and paths, as `parse_config` reads them."""
+    values = config.model_dump(mode="json")
+    values |= {"data_root": str(config.data_root), "plugins": list(config.plugins)}
+    if config.cache is not None:
+        values["cache"] = str(config.cache)
+    if config.start.bundle is not None:
+        values["start"] = {**values.get("start", {}), "bundle": str(config.start.bundle)}
+    return values
 
 
 def load_source(
