@@ -1,19 +1,18 @@
 """Train from a configuration without spacing and patch size: its plan becomes a file of the run."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from fedcross.errors import CheckpointError
+from fedcross.errors import CheckpointError, ConfigError
 from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import Reporter
-from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.configuration import TrainingConfig, parse_config, read_values
 from fedcross.training.planning.draft import Draft
 from fedcross.training.planning.figures import FederationFigures
 from fedcross.training.planning.plan import complete
 from fedcross.training.planning.proposal import Budget
 from fedcross.training.planning.propose import SECTIONS
-from fedcross.training.run.folder import PLAN, RunFolder
+from fedcross.training.run.folder import PLAN
 from fedcross.training.run.opening import check_new
 
 
@@ -82,8 +81,8 @@ def read_run_plan(draft: Draft, out: Path) -> TrainingConfig:
         If the configuration does not fit the plan.
     """
     try:
-        plan = tomllib.loads((RunFolder(out).path / PLAN).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        plan = read_values(out / PLAN)
+    except ConfigError as error:
         raise CheckpointError(
             f"The run {out.name} has no readable {PLAN} to resume from.",
             "Resume with the completed configuration.",

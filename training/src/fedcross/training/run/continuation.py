@@ -11,13 +11,18 @@ from fedcross.strategies.plan import Stage
 from fedcross.strategies.schedule import Schedule
 from fedcross.training.config.configuration import (
     TrainingConfig,
-    config_sha256,
     config_values,
     parse_config,
 )
-from fedcross.training.config.custom_parts import used_packages
 from fedcross.training.run.difference import require_same
-from fedcross.training.run.folder import CONFIG, SCHEDULE, SPLITS, TEST, RunFolder
+from fedcross.training.run.folder import (
+    CONFIG,
+    SCHEDULE,
+    SPLITS,
+    TEST,
+    RunFolder,
+    describe_configuration,
+)
 from fedcross.training.run.start import adopt_start
 
 
@@ -136,9 +141,8 @@ def record_plan(
     CheckpointError
         If the cases of a resumed run have changed, or a file cannot be written.
     """
-    values, before = config_values(config), run.read(CONFIG)
-    recorded = run.configuration()
-    if not (run.path / SPLITS).is_file() or values == config_values(recorded):
+    before, recorded = run.read(CONFIG), run.configuration()
+    if not (run.path / SPLITS).is_file() or config_values(config) == config_values(recorded):
         run.record_plan(splits, schedule)
         return
     run.check_cases({site.name: splits[site.name] for site in recorded.sites})
@@ -151,9 +155,7 @@ def record_plan(
     run.write(
         CONFIG,
         {
-            "configuration": values,
-            "sha256": config_sha256(config),
-            "packages": used_packages(config),
+            **describe_configuration(config),
             "history": [*run.history(), {**entry, "rounds_done": rounds_done, "test": test}],
         },
     )

@@ -24,7 +24,13 @@ from typing import Any
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.strategies.schedule import Schedule
-from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.configuration import (
+    TrainingConfig,
+    config_sha256,
+    config_values,
+    parse_config,
+)
+from fedcross.training.config.custom_parts import used_packages
 from fedcross.training.run.checkpoint import Checkpoints
 
 CONFIG, SPLITS, SCHEDULE = "config.json", "splits.json", "schedule.json"
@@ -202,3 +208,12 @@ class RunFolder:
         if (self.path / METRICS).is_file():
             kept = [json.dumps(x) + "\n" for x in self.metrics() if x["round"] <= rounds_done]
             self._write(METRICS, "".join(kept))
+
+
+def describe_configuration(config: TrainingConfig) -> dict[str, Any]:
+    """Return what a run records of its configuration: all options, their hash, and the packages."""
+    return {
+        "configuration": config_values(config),
+        "sha256": config_sha256(config),
+        "packages": used_packages(config),
+    }

@@ -8,11 +8,17 @@ from fedcross.errors import CheckpointError
 from fedcross.runtime.files.atomic import make_folder
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.files.partial import remove_all_hidden
-from fedcross.training.config.configuration import TrainingConfig, config_sha256, config_values
-from fedcross.training.config.custom_parts import used_packages
+from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.difference import require_same
-from fedcross.training.run.folder import CONFIG, LOCK, PLAN, SPLITS, RunFolder
+from fedcross.training.run.folder import (
+    CONFIG,
+    LOCK,
+    PLAN,
+    SPLITS,
+    RunFolder,
+    describe_configuration,
+)
 from fedcross.training.run.start import adopt_start, check_start
 
 
@@ -61,11 +67,7 @@ def open_run(
             check_start(config)
             run.write(
                 CONFIG,
-                {
-                    "configuration": config_values(config),
-                    "sha256": config_sha256(config),
-                    "packages": used_packages(config),
-                },
+                describe_configuration(config),
             )
         yield run
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 TINY = 1e-6
 
+MOST_SEED = 2**62
+"""Seeds of noise are below this number."""
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -88,10 +91,14 @@ def change_appearance(image: Tensor, appearance: Appearance) -> Tensor:
     if (appearance.gain, appearance.shift) != (1.0, 0.0):
         image = image * appearance.gain + appearance.shift
     if appearance.noise > 0:
-        generator = torch.Generator(image.device).manual_seed(appearance.seed)
-        noise = torch.randn(image.shape, generator=generator, device=image.device)
-        image = image + appearance.noise * noise
+        image = image + appearance.noise * draw_noise(image, appearance.seed)
     return image
+
+
+def draw_noise(image: Tensor, seed: int) -> Tensor:
+    """Return standard Gaussian noise of the image's shape, drawn with a seed on the image's device."""
+    generator = torch.Generator(image.device).manual_seed(seed)
+    return torch.randn(image.shape, generator=generator, device=image.device)
 
 
 def enlarge(points: Tensor, size: tuple[int, ...], device: torch.device) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fedcross.training.config.augmentation import AugmentationConfig
-from fedcross.training.step.appearance import Appearance
+from fedcross.training.step.appearance import MOST_SEED, Appearance
 from fedcross.training.step.patch_draw import PatchDraw, Shape, Triple
 
 ANISOTROPIC = 2.0
@@ -24,7 +24,6 @@ THROUGH_PLANE = 0.1
 SMALLEST_BLUR = 0.5
 CURVE_POINTS = 6
 GIN_CHANNELS, GIN_LAYERS = 2, 4
-MOST_SEED = 2**62
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class PatchChanges:
         """Factors along (x, y, z), log-uniform; short sides share one, and so do long sides."""
         fine, coarse, flip, *differences = _uniform(6, generator)
         largest = math.log(self.settings.scale)
-        shared = [math.exp(largest * (2 * value - 1)) for value in (fine, coarse)]
+        shared = [_spread(largest, value) for value in (fine, coarse)]
         x, y, z = (
             shared[is_coarse] * (1 + self.settings.scale_difference * (2 * value - 1))
             for is_coarse, value in zip(self._is_coarse, differences, strict=True)

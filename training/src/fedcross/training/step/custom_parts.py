@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from fedcross.errors import PluginError
 from fedcross.model.plugin import PluginReference
 from fedcross.runtime.plugins import explain_failure
+from fedcross.training.step.appearance import MOST_SEED
 
 Missing = Sequence[Sequence[int]] | None
 ChangeBatch = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -91,7 +92,7 @@ def make_custom_augmentation(plugin: PluginReference | None) -> ChangeBatch | No
     def change_batch(
         images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        seed = int(torch.randint(2**62, (1,), generator=generator))
+        seed = int(torch.randint(MOST_SEED, (1,), generator=generator))
         pairs = []
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             own = torch.Generator().manual_seed(seed + index)

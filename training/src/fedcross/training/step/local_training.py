@@ -15,6 +15,7 @@ from fedcross.runtime.seeding import torch_generator
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site, Volume
+from fedcross.training.step.appearance import MOST_SEED, draw_noise
 from fedcross.training.step.augmentation import PatchChanges
 from fedcross.training.step.custom_parts import ChangeBatch, make_custom_augmentation
 from fedcross.training.step.drift_penalty import DriftPenalty
@@ -149,7 +150,8 @@ class LocalTraining:
                 device=device,
             )
             if self.config.augmentation.preset == "paper" and settings.noise > 0:
-                images += settings.noise * _noise(images, self.generator)
+                seed = int(torch.randint(MOST_SEED, (1,), generator=self.generator))
+                images += settings.noise * draw_noise(images, seed)
             if self.change_batch is not None:
                 images, labels = self.change_batch(images, labels, self.generator)
             missing = [self.volumes[draw.case].missing for draw in batch]
@@ -192,13 +194,6 @@ def _free(device: torch.device) -> int:
     """Bytes of a GPU's memory that this process can still have; PyTorch holds some for later."""
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(torch.cuda.mem_get_info(device)[0]) + held
-
-
-def _noise(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of the images' shape, made where they lie; `generator` (CPU) seeds it."""
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    here = torch.Generator(images.device).manual_seed(seed)
-    return torch.randn(images.shape, generator=here, device=images.device)
 
 
 def _load(

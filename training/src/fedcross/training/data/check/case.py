@@ -14,6 +14,7 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
 from fedcross.training.data.check.figures import measure_case
 from fedcross.training.data.check.report import HISTOGRAM_EDGES, PERCENTILES, CaseReport, Picture
+from fedcross.training.data.check.slices import coarsest_axis, draw_slice
 from fedcross.training.data.label_grid import describe_mismatch, to_image_grid
 from fedcross.training.data.reading import (
     map_label_values,
@@ -144,13 +145,7 @@ def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[
     upright, label = (sitk.DICOMOrient(each, "LPS") for each in (image, label))
     voxels, drawn = sitk.GetArrayViewFromImage(upright), sitk.GetArrayViewFromImage(label)
     spacing = upright.GetSpacing()[::-1]  # (z, y, x)
-    axis = int(np.argmax(spacing))
+    axis = coarsest_axis(spacing)
     planes = np.flatnonzero(drawn.any(axis=tuple({0, 1, 2} - {axis})))
     index = int(planes[len(planes) // 2]) if len(planes) else voxels.shape[axis] // 2
-    low, high = percentiles[0], percentiles[-1]
-    plane, outline = np.take(voxels, index, axis).astype(np.float32), np.take(drawn, index, axis)
-    plane = np.clip((plane - low) / max(high - low, 1e-9), 0, 1)
-    if axis != 0:  # the rows are along z, which points to the head
-        plane, outline = plane[::-1], outline[::-1]
-    height, width = (spacing[other] for other in range(3) if other != axis)
-    return Picture(plane, outline, height / width)
+    return draw_slice(voxels, drawn, spacing, axis, index, (percentiles[0], percentiles[-1]))

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 from fedcross.runtime.seeding import torch_generator
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.cases import find_cases
 from fedcross.training.data.check.report import Picture
+from fedcross.training.data.check.slices import coarsest_axis, draw_slice
 from fedcross.training.data.sites import load_volume
 from fedcross.training.step.custom_parts import make_custom_augmentation
 from fedcross.training.step.local_training import draw_patches
@@ -80,19 +82,16 @@ def draw_site_patches(config: TrainingConfig, count: int) -> list[SitePatches]:
         if change_batch is not None:
             images, labels = change_batch(images, labels, generator)
         pictures = [
-            _picture(image[0].numpy(), label.numpy(), spacing[::-1])
+            _picture(image[0].numpy(), label.numpy().astype(np.uint8), spacing[::-1])
             for image, label in zip(images, labels, strict=True)
         ]
         patches.append(SitePatches(site.name, case.name, tuple(pictures)))
     return patches
 
 
-def _picture(image: np.ndarray, label: np.ndarray, spacing_zyx: Sequence[float]) -> Picture:
-    axis = int(np.argmax(spacing_zyx))
-    index = image.shape[axis] // 2
-    plane, outline = np.take(image, index, axis), np.take(label, index, axis)
-    plane = np.clip((plane + SHOWN_SCORES) / (2 * SHOWN_SCORES), 0, 1)
-    if axis != 0:  # the rows are along z, which points to the head
-        plane, outline = plane[::-1], outline[::-1]
-    height, width = (spacing_zyx[other] for other in range(3) if other != axis)
-    return Picture(plane, outline.astype(np.uint8), height / width)
+def _picture(
+    image: NDArray[np.float32], label: NDArray[np.uint8], spacing_zyx: Sequence[float]
+) -> Picture:
+    axis = coarsest_axis(spacing_zyx)
+    window = (-SHOWN_SCORES, SHOWN_SCORES)
+    return draw_slice(image, label, spacing_zyx, axis, image.shape[axis] // 2, window)
