@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     "api": "what import fedcross offers",
     "study": "compare methods, loss landscape, report of a data check",
     "federate": "engines: local, NVIDIA FLARE; startup kits, privacy",
+    "calibration": "a bundle on labelled cases: intervals, contours, familiarity",
     "training": "configuration, data, plan, run folder, training step, evaluation",
     "strategies": "the training methods, the schedule, the member",
     "infer": "one segmentation from file to files; the child process",

@@ -24,6 +24,7 @@ LAYERS = (
     "infer",
     "strategies",
     "training",
+    "calibration",
     "federate",
     "study",
     "api",
