@@ -9,7 +9,6 @@ import json
 import math
 import stat
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,10 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import MAX_CHANNELS
+from fedcross.errors import BundleError
+from fedcross.runtime.files.archive import open_archive, read_entry
 from FedCrossSlicerLib.errors import InferenceError
 
 METADATA, CARD = "configs/metadata.json", "docs/README.md"
@@ -82,6 +84,7 @@ def readBundleInfo(path: Path) -> BundleInfo:
         If nothing lies at `path`, it cannot be read or it is not a bundle.
     """
     try:
+        path.stat()
         metadata, card = _fromFolder(path) if path.is_dir() else _fromZip(path)
         content = json.loads(metadata)["fedcross"]
         return _info(path, content, card.decode("utf-8", errors="replace"))
@@ -91,13 +94,10 @@ def readBundleInfo(path: Path) -> BundleInfo:
         raise InferenceError(
             _("The bundle cannot be read: {why}.").format(why=error.strerror)
         ) from error
-    except (ValueError, TypeError, KeyError, RecursionError, *_DAMAGE) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError, BundleError) as error:
         raise InferenceError(
             _("{name} is not a FedCross bundle.").format(name=path.name)
         ) from error
-
-
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, AttributeError)
 
 
 def _fromFolder(folder: Path) -> tuple[bytes, bytes]:
@@ -117,10 +117,8 @@ def _readFile(path: Path, maxBytes: int) -> bytes:
 
 def _fromZip(path: Path) -> tuple[bytes, bytes]:
     """The bundle may lie at the top of the zip or in one folder of it."""
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         names = archive.namelist()
-        if len(names) > MAX_ENTRIES:
-            raise ValueError("too many entries")
         metadata = min((name for name in names if _isBundleFile(name, METADATA)), key=len)
         card = metadata[: -len(METADATA)] + CARD
         return (
@@ -136,8 +134,7 @@ def _isBundleFile(name: str, file: str) -> bool:
 
 
 def _readEntry(archive: zipfile.ZipFile, name: str, maxBytes: int) -> bytes:
-    with archive.open(name) as entry:
-        data = entry.read(maxBytes + 1)  # the size that the zip declares may be wrong
+    data = read_entry(archive, name, maxBytes)
     if len(data) > maxBytes:
         raise ValueError(f"{name} is too large")
     return data
@@ -170,9 +167,7 @@ def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
 def _text(value: Any, maxCharacters: int = 200) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r}")
-    return "".join(
-        character if character.isprintable() else " " for character in value[:maxCharacters]
-    )
+    return plain_text(value, maxCharacters)
 
 
 def _list(value: Any, maxEntries: int = MAX_ENTRIES) -> list[Any]:

@@ -8,6 +8,7 @@ import pytest
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_zip import pack_bundle, unpack_bundle
+from fedcross.model.metadata import read_zip_manifest
 from fedcross.runtime.files.archive import unpack_archive
 
 
@@ -148,3 +149,37 @@ def test_unpacking_to_an_existing_path_is_refused(bundle: Bundle, tmp_path: Path
     pack_bundle(bundle.path, tmp_path / "b.zip")
     with pytest.raises(OutputError, match="exists"):
         unpack_bundle(tmp_path / "b.zip", bundle.path)
+
+
+@pytest.mark.parametrize("depth", [9, 990])
+def test_deeply_nested_folders_are_refused_before_anything_is_written(
+    depth: int, tmp_path: Path
+) -> None:
+    archive = zipped(
+        tmp_path / "b.zip", ("configs/metadata.json", b"{}"), ("a/" * depth + "x", b"")
+    )
+    with pytest.raises(BundleError, match="in more than 8 folders"):
+        unpack_bundle(archive, tmp_path / "in" / "bundle")
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_a_zip_that_holds_no_bundle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("notes.txt", b"hello"))
+    with pytest.raises(BundleError, match=r"lacks configs/metadata\.json"):
+        unpack_archive(archive, tmp_path, lambda found: read_zip_manifest(found, "b.zip"))
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
+
+
+def test_a_large_table_of_contents_is_refused_without_reading_it(tmp_path: Path) -> None:
+    archive = tmp_path / "b.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for index in range(10_000):
+            file.writestr(f"{index:0100d}", b"")
+    with pytest.raises(BundleError, match=r"table of contents of \d+ bytes"):
+        open_bundle(archive)
+
+
+def test_an_error_shows_no_control_characters_of_a_name(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("../\x1b[2J", b""))
+    with pytest.raises(BundleError, match=r"holds '\.\./\\x1b\[2J'"):
+        open_bundle(archive)

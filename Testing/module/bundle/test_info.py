@@ -97,3 +97,14 @@ def test_a_symbolic_link_is_refused(loaded, bundle_folder, tmp_path):
     (tmp_path / "configs" / "metadata.json").symlink_to(bundle_folder / "configs" / "metadata.json")
     with pytest.raises(InferenceError):
         readBundleInfo(tmp_path)
+
+
+def test_a_zip_with_a_huge_table_of_contents_is_refused(loaded, tmp_path):
+    from FedCrossSlicerLib.bundle.info import readBundleInfo
+    from FedCrossSlicerLib.errors import InferenceError
+
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for index in range(10_000):
+            archive.writestr(f"{index:0100d}", b"")
+    with pytest.raises(InferenceError, match=r"b\.zip is not a FedCross bundle"):
+        readBundleInfo(tmp_path / "b.zip")

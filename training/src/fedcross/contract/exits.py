@@ -1,6 +1,7 @@
 """How a program ends: the exit codes, and what a person reads after an error."""
 
 from fedcross.contract.events import ErrorEvent
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import FedCrossError
 
 DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -8,6 +9,8 @@ DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _LONGEST = 200
 """Characters of an unexpected error's message."""
+_LONGEST_SENTENCE = 2000
+"""Characters of the message of a `FedCrossError`, and of its hint."""
 
 
 def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[int, ErrorEvent]:
@@ -16,17 +19,20 @@ def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[i
     Parameters
     ----------
     error
-        A `FedCrossError` keeps its own sentence and hint. Of any other error the first line remains,
-        and of a system error not the path, which may hold a patient's name.
+        A `FedCrossError` keeps its own sentence and hint, without hidden characters. Of any other error
+        the first line remains, and of a system error not the path, which may hold a patient's name.
     hint
         What to do about an unexpected error.
     """
     kind = type(error).__name__
     if isinstance(error, FedCrossError):
-        return BAD_INPUT, ErrorEvent(kind, error.message, error.hint)
+        message, hint = (
+            plain_text(text, _LONGEST_SENTENCE) for text in (error.message, error.hint)
+        )
+        return BAD_INPUT, ErrorEvent(kind, message, hint)
     if isinstance(error, KeyboardInterrupt | BrokenPipeError):
         return INTERRUPTED, ErrorEvent("Interrupted", "Interrupted.", "")
     text = error.strerror if isinstance(error, OSError) else str(error)
     first = next(iter((text or "").splitlines()), "?")
-    message = f"Unexpected {kind}: {first}"[:_LONGEST].rstrip(".")
+    message = plain_text(f"Unexpected {kind}: {first}", _LONGEST).rstrip(".")
     return UNEXPECTED, ErrorEvent(kind, f"{message}.", hint)

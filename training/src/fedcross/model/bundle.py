@@ -30,7 +30,12 @@ from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.bundle_parts import check_replaceable, make_member_entry, write_parts
 from fedcross.model.card import LICENSE_TEXT
 from fedcross.model.manifest import Manifest
-from fedcross.model.metadata import check_manifest, find_bundle, read_manifest
+from fedcross.model.metadata import (
+    check_manifest,
+    find_bundle,
+    read_manifest,
+    read_zip_manifest,
+)
 from fedcross.runtime.files.archive import unpack_archive
 from fedcross.runtime.files.atomic import atomic_folder
 
@@ -183,7 +188,7 @@ def open_bundle(path: Path) -> Bundle:
         raise BundleError(f"There is no bundle at {path}.", "Give a bundle folder or its .zip.")
     unpacked = Path(mkdtemp(prefix="fedcross-bundle-"))
     try:
-        unpack_archive(path, unpacked)
+        unpack_archive(path, unpacked, lambda archive: read_zip_manifest(archive, path.name))
         folder = find_bundle(unpacked)
         return Bundle(folder, read_manifest(folder, path.name), temporary=unpacked)
     except BaseException:

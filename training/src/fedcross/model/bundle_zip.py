@@ -5,7 +5,7 @@ from pathlib import Path
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.bundle import Bundle, verify_bundle
 from fedcross.model.bundle_parts import PARTS
-from fedcross.model.metadata import find_bundle, read_manifest
+from fedcross.model.metadata import find_bundle, read_manifest, read_zip_manifest
 from fedcross.runtime.files.archive import pack_parts, unpack_archive
 from fedcross.runtime.files.atomic import atomic_folder, scratch_folder
 
@@ -62,7 +62,9 @@ def unpack_bundle(zip_path: Path, path: Path) -> Bundle:
     if not zip_path.is_file():
         raise BundleError(f"There is no zip at {zip_path}.")
     with atomic_folder(path, replace=False) as partial, scratch_folder(path) as unpacked:
-        unpack_archive(zip_path, unpacked)
+        unpack_archive(
+            zip_path, unpacked, lambda archive: read_zip_manifest(archive, zip_path.name)
+        )
         found = find_bundle(unpacked)
         manifest = read_manifest(found, zip_path.name)
         verify_bundle(found)

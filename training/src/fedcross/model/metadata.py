@@ -2,14 +2,17 @@
 
 import json
 import stat
+import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import BundleError
 from fedcross.model.manifest import Manifest
+from fedcross.runtime.files.archive import read_entry
 
 METADATA = Path("configs") / "metadata.json"
 SECTION = "fedcross"
@@ -31,27 +34,75 @@ def read_manifest(folder: Path, name: str) -> Manifest:
     Raises
     ------
     BundleError
-        If ``metadata.json`` is missing, larger than 4 MB, no JSON, has no manifest, or the manifest is
-        invalid or of another version.
+        If ``metadata.json`` is missing or cannot be read, or see `parse_manifest`.
     """
     path = folder / METADATA
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_METADATA_BYTES:
             raise BundleError(f"{name}: metadata.json is no ordinary file or larger than 4 MB.")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_bytes(), name)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleError(f"{name} is no bundle: it lacks configs/metadata.json.") from error
     except OSError as error:
         raise BundleError(f"{name}: metadata.json cannot be read: {error.strerror}.") from error
+
+
+def parse_manifest(content: bytes, name: str) -> Manifest:
+    """Return the manifest in the content of ``metadata.json``, after strict validation.
+
+    Parameters
+    ----------
+    content
+        The whole file.
+    name
+        Name of the bundle in messages.
+
+    Raises
+    ------
+    BundleError
+        If it is larger than 4 MB, no JSON, has no manifest, or the manifest is invalid or of another
+        version.
+    """
+    if len(content) > MAX_METADATA_BYTES:
+        raise BundleError(f"{name}: metadata.json is larger than 4 MB.")
+    try:
+        values = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name}: metadata.json cannot be read as JSON.") from error
-    if not isinstance(content, dict) or not isinstance(content.get(SECTION), dict):
+    if not isinstance(values, dict) or not isinstance(values.get(SECTION), dict):
         raise BundleError(
             f"{name} is a bundle without a FedCross ensemble: its metadata.json has no "
             f'"{SECTION}" section.'
         )
-    return check_manifest(content[SECTION])
+    return check_manifest(values[SECTION])
+
+
+def read_zip_manifest(archive: zipfile.ZipFile, name: str) -> Manifest:
+    """Read and check the manifest in the zip of a bundle, before anything is unpacked.
+
+    Parameters
+    ----------
+    archive
+        The opened zip; the bundle lies at its top or in one folder of it.
+    name
+        Name of the zip in messages.
+
+    Raises
+    ------
+    BundleError
+        If the zip holds no bundle, or see `parse_manifest`.
+    """
+    ending = METADATA.parts
+    found = [
+        entry
+        for entry in archive.namelist()
+        if (parts := PurePosixPath(entry).parts)[-len(ending) :] == ending
+        and len(parts) <= len(ending) + 1
+    ]
+    if not found:
+        raise BundleError(f"{name} is no bundle: it lacks configs/metadata.json.")
+    return parse_manifest(read_entry(archive, min(found, key=len), MAX_METADATA_BYTES), name)
 
 
 def find_bundle(unpacked: Path) -> Path:
@@ -80,14 +131,8 @@ def check_manifest(fields: Mapping[str, Any]) -> Manifest:
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         given = repr(first["input"])
         shown = f", got {given}" if len(given) < 80 else ""
-        reason = _sanitise(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+        reason = plain_text(f"{where}: {first['msg'].removeprefix('Value error, ')}", 300)
         raise BundleError(
             f"The bundle's metadata is not valid: {reason}{shown}.",
             NEWER if first["type"] in _UNKNOWN else "",
         ) from error
-
-
-def _sanitise(text: str, length: int = 300) -> str:
-    """Return text from an unknown source as one printable line of limited length."""
-    line = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return line if len(line) <= length else f"{line[:length]}..."

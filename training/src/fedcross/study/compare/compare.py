@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+from fedcross.contract.plain_text import csv_cell
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.local.engine import FederationData, read_data, run_local
 from fedcross.runtime.files.atomic import write_atomically
@@ -191,9 +192,10 @@ def _case_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:
 
 
 def to_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Return rows as CSV in UTF-8, with six digits for numbers."""
+    """Return rows as CSV in UTF-8, with six digits for numbers; no text begins a formula."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(
-        [f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows
+        [f"{value:.6g}" if isinstance(value, float) else csv_cell(value) for value in row]
+        for row in rows
     )
     return text.getvalue().encode("utf-8")

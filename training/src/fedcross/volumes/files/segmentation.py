@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.volumes.files.nrrd import write_layered
 from fedcross.volumes.files.write import write_volume
 from fedcross.volumes.grid import Grid
@@ -51,9 +52,9 @@ class Segment:
 
     @classmethod
     def of(cls, structure: Structure, identifier: str, name: str, layer: int) -> "Segment":
-        """Return a segment with the label, colour and codes of `structure`."""
+        """Return a segment with the label, colour and codes of `structure`; the name becomes plain."""
         entry = _terminology(structure)
-        return cls(identifier, name, structure.label, layer, structure.color, entry)
+        return cls(identifier, plain_text(name), structure.label, layer, structure.color, entry)
 
 
 def write_segmentation(labels: sitk.Image, structures: Sequence[Structure], path: Path) -> None:
