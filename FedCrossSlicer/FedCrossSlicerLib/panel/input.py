@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from fedcross.contract.devices import Devices
+from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import MAX_CHANNELS
 from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 AMBER = "#b26a00"  # readable on white and on dark grey
 SWATCH = "\u25a0"
+LONGEST_LINE = 4000
+"""Characters of a line of the model card that are shown."""
 
 
 class InputSection:
@@ -193,14 +196,16 @@ def _warnings(volumes: Sequence[vtkMRMLScalarVolumeNode | None], info: BundleInf
 
 
 def _cardWindow(info: BundleInfo) -> Any:
-    """A window with the model card. Its links cannot be opened, because strangers wrote them."""
+    """A window with the model card as plain text, because strangers wrote it.
+
+    A rich text could name pictures, which Qt would load from the network.
+    """
     window = qt.QDialog(slicer.util.mainWindow())
     window.windowTitle = _("Model card of {name}").format(name=info.name)
     window.resize(640, 720)
-    text = qt.QTextBrowser()
-    text.openLinks = False
-    # Escape "<", which may begin HTML, and disable images, which Qt would download.
-    text.setMarkdown(info.card.replace("<", "&lt;").replace("![", "["))
+    text = qt.QPlainTextEdit()
+    text.readOnly = True
+    text.setPlainText("\n".join(plain_text(line, LONGEST_LINE) for line in info.card.splitlines()))
     qt.QVBoxLayout(window).addWidget(text)
     return window
 

@@ -1,3 +1,5 @@
+import pickle
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import pytest
 
 from fedcross.backends import compilation
 from fedcross.backends.compilation import compile_member
+from fedcross.errors import BundleError
 from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
 from fedcross.runtime.device import Precision
@@ -140,3 +143,32 @@ def test_networks_are_rewritten_on_x86_only(
         for precision in ("fp32", "bf16", "fp16")
     }
     assert kinds == {"fp32": "WinogradUNet", "bf16": "ComposedUNet", "fp16": "ComposedUNet"}
+
+
+@pytest.mark.parametrize("fault", ["changed", "missing", "pickle"])
+def test_a_damaged_member_is_refused_also_if_it_was_compiled_before(
+    bundle: Bundle, tmp_path: Path, made: list[tuple[int, Precision]], fault: str
+) -> None:
+    copy = Bundle(Path(shutil.copytree(bundle.path, tmp_path / "copy")), bundle.manifest)
+    compile_member(Processor(), copy, 0, "fp32")
+    file = copy.path / copy.manifest.members[0].file
+    if fault == "changed":
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif fault == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(pickle.dumps({"weights": [1.0]}))
+    with pytest.raises(BundleError, match=r"member_0\.safetensors"):
+        compile_member(Processor(), copy, 0, "fp32")
+    assert made == [(0, "fp32")]
+
+
+def test_without_a_cache_folder_a_member_is_compiled_every_time(
+    bundle: Bundle, made: list[tuple[int, Precision]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "cache_folder", lambda: None)
+    for _ in range(2):
+        compile_member(Processor(), bundle, 0, "fp32")
+    assert made == [(0, "fp32"), (0, "fp32")]

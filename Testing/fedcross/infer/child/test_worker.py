@@ -274,6 +274,21 @@ def test_members_are_loaded_once_even_if_the_same_bundle_is_opened_elsewhere(bun
     assert all(one is other for one, other in zip(first, again, strict=True))
 
 
+def test_a_kept_member_whose_file_was_damaged_since_is_refused(bundle, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle.path, copy)
+    with WarmModels() as models:
+        with models(copy, OPTIONS) as (backend, opened):
+            backend.load(opened, 0)
+            file = copy / opened.manifest.members[0].file
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        with (
+            pytest.raises(BundleError, match=r"member_0\.safetensors was changed"),
+            models(copy, OPTIONS) as (backend, opened),
+        ):
+            backend.load(opened, 0)
+
+
 def test_another_bundle_or_backend_loads_its_own_members(bundle, make_bundle):
     other = make_bundle(members=2)
     with WarmModels() as models:

@@ -17,6 +17,7 @@ from fedcross.backends.compiled_cache import read, write
 from fedcross.errors import DeviceError
 from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.bundle import Bundle
+from fedcross.model.member_file import check_member_file
 from fedcross.runtime.device import Precision, is_x86
 from fedcross.runtime.files.cache_folder import cache_folder
 
@@ -75,8 +76,7 @@ def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) 
     Raises
     ------
     BundleError
-        If the member is not in the cache and its weights are missing, were changed, or do not fit the
-        network.
+        If the member's file is missing or was changed, or its weights do not fit the network.
     DeviceError
         If OpenVINO cannot compute the network with this precision on this processor, or computes
         something else for a network of another package.
@@ -85,16 +85,21 @@ def compile_member(core: Any, bundle: Bundle, index: int, precision: Precision) 
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINT[precision],
     }
-    entry = cache_folder() / "openvino" / _entry_name(core, bundle, precision) / f"member_{index}"
-    member = bundle.manifest.members[index].sha256
-    cached = read(entry, member)
+    member = bundle.manifest.members[index]
+    # Also for a member in the cache: a damaged bundle is refused on every machine.
+    check_member_file(bundle.path / member.file, member.sha256)
+    folder = cache_folder()
+    if folder is None:
+        return _convert_and_compile(core, bundle, index, precision, settings)
+    entry = folder / "openvino" / _entry_name(core, bundle, precision) / f"member_{index}"
+    cached = read(entry, member.sha256)
     if cached is not None:
         with suppress(RuntimeError):  # for example written by another build of the same version
             return core.import_model(BytesIO(cached), "CPU", settings)
     compiled = _convert_and_compile(core, bundle, index, precision, settings)
     exported = BytesIO()
     compiled.export_model(exported)
-    write(entry, member, exported.getvalue())
+    write(entry, member.sha256, exported.getvalue())
     return compiled
 
 

@@ -1,12 +1,15 @@
 """Cache of compiled members, in the user's cache folder.
 
 Every entry stores the hash of its data and of the member it was compiled from. An entry whose hashes do
-not match counts as missing. Several processes may write the same entry at the same time: the first one
-is stored, and the others are discarded. An entry that cannot be written is not stored; this is no error.
+not match counts as missing. So does an entry of another user, because it holds code that would be run.
+Several processes may write the same entry at the same time: the first one is stored, and the others are
+discarded. An entry that cannot be written is not stored; this is no error.
 """
 
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 
 from fedcross.errors import OutputError
@@ -30,6 +33,8 @@ def read(entry: Path, member: str) -> bytes | None:
         SHA-256 (hex) of the member's file.
     """
     try:
+        if not _is_own(entry / _DATA):
+            return None
         hashes = json.loads((entry / _HASHES).read_text(encoding="utf-8"))
         data = (entry / _DATA).read_bytes()
         is_valid = hashes == _hashes(data, member)
@@ -61,6 +66,11 @@ def write(entry: Path, member: str, data: bytes) -> None:
         _trim(entry.parent.parent, spare=entry.parent)
     except (OSError, OutputError):  # the disk is full, or another process stored the entry first
         return
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether this user owns a file; Windows keeps the users' caches apart by itself."""
+    return sys.platform == "win32" or path.lstat().st_uid == os.getuid()
 
 
 def _hashes(data: bytes, member: str) -> list[str]:

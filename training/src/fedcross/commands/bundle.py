@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fedcross.commands.options import AllowPlugin
+from fedcross.contract.plain_text import plain_text
 
 if TYPE_CHECKING:
     from fedcross.model.architecture import Architecture
     from fedcross.volumes.preprocessing import Preprocessing
+
+LONGEST_VALUE = 4000
+"""Characters of a value that `show` prints."""
 
 app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True)
 BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
@@ -49,7 +54,7 @@ def show(bundle: BundlePath) -> None:
         ("Source", manifest.provenance.source or "not recorded"),
         ("Made", manifest.provenance.created),
     ):
-        table.add_row(name, value)
+        table.add_row(name, Text(plain_text(value, LONGEST_VALUE)))
     Console(highlight=False).print(table)
 
 

@@ -16,8 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fedcross.contract.plain_text import plain_text
+
 PLAIN_STEP = 0.25
 """Share of a stage between two lines of progress where there are no bars."""
+LONGEST_LINE = 2000
+"""Characters of a line of `ConsoleReporter.log`."""
 
 
 class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
@@ -35,7 +39,7 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._live = self._console.is_terminal
         self._bars = Progress(
-            TextColumn("[progress.description]{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=32),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -60,7 +64,7 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
         """Begin a stage; its bar appears with the first progress."""
         self._stage, self._title, self._task, self._next_line = name, message, None, PLAIN_STEP
         if not self._live:
-            self._console.print(message, markup=False)
+            self._console.print(plain_text(message), markup=False)
 
     def progress(self, done: int, total: int, stage: str) -> None:
         """Move the stage's bar to ``done`` of ``total``."""
@@ -68,12 +72,13 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
             self.stage(stage, stage.capitalize())
         if self._live:
             if self._task is None:
-                self._task = self._bars.add_task(self._title, total=total)
+                self._task = self._bars.add_task(plain_text(self._title), total=total)
             self._bars.update(self._task, completed=done, total=total)
         elif total and done / total >= self._next_line:
             self._console.print(f"  {done}/{total}", markup=False)
             self._next_line = (done / total // PLAIN_STEP + 1) * PLAIN_STEP
 
     def log(self, message: str) -> None:
-        """Print a line above the bars."""
-        self._console.print(message, markup=False)
+        """Print a message above the bars, line by line."""
+        for line in message.splitlines():
+            self._console.print(plain_text(line, LONGEST_LINE), markup=False)

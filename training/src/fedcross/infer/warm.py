@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from fedcross.contract.request import Precision, RequestOptions
+from fedcross.model.member_file import check_member_file, member_file_size
 from fedcross.patches.predictor import PatchPredictor
 
 if TYPE_CHECKING:
@@ -110,21 +111,29 @@ class _KeepingBackend:
         self.processor: str = backend.processor
         self.members: dict[int, PatchPredictor] = {}
         self._backend = backend
+        self._files: dict[int, _Identity | None] = {}
         self._bytes = 0
 
     def load(self, bundle: "Bundle", index: int) -> PatchPredictor:
-        """Load a member or return the kept one; the others release their working memory."""
+        """Load a member, or return the kept one; a file that was written since is checked.
+
+        The other members release their working memory.
+        """
         self.release_memory()
+        member = bundle.manifest.members[index]
+        file = bundle.path / member.file
+        size, identity = member_file_size(file), _identity(file)
         if index in self.members:
+            if self._files[index] != identity:
+                check_member_file(file, member.sha256)
+                self._files[index] = identity
             return self.members[index]
         if not self.members:
             self._bytes = 0
         predictor = self._backend.load(bundle, index)
-        file = bundle.path / bundle.manifest.members[index].file
-        # A converted member is loaded from the cache, even if the bundle's own file is gone.
-        self._bytes += file.stat().st_size if file.is_file() else MAX_KEPT_BYTES
+        self._bytes += size
         if self._bytes <= MAX_KEPT_BYTES:
-            self.members[index] = predictor
+            self.members[index], self._files[index] = predictor, identity
         return predictor
 
     def release_memory(self) -> None:
@@ -138,7 +147,7 @@ class _KeepingBackend:
 
 
 def _identity(path: Path) -> _Identity | None:
-    """Return what distinguishes a zip from another at the same place; None for a folder.
+    """Return what distinguishes a file from another at the same place; None for a folder.
 
     A folder's manifest is read again for each request, which takes milliseconds; unpacking a zip takes
     seconds.

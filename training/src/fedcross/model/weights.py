@@ -6,7 +6,6 @@ A file is read once, so that the bytes that are hashed are the bytes that are lo
 
 import hashlib
 import json
-import stat
 from collections.abc import Mapping, Set
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from fedcross.errors import BundleError
 from fedcross.model.architecture import Architecture
+from fedcross.model.member_file import check_hash, member_file_size
 from fedcross.model.networks import build_network
 
 MAX_HEADER_BYTES = 4_000_000
@@ -96,13 +96,7 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
     stored = _stored_names(expected)
     wanted = {name: expected[name] for name in stored.values()}
     data = _read_bounded(path, wanted)
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise BundleError(
-            f"{path.name} was changed: its SHA-256 is {found[:12]}..., but the bundle's manifest has "
-            f"{sha256[:12]}....",
-            "Get the bundle again from its source.",
-        )
+    check_hash(hashlib.sha256(data).hexdigest(), sha256, path.name)
     _check_header(data, wanted, path.name)
     try:
         tensors = safetensors.torch.load(data)
@@ -120,19 +114,11 @@ def _stored_names(expected: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _read_bounded(path: Path, wanted: Mapping[str, Tensor]) -> bytes:
     limit = MAX_HEADER_BYTES + sum(t.numel() * t.element_size() for t in wanted.values())
-    if path.is_symlink():
-        raise BundleError(f"{path.name} is a symbolic link, which a bundle must not hold.")
+    size = member_file_size(path)
+    if size > limit:
+        raise BundleError(f"{path.name} has {size} bytes, but its network needs at most {limit}.")
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-            raise BundleError(f"{path.name} is not an ordinary file.")
-        if status.st_size > limit:
-            raise BundleError(
-                f"{path.name} has {status.st_size} bytes, but its network needs at most {limit}."
-            )
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise BundleError(f"The bundle lacks {path.name}.") from error
     except OSError as error:
         raise BundleError(f"{path.name} cannot be read: {error.strerror}.") from error
 

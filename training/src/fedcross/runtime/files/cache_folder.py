@@ -8,14 +8,22 @@ CACHE_VARIABLE = "FEDCROSS_CACHE"
 """Environment variable that names another folder than the system's usual one."""
 
 
-def cache_folder() -> Path:
-    """Return ``fedcross`` in ``$FEDCROSS_CACHE`` or in the user's cache folder; it may be absent."""
+def cache_folder() -> Path | None:
+    """Return ``fedcross`` in ``$FEDCROSS_CACHE`` or in the user's cache folder; it may be absent.
+
+    None if the user has no home folder, as in some containers; nothing is kept then.
+    """
+    try:
+        return _usual_folder() / "fedcross"
+    except RuntimeError:
+        return None
+
+
+def _usual_folder() -> Path:
     if chosen := os.environ.get(CACHE_VARIABLE):
-        base = Path(chosen)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "fedcross"
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
