@@ -17,7 +17,8 @@ ORDER = ROOT / "Testing" / "fedcross" / "test_layers.py"
 PICTURE = ROOT / "docs" / "layers.svg"
 
 DESCRIPTIONS = {
-    "cli": "the command fedcross",
+    "__main__": "the command fedcross: handles Ctrl-C, then imports the rest",
+    "cli": "the command line: its commands and its errors",
     "commands": "one module per group of commands",
     "demo": "the whole path on synthetic hospitals",
     "api": "what import fedcross offers",

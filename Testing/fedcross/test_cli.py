@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.cli import main
+from fedcross.runtime.versions import __version__
 
 
 def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -98,3 +101,30 @@ def test_an_unknown_measure_is_refused_with_a_list_of_the_known_ones() -> None:
     assert finished.returncode == 2
     assert "variance" in finished.stderr
     assert "mutual_information" in finished.stderr
+
+
+def test_the_version_is_printed() -> None:
+    for module in ("fedcross", "fedcross.cli"):
+        shown = subprocess.run(
+            [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True
+        )
+        assert shown.stdout == f"fedcross {__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_while_the_libraries_are_imported_shows_no_traceback(tmp_path: Path) -> None:
+    """A library that waits stands for one that is slow to import."""
+    slow = "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
+    (tmp_path / "typer.py").write_text(slow, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "fedcross", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "importing\n"
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=60)
+    assert (program.returncode, errors) == (130, "Interrupted.\n")

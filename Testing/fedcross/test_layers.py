@@ -31,6 +31,7 @@ LAYERS = (
     "demo",
     "commands",
     "cli",
+    "__main__",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 TORCH_FREE = ("architecture", "manifest")

@@ -63,3 +63,39 @@ def test_in_another_thread_nothing_changes() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+BUSY = """
+import hashlib
+from fedcross.runtime.signals import end_soon_after_interrupt, interrupt_on_terminate
+
+with end_soon_after_interrupt(0.1), interrupt_on_terminate():
+    print("computing", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # an hour within one instruction
+"""
+QUICK = """
+from fedcross.runtime.signals import end_soon_after_interrupt
+
+with end_soon_after_interrupt(60):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("interrupted")
+print("goes on", signal.set_wakeup_fd(-1))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_program_that_computes_within_one_instruction(number: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "computing\n"
+        program.send_signal(number)
+        _, errors = program.communicate(timeout=60)
+    assert (program.returncode, errors) == (130, "Interrupted.\n")
+
+
+def test_a_block_that_ends_by_itself_after_a_signal_goes_on() -> None:
+    assert printed(QUICK) == ["interrupted", "goes on -1"]

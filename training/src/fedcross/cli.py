@@ -7,6 +7,7 @@ libraries are imported inside the commands, so that `--help` does not wait for t
 import os
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
 from fedcross.contract.exits import UNEXPECTED, explain
+from fedcross.runtime.signals import end_soon_after_interrupt
+from fedcross.runtime.versions import __version__
 
 app = typer.Typer(
     help="Train segmentation ensembles across hospitals; segment, and see where the members disagree.",
@@ -34,6 +37,25 @@ app.add_typer(bundle_app, name="bundle")
 app.add_typer(data_app, name="data")
 app.add_typer(federation_app, name="federation")
 app.add_typer(site_app, name="site")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fedcross {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
 
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
@@ -119,8 +141,11 @@ for command in (compare, landscape, plan, segment):
 
 def main() -> None:
     """Run the command line; an error becomes a sentence on stderr and an exit code."""
+    # A server or a hospital stops its processes first, which may take longer.
+    is_service = sys.argv[1:2] in (["federation"], ["site"])
     try:
-        app()
+        with nullcontext() if is_service else end_soon_after_interrupt():
+            app()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         hint = f"Set {DEBUG_VARIABLE}=1 for the details and report it."
         code, event = explain(error, hint=hint)

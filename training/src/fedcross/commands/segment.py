@@ -33,6 +33,10 @@ def segment(
     for_viewer: Annotated[
         bool, typer.Option(flag("for_viewer"), help=HELP["for_viewer"])
     ] = DEFAULTS.for_viewer,
+    max_memory_gb: Annotated[
+        float | None, typer.Option(min=0, help=HELP["max_memory_gb"])
+    ] = DEFAULTS.max_memory_gb,
+    max_hours: Annotated[float, typer.Option(min=0, help=HELP["max_hours"])] = DEFAULTS.max_hours,
     events: Annotated[bool, typer.Option(EVENTS_FLAG, help=HELP["events"])] = False,
     allow_plugin: AllowPlugin = None,
 ) -> None:
@@ -54,6 +58,8 @@ def segment(
         save_probabilities=save_probabilities,
         save_members=save_members,
         for_viewer=for_viewer,
+        max_memory_gb=max_memory_gb,
+        max_hours=max_hours,
     )
     if events:
         raise typer.Exit(run(lambda: request, events=True))

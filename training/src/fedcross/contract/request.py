@@ -1,6 +1,6 @@
 """A request to segment one volume, and the command line that carries it to the child process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
@@ -17,6 +17,9 @@ BACKENDS = ("auto", "openvino", "tuned", "torch")
 
 MAX_CHANNELS = 8
 """Largest number of images of a case."""
+
+MAX_HOURS = 12.0
+"""Hours that the networks of a request may take unless the user allows more."""
 
 MODULE = "fedcross.infer"
 """The child process is ``python -m`` this."""
@@ -39,6 +42,8 @@ HELP: Mapping[str, str] = {
     "save_probabilities": "Also write each structure's probability.",
     "save_members": "Also write each member's own segmentation.",
     "for_viewer": "Also write the maps of all measures, the members' outlines and the distances.",
+    "max_memory_gb": "Most memory in GB that a request may need; by default what the machine has left.",
+    "max_hours": "Longest time in hours that the networks may take, estimated from the first patches.",
     "events": "One JSON object a line on stdout, for programs.",
 }
 """A description for each option of the command line."""
@@ -57,6 +62,8 @@ class RequestOptions:
     save_probabilities: bool = False
     save_members: bool = False
     for_viewer: bool = False
+    max_memory_gb: float | None = None
+    max_hours: float = MAX_HOURS
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -102,6 +109,12 @@ class SegmentRequest(RequestOptions):
 
 
 _IMAGE = "image"
+_TYPES: Mapping[Any, Callable[[str], Any]] = {
+    Path: Path,
+    Path | None: Path,
+    float: float,
+    float | None: float,
+}
 _FIELDS = sorted(
     (each for each in fields(SegmentRequest) if each.name != "further"),
     key=lambda each: each.default is not MISSING,
@@ -146,7 +159,7 @@ def request_parser() -> "argparse.ArgumentParser":
         if each.type is bool:
             settings["action"] = "store_true"
         else:
-            settings["type"] = Path if each.type in (Path, Path | None) else str
+            settings["type"] = _TYPES.get(each.type, str)
             settings["choices"] = MEASURES if each.type == Measure else None
             settings["required"] = each.default is MISSING
             settings["default"] = None if each.default is MISSING else each.default

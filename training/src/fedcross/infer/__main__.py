@@ -12,7 +12,7 @@ from fedcross.contract.request import EVENTS_FLAG, WORKER_FLAG, SegmentRequest, 
 from fedcross.infer.child.answer import answer
 from fedcross.infer.child.events import events_on_stdout
 from fedcross.runtime.reporting import Reporter
-from fedcross.runtime.signals import interrupt_on_terminate
+from fedcross.runtime.signals import end_soon_after_interrupt, interrupt_on_terminate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def run(
     reporter
         Receives stages and progress without `events`. None prints plain lines on stderr.
     """
-    with interrupt_on_terminate():
+    with end_soon_after_interrupt(), interrupt_on_terminate():
         if not events:
             return answer(make_request, None, reporter)
         with events_on_stdout() as json_reporter:

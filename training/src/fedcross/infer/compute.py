@@ -14,6 +14,7 @@ from fedcross.ensemble.label_map import label_map_of_slabs
 from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.members import STAGE, EnsembleOutcome
 from fedcross.ensemble.run import run_ensemble
+from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
 from fedcross.infer.scratch import Scratch, write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
@@ -127,14 +128,21 @@ def compute(
     DataError
         If an image cannot be segmented, the images do not overlap, or no voxel is in the region.
     DeviceError, BundleError
-        If memory does not suffice, or a member cannot be loaded.
+        If memory, disk or the allowed time do not suffice, or a member cannot be loaded.
     OutputError
         If a temporary file cannot be written.
     """
+    wanted = {*options.measures, *measures}
     with clock.stage("read", "Reading the volume"):
         images = [each() for each in read]
     with clock.stage("preprocess", "Preparing the volume"):
-        prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:])
+        size = images[0].GetSize()
+
+        def check_grid(grid: Grid) -> None:
+            cost = reckon_cost(bundle.manifest, grid, size, wanted)
+            check_cost(cost, options, scratch.folder)
+
+        prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:], check_grid)
         inside = region.mask(prepared.source) if region else None
     del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
@@ -147,10 +155,10 @@ def compute(
             lambda index: backend.load(bundle, index),
             prepared,
             scratch.open,
-            measures={*options.measures, *measures},
+            measures=wanted,
             region=region,
             localise=options.localise,
-            reporter=reporter,
+            reporter=TimeLimit(reporter, options.max_hours),
         )
     prepared = prepared.without_array()
     with clock.stage("combine", "Comparing the models"):

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, Measure
-from fedcross.contract.request import RequestOptions
+from fedcross.contract.request import MAX_HOURS, RequestOptions
 from fedcross.errors import ConfigError
 from fedcross.infer.compute import Result
 from fedcross.infer.image_input import ImageInput, image_readers
@@ -85,6 +85,8 @@ def segment(
     save_probabilities: bool = False,
     save_members: bool = False,
     for_viewer: bool = False,
+    max_memory_gb: float | None = None,
+    max_hours: float = MAX_HOURS,
     reporter: Reporter | None = None,
     models: Models = fresh_models,
 ) -> Segmentation:
@@ -127,6 +129,10 @@ def segment(
         Whether to compute only the patches near the structures that the first member finds.
     save_probabilities, save_members, for_viewer
         Further files in `out`, see ``fedcross segment --help``.
+    max_memory_gb
+        Most memory in GB that the segmentation may need; None is what the machine has left.
+    max_hours
+        Longest time in hours that the networks may take, estimated from the first patches.
     reporter
         Receives stages and progress; None reports nothing.
     models
@@ -159,6 +165,8 @@ def segment(
             save_probabilities=save_probabilities,
             save_members=save_members,
             for_viewer=for_viewer,
+            max_memory_gb=max_memory_gb,
+            max_hours=max_hours,
         ),
         out=None if out is None else Path(out),
         sources=tuple(Path(each) for each in images if isinstance(each, str | os.PathLike)),

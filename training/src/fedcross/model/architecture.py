@@ -32,6 +32,11 @@ class _Architecture(StableRecord):
     def reduction(self) -> tuple[int, int, int]:
         """Factor by which the lowest level is smaller than the patch, along (x, y, z)."""
 
+    @property
+    @abstractmethod
+    def first_channels(self) -> int:
+        """Number of features at the first level; 0 if it is not known."""
+
     def divides(self, patch_size: tuple[int, int, int]) -> bool:
         """Return whether every side (x, y, z) of a patch is a multiple of `reduction`."""
         return not any(
@@ -65,6 +70,11 @@ class UNetArchitecture(_Architecture):
     )
 
     @property
+    def first_channels(self) -> int:
+        """The field `base_channels`."""
+        return self.base_channels
+
+    @property
     def reduction(self) -> tuple[int, int, int]:
         """16 along every axis: four levels halve the patch."""
         return (16, 16, 16)
@@ -80,6 +90,11 @@ class SegResNetArchitecture(_Architecture):
         Field(min_length=2, max_length=6, description="Residual blocks of each level."),
     ] = (1, 2, 2, 4)
     norm: Norm = "group"
+
+    @property
+    def first_channels(self) -> int:
+        """The field `init_filters`."""
+        return self.init_filters
 
     @property
     def reduction(self) -> tuple[int, int, int]:
@@ -112,6 +127,11 @@ class DynUNetArchitecture(_Architecture):
         return self
 
     @property
+    def first_channels(self) -> int:
+        """The first of `filters`."""
+        return self.filters[0]
+
+    @property
     def reduction(self) -> tuple[int, int, int]:
         """Product of the strides of all levels along each axis."""
         x, y, z = (math.prod(axis) for axis in zip(*self.strides, strict=True))
@@ -133,6 +153,11 @@ class CustomArchitecture(_Architecture):
         description="Normalisation that the network has; the checks of the patch size and of the noise "
         "need it.",
     )
+
+    @property
+    def first_channels(self) -> int:
+        """0: the network's features are not known."""
+        return 0
 
     @property
     def reduction(self) -> tuple[int, int, int]:

@@ -42,10 +42,18 @@ def plan_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> 
         (rounded down).
     """
     z, y, x = (
-        _starts(side, part, max(1, int(part * (1 - overlap))))
+        _starts(side, part, _interval(part, overlap))
         for side, part in zip(shape, patch, strict=True)
     )
     return list(product(z, y, x))
+
+
+def count_patches(shape: Sequence[int], patch: Sequence[int], overlap: float) -> int:
+    """Return the number of patches of `plan_patches`, without making the list."""
+    return math.prod(
+        1 if side <= part else math.ceil((side - part) / _interval(part, overlap)) + 1
+        for side, part in zip(shape, patch, strict=True)
+    )
 
 
 def plan_sparse_patches(
@@ -120,6 +128,10 @@ def gaussian_weight(patch: Sequence[int]) -> NDArray[np.float32]:
 def padding_before(side: int, part: int) -> int:
     """Return the number of voxels to pad before a volume of length `side` for a patch of `part`."""
     return max(0, (part - side) // 2)
+
+
+def _interval(part: int, overlap: float) -> int:
+    return max(1, int(part * (1 - overlap)))
 
 
 def _starts(side: int, part: int, interval: int) -> list[int]:

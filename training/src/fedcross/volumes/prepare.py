@@ -14,7 +14,7 @@ A volume smaller than a patch is padded with 0 when patches are cut
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -59,7 +59,10 @@ class Prepared:
 
 
 def prepare(
-    image: sitk.Image, preprocessing: Preprocessing, further: Sequence[sitk.Image] = ()
+    image: sitk.Image,
+    preprocessing: Preprocessing,
+    further: Sequence[sitk.Image] = (),
+    check_grid: Callable[[Grid], object] | None = None,
 ) -> Prepared:
     """Turn 3D scalar images of one case into the input of the networks.
 
@@ -73,6 +76,9 @@ def prepare(
         Settings of the bundle.
     further
         Images of the further channels, of the same kind, in the order of ``preprocessing.channels``.
+    check_grid
+        Called with the grid of the networks before anything is allocated on it; it raises an error if
+        the grid is not wanted.
 
     Returns
     -------
@@ -100,6 +106,8 @@ def prepare(
             f"{MAX_VOXELS} that are accepted.",
             "Check the volume's spacing, or crop it.",
         )
+    if check_grid is not None:
+        check_grid(grid)
     first, *names = preprocessing.channel_names
     values = normalise(sitk.GetArrayViewFromImage(image), preprocessing)
     arrays = [_resample(values, oriented, grid)]
