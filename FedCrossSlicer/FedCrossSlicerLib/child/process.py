@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 from slicer.i18n import tr as _
@@ -21,12 +22,19 @@ from slicer.i18n import tr as _
 from fedcross.contract.events import ErrorEvent, Event, ResultEvent, read_event
 from fedcross.contract.exits import DONE
 from FedCrossSlicerLib.child.command import noWindowFlag
+from FedCrossSlicerLib.child.lines import WAIT_S, readLines
 from FedCrossSlicerLib.errors import InferenceError
 
 LOG_LINES = 200
 """Number of log lines that are kept, the latest."""
 LOG_LINE_CHARACTERS = 200
 """Number of characters of a log line that an error message quotes."""
+MAX_EVENT_BYTES = 200_000
+"""Longest line that can be an event."""
+MAX_LOG_BYTES = 4000
+"""Longest part of a log line that is kept."""
+MAX_EVENTS = 10_000
+"""Largest number of events that wait for `InferenceProcess.events`."""
 PIPE_TIMEOUT_S = 2.0
 """Seconds to wait for the output pipes to close after the child process has ended."""
 _LAUNCHER_CRASH_LINE = "exit abnormally - Report the problem."
@@ -57,10 +65,11 @@ class InferenceProcess:
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
     ) -> None:
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.Queue[Event] = queue.Queue(MAX_EVENTS)
         self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
         self._outcome: ResultEvent | ErrorEvent | None = None  # the latest
         self._cancelled = False
+        self._isLeft = False
         self._endedAt: float | None = None
         try:
             self._child = subprocess.Popen(
@@ -68,8 +77,7 @@ class InferenceProcess:
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
+                bufsize=0,
                 env=None if environment is None else dict(environment),
                 **_newProcessGroup(),
             )
@@ -104,6 +112,7 @@ class InferenceProcess:
         self._endedAt = self._endedAt or time.monotonic()
         if time.monotonic() - self._endedAt < PIPE_TIMEOUT_S:
             return True
+        self._isLeft = True
         _killTree(self._child)
         return False
 
@@ -123,7 +132,7 @@ class InferenceProcess:
 
     def cancel(self) -> None:
         """Kill the child process and the processes that it started; a second call changes nothing."""
-        self._cancelled = True
+        self._cancelled = self._isLeft = True
         if self._child.poll() is None or any(reader.is_alive() for reader in self._readers):
             _killTree(self._child)
         self._child.wait()
@@ -172,21 +181,26 @@ class InferenceProcess:
             f": {lines[-1][:LOG_LINE_CHARACTERS].rstrip('.')}" if lines else _(" without a message")
         )
 
-    def _readEvents(self, stream: IO[str]) -> None:
-        with stream:
-            for line in stream:
-                event = read_event(line)
-                if event is None:
-                    self._log.append(line.rstrip())
-                    continue
-                if isinstance(event, ResultEvent | ErrorEvent):
-                    self._outcome = event
-                self._events.put(event)
+    def _readEvents(self, stream: IO[bytes]) -> None:
+        for line in readLines(stream, MAX_EVENT_BYTES, lambda: self._isLeft):
+            event = read_event(line)
+            if event is None:
+                self._log.append(line.rstrip()[:MAX_LOG_BYTES])
+                continue
+            if isinstance(event, ResultEvent | ErrorEvent):
+                self._outcome = event
+            self._put(event)
 
-    def _readLog(self, stream: IO[str]) -> None:
-        with stream:
-            for line in stream:
-                self._log.append(line.rstrip())
+    def _put(self, event: Event) -> None:
+        """Queue an event; while the queue is full the child process waits, too."""
+        while not self._isLeft:
+            with suppress(queue.Full):
+                self._events.put(event, timeout=WAIT_S)
+                return
+
+    def _readLog(self, stream: IO[bytes]) -> None:
+        for line in readLines(stream, MAX_LOG_BYTES, lambda: self._isLeft):
+            self._log.append(line.rstrip())
 
 
 def _newProcessGroup() -> dict[str, Any]:
@@ -196,7 +210,7 @@ def _newProcessGroup() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _killTree(child: "subprocess.Popen[str]") -> None:
+def _killTree(child: "subprocess.Popen[bytes]") -> None:
     if sys.platform == "win32":
         command = ["taskkill", "/PID", str(child.pid), "/T", "/F"]
         subprocess.run(command, capture_output=True, check=False, creationflags=noWindowFlag())

@@ -46,7 +46,7 @@ class Worker(InferenceProcess):
         stdin = self._child.stdin
         assert stdin is not None
         with suppress(OSError):
-            stdin.write(json.dumps(list(arguments)) + "\n")
+            stdin.write(json.dumps(list(arguments)).encode("ascii") + b"\n")
             stdin.flush()
 
     @property

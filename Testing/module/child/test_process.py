@@ -176,3 +176,44 @@ def test_on_windows_no_console_window_appears_when_the_tree_is_killed(run, monke
     ((command, keywords),) = runs
     assert command == ["taskkill", "/PID", "4711", "/T", "/F"]
     assert keywords["creationflags"] == 0x08000000
+
+
+def test_a_line_of_brackets_is_no_event_and_the_next_one_arrives(run):
+    code = "print('[' * 150_000, flush=True)\n" + printing(RESULT)
+    process = wait(run(code))
+    assert process.events() == [RESULT]
+    process.check()
+    assert len(process.log) <= 4000
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_line_without_end_does_not_grow(run, stream):
+    code = f"import sys\nfor _ in range(2000): sys.{stream}.write('x' * 10_000)\n"
+    process = wait(run(code))
+    assert 0 < len(process.log) <= 4000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be watched on Windows")
+def test_a_grandchild_of_another_session_does_not_hold_the_reading_threads(run):
+    code = (
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], "
+        "start_new_session=True).pid, file=sys.stderr, flush=True)\n" + printing(RESULT)
+    )
+    process = wait(run(code))
+    try:
+        for reader in process._readers:
+            reader.join(20)
+        assert not any(reader.is_alive() for reader in process._readers)
+    finally:
+        os.kill(int(process.log.split()[0]), signal.SIGKILL)
+
+
+def test_more_events_than_the_queue_holds_all_arrive(run):
+    code = f"for _ in range(12_000): print({event_line(STAGE)!r}, end='')\n" + printing(RESULT)
+    process, arrived = run(code), []
+    while process.running:
+        arrived += process.events()
+    arrived += process.events()
+    assert len(arrived) == 12_001
+    assert arrived[-1] == RESULT

@@ -91,7 +91,7 @@ def read_event(line: str) -> Event | None:
         found = json.loads(line)
         kind = _EVENTS[found[_KEY]]
         values = {each.name: found[each.name] for each in fields(kind)}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     expected = {"done": int, "total": int, "files": dict}
     if not all(isinstance(value, expected.get(name, str)) for name, value in values.items()):

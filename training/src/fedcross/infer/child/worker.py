@@ -34,6 +34,8 @@ MEMORY_MB = 3000
 PARENT_CHECK_S = 0.5
 GRACE_S = 2.0
 STDIN = 0
+MAX_REQUEST_BYTES = 1_000_000
+"""Longest request; after a longer one the process ends."""
 
 
 def work(arguments: Sequence[str]) -> int:
@@ -72,7 +74,7 @@ def read_request(line: bytes) -> SegmentRequest:
     """
     try:
         words = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError("The request is not JSON.", "Send an array of words a line.") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigError("The request is not an array of words.", "Send one a line.")
@@ -111,7 +113,8 @@ class _Requests:
     def _read(self) -> None:
         # Unbuffered: this thread would still hold a buffer's lock when the interpreter ends.
         with open(STDIN, "rb", buffering=0, closefd=False) as stream:
-            while (line := stream.readline()).endswith(b"\n"):  # half a line is no request
+            # Half a line is no request; nor is one without end.
+            while (line := stream.readline(MAX_REQUEST_BYTES)).endswith(b"\n"):
                 self._lines.put(line)
         self._end()
 
