@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-federation install lint pictures docs clean
+.PHONY: demo test test-federation faults install lint pictures docs clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -20,6 +20,10 @@ test: install lint
 # A server and hospitals as processes of their own, over TLS, some of which are killed; some minutes.
 test-federation: install
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m federation Testing/fedcross
+
+# Fails every write of the commands once, and looks at what is left; half an hour. Needs cc.
+faults: install
+	@$(BIN)/python Testing/faults/faults.py
 
 # The README's pictures: the demo's scene, and the module's panel after segmenting the demo's patient.
 pictures: demo

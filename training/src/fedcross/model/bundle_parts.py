@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,10 @@ def write_parts(
         for index, tensors in enumerate(members)
         for name, tensor in tensors.items()
     }
-    with (folder / "models" / "model.pt").open("wb") as file:  # so that a full disk is an OSError
-        torch.save({name: state[name] for name in names}, file)
+    # In memory first: on a full disk PyTorch's own writer raises errors that are no OSError.
+    packed = BytesIO()
+    torch.save({name: state[name] for name in names}, packed)
+    (folder / "models" / "model.pt").write_bytes(packed.getbuffer())
     _write_json(folder / METADATA, build_metadata(manifest))
     _write_json(folder / "configs" / "inference.json", build_inference_config(manifest))
     (folder / "docs" / "README.md").write_text(render_model_card(manifest), encoding="utf-8")

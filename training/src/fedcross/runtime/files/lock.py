@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fedcross.errors import CheckpointError
@@ -38,8 +38,9 @@ def folder_lock(path: Path) -> Iterator[None]:
                 f"The run folder {path.parent.name} is in use by process {holder or 'unknown'}.",
                 "Wait for it, or choose another folder.",
             )
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        with suppress(OSError):  # on a full disk; the number is only for the message above
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
         yield
     finally:
         os.close(descriptor)

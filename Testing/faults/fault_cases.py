@@ -1,0 +1,134 @@
+"""The commands that `faults.py` tries, on a federation and an ensemble of seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+import fedcross
+from faults import Case
+from fedcross.contract.files import SUMMARY
+from fedcross.model.bundle import verify_bundle
+from fedcross.training.run.folder import CONFIG, RunFolder
+from fedcross.volumes.files.read import read_volume
+from tiny_federation import write_federation
+
+
+def _make_run(folder: Path) -> None:
+    fedcross.train(write_federation(folder / "data"), folder / "run", device="cpu")
+
+
+def _make_bundle(folder: Path) -> None:
+    _make_run(folder)
+    fedcross.export(folder / "run", folder / "bundle")
+
+
+def _make_zip(folder: Path) -> None:
+    from fedcross.model.bundle_zip import pack_bundle
+
+    _make_bundle(folder)
+    pack_bundle(folder / "bundle", folder / "bundle.zip")
+
+
+def _make_result(folder: Path) -> None:
+    _make_bundle(folder)
+    image = next((folder / "data" / "s0" / "images").iterdir())
+    sitk.WriteImage(sitk.ReadImage(str(image)), str(folder / "image.nii.gz"))
+    fedcross.segment(folder / "image.nii.gz", folder / "bundle", out=folder / "out", device="cpu")
+
+
+def _make_half_a_run(folder: Path) -> None:
+    path = write_federation(folder / "data", rounds=1)
+    fedcross.train(path, folder / "run", device="cpu")
+    text = path.read_text(encoding="utf-8").replace("rounds = 1", "rounds = 2")
+    path.write_text(text, encoding="utf-8")
+
+
+def _bundle_is_whole(folder: Path, code: int) -> None:
+    verify_bundle(folder / "bundle")
+
+
+def _zip_is_whole(folder: Path, code: int) -> None:
+    verify_bundle(folder / "bundle.zip")
+
+
+def _result_is_whole(folder: Path, code: int) -> None:
+    """A folder with a summary is complete; one without is no result."""
+    out = folder / "out"
+    if code == 0:
+        assert (out / SUMMARY).is_file()
+    if not (out / SUMMARY).is_file():
+        return
+    summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+    size = tuple(summary["geometry"]["size"])
+    names = [name for name in summary["files"].values() if name.endswith(".nrrd")]
+    assert names
+    for name in names:
+        array = sitk.GetArrayFromImage(sitk.ReadImage(str(out / name)))
+        assert array.shape[::-1][-3:] == size, name
+        assert np.isfinite(array).all(), name
+
+
+def _run_is_sound(folder: Path, code: int) -> None:
+    """A run is unfinished or finished, and every checkpoint in it can be loaded."""
+    if not (folder / "run" / CONFIG).is_file():
+        assert code != 0
+        return
+    run = RunFolder(folder / "run")
+    last = run.checkpoints.latest()
+    if code == 0:
+        assert last is not None
+        assert last.rounds_done == 2
+
+
+def _train_again(folder: Path) -> list[str]:
+    arguments = ["train", "data/config.toml", "--out", "run", "--device", "cpu"]
+    has_begun = (folder / "run" / CONFIG).is_file()
+    return [*arguments, "--resume"] if has_begun else arguments
+
+
+def _phantom_is_whole(folder: Path, code: int) -> None:
+    if code == 0:
+        fedcross.load_config(folder / "hospitals" / "phantom.toml")
+        images = list((folder / "hospitals").rglob("*.nii.gz"))
+        assert images
+        for image in images:
+            read_volume(image)
+    else:
+        assert not (folder / "hospitals").exists()
+
+
+CASES = (
+    Case("export", _make_bundle, ("export", "run", "bundle"), _bundle_is_whole),
+    Case("pack", _make_zip, ("bundle", "pack", "bundle", "bundle.zip"), _zip_is_whole),
+    Case(
+        "segment",
+        _make_result,
+        (
+            *("segment", "--bundle", "bundle", "--image", "image.nii.gz", "--out", "out"),
+            *("--for-viewer", "--backend", "torch", "--device", "cpu"),
+        ),
+        _result_is_whole,
+    ),
+    Case(
+        "train",
+        lambda folder: [write_federation(folder / "data"), None][1],
+        ("train", "data/config.toml", "--out", "run", "--device", "cpu"),
+        _run_is_sound,
+        _train_again,
+    ),
+    Case(
+        "resume",
+        _make_half_a_run,
+        ("train", "data/config.toml", "--out", "run", "--device", "cpu", "--resume"),
+        _run_is_sound,
+        _train_again,
+    ),
+    Case(
+        "phantom",
+        lambda folder: None,
+        ("data", "phantom", "hospitals", "--sites", "1", "--cases", "3"),
+        _phantom_is_whole,
+    ),
+)
