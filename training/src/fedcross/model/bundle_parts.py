@@ -73,6 +73,7 @@ def write_parts(
     """
     import torch
 
+    from fedcross.model.network_state import first_names
     from fedcross.model.networks import EnsembleNetwork
 
     for part in ("configs", "models", "docs"):
@@ -81,7 +82,7 @@ def write_parts(
         (folder / entry.file).write_bytes(data)
     with torch.device("meta"):
         ensemble = EnsembleNetwork(manifest.architecture, len(members))
-    names = ensemble.state_dict().keys()
+    names = first_names(ensemble.state_dict(keep_vars=True))
     state = {
         f"members.{index}.{name}": tensor.detach().cpu().clone()
         for index, tensors in enumerate(members)
@@ -89,7 +90,7 @@ def write_parts(
     }
     # In memory first: on a full disk PyTorch's own writer raises errors that are no OSError.
     packed = BytesIO()
-    torch.save({name: state[name] for name in names}, packed)
+    torch.save({name: state[first] for name, first in names.items()}, packed)
     (folder / "models" / "model.pt").write_bytes(packed.getbuffer())
     _write_json(folder / METADATA, build_metadata(manifest))
     _write_json(folder / "configs" / "inference.json", build_inference_config(manifest))

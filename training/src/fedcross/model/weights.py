@@ -17,6 +17,7 @@ from torch import Tensor
 from fedcross.errors import BundleError
 from fedcross.model.architecture import Architecture
 from fedcross.model.member_file import check_hash, member_file_size
+from fedcross.model.network_state import first_names
 from fedcross.model.networks import build_network
 
 MAX_HEADER_BYTES = 4_000_000
@@ -41,7 +42,7 @@ def encode(
     Parameters
     ----------
     tensors
-        State dict with all names of the network.
+        State dict of the network; a tensor with several names needs the first one only.
     architecture
         Architecture of the network.
     where
@@ -60,8 +61,11 @@ def encode(
     """
     expected = expected_tensors(architecture)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored = first_names(expected)
+    plain |= {
+        name: plain[first] for name, first in stored.items() if name not in plain and first in plain
+    }
     _check_tensors(plain, expected, where)
-    stored = _stored_names(expected)
     for name, first in stored.items():
         if not torch.equal(plain[name], plain[first]):
             raise BundleError(f"{where}: {name!r} and {first!r} are one tensor, but differ.")
@@ -93,7 +97,7 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
     BundleError
         At the first error found.
     """
-    stored = _stored_names(expected)
+    stored = first_names(expected)
     wanted = {name: expected[name] for name in stored.values()}
     data = _read_bounded(path, wanted)
     check_hash(hashlib.sha256(data).hexdigest(), sha256, path.name)
@@ -104,12 +108,6 @@ def decode(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str,
         raise BundleError(f"{path.name} is not a valid safetensors file.") from error
     _check_tensors(tensors, wanted, path.name)
     return {name: tensors[first] for name, first in stored.items()}
-
-
-def _stored_names(expected: Mapping[str, Tensor]) -> dict[str, str]:
-    """Map every name of a tensor to its first name, under which it is stored."""
-    first: dict[int, str] = {}
-    return {name: first.setdefault(id(tensor), name) for name, tensor in expected.items()}
 
 
 def _read_bounded(path: Path, wanted: Mapping[str, Tensor]) -> bytes:

@@ -13,6 +13,7 @@ from torch import Tensor
 from fedcross.errors import CheckpointError
 from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.custom_network import draw_custom_network
+from fedcross.model.network_state import get_state
 from fedcross.model.networks import build_network, initialise
 from fedcross.runtime.seeding import seed_of, torch_generator
 
@@ -29,7 +30,7 @@ class MemberState:
     index
         Index of the member, from 0.
     weights
-        State dict of the network, on the CPU.
+        State of the network, on the CPU; see `fedcross.model.network_state`.
     optimizer
         ``<slot>.<parameter>`` to tensor, for instance ``momentum_buffer.enc1.conv.conv.0.weight``;
         empty before the first step.
@@ -103,7 +104,7 @@ def new_member(index: int, architecture: Architecture, seed: int) -> MemberState
     else:
         network = build_network(architecture)
         initialise(network, torch_generator("weights", seed, index))
-    return MemberState(index=index, weights=network.state_dict(), optimizer={})
+    return MemberState(index=index, weights=get_state(network), optimizer={})
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedcross.model.memory_format import choose_memory_format
+from fedcross.model.network_state import set_state
 from fedcross.model.networks import build_network
 from fedcross.patches.placement import plan_patches
 from fedcross.training.config.configuration import TrainingConfig
@@ -94,7 +95,7 @@ class Probe:
     @torch.no_grad()
     def losses(self, state: State) -> dict[str, float]:
         """Return the mean loss over the cases of each site; sites without cases are absent."""
-        self._network.load_state_dict(dict(state))
+        set_state(self._network, state)
         for module in self._statistics:
             if module.running_var is not None:  # an extrapolated variance may be negative
                 module.running_var.clamp_(min=0)

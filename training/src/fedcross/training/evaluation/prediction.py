@@ -10,6 +10,7 @@ from torch import nn
 
 from fedcross.ensemble.network import blend
 from fedcross.model.memory_format import choose_memory_format
+from fedcross.model.network_state import set_state
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import resolve_precision
 from fedcross.strategies.member import MemberState
@@ -111,7 +112,7 @@ def dice_by_structure(
 def _load_network(member: MemberState, config: TrainingConfig, device: torch.device) -> nn.Module:
     with torch.device("meta"):
         network = build_network(config.network)
-    network.load_state_dict(dict(member.weights), assign=True)
+    set_state(network, member.weights, assign=True)
     network = network.eval().requires_grad_(False).to(device)
     # PyTorch's own types lack this overload.
     return network.to(memory_format=choose_memory_format(network, device))  # type: ignore[call-overload, no-any-return]

@@ -10,6 +10,7 @@ from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.metadata import METADATA
+from fedcross.model.network_state import keep_first_names
 from fedcross.strategies.method import Members
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.start import StartConfig
@@ -37,7 +38,7 @@ def first_members(config: TrainingConfig) -> Members:
         return tuple(
             replace(
                 member,
-                weights=bundle.member_tensors(index),
+                weights=keep_first_names(bundle.member_tensors(index)),
                 rounds_done=entry.rounds,
                 last_site=entry.last_site,
             )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fedcross.model.memory_format import choose_memory_format
+from fedcross.model.network_state import set_state
 from fedcross.model.networks import build_network
 from fedcross.runtime.seeding import torch_generator
 from fedcross.strategies.member import MemberState
@@ -203,7 +204,7 @@ def _load(
     with torch.device("meta"):
         network = build_network(config.network)
     weights = {key: tensor.to(device, copy=True) for key, tensor in member.weights.items()}
-    network.load_state_dict(weights, assign=True)
+    set_state(network, weights, assign=True)
     network.train()
     if device.type == "cpu":
         allow_bf16_on_cpu(network)

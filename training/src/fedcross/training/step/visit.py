@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fedcross.errors import ConfigError, DeviceError
+from fedcross.model.network_state import get_state
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
@@ -125,7 +126,7 @@ def _visit(
     _check_finite(largest, "largest weight", member, site, round_index)
     after = MemberState(
         index=member.index,
-        weights=_to_cpu(network.state_dict()),
+        weights=_to_cpu(get_state(network)),
         optimizer=_to_cpu(optimizer_tensors(network, optimizer)),
         epochs_done=member.epochs_done + epochs,
         rounds_done=member.rounds_done + 1,
