@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -79,5 +80,47 @@ def test_an_error_in_a_json_file_names_its_entry(tmp_path: Path, text: str, mess
 
 
 def test_an_absent_list_is_named_without_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^The list cases\.csv cannot be read\."):
+    with pytest.raises(DataError, match=r"^There is no list named cases\.csv\."):
         read_list(tmp_path / "cases.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\r\nimage;label\r\nä.nii;l.nii\r\n".encode("cp1252"),
+        "\r\n\r\nimage,label\r\n,\r\nä.nii,l.nii\r\n,,\r\n\r\n".encode("utf-8-sig"),
+        "image\tlabel\nä.nii\tl.nii\n".encode("utf-16"),
+    ],
+    ids=["Windows code page, declared separator", "mark, blank rows", "UTF-16"],
+)
+def test_lists_that_other_programs_save_are_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.csv").write_bytes(content)
+    (case,) = read_list(tmp_path / "list.csv")
+    assert (case.name, case.image.name, case.label.name) == ("ä", "ä.nii", "l.nii")
+
+
+def test_the_line_of_an_error_counts_blank_rows_and_a_declared_separator(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^Line 5 of the list list\.csv lacks"):
+        listed(tmp_path, "sep=;\nimage;label\na.nii;b.nii\n;\nc.nii;\n")
+
+
+def test_backslashes_are_folders_where_no_file_has_them_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.nii").touch()
+    (case,) = listed(tmp_path, "image,label\nimages\\a.nii,l.nii\n")
+    assert case.image == tmp_path / "images" / "a.nii"
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accented_letters_match_in_either_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    on_disk, in_list = (unicodedata.normalize(form, "é.nii") for form in forms)
+    (tmp_path / on_disk).touch()
+    (case,) = listed(tmp_path, f"image,label\n{in_list},l.nii\n")
+    assert case.image.exists()
+
+
+def test_images_with_one_name_in_several_folders_get_the_names_of_their_folders(
+    tmp_path: Path,
+) -> None:
+    text = "image,label,patient\np1/t2.nii,p1/l.nii,1\np2/t2.nii,p2/l.nii,2\nx.nii,y.nii,3\n"
+    assert [case.name for case in listed(tmp_path, text)] == ["p1-t2", "p2-t2", "x"]

@@ -79,7 +79,7 @@ def load_site_settings(kit: Path) -> SiteSettings:
     """
     path = kit / "local" / SITE_FILE
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "

@@ -187,12 +187,18 @@ def read_values(path: Path) -> dict[str, Any]:
         If the file cannot be read or is not valid TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration {path} is not UTF-8: byte {error.start + 1} is "
+            f"0x{error.object[error.start]:02x}.",
+            "Save it in UTF-8.",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
 
 
