@@ -208,7 +208,10 @@ def test_after_the_data_are_corrected_the_same_command_trains(
         (edit("rounds = 2", 'rounds = "two"'), "method.rounds must be a valid integer, got 'two'."),
         (edit("rounds = 2", "rounds = 0"), "method.rounds must be greater than or equal to 1"),
         (edit("[1, 1, 1]", '"1, 1, 1"'), "split = '1, 1, 1' is not known without a dataset"),
-        (edit("label = 1", "label = [1]"), "structures.0.label must be a valid integer, got [1]"),
+        (
+            edit("label = 1", "label = [1]"),
+            "structures.Blob.label must be a valid integer, got [1]",
+        ),
         (edit('name = "s1"', 'name = "s0"'), "two sites have the same name, got s0, s0."),
         (edit('name = "s1"\n', ""), "sites.1.name is missing."),
         (remove_all_sites, "sites must have at least 1 entry, got 0."),

@@ -58,8 +58,8 @@ def test_the_record_of_several_channels_makes_the_same_configuration() -> None:
         (values(dataset="promise12", root="r"), "'promise12' of site north has one channel"),
         (values(["T2", "T2"]), "two channels have the same name"),
         (values([f"c{n}" for n in range(9)]), "preprocessing.channels must have at most 8"),
-        (values(images=[]), "sites.0.images must have at least 1"),
-        (values(images=["a", 3]), "sites.0.images.1"),
+        (values(images=[]), "sites.north.images must have at least 1"),
+        (values(images=["a", 3]), "sites.north.images.1"),
         (values(["a:b", "c"]), "preprocessing.channels.0.name"),
     ],
 )

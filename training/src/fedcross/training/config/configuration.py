@@ -262,7 +262,7 @@ def parse_config(
             for each in error.errors()
         )
         raise ConfigError(
-            f"{source}: {explain(error, TrainingConfig, INNER_NAMES)}",
+            f"{source}: {explain(error, TrainingConfig, INNER_NAMES, values)}",
             "fedcross plan proposes what is missing." if missing else "",
         ) from error
 

@@ -1,15 +1,23 @@
 """Error messages in one sentence from pydantic's validation errors."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fedcross.contract.plain_text import plain_text
+
 Location = tuple[int | str, ...]
 
 
-def explain(error: ValidationError, model: type[BaseModel], inner: frozenset[str]) -> str:
+def explain(
+    error: ValidationError,
+    model: type[BaseModel],
+    inner: frozenset[str],
+    values: Mapping[str, Any] | None = None,
+) -> str:
     """Describe the most useful error: the key, the value received and what is allowed.
 
     An unknown key comes first; an array that is too short comes last. A second sentence gives the
@@ -23,6 +31,9 @@ def explain(error: ValidationError, model: type[BaseModel], inner: frozenset[str
         Root model of the configuration; the keys of its sections are suggested for unknown keys.
     inner
         Parts of pydantic's locations that are not keys of the file: the tags of unions, "[key]".
+    values
+        What was validated. An entry of a list is named by its key ``name`` if it has one; None names it
+        by its index.
 
     Returns
     -------
@@ -33,13 +44,30 @@ def explain(error: ValidationError, model: type[BaseModel], inner: frozenset[str
     # A misspelt key often causes the error "missing" for another key; the misspelling is reported.
     details.sort(key=lambda each: each["type"] != "extra_forbidden")
     detail, *others = details or error.errors(include_url=False)
-    sentence = _sentence(detail, model, inner)
+    key = _describe_place(detail["loc"], inner, values)
+    sentence = _sentence(detail, model, key)
     return f"{sentence} (Other errors: {len(others)}.)" if others else sentence
 
 
-def _sentence(detail: ErrorDetails, model: type[BaseModel], inner: frozenset[str]) -> str:
+def _describe_place(location: Location, inner: frozenset[str], values: Any) -> str:
+    """Return the keys that lead to a place, joined by dots: ``sites.north.split``."""
+    words = []
+    is_about_name = location[-1:] == ("name",)
+    for part in location:
+        if part in inner:
+            continue
+        is_there = (isinstance(values, Mapping) and part in values) or (
+            isinstance(values, list) and isinstance(part, int) and part < len(values)
+        )
+        values = values[part] if is_there else None
+        name = values.get("name") if isinstance(part, int) and isinstance(values, Mapping) else None
+        is_named = isinstance(name, str) and name and not is_about_name
+        words.append(plain_text(name, 60) if is_named else str(part))
+    return ".".join(words)
+
+
+def _sentence(detail: ErrorDetails, model: type[BaseModel], key: str) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
-    key = ".".join(str(part) for part in detail["loc"] if part not in inner)
     if kind == "extra_forbidden":
         allowed = _keys_at(detail["loc"][:-1], model)
         close = difflib.get_close_matches(str(detail["loc"][-1]), allowed, n=1)

@@ -42,7 +42,7 @@ def _dataset(name: str) -> "Dataset":
     from fedcross.training.data.sources.datasets import DATASETS
 
     if name not in DATASETS:
-        close = difflib.get_close_matches(name, DATASETS, n=1)
+        close = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DATASETS)}"
         raise ValueError(f"dataset {name!r} is not known; {hint}")
     return DATASETS[name]
