@@ -61,8 +61,10 @@ def _describe_place(location: Location, inner: frozenset[str], values: Any) -> s
         )
         values = values[part] if is_there else None
         name = values.get("name") if isinstance(part, int) and isinstance(values, Mapping) else None
-        is_named = isinstance(name, str) and name and not is_about_name
-        words.append(plain_text(name, 60) if is_named else str(part))
+        if isinstance(name, str) and name and not is_about_name:
+            words.append(plain_text(name, 60))
+        else:
+            words.append(str(part))
     return ".".join(words)
 
 
