@@ -104,18 +104,26 @@ def train(
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
 
-    with ConsoleReporter() as reporter:
-        api.train(
-            config,
-            out,
-            resume=resume,
-            device=device,
-            data_root=data,
-            cache=cache,
-            start=start,
-            tensorboard=tensorboard,
-            reporter=reporter,
-        )
+    try:
+        with ConsoleReporter() as reporter:
+            api.train(
+                config,
+                out,
+                resume=resume,
+                device=device,
+                data_root=data,
+                cache=cache,
+                start=start,
+                tensorboard=tensorboard,
+                reporter=reporter,
+            )
+    except KeyboardInterrupt:
+        if (out / "checkpoints").is_dir():
+            typer.echo(
+                f"Every finished round is kept. Go on: fedcross train {config} --out {out} --resume",
+                err=True,
+            )
+        raise
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
 
 
@@ -130,9 +138,13 @@ def export(
 ) -> None:
     """Make a bundle of a run's members."""
     from fedcross.api import export as export_bundle
+    from fedcross.training.run.doubts import doubt_bundle
+    from fedcross.training.run.export import TEST_DICE
 
     made = export_bundle(run, bundle, which=which)
     typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
+    if doubt := doubt_bundle(made.manifest.provenance.validation.get(TEST_DICE)):
+        typer.echo(doubt)
 
 
 for command in (compare, landscape, plan, segment):

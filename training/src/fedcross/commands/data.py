@@ -1,5 +1,6 @@
 """The commands `fedcross data ...`."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -47,7 +48,8 @@ def check(
     allow_plugins(*configuration.plugins)
     with ConsoleReporter() as reporter:
         reporter.stage("check", "Reading every case")
-        report = check_data(configuration, reporter)
+        has_grid = not lacks_grid(config)
+        report = check_data(configuration, reporter, has_grid=has_grid)
     console = Console(highlight=False, markup=False)
     for table in _tables(report):
         console.print(table, "")
@@ -57,8 +59,10 @@ def check(
         for sentence in sentences:
             console.print(f"{kind}: {sentence}", soft_wrap=True)
     if out is not None:
-        patches = [] if lacks_grid(config) else draw_site_patches(configuration, SHOWN_PATCHES)
+        patches = draw_site_patches(configuration, SHOWN_PATCHES) if has_grid else []
         typer.echo(f"Written: {write_report(report, out, patches)}")
+        if importlib.util.find_spec("matplotlib") is None:
+            typer.echo("The page has no pictures, because matplotlib is not installed.")
     if problems:
         raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")
 

@@ -15,6 +15,7 @@ from fedcross.strategies.running_average import update_averages
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.evaluation.validation import Validation
 from fedcross.training.run.checkpoint import Best, Checkpoint, choose_better
+from fedcross.training.run.doubts import doubt_validations
 from fedcross.training.run.early_stopping import (
     STOPPED_EARLY,
     exhausts_patience,
@@ -104,6 +105,8 @@ def train_rounds(
         engine.save(last)
         losses = engine.visits.losses
         reporter.log(_round_message(rounds_done, config.method.rounds, losses, validation))
+        if validation is not None and (doubt := doubt_validations(run.metrics())):
+            reporter.log(doubt)
         should_stop = engine.should_stop()
         if ends_early:
             reporter.log(

@@ -1,6 +1,7 @@
 """The check of a federation's data: its figures, errors and remarks."""
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcross.training.config.configuration import load_config
+from fedcross.training.config.source import load_source
 from fedcross.training.data.check.case import voxels_sha256
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.overview import HEADING, overview
@@ -340,3 +342,12 @@ def test_the_hash_of_an_image_depends_on_its_voxels_only(
     place = tuple(data.draw(st.integers(0, side - 1)) for side in shape)
     array[place] += 1
     assert voxels_sha256(sitk.GetImageFromArray(array.astype(np.int16))) != voxels_sha256(image)
+
+
+def test_a_spacing_and_a_patch_that_do_not_suit_the_volumes_are_remarks(tmp_path: Path) -> None:
+    values = tomllib.loads(write_federation(tmp_path).read_text(encoding="utf-8"))
+    values["preprocessing"] = {"spacing_mm": [2.0, 2.0, 2.5], "patch_size": [32, 16, 32]}
+    config = load_source(values, tmp_path)
+    remarks = list(check_data(config).remarks())
+    assert sum("32 voxels along z, but no volume has more than 18" in each for each in remarks) == 2
+    assert not list(check_data(config, has_grid=False).remarks())

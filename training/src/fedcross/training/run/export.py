@@ -12,6 +12,8 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
 
+TEST_DICE = "test Dice, ensemble, mean"
+"""Name of the mean test Dice among the figures of a bundle's provenance."""
 Which = Literal["kept", "last", "best"]
 
 
@@ -124,5 +126,5 @@ def _figures(folder: RunFolder, checkpoint: Checkpoint) -> dict[str, float]:
     if (folder.path / TEST).is_file():
         test = folder.read(TEST)
         if test["round"] == checkpoint.rounds_done and test["mean"] is not None:
-            figures["test Dice, ensemble, mean"] = test["mean"]["ensemble"]
+            figures[TEST_DICE] = test["mean"]["ensemble"]
     return figures

@@ -1,6 +1,6 @@
 """Check every case of a federation before the training; an error does not stop the check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -18,12 +18,16 @@ from fedcross.training.data.check.report import (
     Duplicate,
     SiteReport,
 )
+from fedcross.training.run.doubts import doubt_patch, doubt_spacing
+from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Structure
 
 UNUSUAL = 4.0  # a volume is unusual from this factor above or below the federation's median
 
 
-def check_data(config: TrainingConfig, reporter: Reporter | None = None) -> DataReport:
+def check_data(
+    config: TrainingConfig, reporter: Reporter | None = None, *, has_grid: bool = True
+) -> DataReport:
     """Read every case of every site, including the cases that no part of a split uses.
 
     Parameters
@@ -32,6 +36,8 @@ def check_data(config: TrainingConfig, reporter: Reporter | None = None) -> Data
         The federation's configuration.
     reporter
         Receives the number of cases read, in the stage "check". None reports nothing.
+    has_grid
+        Whether spacing and patch size were chosen; they are compared with the volumes.
 
     Returns
     -------
@@ -51,7 +57,10 @@ def check_data(config: TrainingConfig, reporter: Reporter | None = None) -> Data
             done += 1
             reporter.progress(done, total, "check")
         cases += [CaseReport(name, problem=str(e)) for name, e in found.problems.items()]
-        remarks = _undrawn_structures(site, cases, config.structures)
+        remarks = (
+            *_undrawn_structures(site, cases, config.structures),
+            *(_doubts_about_grid(cases, config.preprocessing) if has_grid else ()),
+        )
         sites.append(SiteReport(site.name, tuple(cases), found.notes, remarks, problem))
     return DataReport(
         _mark_unusual_volumes(sites),
@@ -95,6 +104,21 @@ def _undrawn_structures(
         if structure.name not in site.labels_missing
         and not any(case.volumes_ml[structure.name] for case in checked)
     )
+
+
+def _doubts_about_grid(cases: Sequence[CaseReport], preprocessing: Preprocessing) -> Iterator[str]:
+    """Yield what looks wrong in spacing and patch size beside the site's volumes."""
+    figures = [case.figures for case in cases if case.figures is not None]
+    spacing = preprocessing.spacing_mm
+    order = doubt_spacing((each.spacing_mm for each in figures), spacing)
+    sizes = [
+        tuple(
+            n * own / new for n, own, new in zip(each.size, each.spacing_mm, spacing, strict=True)
+        )
+        for each in figures
+    ]
+    patch = doubt_patch(((x, y, z) for x, y, z in sizes), preprocessing.patch_size)
+    yield from filter(None, (order, patch))
 
 
 def _mark_unusual_volumes(sites: Sequence[SiteReport]) -> tuple[SiteReport, ...]:

@@ -1,0 +1,92 @@
+"""Signs that a run will disappoint, one sentence each. Nothing is refused because of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Triple = tuple[float, float, float]
+
+ZERO_VALIDATIONS = 5
+"""Validations in a row without any overlap after which a run is worth a look."""
+LOW_DICE = 0.5
+"""A bundle whose test Dice is lower is worth a look before anybody uses it."""
+TWISTED = 1.5
+"""Factor between the largest and the next voxel side from which the order of a spacing is judged."""
+_AXES = "xyz"
+
+
+def doubt_patch(sizes: Iterable[Triple], patch: Triple) -> str | None:
+    """Return a sentence if the patch is larger than every volume along an axis.
+
+    Parameters
+    ----------
+    sizes
+        Voxels of each volume along (x, y, z), at the spacing of the networks; may be empty.
+    patch
+        Voxels of a patch along (x, y, z).
+    """
+    known = list(sizes)
+    for axis, side in enumerate(patch):
+        largest = max((size[axis] for size in known), default=side)
+        if side > largest:
+            return (
+                f"Worth a look: a patch has {side:g} voxels along {_AXES[axis]}, but no volume has more "
+                f"than {largest:.0f}, so every patch is padded. Compare preprocessing.patch_size and "
+                "spacing_mm with the data."
+            )
+    return None
+
+
+def doubt_spacing(spacings: Iterable[Triple], chosen: Triple) -> str | None:
+    """Return a sentence if the networks' voxels are longest along another axis than those of the data.
+
+    Parameters
+    ----------
+    spacings
+        Voxel size (x, y, z) of each volume in mm, axes near LPS; may be empty.
+    chosen
+        Voxel size (x, y, z) of the networks in mm.
+    """
+    longest = {_longest_axis(spacing) for spacing in spacings}
+    mine = _longest_axis(chosen)
+    if len(longest) != 1 or None in longest or mine is None or mine in longest:
+        return None
+    (theirs,) = longest
+    return (
+        f"Worth a look: spacing_mm is largest along {_AXES[mine]}, but the slices of every volume are "
+        f"thick along {_AXES[theirs or 0]}. The order is x, y, z: left, back, up."
+    )
+
+
+def doubt_validations(metrics: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return a sentence at the validation that makes `ZERO_VALIDATIONS` in a row with a mean Dice of 0.
+
+    Parameters
+    ----------
+    metrics
+        Lines of ``metrics.jsonl`` in their order; those of validations have the key ``validation``.
+    """
+    means = [line["validation"]["mean"] for line in metrics if line.get("validation")]
+    zeros = next((count for count, mean in enumerate(reversed(means)) if mean != 0), len(means))
+    if zeros != ZERO_VALIDATIONS:
+        return None
+    return (
+        f"Worth a look: the validation Dice was 0 in the last {ZERO_VALIDATIONS} validations. Compare "
+        "the labels, spacing_mm and learning_rate with the data: fedcross data check."
+    )
+
+
+def doubt_bundle(test_dice: float | None) -> str | None:
+    """Return a sentence if the mean test Dice is below `LOW_DICE`; None also without a test."""
+    if test_dice is None or test_dice >= LOW_DICE:
+        return None
+    return (
+        f"Worth a look: the test Dice of this bundle is {test_dice:.2f}. Do not use it before you know "
+        "why."
+    )
+
+
+def _longest_axis(spacing: Triple) -> int | None:
+    """The axis with the clearly longest side; None if there is none."""
+    order = sorted(range(3), key=lambda axis: spacing[axis])
+    is_clear = spacing[order[2]] >= TWISTED * spacing[order[1]]
+    return order[2] if is_clear else None
