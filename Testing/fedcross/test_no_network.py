@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tiny_federation import write_federation
 
 WATCHED = """

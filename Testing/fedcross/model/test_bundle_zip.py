@@ -1,12 +1,13 @@
 import random
 import stat
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from fedcross.errors import BundleError, OutputError
-from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle import Bundle, open_bundle, verify_bundle
 from fedcross.model.bundle_zip import pack_bundle, unpack_bundle
 from fedcross.model.metadata import read_zip_manifest
 from fedcross.runtime.files.archive import unpack_archive
@@ -183,3 +184,12 @@ def test_an_error_shows_no_control_characters_of_a_name(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "b.zip", ("../\x1b[2J", b""))
     with pytest.raises(BundleError, match=r"holds '\.\./\\x1b\[2J'"):
         open_bundle(archive)
+
+
+def test_two_packers_into_one_zip_both_leave_a_whole_zip(bundle: Bundle, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(pack_bundle, bundle.path, tmp_path / "b.zip") for _ in range(6)]
+        for each in waiting:
+            each.result()
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
+    assert verify_bundle(tmp_path / "b.zip") == bundle.manifest

@@ -3,11 +3,10 @@
 import importlib.util
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from fedcross.runtime.files.atomic import make_folder, write_atomically
-from fedcross.study.page import figure, note, page, table
+from fedcross.study.page import figure, note, page, safe_text, table
 from fedcross.training.data.check.overview import (
     HEADING,
     LEGEND,
@@ -91,7 +90,7 @@ def _patches_svg(patches: Sequence[SitePatches]) -> str | None:
 
 
 def _html_list(sentences: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
+    return f"<ul>{''.join(f'<li>{safe_text(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
 def _row(case: CaseReport) -> tuple[str, ...]:
