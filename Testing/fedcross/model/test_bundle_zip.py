@@ -187,9 +187,10 @@ def test_an_error_shows_no_control_characters_of_a_name(tmp_path: Path) -> None:
 
 
 def test_two_packers_into_one_zip_both_leave_a_whole_zip(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(pack_bundle, bundle.path, tmp_path / "b.zip") for _ in range(6)]
+        waiting = [pool.submit(pack_bundle, bundle.path, folder / "b.zip") for _ in range(6)]
         for each in waiting:
             each.result()
-    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
-    assert verify_bundle(tmp_path / "b.zip") == bundle.manifest
+    assert [path.name for path in folder.iterdir()] == ["b.zip"]
+    assert verify_bundle(folder / "b.zip") == bundle.manifest
