@@ -16,6 +16,7 @@ from FedCrossSlicerLib.scene.figures import (
     asText,
     readFigures,
     verdict,
+    verdictLabel,
     writeFigures,
 )
 from FedCrossSlicerLib.scene.nodes import ResultNodes
@@ -72,7 +73,7 @@ class ResultSection:
             f"{figure.volume:.1f}",
             f"{figure.mean:.1f} ({figure.low:.1f} \u2013 {figure.high:.1f})",
             "" if figure.agreement is None else f"{figure.agreement:.2f}",
-            f"{SIGNS[structureVerdict][0]} {structureVerdict.label()}",
+            f"{SIGNS[structureVerdict][0]} {verdictLabel(structureVerdict)}",
         ]
 
     def _copy(self, *_args: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from fedcross.contract.display import AGREE_FROM, TRUST_FROM
+from fedcross.contract.verdict import Thresholds as Thresholds
+from fedcross.contract.verdict import Verdict as Verdict
+from fedcross.contract.verdict import judge
 from FedCrossSlicerLib.bundle.result import StructureFigures
 from FedCrossSlicerLib.csv_file import writeCSV
 from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
@@ -21,43 +23,6 @@ if TYPE_CHECKING:
 Color = tuple[float, float, float]
 _AGREEMENT = "agreement_dice"
 _GREY = (0.5, 0.5, 0.5)
-
-
-class Verdict(enum.Enum):
-    """How far the members agree about a structure."""
-
-    AGREE = "agree"
-    LOOK = "look"
-    DISTRUST = "distrust"
-    ABSENT = "absent"
-
-    def label(self) -> str:
-        """Return the verdict as the panel shows it."""
-        return {
-            Verdict.AGREE: _("members agree"),
-            Verdict.LOOK: _("look at it"),
-            Verdict.DISTRUST: _("do not trust"),
-            Verdict.ABSENT: _("not found"),
-        }[self]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The two thresholds of the mean pairwise Dice on which the verdicts depend.
-
-    `fedcross.contract.display` explains the defaults. Dice is lower for small structures: use lower
-    thresholds for them.
-
-    Attributes
-    ----------
-    agree
-        From this Dice on the verdict is AGREE; 0 to 1.
-    trust
-        Below this Dice the verdict is DISTRUST; 0 to 1.
-    """
-
-    agree: float = AGREE_FROM
-    trust: float = TRUST_FROM
 
 
 @dataclass(frozen=True)
@@ -74,22 +39,18 @@ class Figure(StructureFigures):
 
 
 def verdict(figure: StructureFigures, thresholds: Thresholds | None = None) -> Verdict:
-    """Return the verdict on a structure.
+    """Return the verdict on a structure; see `fedcross.contract.verdict.judge`."""
+    return judge(figure.volume, figure.low, figure.high, figure.agreement, thresholds=thresholds)
 
-    Returns
-    -------
-    Verdict
-        ABSENT if no member found the structure. DISTRUST if some members found it and others did not,
-        whatever their Dice. LOOK if there is only one member. Otherwise by the mean pairwise Dice.
-    """
-    thresholds = thresholds or Thresholds()
-    if figure.high == 0 and figure.volume == 0:
-        return Verdict.ABSENT
-    if figure.agreement is None:
-        return Verdict.LOOK
-    if figure.low == 0 or figure.agreement < thresholds.trust:
-        return Verdict.DISTRUST
-    return Verdict.AGREE if figure.agreement >= thresholds.agree else Verdict.LOOK
+
+def verdictLabel(verdict: Verdict) -> str:
+    """Return a verdict as the panel shows it."""
+    return {
+        Verdict.AGREE: _("members agree"),
+        Verdict.LOOK: _("look at it"),
+        Verdict.DISTRUST: _("do not trust"),
+        Verdict.ABSENT: _("not found"),
+    }[verdict]
 
 
 def newFigures(
@@ -117,9 +78,10 @@ def newFigures(
         "min_ml": [structure.low for structure in structures],
         "max_ml": [structure.high for structure in structures],
     }
-    agreements = [structure.agreement for structure in structures]
-    if None not in agreements:  # one member has no agreement, and a column cannot hold None
-        columns[_AGREEMENT] = agreements
+    # A column cannot hold None.
+    columns[_AGREEMENT] = [
+        math.nan if structure.agreement is None else structure.agreement for structure in structures
+    ]
     return newTable(name, columns)
 
 
@@ -131,7 +93,9 @@ def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
         readColumn(table, title)
         for title in ("structure", "volume_ml", "mean_ml", "min_ml", "max_ml")
     ]
-    agreements = readColumn(table, _AGREEMENT) or [None] * len(columns[0])
+    # A scene of an earlier version has no such column for a bundle with one member.
+    values = readColumn(table, _AGREEMENT) or [math.nan] * len(columns[0])
+    agreements = [None if math.isnan(value) else value for value in values]
     colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
     return [Figure(*row) for row in zip(*columns, agreements, colors, strict=True)]
 
@@ -147,7 +111,7 @@ def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> s
         _("Agreement (Dice)"),
         _("Verdict"),
     )
-    rows = [header, *((*_cells(each), verdict(each, thresholds).label()) for each in figures)]
+    rows = [header, *((*_cells(each), verdictLabel(verdict(each, thresholds))) for each in figures)]
     return "\n".join("\t".join(plainText(cell) for cell in row) for row in rows) + "\n"
 
 

@@ -11,7 +11,7 @@ from fedcross.contract import devices, events, exits, files, measures, request
 from fedcross.contract.request import RequestOptions, SegmentRequest, parse_request
 from fedcross.errors import BundleError, ConfigError
 
-MODULES = ("devices", "display", "events", "exits", "files", "measures", "request")
+MODULES = ("devices", "display", "events", "exits", "files", "measures", "request", "verdict")
 FULL = SegmentRequest(
     bundle=Path("a bundle"),
     image=Path("i.nrrd"),

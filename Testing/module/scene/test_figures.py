@@ -48,7 +48,7 @@ def nodes(volume, result_folder):
     ],
 )
 def test_a_verdict_follows_from_the_figures(lib, figure, changes, expected):
-    assert lib.verdict(figure(**changes)).label() == expected
+    assert lib.verdictLabel(lib.verdict(figure(**changes))) == expected
 
 
 def test_a_structure_that_one_of_ten_members_finds_is_not_to_be_trusted(lib, figure):
@@ -80,6 +80,18 @@ def test_one_member_has_no_agreement(lib, nodes, scene):
     (read,) = lib.readFigures(table)
     assert read.agreement is None
     assert lib.verdict(read) is lib.Verdict.LOOK
+
+
+def test_a_structure_that_was_not_found_leaves_the_agreement_of_the_others(lib, nodes, scene):
+    from FedCrossSlicerLib.bundle.result import StructureFigures
+
+    structures = [
+        StructureFigures("Prostate", 30.0, 30.0, 29.0, 31.0, 0.95),
+        StructureFigures("Vesicles", 0.0, 0.0, 0.0, 0.0, None),
+    ]
+    read = lib.readFigures(lib.newFigures("two", structures, nodes.segmentation))
+    assert [each.agreement for each in read] == [0.95, None]
+    assert [lib.verdict(each) for each in read] == [lib.Verdict.AGREE, lib.Verdict.ABSENT]
 
 
 def test_a_structure_without_segment_is_grey(lib, nodes):

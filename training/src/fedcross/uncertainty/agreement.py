@@ -40,7 +40,7 @@ class StructureAgreement:
         the structure.
     mean_pairwise_dice
         Mean Dice over all pairs of members. The Dice of two empty masks is 1; that of an empty and a
-        non-empty mask is 0. None with fewer than two members.
+        non-empty mask is 0. None with fewer than two members, and if no member finds the structure.
     """
 
     name: str
@@ -145,7 +145,7 @@ def _summarise(name: str, overlap: NDArray[np.int64], ml_per_voxel: float) -> St
         median_ml=statistics.median(volumes),
         max_ml=max(volumes),
         coefficient_of_variation=statistics.pstdev(volumes) / mean if mean > 0 else None,
-        mean_pairwise_dice=statistics.fmean(pairs) if pairs else None,
+        mean_pairwise_dice=statistics.fmean(pairs) if pairs and sizes.any() else None,
     )
 
 

@@ -67,7 +67,8 @@ class StructureSummary(_Part):
         description="Population standard deviation over mean; null if no member found any."
     )
     mean_pairwise_dice: float | None = Field(
-        description="Over all pairs of members, two empty masks counting as 1; null for one member."
+        description="Over all pairs of members, two empty masks counting as 1; null for one member, and "
+        "if no member found any."
     )
 
 
