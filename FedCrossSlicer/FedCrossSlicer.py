@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -20,9 +19,10 @@ from slicer.util import VTKObservationMixin
 
 from FedCrossSlicerLib.bundle.samples import registerSamples
 from FedCrossSlicerLib.child.pool import WORKERS
-from FedCrossSlicerLib.panel.drop import FileDrop
 from FedCrossSlicerLib.panel.panel import Panel
 from FedCrossSlicerLib.panel.parameters import Parameters
+from FedCrossSlicerLib.panel.widgets.drop import BundleDrop
+from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.nodes import removeOrphans
 from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
@@ -65,16 +65,14 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         root.setMRMLScene(slicer.mrmlScene)
         self.logic = FedCrossSlicerLogic()
         self.panel = Panel(self.ui, self.logic, root)
-        self.drop = FileDrop(root, self.panel.input.openFiles)
+        self.drop = BundleDrop(root, self.panel.input.openBundle)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
         self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
-        self.cleanupTimer = qt.QTimer()  # waits until all observers have handled a removed node
-        self.cleanupTimer.setSingleShot(True)
-        self.cleanupTimer.setInterval(0)
-        self.cleanupTimer.connect("timeout()", self._removeOrphans)
+        # Removed nodes are handled after all observers have seen their removal.
+        self.cleanupTimer = PollTimer(self._removeOrphans, milliseconds=0, singleShot=True)
         self.panel.open()
 
     def enter(self):
@@ -85,7 +83,7 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.panel.stop()
-        self.cleanupTimer.stop()
+        self.cleanupTimer.release()
         self.removeObservers()
 
     def _onSceneStartClose(self, caller, event):

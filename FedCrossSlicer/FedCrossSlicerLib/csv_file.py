@@ -6,6 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.plain_text import csv_cell
 from fedcross.errors import OutputError
 from fedcross.runtime.files.atomic import atomic_file
 from FedCrossSlicerLib.errors import InferenceError
@@ -13,6 +14,8 @@ from FedCrossSlicerLib.errors import InferenceError
 
 def writeCSV(rows: Iterable[Sequence[object]], path: Path) -> None:
     """Write a CSV file (RFC 4180, UTF-8); an interruption leaves the file as it was before.
+
+    Texts are made plain, and none becomes a formula in a spreadsheet: see `csv_cell`.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ def writeCSV(rows: Iterable[Sequence[object]], path: Path) -> None:
     """
     try:
         with atomic_file(path, "w", newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows([csv_cell(cell) for cell in row] for row in rows)
     except OutputError as error:
         why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else None
         raise InferenceError(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -242,29 +243,45 @@ def widget(loaded, scene, _no_probe):
     representation.self().ui.bundleEdit.currentPath = ""
 
 
+def finished(result):
+    """A job that needs no command."""
+    yield from ()
+    return result
+
+
 @pytest.fixture
 def panel(widget, fake, bundle_folder):
     """Prepares the panel: a fake child process, a bundle, and all packages installed."""
     panel = widget.self().panel
-    original = panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed
+    original = panel.logic.start, panel.confirm, panel.install.installer
 
     def prepare(behaviour="good", installed=True):
         panel.logic.start = fake(behaviour).start
-        panel.ensureInstalled = lambda confirm: installed
-        panel._installed = False
+        panel.install.installer = SimpleNamespace(ensure=lambda confirm: finished(installed))
+        panel.install.isInstalled = False
         panel.ui.deviceCombo.currentIndex = 0
         panel.ui.bundleEdit.currentPath = str(bundle_folder)
         return panel
 
     yield prepare
     panel.cancel()
-    panel.logic.start, panel.ensureInstalled, panel.confirm, panel._installed = original
+    panel.logic.start, panel.confirm, panel.install.installer = original
 
 
 @pytest.fixture
 def segmented(panel, widget, volume):
     """The panel after a segmentation."""
-    ready = panel()
+    return segment(panel(), volume)
+
+
+@pytest.fixture
+def calibrated(panel, widget, volume):
+    """The panel after a segmentation with a calibrated bundle, of an unfamiliar scan."""
+    return segment(panel("calibrated"), volume)
+
+
+def segment(ready, volume):
+    """Segment a volume with the panel; return the panel."""
     from panel_tools import click, until
 
     ready.ui.inputSelector.setCurrentNode(volume)

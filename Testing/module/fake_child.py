@@ -32,17 +32,21 @@ from fedcross.contract.measures import MEASURES
 from fedcross.contract.request import parse_request
 from fedcross.errors import BundleError, DeviceError
 
+CONTOURS = "contours.seg.nrrd"
 LATE_S = 60
 MAPS = dict(zip(MEASURES, ((0.4, 0.5), (0.6, 0.693147), (0.3, 0.693147), (0.5, 0.75)), strict=True))
 """For each measure the largest value in the map, and the largest possible value with four members."""
 NAME = "Prostate"
 
 
-def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> None:
+def write_result(
+    image: Path, out: Path, measure: str, viewer: bool = True, calibrated: bool = False
+) -> None:
     """Write a result: voxels brighter than 200 are the structure, and the first rows are uncertain.
 
     The first two of the four members agree with the ensemble, the third omits its first column, and the
-    fourth adds a column after the last.
+    fourth adds a column after the last. With a calibrated bundle the result has an interval, a predicted
+    Dice and contours, and the scan is unusual if the structure reaches into the fifth slice.
     """
     import numpy as np
     import SimpleITK as sitk
@@ -70,6 +74,9 @@ def write_result(image: Path, out: Path, measure: str, viewer: bool = True) -> N
     if viewer:
         _write_extras(volume, found, prostate, out)
     summary = _summary(volume, found, measure, files, viewer)
+    if calibrated:
+        write_contours(image, prostate, found, out)
+        calibrate(summary, unusual=bool(found[4].any()))
     (out / SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
 
 
@@ -98,6 +105,53 @@ def _write_extras(volume: Any, found: Any, structure: Any, out: Path) -> None:
     write_outlines([found, found, smaller, larger], [structure], grid, out / OUTLINES)
     distances = _like(volume, distance_map(found, volume.GetSpacing()))
     sitk.WriteImage(distances, str(out / DISTANCE))
+
+
+def write_contours(
+    image: Path, structure: Any, found: Any, out: Path, percents: Any = (5, 10)
+) -> None:
+    """Write contours: one voxel and two voxels inside and outside of the structure."""
+    import numpy as np
+    import SimpleITK as sitk
+    from scipy import ndimage
+
+    from fedcross.volumes.files.segmentation import Segment, write_layers
+    from fedcross.volumes.grid import Grid
+
+    volume = sitk.ReadImage(str(image))
+    grid = Grid(volume.GetSize(), volume.GetSpacing(), volume.GetOrigin(), volume.GetDirection())
+    masks, segments = [], []
+    for voxels, percent in zip((2, 1), percents, strict=True):
+        for side, change in (("inner", ndimage.binary_erosion), ("outer", ndimage.binary_dilation)):
+            name = f"{structure.name} ({side} contour, {percent} %)"
+            identifier = f"{side}_{percent}_{structure.slug}"
+            segments.append(Segment.of(structure, identifier, name, layer=len(masks)))
+            masks.append(change(found > 0, iterations=voxels).astype(np.uint8))
+    layers = np.stack(masks, axis=1) * np.uint8(structure.label)  # (z, layers, y, x)
+    box = tuple(slice(0, side) for side in found.shape)
+    write_layers(lambda: iter(layers), segments, grid, box, out / CONTOURS)
+
+
+def calibrate(summary: Any, unusual: bool) -> None:
+    """Add the fields of a calibrated bundle to a summary."""
+    summary["files"][file_kind(CONTOURS)] = CONTOURS
+    summary["calibration"] = {"cases": 40, "sites": 4}
+    summary["familiarity"] = {
+        "score": 9.5,
+        "limit": 6.0,
+        "false_alarm_rate": 0.05,
+        "is_unusual": unusual,
+        "reasons": ["voxel size 4.0 mm, in training 0.6 to 1.2 mm", "intensities"],
+    }
+    for structure in summary["structures"]:
+        structure.update(
+            interval_ml=[27.9, 34.6],
+            interval_coverage=0.9,
+            predicted_dice=0.86,
+            predicted_dice_error=0.05,
+            verdict="agree",
+            verdict_basis="predicted_dice",
+        )
 
 
 def _summary(volume: Any, found: Any, measure: str, maps: dict[str, str], viewer: bool) -> Any:
@@ -156,8 +210,10 @@ def main() -> int:
     request = parse_request(arguments)
     emit(StageEvent("ensemble", "Segmenting"))
     emit(ProgressEvent(3, 12, "ensemble"))
-    if behaviour == "good" or (behaviour == "small-gpu" and request.device == "cpu"):
-        write_result(request.image, request.out, request.measure)
+    good = behaviour in ("good", "calibrated")
+    if good or (behaviour == "small-gpu" and request.device == "cpu"):
+        calibrated = behaviour == "calibrated"
+        write_result(request.image, request.out, request.measure, calibrated=calibrated)
         emit(ResultEvent({}, SUMMARY))
     elif behaviour == "sorry":
         emit(ErrorEvent(BundleError.__name__, "There is no bundle.", "Choose one."))

@@ -43,6 +43,7 @@ def test_every_file_that_the_module_opens_at_run_time_is_installed(installed):
     needed |= set().union(
         *(tracked(ROOT / "training" / "src", kind) for kind in ("*.py", "*.toml"))
     )
+    needed.add(Path("Resources/Help/uncertainty.md"))
     missing = {path for path in needed if not (installed / path).is_file()}
     assert missing == set()
     assert Path("FedCrossSlicer.py") in needed
@@ -67,6 +68,23 @@ def test_the_installed_module_imports_the_package_beside_it(installed, tmp_path)
         check=True,
     )
     assert Path(done.stdout.strip()).samefile(installed / "fedcross" / "__init__.py")
+
+
+def test_the_installed_module_finds_the_page_that_explains_the_figures(installed):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from FedCrossSlicerLib.package import documentationPage;"
+        "print(documentationPage('uncertainty.md'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(installed)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    page = Path(done.stdout.strip())
+    assert page.is_relative_to(installed)
+    assert page.read_bytes() == (ROOT / "docs" / "uncertainty.md").read_bytes()
 
 
 def test_the_child_runs_from_the_installed_files_alone(installed):

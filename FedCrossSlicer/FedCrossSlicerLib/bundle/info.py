@@ -23,6 +23,7 @@ from fedcross.runtime.files.archive import open_archive, read_entry
 from FedCrossSlicerLib.errors import InferenceError
 
 METADATA, CARD = "configs/metadata.json", "docs/README.md"
+ZIP = ".zip"
 MAX_METADATA_BYTES = 4_000_000
 MAX_CARD_BYTES = 200_000
 MAX_ENTRIES = 1000
@@ -68,6 +69,14 @@ class BundleInfo:
     spacing: tuple[float, float, float]
     patchSize: tuple[int, int, int]
     card: str
+
+
+def isBundlePath(path: Path) -> bool:
+    """Return whether a path is a zip file, or a folder with a bundle's metadata; nothing is opened."""
+    try:
+        return path.suffix.lower() == ZIP if path.is_file() else (path / METADATA).is_file()
+    except OSError:
+        return False  # for instance without the permission to look into the folder
 
 
 def readBundleInfo(path: Path) -> BundleInfo:

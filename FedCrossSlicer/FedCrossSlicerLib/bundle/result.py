@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcross.contract.files import SEGMENTATION
+from fedcross.contract.verdict import PredictedDice, Verdict
 
 Point = tuple[float, float, float]
 
@@ -29,6 +30,46 @@ class UncertaintyMap:
 
 
 @dataclass(frozen=True)
+class VolumeInterval:
+    """The interval in which the true volume of a structure lies.
+
+    Attributes
+    ----------
+    low, high
+        The ends in mL.
+    coverage
+        Share of the cases whose true volume lies in their interval, above 0 and below 1.
+    """
+
+    low: float
+    high: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How far a scan is unlike those of the training hospitals.
+
+    Attributes
+    ----------
+    isUnusual
+        Whether the score exceeds the limit.
+    reasons
+        What is unusual, a few words each.
+    score, limit
+        The score of the scan, and the limit above which a scan is unusual.
+    falseAlarmRate
+        Share of the scans of the training hospitals whose score is above the limit.
+    """
+
+    isUnusual: bool
+    reasons: tuple[str, ...]
+    score: float
+    limit: float
+    falseAlarmRate: float
+
+
+@dataclass(frozen=True)
 class StructureFigures:
     """The figures of one structure.
 
@@ -41,7 +82,13 @@ class StructureFigures:
     mean, low, high
         Mean, smallest and largest volume of the members in mL.
     agreement
-        Mean Dice of all pairs of members, 0 to 1; None for one member.
+        Mean Dice of all pairs of members, 0 to 1; None for one member, or if no member found it.
+    interval
+        The interval of the true volume; None if the bundle is not calibrated.
+    predicted
+        The predicted Dice, if the verdict is from it; None if the bundle is not calibrated.
+    judged
+        The verdict from the predicted Dice that the summary holds; None if it holds none.
     """
 
     name: str
@@ -50,6 +97,9 @@ class StructureFigures:
     low: float
     high: float
     agreement: float | None
+    interval: VolumeInterval | None = None
+    predicted: PredictedDice | None = None
+    judged: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +144,8 @@ class Result:
         File of the distance to the nearest structure; None if the result has none.
     outlines
         File of the members' segmentations; None if the result has none.
+    contours
+        File of the inner and outer contours; None if the bundle is not calibrated.
     structures
         Figures of each structure.
     hotSpots
@@ -108,6 +160,9 @@ class Result:
         Version of each Python package, by name.
     computedWith
         Back-end, precision and processor, separated by commas; ``""`` if the summary names none.
+    familiarity
+        How far the scan is unlike those of the training hospitals; None if the bundle has no profile of
+        them.
     """
 
     folder: Path
@@ -115,6 +170,7 @@ class Result:
     maps: Mapping[str, UncertaintyMap]
     distance: Path | None
     outlines: Path | None
+    contours: Path | None
     structures: tuple[StructureFigures, ...]
     hotSpots: tuple[HotSpotFigures, ...]
     bundleName: str
@@ -123,6 +179,7 @@ class Result:
     created: str
     packages: Mapping[str, str]
     computedWith: str
+    familiarity: Familiarity | None
 
     @property
     def segmentation(self) -> Path:
@@ -133,5 +190,5 @@ class Result:
     def files(self) -> tuple[Path, ...]:
         """All files that the scene reads, except the summary."""
         maps = tuple(each.file for each in self.maps.values())
-        optional = (self.distance, self.outlines)
+        optional = (self.distance, self.outlines, self.contours)
         return (self.segmentation, *maps, *(file for file in optional if file is not None))

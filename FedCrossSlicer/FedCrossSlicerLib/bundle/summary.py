@@ -1,7 +1,6 @@
 """Read the summary of a result folder. This module uses neither Qt nor MRML."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,14 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from fedcross.contract.files import DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
+from fedcross.contract.plain_text import plain_text
+from FedCrossSlicerLib.bundle.calibrated import (
+    familiarityOf,
+    intervalOf,
+    predictedDiceOf,
+    verdictOf,
+)
+from FedCrossSlicerLib.bundle.numbers import finiteNumber, positiveNumber
 from FedCrossSlicerLib.bundle.result import (
     HotSpotFigures,
     Result,
@@ -16,6 +23,10 @@ from FedCrossSlicerLib.bundle.result import (
     UncertaintyMap,
 )
 from FedCrossSlicerLib.errors import InferenceError
+
+CONTOURS = "contours.seg.nrrd"
+MAX_CHARACTERS = 200
+"""Longest name that is kept."""
 
 
 def readResult(folder: Path) -> Result:
@@ -39,16 +50,18 @@ def readResult(folder: Path) -> Result:
             maps=_maps(folder, summary),
             distance=_optionalFile(folder, summary, DISTANCE),
             outlines=_optionalFile(folder, summary, OUTLINES),
+            contours=_optionalFile(folder, summary, CONTOURS),
             structures=tuple(_structure(each) for each in summary["structures"]),
             hotSpots=tuple(
                 _hotSpot(rank, each) for rank, each in enumerate(summary["hot_spots"], start=1)
             ),
-            bundleName=str(summary["bundle"]["name"]),
+            bundleName=_text(summary["bundle"]["name"]),
             bundleHash=str(summary["bundle"]["sha256"]),
             members=int(summary["bundle"]["members"]),
             created=str(summary["created"]),
             packages={str(name): str(version) for name, version in summary["packages"].items()},
             computedWith=_computedWith(summary),
+            familiarity=familiarityOf(summary.get("familiarity")),
         )
     except OSError as error:
         raise InferenceError(
@@ -67,8 +80,8 @@ def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]
     return {
         measure: UncertaintyMap(
             file=_resultFile(folder, entry["file"]),
-            windowMax=_positive(entry["window_max"]),
-            peak=_number(entry["max"]),
+            windowMax=positiveNumber(entry["window_max"]),
+            peak=finiteNumber(entry["max"]),
         )
         for measure, entry in entries.items()
     }
@@ -77,7 +90,7 @@ def _maps(folder: Path, summary: Mapping[str, Any]) -> dict[str, UncertaintyMap]
 def _computedWith(summary: Mapping[str, Any]) -> str:
     """Back-end, precision and processor that the summary names."""
     parts = (str(summary.get(key) or "") for key in ("backend", "precision", "device"))
-    return ", ".join(part for part in parts if part)
+    return _text(", ".join(part for part in parts if part))
 
 
 def _optionalFile(folder: Path, summary: Mapping[str, Any], usual: str) -> Path | None:
@@ -94,38 +107,30 @@ def _resultFile(folder: Path, name: Any) -> Path:
 def _structure(entry: Mapping[str, Any]) -> StructureFigures:
     agreement = entry.get("mean_pairwise_dice")
     return StructureFigures(
-        name=str(entry["name"]),
-        volume=_number(entry["volume_ml"]),
-        mean=_number(entry["mean_ml"]),
-        low=_number(entry["min_ml"]),
-        high=_number(entry["max_ml"]),
-        agreement=None if agreement is None else _number(agreement),
+        name=_text(entry["name"]),
+        volume=finiteNumber(entry["volume_ml"]),
+        mean=finiteNumber(entry["mean_ml"]),
+        low=finiteNumber(entry["min_ml"]),
+        high=finiteNumber(entry["max_ml"]),
+        agreement=None if agreement is None else finiteNumber(agreement),
+        interval=intervalOf(entry),
+        predicted=predictedDiceOf(entry),
+        judged=verdictOf(entry),
     )
 
 
 def _hotSpot(rank: int, entry: Mapping[str, Any]) -> HotSpotFigures:
-    x, y, z = (_number(value) for value in entry["centroid_mm"])
+    x, y, z = (finiteNumber(value) for value in entry["centroid_mm"])
     return HotSpotFigures(
         rank=rank,
-        structure=str(entry.get("structure") or ""),
-        volume=_number(entry["volume_ml"]),
-        peak=_number(entry["peak"]),
-        mean=_number(entry["mean"]),
+        structure=_text(entry.get("structure") or ""),
+        volume=finiteNumber(entry["volume_ml"]),
+        peak=finiteNumber(entry["peak"]),
+        mean=finiteNumber(entry["mean"]),
         centre=(x, y, z),
     )
 
 
-def _positive(value: Any) -> float:
-    """A finite number above 0, as the upper end of a colour range must be."""
-    number = _number(value)
-    if not number > 0:
-        raise ValueError(f"expected a number above 0, got {value}")
-    return number
-
-
-def _number(value: Any) -> float:
-    """A finite number; Python's JSON may hold NaN and infinities."""
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"expected a finite number, got {value}")
-    return number
+def _text(value: Any) -> str:
+    """A text that the panel may show."""
+    return plain_text(str(value), MAX_CHARACTERS)

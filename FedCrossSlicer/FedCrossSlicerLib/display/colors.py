@@ -5,6 +5,8 @@ control points in CIELAB with evenly rising lightness L*. Equal steps of uncerta
 equal steps, in grey print and with colour-blind eyes too.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,3 +80,8 @@ def _memberColor(member: int) -> Color:
     tint = 0.5 ** (member // len(_MEMBERS))
     red, green, blue = _MEMBERS[member % len(_MEMBERS)]
     return (1 - (1 - red) * tint, 1 - (1 - green) * tint, 1 - (1 - blue) * tint)
+
+
+def colorName(color: Sequence[float]) -> str:
+    """Return a colour as HTML writes it, such as ``"#33cc66"``; each channel is clipped to 0 to 1."""
+    return "#" + "".join(f"{round(255 * min(max(channel, 0), 1)):02x}" for channel in color)

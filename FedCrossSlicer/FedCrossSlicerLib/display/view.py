@@ -9,6 +9,7 @@ import slicer
 
 from fedcross.contract.display import NEAR_MM, OPACITY, THRESHOLD
 from fedcross.contract.measures import DEFAULT_MEASURE
+from FedCrossSlicerLib.display.contours import DEFAULT_PERCENT, showContours
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, fillHeat, showLegend, styleMap
 from FedCrossSlicerLib.display.outlines import showOutlines
 from FedCrossSlicerLib.display.surface import hideSurface, showSurface
@@ -50,6 +51,12 @@ class ViewOptions:
         Whether the slice views show the outline of each member.
     envelope
         Whether the slice views show the outlines of the members' intersection and union.
+    contours
+        Whether the slice views show the inner and the outer contour of each structure.
+    contourPercent
+        Which contours: the guarantee allows at most this share of error, in percent; 5 or 10.
+    contoursIn3D
+        Whether the 3D views show these contours as surfaces too.
     surface
         Whether the 3D view colours the surface by the map.
     """
@@ -64,6 +71,9 @@ class ViewOptions:
     legend: bool = True
     members: bool = False
     envelope: bool = False
+    contours: bool = True
+    contourPercent: int = DEFAULT_PERCENT
+    contoursIn3D: bool = False
     surface: bool = False
 
 
@@ -80,6 +90,9 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
         showLegend(heat, measure, options.heat and options.legend)
         _overlayHeat(heat, nodes.volume, options)
     showOutlines(nodes.outlines, options.members, options.envelope)
+    showContours(
+        nodes.contours, options.contourPercent if options.contours else None, options.contoursIn3D
+    )
     if options.surface:
         showSurface(nodes, measure, options.colors, options.legend)
     else:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fedcross.contract.devices import Devices
 from FedCrossSlicerLib.child.devices import DeviceProbe
-from FedCrossSlicerLib.panel.timer import newTimer
+from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 
 
 class DeviceSearch:
@@ -20,7 +20,7 @@ class DeviceSearch:
         self._onFound = onFound
         self._probe: DeviceProbe | None = None
         self._devices: Devices | None = None
-        self._timer = newTimer(self._poll)
+        self._timer = PollTimer(self._poll)
 
     @property
     def torchFound(self) -> bool:
@@ -45,6 +45,11 @@ class DeviceSearch:
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
+
+    def release(self) -> None:
+        """Stop the search and disconnect its timer."""
+        self.stop()
+        self._timer.release()
 
     def _poll(self) -> None:
         self._devices = self._probe.poll() if self._probe is not None else None

@@ -18,6 +18,7 @@ from FedCrossSlicerLib.bundle import fit
 from FedCrossSlicerLib.bundle.info import BundleInfo, readBundleInfo
 from FedCrossSlicerLib.bundle.samples import BUNDLE
 from FedCrossSlicerLib.child.request import Options
+from FedCrossSlicerLib.display.colors import colorName
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.region import fitRegion
 from FedCrossSlicerLib.scene.sequences import timePoints
@@ -132,13 +133,9 @@ class InputSection:
         self.ui.fitLabel.visible = bool(warnings)
         self.ui.sequenceCheck.visible = volume is not None and timePoints(volume) is not None
 
-    def openFiles(self, paths: Sequence[str]) -> bool:
-        """Choose the first bundle among files; return whether there is one."""
-        for path in paths:
-            if Path(path).is_dir() or path.lower().endswith(".zip"):
-                self.ui.bundleEdit.currentPath = path
-                return True
-        return False
+    def openBundle(self, path: str) -> None:
+        """Choose a bundle."""
+        self.ui.bundleEdit.currentPath = path
 
     def _showChannels(self, names: Sequence[str]) -> None:
         """Show one selector for each channel, with its name; one without a name if `names` is empty."""
@@ -224,7 +221,7 @@ def _backends() -> list[tuple[str, str, str]]:
 def descriptionText(info: BundleInfo) -> str:
     """Return the description of a bundle as two lines of HTML; the bundle's texts are escaped."""
     structures = ", ".join(
-        f'<span style="color:{_hex(color)}">{SWATCH}</span> {html.escape(name)}'
+        f'<span style="color:{colorName(color)}">{SWATCH}</span> {html.escape(name)}'
         for name, color in info.structures
     )
     facts = [_("{count} members").format(count=info.members)]
@@ -244,7 +241,3 @@ def warningText(warnings: Sequence[str]) -> str:
     """Return warnings as HTML, one line each."""
     lines = (f"\u26a0 {html.escape(warning)}" for warning in warnings)
     return f'<span style="color:{AMBER}">{"<br>".join(lines)}</span>'
-
-
-def _hex(color: Sequence[float]) -> str:
-    return "#" + "".join(f"{round(255 * min(max(channel, 0), 1)):02x}" for channel in color)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from slicer.i18n import tr as _
 
 from fedcross.errors import DeviceError
 from FedCrossSlicerLib.child.pool import WORKERS
-from FedCrossSlicerLib.errors import InferenceError, InstallError
+from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.panel.devices import DeviceSearch
 from FedCrossSlicerLib.panel.input import InputSection
 from FedCrossSlicerLib.panel.install import InstallSection
@@ -22,12 +21,12 @@ from FedCrossSlicerLib.panel.parameters import Parameters, channelVolumes, thres
 from FedCrossSlicerLib.panel.result import ResultSection
 from FedCrossSlicerLib.panel.review import ReviewSection
 from FedCrossSlicerLib.panel.run import RunSection
-from FedCrossSlicerLib.panel.timer import newTimer
 from FedCrossSlicerLib.panel.uncertainty import UncertaintySection
+from FedCrossSlicerLib.panel.widgets.help_window import Help
+from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import timePoints
 from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView
-from FedCrossSlicerLib.setup import install
 from FedCrossSlicerLib.tasks.sequence import SequenceTask
 from FedCrossSlicerLib.tasks.task import SegmentationTask
 
@@ -48,7 +47,6 @@ class Panel:
     def __init__(self, ui: Any, logic: Any, root: Any) -> None:
         self.ui = ui
         self.logic = logic
-        self.ensureInstalled: Callable[[Callable[[str], bool]], bool] = install.ensure
         self.confirm = _confirm
         self.input = InputSection(ui, self.refresh)
         self.run = RunSection(ui)
@@ -56,13 +54,13 @@ class Panel:
         self.uncertainty = UncertaintySection(ui)
         self.review = ReviewSection(ui, root)
         self.devices = DeviceSearch(self.input.showDevices)
-        self.install = InstallSection(ui, self._confirm, self.devices.restart)
-        self._installed = False
+        self.install = InstallSection(ui, self._confirm, self.devices, self.refresh)
+        self.help = Help(ui)
         self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Any = None  # Parameters, to which Slicer adds methods for widgets
         self._gui: Any = None
         self._observed: list[tuple[Any, int]] = []  # parameters or node, and tag of the observer
-        self._timer = newTimer(self._poll)
+        self._timer = PollTimer(self._poll)
         ui.applyButton.connect("clicked(bool)", self.apply)
         ui.cancelButton.connect("clicked(bool)", self.cancel)
 
@@ -94,24 +92,14 @@ class Panel:
 
     def apply(self, *_args: Any) -> None:
         """Start a segmentation, unless one is running."""
-        if self._task is not None:
+        if self._isBusy:
             return
-        try:
-            if not self._ensureInstalled():
-                self.run.showMessage(_("Nothing was installed, so nothing can be segmented."))
-                return
-            self._task = self._start(self._currentParameters())
-        except (InferenceError, InstallError) as error:
-            self.run.showMessage(str(error))
-            return
-        self.ui.bundleEdit.addCurrentPathToHistory()
-        self.run.showMessage(_("Starting"))
-        self.run.showTask(self._task)
-        self._timer.start()
-        self.refresh()
+        self.run.showMessage(_("Looking for the Python packages"))
+        self.install.require(self._begin, self.run.showMessage)
 
     def cancel(self, *_args: Any) -> None:
-        """Cancel the running segmentation and remove its temporary files."""
+        """Cancel what is running, and remove the temporary files of a segmentation."""
+        self.install.jobs.cancel()
         if self._task is None:
             return
         self._endTask().cancel()
@@ -125,7 +113,7 @@ class Panel:
             return  # after an import the panel is opened again
         nodes = ResultNodes.of(parameters.result)
         self.input.refresh(self._volumes(parameters))
-        self.run.refresh(self._missingInput(parameters), self._task is not None)
+        self.run.refresh(self._missingInput(parameters), self._isBusy)
         self.result.refresh(nodes, thresholds(parameters))
         self.uncertainty.refresh(nodes, parameters)
         self.review.refresh(nodes)
@@ -134,8 +122,10 @@ class Panel:
         """Stop all background work, because the module is unloaded or Slicer quits."""
         self.cancel()
         WORKERS.end()
-        self.devices.stop()
         self.close()
+        self.uncertainty.reset()
+        for part in (self.install.jobs, self.devices, self.result, self.review, self._timer):
+            part.release()
 
     def _observe(self, node: Any, slot: Callable[..., None]) -> None:
         if node is not None:
@@ -157,20 +147,35 @@ class Panel:
             return _("Choose a bundle first.")
         for name, volume in zip(self.input.channels, self._volumes(parameters), strict=False):
             if volume is None:
-                return _("Choose a volume for {name} first.").format(name=html.escape(name))
+                return _("Choose a volume for {name} first.").format(name=name)
         return ""
 
     def _volumes(self, parameters: Parameters) -> list[Any]:
         """The chosen volume of each channel of the bundle; None if none is chosen."""
         return channelVolumes(parameters, max(1, len(self.input.channels)))
 
-    def _ensureInstalled(self) -> bool:
-        """Whether the packages are installed; after the first success they are not checked again."""
-        if not self._installed:
-            self._installed = self.ensureInstalled(self._confirm)
-            if self._installed and not self.devices.torchFound:
-                self.devices.restart()
-        return self._installed
+    @property
+    def _isBusy(self) -> bool:
+        """Whether a segmentation, a check or an installation is running."""
+        return self._task is not None or self.install.jobs.running
+
+    def _begin(self) -> None:
+        """Start a segmentation with the parameters as they are now."""
+        parameters = self._currentParameters()
+        missing = self._missingInput(parameters)
+        if missing:
+            self.run.showMessage(missing)
+            return
+        try:
+            self._task = self._start(parameters)
+        except InferenceError as error:
+            self.run.showMessage(str(error))
+            return
+        self.ui.bundleEdit.addCurrentPathToHistory()
+        self.run.showMessage(_("Starting"))
+        self.run.showTask(self._task)
+        self._timer.start()
+        self.refresh()
 
     def _confirm(self, question: str) -> bool:
         return self.confirm(question)

@@ -18,6 +18,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from fedcross.contract import measures
 from fedcross.contract.display import AGREE_FROM, NEAR_MM, OPACITY, THRESHOLD, TRUST_FROM
+from FedCrossSlicerLib.display.contours import DEFAULT_PERCENT, PERCENTS
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, INSIDE, NEAR
 from FedCrossSlicerLib.display.view import ViewOptions
 from FedCrossSlicerLib.scene.figures import Thresholds
@@ -47,6 +48,16 @@ class Region(enum.Enum):
             Region.NEAR: _("near the structures"),
             Region.INSIDE: _("inside the structures"),
         }[self]
+
+
+class ContourPercent(enum.Enum):
+    """Largest share of error of the contours in percent. Saved scenes contain the constants' names."""
+
+    FIVE, TEN = PERCENTS
+
+    def label(self) -> str:
+        """Return the label in the panel."""
+        return _("{percent} %").format(percent=self.value)
 
 
 Share = Annotated[float, WithinRange(0.0, 1.0)]
@@ -90,6 +101,12 @@ class Parameters:
         Whether the slice views show the outline of each member.
     showEnvelope
         Whether the slice views show the outlines of the members' intersection and union.
+    showContours
+        Whether the slice views show the inner and the outer contour.
+    contourPercent
+        Largest share of error of these contours.
+    contoursIn3D
+        Whether the 3D views show these contours as surfaces too.
     colorSurface
         Whether the 3D view colours the surface by the map.
     agreeFrom
@@ -120,6 +137,9 @@ class Parameters:
     showLegend: bool = True
     showMembers: bool = False
     showEnvelope: bool = False
+    showContours: bool = True
+    contourPercent: ContourPercent = ContourPercent(DEFAULT_PERCENT)
+    contoursIn3D: bool = False
     colorSurface: bool = False
     agreeFrom: Share = AGREE_FROM
     trustFrom: Share = TRUST_FROM
@@ -144,6 +164,9 @@ def viewOptions(parameters: Parameters) -> ViewOptions:
         legend=parameters.showLegend,
         members=parameters.showMembers,
         envelope=parameters.showEnvelope,
+        contours=parameters.showContours,
+        contourPercent=parameters.contourPercent.value,
+        contoursIn3D=parameters.contoursIn3D,
         surface=parameters.colorSurface,
     )
 

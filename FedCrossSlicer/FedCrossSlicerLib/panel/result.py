@@ -1,23 +1,33 @@
 """The section Result: the figures of a result and a verdict on each structure."""
 
+import html
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
+from fedcross.contract.plain_text import plain_text
+from FedCrossSlicerLib.bundle.result import Familiarity
+from FedCrossSlicerLib.display.report import (
+    asText,
+    basisText,
+    unfamiliarText,
+    verdictText,
+    volumeText,
+    writeFigures,
+)
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.panel.tables import fillHeader, fillRows
+from FedCrossSlicerLib.panel.widgets.tables import TextTable
 from FedCrossSlicerLib.scene.figures import (
     Figure,
     Thresholds,
     Verdict,
-    asText,
+    readFamiliarity,
     readFigures,
     verdict,
-    verdictLabel,
-    writeFigures,
 )
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.roles import ROLE, SEGMENTATION
@@ -31,8 +41,12 @@ SIGNS = {
 }
 
 
+NAME_CHARACTERS = 60
+"""Longest name of a structure in the table; its tool tip holds the whole name."""
+
+
 class ResultSection:
-    """The table of figures, with buttons to copy it and to save it.
+    """The warning of an unfamiliar scan, and the table of figures with buttons to copy and save it.
 
     Parameters
     ----------
@@ -42,42 +56,69 @@ class ResultSection:
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
+        self._nodes: ResultNodes | None = None
+        self._observed: tuple[Any, int] | None = None  # the table of figures, and tag
         self._figures: list[Figure] = []
+        self._familiarity: Familiarity | None = None
         self._thresholds = Thresholds()
         ui.resultSelector.addAttribute("vtkMRMLSegmentationNode", ROLE, SEGMENTATION)
-        fillHeader(
-            ui.figuresTable,
-            [_("Structure"), _("mL"), _("Members"), _("Dice"), _("Verdict")],
-        )
+        self._table = TextTable(ui.figuresTable, [_("Structure"), _("Verdict")], wrapped=True)
         ui.copyFiguresButton.connect("clicked(bool)", self._copy)
         ui.csvButton.connect("clicked(bool)", self._save)
 
     def refresh(self, nodes: ResultNodes | None, thresholds: Thresholds) -> None:
         """Show the figures of a result; an empty table for None."""
+        self._unobserve()
+        self._nodes, self._thresholds = nodes, thresholds
+        table = nodes.figures if nodes else None
+        if table is not None:  # a sequence browser replaces its content at another time point
+            tag = table.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)
+            self._observed = (table, tag)
+        self._show()
+
+    def release(self) -> None:
+        """Observe nothing and disconnect the timer."""
+        self._unobserve()
+        self._table.release()
+
+    def _unobserve(self) -> None:
+        if self._observed is not None:
+            table, tag = self._observed
+            table.RemoveObserver(tag)
+        self._observed = None
+
+    def _show(self, *_args: Any) -> None:
+        nodes = self._nodes
         self._figures = readFigures(nodes.figures) if nodes else []
-        self._thresholds = thresholds
+        self._familiarity = readFamiliarity(nodes.figures) if nodes else None
+        warning = unfamiliarText(self._familiarity)
+        self.ui.unfamiliarLabel.text = f"\u26a0 {warning}"
+        self.ui.unfamiliarFrame.visible = bool(warning)
         self.ui.detailsLabel.text = _detailsText(nodes) if nodes else ""
         self.ui.detailsLabel.visible = nodes is not None
         self.ui.copyFiguresButton.enabled = self.ui.csvButton.enabled = bool(self._figures)
-        fillRows(self.ui.figuresTable, [self._row(figure) for figure in self._figures])
-        for row, figure in enumerate(self._figures):
-            swatch = qt.QColor.fromRgbF(*figure.color)
-            self.ui.figuresTable.item(row, 0).setData(qt.Qt.DecorationRole, swatch)
-            color = SIGNS[verdict(figure, thresholds)][1]
-            self.ui.figuresTable.item(row, 4).setForeground(qt.QBrush(qt.QColor(color)))
+        self.ui.thresholdSection.visible = any(not each.predicted for each in self._figures)
+        self._fillTable(nodes.members if nodes else 0)
 
-    def _row(self, figure: Figure) -> list[str]:
-        structureVerdict = verdict(figure, self._thresholds)
-        return [
-            figure.name,
-            f"{figure.volume:.1f}",
-            f"{figure.mean:.1f} ({figure.low:.1f} \u2013 {figure.high:.1f})",
-            "" if figure.agreement is None else f"{figure.agreement:.2f}",
-            f"{SIGNS[structureVerdict][0]} {verdictLabel(structureVerdict)}",
-        ]
+    def _fillTable(self, members: int) -> None:
+        table, thresholds = self.ui.figuresTable, self._thresholds
+        verdicts = [verdict(figure, thresholds) for figure in self._figures]
+        rows = []
+        for figure, found in zip(self._figures, verdicts, strict=True):
+            judgement = f"{SIGNS[found][0]} {verdictText(figure, thresholds)}\n{basisText(figure)}"
+            name = plain_text(figure.name, NAME_CHARACTERS)
+            rows.append([f"{name}\n{volumeText(figure, members)}", judgement.rstrip()])
+        self._table.fill(rows)
+        for row, (figure, found) in enumerate(zip(self._figures, verdicts, strict=True)):
+            swatch = qt.QColor.fromRgbF(*figure.color)
+            table.item(row, 0).setData(qt.Qt.DecorationRole, swatch)
+            table.item(row, 1).setForeground(qt.QBrush(qt.QColor(SIGNS[found][1])))
+            for column in (0, 1):
+                table.item(row, column).setToolTip(_membersHTML(figure))
 
     def _copy(self, *_args: Any) -> None:
-        qt.QApplication.clipboard().setText(asText(self._figures, self._thresholds))
+        text = asText(self._figures, self._thresholds, self._familiarity)
+        qt.QApplication.clipboard().setText(text)
 
     def _save(self, *_args: Any) -> None:
         path = qt.QFileDialog.getSaveFileName(
@@ -86,9 +127,26 @@ class ResultSection:
         if not path:
             return
         try:
-            writeFigures(self._figures, self._thresholds, Path(path))
+            writeFigures(self._figures, self._thresholds, Path(path), self._familiarity)
         except InferenceError as error:
             slicer.util.errorDisplay(str(error))
+
+
+def _membersHTML(figure: Figure) -> str:
+    """The figures of the members for a tool tip; the name of the structure is escaped."""
+    lines = [
+        f"<b>{html.escape(figure.name)}</b>",
+        _("Volume of the members: mean {mean} mL, {low} to {high} mL").format(
+            mean=f"{figure.mean:.2f}", low=f"{figure.low:.2f}", high=f"{figure.high:.2f}"
+        ),
+    ]
+    if figure.agreement is not None:
+        lines.append(
+            _("Agreement (mean Dice of all pairs of members): {dice}").format(
+                dice=f"{figure.agreement:.2f}"
+            )
+        )
+    return "<qt>" + "<br>".join(lines) + "</qt>"
 
 
 def _detailsText(nodes: ResultNodes) -> str:

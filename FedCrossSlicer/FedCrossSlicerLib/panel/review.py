@@ -6,7 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from FedCrossSlicerLib.panel.tables import fillHeader, fillRows
+from FedCrossSlicerLib.panel.widgets.tables import TextTable
 from FedCrossSlicerLib.scene.hotspots import HotSpot, State
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.review import Review
@@ -29,7 +29,8 @@ class ReviewSection:
     def __init__(self, ui: Any, root: Any) -> None:
         self.ui = ui
         self._review: Review | None = None
-        fillHeader(ui.spotsTable, [_("Structure"), _("#"), _("mL"), _("Peak"), _("State")])
+        titles = [_("Structure"), _("#"), _("mL"), _("Peak"), _("State")]
+        self._table = TextTable(ui.spotsTable, titles)
         ui.spotsTable.connect("cellClicked(int,int)", self._onRow)
         for button, slot in (
             (ui.previousButton, self._previous),
@@ -44,24 +45,32 @@ class ReviewSection:
         ui.reviewedButton.toolTip = _(
             "Mark this hot spot as reviewed and go to the next open one ({key})."
         ).format(key=REVIEWED)
-        owner = slicer.util.mainWindow() or root
-        self._shortcuts = [
-            _shortcut(owner, NEXT, self._next),
-            _shortcut(owner, PREVIOUS, self._previous),
-            _shortcut(owner, REVIEWED, self._reviewed),
-        ]
-        self.enableShortcuts(False)
+        self._owner = slicer.util.mainWindow() or root
+        self._slots = {NEXT: self._next, PREVIOUS: self._previous, REVIEWED: self._reviewed}
+        self._shortcuts: dict[str, Any] = {}
 
     def enableShortcuts(self, enabled: bool) -> None:
         """Enable or disable the keys; they work only while the panel is open."""
-        for shortcut in self._shortcuts:
+        if enabled and not self._shortcuts:
+            self._shortcuts = {
+                key: _shortcut(self._owner, key, slot) for key, slot in self._slots.items()
+            }
+        for shortcut in self._shortcuts.values():
             shortcut.enabled = enabled
+
+    def release(self) -> None:
+        """Disconnect the timer, and delete the keys: their owner, the main window, stays."""
+        self._table.release()
+        for key, shortcut in self._shortcuts.items():
+            shortcut.disconnect("activated()", self._slots[key])
+            shortcut.deleteLater()
+        self._shortcuts = {}
 
     def refresh(self, nodes: ResultNodes | None) -> None:
         """Show the hot spots of a result; an empty table for None."""
         self._review = Review(nodes) if nodes is not None else None
         spots = self._review.spots if self._review else []
-        fillRows(self.ui.spotsTable, [_row(spot) for spot in spots])
+        self._table.fill([_row(spot) for spot in spots])
         for button in ("previous", "next", "reviewed", "corrected", "edit"):
             getattr(self.ui, f"{button}Button").enabled = bool(spots)
         self.ui.spotsTable.visible = bool(spots)

@@ -1,5 +1,6 @@
 """Apply, progress, cancelling and log of a segmentation."""
 
+import html
 from typing import Any
 
 import qt
@@ -61,13 +62,15 @@ class RunSection:
         missing
             What the user has to choose before Apply works; ``""`` if nothing is missing.
         busy
-            Whether a segmentation is running.
+            Whether a segmentation or a check of the packages is running.
         """
         self.ui.applyButton.enabled = not missing and not busy
-        self.ui.applyButton.toolTip = missing or _(
+        self.ui.applyButton.toolTip = html.escape(missing) or _(
             "Segment the volume and show where the members disagree."
         )
         self.ui.cancelButton.enabled = busy
+        if not busy:
+            self.ui.progressBar.setRange(0, 0)  # until a task tells its steps
         self.ui.progressBar.visible = busy
 
     def _copyLog(self, *_args: Any) -> None:

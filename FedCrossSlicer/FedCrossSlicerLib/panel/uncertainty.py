@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import vtk
 
+from FedCrossSlicerLib.display.colors import colorName
+from FedCrossSlicerLib.display.contours import guarantees
 from FedCrossSlicerLib.display.heatmap import SHOWN
 from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.panel.parameters import Parameters, Region, viewOptions
@@ -38,6 +40,7 @@ class UncertaintySection:
         self.ui.legendCheck.enabled = parameters.showHeat or parameters.colorSurface
         hasOutlines = nodes is not None and nodes.outlines is not None
         self.ui.membersCheck.enabled = self.ui.envelopeCheck.enabled = hasOutlines
+        self._refreshContours(nodes, parameters)
         self.ui.regionCombo.enabled = nodes is not None and nodes.distance is not None
         if nodes is None:
             self.reset()
@@ -48,6 +51,19 @@ class UncertaintySection:
             show(nodes, wanted[1])
             self._shown = wanted
             self._observe(nodes)
+
+    def _refreshContours(self, nodes: ResultNodes | None, parameters: Parameters) -> None:
+        """Enable the widgets of the contours, and say what is guaranteed of those that are shown."""
+        contours = nodes.contours if nodes is not None else None
+        shown = contours is not None and parameters.showContours
+        self.ui.contoursCheck.enabled = contours is not None
+        self.ui.contourCombo.enabled = self.ui.contours3DCheck.enabled = shown
+        self.ui.contoursLegend.visible = shown
+        if shown:
+            self.ui.contoursLegend.text = "<br>".join(
+                f'<span style="color:{colorName(color)}">\u25a0</span> {text}'
+                for color, text in guarantees(contours, parameters.contourPercent.value)
+            )
 
     def reset(self) -> None:
         """Make the next `refresh` display the result again, for instance in another scene."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slicer.i18n import tr as _
-
+from fedcross.contract.verdict import PredictedDice, judge
 from fedcross.contract.verdict import Thresholds as Thresholds
 from fedcross.contract.verdict import Verdict as Verdict
-from fedcross.contract.verdict import judge
-from FedCrossSlicerLib.bundle.result import StructureFigures
-from FedCrossSlicerLib.csv_file import writeCSV
+from FedCrossSlicerLib.bundle.calibrated import familiarityOf
+from FedCrossSlicerLib.bundle.result import Familiarity, StructureFigures, VolumeInterval
+from FedCrossSlicerLib.scene.roles import PREFIX
 from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
 
 if TYPE_CHECKING:
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 
 Color = tuple[float, float, float]
 _AGREEMENT = "agreement_dice"
+_INTERVAL = ("interval_low_ml", "interval_high_ml", "interval_coverage")
+_PREDICTED = ("predicted_dice", "predicted_dice_error")
+_VERDICT = "verdict"
+_FAMILIARITY = PREFIX + "Familiarity"
+"""Attribute of the table: the familiarity of the scan as JSON, with the fields of a summary."""
 _GREY = (0.5, 0.5, 0.5)
 
 
@@ -35,22 +39,35 @@ class Figure(StructureFigures):
         Red, green, blue; each 0 to 1.
     """
 
-    color: Color
+    color: Color = _GREY
 
 
 def verdict(figure: StructureFigures, thresholds: Thresholds | None = None) -> Verdict:
-    """Return the verdict on a structure; see `fedcross.contract.verdict.judge`."""
-    return judge(figure.volume, figure.low, figure.high, figure.agreement, thresholds=thresholds)
+    """Return the verdict on a structure.
 
+    Parameters
+    ----------
+    figure
+        The figures of the structure.
+    thresholds
+        Thresholds of the agreement; None for the defaults. With a predicted Dice they do not matter.
 
-def verdictLabel(verdict: Verdict) -> str:
-    """Return a verdict as the panel shows it."""
-    return {
-        Verdict.AGREE: _("members agree"),
-        Verdict.LOOK: _("look at it"),
-        Verdict.DISTRUST: _("do not trust"),
-        Verdict.ABSENT: _("not found"),
-    }[verdict]
+    Returns
+    -------
+    Verdict
+        The verdict that the result holds, if it is from the predicted Dice; otherwise that of
+        `fedcross.contract.verdict.judge`.
+    """
+    if figure.judged is not None:
+        return figure.judged
+    return judge(
+        figure.volume,
+        figure.low,
+        figure.high,
+        figure.agreement,
+        predicted=figure.predicted,
+        thresholds=thresholds,
+    )
 
 
 def newFigures(
@@ -63,7 +80,8 @@ def newFigures(
     name
         The node's name.
     structures
-        The figures.
+        The figures. The table has the columns of intervals, predicted Dice and verdict only if a
+        structure has them.
     segmentation
         The segmentation node whose segments have the structures' names; the table gets their colours.
     """
@@ -77,11 +95,20 @@ def newFigures(
         "mean_ml": [structure.mean for structure in structures],
         "min_ml": [structure.low for structure in structures],
         "max_ml": [structure.high for structure in structures],
+        _AGREEMENT: _numbers([structure.agreement for structure in structures]),
     }
-    # A column cannot hold None.
-    columns[_AGREEMENT] = [
-        math.nan if structure.agreement is None else structure.agreement for structure in structures
-    ]
+    intervals = [structure.interval for structure in structures]
+    if any(intervals):
+        low, high, coverage = _INTERVAL
+        columns[low] = _numbers([each.low if each else None for each in intervals])
+        columns[high] = _numbers([each.high if each else None for each in intervals])
+        columns[coverage] = _numbers([each.coverage if each else None for each in intervals])
+    predictions = [structure.predicted for structure in structures]
+    if any(predictions):
+        dice, error = _PREDICTED
+        columns[dice] = _numbers([each.dice if each else None for each in predictions])
+        columns[error] = _numbers([each.error if each else None for each in predictions])
+        columns[_VERDICT] = [structure.judged or "" for structure in structures]
     return newTable(name, columns)
 
 
@@ -93,65 +120,69 @@ def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
         readColumn(table, title)
         for title in ("structure", "volume_ml", "mean_ml", "min_ml", "max_ml")
     ]
-    # A scene of an earlier version has no such column for a bundle with one member.
-    values = readColumn(table, _AGREEMENT) or [math.nan] * len(columns[0])
-    agreements = [None if math.isnan(value) else value for value in values]
+    count = len(columns[0])
+    # A scene of an earlier version has no agreement for a bundle with one member.
+    agreements = [_orNone(value) for value in _column(table, _AGREEMENT, count)]
+    intervals = [
+        VolumeInterval(*row) if _orNone(row[0]) is not None else None
+        for row in zip(*(_column(table, title, count) for title in _INTERVAL), strict=True)
+    ]
+    predictions = [
+        PredictedDice(*row) if _orNone(row[0]) is not None else None
+        for row in zip(*(_column(table, title, count) for title in _PREDICTED), strict=True)
+    ]
+    verdicts = [Verdict(value) if value else None for value in readColumn(table, _VERDICT)]
+    judged = verdicts or [None] * count
     colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
-    return [Figure(*row) for row in zip(*columns, agreements, colors, strict=True)]
+    return [
+        Figure(*row)
+        for row in zip(*columns, agreements, intervals, predictions, judged, colors, strict=True)
+    ]
 
 
-def asText(figures: Sequence[Figure], thresholds: Thresholds | None = None) -> str:
-    """Return a header and one line for each structure, separated by tabs, to paste elsewhere."""
-    header = (
-        _("Structure"),
-        _("Volume (mL)"),
-        _("Members, mean (mL)"),
-        _("Members, smallest (mL)"),
-        _("Members, largest (mL)"),
-        _("Agreement (Dice)"),
-        _("Verdict"),
-    )
-    rows = [header, *((*_cells(each), verdictLabel(verdict(each, thresholds))) for each in figures)]
-    return "\n".join("\t".join(plainText(cell) for cell in row) for row in rows) + "\n"
+def recordFamiliarity(table: vtkMRMLTableNode, familiarity: Familiarity | None) -> None:
+    """Store the familiarity of the scan with the figures."""
+    if familiarity is None:
+        return
+    entry = {
+        "score": familiarity.score,
+        "limit": familiarity.limit,
+        "false_alarm_rate": familiarity.falseAlarmRate,
+        "is_unusual": familiarity.isUnusual,
+        "reasons": familiarity.reasons,
+    }
+    table.SetAttribute(_FAMILIARITY, json.dumps(entry))
 
 
-def writeFigures(figures: Sequence[Figure], thresholds: Thresholds | None, path: Path) -> None:
-    """Write the figures and verdicts to a CSV file for programs.
-
-    Raises
-    ------
-    InferenceError
-        If the file cannot be written.
-    """
-    header = (
-        "structure",
-        "volume_ml",
-        "members_mean_ml",
-        "members_min_ml",
-        "members_max_ml",
-        "mean_dice",
-        "verdict",
-    )
-    rows = [(*_cells(figure), verdict(figure, thresholds).value) for figure in figures]
-    writeCSV([header, *rows], path)
+def readFamiliarity(table: vtkMRMLTableNode | None) -> Familiarity | None:
+    """Return the familiarity that `recordFamiliarity` stored; None if the table holds none."""
+    text = table.GetAttribute(_FAMILIARITY) if table is not None else None
+    try:
+        return familiarityOf(json.loads(text)) if text else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None  # someone changed the scene's file
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
-    return (
-        figure.name,
-        f"{figure.volume:.2f}",
-        f"{figure.mean:.2f}",
-        f"{figure.low:.2f}",
-        f"{figure.high:.2f}",
-        "" if figure.agreement is None else f"{figure.agreement:.3f}",
-    )
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    """The values of a column, which cannot hold None: NaN stands for it."""
+    return [math.nan if value is None else value for value in values]
+
+
+def _column(table: vtkMRMLTableNode, title: str, count: int) -> list[float]:
+    """The numbers of a column; `count` times NaN if the table does not have it."""
+    return readColumn(table, title) or [math.nan] * count
+
+
+def _orNone(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _segmentColor(segmentation: vtkMRMLSegmentationNode, name: str) -> Color:
     """The colour of the segment of this name; Slicer's default grey if there is none."""
     segments = segmentation.GetSegmentation()
-    segment = segments.GetSegment(segments.GetSegmentIdBySegmentName(name))
-    if segment is None:
-        return _GREY
-    red, green, blue = segment.GetColor()
-    return (red, green, blue)
+    for segmentID in segments.GetSegmentIDs():
+        segment = segments.GetSegment(segmentID)
+        if plainText(segment.GetName()) == plainText(name):
+            red, green, blue = segment.GetColor()
+            return (red, green, blue)
+    return _GREY

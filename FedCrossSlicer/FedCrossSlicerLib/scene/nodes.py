@@ -94,6 +94,11 @@ class ResultNodes:
         return self._node(roles.OUTLINES)
 
     @property
+    def contours(self) -> vtkMRMLSegmentationNode | None:
+        """Inner and outer contour of each structure; None if the bundle was not calibrated."""
+        return self._node(roles.CONTOURS)
+
+    @property
     def surface(self) -> vtkMRMLModelNode | None:
         """The segmentation's surface with the values of a map; None until it is first displayed."""
         return self._node(roles.SURFACE)

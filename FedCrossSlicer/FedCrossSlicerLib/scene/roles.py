@@ -5,9 +5,9 @@ PREFIX = "FedCross."
 ROLE = PREFIX + "Role"
 """Attribute with a node's role in its result."""
 SEGMENTATION, VOLUME, HEAT, MAP, DISTANCE = "segmentation", "volume", "heat", "map", "distance"
-OUTLINES, SURFACE, FIGURES = "outlines", "surface", "figures"
+OUTLINES, CONTOURS, SURFACE, FIGURES = "outlines", "contours", "surface", "figures"
 HOT_SPOTS, MARKER = "hotSpots", "marker"
-OWNED = (HEAT, MAP, DISTANCE, OUTLINES, SURFACE, FIGURES, HOT_SPOTS, MARKER)
+OWNED = (HEAT, MAP, DISTANCE, OUTLINES, CONTOURS, SURFACE, FIGURES, HOT_SPOTS, MARKER)
 """Roles of the nodes that are removed with the result. The input volume is not one of them."""
 OWNER = PREFIX + "owner"
 """Reference from a node of a result back to its segmentation. A clone of the segmentation refers to the

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import slicer
 import vtk
 
+from fedcross.contract.plain_text import plain_text
+
 if TYPE_CHECKING:
     from slicer import vtkMRMLTableNode
 
@@ -39,10 +41,11 @@ def newTable(name: str, columns: Mapping[str, Sequence[Any]]) -> vtkMRMLTableNod
 def plainText(text: str) -> str:
     """Return a text without the characters that Slicer's table reader cannot read.
 
-    Tabs and line breaks become spaces, double quotes become single quotes, and the hash sign becomes a
-    full-width hash sign.
+    As `plain_text`; then several spaces become one, double quotes become single quotes, and the hash
+    sign becomes a full-width hash sign.
     """
-    return " ".join(text.replace('"', "'").replace("#", FULL_WIDTH_HASH).split())
+    shown = " ".join(plain_text(text).split())
+    return shown.replace('"', "'").replace("#", FULL_WIDTH_HASH)
 
 
 def readColumn(node: vtkMRMLTableNode, title: str) -> list[Any]:

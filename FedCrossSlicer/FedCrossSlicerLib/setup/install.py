@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from fedcross.contract.devices import read_devices
 from FedCrossSlicerLib.child.devices import devicesCommand
 from FedCrossSlicerLib.errors import InstallError
+from FedCrossSlicerLib.setup.job import Job, lineOf
 from FedCrossSlicerLib.setup.requirements import (
     MEGABYTES,
     OPENVINO,
@@ -23,13 +24,12 @@ from FedCrossSlicerLib.setup.requirements import (
     Requirement,
     installedVersions,
     missingRequirements,
-    readOutput,
 )
 
 Confirm = Callable[[str], bool]
 """Shows a question to the user; returns whether the user agreed."""
-Probe = Callable[[bool], Mapping[str, str]]
-"""Returns the version of each installed package, by name; True imports each package."""
+Probe = Callable[[bool], Job[Mapping[str, str]]]
+"""Finds the version of each installed package, by name; True imports each package."""
 
 
 class Installer(Protocol):
@@ -107,8 +107,11 @@ def ensure(
     probe: Probe = installedVersions,
     wheels: Path | None = None,
     offerOpenVINO: bool = False,
-) -> bool:
+) -> Job[bool]:
     """Install the packages that are missing or too old, after the user has agreed.
+
+    The packages are looked for in the background. Asking the user and installing are not: Slicer's
+    dialogs show them.
 
     Parameters
     ----------
@@ -134,7 +137,7 @@ def ensure(
         If an installation failed or a package is still missing. The message names the packages that are
         installed and those that are missing; another attempt is always safe.
     """
-    before = probe(False)
+    before = yield from probe(False)
     missing = missingRequirements(before)
     if (missing or offerOpenVINO) and wheels is None and not OPENVINO.isMetBy(before):
         missing.append(OPENVINO)
@@ -150,8 +153,9 @@ def ensure(
         if others:
             chosen.install(others)
     except InstallError as error:
-        raise InstallError(f"{error} {_stateText(missing, probe(False))}") from error
-    after = probe(True)
+        left = yield from probe(False)
+        raise InstallError(f"{error} {_stateText(missing, left)}") from error
+    after = yield from probe(True)
     if missingRequirements(after):
         raise InstallError(_stateText(missing, after))
     if before.get("numpy") and before["numpy"] != after.get("numpy"):
@@ -189,15 +193,15 @@ def question(missing: Sequence[Requirement], wheels: Path | None = None) -> str:
     )
 
 
-def checkInstallation(probe: Probe = installedVersions) -> str:
-    """Import every package in a new process and return one line for each, and for the graphics cards.
+def checkInstallation(probe: Probe = installedVersions) -> Job[str]:
+    """Import every package in a new process; return one line for each, and for the graphics cards.
 
     Raises
     ------
     InstallError
         If Slicer's Python cannot be run.
     """
-    versions = probe(True)
+    versions = yield from probe(True)
     lines = [
         f"{requirement.name} {versions[requirement.name]}"
         for requirement in (*REQUIREMENTS, OPENVINO)
@@ -211,13 +215,8 @@ def checkInstallation(probe: Probe = installedVersions) -> str:
         lines.append(_("Missing or too old: {names}. Press Install.").format(names=names))
     else:
         lines.append(_("Everything is installed."))
-    lines.append(_devicesStatus())
-    return "\n".join(lines)
-
-
-def _devicesStatus() -> str:
-    """One sentence about the graphics cards."""
-    return readOutput(devicesCommand(), read_devices).status
+    devices = yield from lineOf(devicesCommand(), read_devices)
+    return "\n".join([*lines, devices.status])
 
 
 def _stateText(wanted: Sequence[Requirement], versions: Mapping[str, str]) -> str:

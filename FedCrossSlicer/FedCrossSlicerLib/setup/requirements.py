@@ -1,18 +1,12 @@
 """The Python packages that the child process needs, and which of them are installed."""
 
 import json
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
-from slicer.i18n import tr as _
+from FedCrossSlicerLib.child.command import childPython
+from FedCrossSlicerLib.setup.job import Job, lineOf
 
-from FedCrossSlicerLib.child.command import childEnvironment, childPython, noWindowFlag
-from FedCrossSlicerLib.errors import InstallError
-
-T = TypeVar("T")
-PROBE_TIMEOUT_S = 120
 # Runs in a new process of the child's Python, because Slicer may have imported packages that have been
 # replaced since. With "import" it imports each package, which finds broken installations too.
 _PROBE = """
@@ -94,8 +88,8 @@ OPENVINO = Requirement("openvino", "2025.0")
 """Optional: a back-end that is several times as fast as PyTorch on a CPU."""
 
 
-def installedVersions(importing: bool = False) -> dict[str, str]:
-    """Return the version of each required package that the child's Python finds, by name.
+def installedVersions(importing: bool = False) -> Job[dict[str, str]]:
+    """Find the version of each required package that the child's Python finds, by name.
 
     Parameters
     ----------
@@ -109,45 +103,12 @@ def installedVersions(importing: bool = False) -> dict[str, str]:
     """
     names = [requirement.name for requirement in (*REQUIREMENTS, OPENVINO)]
     command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
-    return readOutput(command, _versions)
+    return lineOf(command, _versions)
 
 
-def _versions(line: str) -> dict[str, str]:
-    return dict(json.loads(line))
-
-
-def readOutput(command: Sequence[str], read: Callable[[str], T | None]) -> T:
-    """Run a command in the child's environment and return the content of its last line.
-
-    Parameters
-    ----------
-    command
-        Program and arguments.
-    read
-        Converts the line; returns None or raises a `ValueError` if the line is something else.
-
-    Raises
-    ------
-    InstallError
-        If the command cannot be run, fails, or prints something else.
-    """
-    try:
-        finished = subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env=childEnvironment(),
-            timeout=PROBE_TIMEOUT_S,
-            check=True,
-            creationflags=noWindowFlag(),
-        )
-        content = read(finished.stdout.splitlines()[-1])
-        if content is None:
-            raise ValueError("the last line is of another kind")
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise InstallError(_("Slicer's Python could not be run. See the log.")) from error
-    return content
+def _versions(line: str) -> dict[str, str] | None:
+    found = json.loads(line)
+    return found if isinstance(found, dict) else None
 
 
 def missingRequirements(versions: Mapping[str, str]) -> list[Requirement]:

@@ -1,7 +1,7 @@
 """Segment every volume of a folder: files in, files out; the scene does not change."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -11,6 +11,7 @@ from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
 from FedCrossSlicerLib.csv_file import writeCSV
+from FedCrossSlicerLib.display.report import reliability
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.tasks.wait import wait
 
@@ -37,10 +38,14 @@ class Row:
         Mean, smallest and largest volume of the members in mL.
     mean_dice
         Mean Dice of all pairs of members, 0 to 1.
+    interval_low_ml, interval_high_ml, interval_coverage, predicted_dice, predicted_dice_error
+        As in `FedCrossSlicerLib.display.report.Reliability`.
+    verdict, verdict_basis, unfamiliar, unfamiliar_reasons
+        As there; the verdict is that of the default thresholds.
     error
         One sentence; ``""`` if the volume was segmented.
 
-    A number that does not exist is ``""``.
+    What does not exist is ``""``.
     """
 
     volume: str
@@ -50,6 +55,15 @@ class Row:
     members_min_ml: float | str = ""
     members_max_ml: float | str = ""
     mean_dice: float | str = ""
+    interval_low_ml: float | str = ""
+    interval_high_ml: float | str = ""
+    interval_coverage: float | str = ""
+    predicted_dice: float | str = ""
+    predicted_dice_error: float | str = ""
+    verdict: str = ""
+    verdict_basis: str = ""
+    unfamiliar: str = ""
+    unfamiliar_reasons: str = ""
     error: str = ""
 
 
@@ -178,6 +192,7 @@ def _segment(
     except BaseException:
         request.cancel()
         raise
+    result = readResult(folder / RESULT)
     return [
         Row(
             image.name,
@@ -187,8 +202,9 @@ def _segment(
             each.low,
             each.high,
             "" if each.agreement is None else each.agreement,
+            **asdict(reliability(each, familiarity=result.familiarity)),
         )
-        for each in readResult(folder / RESULT).structures
+        for each in result.structures
     ]
 
 

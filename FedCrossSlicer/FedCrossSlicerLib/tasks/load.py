@@ -17,13 +17,14 @@ from slicer.i18n import tr as _
 from FedCrossSlicerLib.bundle.nrrd import requireWhole
 from FedCrossSlicerLib.bundle.result import Result
 from FedCrossSlicerLib.bundle.summary import readResult
+from FedCrossSlicerLib.display.contours import styleContours
 from FedCrossSlicerLib.display.heatmap import styleMap
 from FedCrossSlicerLib.display.outlines import styleOutlines
 from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene import roles
 from FedCrossSlicerLib.scene.edits import isEdited, recordFingerprint
-from FedCrossSlicerLib.scene.figures import newFigures
+from FedCrossSlicerLib.scene.figures import newFigures, recordFamiliarity
 from FedCrossSlicerLib.scene.hierarchy import putInFolder
 from FedCrossSlicerLib.scene.hotspots import newHotSpots, newMarker
 from FedCrossSlicerLib.scene.nodes import ResultNodes, uniqueName
@@ -101,7 +102,13 @@ def _load(result: Result, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
         outlines = _readSegmentation(result.outlines)
         styleOutlines(outlines, result.members)
         nodes.attach(roles.OUTLINES, outlines)
-    nodes.attach(roles.FIGURES, newFigures("figures", result.structures, segmentation))
+    if result.contours is not None:
+        contours = _readSegmentation(result.contours)
+        styleContours(contours)
+        nodes.attach(roles.CONTOURS, contours)
+    figures = newFigures("figures", result.structures, segmentation)
+    recordFamiliarity(figures, result.familiarity)
+    nodes.attach(roles.FIGURES, figures)
     nodes.attach(roles.HOT_SPOTS, newHotSpots("hot spots", result.hotSpots))
     nodes.attach(roles.MARKER, newMarker("marker"))
     _requireOneGrid([nodes.heat, *nodes.maps.values(), nodes.distance])
@@ -164,6 +171,7 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
         roles.MAP: _("{volume} {measure} map"),
         roles.DISTANCE: _("{volume} distance"),
         roles.OUTLINES: _("{volume} members"),
+        roles.CONTOURS: _("{volume} contours"),
         roles.FIGURES: _("{volume} figures"),
         roles.HOT_SPOTS: _("{volume} hot spots"),
         roles.MARKER: _("{volume} hot spot"),

@@ -269,6 +269,33 @@ def test_the_folder_button_chooses_the_bundle(widget, monkeypatch, tmp_path):
     assert ui.bundleEdit.currentPath == str(tmp_path)
 
 
+class Underneath(QtWidgets.QWidget):
+    """Stands in for Slicer's main window: it takes every drag that the panel leaves to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.acceptDrops = True
+        self.dropped = []
+
+    def dragEnterEvent(self, event):
+        event.accept()
+
+    def dropEvent(self, event):
+        self.dropped += [url.toLocalFile() for url in event.mimeData().urls()]
+        event.accept()
+
+
+@pytest.fixture
+def underneath(widget):
+    """The widget that holds the panel during a test."""
+    window = Underneath()
+    QtWidgets.QVBoxLayout(window).addWidget(widget)
+    window.show()
+    yield window
+    widget.setParent(None)
+    widget.show()
+
+
 def drop(widget, *paths):
     """Drag files onto a widget and drop them."""
     data = QtCore.QMimeData()
@@ -281,18 +308,34 @@ def drop(widget, *paths):
     QtWidgets.QApplication.sendEvent(widget, QtGui.QDropEvent(where, copy, data, *none))
 
 
-@pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
-def test_a_bundle_can_be_dropped_onto_the_panel(widget, tmp_path, bundle_folder):
+pytestmark = pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+
+
+def test_a_bundle_can_be_dropped_onto_the_panel(widget, tmp_path, bundle_folder, underneath):
     ui = widget.self().ui
     top = ui.inputSection.parentWidget()
     (tmp_path / "notes.txt").touch()
-    drop(top, tmp_path / "notes.txt")
-    assert ui.bundleEdit.currentPath == ""
     drop(top, tmp_path / "notes.txt", bundle_folder)
     assert ui.bundleEdit.currentPath == str(bundle_folder)
+    (tmp_path / "BUNDLE.ZIP").touch()
+    drop(top, tmp_path / "BUNDLE.ZIP")
+    assert ui.bundleEdit.currentPath == str(tmp_path / "BUNDLE.ZIP")
+    assert underneath.dropped == []
 
 
-@pytest.mark.filterwarnings("ignore:.*QDragEnterEvent:DeprecationWarning")
+def test_a_scan_and_a_dicom_folder_that_are_dropped_onto_the_panel_go_on_to_slicer(
+    widget, tmp_path, underneath
+):
+    ui = widget.self().ui
+    scan, study = tmp_path / "scan.nrrd", tmp_path / "study.zip"
+    scan.touch()
+    (study / "configs").mkdir(parents=True)
+    for path in (scan, study, tmp_path / "missing.zip"):
+        drop(ui.inputSection.parentWidget(), path)
+    assert ui.bundleEdit.currentPath == ""
+    assert underneath.dropped == [str(scan), str(study), str(tmp_path / "missing.zip")]
+
+
 def test_a_bundle_dropped_onto_the_path_line_gives_a_path_and_not_a_url(widget, bundle_folder):
     line = widget.self().ui.bundleEdit.comboBox().lineEdit()
     drop(line, bundle_folder)

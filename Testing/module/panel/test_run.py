@@ -1,6 +1,7 @@
 """Apply, progress, Cancel, log and the section Dependencies, used with the mouse."""
 
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -106,10 +107,11 @@ def test_after_the_first_installation_the_graphics_cards_are_searched_again(
     until(lambda: "not installed" in ready.ui.deviceStatus.text, 5)
 
     def install(confirm):
+        yield from ()
         found.append(Devices("2.13.0", (Gpu("cuda:0", "Big Card", 24.0),), "GPU ready."))
         return True
 
-    ready._installed, ready.ensureInstalled = False, install
+    ready.install.installer = SimpleNamespace(ensure=install)
     ready.ui.inputSelector.setCurrentNode(volume)
     click(ready.ui.applyButton)
     until(lambda: ready.ui.deviceStatus.text == "GPU ready.", 5)
@@ -121,10 +123,11 @@ def test_a_failed_installation_shows_one_sentence(panel, widget, volume):
     from FedCrossSlicerLib.errors import InstallError
 
     def fail(confirm):
+        yield from ()
         raise InstallError("PyTorch could not be installed. See the log.")
 
     prepared = panel()
-    prepared.ensureInstalled = fail
+    prepared.install.installer = SimpleNamespace(ensure=fail)
     prepared.ui.inputSelector.setCurrentNode(volume)
     click(prepared.ui.applyButton)
     assert prepared.ui.statusLabel.text == "PyTorch could not be installed. See the log."
@@ -149,12 +152,17 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     panel, calls = widget.self().panel, []
 
     def ensure(confirm, wheels=None, offerOpenVINO=False):
+        yield from ()
         calls.append(wheels)
         if wheels is not None:
             raise InstallError("The folder has no torch.")
         return True
 
-    installer = SimpleNamespace(checkInstallation=lambda: "torch 2.13.0", ensure=ensure)
+    def check():
+        yield from ()
+        return "torch 2.13.0"
+
+    installer = SimpleNamespace(checkInstallation=check, ensure=ensure)
     monkeypatch.setattr(panel.install, "installer", installer)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     ui = panel.ui
@@ -169,6 +177,70 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     assert ui.installLabel.text == "The folder has no torch."
     assert calls == [None, tmp_path]
     ui.installSection.collapsed = True
+
+
+@pytest.fixture
+def slow_check(widget, monkeypatch):
+    """A check of the packages whose command runs for a minute."""
+    install = widget.self().panel.install
+
+    def wait():
+        lines = yield [sys.executable, "-c", "import time; time.sleep(60); print(7)"]
+        return lines[-1]
+
+    installer = SimpleNamespace(checkInstallation=wait, ensure=lambda confirm: wait())
+    monkeypatch.setattr(install, "installer", installer)
+    monkeypatch.setattr(install, "isInstalled", False)
+    yield install
+    install.jobs.cancel()
+
+
+def test_a_check_does_not_block_and_can_be_cancelled(slow_check, widget):
+    ui = widget.self().panel.ui
+    ui.installSection.collapsed = False
+    began = time.monotonic()
+    click(ui.checkButton)
+    assert time.monotonic() - began < 5
+    assert slow_check.jobs.running
+    assert ui.installLabel.text == "Please wait..."
+    assert not any(b.enabled for b in (ui.checkButton, ui.installButton, ui.wheelsButton))
+    assert not ui.applyButton.enabled
+    click(ui.cancelButton)
+    assert ui.installLabel.text == "Cancelled."
+    assert all(b.enabled for b in (ui.checkButton, ui.installButton, ui.wheelsButton))
+    ui.installSection.collapsed = True
+
+
+def test_looking_for_the_packages_before_a_segmentation_does_not_block(
+    slow_check, volume, bundle_folder
+):
+    ui = slow_check.ui
+    ui.bundleEdit.currentPath = str(bundle_folder)
+    ui.inputSelector.setCurrentNode(volume)
+    click(ui.applyButton)
+    assert ui.statusLabel.text == "Looking for the Python packages"
+    assert ui.progressBar.visible
+    assert not ui.applyButton.enabled
+    click(ui.cancelButton)
+    assert ui.statusLabel.text == "Cancelled."
+    assert ui.applyButton.enabled
+    assert not ui.progressBar.visible
+
+
+def test_a_volume_removed_while_the_packages_are_looked_for_shows_one_sentence(
+    panel, widget, volume, scene
+):
+    def find(confirm):
+        yield [sys.executable, "-c", "pass"]
+        scene.RemoveNode(volume)
+        return True
+
+    ready = panel()
+    ready.install.installer = SimpleNamespace(ensure=find)
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: not ready.install.jobs.running, 20)
+    assert ready.ui.statusLabel.text == "Choose a volume first."
 
 
 def test_a_reload_by_a_developer_reloads_library_and_package_too(widget, monkeypatch):

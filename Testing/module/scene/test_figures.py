@@ -1,7 +1,4 @@
-"""The figures, the verdicts, and their text and CSV file."""
-
-import csv
-import os
+"""The table of figures, and the verdicts."""
 
 import pytest
 import slicer
@@ -34,21 +31,21 @@ def nodes(volume, result_folder):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"agreement": 0.95}, "members agree"),
-        ({"agreement": 0.9}, "members agree"),
-        ({"agreement": 0.8999}, "look at it"),
-        ({"agreement": 0.75}, "look at it"),
-        ({"agreement": 0.7499}, "do not trust"),
-        ({"agreement": 0.0}, "do not trust"),
-        ({"agreement": None}, "look at it"),
-        ({"volume": 0.0, "low": 0.0, "high": 0.0, "agreement": 1.0}, "not found"),
-        ({"volume": 0.0, "low": 0.0, "high": 0.0, "agreement": None}, "not found"),
-        ({"low": 0.0, "agreement": 0.97}, "do not trust"),
-        ({"volume": 0.0, "low": 0.0, "high": 2.0, "agreement": 0.97}, "do not trust"),
+        ({"agreement": 0.95}, "agree"),
+        ({"agreement": 0.9}, "agree"),
+        ({"agreement": 0.8999}, "look"),
+        ({"agreement": 0.75}, "look"),
+        ({"agreement": 0.7499}, "distrust"),
+        ({"agreement": 0.0}, "distrust"),
+        ({"agreement": None}, "look"),
+        ({"volume": 0.0, "low": 0.0, "high": 0.0, "agreement": 1.0}, "absent"),
+        ({"volume": 0.0, "low": 0.0, "high": 0.0, "agreement": None}, "absent"),
+        ({"low": 0.0, "agreement": 0.97}, "distrust"),
+        ({"volume": 0.0, "low": 0.0, "high": 2.0, "agreement": 0.97}, "distrust"),
     ],
 )
 def test_a_verdict_follows_from_the_figures(lib, figure, changes, expected):
-    assert lib.verdictLabel(lib.verdict(figure(**changes))) == expected
+    assert lib.verdict(figure(**changes)).value == expected
 
 
 def test_a_structure_that_one_of_ten_members_finds_is_not_to_be_trusted(lib, figure):
@@ -94,6 +91,45 @@ def test_a_structure_that_was_not_found_leaves_the_agreement_of_the_others(lib, 
     assert [lib.verdict(each) for each in read] == [lib.Verdict.AGREE, lib.Verdict.ABSENT]
 
 
+def test_a_calibrated_table_is_the_same_after_saving(lib, nodes, tmp_path):
+    from fedcross.contract.verdict import PredictedDice
+    from FedCrossSlicerLib.bundle.result import StructureFigures, VolumeInterval
+
+    figures = ("Prostate", 30.0, 30.0, 29.0, 31.0, 0.95)
+    structures = [
+        StructureFigures(*figures, VolumeInterval(27.5, 33.25, 0.9)),
+        StructureFigures(*figures, None, PredictedDice(0.8, 0.125), lib.Verdict.LOOK),
+        StructureFigures(*figures, None, PredictedDice(0.9, 0.0625)),
+        StructureFigures(*figures),
+    ]
+    table = lib.newFigures("calibrated", structures, nodes.segmentation)
+    before = lib.readFigures(table)
+    for read, given in zip(before, structures, strict=True):
+        assert (read.interval, read.predicted, read.judged) == (
+            given.interval,
+            given.predicted,
+            given.judged,
+        )
+    assert slicer.util.saveNode(table, str(tmp_path / "calibrated.tsv"))
+    assert lib.readFigures(slicer.util.loadTable(str(tmp_path / "calibrated.tsv"))) == before
+
+
+def test_the_familiarity_is_stored_with_the_table(lib, nodes):
+    from FedCrossSlicerLib.bundle.result import Familiarity
+
+    assert lib.readFamiliarity(nodes.figures) is None
+    assert lib.readFamiliarity(None) is None
+    familiarity = Familiarity(True, ("modality", "caf\u00e9"), 9.5, 6.0, 0.05)
+    lib.recordFamiliarity(nodes.figures, familiarity)
+    assert lib.readFamiliarity(nodes.figures) == familiarity
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", "[]", "{}", '{"reasons": 3}', "[" * 100_000])
+def test_a_familiarity_that_someone_changed_counts_as_none(lib, nodes, text):
+    nodes.figures.SetAttribute("FedCross.Familiarity", text)
+    assert lib.readFamiliarity(nodes.figures) is None
+
+
 def test_a_structure_without_segment_is_grey(lib, nodes):
     from FedCrossSlicerLib.bundle.result import StructureFigures
 
@@ -104,67 +140,6 @@ def test_a_structure_without_segment_is_grey(lib, nodes):
 def test_without_structures_the_table_has_no_row(lib, nodes):
     assert lib.readFigures(lib.newFigures("none", [], nodes.segmentation)) == []
     assert lib.readFigures(None) == []
-
-
-NUMBERS = ["30.00", "29.50", "29.00", "31.00"]
-
-
-def test_the_text_has_a_header_and_tabs_between_the_columns(lib, figure):
-    text = lib.asText([figure(), figure(name="Semi\tnal\nvesicles", agreement=None)])
-    header, first, second = text.splitlines()
-    assert header.split("\t")[:2] == ["Structure", "Volume (mL)"]
-    assert first.split("\t") == ["Prostate", *NUMBERS, "0.950", "members agree"]
-    assert second.split("\t") == ["Semi nal vesicles", *NUMBERS, "", "look at it"]
-
-
-NAMES = ['Left "lobe", upper', "Prostatadrüse", "two\nlines", " spaces "]
-
-
-def test_the_csv_file_holds_every_name_and_number(lib, figure, tmp_path):
-    lib.writeFigures([figure(name=name) for name in NAMES], lib.Thresholds(), tmp_path / "f.csv")
-    content = (tmp_path / "f.csv").read_bytes()
-    assert content.startswith(
-        b"structure,volume_ml,members_mean_ml,members_min_ml,members_max_ml,mean_dice,verdict\r\n"
-    )
-    assert b'"Left ""lobe"", upper",30.00' in content
-    with (tmp_path / "f.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["structure"] for row in rows] == NAMES
-    assert {row["verdict"] for row in rows} == {"agree"}
-
-
-def test_a_failed_write_leaves_no_partial_csv_file(lib, figure, tmp_path, monkeypatch):
-    from FedCrossSlicerLib.errors import InferenceError
-
-    (tmp_path / "f.csv").write_text("before")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(InferenceError) as caught:
-        lib.writeFigures([figure()], None, tmp_path / "f.csv")
-    assert str(caught.value) == "f.csv cannot be written: No space left on device."
-    assert (tmp_path / "f.csv").read_text() == "before"
-    assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
-def test_a_csv_file_has_the_usual_permissions(lib, figure, tmp_path):
-    previous = os.umask(0o027)
-    try:
-        lib.writeFigures([figure()], None, tmp_path / "figures.csv")
-    finally:
-        os.umask(previous)
-    assert (tmp_path / "figures.csv").stat().st_mode & 0o777 == 0o666 & ~0o027
-    assert [path.name for path in tmp_path.iterdir()] == ["figures.csv"]
-
-
-def test_a_csv_file_in_a_missing_folder_raises_one_sentence(lib, figure, tmp_path):
-    from FedCrossSlicerLib.errors import InferenceError
-
-    with pytest.raises(InferenceError, match=r"^f\.csv cannot be written: No such file"):
-        lib.writeFigures([figure()], None, tmp_path / "none" / "f.csv")
 
 
 def test_a_table_is_the_same_after_saving(lib, nodes, tmp_path):

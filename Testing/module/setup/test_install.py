@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,27 @@ ALL_THERE = {
     "pydantic": "2.14.3",
     "openvino": "2026.4.1",
 }
+
+
+def run(job):
+    """What a job returns; its commands are run while the test waits."""
+    from FedCrossSlicerLib.setup.job import BackgroundJob
+
+    running = BackgroundJob(job)
+    while running.running:
+        running.poll()
+        time.sleep(0.01)
+    return running.result()
+
+
+def found(versions):
+    """A probe that finds these versions."""
+
+    def probe(importing):
+        yield from ()
+        return dict(versions)
+
+    return probe
 
 
 class Recorder:
@@ -48,7 +70,7 @@ class Recorder:
 def ensure(loaded):
     from FedCrossSlicerLib.setup.install import ensure
 
-    def run(versions, answer=True, works=True):
+    def ensured(versions, answer=True, works=True):
         recorder, questions, probes = Recorder(versions, works), [], []
 
         def confirm(question):
@@ -56,13 +78,14 @@ def ensure(loaded):
             return answer
 
         def probe(importing):
+            yield from ()
             probes.append(importing)
             return dict(versions)
 
-        run.recorder, run.questions, run.probes = recorder, questions, probes
-        return ensure(confirm, recorder, probe)
+        ensured.recorder, ensured.questions, ensured.probes = recorder, questions, probes
+        return run(ensure(confirm, recorder, probe))
 
-    return run
+    return ensured
 
 
 def test_the_user_is_not_asked_if_nothing_is_missing(ensure):
@@ -131,7 +154,7 @@ def test_a_failed_installation_names_installed_and_missing_packages(loaded):
 
     recorder = Breaks({})
     with pytest.raises(InstallError) as caught:
-        install.ensure(lambda _: True, recorder, lambda _: dict(recorder.versions))
+        run(install.ensure(lambda _: True, recorder, found(recorder.versions)))
     assert "Installed: torch." in str(caught.value)
     assert "Still missing: monai>=1.4, numpy>=1.26" in str(caught.value)
 
@@ -142,7 +165,7 @@ def test_a_replaced_numpy_requires_a_restart(loaded):
 
     recorder = Recorder({**ALL_THERE, "numpy": "1.20.0"})
     with pytest.raises(InstallError, match="Restart Slicer"):
-        install.ensure(lambda _: True, recorder, lambda _: dict(recorder.versions))
+        run(install.ensure(lambda _: True, recorder, found(recorder.versions)))
 
 
 def test_openvino_is_offered_on_request_and_never_required(loaded):
@@ -150,9 +173,9 @@ def test_openvino_is_offered_on_request_and_never_required(loaded):
 
     versions = {name: v for name, v in ALL_THERE.items() if name != "openvino"}
     recorder = Recorder(versions, works=False)
-    assert install.ensure(lambda _: True, recorder, lambda _: dict(versions))
+    assert run(install.ensure(lambda _: True, recorder, found(versions)))
     assert recorder.calls == []
-    assert install.ensure(lambda _: True, recorder, lambda _: dict(versions), offerOpenVINO=True)
+    assert run(install.ensure(lambda _: True, recorder, found(versions), offerOpenVINO=True))
     assert recorder.calls == [("pip", ["openvino>=2025.0"])]
 
 
@@ -171,11 +194,11 @@ def test_a_folder_of_wheels_is_installed_without_network(loaded, tmp_path):
 def test_the_check_lists_versions_and_graphics_cards(loaded):
     from FedCrossSlicerLib.setup.install import checkInstallation
 
-    text = checkInstallation(lambda importing: {k: v for k, v in ALL_THERE.items() if importing})
+    text = run(checkInstallation(found(ALL_THERE)))
     assert "torch 2.13.0+cpu" in text
     assert "Everything is installed." in text
     assert "GPU" in text
-    incomplete = checkInstallation(lambda _: {"torch": "2.13.0"})
+    incomplete = run(checkInstallation(found({"torch": "2.13.0"})))
     assert "Missing or too old: monai>=1.4" in incomplete
 
 
@@ -195,23 +218,23 @@ def test_the_versions_are_those_of_the_childs_python(loaded):
     from FedCrossSlicerLib.setup.requirements import OPENVINO, REQUIREMENTS, installedVersions
 
     expected = (*REQUIREMENTS, OPENVINO)
-    assert installedVersions() == {each.name: version(each.name) for each in expected}
+    assert run(installedVersions()) == {each.name: version(each.name) for each in expected}
 
 
 def test_importing_the_packages_finds_the_same_versions(two_packages):
     from FedCrossSlicerLib.setup.requirements import installedVersions
 
-    found = installedVersions(importing=True)
-    assert found == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
+    versions = run(installedVersions(importing=True))
+    assert versions == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
 
 
 def test_a_package_that_cannot_be_imported_counts_as_missing(two_packages, tmp_path, monkeypatch):
-    from FedCrossSlicerLib.setup import requirements
+    from FedCrossSlicerLib.setup import job, requirements
 
     (tmp_path / "safetensors.py").write_text("raise OSError('a library is missing')")
-    monkeypatch.setattr(requirements, "childEnvironment", lambda: {"PYTHONPATH": str(tmp_path)})
-    assert "safetensors" in requirements.installedVersions(importing=False)
-    assert "safetensors" not in requirements.installedVersions(importing=True)
+    monkeypatch.setattr(job, "childEnvironment", lambda: {"PYTHONPATH": str(tmp_path)})
+    assert "safetensors" in run(requirements.installedVersions(importing=False))
+    assert "safetensors" not in run(requirements.installedVersions(importing=True))
 
 
 def test_a_python_that_cannot_be_run_raises_one_sentence(loaded, monkeypatch):
@@ -220,7 +243,7 @@ def test_a_python_that_cannot_be_run_raises_one_sentence(loaded, monkeypatch):
 
     monkeypatch.setattr(requirements, "childPython", lambda: "/nowhere/python")
     with pytest.raises(InstallError, match="could not be run"):
-        requirements.installedVersions()
+        run(requirements.installedVersions())
 
 
 def test_without_the_pytorch_extension_the_error_names_the_extensions_manager(loaded):

@@ -44,10 +44,30 @@ def test_every_volume_is_segmented_and_the_broken_one_has_an_error(
     with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [line["volume_ml"] for line in table] == ["", "31.2", "31.2"]
+    assert [line["verdict"] for line in table] == ["", "agree", "agree"]
+    assert [line["interval_low_ml"] for line in table] == ["", "", ""]
     assert progress_calls[0] == (0, 3, "broken.nrrd")
     assert progress_calls[-1] == (3, 3, "")
     assert node_ids() == before
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figures.csv", "one", "two"}
+
+
+def test_a_calibrated_bundle_adds_its_figures_to_the_rows(folder, tmp_path, fake):
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    (folder / "one.nrrd").rename(folder / "=1+1.nrrd")
+    (folder / "two.nrrd").unlink()
+    starter = fake("calibrated")._starter
+    rows = segmentFolder(folder, "bundle", tmp_path / "out", starter=starter)
+    row, failed = sorted(rows, key=lambda each: each.error)
+    assert (row.interval_low_ml, row.interval_high_ml, row.interval_coverage) == (27.9, 34.6, 0.9)
+    assert (row.predicted_dice, row.predicted_dice_error) == (0.86, 0.05)
+    assert (row.verdict, row.verdict_basis, row.unfamiliar) == ("agree", "predicted_dice", "yes")
+    assert row.unfamiliar_reasons.endswith("; intensities")
+    assert (failed.verdict, failed.unfamiliar, failed.interval_low_ml) == ("", "", "")
+    with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
+        written = {line["volume"]: line for line in csv.DictReader(file)}
+    assert written["'=1+1.nrrd"]["interval_high_ml"] == "34.6"
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):

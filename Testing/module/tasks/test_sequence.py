@@ -58,6 +58,26 @@ def test_every_time_point_displays_its_own_result(browser, fake):
     assert np.diff(centres) == pytest.approx([3, 3], abs=0.1)  # a voxel each
 
 
+def test_every_time_point_has_its_own_warning_and_contours(browser, fake, widget):
+    from FedCrossSlicerLib.scene.figures import readFamiliarity, readFigures
+    from FedCrossSlicerLib.tasks.sequence import segmentSequence
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    nodes = segmentSequence(fake("calibrated"), proxy, "bundle")
+    panel = widget.self().panel
+    panel.logic.getParameterNode().result = nodes.segmentation
+    warnings, centres = [], []
+    for item in range(3):
+        browser.SetSelectedItemNumber(item)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        assert readFigures(nodes.figures)[0].interval.low == 27.9
+        warnings.append(readFamiliarity(nodes.figures).isUnusual)
+        assert panel.ui.unfamiliarFrame.visible == warnings[-1]
+        centres.append(centre(nodes.contours))
+    assert warnings == [True, False, False]
+    assert np.diff(centres) == pytest.approx([3, 3], abs=0.1)  # a voxel each
+
+
 def test_a_failed_time_point_leaves_scene_and_browser_as_they_were(
     browser, fake, node_ids, temporary
 ):

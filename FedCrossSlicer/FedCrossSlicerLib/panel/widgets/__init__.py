@@ -1,0 +1,1 @@
+"""Widgets and helpers of the panel that know nothing of segmentations."""
