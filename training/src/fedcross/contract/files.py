@@ -1,4 +1,4 @@
-"""Names of the files in a result folder, and of the segments in the file of outlines."""
+"""Names of the files in a result folder, and of the segments in the files of outlines and contours."""
 
 import re
 
@@ -9,6 +9,8 @@ SEGMENTATION = "segmentation.seg.nrrd"
 UNCERTAINTY = "uncertainty.nrrd"
 """The map of the requested measure."""
 OUTLINES = "outlines.seg.nrrd"
+CONTOURS = "contours.seg.nrrd"
+"""Inner and outer contours of a calibrated bundle."""
 DISTANCE = "distance.nrrd"
 _UNCERTAINTY_OF, _PROBABILITY_OF = "uncertainty_{}.nrrd", "probability_{}.nrrd"
 _MEMBER = "member_{}.seg.nrrd"
@@ -43,7 +45,7 @@ def _pattern(template: str, inside: str = "") -> str:
 _RESULT_FILE = re.compile(
     "|".join(
         (
-            *map(_pattern, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, DISTANCE)),
+            *map(_pattern, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, CONTOURS, DISTANCE)),
             _pattern(_UNCERTAINTY_OF, f"({'|'.join(MEASURES)})"),
             _pattern(_PROBABILITY_OF, r"[^.]+"),
             _pattern(_MEMBER, r"\d+"),
@@ -81,3 +83,17 @@ def member_of_segment(identifier: str) -> int | None:
 def is_union_segment(identifier: str) -> bool:
     """Return whether a segment ID is that of `union_segment`."""
     return identifier.startswith(union_segment(""))
+
+
+def inner_segment(alpha: float, structure: str) -> str:
+    """Return the segment ID of the inner contour for `alpha`, such as ``inner_5_liver`` for 0.05."""
+    return f"inner_{_percent(alpha)}_{structure}"
+
+
+def outer_segment(alpha: float, structure: str) -> str:
+    """Return the segment ID of the outer contour for `alpha`, such as ``outer_10_liver`` for 0.1."""
+    return f"outer_{_percent(alpha)}_{structure}"
+
+
+def _percent(alpha: float) -> str:
+    return f"{100 * alpha:g}"
