@@ -83,9 +83,10 @@ def _shoot(widget: Any, path: Path) -> None:
     widget.resize(WIDTH, 400)
     for _ in range(3):
         QtWidgets.QApplication.processEvents()
-    widget.resize(WIDTH, QtWidgets.QWidget.minimumSizeHint(widget).height())
-    for _ in range(3):
-        QtWidgets.QApplication.processEvents()
+    for _ in range(2):  # the height of a wrapped text depends on the width, which follows later
+        widget.resize(WIDTH, QtWidgets.QWidget.heightForWidth(widget, WIDTH))
+        for _ in range(3):
+            QtWidgets.QApplication.processEvents()
     QtWidgets.QWidget.grab(widget).save(str(path))
 
 

@@ -20,19 +20,21 @@ from fedcross.contract.events import (
 )
 from fedcross.contract.exits import BAD_INPUT, DONE, UNEXPECTED
 from fedcross.contract.files import (
+    CONTOURS,
     DISTANCE,
     OUTLINES,
     SEGMENTATION,
     SUMMARY,
     UNCERTAINTY,
     file_kind,
+    inner_segment,
+    outer_segment,
     uncertainty_file,
 )
 from fedcross.contract.measures import MEASURES
 from fedcross.contract.request import parse_request
 from fedcross.errors import BundleError, DeviceError
 
-CONTOURS = "contours.seg.nrrd"
 LATE_S = 60
 MAPS = dict(zip(MEASURES, ((0.4, 0.5), (0.6, 0.693147), (0.3, 0.693147), (0.5, 0.75)), strict=True))
 """For each measure the largest value in the map, and the largest possible value with four members."""
@@ -107,9 +109,7 @@ def _write_extras(volume: Any, found: Any, structure: Any, out: Path) -> None:
     sitk.WriteImage(distances, str(out / DISTANCE))
 
 
-def write_contours(
-    image: Path, structure: Any, found: Any, out: Path, percents: Any = (5, 10)
-) -> None:
+def write_contours(image: Path, structure: Any, found: Any, out: Path) -> None:
     """Write contours: one voxel and two voxels inside and outside of the structure."""
     import numpy as np
     import SimpleITK as sitk
@@ -120,12 +120,12 @@ def write_contours(
 
     volume = sitk.ReadImage(str(image))
     grid = Grid(volume.GetSize(), volume.GetSpacing(), volume.GetOrigin(), volume.GetDirection())
+    inner, outer = ndimage.binary_erosion, ndimage.binary_dilation
     masks, segments = [], []
-    for voxels, percent in zip((2, 1), percents, strict=True):
-        for side, change in (("inner", ndimage.binary_erosion), ("outer", ndimage.binary_dilation)):
-            name = f"{structure.name} ({side} contour, {percent} %)"
-            identifier = f"{side}_{percent}_{structure.slug}"
-            segments.append(Segment.of(structure, identifier, name, layer=len(masks)))
+    for voxels, alpha in ((2, 0.05), (1, 0.1)):
+        for identify, change in ((inner_segment, inner), (outer_segment, outer)):
+            identifier = identify(alpha, structure.slug)
+            segments.append(Segment.of(structure, identifier, identifier, layer=len(masks)))
             masks.append(change(found > 0, iterations=voxels).astype(np.uint8))
     layers = np.stack(masks, axis=1) * np.uint8(structure.label)  # (z, layers, y, x)
     box = tuple(slice(0, side) for side in found.shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from fedcross.contract.files import DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
+from fedcross.contract.files import CONTOURS, DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
 from fedcross.contract.plain_text import plain_text
 from FedCrossSlicerLib.bundle.calibrated import (
     familiarityOf,
@@ -24,7 +24,6 @@ from FedCrossSlicerLib.bundle.result import (
 )
 from FedCrossSlicerLib.errors import InferenceError
 
-CONTOURS = "contours.seg.nrrd"
 MAX_CHARACTERS = 200
 """Longest name that is kept."""
 
