@@ -59,6 +59,8 @@ def verdictText(figure: StructureFigures, thresholds: Thresholds | None = None) 
 def basisText(figure: StructureFigures) -> str:
     """Return the figure that the verdict is from; ``""`` for one member, or if nothing was found."""
     predicted = figure.predicted
+    if verdict(figure) is Verdict.ABSENT:
+        return ""
     if predicted is not None:
         return _("expected Dice {dice} \u00b1 {error}").format(
             dice=f"{predicted.dice:.2f}", error=f"{predicted.error:.2f}"

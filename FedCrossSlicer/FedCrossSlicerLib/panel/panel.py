@@ -124,7 +124,8 @@ class Panel:
         WORKERS.end()
         self.close()
         self.uncertainty.reset()
-        for part in (self.install.jobs, self.devices, self.result, self.review, self._timer):
+        sections = (self.install.jobs, self.devices, self.result, self.review, self.help)
+        for part in (*sections, self._timer):
             part.release()
 
     def _observe(self, node: Any, slot: Callable[..., None]) -> None:

@@ -39,8 +39,6 @@ SIGNS = {
     Verdict.DISTRUST: ("\u2716", "#d73027"),
     Verdict.ABSENT: ("\u2013", "#888888"),
 }
-
-
 NAME_CHARACTERS = 60
 """Longest name of a structure in the table; its tool tip holds the whole name."""
 

@@ -131,7 +131,8 @@ def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
         PredictedDice(*row) if _orNone(row[0]) is not None else None
         for row in zip(*(_column(table, title, count) for title in _PREDICTED), strict=True)
     ]
-    verdicts = [Verdict(value) if value else None for value in readColumn(table, _VERDICT)]
+    known = {each.value: each for each in Verdict}  # the scene's file may hold something else
+    verdicts = [known.get(value) for value in readColumn(table, _VERDICT)]
     judged = verdicts or [None] * count
     colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
     return [

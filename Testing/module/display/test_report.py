@@ -73,6 +73,8 @@ def test_a_verdict_names_the_figure_that_it_is_from(report, figure, calibrated):
     assert report.verdictText(figure()) == "members agree"
     assert report.basisText(figure()) == "agreement 0.95"
     assert report.basisText(figure(agreement=None)) == ""
+    nothing = {"volume": 0.0, "low": 0.0, "high": 0.0}
+    assert report.basisText(figure(**nothing, predicted=PredictedDice(0.8, 0.1))) == ""
 
 
 def test_a_verdict_from_the_predicted_dice_does_not_follow_the_thresholds(report, calibrated):

@@ -45,10 +45,12 @@ def test_no_timer_refers_to_the_panel_after_the_module_was_unloaded(loaded, scen
     representation.resize(400, 800)
     representation.show()
     slicer.app.processEvents()
+    module.panel.help.open("The volume")
     assert slots
     representation.exit()
     module.cleanup()
     assert slots == []
+    assert module.panel.help.window is None
     panel = weakref.ref(module.panel)
     representation.close()
     representation._panel = None

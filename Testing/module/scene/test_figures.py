@@ -114,6 +114,21 @@ def test_a_calibrated_table_is_the_same_after_saving(lib, nodes, tmp_path):
     assert lib.readFigures(slicer.util.loadTable(str(tmp_path / "calibrated.tsv"))) == before
 
 
+def test_an_unknown_verdict_in_a_scene_counts_as_none(lib, nodes):
+    from fedcross.contract.verdict import PredictedDice
+    from FedCrossSlicerLib.bundle.result import StructureFigures
+
+    predicted = PredictedDice(0.6, 0.05)
+    structure = StructureFigures(
+        "Prostate", 30.0, 30.0, 29.0, 31.0, 0.95, None, predicted, lib.Verdict.AGREE
+    )
+    table = lib.newFigures("odd", [structure], nodes.segmentation)
+    table.GetTable().GetColumnByName("verdict").SetValue(0, "splendid")
+    (read,) = lib.readFigures(table)
+    assert read.judged is None
+    assert lib.verdict(read) is lib.Verdict.DISTRUST  # 0.6 + 0.05 is below 0.7
+
+
 def test_the_familiarity_is_stored_with_the_table(lib, nodes):
     from FedCrossSlicerLib.bundle.result import Familiarity
 

@@ -48,6 +48,14 @@ class Help:
         self.window.show()
         self.window.raise_()
 
+    def release(self) -> None:
+        """Delete the window: its parent, the main window, stays."""
+        if self.window is not None:
+            self._list.disconnect("currentIndexChanged(int)", self._show)
+            self.window.close()
+            self.window.deleteLater()
+            self.window = None
+
     def _build(self) -> None:
         self._sections = readSections(documentationPage(PAGE))
         self.window = qt.QDialog(slicer.util.mainWindow())
