@@ -219,7 +219,7 @@ def _volume_table(outcome: DemoOutcome) -> Table:
             f"{structure.volume_ml:.1f} mL",
             f"{structure.mean_ml:.1f} mL",
             f"{structure.min_ml:.1f}..{structure.max_ml:.1f} mL",
-            "one member" if agreed is None else f"Dice {agreed:.3f}",
+            "-" if agreed is None else f"Dice {agreed:.3f}",
         )
     return table
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedcross.contract.measures import MEASURES, Measure
 from fedcross.contract.request import RequestOptions
+from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DataError
 from fedcross.infer.compute import Result
 from fedcross.infer.models import Models, fresh_models
@@ -172,6 +173,7 @@ def segment_case(
     *,
     options: RequestOptions | None = None,
     measures: Collection[Measure] = MEASURES,
+    observe: Callable[[NDArray[np.uint8]], Observer] | None = None,
     models: Models = fresh_models,
     reporter: Reporter | None = None,
 ) -> _Outcome:
@@ -189,6 +191,8 @@ def segment_case(
         Device, precision and back-end; None is the default of ``fedcross segment``.
     measures
         Measures that the result can return.
+    observe
+        Makes, of the drawn label map (z, y, x), what receives every member's probabilities.
     models
         Opens bundle and back-end. A `fedcross.infer.warm.WarmModels` keeps them from case to case.
     reporter
@@ -210,6 +214,7 @@ def segment_case(
         bundle=bundle.path,
         options=options or RequestOptions(),
         measures=tuple(measures),
+        observe=None if observe is None else observe(truth),
     )
 
     def complete(result: Result, summary: Summary) -> _Outcome:

@@ -25,6 +25,10 @@ from fedcross.volumes.slab import Slab
 
 STAGE = "ensemble"
 
+Observer = Callable[[int, Slab, Prepared], None]
+"""Receives the index of a member and its probabilities in some slices of the networks' grid, float32
+(C, dz, H, W); it must not change them and not keep the array."""
+
 
 @dataclass(frozen=True)
 class EnsembleOutcome:
@@ -50,7 +54,7 @@ class MembersRun:
 
     Parameters
     ----------
-    manifest, load_member, prepared, open_spool, measures, reporter
+    manifest, load_member, prepared, open_spool, measures, reporter, observe
         See `fedcross.ensemble.run.run_ensemble`.
 
     Attributes
@@ -77,9 +81,11 @@ class MembersRun:
         open_spool: Callable[[], IO[bytes]],
         measures: Collection[Measure],
         reporter: Reporter,
+        observe: Observer | None = None,
     ) -> None:
         self._load, self._prepared = load_member, prepared
         self._open_spool, self._measures, self._reporter = open_spool, measures, reporter
+        self._observe = observe
         self.patch = manifest.preprocessing.patch_size[::-1]
         self.grid = plan_patches(prepared.grid.shape, self.patch, manifest.preprocessing.overlap)
         self.members = len(manifest.members)
@@ -121,6 +127,8 @@ class MembersRun:
                 slabs = self._probabilities(index, starts, progress)
                 if surroundings is not None:
                     slabs = clear_outside(slabs, surroundings)
+                if self._observe is not None:
+                    slabs = self._shown(index, slabs, self._observe)
                 slabs = _update(statistics, slabs)
                 labels = label_map_of_slabs(slabs, self._prepared, inside)
                 # Written, not mapped into memory: a full disk is then an error and not a crash.
@@ -147,6 +155,12 @@ class MembersRun:
             classes=self.shape[0],
             progress=progress,
         )
+
+    def _shown(self, index: int, slabs: Iterable[Slab], observe: Observer) -> Iterator[Slab]:
+        """Show the slabs of a member to an observer and yield them unchanged."""
+        for slab in slabs:
+            observe(index, slab, self._prepared)
+            yield slab
 
     def progress(self, total: int) -> Progress:
         """Return a callback that counts one more patch of `total` and reports it."""

@@ -25,7 +25,7 @@ from fedcross.ensemble.localiser.first_pass import (
     plan_first_pass,
 )
 from fedcross.ensemble.localiser.selection import select_patches
-from fedcross.ensemble.members import EnsembleOutcome, MembersRun
+from fedcross.ensemble.members import EnsembleOutcome, MembersRun, Observer
 from fedcross.model.manifest import Manifest
 from fedcross.patches.placement import select_touching
 from fedcross.patches.predictor import PatchPredictor
@@ -44,6 +44,7 @@ def run_ensemble(
     region: Region | None = None,
     localise: bool = False,
     reporter: Reporter,
+    observe: Observer | None = None,
 ) -> EnsembleOutcome:
     """Run all members, one after another.
 
@@ -69,13 +70,16 @@ def run_ensemble(
         `fedcross.ensemble.localiser.first_pass`. Without effect with a region.
     reporter
         Receives the progress, patch by patch.
+    observe
+        Receives every member's probabilities, slab by slab; slabs may come again if a first attempt to
+        compute less than the whole volume fails.
 
     Raises
     ------
     OSError
         If a temporary file cannot be written: the disk is full.
     """
-    run = MembersRun(manifest, load_member, prepared, open_spool, measures, reporter)
+    run = MembersRun(manifest, load_member, prepared, open_spool, measures, reporter, observe)
     if region is not None:
         # One voxel more on each side: interpolation to the input's own grid reads neighbours.
         needed = select_touching(run.grid, run.patch, region.bounds(prepared.grid, margin=1))

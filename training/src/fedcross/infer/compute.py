@@ -12,7 +12,7 @@ from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.ensemble.label_map import label_map_of_slabs
 from fedcross.ensemble.member_labels import MemberLabels
-from fedcross.ensemble.members import STAGE, EnsembleOutcome
+from fedcross.ensemble.members import STAGE, EnsembleOutcome, Observer
 from fedcross.ensemble.run import run_ensemble
 from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
 from fedcross.infer.scratch import Scratch, write_errors
@@ -100,6 +100,7 @@ def compute(
     scratch: Scratch,
     clock: Stopwatch,
     reporter: Reporter,
+    observe: Observer | None = None,
 ) -> Result:
     """Read, prepare and segment the images of a case, and combine what the members found.
 
@@ -122,6 +123,8 @@ def compute(
         Reports and times the stages ``read``, ``preprocess``, ``ensemble`` and ``combine``.
     reporter
         Receives the progress, patch by patch.
+    observe
+        Receives every member's probabilities, see `run_ensemble`.
 
     Raises
     ------
@@ -159,6 +162,7 @@ def compute(
             region=region,
             localise=options.localise,
             reporter=TimeLimit(reporter, options.max_hours),
+            observe=observe,
         )
     prepared = prepared.without_array()
     with clock.stage("combine", "Comparing the models"):

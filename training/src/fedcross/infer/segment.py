@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions, SegmentRequest
+from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
 from fedcross.infer.models import Models, fresh_models
@@ -55,6 +56,8 @@ class Job:
         Box to segment, or its file, see `fedcross.volumes.region.Region.read`; None is the whole volume.
     measures : tuple of str
         Measures that the result can return, beside those of `options`.
+    observe : callable, optional
+        Receives every member's probabilities; all of them again if the precision does not suffice.
     """
 
     read: tuple[Callable[[], sitk.Image], ...]
@@ -64,6 +67,7 @@ class Job:
     sources: tuple[Path, ...] = ()
     region: Region | Path | None = None
     measures: tuple[Measure, ...] = ()
+    observe: Observer | None = None
 
 
 def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
@@ -156,6 +160,7 @@ def _run(
             scratch=files,
             clock=clock,
             reporter=reporter,
+            observe=job.observe,
         )
         if out is None:
             summary = summarise(result, describe_maps(result), {}, clock.seconds)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fedcross.model.architecture import Architecture
+from fedcross.model.calibration import Calibration
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Name, StrictModel, Structure, slug
 
@@ -23,12 +24,6 @@ class Member(StrictModel):
     sha256: Sha256
     last_site: Name | None = None
     rounds: Annotated[int, Field(ge=0)] = 0
-
-
-class Calibration(StrictModel):
-    """Temperature by which the logits are divided before the softmax; 1 means no calibration."""
-
-    temperature: Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)] = 1.0
 
 
 class Provenance(StrictModel):
@@ -67,7 +62,7 @@ class Manifest(StrictModel):
     schedule : tuple of tuple of int, optional
         One row for each round: the index in `sites` at which each member was trained.
     calibration : Calibration
-        Temperature.
+        Temperature, and what labelled cases say about the errors.
     provenance : Provenance
         Origin of the bundle.
     """
@@ -116,6 +111,7 @@ class Manifest(StrictModel):
             )
         self._check_patch()
         self._check_schedule()
+        self._check_calibration()
         return self
 
     def _check_patch(self) -> None:
@@ -137,3 +133,9 @@ class Manifest(StrictModel):
                     f"every row of schedule must have one of {len(self.sites)} sites for each of "
                     f"{len(self.members)} members, got {row}"
                 )
+
+    def _check_calibration(self) -> None:
+        names = {structure.name for structure in self.structures}
+        for each in self.calibration.structures:
+            if each.name not in names:
+                raise ValueError(f"calibration names {each.name!r}, which is no structure")

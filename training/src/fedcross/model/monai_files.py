@@ -98,6 +98,7 @@ def build_inference_config(manifest: Manifest) -> dict[str, Any]:
             "_target_": "fedcross.model.networks.EnsembleNetwork",
             "architecture": manifest.architecture.model_dump(mode="json"),
             "members": len(manifest.members),
+            **_temperature(manifest),
         },
         "network": "$@network_def.to(@device)",
         "preprocessing": _preprocessing(steps),
@@ -118,6 +119,12 @@ def build_inference_config(manifest: Manifest) -> dict[str, Any]:
         "evaluator": _EVALUATOR,
         "run": ["$@evaluator.run()"],
     }
+
+
+def _temperature(manifest: Manifest) -> dict[str, float]:
+    """Return the network's argument for the temperature; none if it changes nothing."""
+    temperature = manifest.calibration.temperature
+    return {} if temperature == 1 else {"temperature": temperature}
 
 
 def _image_keys(channels: int) -> list[str]:

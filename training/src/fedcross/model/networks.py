@@ -142,17 +142,26 @@ class EnsembleNetwork(nn.Module):
         Network of every member, also as a dictionary of JSON values.
     members
         K.
+    temperature
+        The logits are divided by it before the softmax; above 0.
     """
 
-    def __init__(self, architecture: dict[str, Any] | Architecture, members: int) -> None:
+    def __init__(
+        self,
+        architecture: dict[str, Any] | Architecture,
+        members: int,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
+        self._temperature = temperature
         if isinstance(architecture, dict):
             architecture = TypeAdapter(Architecture).validate_python(architecture)
         self.members = nn.ModuleList(build_network(architecture) for _ in range(members))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, D, H, W) to probabilities (N, classes, D, H, W)."""
-        return torch.stack([member(x).softmax(dim=1) for member in self.members]).mean(dim=0)
+        logits = [member(x) / self._temperature for member in self.members]
+        return torch.stack([each.softmax(dim=1) for each in logits]).mean(dim=0)
 
 
 class _DoubleConvolution(nn.Module):

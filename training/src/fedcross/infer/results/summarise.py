@@ -4,21 +4,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-import numpy as np
-
 from fedcross.contract.measures import Measure
 from fedcross.infer.compute import Result
+from fedcross.infer.results.summarise_structures import summarise_structures
 from fedcross.infer.results.summary import (
     BundleIdentity,
+    CalibrationSummary,
     Geometry,
     HotSpotSummary,
-    StructureSummary,
     Summary,
     Uncertainty,
     UncertaintyMap,
 )
+from fedcross.model.calibration import Calibration
 from fedcross.runtime.versions import package_versions
-from fedcross.uncertainty.agreement import MM3_PER_ML, compare_members
 from fedcross.uncertainty.hotspots import find_hotspots
 
 HOT_SPOT_FRACTION = 0.5
@@ -73,7 +72,8 @@ def summarise(
         measure=result.options.measure,
         uncertainty=Uncertainty(max=requested.max, window_max=requested.window_max),
         uncertainty_maps=dict(maps),
-        structures=_structures(result),
+        structures=summarise_structures(result),
+        calibration=_calibration(manifest.calibration),
         hot_spot_threshold=threshold,
         hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots),
         files=dict(files),
@@ -85,22 +85,7 @@ def summarise(
     )
 
 
-def _structures(result: Result) -> tuple[StructureSummary, ...]:
-    labels = {structure.name: structure.label for structure in result.structures}
-    voxel_mm3 = result.grid.voxel_volume_mm3
-    voxel_ml = voxel_mm3 / MM3_PER_ML
-    return tuple(
-        StructureSummary(
-            name=each.name,
-            label=labels[each.name],
-            volume_ml=np.count_nonzero(result.labels == labels[each.name]) * voxel_ml,
-            member_volumes_ml=each.volumes_ml,
-            mean_ml=each.mean_ml,
-            min_ml=each.min_ml,
-            median_ml=each.median_ml,
-            max_ml=each.max_ml,
-            coefficient_of_variation=each.coefficient_of_variation,
-            mean_pairwise_dice=each.mean_pairwise_dice,
-        )
-        for each in compare_members(result.member_labels, labels, voxel_mm3)
-    )
+def _calibration(calibration: Calibration) -> CalibrationSummary | None:
+    if not calibration.structures:
+        return None
+    return CalibrationSummary(cases=calibration.cases, sites=calibration.sites)

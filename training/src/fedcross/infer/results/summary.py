@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import Precision
+from fedcross.contract.verdict import Basis, Verdict
 
 Triple = tuple[float, float, float]
 
@@ -70,6 +71,36 @@ class StructureSummary(_Part):
         description="Over all pairs of members, two empty masks counting as 1; null for one member, and "
         "if no member found any."
     )
+    interval_ml: tuple[float, float] | None = Field(
+        default=None,
+        description="Interval for the true volume; null if the bundle is not calibrated for it, or a "
+        "member did not find the structure.",
+    )
+    interval_coverage: float | None = Field(
+        default=None, description="Probability with which `interval_ml` covers the true volume."
+    )
+    predicted_dice: float | None = Field(
+        default=None,
+        description="Dice with the truth, predicted from `mean_pairwise_dice`; null if the bundle is "
+        "not calibrated for it.",
+    )
+    predicted_dice_error: float | None = Field(
+        default=None, description="Root mean square of the errors of `predicted_dice`."
+    )
+    verdict: Verdict = Field(
+        default=Verdict.LOOK, description="See `fedcross.contract.verdict.judge`."
+    )
+    verdict_basis: Basis = Field(
+        default=Basis.AGREEMENT,
+        description="Whether the verdict comes from the agreement or from `predicted_dice`.",
+    )
+
+
+class CalibrationSummary(_Part):
+    """What the bundle's calibration is based on."""
+
+    cases: int = Field(description="Labelled cases.")
+    sites: int = Field(description="Sites that had such cases.")
 
 
 class HotSpotSummary(_Part):
@@ -107,6 +138,9 @@ class Summary(_Part):
         description="Every map that was requested."
     )
     structures: tuple[StructureSummary, ...]
+    calibration: CalibrationSummary | None = Field(
+        default=None, description="Null if the bundle is not calibrated."
+    )
     hot_spot_threshold: float = Field(description="Lowest uncertainty in a hot spot.")
     hot_spots: tuple[HotSpotSummary, ...] = Field(description="At most 50, by rank.")
     files: dict[str, str] = Field(description="Names of the other files, by what they are.")

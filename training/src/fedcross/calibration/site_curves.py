@@ -1,0 +1,149 @@
+"""Compute a site's curves from its labelled cases, segmented with the bundle."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedcross.calibration.border_sample import BorderSample
+from fedcross.calibration.curves import (
+    LikelihoodCurve,
+    LossCurve,
+    SiteCurves,
+    StructureCurves,
+)
+from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
+from fedcross.contract.request import RequestOptions
+from fedcross.infer.models import Models
+from fedcross.infer.results.summary import StructureSummary
+from fedcross.model.bundle import Bundle
+from fedcross.uncertainty.agreement import MM3_PER_ML, dice
+from fedcross.uncertainty.contours import contour_score, inner_losses, outer_losses
+from fedcross.uncertainty.predicted_dice import count_cases
+from fedcross.uncertainty.temperature import TEMPERATURES, likelihood_sums
+from fedcross.uncertainty.volume_interval import VolumeScale, count_scores
+from fedcross.volumes.structure import Structure
+
+TEMPERATURE_CASES = 12
+"""Cases of a site from which the temperature is fitted; more do not change it."""
+
+Progress = Callable[[], None]
+
+
+def measure_likelihood(
+    cases: Sequence[LabelledCase],
+    bundle: Bundle,
+    *,
+    options: RequestOptions,
+    models: Models,
+    progress: Progress,
+) -> LikelihoodCurve:
+    """Return the likelihood curve of the first `TEMPERATURE_CASES` cases of a site.
+
+    Parameters
+    ----------
+    cases
+        Labelled cases of one site. Those without a border count as no case.
+    bundle
+        The opened bundle.
+    options, models
+        See `segment_case`.
+    progress
+        Called after each case.
+    """
+    architecture = bundle.manifest.architecture
+    curve = LikelihoodCurve(cases=0, sums=(0.0,) * len(TEMPERATURES))
+    for case in cases[:TEMPERATURE_CASES]:
+        samples: list[BorderSample] = []
+
+        def observe(truth: NDArray[np.uint8], kept: list[BorderSample] = samples) -> BorderSample:
+            kept.append(BorderSample(truth, len(bundle.manifest.members), architecture.classes))
+            return kept[-1]
+
+        segment_case(
+            case,
+            bundle,
+            lambda _: None,
+            options=options,
+            measures=(),
+            observe=observe,
+            models=models,
+        )
+        curve = curve + _likelihood(samples[-1], bundle.manifest.calibration.temperature)
+        progress()
+    return curve
+
+
+def _likelihood(sample: BorderSample, temperature: float) -> LikelihoodCurve:
+    count = len(sample.labels)
+    sums = likelihood_sums(sample.probabilities, sample.labels, temperature)
+    return LikelihoodCurve(cases=int(count > 0), sums=tuple((sums / max(1, count)).tolist()))
+
+
+def measure_curves(
+    cases: Sequence[LabelledCase],
+    bundle: Bundle,
+    *,
+    options: RequestOptions,
+    models: Models,
+    progress: Progress,
+) -> SiteCurves:
+    """Return the curves of all labelled cases of one site.
+
+    Parameters
+    ----------
+    cases
+        Labelled cases of one site.
+    bundle
+        The opened bundle, with the temperature that it is to have.
+    options, models
+        See `segment_case`.
+    progress
+        Called after each case.
+    """
+    found: dict[str, list[StructureCurves]] = {}
+    for case in cases:
+        for curves in segment_case(
+            case, bundle, case_curves, options=options, measures=(), models=models
+        ):
+            found.setdefault(curves.name, []).append(curves)
+        progress()
+    return SiteCurves(
+        cases=len(cases),
+        temperature=bundle.manifest.calibration.temperature,
+        structures=tuple(reduce(add, each) for each in found.values()),
+    )
+
+
+def case_curves(case: SegmentedCase) -> list[StructureCurves]:
+    """Return the curves of one segmented case, for each structure that was drawn in it."""
+    summaries = {each.name: each for each in case.summary.structures}
+    return [
+        _structure_curves(case, structure, summaries[structure.name])
+        for structure in case.structures
+    ]
+
+
+def _structure_curves(
+    case: SegmentedCase, structure: Structure, summary: StructureSummary
+) -> StructureCurves:
+    grid = case.result.grid
+    truth, found = case.truth == structure.label, case.result.labels == structure.label
+    true_ml = int(truth.sum()) * grid.voxel_volume_mm3 / MM3_PER_ML
+    scale = VolumeScale.of(summary.volume_ml, summary.member_volumes_ml)
+    below, above = count_scores([] if scale is None else [scale.score(true_ml)]).tolist()
+    agreement = summary.mean_pairwise_dice
+    pairs = [] if agreement is None else [agreement]
+    dices = [dice(truth, found) for _ in pairs]
+    score = contour_score(found, grid.spacing_mm[::-1])
+    return StructureCurves(
+        name=structure.name,
+        cases=1,
+        dice=tuple(map(tuple, count_cases(np.array(pairs), np.array(dices)).tolist())),
+        volume_below=tuple(below),
+        volume_above=tuple(above),
+        inner=LossCurve.of(inner_losses(score, truth)),
+        outer=LossCurve.of(outer_losses(score, truth)),
+    )
