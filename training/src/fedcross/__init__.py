@@ -32,6 +32,7 @@ Errors that a person can put right are `FedCrossError`. What is imported here is
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all this
 if TYPE_CHECKING:
+    from fedcross.api import calibrate as calibrate
     from fedcross.api import compare as compare
     from fedcross.api import export as export
     from fedcross.api import load_config as load_config
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from fedcross.volumes.region import Region as Region
 
 _MODULES = {
-    "api": ("compare", "export", "load_config", "open_bundle", "train"),
+    "api": ("calibrate", "compare", "export", "load_config", "open_bundle", "train"),
     "commands.console": ("ConsoleReporter",),
     "contract.measures": ("MEASURES", "Measure"),
     "errors": (

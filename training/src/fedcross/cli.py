@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from fedcross.commands.bundle import app as bundle_app
+from fedcross.commands.calibrate import calibrate
 from fedcross.commands.data import app as data_app
 from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import AllowPlugin, Cache, DataRoot
@@ -147,7 +148,7 @@ def export(
         typer.echo(doubt)
 
 
-for command in (compare, landscape, plan, segment):
+for command in (calibrate, compare, landscape, plan, segment):
     app.command()(command)
 
 

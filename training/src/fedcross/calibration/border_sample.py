@@ -111,6 +111,4 @@ def near_border(labels: NDArray[np.uint8], spacing_mm: tuple[float, ...]) -> NDA
         high[:-1] |= changes
     if not border.any():
         return border
-    return np.asarray(
-        scipy.ndimage.distance_transform_edt(~border, sampling=spacing_mm) <= BAND_MM
-    )
+    return np.asarray(scipy.ndimage.distance_transform_edt(~border, sampling=spacing_mm) <= BAND_MM)

@@ -26,9 +26,7 @@ Likelihood = Annotated[float, Field(ge=0, le=100 * MAX_CASES, allow_inf_nan=Fals
 DiceRow = Annotated[tuple[Count, ...], Field(min_length=BINS, max_length=BINS)]
 DiceCounts = Annotated[tuple[DiceRow, ...], Field(min_length=BINS, max_length=BINS)]
 ScoreCounts = Annotated[tuple[Count, ...], Field(min_length=STEPS + 2, max_length=STEPS + 2)]
-Curve = Annotated[
-    tuple[Sum, ...], Field(min_length=len(MARGINS_MM), max_length=len(MARGINS_MM))
-]
+Curve = Annotated[tuple[Sum, ...], Field(min_length=len(MARGINS_MM), max_length=len(MARGINS_MM))]
 
 
 class LikelihoodCurve(StrictModel):
@@ -50,9 +48,7 @@ class LikelihoodCurve(StrictModel):
 
     def __add__(self, other: Self) -> Self:
         """Return the curve of the cases of both."""
-        return type(self)(
-            cases=self.cases + other.cases, sums=_added(self.sums, other.sums)
-        )
+        return type(self)(cases=self.cases + other.cases, sums=_added(self.sums, other.sums))
 
 
 class LossCurve(StrictModel):

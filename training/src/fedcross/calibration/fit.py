@@ -93,13 +93,13 @@ def _fit_structure(
         and PredictedDiceLine(intercept=line.intercept, slope=line.slope, error=line.error),
         volume=quantiles
         and VolumeQuantiles(coverage=COVERAGE, below=quantiles[0], above=quantiles[1]),
-        contours=tuple(each for each in contours if each.inner is not None or each.outer is not None),
+        contours=tuple(
+            each for each in contours if each.inner is not None or each.outer is not None
+        ),
     )
 
 
-def _fit_contour(
-    sites: Sequence[StructureCurves], alpha: float, pooling: Pooling
-) -> Contour:
+def _fit_contour(sites: Sequence[StructureCurves], alpha: float, pooling: Pooling) -> Contour:
     cases = [site.cases for site in sites]
     return Contour(
         alpha=alpha,

@@ -5,6 +5,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from fedcross.calibration.border_sample import BorderSample
@@ -20,7 +21,7 @@ from fedcross.infer.models import Models
 from fedcross.infer.results.summary import StructureSummary
 from fedcross.model.bundle import Bundle
 from fedcross.uncertainty.agreement import MM3_PER_ML, dice
-from fedcross.uncertainty.contours import contour_score, inner_losses, outer_losses
+from fedcross.uncertainty.contours import inner_losses, outer_losses, signed_distance
 from fedcross.uncertainty.predicted_dice import count_cases
 from fedcross.uncertainty.temperature import TEMPERATURES, likelihood_sums
 from fedcross.uncertainty.volume_interval import VolumeScale, count_scores
@@ -130,20 +131,33 @@ def _structure_curves(
     case: SegmentedCase, structure: Structure, summary: StructureSummary
 ) -> StructureCurves:
     grid = case.result.grid
-    truth, found = case.truth == structure.label, case.result.labels == structure.label
+    box = _box_of(case, structure)
+    truth = case.truth[box] == structure.label
+    found = case.result.labels[box] == structure.label
     true_ml = int(truth.sum()) * grid.voxel_volume_mm3 / MM3_PER_ML
     scale = VolumeScale.of(summary.volume_ml, summary.member_volumes_ml)
     below, above = count_scores([] if scale is None else [scale.score(true_ml)]).tolist()
     agreement = summary.mean_pairwise_dice
     pairs = [] if agreement is None else [agreement]
     dices = [dice(truth, found) for _ in pairs]
-    score = contour_score(found, grid.spacing_mm[::-1])
+    z, y, x = grid.spacing_mm[::-1]
+    distances = signed_distance(found, (z, y, x))
     return StructureCurves(
         name=structure.name,
         cases=1,
         dice=tuple(map(tuple, count_cases(np.array(pairs), np.array(dices)).tolist())),
         volume_below=tuple(below),
         volume_above=tuple(above),
-        inner=LossCurve.of(inner_losses(score, truth)),
-        outer=LossCurve.of(outer_losses(score, truth)),
+        inner=LossCurve.of(inner_losses(distances, truth)),
+        outer=LossCurve.of(outer_losses(distances, truth)),
     )
+
+
+def _box_of(case: SegmentedCase, structure: Structure) -> tuple[slice, ...]:
+    """Return the box around what was drawn and what was found, and a voxel more on every side.
+
+    Distances between voxels in it are the same as in the whole volume.
+    """
+    either = (case.truth == structure.label) | (case.result.labels == structure.label)
+    (box,) = scipy.ndimage.find_objects(either.view(np.uint8)) or [(slice(0, 1),) * 3]
+    return tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)

@@ -35,6 +35,7 @@ def verify(bundle: BundlePath, allow_plugin: AllowPlugin = None) -> None:
 def show(bundle: BundlePath) -> None:
     """Print the contents and the origin of a bundle."""
     from fedcross.model.bundle import open_bundle
+    from fedcross.model.calibration_text import describe_calibration
 
     with open_bundle(bundle) as opened:
         manifest, sha256 = opened.manifest, opened.sha256
@@ -51,6 +52,7 @@ def show(bundle: BundlePath) -> None:
         ("Spacing", " x ".join(f"{side:g}" for side in preprocessing.spacing_mm) + " mm"),
         ("Intensities", preprocessing.describe_intensity()),
         ("Patch", " x ".join(str(side) for side in preprocessing.patch_size) + " voxels"),
+        *describe_calibration(manifest.calibration),
         ("Source", manifest.provenance.source or "not recorded"),
         ("Made", manifest.provenance.created),
     ):

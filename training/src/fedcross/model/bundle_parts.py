@@ -76,8 +76,7 @@ def write_parts(
     from fedcross.model.network_state import first_names
     from fedcross.model.networks import EnsembleNetwork
 
-    for part in ("configs", "models", "docs"):
-        (folder / part).mkdir()
+    (folder / "models").mkdir()
     for entry, data in zip(manifest.members, encoded, strict=True):
         (folder / entry.file).write_bytes(data)
     with torch.device("meta"):
@@ -92,10 +91,23 @@ def write_parts(
     packed = BytesIO()
     torch.save({name: state[first] for name, first in names.items()}, packed)
     (folder / "models" / "model.pt").write_bytes(packed.getbuffer())
+    write_descriptions(folder, manifest)
+    (folder / "LICENSE").write_text(license_text, encoding="utf-8")
+
+
+def write_descriptions(folder: Path, manifest: Manifest) -> None:
+    """Write the files that follow from the manifest alone: the configurations and the model card.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    for part in ("configs", "docs"):
+        (folder / part).mkdir()
     _write_json(folder / METADATA, build_metadata(manifest))
     _write_json(folder / "configs" / "inference.json", build_inference_config(manifest))
     (folder / "docs" / "README.md").write_text(render_model_card(manifest), encoding="utf-8")
-    (folder / "LICENSE").write_text(license_text, encoding="utf-8")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -113,9 +113,10 @@ class Calibration(StrictModel):
         names = [structure.name for structure in self.structures]
         if len(set(names)) != len(names):
             raise ValueError("two structures of the calibration have the same name")
-        for each in (self, *self.structures):
-            if each.sites > each.cases:
-                raise ValueError(f"{each.sites} sites cannot have {each.cases} cases")
+        counts = [(self.sites, self.cases), *((each.sites, each.cases) for each in self.structures)]
+        for sites, cases in counts:
+            if sites > cases:
+                raise ValueError(f"{sites} sites cannot have {cases} cases")
         return self
 
     def of(self, structure: str) -> StructureCalibration | None:

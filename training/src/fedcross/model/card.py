@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fedcross.model.architecture import CustomArchitecture
+from fedcross.model.calibration_text import describe_calibration
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.plugins import VARIABLE
 from fedcross.volumes.preprocessing import Preprocessing
@@ -14,8 +15,11 @@ says otherwise here. The licence's text: https://www.apache.org/licenses/LICENSE
 
 
 def render_model_card(manifest: Manifest) -> str:
-    """Return the model card ``docs/README.md``: structures, input, members, limits, provenance."""
+    """Return the model card ``docs/README.md``: structures, input, members, calibration, limits."""
     steps, provenance = manifest.preprocessing, manifest.provenance
+    calibration = [
+        f"| {name} | {text} |" for name, text in describe_calibration(manifest.calibration)
+    ]
     figures = [f"| {name} | {value:.4f} |" for name, value in provenance.validation.items()]
     return "\n".join(
         [
@@ -41,6 +45,9 @@ def render_model_card(manifest: Manifest) -> str:
             *_member_table(manifest),
             "",
             *_section("Validation", ["| figure | value |", "|---|---|", *figures], bool(figures)),
+            *_section(
+                "Calibration", ["| item | value |", "|---|---|", *calibration], bool(calibration)
+            ),
             "## Limits",
             "",
             "Research use only; not a medical device. Members that agree can be wrong together: "

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.contract.files import (
+    CONTOURS,
     DISTANCE,
     OUTLINES,
     SEGMENTATION,
@@ -18,6 +19,7 @@ from fedcross.contract.files import (
 )
 from fedcross.contract.measures import Measure
 from fedcross.infer.compute import Result
+from fedcross.infer.results.contours import has_contours, make_contours, write_contours
 from fedcross.infer.results.outlines import write_outlines
 from fedcross.infer.results.summary import UncertaintyMap
 from fedcross.uncertainty.measures import upper_bound
@@ -64,6 +66,11 @@ def write_result(result: Result, folder: Path) -> Written:
     names = [SEGMENTATION, UNCERTAINTY]
     grid, structures = result.grid, result.structures
     write_segmentation(grid.image(result.labels), structures, folder / SEGMENTATION)
+    calibration = result.bundle.manifest.calibration
+    if has_contours(calibration):
+        names.append(CONTOURS)
+        contours = make_contours(result.labels, structures, calibration, grid)
+        write_contours(contours, grid, folder / CONTOURS)
     if result.options.for_viewer:
         names += [OUTLINES, DISTANCE]
         write_outlines(result.member_labels, structures, grid, folder / OUTLINES)

@@ -1,0 +1,145 @@
+"""Calibrate a bundle with labelled cases on this machine: a bundle in, a calibrated bundle out."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+from fedcross.backends.factory import Backend
+from fedcross.calibration.fit import describe_gaps, fit_calibration, fit_temperature
+from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
+from fedcross.calibration.site_curves import (
+    TEMPERATURE_CASES,
+    Progress,
+    measure_curves,
+    measure_likelihood,
+)
+from fedcross.contract.request import RequestOptions
+from fedcross.infer.models import Models
+from fedcross.infer.warm import WarmModels
+from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle_copy import check_copy, write_copy
+from fedcross.model.calibration import Calibration
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
+
+STAGE = "calibrate"
+
+
+def calibrate_bundle(
+    path: Path,
+    config: TrainingConfig,
+    out: Path,
+    *,
+    parts: Collection[str] = ("validation",),
+    sites: Collection[str] | None = None,
+    pooling: Pooling = DEFAULT_POOLING,
+    options: RequestOptions | None = None,
+    reporter: Reporter | None = None,
+) -> Calibration:
+    """Calibrate a bundle and write the calibrated one; the bundle itself is not changed.
+
+    The cases are segmented once for the temperature, at most
+    `fedcross.calibration.site_curves.TEMPERATURE_CASES` of each site, and all of them for the rest.
+
+    Parameters
+    ----------
+    path
+        Bundle folder or ``.zip``.
+    config
+        Configuration with the sites of the labelled cases.
+    out
+        Bundle to write: a folder, or a ``.zip`` if the name ends so. A bundle that is there is replaced.
+    parts, sites
+        Which cases, see `find_labelled_cases`.
+    pooling
+        How the sites' curves are combined, see `fedcross.uncertainty.risk_control`.
+    options
+        Device, precision and back-end; None is the default of ``fedcross segment``.
+    reporter
+        Receives stages, progress, and a line for each thing that there are too few cases for.
+
+    Returns
+    -------
+    Calibration
+        What the written bundle contains.
+
+    Raises
+    ------
+    FedCrossError
+        If bundle, configuration, data, device or output cannot be used.
+    """
+    reporter, options = reporter or NullReporter(), options or RequestOptions()
+    with open_bundle(path) as bundle:
+        check_copy(path, out)
+        cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
+        by_site = [list(each) for _, each in groupby(cases, key=lambda case: case.site)]
+        calibration = _calibrate(bundle, by_site, pooling, options, reporter)
+        for sentence in describe_gaps(calibration):
+            reporter.log(sentence)
+        write_copy(bundle, with_calibration(bundle, calibration).manifest, out)
+    return calibration
+
+
+def _calibrate(
+    bundle: Bundle,
+    sites: Sequence[Sequence[LabelledCase]],
+    pooling: Pooling,
+    options: RequestOptions,
+    reporter: Reporter,
+) -> Calibration:
+    total = sum(min(len(cases), TEMPERATURE_CASES) + len(cases) for cases in sites)
+    reporter.stage(STAGE, f"Segmenting the labelled cases of {len(sites)} sites")
+    advance = _counter(total, reporter)
+    with WarmModels() as models:
+        likelihoods = [
+            measure_likelihood(cases, bundle, options=options, models=models, progress=advance)
+            for cases in sites
+        ]
+    temperature = fit_temperature(likelihoods, bundle.manifest.calibration.temperature)
+    tempered = with_calibration(bundle, Calibration(temperature=temperature))
+    with WarmModels() as models:
+        curves = [
+            measure_curves(
+                cases,
+                tempered,
+                options=options,
+                models=calibrated_models(models, tempered.manifest.calibration),
+                progress=advance,
+            )
+            for cases in sites
+        ]
+    names = [structure.name for structure in bundle.manifest.structures]
+    return fit_calibration(curves, names, pooling)
+
+
+def _counter(total: int, reporter: Reporter) -> Progress:
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        reporter.progress(done, total, STAGE)
+
+    return advance
+
+
+def with_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
+    """Return a bundle with the same files and another calibration."""
+    manifest = bundle.manifest.model_copy(update={"calibration": calibration})
+    return Bundle(bundle.path, manifest)
+
+
+def calibrated_models(models: Models, calibration: Calibration) -> Models:
+    """Return what opens bundles as `models` does, but with another calibration.
+
+    `models` must not hold members that were loaded with another temperature.
+    """
+
+    @contextmanager
+    def opened(path: Path, options: RequestOptions) -> Iterator[tuple[Backend, Bundle]]:
+        with models(path, options) as (backend, bundle):
+            yield backend, with_calibration(bundle, calibration)
+
+    return opened

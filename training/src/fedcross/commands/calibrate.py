@@ -1,0 +1,72 @@
+"""The command `fedcross calibrate`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fedcross.commands.options import AllowPlugin, Device
+from fedcross.contract.request import HELP
+
+PoolingOption = Annotated[
+    Literal["pooled", "per-site", "shrunk"],
+    typer.Option(
+        help="Where intervals and contours hold. shrunk: at nine of ten sites, also new ones; "
+        "pooled: for the cases of all sites together; per-site: at each of these sites, by its own "
+        "cases alone."
+    ),
+]
+
+
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(help=HELP["bundle"])],
+    data: Annotated[
+        Path, typer.Option(help="TOML configuration with the sites of the labelled cases.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
+    ],
+    part: Annotated[
+        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
+    ] = "validation",
+    sites: Annotated[
+        str | None, typer.Option(help="Sites to use, separated by commas; by default all.")
+    ] = None,
+    pooling: PoolingOption = "shrunk",
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help=HELP["precision"])] = "auto",
+    backend: Annotated[str, typer.Option(help=HELP["backend"])] = "auto",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the sites' paths are relative to; by default that of the configuration."
+        ),
+    ] = None,
+    allow_plugin: AllowPlugin = None,
+) -> None:
+    """Calibrate a bundle with labelled cases: volume intervals, predicted Dice, contours.
+
+    The cases must not have trained the members.
+    """
+    from fedcross import api
+    from fedcross.commands.console import ConsoleReporter
+
+    with ConsoleReporter() as reporter:
+        made = api.calibrate(
+            bundle,
+            data,
+            out,
+            parts=_split(part),
+            sites=None if sites is None else _split(sites),
+            pooling=pooling,
+            device=device,
+            precision=precision,
+            backend=backend,
+            data_root=data_root,
+            reporter=reporter,
+        )
+    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,0 +1,49 @@
+"""A calibration in words, for the model card and ``fedcross bundle show``."""
+
+from fedcross.model.calibration import Calibration, Contour, StructureCalibration
+
+_POOLINGS = {
+    "pooled": "for the cases of all sites together",
+    "per-site": "for each of these sites",
+    "shrunk": "for nine of ten sites, also new ones",
+}
+
+
+def describe_calibration(calibration: Calibration) -> list[tuple[str, str]]:
+    """Return pairs of a name and a sentence; empty for a bundle that is not calibrated.
+
+    Parameters
+    ----------
+    calibration
+        Of a checked manifest.
+    """
+    if not calibration.structures:
+        return []
+    holds = _POOLINGS.get(calibration.pooling or "", "for cases like these")
+    if calibration.sites == 1:
+        holds = "for cases like those of this one site"
+    return [
+        ("Calibration", f"{calibration.cases} cases of {calibration.sites} sites; holds {holds}"),
+        ("Temperature", f"{calibration.temperature:g}"),
+        *((each.name, describe_structure(each)) for each in calibration.structures),
+    ]
+
+
+def describe_structure(structure: StructureCalibration) -> str:
+    """Return what is calibrated of a structure, in one line."""
+    parts = []
+    if structure.predicted_dice is not None:
+        line = structure.predicted_dice
+        parts.append(
+            f"Dice = {line.intercept:.2f} + {line.slope:.2f} x agreement, error {line.error:.2f}"
+        )
+    if structure.volume is not None:
+        parts.append(f"volume interval {structure.volume.coverage:.0%}")
+    parts += [_describe_contour(contour) for contour in structure.contours]
+    return "; ".join(parts) or "too few cases"
+
+
+def _describe_contour(contour: Contour) -> str:
+    sides = {"inner": contour.inner, "outer": contour.outer}
+    margins = [f"{name} {margin:.1f} mm" for name, margin in sides.items() if margin is not None]
+    return f"contours {contour.alpha:.0%}: {', '.join(margins)}"
