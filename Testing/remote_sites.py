@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.visits import SiteError
 from fedcross.strategies.member import MemberState
@@ -31,6 +32,8 @@ class InProcessSites:
         Returns the answer to deliver, from (site, task, round index, answer).
     share
         Figures that the sites share.
+    calibration
+        What the sites calibrate, if anything.
     others
         Entries of a site's setup that differ from the server's, by the site's name.
     """
@@ -42,6 +45,7 @@ class InProcessSites:
         fails: Callable[[str, str, int], bool] = lambda site, task, round_index: False,
         changes: Callable[[str, str, int, Answer], Answer] = lambda site, task, r, answer: answer,
         share: tuple[str, ...] = ("loss", "validation", "cases"),
+        calibration: CalibrationJob | None = None,
         others: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         settings = SiteSettings(data=config.data_root, device="cpu", share=share)
@@ -49,7 +53,7 @@ class InProcessSites:
         self._fails, self._changes = fails, changes
         self._one_at_a_time = threading.Lock()
         self._work = {
-            site.name: SiteWork(config, site.name, settings, keep_unfiltered)
+            site.name: SiteWork(config, site.name, settings, keep_unfiltered, calibration)
             for site in config.sites
         }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedcross.uncertainty.volume_interval import (
     FLOOR,
+    LARGEST_SPREAD,
     STEP,
     STEPS,
     VolumeScale,
@@ -20,17 +21,23 @@ volumes = st.floats(0.01, 5000)
 
 
 def test_score_and_interval_equal_hand_computed_numbers() -> None:
-    scale = VolumeScale.of(20.0, [10.0, 40.0])
+    scale = VolumeScale.of(20.0, [20.0 / 1.1, 20.0 * 1.1])
     assert scale is not None
-    assert scale.width == pytest.approx(math.log(2) + FLOOR)
+    assert scale.width == pytest.approx(math.log(1.1) + FLOOR)
     assert scale.score(20.0) == 0
-    assert scale.score(40.0) == pytest.approx(math.log(2) / (math.log(2) + 0.05))
+    assert scale.score(40.0) == pytest.approx(math.log(2) / (math.log(1.1) + 0.05))
     low, high = VolumeScale(20.0, 0.5).interval(2.0, 4.0)
     assert (low, high) == pytest.approx((20 / math.e, 20 * math.e**2))
 
 
-def test_there_is_no_interval_where_a_member_or_the_ensemble_found_nothing() -> None:
-    assert VolumeScale.of(20.0, [0.0, 40.0]) is None
+def test_the_spread_has_an_upper_end_also_where_a_member_found_nothing() -> None:
+    for members in ([1.0, 400.0], [0.0, 40.0]):
+        scale = VolumeScale.of(20.0, members)
+        assert scale is not None
+        assert scale.width == LARGEST_SPREAD + FLOOR
+
+
+def test_there_is_no_interval_where_the_ensemble_found_nothing() -> None:
     assert VolumeScale.of(0.0, [10.0, 40.0]) is None
     assert VolumeScale(20.0, 0.1).score(0.0) == -math.inf
 

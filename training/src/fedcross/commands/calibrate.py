@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedcross.commands.options import AllowPlugin, Device
+from fedcross.commands.options import AllowPlugin, Device, split_names
 from fedcross.contract.request import HELP
 
 PoolingOption = Annotated[
@@ -56,8 +56,8 @@ def calibrate(
             bundle,
             data,
             out,
-            parts=_split(part),
-            sites=None if sites is None else _split(sites),
+            parts=split_names(part),
+            sites=None if sites is None else split_names(sites),
             pooling=pooling,
             device=device,
             precision=precision,
@@ -66,7 +66,3 @@ def calibrate(
             reporter=reporter,
         )
     typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
-
-
-def _split(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

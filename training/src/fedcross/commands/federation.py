@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedcross.commands.options import AllowPlugin
+from fedcross.commands.calibrate import PoolingOption
+from fedcross.commands.options import AllowPlugin, Device, split_names
 
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
 
@@ -127,6 +128,46 @@ def fetch(
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
     exported = export_run(run, bundle)
     typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
+
+
+@app.command("calibrate")
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")],
+    config: Annotated[Path, typer.Argument(help="TOML configuration with the sites.")],
+    out: Annotated[
+        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
+    ],
+    kit: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FEDCROSS_KIT",
+            help='The coordinator\'s startup kit (admin/), for engine.kind = "flare".',
+        ),
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
+    ] = "validation",
+    pooling: PoolingOption = "shrunk",
+    device: Device = "auto",
+    allow_plugin: AllowPlugin = None,
+) -> None:
+    """Calibrate a bundle with the hospitals' labelled cases; only counts and sums leave a hospital."""
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.federate.calibrating import calibrate_federation
+    from fedcross.training.config.configuration import load_config
+
+    with ConsoleReporter() as reporter:
+        made = calibrate_federation(
+            bundle,
+            load_config(config),
+            out,
+            parts=split_names(part),
+            pooling=pooling,
+            device=device,
+            kit=kit,
+            reporter=reporter,
+        )
+    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
 
 
 @app.command("abort")

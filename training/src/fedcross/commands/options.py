@@ -26,6 +26,12 @@ AllowPlugin = Annotated[
 ]
 """The option allows the packages when it is read; a command has nothing else to do with it."""
 
+
+def split_names(text: str) -> list[str]:
+    """Return the names in a text with commas between."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 Device = Annotated[str, typer.Option(help=HELP["device"])]
 DataRoot = Annotated[
     Path | None,

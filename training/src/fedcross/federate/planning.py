@@ -17,7 +17,7 @@ from fedcross.training.config.source import (
     read_source,
 )
 from fedcross.training.planning.draft import lacks_grid, read_draft
-from fedcross.training.planning.figures import FederationFigures, combine_sites
+from fedcross.training.planning.figures import FederationFigures, combine_sites, read_figures
 from fedcross.training.planning.gather import gather_figures
 from fedcross.training.planning.plan import complete, make_budget
 from fedcross.training.planning.run_plan import plan_run, read_run_plan
@@ -178,10 +178,11 @@ def _ask_hospitals(config: TrainingConfig, kit: Path, reporter: Reporter) -> Fed
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
     from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.plan_job import follow_plan_job, new_plan_id
+    from fedcross.federate.supervise.short_job import follow_job, new_job_id
 
     opened = open_kit(kit, "admin")
     reporter.stage("plan", "Asking the hospitals for the figures of their cases")
     with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
-        job_folder = build_job(config, Path(folder), run_id=new_plan_id(), plans=True)
-        return follow_plan_job(config, connection, job_folder, Path(folder), reporter.log)
+        job_folder = build_job(config, Path(folder), run_id=new_job_id("plan"), plans=True)
+        result = follow_job(config, connection, job_folder, Path(folder), reporter.log)
+        return read_figures(result)

@@ -7,6 +7,7 @@ from fedcross.errors import OutputError
 from fedcross.model.bundle import Bundle
 from fedcross.model.bundle_parts import PARTS, check_replaceable, write_descriptions
 from fedcross.model.manifest import Manifest
+from fedcross.model.metadata import METADATA
 from fedcross.runtime.files.archive import pack_parts
 from fedcross.runtime.files.atomic import atomic_folder, make_folder, scratch_folder
 
@@ -73,3 +74,10 @@ def _fill(bundle: Bundle, manifest: Manifest, folder: Path) -> None:
         if source.is_file() and not source.is_symlink():
             shutil.copyfile(source, folder / name)
     write_descriptions(folder, manifest)
+
+
+def copy_essentials(bundle: Bundle, folder: Path) -> None:
+    """Copy what FedCross reads of a bundle to a new folder: the metadata and the members."""
+    for file in (METADATA, *(Path(member.file) for member in bundle.manifest.members)):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / file, folder / file)

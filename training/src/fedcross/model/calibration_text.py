@@ -2,6 +2,9 @@
 
 from fedcross.model.calibration import Calibration, Contour, StructureCalibration
 
+ENOUGH_SITES = 9
+"""A new site is beyond S others with a probability of 1 / (S + 1), one in ten with this number."""
+
 _POOLINGS = {
     "pooled": "for the cases of all sites together",
     "per-site": "for each of these sites",
@@ -22,6 +25,8 @@ def describe_calibration(calibration: Calibration) -> list[tuple[str, str]]:
     holds = _POOLINGS.get(calibration.pooling or "", "for cases like these")
     if calibration.sites == 1:
         holds = "for cases like those of this one site"
+    elif calibration.pooling == "shrunk" and calibration.sites < ENOUGH_SITES:
+        holds = "for these sites; they are few to speak of new ones"
     return [
         ("Calibration", f"{calibration.cases} cases of {calibration.sites} sites; holds {holds}"),
         ("Temperature", f"{calibration.temperature:g}"),

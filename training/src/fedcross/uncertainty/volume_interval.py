@@ -8,7 +8,8 @@ score that is relative to the members' spread::
     interval = ensemble's volume * exp(-below * (spread + FLOOR)) to
                ensemble's volume * exp(above * (spread + FLOOR))
 
-`spread` is the population standard deviation of the logarithms of the members' volumes. `below` and
+`spread` is the population standard deviation of the logarithms of the members' volumes, at most
+`LARGEST_SPREAD`; that much also if a member did not find the structure. `below` and
 `above` are quantiles of the scores of labelled cases: of the negative and of the positive scores, with
 half of the misses on each side, if there are enough cases, and otherwise of the absolute scores.
 `fedcross.uncertainty.risk_control` chooses them, with the loss 1 for a miss. Scores are counted on a
@@ -34,18 +35,22 @@ COVERAGE = 0.9
 """Probability with which the interval covers the true volume."""
 FLOOR = 0.05
 """Added to the members' spread, so that members that agree by chance do not make a narrow interval."""
+LARGEST_SPREAD = 0.25
+"""So that a single member that fails does not make an interval without limit."""
 STEP = 0.1
 """Step of the grid of scores."""
 STEPS = 200
-"""The grid ends at STEPS * STEP = 20, a factor of at least e: larger scores are not told apart."""
+"""The grid ends at STEPS * STEP = 20, a factor of e or more: larger scores are not told apart."""
 
 Counts = NDArray[np.int64]
 
 
-def log_spread(member_volumes_ml: Sequence[float]) -> float | None:
-    """Return the population standard deviation of the logarithms; None if a volume is 0."""
+def log_spread(member_volumes_ml: Sequence[float]) -> float:
+    """Return the standard deviation of the logarithms of the volumes, at most `LARGEST_SPREAD`."""
     volumes = np.asarray(member_volumes_ml, np.float64)
-    return float(np.log(volumes).std()) if (volumes > 0).all() else None
+    if not (volumes > 0).all():
+        return LARGEST_SPREAD
+    return min(LARGEST_SPREAD, float(np.log(volumes).std()))
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,8 @@ class VolumeScale:
 
     @classmethod
     def of(cls, volume_ml: float, member_volumes_ml: Sequence[float]) -> "VolumeScale | None":
-        """Return the scale of a case; None if the ensemble or a member did not find the structure."""
-        spread = log_spread(member_volumes_ml)
-        return None if spread is None or volume_ml <= 0 else cls(volume_ml, spread + FLOOR)
+        """Return the scale of a case; None if the ensemble did not find the structure."""
+        return cls(volume_ml, log_spread(member_volumes_ml) + FLOOR) if volume_ml > 0 else None
 
     def score(self, true_ml: float) -> float:
         """Return the score of a true volume; minus infinity if that is 0."""

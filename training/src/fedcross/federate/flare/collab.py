@@ -24,8 +24,10 @@ from fedcross.federate.flare.filters import filter_member
 from fedcross.federate.flare.job import RUN_FOLDER, RUNS, read_job
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.remote.calibration import calibrate_for_job
 from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.figures import gather_remotely
+from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.supervise.server_connection import OUTCOME, PAUSE, RESULT, STATUS, Outcome
@@ -44,7 +46,7 @@ class FederationServer:
 
     @collab.main  # type: ignore[untyped-decorator]
     def run(self) -> bool:
-        """Train until the run is finished, paused or refused, or gather the figures for a plan.
+        """Train until the run is finished, paused or refused, or plan, or calibrate a bundle.
 
         The result is written into the job.
         """
@@ -59,11 +61,13 @@ class FederationServer:
         engine.register_app_command(STATUS, lambda topic, data, fl_ctx: status.as_record())
         engine.register_app_command(PAUSE, lambda topic, data, fl_ctx: status.request_pause())
         sites = FlareSites({client.name: client for client in collab.clients}, job.config)
-        if job.plans:
-            folder = Path(workspace.get_run_dir(job_id), "plan")
+        if job.plans or job.calibration:
+            folder = Path(workspace.get_run_dir(job_id), "outcome")
         try:
             if job.plans:
                 write_figures(folder, gather_remotely(job.config, sites, status.log))
+            elif job.calibration:
+                calibrate_for_job(job.config, job.calibration, folder, sites, status.log)
             else:
                 run_remote(job.config, folder, sites, status)
             state: State = "finished"
@@ -87,6 +91,7 @@ class FederationSite:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fedcross")
         self._config: TrainingConfig | None = None
+        self._calibration: CalibrationJob | None = None
         self._context: Any = None
         self._kit = Path()
         self._name = ""
@@ -100,7 +105,8 @@ class FederationSite:
         _require_server_as_caller()
         workspace, self._context = collab.workspace, collab.fl_ctx
         folder = workspace.get_app_config_dir(self._context.get_job_id())
-        self._config = read_job(Path(folder)).config
+        job = read_job(Path(folder))
+        self._config, self._calibration = job.config, job.calibration
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
         try:
             settings = load_site_settings(self._kit)
@@ -160,6 +166,7 @@ class FederationSite:
                 self._name,
                 load_site_settings(self._kit),
                 lambda before, after: filter_member(before, after, config.engine, self._context),
+                self._calibration,
             )
         return self._work.do(task, members, round_index, end_if_superseded)
 

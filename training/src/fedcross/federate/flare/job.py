@@ -1,7 +1,7 @@
 """A run as a job for NVIDIA FLARE: a folder of JSON files, without code and without patients' data.
 
 If the run begins from a bundle, the server's copy of the app also has the bundle's members; the sites do
-not get it.
+not get it. A job that calibrates a bundle brings its metadata and members to the server and the sites.
 
 ::
 
@@ -9,21 +9,26 @@ not get it.
     app/config/config_fed_server.json  class to run at the server (installed there already)
     app/config/config_fed_client.json  class to run at every site (installed there already)
     app/config/federation.json         identifier and configuration of the run
+    app/config/bundle/                 metadata and members of the bundle that the job calibrates
     server-app/config/start/           metadata and members of the bundle that the run begins from
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
+from fedcross.federate.remote.site_calibration import CalibrationJob
+from fedcross.model.bundle import Bundle
+from fedcross.model.bundle_copy import copy_essentials
 from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 from fedcross.training.run.start import copy_start
+from fedcross.uncertainty.risk_control import Pooling
 
 JOB_FILE = "federation.json"
-SERVER_APP, START = "server-app", "start"
+SERVER_APP, START, BUNDLE = "server-app", "start", "bundle"
 RUNS = "runs"  # folder in the server's kit: the run folders of all runs
 # Environment variable of the server's process: the run folder, if it is not in the kit.
 RUN_FOLDER = "FEDCROSS_RUN_FOLDER"
@@ -42,11 +47,14 @@ class Job:
         Configuration of the run.
     plans
         Whether the job only gathers the figures for a plan.
+    calibration
+        What the job calibrates; None for other jobs.
     """
 
     run_id: str
     config: TrainingConfig
     plans: bool = False
+    calibration: CalibrationJob | None = None
 
 
 def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool = False) -> Path:
@@ -81,38 +89,85 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool 
             f'"{config.engine.kind}".',
             'Use engine.kind = "local", or another method.',
         )
+    job = _new_job(config, folder, run_id)
+    server, sites = "server", [site.name for site in config.sites]
+    deploy_map = {"app": [server, *sites]}
+    # An older server does not find the run in a job that plans or calibrates, and refuses it.
+    content = {"plan" if plans else "run": run_id}
+    _write_app(job / "app" / "config", config, content)
+    if not plans and config.start.bundle is not None and config.start.bundle.exists():
+        deploy_map = {"app": sites, SERVER_APP: [server]}
+        _write_app(job / SERVER_APP / "config", config, content)
+        copy_start(config, job / SERVER_APP / "config" / START)
+    _write_meta(job, config, deploy_map)
+    return job
+
+
+def build_calibration_job(
+    config: TrainingConfig,
+    bundle: Bundle,
+    folder: Path,
+    *,
+    run_id: str,
+    pooling: Pooling,
+    parts: tuple[str, ...],
+) -> Path:
+    """Write the folder of a job that calibrates a bundle; it leaves no run.
+
+    Parameters
+    ----------
+    config
+        Configuration with the sites and their cases.
+    bundle
+        The opened bundle.
+    folder
+        Folder in which the job folder is made.
+    run_id
+        Identifier of the job.
+    pooling, parts
+        See `CalibrationJob`.
+
+    Raises
+    ------
+    ConfigError
+        If a site has a name that FLARE does not allow.
+    """
+    job = _new_job(config, folder, run_id)
+    target = job / "app" / "config"
+    content = {"calibration": run_id, "pooling": pooling, "parts": list(parts)}
+    _write_app(target, config, content)
+    copy_essentials(bundle, target / BUNDLE)
+    _write_meta(job, config, {"app": ["server", *(site.name for site in config.sites)]})
+    return job
+
+
+def _new_job(config: TrainingConfig, folder: Path, run_id: str) -> Path:
     for site in config.sites:
         if not SITE_PATTERN.fullmatch(site.name):
             raise ConfigError(
                 f"The site {site.name!r} has a name that NVIDIA FLARE does not allow."
             )
-    job = folder / run_id
-    server, sites = "server", [site.name for site in config.sites]
-    deploy_map = {"app": [server, *sites]}
-    _write_app(job / "app" / "config", config, run_id, plans=plans)
-    if not plans and config.start.bundle is not None and config.start.bundle.exists():
-        deploy_map = {"app": sites, SERVER_APP: [server]}
-        _write_app(job / SERVER_APP / "config", config, run_id, plans=plans)
-        copy_start(config, job / SERVER_APP / "config" / START)
+    return folder / run_id
+
+
+def _write_meta(job: Path, config: TrainingConfig, deploy_map: dict[str, list[str]]) -> None:
+    sites = len(config.sites)
     _write(
         job / "meta.json",
         {
-            "name": run_id,
+            "name": job.name,
             "resource_spec": {},
             "deploy_map": deploy_map,
-            "min_clients": min(config.engine.min_sites, len(config.sites)),
+            "min_clients": min(config.engine.min_sites, sites),
         },
     )
-    return job
 
 
-def _write_app(target: Path, config: TrainingConfig, run_id: str, *, plans: bool) -> None:
+def _write_app(target: Path, config: TrainingConfig, content: dict[str, Any]) -> None:
     target.mkdir(parents=True)
     _write(target / "config_fed_server.json", _server_app())
     _write(target / "config_fed_client.json", _client_app())
-    # An older server does not find the run in a job that plans, and refuses it.
-    kind = "plan" if plans else "run"
-    _write(target / JOB_FILE, {kind: run_id, "configuration": config_values(config)})
+    _write(target / JOB_FILE, {**content, "configuration": config_values(config)})
 
 
 def read_job(folder: Path) -> Job:
@@ -129,10 +184,19 @@ def read_job(folder: Path) -> Job:
         if (folder / START).is_dir():
             start = config.start.model_copy(update={"bundle": folder / START})
             config = config.model_copy(update={"start": start})
+        if "calibration" in content:
+            return Job(content["calibration"], config, calibration=_calibration(content, folder))
         plans = "plan" in content
         return Job(content["plan" if plans else "run"], config, plans)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
+
+
+def _calibration(content: dict[str, Any], folder: Path) -> CalibrationJob:
+    pooling, parts = content["pooling"], content["parts"]
+    if pooling not in get_args(Pooling):
+        raise ValueError(f"pooling must be one of {get_args(Pooling)}, got {pooling!r}")
+    return CalibrationJob(folder / BUNDLE, pooling, tuple(map(str, parts)))
 
 
 def _server_app() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 ::
 
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
-    share = ["loss", "validation", "cases", "data"]  # figures that the hospital shares
+    share = ["loss", "validation", "cases", "data", "calibration"]  # what the hospital shares
     device = "auto"
     plugins = []                             # installed packages whose code a job may use here
 """
@@ -21,7 +21,7 @@ from fedcross.training.config.sections import Section
 
 SITE_FILE = "site.toml"  # in the kit's folder local/
 
-Figure = Literal["loss", "validation", "cases", "data"]
+Figure = Literal["loss", "validation", "cases", "data", "calibration"]
 
 
 class SiteSettings(Section):
@@ -33,7 +33,8 @@ class SiteSettings(Section):
         description="Figures that the hospital shares: loss, the mean training loss of a visit and its "
         "number of skipped steps; validation, the members' validation and test Dice; cases, the "
         "number of cases; data, for a plan, the sizes, spacings, intensities and labelled volumes of "
-        "its cases. An empty list shares none; when left out, all but data are shared.",
+        "its cases; calibration, for the calibration of a bundle, curves over its labelled cases. An "
+        "empty list shares none; when left out, loss, validation and cases are shared.",
     )
     device: Annotated[str, Field(min_length=1)] = Field(
         default="auto", description="auto, cpu, or a GPU such as cuda:0."

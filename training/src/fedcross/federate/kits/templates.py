@@ -44,10 +44,11 @@ data = "/path/to/the/data"
 # Figures that this hospital shares: "loss" is the mean training loss of a visit and its number of
 # skipped steps, "validation" the Dice of the members on validation and test cases, "cases" the number of
 # cases. "data" is for a plan of the training: the size, the voxel spacing and the percentiles of the
-# intensities of every training and validation case, without names; the server combines them. An empty
-# list shares none.
+# intensities of every training and validation case, without names; the server combines them.
+# "calibration" is for the calibration of a bundle: counts and sums over the labelled cases, if there are
+# five or more. An empty list shares none.
 # Models are always shared: the server receives them and gives them to the other hospitals ({receivers}).
-share = ["loss", "validation", "cases", "data"]
+share = ["loss", "validation", "cases", "data", "calibration"]
 
 # auto uses a GPU if there is one; or cpu, cuda:0, cuda:1 ...
 device = "auto"

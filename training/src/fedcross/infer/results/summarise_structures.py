@@ -90,7 +90,7 @@ def volume_interval(
 ) -> tuple[tuple[float, float], float] | None:
     """Return the interval for the true volume in mL, and its coverage.
 
-    None if the calibration has none, or the ensemble or a member did not find the structure.
+    None if the calibration has none, or the ensemble did not find the structure.
     """
     scale = VolumeScale.of(volume_ml, member_volumes_ml)
     if scale is None or calibration is None or calibration.volume is None:

@@ -73,8 +73,8 @@ class StructureSummary(_Part):
     )
     interval_ml: tuple[float, float] | None = Field(
         default=None,
-        description="Interval for the true volume; null if the bundle is not calibrated for it, or a "
-        "member did not find the structure.",
+        description="Interval for the true volume; null if the bundle is not calibrated for it, or "
+        "the structure was not found.",
     )
     interval_coverage: float | None = Field(
         default=None, description="Probability with which `interval_ml` covers the true volume."

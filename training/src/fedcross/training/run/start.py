@@ -1,6 +1,5 @@
 """The members with which a run begins: new ones, or those of a bundle."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, open_bundle
-from fedcross.model.metadata import METADATA
+from fedcross.model.bundle_copy import copy_essentials
 from fedcross.model.network_state import keep_first_names
 from fedcross.strategies.method import Members
 from fedcross.training.config.configuration import TrainingConfig
@@ -82,9 +81,7 @@ def copy_start(config: TrainingConfig, folder: Path) -> None:
         If it does not fit the configuration, see `check_start`.
     """
     with _open_start(config) as bundle:
-        for file in (METADATA, *(Path(member.file) for member in bundle.manifest.members)):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path / file, folder / file)
+        copy_essentials(bundle, folder)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A job that gathers the figures for a plan from the hospitals; it leaves no run."""
+"""Jobs that leave no run: the figures for a plan, and the calibration of a bundle."""
 
 import secrets
 from collections.abc import Callable
@@ -9,23 +9,22 @@ from fedcross.federate.supervise.server_connection import Outcome, ServerConnect
 from fedcross.federate.supervise.supervisor import Supervisor
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.planning.figures import FederationFigures, read_figures
 
 
-def new_plan_id() -> str:
-    """Return an identifier for a job that plans."""
-    return f"plan-{secrets.token_hex(4)}"
+def new_job_id(kind: str) -> str:
+    """Return an identifier for a job that leaves no run; `kind` is its first word."""
+    return f"{kind}-{secrets.token_hex(4)}"
 
 
-def follow_plan_job(
+def follow_job(
     config: TrainingConfig,
     connection: ServerConnection,
     job_folder: Path,
     scratch: Path,
     log: Callable[[str], None],
     timeouts: Timeouts | None = None,
-) -> FederationFigures:
-    """Submit a job that plans, wait for its end, and return what the server combined.
+) -> Path:
+    """Submit a job that leaves no run, wait for its end, and return the folder with its result.
 
     Parameters
     ----------
@@ -46,8 +45,6 @@ def follow_plan_job(
     ------
     FederationError
         If the server cannot be reached or refuses the job; its message names the reason.
-    DataError
-        If the figures are damaged.
     """
     results: list[Path] = []
 
@@ -67,4 +64,4 @@ def follow_plan_job(
         save_job_id=lambda job: None,
         timeouts=timeouts or Timeouts(),
     ).run()
-    return read_figures(results[-1])
+    return results[-1]

@@ -1,4 +1,4 @@
-"""A job that plans: submitted, followed to its end, its figures returned."""
+"""A job that leaves no run: submitted, followed to its end, its result returned."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import pytest
 
 from fake_server import FakeServer
 from fedcross.errors import DataError
-from fedcross.federate.supervise.plan_job import follow_plan_job, new_plan_id
 from fedcross.federate.supervise.server_connection import FederationError
+from fedcross.federate.supervise.short_job import follow_job, new_job_id
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.planning.figures import FederationFigures, Intensities
+from fedcross.training.planning.figures import FederationFigures, Intensities, read_figures
 
 FIGURES = FederationFigures(
     cases=3,
@@ -27,7 +27,7 @@ FIGURES = FederationFigures(
 
 def follow(server: FakeServer, config: TrainingConfig, folder: Path) -> FederationFigures:
     quick = Timeouts(poll_s=0.01)
-    return follow_plan_job(config, server, Path("job"), folder, lambda line: None, quick)
+    return read_figures(follow_job(config, server, Path("job"), folder, lambda line: None, quick))
 
 
 def test_the_figures_of_the_server_are_returned(small: TrainingConfig, tmp_path: Path) -> None:
@@ -47,4 +47,6 @@ def test_a_refusal_and_damaged_figures_are_errors(small: TrainingConfig, tmp_pat
 
 
 def test_every_job_has_an_identifier_of_its_own() -> None:
-    assert new_plan_id() != new_plan_id()
+    one, other = new_job_id("plan"), new_job_id("plan")
+    assert one != other
+    assert one.startswith("plan-")

@@ -1,0 +1,111 @@
+"""Calibrates a bundle with the cases of the sites, by the engine that the configuration names."""
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from fedcross.calibration.calibrate import calibrate_bundle, with_calibration
+from fedcross.calibration.fit import describe_gaps
+from fedcross.contract.request import RequestOptions
+from fedcross.errors import ConfigError
+from fedcross.federate.engines import require_flare
+from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle_copy import check_copy, write_copy
+from fedcross.model.calibration import Calibration
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
+
+
+def calibrate_federation(
+    path: Path,
+    config: TrainingConfig,
+    out: Path,
+    *,
+    parts: Collection[str] = ("validation",),
+    pooling: Pooling = DEFAULT_POOLING,
+    device: str = "auto",
+    kit: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Calibration:
+    """Calibrate a bundle without moving a case: here, on FLARE's simulator, or across hospitals.
+
+    Parameters
+    ----------
+    path, out, parts, pooling, reporter
+        See `fedcross.calibration.calibrate.calibrate_bundle`.
+    config
+        Configuration with the sites; its section ``engine`` says where they are.
+    device
+        Device on this machine; hospitals use that of their settings.
+    kit
+        The coordinator's startup kit, for ``engine.kind = "flare"``.
+
+    Raises
+    ------
+    ConfigError
+        If NVIDIA FLARE is needed and not installed, or the kit is missing or not needed.
+    FedCrossError
+        If bundle, configuration, data or output cannot be used, or no hospital sends curves.
+    """
+    kind, reporter = config.engine.kind, reporter or NullReporter()
+    if (kind == "flare") != (kit is not None):
+        raise ConfigError(
+            f'engine.kind is "{kind}", '
+            + ("and --kit is missing." if kit is None else "which needs no --kit."),
+            'The kit is the coordinator\'s (admin/); it is for engine.kind = "flare".',
+        )
+    if kind == "local":
+        options = RequestOptions(device=device)
+        return calibrate_bundle(
+            path, config, out, parts=parts, pooling=pooling, options=options, reporter=reporter
+        )
+    require_flare(kind)
+    with open_bundle(path) as bundle:
+        check_copy(path, out)
+        if kit is None:
+            from fedcross.federate.flare.simulator import calibrate_simulated
+
+            calibration = calibrate_simulated(
+                config,
+                bundle,
+                pooling=pooling,
+                parts=tuple(parts),
+                device=device,
+                reporter=reporter,
+            )
+        else:
+            calibration = _ask_hospitals(config, bundle, pooling, tuple(parts), kit, reporter)
+        for sentence in describe_gaps(calibration):
+            reporter.log(sentence)
+        write_copy(bundle, with_calibration(bundle, calibration).manifest, out)
+    return calibration
+
+
+def _ask_hospitals(
+    config: TrainingConfig,
+    bundle: Bundle,
+    pooling: Pooling,
+    parts: tuple[str, ...],
+    kit: Path,
+    reporter: Reporter,
+) -> Calibration:
+    from fedcross.federate.flare.admin import open_server_connection
+    from fedcross.federate.flare.job import build_calibration_job
+    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.remote.calibration import read_calibration
+    from fedcross.federate.supervise.short_job import follow_job, new_job_id
+
+    opened = open_kit(kit, "admin")
+    reporter.stage("calibrate", "Asking the hospitals for curves of their labelled cases")
+    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
+        job_folder = build_calibration_job(
+            config,
+            bundle,
+            Path(folder),
+            run_id=new_job_id("calibration"),
+            pooling=pooling,
+            parts=parts,
+        )
+        result = follow_job(config, connection, job_folder, Path(folder), reporter.log)
+        return read_calibration(result)
