@@ -208,20 +208,22 @@ def splits(cases: Sequence[Record]) -> dict[str, list[tuple[list[Record], list[R
     }
 
 
-def report(found: Record, names: Sequence[str]) -> str:
-    """Return the tables in Markdown."""
+def report(name: str, found: Record, names: Sequence[str]) -> str:
+    """Return the tables in Markdown; `name` is that of the measurement."""
     cases = list(found["cases"].values())
     tested = [case for case in cases if case["part"] == "test"]
     sites = sorted({case["site"] for case in cases})
     before, after = (calibration_error(tested, when) for when in ("before", "after"))
     lines = [
+        f"# Calibration measured: {name}",
+        "",
         f"{len(cases)} cases of {len(sites)} sites, {len(tested)} of them test cases. Temperature "
         f"{found['temperature']:.3g}: expected calibration error near the border {before:.3f} before, "
         f"{after:.3f} after.",
         "",
     ]
-    for name in names:
-        lines += [f"**{name}**", "", *structure_table(cases, names, name), ""]
+    for structure in names:
+        lines += [f"**{structure}**", "", *structure_table(cases, names, structure), ""]
     return "\n".join(lines)
 
 
@@ -310,7 +312,7 @@ def main() -> None:
     with open_bundle(options.bundle) as bundle:
         found = collect(bundle, load_config(options.config), sites, path)
         names = [structure.name for structure in bundle.manifest.structures]
-    text = report(found, names)
+    text = report(options.name, found, names)
     (options.out / f"{options.name}.md").write_text(text, encoding="utf-8")
     print(text)
 

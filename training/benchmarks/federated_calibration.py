@@ -182,6 +182,8 @@ def volume(index: NDArray[np.intp]) -> Floats:
 def table(rows: list[Row]) -> str:
     """Return the rows as a table in Markdown."""
     lines = [
+        "# Simulated federations with known risks",
+        "",
         "| loss | alpha | sites' deviation | way | broken of 20 | flagged of 20 "
         "| new sites broken of 20 | size | added size |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -17,11 +17,14 @@ from tiny_federation import write_federation
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a federation of two sites with five validation cases each, and its bundle."""
+    """A folder with a federation of two sites, its bundle, and that bundle calibrated."""
     folder = tmp_path_factory.mktemp("calibrate")
-    config = write_federation(folder, cases=7, split=(1, 5, 1))
+    config = write_federation(folder, cases=4, split=(1, 2, 1))
     fedcross.train(config, folder / "run", device="cpu")
     fedcross.export(folder / "run", folder / "bundle")
+    before = contents(folder / "bundle")
+    fedcross.calibrate(folder / "bundle", config, folder / "out", device="cpu")
+    assert contents(folder / "bundle") == before
     return folder
 
 
@@ -30,18 +33,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_a_bundle_is_calibrated_and_stays_as_it_was(trained: Path) -> None:
-    before = contents(trained / "bundle")
-    found = fedcross.calibrate(
-        trained / "bundle", trained / "config.toml", trained / "out", device="cpu"
-    )
-    assert contents(trained / "bundle") == before
-    manifest = verify_bundle(trained / "out")
-    assert manifest.calibration == found
-    assert (found.cases, found.sites, found.pooling) == (10, 2, "shrunk")
+def test_a_calibrated_bundle_differs_only_in_what_describes_it(trained: Path) -> None:
+    found = verify_bundle(trained / "out").calibration
+    assert (found.cases, found.sites, found.pooling) == (4, 2, "shrunk")
     (blob,) = found.structures
-    assert (blob.name, blob.cases, blob.sites) == ("Blob", 10, 2)
-    after = contents(trained / "out")
+    assert (blob.name, blob.cases, blob.sites) == ("Blob", 4, 2)
+    before, after = contents(trained / "bundle"), contents(trained / "out")
     assert after.keys() == before.keys()
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {"configs/metadata.json", "configs/inference.json", "docs/README.md"}
@@ -66,8 +63,7 @@ def test_a_zip_is_calibrated_to_a_zip(trained: Path) -> None:
 
 
 def test_a_calibrated_bundle_segments_with_its_temperature(trained: Path) -> None:
-    out = trained / "warm"
-    fedcross.calibrate(trained / "bundle", trained / "config.toml", out, device="cpu")
+    out = trained / "out"
     metadata = out / "configs" / "metadata.json"
     temperature = json.loads(metadata.read_text())["fedcross"]["calibration"]["temperature"]
     image = next((trained / "s0" / "images").iterdir())
