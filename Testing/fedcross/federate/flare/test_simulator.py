@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from fedcross.errors import CheckpointError, ConfigError
+from fedcross.federate.calibrating import calibrate_federation
 from fedcross.federate.engines import run_training
-from fedcross.federate.flare.job import build_job, read_job
+from fedcross.federate.flare.job import build_calibration_job, build_job, read_job
 from fedcross.federate.flare.simulator import gather_simulated
+from fedcross.federate.remote.site_calibration import CalibrationJob
+from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import TrainingConfig, config_sha256, load_config
 from fedcross.training.planning.figures import combine_sites
@@ -162,3 +165,48 @@ def test_a_job_that_plans_is_read_as_one_and_names_no_run(
     content = json.loads((app / "federation.json").read_text(encoding="utf-8"))
     assert content.keys() == {"plan", "configuration"}  # an older server looks for "run"
     assert not read_job(build_job(config, tmp_path, run_id="run-1") / "app" / "config").plans
+
+
+def test_the_simulator_calibrates_as_one_machine_does(tmp_path: Path) -> None:
+    path = write_federation(tmp_path, sites=2, cases=7, split=(1, 5, 1), extra=SIMULATED)
+    config = load_config(path)
+    local = config.model_copy(update={"engine": config.engine.model_copy(update={"kind": "local"})})
+    run_training(local, tmp_path / "run", device="cpu")
+    export_run(tmp_path / "run", tmp_path / "bundle")
+    found = {
+        each.engine.kind: calibrate_federation(
+            tmp_path / "bundle", each, tmp_path / each.engine.kind, device="cpu"
+        )
+        for each in (local, config)
+    }
+    assert found["local"].cases == 10
+    assert found["flare-simulator"] == found["local"]
+    calibrated = verify_bundle(tmp_path / "flare-simulator")
+    assert calibrated.calibration == found["flare-simulator"]
+
+
+def test_a_job_that_calibrates_is_read_as_one_and_brings_the_bundle(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    run_training(
+        config.model_copy(update={"engine": config.engine.model_copy(update={"kind": "local"})}),
+        tmp_path / "run",
+        device="cpu",
+    )
+    bundle = export_run(tmp_path / "run", tmp_path / "bundle")
+    app = (
+        build_calibration_job(
+            config, bundle, tmp_path, run_id="c-1", pooling="pooled", parts=("test",)
+        )
+        / "app"
+        / "config"
+    )
+    job = read_job(app)
+    assert job.calibration == CalibrationJob(app / "bundle", "pooled", ("test",))
+    assert verify_bundle(app / "bundle") == bundle.manifest
+    content = json.loads((app / "federation.json").read_text(encoding="utf-8"))
+    assert "run" not in content  # an older server looks for it
+    content["pooling"] = "guess"
+    (app / "federation.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_job(app)
