@@ -32,12 +32,12 @@ Errors that a person can put right are `FedCrossError`. What is imported here is
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing takes longer than all this
 if TYPE_CHECKING:
-    from fedcross.api import calibrate as calibrate
     from fedcross.api import compare as compare
     from fedcross.api import export as export
     from fedcross.api import load_config as load_config
     from fedcross.api import open_bundle as open_bundle
     from fedcross.api import train as train
+    from fedcross.calibration.calibrate import calibrate as calibrate
     from fedcross.commands.console import ConsoleReporter as ConsoleReporter
     from fedcross.contract.measures import MEASURES as MEASURES
     from fedcross.contract.measures import Measure as Measure
@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from fedcross.volumes.region import Region as Region
 
 _MODULES = {
-    "api": ("calibrate", "compare", "export", "load_config", "open_bundle", "train"),
+    "api": ("compare", "export", "load_config", "open_bundle", "train"),
+    "calibration.calibrate": ("calibrate",),
     "commands.console": ("ConsoleReporter",),
     "contract.measures": ("MEASURES", "Measure"),
     "errors": (

@@ -1,19 +1,18 @@
-"""The functions of `import fedcross` that train, export, calibrate, compare and open bundles.
+"""The functions of `import fedcross` that train, export, compare and open bundles.
 
 Paths may be text. PyTorch is imported in the functions that need it. `fedcross.segment` is in
-`fedcross.infer.in_memory`, `fedcross.plan` in `fedcross.federate.planning`.
+`fedcross.infer.in_memory`, `fedcross.plan` in `fedcross.federate.planning`, `fedcross.calibrate` in
+`fedcross.calibration.calibrate`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedcross.model import bundle as bundles
 from fedcross.model.bundle import Bundle
-from fedcross.model.calibration import Calibration
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.source import ConfigSource, PathLike, load_source
-from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
 
 
 def open_bundle(path: PathLike) -> Bundle:
@@ -209,67 +208,5 @@ def compare(
         methods=names if isinstance(names, str) else ",".join(names),
         seeds=seeds,
         device=device,
-        reporter=reporter,
-    )
-
-
-def calibrate(
-    bundle: PathLike,
-    config: ConfigSource,
-    out: PathLike,
-    *,
-    parts: Collection[str] = ("validation",),
-    sites: Collection[str] | None = None,
-    pooling: Pooling = DEFAULT_POOLING,
-    device: str = "auto",
-    precision: str = "auto",
-    backend: str = "auto",
-    data_root: PathLike | None = None,
-    reporter: Reporter | None = None,
-) -> Calibration:
-    """Calibrate a bundle with labelled cases; the bundle itself is not changed.
-
-    Parameters
-    ----------
-    bundle
-        Bundle folder or ``.zip``.
-    config, data_root
-        See `load_config`; the sites with the labelled cases. The cases must not have trained the
-        members.
-    out
-        Bundle to write: a folder, or a ``.zip`` if the name ends so.
-    parts
-        Parts of the split to use: ``train``, ``validation``, ``test``.
-    sites
-        Names of the sites to use; None uses all.
-    pooling
-        ``shrunk``: intervals and contours hold at nine of ten sites, also new ones. ``pooled``: for the
-        cases of all sites together. ``per-site``: at each of these sites, by its own cases alone.
-    device, precision, backend
-        See `fedcross.segment`.
-    reporter
-        Receives stages, progress, and a line for each thing that there are too few cases for.
-
-    Returns
-    -------
-    Calibration
-        What the calibrated bundle contains.
-
-    Raises
-    ------
-    ConfigError, DataError, BundleError, DeviceError, OutputError
-        If something cannot be used: one sentence.
-    """
-    from fedcross.calibration.calibrate import calibrate_bundle
-    from fedcross.contract.request import RequestOptions
-
-    return calibrate_bundle(
-        Path(bundle),
-        load_config(config, data_root=data_root),
-        Path(out),
-        parts=parts,
-        sites=sites,
-        pooling=pooling,
-        options=RequestOptions(device=device, precision=precision, backend=backend),
         reporter=reporter,
     )

@@ -22,9 +22,69 @@ from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.source import ConfigSource, PathLike, load_source
 from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
 
 STAGE = "calibrate"
+
+
+def calibrate(
+    bundle: PathLike,
+    config: ConfigSource,
+    out: PathLike,
+    *,
+    parts: Collection[str] = ("validation",),
+    sites: Collection[str] | None = None,
+    pooling: Pooling = DEFAULT_POOLING,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    data_root: PathLike | None = None,
+    reporter: Reporter | None = None,
+) -> Calibration:
+    """Calibrate a bundle with labelled cases; the bundle itself is not changed.
+
+    Parameters
+    ----------
+    bundle
+        Bundle folder or ``.zip``.
+    config, data_root
+        See `fedcross.load_config`; the sites with the labelled cases. The cases must not have trained
+        the members.
+    out
+        Bundle to write: a folder, or a ``.zip`` if the name ends so.
+    parts
+        Parts of the split to use: ``train``, ``validation``, ``test``.
+    sites
+        Names of the sites to use; None uses all.
+    pooling
+        ``shrunk``: intervals and contours hold at nine of ten sites, also new ones. ``pooled``: for the
+        cases of all sites together. ``per-site``: at each of these sites, by its own cases alone.
+    device, precision, backend
+        See `fedcross.segment`.
+    reporter
+        Receives stages, progress, and a line for each thing that there are too few cases for.
+
+    Returns
+    -------
+    Calibration
+        What the calibrated bundle contains.
+
+    Raises
+    ------
+    ConfigError, DataError, BundleError, DeviceError, OutputError
+        If something cannot be used: one sentence.
+    """
+    return calibrate_bundle(
+        Path(bundle),
+        load_source(config, data_root),
+        Path(out),
+        parts=parts,
+        sites=sites,
+        pooling=pooling,
+        options=RequestOptions(device=device, precision=precision, backend=backend),
+        reporter=reporter,
+    )
 
 
 def calibrate_bundle(

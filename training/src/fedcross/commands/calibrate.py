@@ -48,11 +48,11 @@ def calibrate(
 
     The cases must not have trained the members.
     """
-    from fedcross import api
+    from fedcross.calibration.calibrate import calibrate as calibrate_bundle
     from fedcross.commands.console import ConsoleReporter
 
     with ConsoleReporter() as reporter:
-        made = api.calibrate(
+        made = calibrate_bundle(
             bundle,
             data,
             out,
