@@ -59,8 +59,8 @@ def test_nine_cases_of_a_site_calibrate_all_but_the_stricter_contours() -> None:
     assert (contour.alpha, contour.inner, contour.outer) == (0.1, 2.0, 2.0)
     assert organ.predicted_dice is not None
     assert describe_gaps(found) == [
-        "Organ: 9 cases of 1 sites do not suffice for an inner contour at 5% (19 cases), an outer "
-        "contour at 5% (19 cases)."
+        "Organ, 9 cases of 1 sites: no inner contour at 5% (needs 19 cases), no outer contour at 5% "
+        "(needs 19 cases)."
     ]
 
 
@@ -70,7 +70,18 @@ def test_with_too_few_cases_nothing_is_promised_and_it_is_said() -> None:
     assert organ.predicted_dice is organ.volume is None
     assert organ.contours == ()
     (sentence,) = describe_gaps(found)
-    assert "2 cases of 1 sites do not suffice for a predicted Dice (3 cases), a volume" in sentence
+    assert sentence.startswith(
+        "Organ, 2 cases of 1 sites: no predicted Dice (needs 3 cases), no volume interval (needs 9"
+    )
+
+
+def test_what_no_size_keeps_is_missing_with_enough_cases_and_it_is_said() -> None:
+    found = fit(site(*[one_case(score=100.0, reach_mm=100.0)] * 20))
+    (organ,) = found.structures
+    assert organ.volume is None
+    assert organ.contours == ()
+    (sentence,) = describe_gaps(found)
+    assert "no volume interval (none keeps the promise at these sites)" in sentence
 
 
 def test_nineteen_cases_calibrate_everything() -> None:

@@ -1,6 +1,6 @@
 """From the curves of the sites to the calibration of a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -122,24 +122,32 @@ def _margin(
 
 
 def describe_gaps(calibration: Calibration) -> list[str]:
-    """Return a sentence for each thing that a calibration has too few cases for."""
+    """Return a sentence for each structure that has not everything, with what is missing and why."""
     sentences = []
     for each in calibration.structures:
-        missing = []
-        if each.predicted_dice is None:
-            missing.append(f"a predicted Dice ({FEWEST_CASES} cases)")
-        if each.volume is None:
-            missing.append(f"a volume interval ({fewest_cases(1 - COVERAGE)} cases)")
-        stored = {contour.alpha: contour for contour in each.contours}
-        for alpha in ALPHAS:
-            found = stored.get(alpha)
-            for what in ("inner", "outer"):
-                if found is None or getattr(found, what) is None:
-                    needed = f"{fewest_cases(alpha)} cases"
-                    missing.append(f"an {what} contour at {alpha:.0%} ({needed})")
+        missing = [f"{what} ({_reason(each.cases, needed)})" for what, needed in _missing(each)]
         if missing:
             sentences.append(
-                f"{each.name}: {each.cases} cases of {each.sites} sites do not suffice for "
-                f"{', '.join(missing)}."
+                f"{each.name}, {each.cases} cases of {each.sites} sites: no {', no '.join(missing)}."
             )
     return sentences
+
+
+def _reason(cases: int, needed: int) -> str:
+    if cases < needed:
+        return f"needs {needed} cases"
+    return "none keeps the promise at these sites"
+
+
+def _missing(structure: StructureCalibration) -> Iterator[tuple[str, int]]:
+    """Yield what a structure lacks, and the number of cases that it needs at least."""
+    if structure.predicted_dice is None:
+        yield "predicted Dice", FEWEST_CASES
+    if structure.volume is None:
+        yield "volume interval", fewest_cases(1 - COVERAGE)
+    stored = {contour.alpha: contour for contour in structure.contours}
+    for alpha in ALPHAS:
+        found = stored.get(alpha, Contour(alpha=alpha))
+        for side, margin in (("inner", found.inner), ("outer", found.outer)):
+            if margin is None:
+                yield f"{side} contour at {alpha:.0%}", fewest_cases(alpha)
