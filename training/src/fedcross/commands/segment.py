@@ -16,6 +16,7 @@ def segment(
     bundle: Annotated[Path, typer.Option(help=HELP["bundle"])],
     image: Annotated[list[Path], typer.Option(help=HELP["image"])],
     out: Annotated[Path, typer.Option(help=HELP["out"])],
+    series: Annotated[list[str] | None, typer.Option(help=HELP["series"])] = None,
     measure: Annotated[Measure, typer.Option(help=HELP["measure"])] = DEFAULTS.measure,
     device: Device = DEFAULTS.device,
     precision: Annotated[str, typer.Option(help=HELP["precision"])] = DEFAULTS.precision,
@@ -44,25 +45,28 @@ def segment(
     from fedcross.commands.console import ConsoleReporter
     from fedcross.infer.__main__ import run
 
-    request = SegmentRequest(
-        bundle,
-        image[0],
-        out,
-        further=tuple(image[1:]),
-        measure=measure,
-        device=device,
-        precision=precision,
-        backend=backend,
-        roi=roi,
-        localise=localise,
-        save_probabilities=save_probabilities,
-        save_members=save_members,
-        for_viewer=for_viewer,
-        max_memory_gb=max_memory_gb,
-        max_hours=max_hours,
-    )
+    def request() -> SegmentRequest:
+        return SegmentRequest(
+            bundle,
+            image[0],
+            out,
+            further=tuple(image[1:]),
+            series=tuple(series or ()),
+            measure=measure,
+            device=device,
+            precision=precision,
+            backend=backend,
+            roi=roi,
+            localise=localise,
+            save_probabilities=save_probabilities,
+            save_members=save_members,
+            for_viewer=for_viewer,
+            max_memory_gb=max_memory_gb,
+            max_hours=max_hours,
+        )
+
     if events:
-        raise typer.Exit(run(lambda: request, events=True))
+        raise typer.Exit(run(request, events=True))
     with ConsoleReporter() as reporter:
-        code = run(lambda: request, reporter=reporter)
+        code = run(request, reporter=reporter)
     raise typer.Exit(code)

@@ -21,6 +21,9 @@ MAX_CHANNELS = 8
 MAX_HOURS = 12.0
 """Hours that the networks of a request may take unless the user allows more."""
 
+ONLY_SERIES = "auto"
+"""Stands for the only volume of an image."""
+
 MODULE = "fedcross.infer"
 """The child process is ``python -m`` this."""
 EVENTS_FLAG = "--events"
@@ -30,8 +33,11 @@ WORKER_FLAG = "--worker"
 
 HELP: Mapping[str, str] = {
     "bundle": "Bundle: a folder or a .zip.",
-    "image": "NIfTI, NRRD, MetaImage, or a DICOM series folder. Repeat it for a bundle with several "
+    "image": "NIfTI, NRRD, MetaImage, or DICOM (folder or file). Repeat it for a bundle with several "
     "channels, in the order of the channels.",
+    "series": "Which volume of a DICOM folder that holds several: its number in the list that the error "
+    "message gives, or its Series Instance UID. With several images once for each; auto for an image "
+    "with one volume.",
     "out": "Folder for the results; those of an earlier run are replaced.",
     "measure": "Measure that the uncertainty map shows.",
     "device": "auto, cpu, or a GPU such as cuda:0.",
@@ -82,12 +88,24 @@ class SegmentRequest(RequestOptions):
         Bundle, image (of the first channel), result folder.
     further : tuple of Path
         Images of the further channels, in the order of the bundle's channels.
+    series : tuple of str
+        For each image which volume of a DICOM folder it is, or `ONLY_SERIES`; empty if every image holds
+        one.
+
+    Raises
+    ------
+    ConfigError
+        If the number of series is not that of the images.
     """
 
     bundle: Path
     image: Path
     out: Path
     further: tuple[Path, ...] = field(default=(), kw_only=True)
+    series: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_series(self.series, len(self.images))
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -103,12 +121,14 @@ class SegmentRequest(RequestOptions):
                 switches += [flag(each.name)] if value else []
             elif each.name == _IMAGE:
                 values += [word for image in self.images for word in (flag(_IMAGE), str(image))]
+            elif each.name == _SERIES:
+                values += [word for series in self.series for word in (flag(_SERIES), series)]
             elif value is not None:
                 values += [flag(each.name), str(value)]
         return values + switches
 
 
-_IMAGE = "image"
+_IMAGE, _SERIES = "image", "series"
 _TYPES: Mapping[Any, Callable[[str], Any]] = {
     Path: Path,
     Path | None: Path,
@@ -127,6 +147,22 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def check_series(series: Sequence[object], images: int) -> None:
+    """Check that there is no series, or one for each image.
+
+    Raises
+    ------
+    ConfigError
+        If there is another number.
+    """
+    if series and len(series) != images:
+        raise ConfigError(
+            f"Got {len(series)} series for {images} image{'s' if images > 1 else ''}.",
+            f"Give {flag(_SERIES)} once for each image; {ONLY_SERIES} stands for an image with one "
+            "volume.",
+        )
+
+
 def parse_request(words: Sequence[str]) -> SegmentRequest:
     """Return the request that the words of a command line make; ``--events`` may be among them.
 
@@ -138,7 +174,8 @@ def parse_request(words: Sequence[str]) -> SegmentRequest:
     options = vars(request_parser().parse_args(words))
     del options["events"]
     image, *further = options.pop(_IMAGE)
-    return SegmentRequest(image=image, further=tuple(further), **options)
+    series = tuple(options.pop(_SERIES) or ())
+    return SegmentRequest(image=image, further=tuple(further), series=series, **options)
 
 
 def request_parser() -> "argparse.ArgumentParser":
@@ -162,8 +199,9 @@ def request_parser() -> "argparse.ArgumentParser":
             settings["type"] = _TYPES.get(each.type, str)
             settings["choices"] = MEASURES if each.type == Measure else None
             settings["required"] = each.default is MISSING
-            settings["default"] = None if each.default is MISSING else each.default
-            settings["action"] = "append" if each.name == _IMAGE else "store"
+            repeats = each.name in (_IMAGE, _SERIES)
+            settings["default"] = None if repeats or each.default is MISSING else each.default
+            settings["action"] = "append" if repeats else "store"
         parser.add_argument(flag(each.name), **settings)
     parser.add_argument(EVENTS_FLAG, action="store_true", help=HELP["events"])
     return parser

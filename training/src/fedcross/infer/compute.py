@@ -19,6 +19,7 @@ from fedcross.infer.scratch import Scratch, write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
+from fedcross.volumes.files.notes import notes_of
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.prepare import Prepared, prepare, resample_map_to_source
 from fedcross.volumes.region import Region
@@ -138,6 +139,8 @@ def compute(
     wanted = {*options.measures, *measures}
     with clock.stage("read", "Reading the volume"):
         images = [each() for each in read]
+        for note in (note for image in images for note in notes_of(image)):
+            reporter.log(note)
     with clock.stage("preprocess", "Preparing the volume"):
         size = images[0].GetSize()
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
+from fedcross.contract.request import ONLY_SERIES, check_series
 from fedcross.errors import ConfigError, DataError
 from fedcross.volumes.files.checks import MAX_SHEAR, check_volume
 from fedcross.volumes.files.read import read_volume
@@ -24,17 +26,22 @@ def image_readers(
     spacing_mm: Sequence[float] | None = None,
     origin_mm: Sequence[float] | None = None,
     direction: ArrayLike | None = None,
+    series: Sequence[str | int | None] = (),
 ) -> tuple[Callable[[], sitk.Image], ...]:
     """Return a function for each image of a case, see `volume_reader`.
 
-    The geometry is that of all arrays among `images`. If there is no array, it is refused.
+    The geometry is that of all arrays among `images`. If there is no array, it is refused. `series` is
+    empty or has one value for each image.
     """
+    check_series(series, len(images))
     has_array = any(isinstance(image, np.ndarray) for image in images)
     return tuple(
-        volume_reader(image)
+        volume_reader(image, series=which)
         if has_array and not isinstance(image, np.ndarray)
-        else volume_reader(image, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction)
-        for image in images
+        else volume_reader(
+            image, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction, series=which
+        )
+        for image, which in zip_longest(images, series)
     )
 
 
@@ -44,14 +51,15 @@ def volume_reader(
     spacing_mm: Sequence[float] | None = None,
     origin_mm: Sequence[float] | None = None,
     direction: ArrayLike | None = None,
+    series: str | int | None = None,
 ) -> Callable[[], sitk.Image]:
     """Return a function that returns the volume; what is in memory is checked here already.
 
     Parameters
     ----------
     image
-        A file, a folder with one DICOM series, a 3D SimpleITK image with one number a voxel, or an
-        array (z, y, x) of real numbers.
+        A file, a DICOM folder, a 3D SimpleITK image with one number a voxel, or an array (z, y, x) of
+        real numbers.
     spacing_mm
         For an array: distance between voxel centres along (x, y, z); required.
     origin_mm
@@ -59,14 +67,20 @@ def volume_reader(
     direction
         For an array: 3 x 3, its columns are the unit vectors of the axes x, y, z in the world, LPS;
         None is the identity.
+    series
+        For DICOM: which volume, see `fedcross.volumes.files.read.read_volume`.
 
     Raises
     ------
     ConfigError
-        If `image` is none of these, or the geometry is missing, not wanted, or impossible.
+        If `image` is none of these, the geometry is missing, not wanted, or impossible, or a series is
+        chosen in memory.
     DataError
         If the voxels cannot be segmented.
     """
+    wanted = None if series is None or series == ONLY_SERIES else str(series)
+    if wanted is not None and not isinstance(image, str | os.PathLike):
+        raise ConfigError("series is for DICOM folders; an image in memory has none.")
     geometry = (spacing_mm, origin_mm, direction)
     if isinstance(image, np.ndarray):
         if spacing_mm is None:
@@ -87,7 +101,7 @@ def volume_reader(
         return lambda: image
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        return lambda: read_volume(path)
+        return lambda: read_volume(path, wanted)
     kind = type(image).__name__
     raise ConfigError(f"{NAME} must be a path, a SimpleITK image or a NumPy array, got {kind}.")
 

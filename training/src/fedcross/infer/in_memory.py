@@ -73,6 +73,7 @@ def segment(
     spacing_mm: Sequence[float] | None = None,
     origin_mm: Sequence[float] | None = None,
     direction: ArrayLike | None = None,
+    series: str | int | Sequence[str | int | None] | None = None,
     out: str | os.PathLike[str] | None = None,
     measure: Measure = DEFAULT_MEASURE,
     measures: Collection[Measure] = MEASURES,
@@ -97,9 +98,9 @@ def segment(
     Parameters
     ----------
     image
-        A file (NIfTI, NRRD, MetaImage), a folder with one DICOM series, a 3D SimpleITK image, or an
-        array (z, y, x) of real numbers. For a bundle with several channels a list or a tuple of them, in
-        the order of the channels. An image on another grid than the first is resampled onto that grid.
+        A file (NIfTI, NRRD, MetaImage, DICOM), a DICOM folder, a 3D SimpleITK image, or an array
+        (z, y, x) of real numbers. For a bundle with several channels a list or a tuple of them, in the
+        order of the channels. An image on another grid than the first is resampled onto that grid.
     bundle
         Bundle folder or ``.zip``, or an opened bundle.
     spacing_mm
@@ -109,6 +110,10 @@ def segment(
     direction
         For an array: 3 x 3, its columns are the unit vectors of the axes x, y, z in the world, LPS;
         None is the identity.
+    series
+        Which volume of a DICOM folder that holds several: its number in the list that the error message
+        gives, from 1, or its Series Instance UID. For several images a sequence with one for each; None
+        is the only volume.
     out
         Folder that also receives the files of ``fedcross segment``.
     measure
@@ -153,8 +158,15 @@ def segment(
     if unknown:
         raise ConfigError(f"There is no measure {unknown[0]!r}.", f"Use {', '.join(MEASURES)}.")
     images = image if isinstance(image, list | tuple) else [image]
+    chosen = [series] if series is None or isinstance(series, str | int) else list(series)
     job = Job(
-        read=image_readers(images, spacing_mm=spacing_mm, origin_mm=origin_mm, direction=direction),
+        read=image_readers(
+            images,
+            spacing_mm=spacing_mm,
+            origin_mm=origin_mm,
+            direction=direction,
+            series=[] if series is None else chosen,
+        ),
         bundle=bundle.path if isinstance(bundle, Bundle) else Path(bundle),
         options=RequestOptions(
             measure=measure,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import SimpleITK as sitk
 
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.measures import Measure
-from fedcross.contract.request import RequestOptions, SegmentRequest
+from fedcross.contract.request import ONLY_SERIES, RequestOptions, SegmentRequest
 from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
@@ -94,8 +95,10 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
         If the bundle, the volume, the device or the output folder cannot be used. What can be checked
         before the computation is checked before it.
     """
+    chosen = (None if each == ONLY_SERIES else each for each in request.series)
+    pairs = zip_longest(request.images, chosen)
     job = Job(
-        tuple(partial(read_volume, image) for image in request.images),
+        tuple(partial(read_volume, image, series) for image, series in pairs),
         request.bundle,
         request,
         out=request.out,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 from fedcross.training.data.label_grid import to_image_grid
-from fedcross.training.data.sources.dicom_series import find_damaged_slices
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.files.itk import hide_itk_warnings
 from fedcross.volumes.files.nifti import check_voxels
@@ -86,12 +85,6 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
         If the file is damaged, incomplete or has NaN or infinite values, or the channel does not
         exist; see also `read_volume`.
     """
-    if path.is_dir() and (damaged := find_damaged_slices(path)):
-        raise DataError(
-            f"The series {path.name} has unreadable files ({len(damaged)}); the first is "
-            f"{damaged[0]}.",
-            "Export the whole series again.",
-        )
     count = 1 if channel is None or path.is_dir() else _count_channels(path)
     if channel is None or (count == 1 and channel == 0):
         return read_volume(path)

@@ -3,11 +3,8 @@
 Every message names the file or folder, never the path to it: paths often hold patients' names.
 """
 
-from pathlib import Path
-
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 
@@ -30,7 +27,6 @@ _SCALARS = _FLOATS | {
     sitk.sitkUInt64,
     sitk.sitkInt64,
 }
-_UNEVEN_SLICES = "ITK_non_uniform_sampling_deviation"
 
 
 def check_volume(image: sitk.Image, name: str) -> None:
@@ -84,42 +80,6 @@ def count_voxels(size: tuple[int, ...]) -> int:
     return int(np.prod(size, dtype=np.float64))
 
 
-def check_slices(image: sitk.Image, files: list[Path], name: str) -> None:
-    """Refuse a DICOM series with missing slices, or whose slices do not form a box (tilted gantry).
-
-    ITK stacks slices along the normal of the first one, at their mean distance. Slices that lie
-    elsewhere would get a wrong position.
-    """
-    if len(files) < 2:
-        return
-    last = np.array(image.TransformIndexToPhysicalPoint((0, 0, len(files) - 1)))
-    aside_mm = float(np.linalg.norm(_position_mm(files[-1]) - last))
-    if aside_mm > min(image.GetSpacing()):
-        raise DataError(
-            f"The slices of {name} are not stacked straight: the last one lies {aside_mm:.3g} mm aside "
-            "(a tilted gantry, or several pictures of one place).",
-            "Resample it to a box.",
-        )
-    if not image.HasMetaDataKey(_UNEVEN_SLICES):  # ITK also sets the key for rounding errors
-        return
-    positions = [_position_mm(file) for file in files]
-    steps_mm = np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    if np.ptp(steps_mm) > 0.1 * np.median(steps_mm):
-        raise DataError(
-            f"The slices of {name} lie {steps_mm.min():.3g} to {steps_mm.max():.3g} mm apart: some "
-            "are missing.",
-            "Export the whole series again.",
-        )
-
-
-def _position_mm(file: Path) -> NDArray[np.float64]:
-    """Return the LPS position (3,) of a slice's first voxel."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    return np.array(reader.GetOrigin())
-
-
 def check_axes(image: sitk.Image, name: str) -> None:
     """Refuse an image whose axes are not at right angles, within `MAX_SHEAR`."""
     axes = np.array(image.GetDirection()).reshape(3, 3)
@@ -133,7 +93,7 @@ def check_axes(image: sitk.Image, name: str) -> None:
 
 def check_values(image: sitk.Image, name: str) -> None:
     """Refuse an image with several values a voxel, or with NaN or infinite values."""
-    if image.GetPixelID() not in _SCALARS:  # a series' pixel type is known only after reading
+    if image.GetPixelID() not in _SCALARS:
         raise DataError(f"{name} has several values in every voxel.", FORMATS)
     if image.GetPixelID() not in _FLOATS:
         return

@@ -59,21 +59,6 @@ def find_series(root: Path) -> list[Series]:
     return sorted(found, key=lambda series: series.number or 0)
 
 
-def find_damaged_slices(folder: Path) -> list[str]:
-    """List the DICOM files in a folder that GDCM cannot read, sorted by name; they are damaged.
-
-    GDCM skips such files without an error, so that a series would lose slices unnoticed.
-    """
-    with hide_itk_warnings():
-        read = {
-            Path(name).name
-            for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-            for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        }
-    names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(name for name in names if name.lower().endswith(_SLICES) and name not in read)
-
-
 def choose_series(
     series: Sequence[Series], label: Path, *, number: int | None, description: str, case: str
 ) -> Series:
