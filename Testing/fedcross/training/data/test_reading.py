@@ -169,5 +169,5 @@ def test_incomplete_dicom_and_two_series_in_a_folder_are_refused(tmp_path: Path)
     dataset_trees.write_dicom(dataset_trees.to_image(array), folder / "x", 9, "t2", "9")
     for slice_ in (folder / "x").iterdir():
         slice_.rename(folder / f"9-{slice_.name}")
-    with pytest.raises(DataError, match=r"0001 of site north: .*2 DICOM series"):
+    with pytest.raises(DataError, match=r"0001 of site north: .*holds 2 volumes"):
         read_case(case, {1: 1, 2: 1}, "north")

@@ -24,6 +24,7 @@ from fedcross.training.data.reading import (
 )
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.coregister import check_overlap
+from fedcross.volumes.files.notes import notes_of
 from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.grid import Grid, find_difference
 from fedcross.volumes.intensity import normalise
@@ -64,7 +65,7 @@ def check_case(
         for structure in structures
         if structure.name not in site.labels_missing
     }
-    remarks = list(report.remarks)
+    remarks = [*report.remarks, *notes_of(image)]
     if mismatch := describe_mismatch(label_image, image):
         remarks.append(f"the label is resampled onto the image's grid: {mismatch}.")
     if not drawn.any():

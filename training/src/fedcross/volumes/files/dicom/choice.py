@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.grouping import Candidate, normal
+from fedcross.volumes.files.dicom.grouping import Candidate, normal, offsets_mm
 from fedcross.volumes.files.dicom.header import printable
 
 SHOWN = 20
@@ -64,13 +64,22 @@ def describe(candidate: Candidate) -> str:
         f"{count} slice{'s' if count > 1 else ''} of {first.file.columns} x {first.file.rows}",
     ]
     if first.spacing_mm is not None:
-        words.append(f"pixels of {first.spacing_mm[1]:.3g} x {first.spacing_mm[0]:.3g} mm")
+        sides = [*first.spacing_mm[::-1], *_slice_distance(candidate)]
+        words.append(f"{' x '.join(f'{side:.3g}' for side in sides)} mm")
     if first.file.series_number is not None:
         words.append(f"series {first.file.series_number}")
     shown = [*candidate.traits]
     if first.position_mm is None:
         shown.append("without positions")
     return ", ".join(printable(each) for each in (*words, *shown) if each)
+
+
+def _slice_distance(candidate: Candidate) -> list[float]:
+    """The mean distance of the slices, or the thickness of one; empty if it is unknown."""
+    frames = candidate.frames
+    if len(frames) == 1 or frames[0].position_mm is None or frames[0].orientation is None:
+        return [each for each in (frames[0].thickness_mm,) if each is not None]
+    return [float(np.ptp(offsets_mm(frames))) / (len(frames) - 1)]
 
 
 def _orientation(candidate: Candidate) -> str:

@@ -19,7 +19,7 @@ from pydicom.uid import UID
 
 from fedcross.errors import DataError
 from fedcross.volumes.files.dicom.frames import ImageFile
-from fedcross.volumes.files.dicom.header import Unreadable, printable, reading
+from fedcross.volumes.files.dicom.header import Unreadable, name_of_uid, printable, reading
 from fedcross.volumes.files.itk import hide_itk_warnings
 
 MAX_RATIO = 1000
@@ -62,7 +62,7 @@ def decode(file: ImageFile, data: bytes) -> NDArray[Any]:
         If the data are damaged or incomplete.
     """
     if file.transfer_syntax not in _GDCM:
-        name = UID(file.transfer_syntax).name
+        name = name_of_uid(file.transfer_syntax) or f"an unknown format {file.transfer_syntax}"
         raise DataError(
             f"{printable(file.path.name)} is compressed as {printable(name)}, which cannot be decoded.",
             "Export it uncompressed, or convert it with dcmdjpeg or gdcmconv --raw.",

@@ -48,23 +48,24 @@ def read_folder(folder: Path) -> Content:
     name = printable(folder.name)
     frames: list[tuple[Frame, ...]] = []
     others: dict[str, None] = {}
-    foreign: list[Path] = []
+    foreign: dict[Path, str] = {}
     damaged: dict[Path, str] = {}
     for path in list_files(folder):
         try:
             found = read_frames(path) if is_dicom(path) else None
         except OSError as error:
-            damaged[path] = error.strerror or ""
+            foreign[path] = error.strerror or ""
         except Unreadable as error:
             damaged[path] = str(error)
         else:
             if found is None:
-                foreign.append(path)
+                foreign[path] = ""
             elif isinstance(found, str):
                 others[found] = None
             else:
                 frames.append(found)
-    damaged |= dict.fromkeys(_looking_like(foreign, [each[0].file.path for each in frames]), "")
+    similar = _looking_like(foreign, [each[0].file.path for each in frames])
+    damaged |= {path: foreign[path] for path in similar}
     if damaged:
         raise DataError(
             f"The series {name} has {describe_damage(damaged)}", "Export the whole series again."
@@ -98,7 +99,7 @@ def list_files(folder: Path) -> Iterator[Path]:
                     "Give the folder of one series.",
                 )
             path = Path(place, file)
-            if path.is_file():  # no pipe, no device
+            if path.is_file() or not path.exists():  # no pipe, no device; a link may lead nowhere
                 yield path
 
 
@@ -131,7 +132,7 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _looking_like(foreign: list[Path], images: list[Path]) -> list[Path]:
+def _looking_like(foreign: Iterable[Path], images: Iterable[Path]) -> list[Path]:
     """Files that are not DICOM, but have the suffix of DICOM or of the images beside them.
 
     A text without a suffix, such as a licence, is none of them.
@@ -152,6 +153,9 @@ def _suffix(path: Path) -> str:
 
 
 def _is_text(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(_TEXT_BYTES)
+    try:
+        with path.open("rb") as file:
+            start = file.read(_TEXT_BYTES)
+    except OSError:
+        return False
     return bool(start) and not re.search(rb"[\x00-\x08\x0e-\x1f]", start)

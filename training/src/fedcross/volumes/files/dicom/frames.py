@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from fedcross.volumes.files.dicom.header import (
     IMAGES_IN_MOSAIC,
     Unreadable,
     items,
+    name_of_uid,
     number,
     numbers,
-    printable,
     read_header,
     text,
     whole,
@@ -178,9 +177,7 @@ def read_frames(path: Path) -> tuple[Frame, ...] | str:
     if sop_class in _NO_IMAGES:
         return _NO_IMAGES[sop_class]
     if not ("Rows" in header or "Columns" in header):
-        if not sop_class and not text(header, "SOPInstanceUID"):
-            raise Unreadable("")
-        return _kind(header, sop_class)
+        return _kind(sop_class)
     file = _image_file(path, header)
     shared, each = _functional_groups(header, file)
     enhanced = bool(each or shared)
@@ -193,11 +190,12 @@ def read_frames(path: Path) -> tuple[Frame, ...] | str:
     return frames
 
 
-def _kind(header: Dataset, sop_class: str) -> str:
-    name = UID(sop_class).name
-    if name == sop_class:
-        return "objects of an unknown kind"
-    return printable(name.removesuffix(" Storage"))
+def _kind(sop_class: str) -> str:
+    """The name of the kind of an object without pixels."""
+    name = name_of_uid(sop_class)
+    if not sop_class or ("Image Storage" in name and "Non-Image" not in name):
+        raise Unreadable("its header is incomplete" if sop_class else "")
+    return name.removesuffix(" Storage") or "objects of an unknown kind"
 
 
 def _image_file(path: Path, header: Dataset) -> ImageFile:

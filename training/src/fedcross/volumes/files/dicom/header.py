@@ -19,6 +19,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 PIXEL_GROUP = 0x7FE0
 MAX_ELEMENTS = 20_000
@@ -26,6 +27,7 @@ MAX_ELEMENTS = 20_000
 MAX_INFLATED_BYTES = 2**28
 """Size of a deflated file after decompression."""
 MAX_TEXT = 64
+MAX_VALUE = 1024
 MAX_NUMBER = 1e9
 
 _LARGEST_GUESS = 0x0018  # headers without a preamble begin with a small element of group 2 or 8
@@ -114,9 +116,8 @@ class _Bounded:
         if count >= 0:
             return self._file.read(min(count, left))
         data = self._file.read(left)  # pydicom reads to the end only to inflate a deflated file
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflate.decompress(data, MAX_INFLATED_BYTES)
-        if inflate.unconsumed_tail:
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_INFLATED_BYTES)
+        if len(inflated) == MAX_INFLATED_BYTES:
             raise Unreadable("it is too large when it is decompressed")
         return data
 
@@ -248,7 +249,7 @@ def text(dataset: Dataset, keyword: str) -> str:
         if value is None:
             return ""
         listed = value if isinstance(value, MultiValue | list | tuple) else [value]
-        return printable("\\".join(str(each) for each in listed).strip())
+        return printable("\\".join(str(each) for each in listed).strip(), MAX_VALUE)
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
@@ -260,6 +261,13 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     if not isinstance(value, Sequence):
         raise Unreadable(f"its {keyword} is no sequence")
     return list(value)
+
+
+def name_of_uid(uid: str) -> str:
+    """Return the name of a UID of the standard; empty for another UID."""
+    with reading("one of its UIDs cannot be read"):
+        name = UID(uid).name
+    return "" if name == uid else name
 
 
 def printable(value: str, limit: int = MAX_TEXT) -> str:

@@ -75,6 +75,8 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
 def _read_file(path: Path) -> Content | None:
     """Read the header of a file; None if it is a DICOMDIR."""
     name = printable(path.name)
+    if path.stat().st_size == 0:
+        raise DataError(f"{name} is empty.", "Copy or export it again.")
     try:
         found = read_frames(path) if is_dicom(path) else ""
     except OSError as error:

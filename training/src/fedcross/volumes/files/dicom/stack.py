@@ -18,6 +18,8 @@ MAX_SHEAR = 0.01
 SPACING_MM = (1e-3, 1e3)
 MAX_POSITION_MM = 1e6
 
+_MOST = 2 / 3
+
 
 @dataclass(frozen=True)
 class StackGrid:
@@ -125,8 +127,7 @@ def _slice_distance(frames: Sequence[Frame], name: str) -> float:
             "Export one volume.",
         )
     if deviation(offsets) > EVEN:
-        typical = float(np.median(steps))
-        gap = float(steps.max()) >= 1.5 * typical
+        gap = _has_gaps(steps)
         reason = "some are missing" if gap else "they are not evenly stacked"
         raise DataError(
             f"The slices of {name} lie {steps.min():.3g} to {steps.max():.3g} mm apart: {reason}.",
@@ -134,6 +135,13 @@ def _slice_distance(frames: Sequence[Frame], name: str) -> float:
         )
     ends = np.array([frames[0].position_mm, frames[-1].position_mm])
     return float(np.linalg.norm(ends[1] - ends[0])) / (len(frames) - 1)
+
+
+def _has_gaps(steps: NDArray[np.float64]) -> bool:
+    """Whether most steps are equal and the others are multiples of them."""
+    in_steps = steps / np.median(steps)
+    whole = np.abs(in_steps - np.round(in_steps)) <= EVEN * np.round(in_steps)
+    return bool(whole.all()) and float(np.mean(np.round(in_steps) == 1)) >= _MOST
 
 
 def _check_straight(
