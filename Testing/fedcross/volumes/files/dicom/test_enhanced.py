@@ -1,5 +1,6 @@
 """Multi-frame files: geometry and rescale by frame."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,6 @@ def test_a_cut_file_is_damaged(tmp_path: Path) -> None:
     assert "E.dcm is empty" in refusal(path)
     for keep in (140, 400, 700, len(content) - 1):
         path.write_bytes(content[:keep])
-        assert "E.dcm is damaged or cut short" in refusal(path)
+        assert re.search(r"E\.dcm (is damaged|has unreadable files)", refusal(path))
     path.write_bytes(content)
     assert read_volume(path).GetSize() == (4, 5, 6)

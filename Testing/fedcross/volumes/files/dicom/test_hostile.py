@@ -220,7 +220,7 @@ def test_a_compression_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.HTJ2KLossless
 
     message = refusal(write_series(tmp_path / "s", change=change))
-    assert "IM000.dcm is compressed as High-Throughput JPEG 2000" in message
+    assert "IM000.dcm is encoded as High-Throughput JPEG 2000" in message
 
 
 def test_a_tiny_compressed_file_that_declares_a_huge_picture_is_not_allocated(

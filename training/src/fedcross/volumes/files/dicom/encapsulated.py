@@ -1,17 +1,15 @@
-"""Decode compressed pixel data with GDCM, the decoder inside SimpleITK.
+"""Check and decode compressed pixel data.
 
-GDCM receives a file with the pixel data and their description only, so that nothing else of the header
-reaches it: neither rescale nor geometry nor a patient's name. It does not report every damage, so the
-frames are counted and their ends are checked first.
+The decoder receives a file with the pixel data and their description only, so that nothing else of the
+header reaches it: neither rescale nor geometry nor a patient's name. It does not report every damage, so
+the frames are counted and their ends are checked first.
 """
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -19,8 +17,8 @@ from pydicom.uid import UID
 
 from fedcross.errors import DataError
 from fedcross.volumes.files.dicom.frames import ImageFile
+from fedcross.volumes.files.dicom.gdcm import GdcmProcess
 from fedcross.volumes.files.dicom.header import Unreadable, name_of_uid, printable, reading
-from fedcross.volumes.files.itk import hide_itk_warnings
 
 MAX_RATIO = 1000
 """Largest compression of a file of more than `_SMALL` voxels; what claims more is not allocated."""
@@ -44,7 +42,7 @@ _END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
 
 
-def decode(file: ImageFile, data: bytes) -> NDArray[Any]:
+def decode(file: ImageFile, data: bytes, gdcm: GdcmProcess) -> NDArray[Any]:
     """Return the stored values (frames, rows, columns) of encapsulated pixel data.
 
     Parameters
@@ -53,6 +51,8 @@ def decode(file: ImageFile, data: bytes) -> NDArray[Any]:
         Description of the pixels.
     data
         Value of the element: items up to, and without, the sequence delimiter.
+    gdcm
+        The decoder.
 
     Raises
     ------
@@ -64,26 +64,19 @@ def decode(file: ImageFile, data: bytes) -> NDArray[Any]:
     if file.transfer_syntax not in _GDCM:
         name = name_of_uid(file.transfer_syntax) or f"an unknown format {file.transfer_syntax}"
         raise DataError(
-            f"{printable(file.path.name)} is compressed as {printable(name)}, which cannot be decoded.",
+            f"{printable(file.path.name)} is encoded as {printable(name)}, which cannot be decoded.",
             "Export it uncompressed, or convert it with dcmdjpeg or gdcmconv --raw.",
         )
     voxels = file.frames * file.rows * file.columns
     if voxels > _SMALL and voxels * file.bits_allocated // 8 > MAX_RATIO * len(data):
         raise Unreadable("it is too small for the voxels that it declares")
     _check_fragments(file, list(_fragments(data)))
-    with TemporaryDirectory(prefix="fedcross-") as folder:
-        path = Path(folder, "pixels.dcm")
+
+    def write(path: Path) -> None:
         with reading(""):
             dcmwrite(path, _bare(file, data), enforce_file_format=True)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
-        try:
-            with hide_itk_warnings():
-                image = reader.Execute()
-        except RuntimeError as error:
-            raise Unreadable("its compressed pixels cannot be decoded") from error
-    array: NDArray[Any] = sitk.GetArrayFromImage(image)
+
+    array = gdcm.decode(write)
     if array.shape != (file.frames, file.rows, file.columns) or array.dtype.kind not in "iu":
         raise Unreadable("its compressed pixels have another size than its header says")
     return array

@@ -1,23 +1,18 @@
 """Read a DICOM volume: a folder of slices, or one file."""
 
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from fedcross.errors import DataError
 from fedcross.volumes.files.checks import FORMATS, check_size
 from fedcross.volumes.files.dicom.choice import choose
 from fedcross.volumes.files.dicom.folder import Content, read_folder
-from fedcross.volumes.files.dicom.frames import Frame, read_frames
+from fedcross.volumes.files.dicom.frames import read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
-from fedcross.volumes.files.dicom.header import Unreadable, describe_damage, is_dicom, printable
-from fedcross.volumes.files.dicom.pixels import is_padding, read_stored, to_values, value_type
+from fedcross.volumes.files.dicom.header import Unreadable, is_dicom, printable
 from fedcross.volumes.files.dicom.stack import stack_grid
+from fedcross.volumes.files.dicom.values import read_values
 from fedcross.volumes.files.notes import add_note
 
 _DIRECTORY = "Media Storage Directory"
@@ -62,7 +57,7 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
         raise DataError(f"{name} {refusal}.", "Export it as one slice in each file.")
     grid = stack_grid(frames, name)
     check_size(grid.size, name)
-    array, notes = _read_values(frames, name)
+    array, notes = read_values(frames, name)
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(grid.spacing_mm)
     image.SetOrigin(grid.origin_mm)
@@ -93,66 +88,6 @@ def _read_file(path: Path) -> Content | None:
 def _damaged(name: str, why: str) -> DataError:
     reason = f": {why}" if why else ""
     return DataError(f"{name} is damaged or cut short{reason}.", "Copy or export it again.")
-
-
-def _read_values(frames: tuple[Frame, ...], name: str) -> tuple[NDArray[Any], list[str]]:
-    """Decode all slices: values (z, y, x), and notes on what was changed.
-
-    Padding that lies beyond the range of the other voxels gets the smallest of their values; 0 stays.
-    """
-    first = frames[0].file
-    values = np.empty((len(frames), first.rows, first.columns), value_type(frames))
-    outside: dict[int, NDArray[np.bool_]] = {}
-    damaged: dict[Path, str] = {}
-    order = sorted(range(len(frames)), key=lambda k: (frames[k].file.path, frames[k].index))
-    for file, places in groupby(order, key=lambda k: frames[k].file):
-        try:
-            stored = read_stored(file)
-        except Unreadable as error:
-            damaged[file.path] = str(error)
-            continue
-        for k in places:
-            plane = stored[frames[k].index]
-            values[k] = to_values(plane, frames[k], values.dtype)
-            padding = is_padding(plane, file)
-            if padding is not None:
-                outside[k] = padding
-    if len(damaged) == 1 and first.frames > 1:
-        raise _damaged(name, next(iter(damaged.values())))
-    if damaged:
-        raise DataError(
-            f"The series {name} has {describe_damage(damaged)}", "Export the whole series again."
-        )
-    return values, [*_inverted(first.inverted, name), *_fill_padding(values, outside, name)]
-
-
-def _inverted(is_inverted: bool, name: str) -> Iterator[str]:
-    if is_inverted:
-        yield f"{name} stores white as low values (MONOCHROME1): its values were inverted."
-
-
-def _fill_padding(
-    values: NDArray[Any], outside: dict[int, NDArray[np.bool_]], name: str
-) -> Iterator[str]:
-    inside = (
-        [values[k][~outside[k]] if k in outside else values[k] for k in range(len(values))]
-        if outside
-        else []
-    )
-    inside = [each for each in inside if each.size]
-    if not inside:
-        return
-    low, high = min(each.min() for each in inside), max(each.max() for each in inside)
-    count, replaced = 0, set()
-    for k, padding in outside.items():
-        plane = values[k]
-        beyond = padding & (plane != 0) & ((plane < low) | (plane > high))
-        replaced.update(np.unique(plane[beyond]).tolist()[:3])
-        count += int(np.count_nonzero(beyond))
-        plane[beyond] = low
-    if count:
-        shown = ", ".join(f"{value:g}" for value in sorted(replaced)[:3])
-        yield f"{name} has {count} voxels of padding (value {shown}): they got the value {low:g}."
 
 
 def _join(names: tuple[str, ...]) -> str:
