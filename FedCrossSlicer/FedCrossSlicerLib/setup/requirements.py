@@ -71,6 +71,7 @@ REQUIREMENTS = (
     Requirement("SimpleITK", "2.3"),
     Requirement("safetensors", "0.4.3"),
     Requirement("pydantic", "2.7"),
+    Requirement("pydicom", "2.4"),
 )
 
 MEGABYTES = {
@@ -80,6 +81,7 @@ MEGABYTES = {
     "SimpleITK": 53,
     "safetensors": 1,
     "pydantic": 3,
+    "pydicom": 2,
     "openvino": 59,
 }
 """Size of each wheel in MB, measured in November 2026. The size of torch depends on the build."""

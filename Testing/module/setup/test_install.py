@@ -20,6 +20,7 @@ ALL_THERE = {
     "SimpleITK": "2.5.7",
     "safetensors": "0.8.0",
     "pydantic": "2.14.3",
+    "pydicom": "3.0.2",
     "openvino": "2026.4.1",
 }
 
@@ -105,6 +106,7 @@ def test_torch_is_installed_separately_and_every_floor_is_passed(ensure):
                 "scipy>=1.11",
                 "safetensors>=0.4.3",
                 "pydantic>=2.7",
+                "pydicom>=2.4",
                 "openvino>=2025.0",
             ],
         ),
