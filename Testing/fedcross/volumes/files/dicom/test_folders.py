@@ -13,6 +13,7 @@ from dicom_files import ORIGIN_MM, SERIES, make_dataset, make_volume, write_enha
 from fedcross.errors import DataError
 from fedcross.volumes.files.read import read_volume
 
+PIXELS = ("Rows", "Columns", "PhotometricInterpretation", "PixelData")
 OTHER = "1.2.826.0.1.3680043.10.1.8"
 
 
@@ -141,9 +142,10 @@ def test_a_series_in_subfolders_is_read_whole(tmp_path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, place)
     directory = make_dataset(make_volume(), "1.2.3", "1.2")
-    for keyword in ("Rows", "Columns", "PixelData"):
+    for keyword in PIXELS:
         delattr(directory, keyword)
-    directory.SOPClassUID = "1.2.840.10008.1.3.10"
+    del directory.SOPClassUID, directory.SeriesInstanceUID
+    directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
     directory.save_as(tmp_path / "cd" / "DICOMDIR", enforce_file_format=True)
     (tmp_path / "cd" / "README").write_text("How to open this disc\n")
     for given in (tmp_path / "cd", tmp_path / "cd" / "DICOMDIR"):
@@ -172,7 +174,7 @@ def write_object(path: Path, sop_class: str, *, pixels: bool = False) -> None:
     dataset = make_dataset(make_volume((1, 5, 4))[0], "1.2.3.4", "1.2.3")
     dataset.SOPClassUID = sop_class
     if not pixels:
-        for keyword in ("Rows", "Columns", "PixelData"):
+        for keyword in PIXELS:
             delattr(dataset, keyword)
     dataset.save_as(path, enforce_file_format=True)
 
@@ -192,6 +194,24 @@ def test_objects_that_are_no_image_are_named_or_left_out(tmp_path: Path) -> None
         "and screenshots and Comprehensive SR." in refusal(folder)
     )
     assert refusal(folder / "seg.dcm").startswith("seg.dcm holds no DICOM images but Segmentation.")
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "why"),
+    [
+        ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.66.4", "it is no image, but Segmentation"),
+        ("SamplesPerPixel", 3, "it is no image, but colour pictures"),
+    ],
+)
+def test_an_object_in_the_series_that_is_no_image_counts_as_a_damaged_slice(
+    tmp_path: Path, keyword: str, value: object, why: str
+) -> None:
+    def change(dataset: Any, k: int) -> None:
+        if k == 5:
+            setattr(dataset, keyword, value)
+
+    message = refusal(write_series(tmp_path / "s", change=change))
+    assert f"unreadable files (1); the first is IM005.dcm ({why})." in message
 
 
 def test_other_files_beside_the_slices_do_not_matter(tmp_path: Path) -> None:

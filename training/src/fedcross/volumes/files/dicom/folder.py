@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.frames import Frame, read_frames
+from fedcross.volumes.files.dicom.frames import Frame, Other, read_frames
 from fedcross.volumes.files.dicom.header import Unreadable, describe_damage, is_dicom, printable
 
 MAX_FILES = 50_000
 MAX_DEPTH = 8
 _DICOM_SUFFIXES = {".dcm", ".ima", ".dicom"}
-_DIRECTORY = "Media Storage Directory"
+DIRECTORY = "Media Storage Directory"
+"""The kind of the file DICOMDIR."""
 _TEXT_BYTES = 512
 
 
@@ -37,8 +38,9 @@ class Content:
 def read_folder(folder: Path) -> Content:
     """Read the headers of all DICOM files in a folder and its subfolders.
 
-    If the folder itself holds images, only those images of its subfolders count that belong to the
-    same series. A file whose copy was read already is left out.
+    An object without an image in a series of images counts as a damaged slice. If the folder itself
+    holds images, only those images of its subfolders count that belong to the same series. A file
+    whose copy was read already is left out.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_folder(folder: Path) -> Content:
     """
     name = printable(folder.name)
     frames: list[tuple[Frame, ...]] = []
-    others: dict[str, None] = {}
+    others: dict[Path, Other] = {}
     foreign: dict[Path, str] = {}
     damaged: dict[Path, str] = {}
     for path in list_files(folder):
@@ -60,19 +62,25 @@ def read_folder(folder: Path) -> Content:
         else:
             if found is None:
                 foreign[path] = ""
-            elif isinstance(found, str):
-                others[found] = None
+            elif isinstance(found, Other):
+                others[path] = found
             else:
                 frames.append(found)
     similar = _looking_like(foreign, [each[0].file.path for each in frames])
     damaged |= {path: foreign[path] for path in similar}
+    series = {each[0].file.series_uid for each in frames}
+    damaged |= {
+        path: f"it is no image, but {other.kind}"
+        for path, other in others.items()
+        if other.series_uid in series
+    }
     if damaged:
         raise DataError(
             f"The series {name} has {describe_damage(damaged)}", "Export the whole series again."
         )
-    others.pop(_DIRECTORY, None)
     kept = _without_copies(_of_the_top(folder, frames))
-    return Content(tuple(frame for each in kept for frame in each), tuple(others))
+    kinds = dict.fromkeys(other.kind for other in others.values() if other.kind != DIRECTORY)
+    return Content(tuple(frame for each in kept for frame in each), tuple(kinds))
 
 
 def list_files(folder: Path) -> Iterator[Path]:

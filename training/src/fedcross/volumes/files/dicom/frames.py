@@ -164,8 +164,24 @@ class Frame:
     orders: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_frames(path: Path) -> tuple[Frame, ...] | str:
-    """Read the frames of one DICOM file, or the name of its kind if it is no image.
+@dataclass(frozen=True)
+class Other:
+    """A DICOM object that is no image of a scanner.
+
+    Attributes
+    ----------
+    kind : str
+        What it is, such as ``"Segmentation"``.
+    series_uid : str
+        Its series; empty if the header names none.
+    """
+
+    kind: str
+    series_uid: str
+
+
+def read_frames(path: Path) -> tuple[Frame, ...] | Other:
+    """Read the frames of one DICOM file, or what it is if it is no image.
 
     Raises
     ------
@@ -173,28 +189,39 @@ def read_frames(path: Path) -> tuple[Frame, ...] | str:
         If the header is damaged or incomplete.
     """
     header = read_header(path)
-    sop_class = text(header, "SOPClassUID")
+    meta = getattr(header, "file_meta", Dataset())
+    sop_class = text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")
+    series_uid = text(header, "SeriesInstanceUID")
     if sop_class in _NO_IMAGES:
-        return _NO_IMAGES[sop_class]
+        return Other(_NO_IMAGES[sop_class], series_uid)
     if not ("Rows" in header or "Columns" in header):
-        return _kind(sop_class)
+        return Other(_kind(header, sop_class), series_uid)
     file = _image_file(path, header)
     shared, each = _functional_groups(header, file)
     enhanced = bool(each or shared)
     frames = tuple(_frame(file, k, header, shared, each, enhanced) for k in range(file.frames))
     if whole(header, "SamplesPerPixel", 1) != 1:
-        return "colour pictures"
+        return Other("colour pictures", series_uid)
     placeless = frames[0].position_mm is None and frames[0].orientation is None
     if sop_class.startswith(_SECONDARY_CAPTURE) and file.frames == 1 and placeless:
-        return "screenshots"
+        return Other("screenshots", series_uid)
     return frames
 
 
-def _kind(sop_class: str) -> str:
-    """The name of the kind of an object without pixels."""
+def _kind(header: Dataset, sop_class: str) -> str:
+    """The name of the kind of an object without pixels.
+
+    Raises
+    ------
+    Unreadable
+        If the rest of the header is that of an image, or of nothing.
+    """
     name = name_of_uid(sop_class)
-    if not sop_class or ("Image Storage" in name and "Non-Image" not in name):
-        raise Unreadable("its header is incomplete" if sop_class else "")
+    is_image = "Image Storage" in name and "Non-Image" not in name
+    if is_image or "ImagePositionPatient" in header or "PhotometricInterpretation" in header:
+        raise Unreadable("its header is incomplete")
+    if not sop_class or not (name or text(header, "SeriesInstanceUID")):
+        raise Unreadable("")
     return name.removesuffix(" Storage") or "objects of an unknown kind"
 
 

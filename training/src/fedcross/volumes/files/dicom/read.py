@@ -7,15 +7,13 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes.files.checks import FORMATS, check_size
 from fedcross.volumes.files.dicom.choice import choose
-from fedcross.volumes.files.dicom.folder import Content, read_folder
-from fedcross.volumes.files.dicom.frames import read_frames
+from fedcross.volumes.files.dicom.folder import DIRECTORY, Content, read_folder
+from fedcross.volumes.files.dicom.frames import Other, read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
 from fedcross.volumes.files.dicom.header import Unreadable, is_dicom, printable
 from fedcross.volumes.files.dicom.stack import stack_grid
 from fedcross.volumes.files.dicom.values import read_values
 from fedcross.volumes.files.notes import add_note
-
-_DIRECTORY = "Media Storage Directory"
 
 
 def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
@@ -73,16 +71,16 @@ def _read_file(path: Path) -> Content | None:
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty.", "Copy or export it again.")
     try:
-        found = read_frames(path) if is_dicom(path) else ""
+        found = read_frames(path) if is_dicom(path) else None
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}.") from error
     except Unreadable as error:
         raise _damaged(name, str(error)) from error
-    if found == "":
+    if found is None:
         raise DataError(f"{name} is not an image that can be read.", FORMATS)
-    if found == _DIRECTORY:
-        return None
-    return Content((), (found,)) if isinstance(found, str) else Content(found, ())
+    if not isinstance(found, Other):
+        return Content(found, ())
+    return None if found.kind == DIRECTORY else Content((), (found.kind,))
 
 
 def _damaged(name: str, why: str) -> DataError:
