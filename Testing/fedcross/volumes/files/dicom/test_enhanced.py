@@ -134,7 +134,7 @@ def number_dimension(group: Any, k: int) -> None:
         (number_time, ("time point 1", "time point 2"), 0),
         (number_echo, ("echo time 10.0", "echo time 90.0"), 1),
         (number_b_value, ("b-value 0.0", "b-value 800.0"), 0),
-        (number_dimension, ("dimension 2 1", "dimension 2 2"), 0),
+        (number_dimension, ("dimension 3 1", "dimension 3 2"), 0),
     ],
 )
 def test_volumes_at_the_same_place_are_named_and_one_is_chosen(

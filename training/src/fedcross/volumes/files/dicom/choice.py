@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedcross.errors import DataError
+from fedcross.volumes.files.dicom.elements import printable
 from fedcross.volumes.files.dicom.grouping import Candidate, normal, offsets_mm
-from fedcross.volumes.files.dicom.header import printable
 
 SHOWN = 20
 _AXES = ("sagittal", "coronal", "axial")

@@ -16,9 +16,9 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.frames import ImageFile
+from fedcross.volumes.files.dicom.elements import Unreadable, name_of_uid, printable, reading
 from fedcross.volumes.files.dicom.gdcm import GdcmProcess
-from fedcross.volumes.files.dicom.header import Unreadable, name_of_uid, printable, reading
+from fedcross.volumes.files.dicom.image_file import ImageFile
 
 MAX_RATIO = 1000
 """Largest compression of a file of more than `_SMALL` voxels; what claims more is not allocated."""

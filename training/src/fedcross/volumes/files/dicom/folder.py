@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcross.errors import DataError
+from fedcross.volumes.files.dicom.elements import Unreadable, describe_damage, printable
 from fedcross.volumes.files.dicom.frames import Frame, Other, read_frames
-from fedcross.volumes.files.dicom.header import Unreadable, describe_damage, is_dicom, printable
+from fedcross.volumes.files.dicom.header import is_dicom
 
 MAX_FILES = 50_000
 MAX_DEPTH = 8

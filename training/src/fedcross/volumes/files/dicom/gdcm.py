@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.volumes.files.dicom.header import Unreadable
+from fedcross.volumes.files.dicom.elements import Unreadable
 
 TIMEOUT_S = 120.0
 """Longest time for one file; a whole multi-frame file takes some seconds."""

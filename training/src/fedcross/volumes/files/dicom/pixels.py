@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.volumes.files.dicom.elements import Unreadable
 from fedcross.volumes.files.dicom.encapsulated import decode
-from fedcross.volumes.files.dicom.frames import ImageFile
 from fedcross.volumes.files.dicom.gdcm import GdcmProcess
-from fedcross.volumes.files.dicom.header import Unreadable, read_pixel_data
+from fedcross.volumes.files.dicom.header import read_pixel_data
+from fedcross.volumes.files.dicom.image_file import ImageFile
 
 _NATIVE = {  # transfer syntaxes without compression of the pixels, and their byte order
     "1.2.840.10008.1.2": "<",

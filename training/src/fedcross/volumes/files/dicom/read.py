@@ -7,10 +7,11 @@ import SimpleITK as sitk
 from fedcross.errors import DataError
 from fedcross.volumes.files.checks import FORMATS, check_size
 from fedcross.volumes.files.dicom.choice import choose
+from fedcross.volumes.files.dicom.elements import Unreadable, printable
 from fedcross.volumes.files.dicom.folder import DIRECTORY, Content, read_folder
 from fedcross.volumes.files.dicom.frames import Other, read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
-from fedcross.volumes.files.dicom.header import Unreadable, is_dicom, printable
+from fedcross.volumes.files.dicom.header import is_dicom
 from fedcross.volumes.files.dicom.stack import stack_grid
 from fedcross.volumes.files.dicom.values import read_values
 from fedcross.volumes.files.notes import add_note

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
+from fedcross.volumes.files.dicom.elements import printable
 from fedcross.volumes.files.dicom.frames import Frame
 from fedcross.volumes.files.dicom.grouping import EVEN, deviation, has_same_places, offsets_mm
-from fedcross.volumes.files.dicom.header import printable
 
 EXPORT = "Export the whole series again."
 BOX = "Resample it to a box."

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.frames import Frame, ImageFile
+from fedcross.volumes.files.dicom.elements import Unreadable, describe_damage
+from fedcross.volumes.files.dicom.frames import Frame
 from fedcross.volumes.files.dicom.gdcm import GdcmProcess
-from fedcross.volumes.files.dicom.header import Unreadable, describe_damage
+from fedcross.volumes.files.dicom.image_file import ImageFile
 from fedcross.volumes.files.dicom.pixels import read_stored
 
 _INTEGERS = tuple(np.dtype(f"{kind}{size}") for size in (1, 2, 4) for kind in "ui")
