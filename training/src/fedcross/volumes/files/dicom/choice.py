@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.elements import printable
+from fedcross.volumes.files.dicom.elements import MAX_NAME
 from fedcross.volumes.files.dicom.grouping import Candidate, normal, offsets_mm
 
 SHOWN = 20
@@ -44,7 +45,7 @@ def choose(candidates: Sequence[Candidate], wanted: str | None, name: str) -> Ca
         return fitting[0][1]
     found = f"{name} holds {_count(len(listed))}: {_list(fitting or listed)}."
     if fitting:
-        which = "" if wanted is None else f" of series {printable(wanted)}"
+        which = "" if wanted is None else f" of series {plain_text(wanted, MAX_NAME)}"
         raise DataError(
             found
             if not which
@@ -52,7 +53,9 @@ def choose(candidates: Sequence[Candidate], wanted: str | None, name: str) -> Ca
             f"Choose one with --series, for example --series {fitting[0][0]}, or give a folder with "
             "one volume.",
         )
-    raise DataError(f"There is no series {printable(str(wanted))}: {found}", "Choose one of these.")
+    raise DataError(
+        f"There is no series {plain_text(str(wanted), MAX_NAME)}: {found}", "Choose one of these."
+    )
 
 
 def describe(candidate: Candidate) -> str:
@@ -71,7 +74,7 @@ def describe(candidate: Candidate) -> str:
     shown = [*candidate.traits]
     if first.position_mm is None:
         shown.append("without positions")
-    return ", ".join(printable(each) for each in (*words, *shown) if each)
+    return ", ".join(plain_text(each, MAX_NAME) for each in (*words, *shown) if each)
 
 
 def _slice_distance(candidate: Candidate) -> list[float]:

@@ -18,9 +18,12 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
-MAX_TEXT = 64
+from fedcross.contract.plain_text import plain_text
+
+MAX_NAME = 100
+"""Characters of the name of a file that are shown."""
 MAX_VALUE = 1024
-"""Characters of a text that is shown, and of one that is compared."""
+"""Characters of a text that are compared."""
 MAX_NUMBER = 1e9
 
 _ERRORS = (
@@ -108,7 +111,7 @@ def text(dataset: Dataset, keyword: str) -> str:
         if value is None:
             return ""
         listed = value if isinstance(value, MultiValue | list | tuple) else [value]
-        return printable("\\".join(str(each) for each in listed).strip(), MAX_VALUE)
+        return plain_text("\\".join(str(each) for each in listed).strip(), MAX_VALUE)
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
@@ -129,14 +132,10 @@ def name_of_uid(uid: str) -> str:
     return "" if name == uid else name
 
 
-def printable(value: str, limit: int = MAX_TEXT) -> str:
-    """Return a text without control characters and bidirectional overrides, cut to `limit`."""
-    shown = "".join(each if each.isprintable() else "?" for each in value)
-    return shown if len(shown) <= limit else shown[:limit] + "..."
-
-
 def describe_damage(damaged: Mapping[Path, str]) -> str:
     """Say how many files are unreadable, which is the first, and why if that is known."""
     first = min(damaged)
     why = f" ({damaged[first]})" if damaged[first] else ""
-    return f"unreadable files ({len(damaged)}); the first is {printable(first.name)}{why}."
+    return (
+        f"unreadable files ({len(damaged)}); the first is {plain_text(first.name, MAX_NAME)}{why}."
+    )

@@ -15,8 +15,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.elements import Unreadable, name_of_uid, printable, reading
+from fedcross.volumes.files.dicom.elements import MAX_NAME, Unreadable, name_of_uid, reading
 from fedcross.volumes.files.dicom.gdcm import GdcmProcess
 from fedcross.volumes.files.dicom.image_file import ImageFile
 
@@ -63,8 +64,9 @@ def decode(file: ImageFile, data: bytes, gdcm: GdcmProcess) -> NDArray[Any]:
     """
     if file.transfer_syntax not in _GDCM:
         name = name_of_uid(file.transfer_syntax) or f"an unknown format {file.transfer_syntax}"
+        shown = plain_text(file.path.name, MAX_NAME)
         raise DataError(
-            f"{printable(file.path.name)} is encoded as {printable(name)}, which cannot be decoded.",
+            f"{shown} is encoded as {plain_text(name, MAX_NAME)}, which cannot be decoded.",
             "Export it uncompressed, or convert it with dcmdjpeg or gdcmconv --raw.",
         )
     voxels = file.frames * file.rows * file.columns

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.elements import Unreadable, describe_damage, printable
+from fedcross.volumes.files.dicom.elements import MAX_NAME, Unreadable, describe_damage
 from fedcross.volumes.files.dicom.frames import Frame, Other, read_frames
 from fedcross.volumes.files.dicom.header import is_dicom
 
@@ -48,7 +49,7 @@ def read_folder(folder: Path) -> Content:
     DataError
         If there are too many files, or files that should be DICOM cannot be read.
     """
-    name = printable(folder.name)
+    name = plain_text(folder.name, MAX_NAME)
     frames: list[tuple[Frame, ...]] = []
     others: dict[Path, Other] = {}
     foreign: dict[Path, str] = {}
@@ -92,7 +93,7 @@ def list_files(folder: Path) -> Iterator[Path]:
     DataError
         If there are more than `MAX_FILES`, or a folder cannot be listed.
     """
-    name, count = printable(folder.name), 0
+    name, count = plain_text(folder.name, MAX_NAME), 0
 
     def fail(error: OSError) -> None:
         raise DataError(f"The folder {name} cannot be read: {error.strerror}.") from error

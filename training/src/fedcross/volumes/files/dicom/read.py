@@ -4,10 +4,11 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import DataError
 from fedcross.volumes.files.checks import FORMATS, check_size
 from fedcross.volumes.files.dicom.choice import choose
-from fedcross.volumes.files.dicom.elements import Unreadable, printable
+from fedcross.volumes.files.dicom.elements import MAX_NAME, Unreadable
 from fedcross.volumes.files.dicom.folder import DIRECTORY, Content, read_folder
 from fedcross.volumes.files.dicom.frames import Other, read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
@@ -45,7 +46,7 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
     if content is None:
         path = path.parent
         content = read_folder(path)
-    name = printable(path.name)
+    name = plain_text(path.name, MAX_NAME)
     if not content.frames:
         only = f" but {_join(content.others)}" if content.others else ""
         place = f"The folder {name}" if path.is_dir() else name
@@ -68,7 +69,7 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
 
 def _read_file(path: Path) -> Content | None:
     """Read the header of a file; None if it is a DICOMDIR."""
-    name = printable(path.name)
+    name = plain_text(path.name, MAX_NAME)
     if path.stat().st_size == 0:
         raise DataError(f"{name} is empty.", "Copy or export it again.")
     try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import DataError
-from fedcross.volumes.files.dicom.elements import printable
+from fedcross.volumes.files.dicom.elements import MAX_NAME
 from fedcross.volumes.files.dicom.frames import Frame
 from fedcross.volumes.files.dicom.grouping import EVEN, deviation, has_same_places, offsets_mm
 
@@ -119,7 +120,7 @@ def _slice_distance(frames: Sequence[Frame], name: str) -> float:
     steps = np.diff(offsets)
     if has_same_places(offsets):
         k = int(np.argmin(steps))
-        files = [printable(frame.file.path.name) for frame in frames[k : k + 2]]
+        files = [plain_text(frame.file.path.name, MAX_NAME) for frame in frames[k : k + 2]]
         which = f"{files[0]} and {files[1]}" if files[0] != files[1] else f"frames of {files[0]}"
         raise DataError(
             f"The slices of {name} hold several pictures of one place (such as {which}), and nothing "
