@@ -152,7 +152,11 @@ def _divide(candidate: Candidate, word: str, values: Sequence[str]) -> list[Cand
     for frame, value in zip(candidate.frames, values, strict=True):
         groups.setdefault(value, []).append(frame)
     return [
-        replace(candidate, frames=tuple(groups[each]), traits=(*candidate.traits, f"{word} {each}"))
+        replace(
+            candidate,
+            frames=tuple(groups[each]),
+            traits=(*candidate.traits, f"{word} {each or 'unknown'}"),
+        )
         for each in sorted(groups, key=_as_number)
     ]
 
