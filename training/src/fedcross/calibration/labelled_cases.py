@@ -174,6 +174,7 @@ def segment_case(
     options: RequestOptions | None = None,
     measures: Collection[Measure] = MEASURES,
     observe: Callable[[NDArray[np.uint8]], Observer] | None = None,
+    properties: bool = False,
     models: Models = fresh_models,
     reporter: Reporter | None = None,
 ) -> _Outcome:
@@ -193,6 +194,8 @@ def segment_case(
         Measures that the result can return.
     observe
         Makes, of the drawn label map (z, y, x), what receives every member's probabilities.
+    properties
+        Whether to measure the properties of the case for a profile of familiar cases.
     models
         Opens bundle and back-end. A `fedcross.infer.warm.WarmModels` keeps them from case to case.
     reporter
@@ -215,6 +218,7 @@ def segment_case(
         options=options or RequestOptions(),
         measures=tuple(measures),
         observe=None if observe is None else observe(truth),
+        properties=properties,
     )
 
     def complete(result: Result, summary: Summary) -> _Outcome:

@@ -15,6 +15,8 @@ from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.members import STAGE, EnsembleOutcome, Observer
 from fedcross.ensemble.run import run_ensemble
 from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
+from fedcross.infer.familiarity.findings import measure_findings, take_thumbnail
+from fedcross.infer.familiarity.image import Properties, measure_images
 from fedcross.infer.scratch import Scratch, write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
@@ -50,6 +52,9 @@ class Result:
         Statistics on the networks' grid, and the members' label maps.
     prepared : Prepared
         The grids, without the intensities.
+    properties : dict or None
+        Properties of the case by name, see `fedcross.infer.familiarity`; None if they were not asked
+        for, or only a region was segmented.
     """
 
     bundle: Bundle
@@ -60,6 +65,7 @@ class Result:
     inside: NDArray[np.bool_] | None
     outcome: EnsembleOutcome
     prepared: Prepared
+    properties: Properties | None = None
 
     @property
     def grid(self) -> Grid:
@@ -98,6 +104,7 @@ def compute(
     *,
     measures: Collection[Measure],
     region: Region | None,
+    properties: bool = False,
     scratch: Scratch,
     clock: Stopwatch,
     reporter: Reporter,
@@ -118,6 +125,9 @@ def compute(
         Measures that the result can return, beside those of `options`.
     region
         The box to segment; None is the whole volume.
+    properties
+        Whether to measure the properties of the case, see `Result`. They are measured without being
+        asked for if the bundle has a profile.
     scratch
         Opens the temporary files; the result needs them.
     clock
@@ -150,6 +160,9 @@ def compute(
 
         prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:], check_grid)
         inside = region.mask(prepared.source) if region else None
+        measured = region is None and (properties or bundle.manifest.profile is not None)
+        found = measure_images(prepared) if measured else None
+        thumbnail = take_thumbnail(prepared) if measured else None
     del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
     with (
@@ -171,7 +184,10 @@ def compute(
     with clock.stage("combine", "Comparing the models"):
         labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside)
         heat = _uncertainty(outcome, options.measure, prepared, inside)
-    return Result(bundle, backend, options, labels, heat, inside, outcome, prepared)
+        if found is not None and thumbnail is not None:
+            structures = [each.label for each in bundle.manifest.structures]
+            found |= measure_findings(outcome, thumbnail, prepared.grid, structures)
+    return Result(bundle, backend, options, labels, heat, inside, outcome, prepared, found)
 
 
 def _uncertainty(

@@ -59,6 +59,8 @@ class Job:
         Measures that the result can return, beside those of `options`.
     observe : callable, optional
         Receives every member's probabilities; all of them again if the precision does not suffice.
+    properties : bool
+        Whether the result has the properties of the case, also for a bundle without a profile.
     """
 
     read: tuple[Callable[[], sitk.Image], ...]
@@ -69,6 +71,7 @@ class Job:
     region: Region | Path | None = None
     measures: tuple[Measure, ...] = ()
     observe: Observer | None = None
+    properties: bool = False
 
 
 def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
@@ -160,6 +163,7 @@ def _run(
             job.options,
             measures=job.measures,
             region=region,
+            properties=job.properties,
             scratch=files,
             clock=clock,
             reporter=reporter,

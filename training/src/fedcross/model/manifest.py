@@ -4,12 +4,13 @@ Unknown keys, numbers out of range and unknown networks are refused. This module
 Triples are (x, y, z).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fedcross.model.architecture import Architecture
 from fedcross.model.calibration import Calibration
+from fedcross.model.profile import Profile
 from fedcross.volumes.preprocessing import Preprocessing
 from fedcross.volumes.structure import Name, StrictModel, Structure, slug
 
@@ -65,7 +66,11 @@ class Manifest(StrictModel):
         Temperature, and what labelled cases say about the errors.
     provenance : Provenance
         Origin of the bundle.
+    profile : Profile, optional
+        Properties of the cases of the training sites; None if they were not recorded.
     """
+
+    added_later: ClassVar[tuple[str, ...]] = ("profile",)
 
     format_version: Literal[1] = 1
     name: Name
@@ -78,6 +83,7 @@ class Manifest(StrictModel):
     schedule: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] | None = None
     calibration: Calibration = Calibration()
     provenance: Provenance
+    profile: Profile | None = None
 
     @property
     def slug(self) -> str:

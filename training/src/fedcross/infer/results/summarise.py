@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 from fedcross.contract.measures import Measure
 from fedcross.infer.compute import Result
+from fedcross.infer.familiarity.assess import assess
 from fedcross.infer.results.summarise_structures import summarise_structures
 from fedcross.infer.results.summary import (
     BundleIdentity,
     CalibrationSummary,
+    FamiliaritySummary,
     Geometry,
     HotSpotSummary,
     Summary,
@@ -76,6 +78,7 @@ def summarise(
         calibration=_calibration(manifest.calibration),
         hot_spot_threshold=threshold,
         hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots),
+        familiarity=_familiarity(result),
         files=dict(files),
         backend=result.backend.name,
         device=result.backend.processor,
@@ -89,3 +92,8 @@ def _calibration(calibration: Calibration) -> CalibrationSummary | None:
     if not calibration.structures:
         return None
     return CalibrationSummary(cases=calibration.cases, sites=calibration.sites)
+
+
+def _familiarity(result: Result) -> FamiliaritySummary | None:
+    found = result.properties and assess(result.properties, result.bundle.manifest)
+    return FamiliaritySummary(**asdict(found)) if found else None

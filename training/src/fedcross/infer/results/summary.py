@@ -120,6 +120,16 @@ class HotSpotSummary(_Part):
     )
 
 
+class FamiliaritySummary(_Part):
+    """How far the case is from those of the sites that trained the bundle."""
+
+    score: float = Field(description="Distance from the sites' cases, about 1 for one of them.")
+    limit: float = Field(description="A case of the sites exceeds it with `false_alarm_rate`.")
+    false_alarm_rate: float
+    is_unusual: bool = Field(description="Whether the score is above the limit.")
+    reasons: tuple[str, ...] = Field(description="The most unusual properties, in words.")
+
+
 class Summary(_Part):
     """The whole file ``summary.json``."""
 
@@ -143,6 +153,10 @@ class Summary(_Part):
     )
     hot_spot_threshold: float = Field(description="Lowest uncertainty in a hot spot.")
     hot_spots: tuple[HotSpotSummary, ...] = Field(description="At most 50, by rank.")
+    familiarity: FamiliaritySummary | None = Field(
+        default=None,
+        description="Null if the bundle has no profile, or only a region of interest was segmented.",
+    )
     files: dict[str, str] = Field(description="Names of the other files, by what they are.")
     backend: str = Field(description="Back-end that ran the networks.")
     device: str = Field(description="Processor, in words.")

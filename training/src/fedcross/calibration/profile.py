@@ -1,0 +1,224 @@
+"""Make the profile of a bundle from the properties of the sites' cases.
+
+It is made in two steps, so that sites need not share a case. First every site sends count, mean and
+scatter of the properties of its cases (`site_moments`). Then it gets those of all sites, scores each of
+its cases against all others, and sends count, mean and scatter of the logarithms of the scores
+(`score_moments`). `assemble` makes the profile of both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
+from fedcross.contract.request import RequestOptions
+from fedcross.errors import DataError
+from fedcross.infer.familiarity.image import Properties
+from fedcross.infer.familiarity.properties import group_names
+from fedcross.infer.models import Models, fresh_models
+from fedcross.model.bundle import Bundle
+from fedcross.model.profile import MIN_SCORES, Profile, ProfileGroup
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.uncertainty.familiarity import FamiliarCases, Groups, joined, leave_one_out
+from fedcross.uncertainty.moments import Moments, merge
+
+MIN_VALIDATION = 10
+"""Number of validation cases from which the limit is computed from them alone."""
+DIGITS = 8
+"""Significant digits of the numbers in a profile."""
+STAGE = "profile"
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """The properties of one case.
+
+    Attributes
+    ----------
+    site
+        Name of its site.
+    part
+        ``train``, ``validation`` or ``test``.
+    properties
+        Property to value, see `fedcross.infer.familiarity`.
+    """
+
+    site: str
+    part: str
+    properties: Properties
+
+
+def measure_case(segmented: SegmentedCase) -> MeasuredCase:
+    """Return the properties of a case that was segmented with ``properties=True``."""
+    case, properties = segmented.case, segmented.result.properties
+    if properties is None:
+        raise ValueError("The case must be segmented with properties=True.")
+    return MeasuredCase(case.site, case.part, properties)
+
+
+def make_profile(
+    cases: Sequence[LabelledCase],
+    bundle: Bundle,
+    *,
+    options: RequestOptions | None = None,
+    models: Models = fresh_models,
+    reporter: Reporter | None = None,
+) -> Profile:
+    """Segment cases and return the profile of a bundle for them.
+
+    Parameters
+    ----------
+    cases
+        Training and validation cases of the sites; their label maps are not used.
+    bundle, options, models
+        See `fedcross.calibration.labelled_cases.segment_case`.
+    reporter
+        Receives the number of cases done.
+
+    Raises
+    ------
+    DataError
+        If there are too few cases, see `profile_of`, or a file cannot be used.
+    """
+    reporter, measured = reporter or NullReporter(), []
+    for done, case in enumerate(cases, start=1):
+        measured.append(
+            segment_case(
+                case,
+                bundle,
+                measure_case,
+                options=options,
+                measures=(),
+                properties=True,
+                models=models,
+            )
+        )
+        reporter.progress(done, len(cases), STAGE)
+    return profile_of(measured)
+
+
+def profile_of(measured: Sequence[MeasuredCase]) -> Profile:
+    """Return the profile of measured cases.
+
+    Means and covariances are those of all cases. The limit is computed from the scores of the validation
+    cases if there are at least `MIN_VALIDATION`, otherwise of all: the members know the training cases,
+    so what they find in them is more like the truth than in a new case.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than `MIN_SCORES` cases.
+    """
+    if len(measured) < MIN_SCORES:
+        raise DataError(
+            f"A profile needs at least {MIN_SCORES} cases, got {len(measured)}.",
+            "Choose more parts or sites.",
+        )
+    validation = [case for case in measured if case.part == "validation"]
+    has_enough = len(validation) >= MIN_VALIDATION
+    scored = validation if has_enough else measured
+    names = property_names(measured[0])
+    sites = list(dict.fromkeys(case.site for case in measured))
+    moments = [
+        site_moments([case for case in measured if case.site == site], names) for site in sites
+    ]
+    scores = merge(
+        score_moments(moments, index, [case for case in scored if case.site == site], names)
+        for index, site in enumerate(sites)
+    )
+    return assemble(names, moments, scores, only_validation=has_enough)
+
+
+def property_names(case: MeasuredCase) -> list[tuple[str, ...]]:
+    """Return the names of the properties by group; the same for all cases of a bundle."""
+    return group_names(case.properties)
+
+
+def site_moments(cases: Sequence[MeasuredCase], names: Sequence[tuple[str, ...]]) -> Moments:
+    """Return count, mean and scatter of the properties of a site's cases, in the order of `names`."""
+    return Moments.of(_table(cases, names))
+
+
+def score_moments(
+    moments: Sequence[Moments],
+    own: int,
+    cases: Sequence[MeasuredCase],
+    names: Sequence[tuple[str, ...]],
+) -> Moments:
+    """Return count, mean and scatter of the logarithms of the scores of a site's cases.
+
+    Parameters
+    ----------
+    moments
+        Moments of the properties of all sites.
+    own
+        Index of this site.
+    cases
+        Cases of this site, all or some of those in its moments; each is scored without itself.
+    names
+        Names of the properties by group.
+    """
+    scores = leave_one_out(moments, own, _table(cases, names), _groups(names))
+    return Moments.of(np.log(np.maximum(scores, 1e-6))[:, None])
+
+
+def assemble(
+    names: Sequence[tuple[str, ...]],
+    moments: Sequence[Moments],
+    scores: Moments,
+    *,
+    only_validation: bool,
+) -> Profile:
+    """Return the profile.
+
+    Parameters
+    ----------
+    names
+        Names of the properties by group.
+    moments
+        Moments of the properties of each site.
+    scores
+        Moments of the logarithms of the scores.
+    only_validation
+        Whether only validation cases were scored.
+    """
+    groups = _groups(names)
+    known = FamiliarCases.of(joined(moments), groups)
+    deviation = float(np.sqrt(scores.scatter[0, 0] / (scores.count - 1)))
+    return Profile(
+        counts=tuple(int(count) for count in known.counts),
+        groups=tuple(
+            ProfileGroup(
+                properties=of_group,
+                means=tuple(map(_rounded, known.means[:, indices])),
+                covariance=_rounded(
+                    known.covariance[np.ix_(indices, indices)][np.tril_indices(len(indices))]
+                ),
+            )
+            for of_group, indices in zip(names, groups, strict=True)
+        ),
+        score_count=scores.count,
+        score_mean=float(scores.mean[0]),
+        score_deviation=deviation,
+        scored="validation" if only_validation else "all",
+    )
+
+
+def _table(cases: Sequence[MeasuredCase], names: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
+    """The properties of some cases, float64 (n, d)."""
+    flat = [name for group in names for name in group]
+    rows = [[case.properties[name] for name in flat] for case in cases]
+    return np.array(rows, dtype=np.float64).reshape(len(cases), len(flat))
+
+
+def _groups(names: Sequence[tuple[str, ...]]) -> Groups:
+    stops = np.cumsum([len(group) for group in names])
+    return tuple(
+        np.arange(stop - len(group), stop) for stop, group in zip(stops, names, strict=True)
+    )
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{DIGITS}g}") for value in values)
