@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.infer.familiarity.properties import describe_property, show_value, split_name
+from fedcross.infer.familiarity.properties import (
+    describe_property,
+    show_range,
+    show_value,
+    split_name,
+)
 from fedcross.model.manifest import Manifest
 from fedcross.model.profile import Profile, ProfileGroup
 from fedcross.uncertainty.familiarity import FamiliarCases, upper_limit
@@ -101,20 +106,24 @@ def _reasons(
     channels: Sequence[str],
     structures: Sequence[str],
 ) -> tuple[str, ...]:
-    """Name the properties that are far from those of every site, at most one of each kind."""
+    """Name the properties that are far from those of every site, at most one of each kind.
+
+    Those of the geometry come first, because they change the others.
+    """
     away = np.abs(known.standardise(case)).min(axis=0)  # (d,), from the nearest site
-    low = (known.means - RANGE * known.deviations).min(axis=0)
-    high = (known.means + RANGE * known.deviations).max(axis=0)
+    spread = RANGE * np.sqrt(known.covariance.diagonal())
+    low, high = (known.means - spread).min(axis=0), (known.means + spread).max(axis=0)
+    kinds = [split_name(name) for name in names]
+    later = [kind is None or kind[0].group != "geometry" for kind in kinds]
     reasons: dict[object, str] = {}
-    for index in np.argsort(-away, kind="stable"):
-        name = names[index]
-        if away[index] < LEAST_DEVIATION or len(reasons) == MAX_REASONS:
-            break
-        found = split_name(name)
-        value, least, most = (show_value(name, each[index]) for each in (case, low, high))
-        words = f"{describe_property(name, channels, structures)} {value}"
-        key = name if found is None else (found[0].words, found[2])
-        reasons.setdefault(key, f"{words}; the sites had {least} to {most}")
+    for index in np.lexsort((-away, later)):
+        if away[index] >= LEAST_DEVIATION and len(reasons) < MAX_REASONS:
+            name, kind = names[index], kinds[index]
+            words = describe_property(name, channels, structures)
+            value = show_value(name, case[index])
+            usual = show_range(name, low[index], high[index])
+            key = name if kind is None else (kind[0].words, kind[2])
+            reasons.setdefault(key, f"{words} {value}; the sites had {usual}")
     if reasons:
         return tuple(reasons.values())
     distances = known.distances(case)  # (S, G)

@@ -1,25 +1,23 @@
 """The properties of a case in groups, and in words."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-_Show = Callable[[float], str]
+_Write = Callable[[float], str]
 
 
-def _number(value: float) -> str:
+def _plain(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _scaled(unit: str) -> _Show:
-    """Show a logarithm as the number itself with a unit."""
-    return lambda value: f"{np.exp(min(value, 50.0)):.3g}{unit}"
+def _logarithm(value: float) -> str:
+    return f"{math.exp(min(value, 50.0)):.3g}"
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}"
 
 
 @dataclass(frozen=True)
@@ -34,31 +32,34 @@ class Kind:
         Regular expression of the names, without what follows the colon.
     words
         What it is, for people; ``{0}`` and ``{1}`` are the groups of the pattern.
-    show
-        Writes a value.
+    write
+        Writes a value without its unit.
+    unit
+        Its unit; empty if it has none.
     """
 
     group: str
     pattern: str
     words: str
-    show: _Show = _number
+    write: _Write = _plain
+    unit: str = ""
 
 
 KINDS = (
-    Kind("geometry", r"spacing_([xyz])", "voxel size along {0}", _scaled(" mm")),
-    Kind("geometry", r"field_of_view_([xyz])", "field of view along {0}", _scaled(" mm")),
+    Kind("geometry", r"spacing_([xyz])", "voxel size along {0}", _logarithm, "mm"),
+    Kind("geometry", r"field_of_view_([xyz])", "field of view along {0}", _logarithm, "mm"),
     Kind("intensity", r"percentile_(\d+)", "percentile {0} of the normalised intensities"),
     Kind("intensity", r"skewness", "skewness of the intensities"),
-    Kind("intensity", r"share_of_lowest", "voxels with the lowest intensity", _percent),
-    Kind("texture", r"roughness_([xyz])_(\d)", "roughness along {0}", _scaled("")),
-    Kind("texture", r"noise", "noise", _scaled(" standard deviations")),
+    Kind("intensity", r"share_of_lowest", "voxels with the lowest intensity", _percent, "%"),
+    Kind("texture", r"roughness_([xyz])_(\d)", "roughness along {0}", _logarithm),
+    Kind("texture", r"noise", "noise", _logarithm, "standard deviations"),
     Kind("layout", r"slope_([xyz])", "change of brightness along {0}"),
     Kind("layout", r"centre_([xyz])", "brightness of the middle along {0}"),
-    Kind("ensemble", r"doubt", "doubtful voxels per voxel found", _scaled("")),
-    Kind("ensemble", r"disagreement", "1.01 minus the Dice between the members", _scaled("")),
-    Kind("structure", r"volume", "volume", _scaled(" mL")),
-    Kind("structure", r"place_([xyz])", "distance from the middle along {0}", _percent),
-    Kind("structure", r"share_at_edge", "share at the edge of the volume", _percent),
+    Kind("ensemble", r"doubt", "doubtful voxels per voxel found", _logarithm),
+    Kind("ensemble", r"disagreement", "1.01 minus the Dice between the members", _logarithm),
+    Kind("structure", r"volume", "volume", _logarithm, "mL"),
+    Kind("structure", r"place_([xyz])", "distance from the middle along {0}", _percent, "%"),
+    Kind("structure", r"share_at_edge", "share at the edge of the volume", _percent, "%"),
     Kind("structure", r"brightness_(\d+)", "normalised intensity inside"),
     Kind("structure", r"contrast_(\d+)", "contrast with the surroundings"),
 )
@@ -115,5 +116,13 @@ def describe_property(name: str, channels: Sequence[str], structures: Sequence[s
 
 def show_value(name: str, value: float) -> str:
     """Write the value of a property with its unit."""
+    return show_range(name, value, value)
+
+
+def show_range(name: str, low: float, high: float) -> str:
+    """Write two values of a property with their unit; one value if they look the same."""
     found = split_name(name)
-    return _number(value) if found is None else found[0].show(value)
+    write, unit = (_plain, "") if found is None else (found[0].write, found[0].unit)
+    first, last = write(low), write(high)
+    both = first if first == last else f"{first} to {last}"
+    return f"{both} {unit}" if unit else both
