@@ -1,0 +1,274 @@
+"""Measure how well a bundle's profile tells unfamiliar scans from new ones of its own sites.
+
+    python training/benchmarks/familiarity.py BUNDLE --config CONFIG --out FOLDER \
+        --foreign "another modality=FOLDER_OF_IMAGES" --foreign "a site never seen=FOLDER_OF_IMAGES"
+
+The profile is made of the training and validation cases of the configuration. Familiar cases are its
+test cases. Unfamiliar are the same test cases after a change (inverted, noise added, cut off, spacing
+scaled), and the images of the further folders. For each kind the benchmark writes the AUROC against the
+familiar cases and the share above the limit; for the familiar cases that share is the false-alarm rate.
+
+The false-alarm rate is also measured on many random halves of all cases of the sites: one half makes a
+profile, the other half is scored. FOLDER gets ``table.md``, ``scores.csv`` and ``scores.svg``; with
+``--properties FILE`` what was measured is kept for another run.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import SimpleITK as sitk
+
+from fedcross.calibration.labelled_cases import find_labelled_cases
+from fedcross.calibration.profile import MeasuredCase, profile_of
+from fedcross.contract.request import RequestOptions
+from fedcross.errors import DataError
+from fedcross.infer.familiarity.assess import Familiarity, assess
+from fedcross.infer.models import Models
+from fedcross.infer.segment import Job, run_job
+from fedcross.infer.warm import WarmModels
+from fedcross.model.bundle import Bundle, copy_bundle, open_bundle
+from fedcross.model.manifest import Manifest
+from fedcross.runtime.reporting import NullReporter
+from fedcross.study.compare.figures import box_plots
+from fedcross.training.config.configuration import load_config
+from fedcross.training.data.splits import PARTS
+from fedcross.uncertainty.discrimination import auroc
+from fedcross.volumes.files.read import read_volume
+
+FAMILIAR = "new case of the same sites"
+HALVES = 100
+"""Random halves of the familiar cases."""
+TIMED = 5
+"""Test cases whose segmentation is timed."""
+Change = Callable[[sitk.Image, np.random.Generator], sitk.Image]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The properties of one scan: a case of the configuration, a changed one, or a foreign one."""
+
+    kind: str
+    site: str
+    part: str
+    name: str
+    properties: dict[str, float]
+
+
+def inverted(image: sitk.Image, _: np.random.Generator) -> sitk.Image:
+    """Return the image with bright and dark exchanged."""
+    return sitk.InvertIntensity(image, maximum=float(sitk.GetArrayViewFromImage(image).max()))
+
+
+def noisy(image: sitk.Image, rng: np.random.Generator, *, share: float) -> sitk.Image:
+    """Return the image with Gaussian noise, a share of the image's standard deviation."""
+    values = sitk.GetArrayFromImage(image).astype(np.float32)
+    noise = rng.normal(0, share * values.std(), values.shape)
+    changed = sitk.GetImageFromArray((values + noise).astype(np.float32))
+    changed.CopyInformation(image)
+    return changed
+
+
+def cut_off(image: sitk.Image, rng: np.random.Generator, *, share: float) -> sitk.Image:
+    """Return the image without a share of its slices, at a random end of a random axis."""
+    size, start, axis = list(image.GetSize()), [0, 0, 0], int(rng.integers(3))
+    kept = max(1, round(size[axis] * (1 - share)))
+    start[axis] = int(rng.integers(2)) * (size[axis] - kept)
+    size[axis] = kept
+    return sitk.RegionOfInterest(image, size, start)
+
+
+def scaled(image: sitk.Image, _: np.random.Generator, *, factor: float) -> sitk.Image:
+    """Return the image with another voxel spacing in its header."""
+    changed = sitk.Image(image)
+    changed.SetSpacing([factor * step for step in image.GetSpacing()])
+    return changed
+
+
+CHANGES: dict[str, Change] = {
+    "inverted": inverted,
+    "noise, half a standard deviation": partial(noisy, share=0.5),
+    "half cut off": partial(cut_off, share=0.5),
+    "spacing x 1.5": partial(scaled, factor=1.5),
+    "spacing / 1.5": partial(scaled, factor=1 / 1.5),
+    "noise, a tenth (weak)": partial(noisy, share=0.1),
+    "a tenth cut off (weak)": partial(cut_off, share=0.1),
+    "spacing x 1.1 (weak)": partial(scaled, factor=1.1),
+}
+
+
+def measure(image: sitk.Image, bundle: Bundle, models: Models) -> dict[str, float]:
+    """Segment an image and return the properties of the case."""
+    job = Job((lambda: image,), bundle.path, RequestOptions(), properties=True)
+    found = run_job(job, NullReporter(), models, lambda result, _: result.properties)
+    if found is None:
+        raise DataError("The properties were not measured.")
+    return found
+
+
+def measure_all(
+    bundle: Bundle, config: Path, foreign: Mapping[str, Path], models: Models
+) -> Iterator[Scan]:
+    """Yield every familiar, changed and foreign scan."""
+    cases = find_labelled_cases(load_config(config), bundle.manifest, parts=PARTS)
+    for seed, case in enumerate(cases):
+        image = read_volume(case.files.image)
+        where = case.site, case.part, case.name
+        yield Scan(FAMILIAR, *where, measure(image, bundle, models))
+        for kind, change in CHANGES.items() if case.part == "test" else ():
+            changed = change(image, np.random.default_rng(seed))
+            yield Scan(kind, *where, measure(changed, bundle, models))
+    for kind, folder in foreign.items():
+        for path in sorted(folder.glob("*.nii*")):
+            found = measure(read_volume(path), bundle, models)
+            yield Scan(kind, folder.parent.name, "foreign", path.name, found)
+
+
+def with_profile(manifest: Manifest, scans: Sequence[Scan]) -> Manifest:
+    """Return the manifest with the profile of some scans."""
+    profile = profile_of([MeasuredCase(s.site, s.part, s.properties) for s in scans])
+    return manifest.model_copy(update={"profile": profile})
+
+
+def judge(scan: Scan, manifest: Manifest) -> Familiarity:
+    """Return how familiar a scan is."""
+    found = assess(scan.properties, manifest)
+    if found is None:
+        raise DataError("The profile has a property that was not measured.")
+    return found
+
+
+def false_alarms(familiar: Sequence[Scan], manifest: Manifest) -> float:
+    """Return the share above the limit over `HALVES` random halves of every site's cases."""
+    rng, alarms = np.random.default_rng(0), []
+    for _ in range(HALVES):
+        first, second = [], []
+        for site in dict.fromkeys(scan.site for scan in familiar):
+            own = [scan for scan in familiar if scan.site == site]
+            order = rng.permutation(len(own))
+            first += [own[index] for index in order[: len(own) // 2]]
+            second += [own[index] for index in order[len(own) // 2 :]]
+        half = with_profile(manifest, first)
+        alarms += [judge(scan, half).is_unusual for scan in second]
+    return float(np.mean(alarms))
+
+
+def added_time(bundle: Bundle, profiled: Manifest, config: Path) -> float:
+    """Return the processor time that a profile adds, as a share of a whole segmentation with files."""
+    cases = find_labelled_cases(load_config(config), bundle.manifest)[:TIMED]
+    ratios = []
+    with TemporaryDirectory() as folder, WarmModels() as plain, WarmModels() as warm:
+        fields = {"profile": profiled.model_dump(mode="json")["profile"]}
+        other = copy_bundle(bundle, Path(folder) / "bundle", fields)
+        for case in (cases[0], *cases):  # the first one compiles the members and is not counted
+            seconds = []
+            for path, models in ((bundle.path, plain), (other.path, warm)):
+                began = time.process_time()
+                job = Job(
+                    (partial(read_volume, case.files.image),),
+                    path,
+                    RequestOptions(),
+                    out=Path(folder) / "out",
+                )
+                run_job(job, NullReporter(), models, lambda *_: None)
+                seconds.append(time.process_time() - began)
+            ratios.append(seconds[1] / seconds[0] - 1)
+    return median(ratios[1:])
+
+
+def first_reason(found: Sequence[Familiarity]) -> str:
+    """Return the most frequent first reason, without its figures."""
+    first = [each.reasons[0].split(";")[0] for each in found if each.reasons]
+    names = [" ".join(w for w in text.split() if not w[-1].isdigit()) for text in first]
+    return max(names, key=names.count) if names else ""
+
+
+def main() -> int:
+    """Measure, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--foreign", action="append", default=[], help="KIND=FOLDER_OF_IMAGES")
+    parser.add_argument("--properties", type=Path, help="JSON file to read, or to write")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    foreign = {kind: Path(folder) for kind, folder in (f.split("=") for f in given.foreign)}
+    with open_bundle(given.bundle) as bundle, WarmModels() as models:
+        if given.properties and given.properties.is_file():
+            scans = [Scan(**row) for row in json.loads(given.properties.read_text("utf-8"))]
+        else:
+            scans = list(measure_all(bundle, given.config, foreign, models))
+        if given.properties:
+            rows = [asdict(scan) for scan in scans]
+            given.properties.write_text(json.dumps(rows), encoding="utf-8")
+        known = [scan for scan in scans if scan.kind == FAMILIAR]
+        manifest = with_profile(bundle.manifest, [s for s in known if s.part != "test"])
+        shown = [scan for scan in scans if scan.part not in ("train", "validation")]
+        judged = [(scan, judge(scan, manifest)) for scan in shown]
+        text = table(judged, manifest, false_alarms(known, bundle.manifest), len(known))
+        added = added_time(bundle, manifest, given.config)
+        text += f"\nProcessor time added to a segmentation: {added:+.1%}\n"
+    write(judged, text, given.out)
+    print(text)
+    return 0
+
+
+def table(
+    judged: Sequence[tuple[Scan, Familiarity]], manifest: Manifest, halves: float, known: int
+) -> str:
+    """Return the table and the facts as Markdown."""
+    usual = np.array([found.score for scan, found in judged if scan.kind == FAMILIAR])
+    lines = [
+        "| scans | n | AUROC | above the limit | lowest score / limit | most frequent first reason |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in dict.fromkeys(scan.kind for scan, _ in judged):
+        found = [each for scan, each in judged if scan.kind == kind]
+        scores = np.array([each.score for each in found])
+        both = np.concatenate([usual, scores])
+        area = auroc(both, np.arange(len(both)) >= len(usual))
+        lines.append(
+            f"| {kind} | {len(found)} | {'' if kind == FAMILIAR else f'{area:.3f}'} "
+            f"| {np.mean([each.is_unusual for each in found]):.0%} "
+            f"| {min(each.score / each.limit for each in found):.2f} | {first_reason(found)} |"
+        )
+    profile = manifest.profile
+    assert profile is not None  # `with_profile` set it
+    lines += [
+        "",
+        f"Profile: {sum(profile.counts)} cases of {len(profile.counts)} sites; the limit is from "
+        f"{profile.score_count} scores ({profile.scored}). Nominal false-alarm rate "
+        f"{profile.false_alarm_rate:.0%}; over {HALVES} random halves of all {known} cases of the "
+        f"sites: {halves:.1%}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(judged: Sequence[tuple[Scan, Familiarity]], text: str, folder: Path) -> None:
+    """Write the table, the scores and the figure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["scans", "site", "case", "score", "limit", "reasons"])
+        for scan, found in judged:
+            numbers = f"{found.score:.4g}", f"{found.limit:.4g}"
+            rows.writerow([scan.kind, scan.site, scan.name, *numbers, " | ".join(found.reasons)])
+    ratios: dict[str, dict[int, float]] = {}
+    for index, (scan, found) in enumerate(judged):
+        ratios.setdefault(scan.kind, {})[index] = float(np.log10(found.score / found.limit))
+    figure = box_plots(ratios, "log10 of score / limit")
+    (folder / "scores.svg").write_text(figure, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
