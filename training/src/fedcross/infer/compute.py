@@ -15,8 +15,8 @@ from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.members import STAGE, EnsembleOutcome, Observer
 from fedcross.ensemble.run import run_ensemble
 from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
-from fedcross.infer.familiarity.findings import measure_findings, take_thumbnail
-from fedcross.infer.familiarity.image import Properties, measure_images
+from fedcross.infer.familiarity.image import Properties
+from fedcross.infer.familiarity.measure import ImagesMeasured
 from fedcross.infer.scratch import Scratch, write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
@@ -160,9 +160,8 @@ def compute(
 
         prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:], check_grid)
         inside = region.mask(prepared.source) if region else None
-        measured = region is None and (properties or bundle.manifest.profile is not None)
-        found = measure_images(prepared) if measured else None
-        thumbnail = take_thumbnail(prepared) if measured else None
+        wanted_properties = region is None and (properties or bundle.manifest.profile is not None)
+        measured = ImagesMeasured.of(prepared) if wanted_properties else None
     del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
     with (
@@ -184,9 +183,9 @@ def compute(
     with clock.stage("combine", "Comparing the models"):
         labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside)
         heat = _uncertainty(outcome, options.measure, prepared, inside)
-        if found is not None and thumbnail is not None:
-            structures = [each.label for each in bundle.manifest.structures]
-            found |= measure_findings(outcome, thumbnail, prepared.grid, structures)
+        found = None
+        if measured is not None:
+            found = measured.complete(outcome, prepared.grid, bundle.manifest)
     return Result(bundle, backend, options, labels, heat, inside, outcome, prepared, found)
 
 
