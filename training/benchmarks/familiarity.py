@@ -7,6 +7,7 @@ The profile is made of the training and validation cases of the configuration. F
 test cases. Unfamiliar are the same test cases after a change (inverted, noise added, cut off, spacing
 scaled), and the images of the further folders. For each kind the benchmark writes the AUROC against the
 familiar cases and the share above the limit; for the familiar cases that share is the false-alarm rate.
+A second table has the AUROC of each group of properties alone.
 
 The false-alarm rate is also measured on many random halves of all cases of the sites: one half makes a
 profile, the other half is scored. FOLDER gets ``table.md``, ``scores.csv`` and ``scores.svg``; with
@@ -18,8 +19,8 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -33,6 +34,7 @@ from fedcross.calibration.profile import MeasuredCase, profile_of
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.familiarity.assess import Familiarity, assess
+from fedcross.infer.familiarity.properties import KINDS, split_name
 from fedcross.infer.models import Models
 from fedcross.infer.segment import Job, run_job
 from fedcross.infer.warm import WarmModels
@@ -115,22 +117,38 @@ def measure(image: sitk.Image, bundle: Bundle, models: Models) -> dict[str, floa
     return found
 
 
-def measure_all(
-    bundle: Bundle, config: Path, foreign: Mapping[str, Path], models: Models
-) -> Iterator[Scan]:
-    """Yield every familiar, changed and foreign scan."""
-    cases = find_labelled_cases(load_config(config), bundle.manifest, parts=PARTS)
+@dataclass(frozen=True)
+class Source:
+    """An image to measure, and what kind of scan it is."""
+
+    kind: str
+    site: str
+    part: str
+    name: str
+    image: sitk.Image
+
+
+def all_images(
+    manifest: Manifest, config: Path, foreign: Mapping[str, Path], changes: Mapping[str, Change]
+) -> Iterator[Source]:
+    """Yield every familiar, changed and foreign image."""
+    cases = find_labelled_cases(load_config(config), manifest, parts=PARTS)
     for seed, case in enumerate(cases):
         image = read_volume(case.files.image)
         where = case.site, case.part, case.name
-        yield Scan(FAMILIAR, *where, measure(image, bundle, models))
-        for kind, change in CHANGES.items() if case.part == "test" else ():
-            changed = change(image, np.random.default_rng(seed))
-            yield Scan(kind, *where, measure(changed, bundle, models))
+        yield Source(FAMILIAR, *where, image)
+        for kind, change in changes.items() if case.part == "test" else ():
+            yield Source(kind, *where, change(image, np.random.default_rng(seed)))
     for kind, folder in foreign.items():
         for path in sorted(folder.glob("*.nii*")):
-            found = measure(read_volume(path), bundle, models)
-            yield Scan(kind, folder.parent.name, "foreign", path.name, found)
+            yield Source(kind, folder.parent.name, "foreign", path.name, read_volume(path))
+
+
+def measure_all(bundle: Bundle, sources: Iterable[Source], models: Models) -> Iterator[Scan]:
+    """Yield the properties of every image."""
+    for each in sources:
+        found = measure(each.image, bundle, models)
+        yield Scan(each.kind, each.site, each.part, each.name, found)
 
 
 def with_profile(manifest: Manifest, scans: Sequence[Scan]) -> Manifest:
@@ -192,21 +210,33 @@ def first_reason(found: Sequence[Familiarity]) -> str:
     return max(names, key=names.count) if names else ""
 
 
-def main() -> int:
-    """Measure, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Return a parser of a bundle, its configuration, further images, and the folder to write."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--foreign", action="append", default=[], help="KIND=FOLDER_OF_IMAGES")
-    parser.add_argument("--properties", type=Path, help="JSON file to read, or to write")
     parser.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+def foreign_folders(given: Iterable[str]) -> dict[str, Path]:
+    """Return the folder of each kind of further images."""
+    return {kind: Path(folder) for kind, folder in (each.split("=") for each in given)}
+
+
+def main() -> int:
+    """Measure, judge and write."""
+    parser = arguments(__doc__)
+    parser.add_argument("--properties", type=Path, help="JSON file to read, or to write")
     given = parser.parse_args()
-    foreign = {kind: Path(folder) for kind, folder in (f.split("=") for f in given.foreign)}
+    foreign = foreign_folders(given.foreign)
     with open_bundle(given.bundle) as bundle, WarmModels() as models:
         if given.properties and given.properties.is_file():
             scans = [Scan(**row) for row in json.loads(given.properties.read_text("utf-8"))]
         else:
-            scans = list(measure_all(bundle, given.config, foreign, models))
+            sources = all_images(bundle.manifest, given.config, foreign, CHANGES)
+            scans = list(measure_all(bundle, sources, models))
         if given.properties:
             rows = [asdict(scan) for scan in scans]
             given.properties.write_text(json.dumps(rows), encoding="utf-8")
@@ -215,6 +245,7 @@ def main() -> int:
         shown = [scan for scan in scans if scan.part not in ("train", "validation")]
         judged = [(scan, judge(scan, manifest)) for scan in shown]
         text = table(judged, manifest, false_alarms(known, bundle.manifest), len(known))
+        text += "\n" + group_table(shown, known, bundle.manifest)
         added = added_time(bundle, manifest, given.config)
         text += f"\nProcessor time added to a segmentation: {added:+.1%}\n"
     write(judged, text, given.out)
@@ -226,18 +257,16 @@ def table(
     judged: Sequence[tuple[Scan, Familiarity]], manifest: Manifest, halves: float, known: int
 ) -> str:
     """Return the table and the facts as Markdown."""
-    usual = np.array([found.score for scan, found in judged if scan.kind == FAMILIAR])
+    areas = areas_by_kind([(scan.kind, found.score) for scan, found in judged])
     lines = [
         "| scans | n | AUROC | above the limit | lowest score / limit | most frequent first reason |",
         "|---|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(scan.kind for scan, _ in judged):
         found = [each for scan, each in judged if scan.kind == kind]
-        scores = np.array([each.score for each in found])
-        both = np.concatenate([usual, scores])
-        area = auroc(both, np.arange(len(both)) >= len(usual))
+        area = "" if kind == FAMILIAR else f"{areas[kind]:.3f}"
         lines.append(
-            f"| {kind} | {len(found)} | {'' if kind == FAMILIAR else f'{area:.3f}'} "
+            f"| {kind} | {len(found)} | {area} "
             f"| {np.mean([each.is_unusual for each in found]):.0%} "
             f"| {min(each.score / each.limit for each in found):.2f} | {first_reason(found)} |"
         )
@@ -251,6 +280,44 @@ def table(
         f"sites: {halves:.1%}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def areas_by_kind(scores: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return the AUROC of each kind of scan against the familiar ones, from (kind, score)."""
+    usual = [score for kind, score in scores if kind == FAMILIAR]
+    areas = {}
+    for one in dict.fromkeys(kind for kind, _ in scores if kind != FAMILIAR):
+        both = np.array([*usual, *(score for kind, score in scores if kind == one)])
+        areas[one] = auroc(both, np.arange(len(both)) >= len(usual)) or 0.0
+    return areas
+
+
+def group_table(shown: Sequence[Scan], known: Sequence[Scan], manifest: Manifest) -> str:
+    """Return the AUROC of each kind of scan for each group of properties alone, as Markdown."""
+    groups = list(dict.fromkeys(kind.group for kind in KINDS))
+    columns = []
+    for group in groups:
+        first = [only(scan, group) for scan in known if scan.part != "test"]
+        profiled = with_profile(manifest, first)
+        columns.append(
+            areas_by_kind([(s.kind, judge(only(s, group), profiled).score) for s in shown])
+        )
+    lines = [f"| AUROC of one group | {' | '.join(groups)} |", "|---" * (len(groups) + 1) + "|"]
+    lines += [
+        f"| {kind} | {' | '.join(f'{column[kind]:.3f}' for column in columns)} |"
+        for kind in columns[0]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def only(scan: Scan, group: str) -> Scan:
+    """Return a scan with the properties of one group."""
+    kept = {}
+    for name, value in scan.properties.items():
+        found = split_name(name)
+        if found is not None and found[0].group == group:
+            kept[name] = value
+    return replace(scan, properties=kept)
 
 
 def write(judged: Sequence[tuple[Scan, Familiarity]], text: str, folder: Path) -> None:
