@@ -25,6 +25,7 @@ from fedcross.infer.familiarity.assess import assess, score_limit
 from fedcross.infer.results.summary import FamiliaritySummary
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, copy_bundle
+from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.moments import Moments, merge
 from fedcross.volumes.region import Region
 from tiny_federation import write_federation
@@ -116,6 +117,24 @@ def test_inverted_noisy_cropped_and_rescaled_images_are_unusual_with_a_reason(
         assert found.is_unusual
         assert found.score > max(found.limit, 2 * usual)
         assert any(reason in each for each in found.reasons), found.reasons
+
+
+def test_an_unusual_scan_is_reported_and_a_familiar_one_is_not(
+    profiled: Bundle, image: sitk.Image
+) -> None:
+    class Lines(NullReporter):
+        def __init__(self) -> None:
+            self.found: list[str] = []
+
+        def log(self, message: str) -> None:
+            self.found.append(message)
+
+    lines = Lines()
+    fedcross.segment(image, profiled, reporter=lines, probabilities=False)
+    assert lines.found == []
+    fedcross.segment(image[:18], profiled, reporter=lines, probabilities=False)
+    (line,) = lines.found
+    assert line.startswith("This scan is unlike anything the training sites had: field of view")
 
 
 def test_with_a_region_of_interest_nothing_is_said(profiled: Bundle, image: sitk.Image) -> None:

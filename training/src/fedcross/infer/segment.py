@@ -173,7 +173,15 @@ def _run(
             summary = summarise(result, describe_maps(result), {}, clock.seconds)
         else:
             summary = _publish(result, out, clock)
+        _warn_of_unusual_scan(summary, reporter)
         return finish(result, summary)
+
+
+def _warn_of_unusual_scan(summary: Summary, reporter: Reporter) -> None:
+    found = summary.familiarity
+    if found is not None and found.is_unusual:
+        reasons = ". ".join(found.reasons)
+        reporter.log(f"This scan is unlike anything the training sites had: {reasons}.")
 
 
 def _check_number(images: int, manifest: Manifest) -> None:
