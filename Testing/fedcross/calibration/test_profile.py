@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ from fedcross.calibration.profile import (
     score_moments,
     site_moments,
 )
+from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.familiarity.assess import assess, score_limit
-from fedcross.infer.results.summary import FamiliaritySummary
+from fedcross.infer.results.summary import FamiliaritySummary, Summary
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, copy_bundle
 from fedcross.runtime.reporting import NullReporter
@@ -50,7 +52,9 @@ def profiled(plain: tuple[Path, Bundle]) -> Bundle:
         fedcross.load_config(config), bundle.manifest, parts=("train", "validation")
     )
     with WarmModels() as models:
-        profile = make_profile(cases, bundle, models=models)
+        profile = make_profile(
+            cases, bundle, options=RequestOptions(backend="torch"), models=models
+        )
     fields = {"profile": profile.model_dump(mode="json")}
     return copy_bundle(bundle, bundle.path.parent / "profiled", fields)
 
@@ -63,8 +67,16 @@ def image(plain: tuple[Path, Bundle]) -> sitk.Image:
     return sitk.Cast(sitk.ReadImage(str(case.files.image)), sitk.sitkFloat32)
 
 
+def plainly_segmented(bundle: Bundle, image: sitk.Image, **options: Any) -> Summary:
+    """Summary of a segmentation with the back-end that needs no compilation."""
+    done = fedcross.segment(
+        image, bundle, measures=(), probabilities=False, backend="torch", **options
+    )
+    return done.summary
+
+
 def familiarity(bundle: Bundle, image: sitk.Image) -> FamiliaritySummary:
-    found = fedcross.segment(image, bundle, measures=(), probabilities=False).summary.familiarity
+    found = plainly_segmented(bundle, image).familiarity
     assert found is not None
     return found
 
@@ -78,8 +90,8 @@ def like(array: np.ndarray, image: sitk.Image) -> sitk.Image:
 def test_a_bundle_without_a_profile_says_nothing(
     plain: tuple[Path, Bundle], image: sitk.Image
 ) -> None:
-    found = fedcross.segment(image, plain[1], measures=(), probabilities=False)
-    assert found.summary.familiarity is None
+    found = plainly_segmented(plain[1], image)
+    assert found.familiarity is None
 
 
 def test_the_profile_counts_the_cases_of_every_site(profiled: Bundle) -> None:
@@ -130,9 +142,9 @@ def test_an_unusual_scan_is_reported_and_a_familiar_one_is_not(
             self.found.append(message)
 
     lines = Lines()
-    fedcross.segment(image, profiled, reporter=lines, probabilities=False)
+    plainly_segmented(profiled, image, reporter=lines)
     assert lines.found == []
-    fedcross.segment(image[:18], profiled, reporter=lines, probabilities=False)
+    plainly_segmented(profiled, image[:18], reporter=lines)
     (line,) = lines.found
     assert line.startswith("This scan is unlike anything the training sites had: field of view")
 
@@ -140,8 +152,8 @@ def test_an_unusual_scan_is_reported_and_a_familiar_one_is_not(
 def test_with_a_region_of_interest_nothing_is_said(profiled: Bundle, image: sitk.Image) -> None:
     centre = image.TransformContinuousIndexToPhysicalPoint([n / 2 for n in image.GetSize()])
     box = Region(np.array(centre), np.full(3, 10.0), np.eye(3))
-    found = fedcross.segment(image, profiled, roi=box, measures=(), probabilities=False)
-    assert found.summary.familiarity is None
+    found = plainly_segmented(profiled, image, roi=box)
+    assert found.familiarity is None
 
 
 def test_a_profile_with_an_unknown_property_says_nothing(profiled: Bundle) -> None:
