@@ -17,6 +17,7 @@ profile, the other half is scored. FOLDER gets ``table.md``, ``scores.csv`` and 
 import argparse
 import csv
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,8 +49,10 @@ from fedcross.uncertainty.discrimination import auroc
 from fedcross.volumes.files.read import read_volume
 
 FAMILIAR = "new case of the same sites"
-HALVES = 100
+HALVES = 50
 """Random halves of the familiar cases."""
+VALUE = re.compile(r" -?[\d.e+-]+( (mm|mL|%|standard deviations))?$")
+"""The value at the end of a reason."""
 TIMED = 5
 """Test cases whose segmentation is timed."""
 Change = Callable[[sitk.Image, np.random.Generator], sitk.Image]
@@ -206,7 +209,7 @@ def added_time(bundle: Bundle, profiled: Manifest, config: Path) -> float:
 def first_reason(found: Sequence[Familiarity]) -> str:
     """Return the most frequent first reason, without its figures."""
     first = [each.reasons[0].split(";")[0] for each in found if each.reasons]
-    names = [" ".join(w for w in text.split() if not w[-1].isdigit()) for text in first]
+    names = [VALUE.sub("", text) for text in first]
     return max(names, key=names.count) if names else ""
 
 
