@@ -106,8 +106,9 @@ def _reasons(
     channels: Sequence[str],
     structures: Sequence[str],
 ) -> tuple[str, ...]:
-    """Name the properties that are far from those of every site, at most one of each kind.
+    """Name the properties that no site had, at most one of each kind.
 
+    A property between those of two sites, far from both, is not named: its range would not show why.
     Those of the geometry come first, because they change the others.
     """
     away = np.abs(known.standardise(case)).min(axis=0)  # (d,), from the nearest site
@@ -116,8 +117,9 @@ def _reasons(
     kinds = [split_name(name) for name in names]
     later = [kind is None or kind[0].group != "geometry" for kind in kinds]
     reasons: dict[object, str] = {}
+    outside = (case < low) | (case > high)
     for index in np.lexsort((-away, later)):
-        if away[index] >= LEAST_DEVIATION and len(reasons) < MAX_REASONS:
+        if outside[index] and away[index] >= LEAST_DEVIATION and len(reasons) < MAX_REASONS:
             name, kind = names[index], kinds[index]
             words = describe_property(name, channels, structures)
             value = show_value(name, case[index])
