@@ -34,12 +34,15 @@ from fedcross.calibration.labelled_cases import find_labelled_cases
 from fedcross.calibration.profile import MeasuredCase, profile_of
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
+from fedcross.infer.compute import Result
 from fedcross.infer.familiarity.assess import Familiarity, assess
+from fedcross.infer.familiarity.measure import ImagesMeasured
 from fedcross.infer.familiarity.properties import KINDS, split_name
 from fedcross.infer.models import Models
+from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import Job, run_job
 from fedcross.infer.warm import WarmModels
-from fedcross.model.bundle import Bundle, copy_bundle, open_bundle
+from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.figures import box_plots
@@ -47,6 +50,7 @@ from fedcross.training.config.configuration import load_config
 from fedcross.training.data.splits import PARTS
 from fedcross.uncertainty.discrimination import auroc
 from fedcross.volumes.files.read import read_volume
+from fedcross.volumes.prepare import prepare
 
 FAMILIAR = "new case of the same sites"
 HALVES = 50
@@ -184,25 +188,30 @@ def false_alarms(familiar: Sequence[Scan], manifest: Manifest) -> float:
 
 
 def added_time(bundle: Bundle, profiled: Manifest, config: Path) -> float:
-    """Return the processor time that a profile adds, as a share of a whole segmentation with files."""
+    """Return the processor time of measuring and judging as a share of that of a segmentation."""
     cases = find_labelled_cases(load_config(config), bundle.manifest)[:TIMED]
     ratios = []
-    with TemporaryDirectory() as folder, WarmModels() as plain, WarmModels() as warm:
-        fields = {"profile": profiled.model_dump(mode="json")["profile"]}
-        other = copy_bundle(bundle, Path(folder) / "bundle", fields)
+    with TemporaryDirectory() as folder, WarmModels() as models:
         for case in (cases[0], *cases):  # the first one compiles the members and is not counted
-            seconds = []
-            for path, models in ((bundle.path, plain), (other.path, warm)):
-                began = time.process_time()
-                job = Job(
-                    (partial(read_volume, case.files.image),),
-                    path,
-                    RequestOptions(),
-                    out=Path(folder) / "out",
-                )
-                run_job(job, NullReporter(), models, lambda *_: None)
-                seconds.append(time.process_time() - began)
-            ratios.append(seconds[1] / seconds[0] - 1)
+            image = read_volume(case.files.image)
+            prepared = prepare(image, bundle.manifest.preprocessing)
+            began = time.process_time()
+            measured = ImagesMeasured.of(prepared)
+            ready = time.process_time()
+
+            def judge_again(
+                result: Result, _: Summary, measured: ImagesMeasured = measured
+            ) -> tuple[float, float]:
+                done = time.process_time()
+                grid = result.prepared.grid
+                assess(measured.complete(result.outcome, grid, profiled), profiled)
+                return done, time.process_time() - done
+
+            job = Job(
+                (lambda image=image: image,), bundle.path, RequestOptions(), Path(folder) / "out"
+            )
+            done, judging = run_job(job, NullReporter(), models, judge_again)
+            ratios.append((ready - began + judging) / (done - ready))
     return median(ratios[1:])
 
 
@@ -250,7 +259,7 @@ def main() -> int:
         text = table(judged, manifest, false_alarms(known, bundle.manifest), len(known))
         text += "\n" + group_table(shown, known, bundle.manifest)
         added = added_time(bundle, manifest, given.config)
-        text += f"\nProcessor time added to a segmentation: {added:+.1%}\n"
+        text += f"\nProcessor time added to a segmentation: {added:.1%}\n"
     write(judged, text, given.out)
     print(text)
     return 0

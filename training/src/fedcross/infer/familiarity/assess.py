@@ -18,6 +18,8 @@ from fedcross.uncertainty.familiarity import FamiliarCases, upper_limit
 from fedcross.uncertainty.moments import Moments
 
 MAX_REASONS = 4
+SHOWN = 4
+"""Properties that are listed for an unusual combination."""
 LEAST_DEVIATION = 2.5
 """Standard deviations from which a property is named as a reason."""
 RANGE = 2.0
@@ -131,8 +133,8 @@ def _reasons(
     distances = known.distances(case)  # (S, G)
     nearest = distances.max(axis=1).argmin()
     group = known.groups[int(distances[nearest].argmax())]
-    shown = ", ".join(describe_property(names[index], channels, structures) for index in group[:4])
-    return (f"unusual combination of properties: {shown}",)
+    shown = dict.fromkeys(describe_property(names[index], channels, structures) for index in group)
+    return (f"unusual combination of properties: {', '.join(list(shown)[:SHOWN])}",)
 
 
 def _symmetric(group: ProfileGroup) -> NDArray[np.float64]:
