@@ -68,6 +68,8 @@ def make_profile(
 ) -> Profile:
     """Segment cases and return the profile of a bundle for them.
 
+    The bundle must have its final temperature, because the doubt depends on it.
+
     Parameters
     ----------
     cases
