@@ -271,6 +271,8 @@ def table(
     """Return the table and the facts as Markdown."""
     areas = areas_by_kind([(scan.kind, found.score) for scan, found in judged])
     lines = [
+        f"# Unfamiliar scans: {manifest.name}",
+        "",
         "| scans | n | AUROC | above the limit | lowest score / limit | most frequent first reason |",
         "|---|---|---|---|---|---|",
     ]

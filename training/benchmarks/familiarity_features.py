@@ -77,7 +77,8 @@ def main() -> int:
             rows.append((each.kind, each.site, each.part, features))
     scores, limit = judge(rows)
     areas = areas_by_kind(scores)
-    lines = ["| scans | AUROC of the deepest features | above the limit |", "|---|---|---|"]
+    lines = ["# Unfamiliar scans by the deepest features", ""]
+    lines += ["| scans | AUROC | above the limit |", "|---|---|---|"]
     for kind in dict.fromkeys(kind for kind, _ in scores):
         above = np.mean([score > limit for one, score in scores if one == kind])
         area = "" if kind == FAMILIAR else f"{areas[kind]:.3f}"
