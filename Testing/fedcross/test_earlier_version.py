@@ -97,6 +97,7 @@ def comparable_summary(path: Path) -> Any:
     for structure in summary["structures"]:
         for key in ADDED:
             structure.pop(key, None)
+    assert summary.pop("familiarity", None) is None
     return json.loads(
         json.dumps(summary), parse_float=lambda text: pytest.approx(float(text), abs=1e-3)
     )
