@@ -21,7 +21,7 @@ from fedcross.model.bundle import open_bundle
 from fedcross.model.networks import UNet
 from fedcross.patches.placement import plan_patches
 from fedcross.patches.sliding_window import cut_patches
-from fedcross.uncertainty.familiarity import FamiliarCases, joined, leave_one_out, upper_limit
+from fedcross.uncertainty.familiarity import FamiliarCases, joined, leave_one_out, upper_limits
 from fedcross.uncertainty.moments import Moments
 from fedcross.volumes.prepare import prepare
 from fedcross.volumes.preprocessing import Preprocessing
@@ -58,8 +58,12 @@ def judge(rows: Sequence[Row]) -> tuple[list[tuple[str, float]], float]:
     own = [np.array([row[3] / unit for row in profile if row[1] == site]) for site in sites]
     moments = [Moments.of(table) for table in own]
     groups = (np.arange(own[0].shape[1]),)
-    scores = [leave_one_out(moments, site, table, groups) for site, table in enumerate(own)]
-    limit = upper_limit(Moments.of(np.log(np.concatenate(scores))[:, None]), 0.05)
+    left_out = [
+        each
+        for site, table in enumerate(own)
+        for each in leave_one_out(moments, site, table, groups)
+    ]
+    limit = float(upper_limits(Moments.of(np.array([each.own for each in left_out])), 0.05)[0])
     known = FamiliarCases.of(joined(moments), groups)
     shown = [row for row in rows if row[2] not in ("train", "validation")]
     return [(row[0], known.score(row[3] / unit)) for row in shown], limit

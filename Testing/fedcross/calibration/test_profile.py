@@ -15,6 +15,7 @@ from fedcross.calibration.profile import (
     MIN_VALIDATION,
     MeasuredCase,
     assemble,
+    distance_moments,
     make_profile,
     profile_of,
     property_names,
@@ -28,7 +29,7 @@ from fedcross.infer.results.summary import FamiliaritySummary, Summary
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, copy_bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.uncertainty.moments import Moments, merge
+from fedcross.uncertainty.moments import merge
 from fedcross.volumes.region import Region
 from tiny_federation import write_federation
 
@@ -178,11 +179,14 @@ def test_sites_that_send_moments_only_get_the_profile_of_all_cases_together() ->
     ]
     names = property_names(sites[0][0])
     moments = [site_moments(cases, names) for cases in sites]
-    scores = merge(score_moments(moments, own, sites[own], names) for own in (2, 0, 1))
-    apart = assemble(names, moments, scores, only_validation=False)
+    distances = merge(distance_moments(moments, own, sites[own], names) for own in (2, 0, 1))
+    scores = merge(score_moments(moments, distances, own, sites[own], names) for own in (1, 2, 0))
+    apart = assemble(names, moments, distances, scores, only_validation=False)
     together = profile_of([case for cases in sites for case in cases])
     assert apart.counts == together.counts == (6, 3, 4)
-    assert apart.groups == together.groups
+    for one, other in zip(apart.groups, together.groups, strict=True):
+        assert one.scale == pytest.approx(other.scale, rel=1e-9)
+        assert one == other.model_copy(update={"scale": one.scale})
     assert score_limit(apart) == pytest.approx(score_limit(together), rel=1e-9)
     assert together.scored == "all"
 
@@ -210,5 +214,8 @@ def test_the_scores_of_a_site_without_scored_cases_are_empty_moments() -> None:
     cases = [drawn("s", "train", seed) for seed in range(5)]
     names = property_names(cases[0])
     moments = [site_moments(cases, names)]
-    assert score_moments(moments, 0, [], names).count == 0
-    assert Moments.of([[1.0]]) + score_moments(moments, 0, [], names)
+    distances = distance_moments(moments, 0, cases, names)
+    assert distances.count == 5
+    nothing = distance_moments(moments, 0, [], names)
+    assert merge([nothing, distances]).mean.tolist() == distances.mean.tolist()
+    assert score_moments(moments, distances, 0, [], names).count == 0

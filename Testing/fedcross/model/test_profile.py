@@ -15,6 +15,7 @@ PROFILE: dict[str, Any] = {
             "properties": ["spacing_x", "noise:0"],
             "means": [[0.1, -2.0], [0.3, -1.0]],
             "covariance": [1.0, 0.5, 2.0],
+            "scale": 1.5,
         }
     ],
     "score_count": 10,
@@ -71,6 +72,8 @@ def test_a_profile_is_read_and_written() -> None:
         (group(covariance=[1.0, 2.0, 2.0]), "correlation is above 1"),
         (group(covariance=[-1.0, 0.0, 2.0]), "must not be below 0"),
         (group(covariance=[float("inf"), 0.5, 2.0]), "finite"),
+        (group(scale=0), "greater than or equal to 0.01"),
+        (group(scale=float("inf")), "finite"),
         (group(means=[[0.1], [0.3]]), "must have 2 means"),
         (group(means=[[1e9, 0], [0, 0]]), "less than or equal to 1000000"),
         (group(properties=["noise:0", "noise:0"]), "same name"),

@@ -18,11 +18,13 @@ PROFILE = Profile.model_validate(
                 "properties": ["spacing_x", "spacing_y"],
                 "means": [[0.0, 0.0], [math.log(2), 0.0]],
                 "covariance": [0.0, 0.0, 0.0],
+                "scale": 2.0,
             },
             {
                 "properties": ["noise:0", "skewness:0"],
                 "means": [[-2.0, 1.0], [-1.0, 1.0]],
                 "covariance": [0.04, 0.01, 0.25],
+                "scale": 1.0,
             },
         ],
         "score_count": 5,
@@ -62,8 +64,8 @@ def test_score_and_limit_by_hand() -> None:
     case = USUAL | {"spacing_x": math.log(1.1)}
     found = assess(case, manifest(PROFILE))
     assert found is not None
-    # No correlation and no spread: the floor of 0.05; two properties; four cases.
-    assert found.score == pytest.approx(math.log(1.1) / 0.05 / math.sqrt(2 * (1 + 1 / 4)))
+    # No correlation and no spread: the floor of 0.05; two properties; four cases; the scale 2.
+    assert found.score == pytest.approx(math.log(1.1) / 0.05 / math.sqrt(2 * (1 + 1 / 4)) / 2)
     assert not found.is_unusual
     assert found.reasons == ()
 
@@ -99,7 +101,7 @@ def test_without_a_profile_or_a_property_nothing_is_said() -> None:
 @pytest.mark.parametrize("value", [1e6, -1e6])
 def test_the_largest_numbers_of_a_profile_give_finite_figures(value: float) -> None:
     wild = PROFILE.model_dump(mode="json")
-    wild["groups"][1] |= {"means": [[value, value]] * 2, "covariance": [0.0, 0.0, 0.0]}
+    wild["groups"][1] |= {"means": [[value] * 2] * 2, "covariance": [0.0] * 3, "scale": 0.01}
     wild |= {"score_mean": 20, "score_deviation": 5, "false_alarm_rate": 0.001}
     case = {"spacing_x": 0.0, "spacing_y": 0.0, "noise:0": -value, "skewness:0": -value}
     found = assess(case, manifest(Profile.model_validate(wild)))

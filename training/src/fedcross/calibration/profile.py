@@ -1,9 +1,13 @@
 """Make the profile of a bundle from the properties of the sites' cases.
 
-It is made in two steps, so that sites need not share a case. First every site sends count, mean and
-scatter of the properties of its cases (`site_moments`). Then it gets those of all sites, scores each of
-its cases against all others, and sends count, mean and scatter of the logarithms of the scores
-(`score_moments`). `assemble` makes the profile of both.
+It is made in three steps, so that sites need not share a case. In each step every site sends count, mean
+and scatter, and gets those of all sites before the next:
+
+1. of the properties of its cases (`site_moments`);
+2. of the logarithms of the distances of its cases from all others (`distance_moments`);
+3. of the logarithms of the scores of its cases (`score_moments`).
+
+`assemble` makes the profile of all three.
 """
 
 from collections.abc import Sequence
@@ -19,15 +23,24 @@ from fedcross.infer.familiarity.image import Properties
 from fedcross.infer.familiarity.properties import group_names
 from fedcross.infer.models import Models, fresh_models
 from fedcross.model.bundle import Bundle
-from fedcross.model.profile import MIN_SCORES, Profile, ProfileGroup
+from fedcross.model.profile import FALSE_ALARM_RATE, MIN_SCORES, Profile, ProfileGroup
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.uncertainty.familiarity import FamiliarCases, Groups, joined, leave_one_out
+from fedcross.uncertainty.familiarity import (
+    FamiliarCases,
+    Groups,
+    LeftOut,
+    joined,
+    leave_one_out,
+    upper_limits,
+)
 from fedcross.uncertainty.moments import Moments, merge
 
 MIN_VALIDATION = 10
 """Number of validation cases from which the limit is computed from them alone."""
 DIGITS = 8
 """Significant digits of the numbers in a profile."""
+SMALLEST_SCORE = 1e-6
+"""Smallest score of which a logarithm is taken."""
 STAGE = "profile"
 
 
@@ -126,11 +139,14 @@ def profile_of(measured: Sequence[MeasuredCase]) -> Profile:
     moments = [
         site_moments([case for case in measured if case.site == site], names) for site in sites
     ]
-    scores = merge(
-        score_moments(moments, index, [case for case in scored if case.site == site], names)
-        for index, site in enumerate(sites)
+    own = [[case for case in scored if case.site == site] for site in sites]
+    distances = merge(
+        distance_moments(moments, index, cases, names) for index, cases in enumerate(own)
     )
-    return assemble(names, moments, scores, only_validation=has_enough)
+    scores = merge(
+        score_moments(moments, distances, index, cases, names) for index, cases in enumerate(own)
+    )
+    return assemble(names, moments, distances, scores, only_validation=has_enough)
 
 
 def property_names(case: MeasuredCase) -> list[tuple[str, ...]]:
@@ -143,13 +159,13 @@ def site_moments(cases: Sequence[MeasuredCase], names: Sequence[tuple[str, ...]]
     return Moments.of(_table(cases, names))
 
 
-def score_moments(
+def distance_moments(
     moments: Sequence[Moments],
     own: int,
     cases: Sequence[MeasuredCase],
     names: Sequence[tuple[str, ...]],
 ) -> Moments:
-    """Return count, mean and scatter of the logarithms of the scores of a site's cases.
+    """Return count, mean and scatter of the logarithms of the distances of a site's cases by group.
 
     Parameters
     ----------
@@ -158,17 +174,49 @@ def score_moments(
     own
         Index of this site.
     cases
-        Cases of this site, all or some of those in its moments; each is scored without itself.
+        Cases of this site, all or some of those in its moments; each is compared without itself.
     names
         Names of the properties by group.
     """
-    scores = leave_one_out(moments, own, _table(cases, names), _groups(names))
-    return Moments.of(np.log(np.maximum(scores, 1e-6))[:, None])
+    rows = [each.own for each in _left_out(moments, own, cases, names)]
+    return Moments.of(np.array(rows, dtype=np.float64).reshape(len(rows), len(names)))
+
+
+def score_moments(
+    moments: Sequence[Moments],
+    distances: Moments,
+    own: int,
+    cases: Sequence[MeasuredCase],
+    names: Sequence[tuple[str, ...]],
+) -> Moments:
+    """Return count, mean and scatter of the logarithms of the scores of a site's cases.
+
+    Parameters
+    ----------
+    moments, own, cases, names
+        See `distance_moments`.
+    distances
+        Moments of the logarithms of the distances over all sites.
+    """
+    scores = [
+        each.score(distances, FALSE_ALARM_RATE) for each in _left_out(moments, own, cases, names)
+    ]
+    return Moments.of(np.log(np.maximum(scores, SMALLEST_SCORE))[:, None])
+
+
+def _left_out(
+    moments: Sequence[Moments],
+    own: int,
+    cases: Sequence[MeasuredCase],
+    names: Sequence[tuple[str, ...]],
+) -> list[LeftOut]:
+    return leave_one_out(moments, own, _table(cases, names), _groups(names))
 
 
 def assemble(
     names: Sequence[tuple[str, ...]],
     moments: Sequence[Moments],
+    distances: Moments,
     scores: Moments,
     *,
     only_validation: bool,
@@ -181,6 +229,8 @@ def assemble(
         Names of the properties by group.
     moments
         Moments of the properties of each site.
+    distances
+        Moments of the logarithms of the distances.
     scores
         Moments of the logarithms of the scores.
     only_validation
@@ -188,6 +238,7 @@ def assemble(
     """
     groups = _groups(names)
     known = FamiliarCases.of(joined(moments), groups)
+    scales = upper_limits(distances, FALSE_ALARM_RATE)
     deviation = float(np.sqrt(scores.scatter[0, 0] / (scores.count - 1)))
     return Profile(
         counts=tuple(int(count) for count in known.counts),
@@ -198,8 +249,9 @@ def assemble(
                 covariance=_rounded(
                     known.covariance[np.ix_(indices, indices)][np.tril_indices(len(indices))]
                 ),
+                scale=float(scale),
             )
-            for of_group, indices in zip(names, groups, strict=True)
+            for of_group, indices, scale in zip(names, groups, scales, strict=True)
         ),
         score_count=scores.count,
         score_mean=float(scores.mean[0]),

@@ -35,6 +35,8 @@ class ProfileGroup(StrictModel):
         For each site the d means.
     covariance : tuple of float
         Covariance within the sites: the lower triangle, row by row, d (d + 1) / 2 numbers.
+    scale : float
+        What the distance in this group is divided by.
     """
 
     properties: Annotated[tuple[PropertyName, ...], Field(min_length=1, max_length=MAX_PROPERTIES)]
@@ -42,6 +44,8 @@ class ProfileGroup(StrictModel):
     covariance: Annotated[
         tuple[Value, ...], Field(max_length=MAX_PROPERTIES * (MAX_PROPERTIES + 1) // 2)
     ]
+
+    scale: Annotated[float, Field(ge=0.01, le=1e6, allow_inf_nan=False)]
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:

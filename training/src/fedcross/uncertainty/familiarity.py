@@ -5,9 +5,11 @@ group of d properties within the sites, the distance of a case x in this group i
 
     r = sqrt((x - m)' inverse(C) (x - m) / (d (1 + 1/n))),
 
-about 1 for a case of the site. The score is the largest r over the groups, at the site where that is
-smallest. A common covariance with a mean for each class is that of Lee et al., "A simple unified
-framework for detecting out-of-distribution samples", NeurIPS 2018; here the classes are sites.
+about 1 for a case of the site. Some groups vary more than the normal distribution, so r is divided by
+the limit that a case of the sites rarely exceeds in this group. The score is the largest of these ratios
+over the groups, at the site where that is smallest. A common covariance with a mean for each class is
+that of Lee et al., "A simple unified framework for detecting out-of-distribution samples", NeurIPS 2018;
+here the classes are sites.
 
 The covariance of few cases is not reliable. The correlations are shrunk to 0 by the factor of Chen et
 al., "Shrinkage algorithms for MMSE covariance estimation", IEEE TSP 2010 (OAS), and every variance is
@@ -31,6 +33,8 @@ FLOOR = 0.05
 MIN_SITE_CASES = 3
 """Sites with fewer cases are taken together."""
 
+LEAST_DISTANCE = 0.5
+"""Smaller distances in a group count as this one: a group in which nothing varies needs a limit, too."""
 SMALLEST_EIGENVALUE = 1e-3
 """Of a correlation matrix; smaller ones are rounding."""
 
@@ -51,16 +55,21 @@ class FamiliarCases:
         float64 (d, d): covariance within the sites; between groups it is not used.
     groups : tuple of NDArray
         Indices of the properties of each of G groups, at least one.
+    scales : NDArray or None
+        float64 (G,): what the distance in each group is divided by, above 0; None is 1 for all.
     """
 
     counts: NDArray[np.float64]
     means: NDArray[np.float64]
     covariance: NDArray[np.float64]
     groups: Groups
+    scales: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, sites: Iterable[Moments], groups: Groups) -> "FamiliarCases":
-        """Return what the moments of some sites tell; sites without cases are left out.
+        """Return what the moments of some sites tell, without scales.
+
+        Sites without cases are left out.
 
         Raises
         ------
@@ -97,9 +106,14 @@ class FamiliarCases:
         spread = np.sqrt(1 + 1 / self.counts)[:, None] * self.deviations
         return np.asarray((case - self.means) / spread)
 
+    def ratios(self, case: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the distances of a case (d,) divided by the scales, (S, G)."""
+        distances = self.distances(case)
+        return distances if self.scales is None else np.asarray(distances / self.scales)
+
     def score(self, case: NDArray[np.float64]) -> float:
         """Return the score of a case (d,), 0 or more."""
-        return float(self.distances(case).max(axis=1).min())
+        return _score(self.ratios(case))
 
     @cached_property
     def _inverses(self) -> list[NDArray[np.float64]]:
@@ -110,6 +124,11 @@ class FamiliarCases:
         return [
             _inverse(shrink(correlation[np.ix_(group, group)], freedom)) for group in self.groups
         ]
+
+
+def _score(ratios: NDArray[np.float64]) -> float:
+    """Return the largest ratio over the groups at the site where it is smallest, from (S, G)."""
+    return float(ratios.max(axis=1).min())
 
 
 def _freedom(counts: NDArray[np.float64]) -> int:
@@ -160,10 +179,39 @@ def joined(sites: Sequence[Moments]) -> tuple[Moments, ...]:
     )
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A case of a site, compared with all other cases of all sites.
+
+    Attributes
+    ----------
+    distances : NDArray
+        float64 (S, G): r at each site in each group.
+    own : NDArray
+        float64 (G,): natural logarithms of r at its own site, r at least `LEAST_DISTANCE`. If that site
+        has no other case, they are those of the nearest site.
+    """
+
+    distances: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+    def score(self, usual: Moments, false_alarm_rate: float) -> float:
+        """Return the score of the case, with scales that do not depend on it.
+
+        Parameters
+        ----------
+        usual
+            Moments of `own` over all cases, this one included; at least three.
+        false_alarm_rate
+            See `upper_limits`.
+        """
+        return _score(self.distances / upper_limits(usual.without(self.own), false_alarm_rate))
+
+
 def leave_one_out(
     sites: Sequence[Moments], own: int, cases: NDArray[np.float64], groups: Groups
-) -> NDArray[np.float64]:
-    """Return the scores of a site's cases, each against all other cases of all sites.
+) -> list[LeftOut]:
+    """Compare each case of a site with all other cases of all sites.
 
     Parameters
     ----------
@@ -175,34 +223,29 @@ def leave_one_out(
         Some of the cases in the moments of this site, (n, d).
     groups
         See `FamiliarCases`.
-
-    Returns
-    -------
-    NDArray
-        float64 (n,).
     """
     means, owner = joined(sites), join_small_sites(sites)[own]
-    return np.array(
-        [
-            FamiliarCases.of(
-                (*means[:owner], means[owner].without(case), *means[owner + 1 :]), groups
-            ).score(case)
-            for case in cases
-        ]
-    )
+    left_out = []
+    for case in cases:
+        rest = means[owner].without(case)
+        known = FamiliarCases.of((*means[:owner], rest, *means[owner + 1 :]), groups)
+        distances = known.distances(case)
+        row = owner if rest.count else int(distances.max(axis=1).argmin())
+        left_out.append(LeftOut(distances, np.log(np.maximum(distances[row], LEAST_DISTANCE))))
+    return left_out
 
 
-def upper_limit(logarithms: Moments, false_alarm_rate: float) -> float:
-    """Return the limit that a further score exceeds with a given probability.
+def upper_limits(logarithms: Moments, false_alarm_rate: float) -> NDArray[np.float64]:
+    """Return limits that further positive numbers exceed with a given probability each, (d,).
 
-    The logarithms of the scores are taken as normal with unknown mean and variance. The limit is the
-    upper end of the one-sided prediction interval, exp(mean + t sd sqrt(1 + 1/n)), with the quantile t
-    of Student's distribution with n - 1 degrees of freedom. So it is larger for few cases.
+    Their logarithms are taken as normal with unknown mean and variance. The limit is the upper end of
+    the one-sided prediction interval, exp(mean + t sd sqrt(1 + 1/n)), with the quantile t of Student's
+    distribution with n - 1 degrees of freedom. So it is larger for few cases.
 
     Parameters
     ----------
     logarithms
-        Moments (d = 1) of the natural logarithms of n scores.
+        Moments of the natural logarithms of n vectors of d numbers.
     false_alarm_rate
         From 0 to 1, exclusive.
 
@@ -213,7 +256,7 @@ def upper_limit(logarithms: Moments, false_alarm_rate: float) -> float:
     """
     n = logarithms.count
     if n < 2:
-        raise ValueError(f"A limit needs 2 scores, got {n}.")
-    deviation = math.sqrt(logarithms.scatter[0, 0] / (n - 1))
+        raise ValueError(f"A limit needs 2 numbers, got {n}.")
+    deviations = np.sqrt(np.maximum(logarithms.scatter.diagonal(), 0) / (n - 1))
     t = float(special.stdtrit(n - 1, 1 - false_alarm_rate))
-    return math.exp(logarithms.mean[0] + t * deviation * math.sqrt(1 + 1 / n))
+    return np.asarray(np.exp(logarithms.mean + t * deviations * math.sqrt(1 + 1 / n)))

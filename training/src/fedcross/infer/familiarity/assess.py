@@ -14,7 +14,7 @@ from fedcross.infer.familiarity.properties import (
 )
 from fedcross.model.manifest import Manifest
 from fedcross.model.profile import Profile, ProfileGroup
-from fedcross.uncertainty.familiarity import FamiliarCases, upper_limit
+from fedcross.uncertainty.familiarity import FamiliarCases, upper_limits
 from fedcross.uncertainty.moments import Moments
 
 MAX_REASONS = 4
@@ -33,7 +33,7 @@ class Familiarity:
     Attributes
     ----------
     score
-        Distance from the cases of the sites, about 1 for one of them.
+        Distance from the cases of the sites, see `fedcross.uncertainty.familiarity`.
     limit
         A case of the sites exceeds it with the false-alarm rate.
     false_alarm_rate
@@ -60,15 +60,17 @@ def familiar_cases(profile: Profile) -> FamiliarCases:
     for indices, group in zip(groups, profile.groups, strict=True):
         covariance[np.ix_(indices, indices)] = _symmetric(group)
     means = np.concatenate([np.array(group.means) for group in profile.groups], axis=1)
-    return FamiliarCases(np.array(profile.counts, dtype=np.float64), means, covariance, groups)
+    counts = np.array(profile.counts, dtype=np.float64)
+    scales = np.array([group.scale for group in profile.groups])
+    return FamiliarCases(counts, means, covariance, groups, scales)
 
 
 def score_limit(profile: Profile) -> float:
-    """Return the limit of the score, see `fedcross.uncertainty.familiarity.upper_limit`."""
+    """Return the limit of the score, see `fedcross.uncertainty.familiarity.upper_limits`."""
     count = profile.score_count
     scatter = np.array([[profile.score_deviation**2 * (count - 1)]])
     logarithms = Moments(count, np.array([profile.score_mean]), scatter)
-    return upper_limit(logarithms, profile.false_alarm_rate)
+    return float(upper_limits(logarithms, profile.false_alarm_rate)[0])
 
 
 def assess(properties: Mapping[str, float], manifest: Manifest) -> Familiarity | None:
@@ -130,9 +132,9 @@ def _reasons(
             reasons.setdefault(key, f"{words} {value}; the sites had {usual}")
     if reasons:
         return tuple(reasons.values())
-    distances = known.distances(case)  # (S, G)
-    nearest = distances.max(axis=1).argmin()
-    group = known.groups[int(distances[nearest].argmax())]
+    ratios = known.ratios(case)  # (S, G)
+    nearest = ratios.max(axis=1).argmin()
+    group = known.groups[int(ratios[nearest].argmax())]
     shown = dict.fromkeys(describe_property(names[index], channels, structures) for index in group)
     return (f"unusual combination of properties: {', '.join(list(shown)[:SHOWN])}",)
 

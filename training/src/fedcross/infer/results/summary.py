@@ -123,7 +123,9 @@ class HotSpotSummary(_Part):
 class FamiliaritySummary(_Part):
     """How far the case is from those of the sites that trained the bundle."""
 
-    score: float = Field(description="Distance from the sites' cases, about 1 for one of them.")
+    score: float = Field(
+        description="Distance from the sites' cases; only its ratio to the limit has a meaning."
+    )
     limit: float = Field(description="A case of the sites exceeds it with `false_alarm_rate`.")
     false_alarm_rate: float
     is_unusual: bool = Field(description="Whether the score is above the limit.")
