@@ -58,12 +58,12 @@ def judge(rows: Sequence[Row]) -> tuple[list[tuple[str, float]], float]:
     own = [np.array([row[3] / unit for row in profile if row[1] == site]) for site in sites]
     moments = [Moments.of(table) for table in own]
     groups = (np.arange(own[0].shape[1]),)
-    left_out = [
-        each
+    scores = [
+        each.distances.max(axis=1).min()
         for site, table in enumerate(own)
         for each in leave_one_out(moments, site, table, groups)
     ]
-    limit = float(upper_limits(Moments.of(np.array([each.own for each in left_out])), 0.05)[0])
+    limit = float(upper_limits(Moments.of(np.log(scores)[:, None]), 0.05)[0])
     known = FamiliarCases.of(joined(moments), groups)
     shown = [row for row in rows if row[2] not in ("train", "validation")]
     return [(row[0], known.score(row[3] / unit)) for row in shown], limit
