@@ -23,7 +23,7 @@ def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     shown = fedcross("--help")
     assert shown.returncode == 0
-    alone = ("demo", "train", "export", "calibrate", "compare", "landscape", "segment")
+    alone = ("demo", "train", "export", "calibrate", "profile", "compare", "landscape", "segment")
     for command in (*alone, "bundle", "data", "federation", "site"):
         assert f"\n  {command} " in shown.stdout
 
@@ -46,6 +46,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (("bundle", "pack", "absent-bundle", "b.zip"), "absent-bundle"),
         (("bundle", "import-reference", "absent.pth.tar", "bundle"), "absent.pth.tar"),
         (("calibrate", "absent", "--data", "absent.toml", "--out", "b"), "absent.toml"),
+        (("profile", "absent", "--data", "absent.toml", "--out", "b"), "absent.toml"),
         (("segment", "--bundle", "absent", "--image", "i.nrrd", "--out", "o"), "absent"),
     ],
 )

@@ -21,7 +21,8 @@ from fedcross.model.bundle import open_bundle
 from fedcross.model.networks import UNet
 from fedcross.patches.placement import plan_patches
 from fedcross.patches.sliding_window import cut_patches
-from fedcross.uncertainty.familiarity import FamiliarCases, joined, leave_one_out, upper_limits
+from fedcross.uncertainty.familiarity import FamiliarCases, joined
+from fedcross.uncertainty.familiarity_limit import leave_one_out, upper_limits
 from fedcross.uncertainty.moments import Moments
 from fedcross.volumes.prepare import prepare
 from fedcross.volumes.preprocessing import Preprocessing

@@ -16,18 +16,17 @@ from fedcross.calibration.profile import (
     MeasuredCase,
     assemble,
     distance_moments,
-    make_profile,
     profile_of,
     property_names,
     score_moments,
     site_moments,
 )
+from fedcross.calibration.profile_bundle import profile_bundle
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.familiarity.assess import assess, score_limit
 from fedcross.infer.results.summary import FamiliaritySummary, Summary
-from fedcross.infer.warm import WarmModels
-from fedcross.model.bundle import Bundle, copy_bundle
+from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.uncertainty.moments import merge
 from fedcross.volumes.region import Region
@@ -49,15 +48,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle]:
 def profiled(plain: tuple[Path, Bundle]) -> Bundle:
     """The bundle with the profile of its training and validation cases."""
     config, bundle = plain
-    cases = find_labelled_cases(
-        fedcross.load_config(config), bundle.manifest, parts=("train", "validation")
-    )
-    with WarmModels() as models:
-        profile = make_profile(
-            cases, bundle, options=RequestOptions(backend="torch"), models=models
-        )
-    fields = {"profile": profile.model_dump(mode="json")}
-    return copy_bundle(bundle, bundle.path.parent / "profiled", fields)
+    out = bundle.path.parent / "profiled"
+    options = RequestOptions(backend="torch")
+    made = profile_bundle(bundle.path, fedcross.load_config(config), out, options=options)
+    profiled = fedcross.open_bundle(out)
+    assert profiled.manifest.profile == made
+    return profiled
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +144,14 @@ def test_an_unusual_scan_is_reported_and_a_familiar_one_is_not(
     plainly_segmented(profiled, image[:18], reporter=lines)
     (line,) = lines.found
     assert line.startswith("This scan is unlike anything the training sites had: field of view")
+
+
+def test_a_calibration_with_another_temperature_leaves_the_profile_out(
+    plain: tuple[Path, Bundle], profiled: Bundle, tmp_path: Path
+) -> None:
+    made = fedcross.calibrate(profiled.path, plain[0], tmp_path / "calibrated", backend="torch")
+    assert made.temperature != profiled.manifest.calibration.temperature
+    assert fedcross.open_bundle(tmp_path / "calibrated").manifest.profile is None
 
 
 def test_with_a_region_of_interest_nothing_is_said(profiled: Bundle, image: sitk.Image) -> None:

@@ -10,7 +10,6 @@ import torch
 from fedcross.errors import BundleError, OutputError
 from fedcross.model.bundle import (
     Bundle,
-    copy_bundle,
     open_bundle,
     verify_bundle,
     write_bundle,
@@ -186,14 +185,3 @@ def test_a_schedule_that_does_not_fit_members_and_sites_is_refused(
 ) -> None:
     with pytest.raises(BundleError, match="every row of schedule"):
         make_bundle(sites=["north"], schedule=schedule)
-
-
-def test_a_copy_has_the_same_members_and_the_given_fields(bundle: Bundle, tmp_path: Path) -> None:
-    copy = copy_bundle(bundle, tmp_path / "copy", {"description": "Calibrated."})
-    assert copy.manifest.members == bundle.manifest.members
-    assert copy.manifest.description == "Calibrated."
-    assert copy.sha256 != bundle.sha256
-    verify_bundle(copy.path)
-    same = copy_bundle(copy, copy.path, {"description": bundle.manifest.description})
-    assert same.sha256 == bundle.sha256
-    assert (same.path / "LICENSE").read_text() == (bundle.path / "LICENSE").read_text()

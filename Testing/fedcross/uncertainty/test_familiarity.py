@@ -10,13 +10,15 @@ from numpy.testing import assert_allclose
 
 from fedcross.uncertainty.familiarity import (
     FLOOR,
-    LEAST_DISTANCE,
     FamiliarCases,
-    LeftOut,
     join_small_sites,
     joined,
-    leave_one_out,
     shrink,
+)
+from fedcross.uncertainty.familiarity_limit import (
+    LEAST_DISTANCE,
+    LeftOut,
+    leave_one_out,
     upper_limits,
 )
 from fedcross.uncertainty.moments import Moments

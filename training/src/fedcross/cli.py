@@ -20,6 +20,7 @@ from fedcross.commands.data import app as data_app
 from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import AllowPlugin, Cache, DataRoot
 from fedcross.commands.plan import plan
+from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
@@ -148,7 +149,7 @@ def export(
         typer.echo(doubt)
 
 
-for command in (calibrate, compare, landscape, plan, segment):
+for command in (calibrate, compare, landscape, plan, profile, segment):
     app.command()(command)
 
 

@@ -20,6 +20,7 @@ from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
+from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.source import ConfigSource, PathLike, load_source
@@ -138,7 +139,7 @@ def calibrate_bundle(
         calibration = _calibrate(bundle, by_site, pooling, options, reporter)
         for sentence in describe_gaps(calibration):
             reporter.log(sentence)
-        write_copy(bundle, with_calibration(bundle, calibration).manifest, out)
+        write_copy(bundle, _without_stale_profile(bundle, calibration, reporter), out)
     return calibration
 
 
@@ -172,6 +173,18 @@ def _calibrate(
         ]
     names = [structure.name for structure in bundle.manifest.structures]
     return fit_calibration(curves, names, pooling)
+
+
+def _without_stale_profile(
+    bundle: Bundle, calibration: Calibration, reporter: Reporter
+) -> Manifest:
+    """Return the calibrated manifest, without a profile that was made with another temperature."""
+    manifest = with_calibration(bundle, calibration).manifest
+    same = calibration.temperature == bundle.manifest.calibration.temperature
+    if manifest.profile is None or same:
+        return manifest
+    reporter.log("The temperature has changed, so the profile is left out; run fedcross profile.")
+    return manifest.model_copy(update={"profile": None})
 
 
 def _counter(total: int, reporter: Reporter) -> Progress:

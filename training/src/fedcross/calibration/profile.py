@@ -16,23 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
-from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.familiarity.image import Properties
 from fedcross.infer.familiarity.properties import group_names
-from fedcross.infer.models import Models, fresh_models
-from fedcross.model.bundle import Bundle
 from fedcross.model.profile import FALSE_ALARM_RATE, MIN_SCORES, Profile, ProfileGroup
-from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.uncertainty.familiarity import (
-    FamiliarCases,
-    Groups,
-    LeftOut,
-    joined,
-    leave_one_out,
-    upper_limits,
-)
+from fedcross.uncertainty.familiarity import FamiliarCases, Groups, joined
+from fedcross.uncertainty.familiarity_limit import LeftOut, leave_one_out, upper_limits
 from fedcross.uncertainty.moments import Moments, merge
 
 MIN_VALIDATION = 10
@@ -41,7 +30,6 @@ DIGITS = 8
 """Significant digits of the numbers in a profile."""
 SMALLEST_SCORE = 1e-6
 """Smallest score of which a logarithm is taken."""
-STAGE = "profile"
 
 
 @dataclass(frozen=True)
@@ -61,57 +49,6 @@ class MeasuredCase:
     site: str
     part: str
     properties: Properties
-
-
-def measure_case(segmented: SegmentedCase) -> MeasuredCase:
-    """Return the properties of a case that was segmented with ``properties=True``."""
-    case, properties = segmented.case, segmented.result.properties
-    if properties is None:
-        raise ValueError("The case must be segmented with properties=True.")
-    return MeasuredCase(case.site, case.part, properties)
-
-
-def make_profile(
-    cases: Sequence[LabelledCase],
-    bundle: Bundle,
-    *,
-    options: RequestOptions | None = None,
-    models: Models = fresh_models,
-    reporter: Reporter | None = None,
-) -> Profile:
-    """Segment cases and return the profile of a bundle for them.
-
-    The bundle must have its final temperature, because the doubt depends on it.
-
-    Parameters
-    ----------
-    cases
-        Training and validation cases of the sites; their label maps are not used.
-    bundle, options, models
-        See `fedcross.calibration.labelled_cases.segment_case`.
-    reporter
-        Receives the number of cases done.
-
-    Raises
-    ------
-    DataError
-        If there are too few cases, see `profile_of`, or a file cannot be used.
-    """
-    reporter, measured = reporter or NullReporter(), []
-    for done, case in enumerate(cases, start=1):
-        measured.append(
-            segment_case(
-                case,
-                bundle,
-                measure_case,
-                options=options,
-                measures=(),
-                properties=True,
-                models=models,
-            )
-        )
-        reporter.progress(done, len(cases), STAGE)
-    return profile_of(measured)
 
 
 def profile_of(measured: Sequence[MeasuredCase]) -> Profile:

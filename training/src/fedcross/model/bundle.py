@@ -174,36 +174,6 @@ def write_bundle(
     return Bundle(path, final)
 
 
-def copy_bundle(bundle: Bundle, path: Path, fields: Mapping[str, Any]) -> Bundle:
-    """Write a bundle with the same members and some other fields of the manifest.
-
-    Parameters
-    ----------
-    bundle
-        The bundle to copy.
-    path
-        See `write_bundle`; it may be the bundle's own folder.
-    fields
-        JSON values by the names of `Manifest`'s fields, in place of those of `bundle`.
-
-    Raises
-    ------
-    BundleError, OutputError
-        See `write_bundle`; also if a member of `bundle` cannot be read.
-    """
-    manifest = bundle.manifest.model_dump(mode="json", exclude={"members"})
-    license_file = bundle.path / "LICENSE"
-    return write_bundle(
-        path,
-        {**manifest, **fields},
-        [bundle.member_tensors(index) for index in range(len(bundle.manifest.members))],
-        visited=[(member.last_site, member.rounds) for member in bundle.manifest.members],
-        license_text=license_file.read_text(encoding="utf-8")
-        if license_file.is_file()
-        else LICENSE_TEXT,
-    )
-
-
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle folder, or a ``.zip`` of one, which is unpacked to a temporary folder.
 

@@ -17,14 +17,12 @@ enlarged by ``FLOOR ** 2``. So a property that is the same in all cases does not
 unusual.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from fedcross.uncertainty.moments import Moments, merge
 
@@ -33,8 +31,6 @@ FLOOR = 0.05
 MIN_SITE_CASES = 3
 """Sites with fewer cases are taken together."""
 
-LEAST_DISTANCE = 0.5
-"""Smaller distances in a group count as this one: a group in which nothing varies needs a limit, too."""
 SMALLEST_EIGENVALUE = 1e-3
 """Of a correlation matrix; smaller ones are rounding."""
 
@@ -113,7 +109,7 @@ class FamiliarCases:
 
     def score(self, case: NDArray[np.float64]) -> float:
         """Return the score of a case (d,), 0 or more."""
-        return _score(self.ratios(case))
+        return score_of_ratios(self.ratios(case))
 
     @cached_property
     def _inverses(self) -> list[NDArray[np.float64]]:
@@ -126,7 +122,7 @@ class FamiliarCases:
         ]
 
 
-def _score(ratios: NDArray[np.float64]) -> float:
+def score_of_ratios(ratios: NDArray[np.float64]) -> float:
     """Return the largest ratio over the groups at the site where it is smallest, from (S, G)."""
     return float(ratios.max(axis=1).min())
 
@@ -177,86 +173,3 @@ def joined(sites: Sequence[Moments]) -> tuple[Moments, ...]:
         merge(site for site, index in zip(sites, owner, strict=True) if index == one)
         for one in range(max(owner) + 1)
     )
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A case of a site, compared with all other cases of all sites.
-
-    Attributes
-    ----------
-    distances : NDArray
-        float64 (S, G): r at each site in each group.
-    own : NDArray
-        float64 (G,): natural logarithms of r at its own site, r at least `LEAST_DISTANCE`. If that site
-        has no other case, they are those of the nearest site.
-    """
-
-    distances: NDArray[np.float64]
-    own: NDArray[np.float64]
-
-    def score(self, usual: Moments, false_alarm_rate: float) -> float:
-        """Return the score of the case, with scales that do not depend on it.
-
-        Parameters
-        ----------
-        usual
-            Moments of `own` over all cases, this one included; at least three.
-        false_alarm_rate
-            See `upper_limits`.
-        """
-        return _score(self.distances / upper_limits(usual.without(self.own), false_alarm_rate))
-
-
-def leave_one_out(
-    sites: Sequence[Moments], own: int, cases: NDArray[np.float64], groups: Groups
-) -> list[LeftOut]:
-    """Compare each case of a site with all other cases of all sites.
-
-    Parameters
-    ----------
-    sites
-        Moments of all sites.
-    own
-        Index of the site whose cases these are.
-    cases
-        Some of the cases in the moments of this site, (n, d).
-    groups
-        See `FamiliarCases`.
-    """
-    means, owner = joined(sites), join_small_sites(sites)[own]
-    left_out = []
-    for case in cases:
-        rest = means[owner].without(case)
-        known = FamiliarCases.of((*means[:owner], rest, *means[owner + 1 :]), groups)
-        distances = known.distances(case)
-        row = owner if rest.count else int(distances.max(axis=1).argmin())
-        left_out.append(LeftOut(distances, np.log(np.maximum(distances[row], LEAST_DISTANCE))))
-    return left_out
-
-
-def upper_limits(logarithms: Moments, false_alarm_rate: float) -> NDArray[np.float64]:
-    """Return limits that further positive numbers exceed with a given probability each, (d,).
-
-    Their logarithms are taken as normal with unknown mean and variance. The limit is the upper end of
-    the one-sided prediction interval, exp(mean + t sd sqrt(1 + 1/n)), with the quantile t of Student's
-    distribution with n - 1 degrees of freedom. So it is larger for few cases.
-
-    Parameters
-    ----------
-    logarithms
-        Moments of the natural logarithms of n vectors of d numbers.
-    false_alarm_rate
-        From 0 to 1, exclusive.
-
-    Raises
-    ------
-    ValueError
-        If n is below 2.
-    """
-    n = logarithms.count
-    if n < 2:
-        raise ValueError(f"A limit needs 2 numbers, got {n}.")
-    deviations = np.sqrt(np.maximum(logarithms.scatter.diagonal(), 0) / (n - 1))
-    t = float(special.stdtrit(n - 1, 1 - false_alarm_rate))
-    return np.asarray(np.exp(logarithms.mean + t * deviations * math.sqrt(1 + 1 / n)))

@@ -14,7 +14,8 @@ from fedcross.infer.familiarity.properties import (
 )
 from fedcross.model.manifest import Manifest
 from fedcross.model.profile import Profile, ProfileGroup
-from fedcross.uncertainty.familiarity import FamiliarCases, upper_limits
+from fedcross.uncertainty.familiarity import FamiliarCases
+from fedcross.uncertainty.familiarity_limit import upper_limits
 from fedcross.uncertainty.moments import Moments
 
 MAX_REASONS = 4
@@ -66,7 +67,7 @@ def familiar_cases(profile: Profile) -> FamiliarCases:
 
 
 def score_limit(profile: Profile) -> float:
-    """Return the limit of the score, see `fedcross.uncertainty.familiarity.upper_limits`."""
+    """Return the limit of the score, see `fedcross.uncertainty.familiarity_limit.upper_limits`."""
     count = profile.score_count
     scatter = np.array([[profile.score_deviation**2 * (count - 1)]])
     logarithms = Moments(count, np.array([profile.score_mean]), scatter)

@@ -1,0 +1,120 @@
+"""Measure the cases of the sites with a bundle, and write a bundle with their profile."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from fedcross.calibration.labelled_cases import (
+    LabelledCase,
+    SegmentedCase,
+    find_labelled_cases,
+    segment_case,
+)
+from fedcross.calibration.profile import MeasuredCase, profile_of
+from fedcross.contract.request import RequestOptions
+from fedcross.infer.models import Models, fresh_models
+from fedcross.infer.warm import WarmModels
+from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.model.bundle_copy import check_copy, write_copy
+from fedcross.model.profile import Profile
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.training.config.configuration import TrainingConfig
+
+STAGE = "profile"
+PARTS = ("train", "validation")
+
+
+def profile_bundle(
+    path: Path,
+    config: TrainingConfig,
+    out: Path,
+    *,
+    parts: Collection[str] = PARTS,
+    sites: Collection[str] | None = None,
+    options: RequestOptions | None = None,
+    reporter: Reporter | None = None,
+) -> Profile:
+    """Write a bundle with the profile of the sites' cases; the bundle itself is not changed.
+
+    Parameters
+    ----------
+    path
+        Bundle folder or ``.zip``, with its final temperature, because the doubt depends on it.
+    config
+        Configuration with the sites of the cases.
+    out
+        Bundle to write: a folder, or a ``.zip`` if the name ends so. A bundle that is there is replaced.
+    parts, sites
+        Which cases, see `find_labelled_cases`.
+    options
+        Device, precision and back-end; None is the default of ``fedcross segment``.
+    reporter
+        Receives the stage and the number of cases done.
+
+    Returns
+    -------
+    Profile
+        What the written bundle contains.
+
+    Raises
+    ------
+    FedCrossError
+        If bundle, configuration, data, device or output cannot be used, or there are too few cases.
+    """
+    reporter = reporter or NullReporter()
+    with open_bundle(path) as bundle, WarmModels() as models:
+        check_copy(path, out)
+        cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
+        reporter.stage(STAGE, f"Measuring {len(cases)} cases")
+        profile = make_profile(cases, bundle, options=options, models=models, reporter=reporter)
+        write_copy(bundle, bundle.manifest.model_copy(update={"profile": profile}), out)
+    return profile
+
+
+def make_profile(
+    cases: Sequence[LabelledCase],
+    bundle: Bundle,
+    *,
+    options: RequestOptions | None = None,
+    models: Models = fresh_models,
+    reporter: Reporter | None = None,
+) -> Profile:
+    """Segment cases and return the profile of a bundle for them.
+
+    Parameters
+    ----------
+    cases
+        Training and validation cases of the sites; their label maps are not used.
+    bundle, options, models
+        See `fedcross.calibration.labelled_cases.segment_case`.
+    reporter
+        Receives the number of cases done.
+
+    Raises
+    ------
+    DataError
+        If there are too few cases, see `fedcross.calibration.profile.profile_of`, or a file cannot be
+        used.
+    """
+    reporter, measured = reporter or NullReporter(), []
+    for done, case in enumerate(cases, start=1):
+        measured.append(
+            segment_case(
+                case,
+                bundle,
+                measure_case,
+                options=options,
+                measures=(),
+                properties=True,
+                models=models,
+            )
+        )
+        reporter.progress(done, len(cases), STAGE)
+    return profile_of(measured)
+
+
+def measure_case(segmented: SegmentedCase) -> MeasuredCase:
+    """Return the properties of a case that was segmented with ``properties=True``."""
+    case, properties = segmented.case, segmented.result.properties
+    if properties is None:
+        raise ValueError("The case must be segmented with properties=True.")
+    return MeasuredCase(case.site, case.part, properties)

@@ -1,0 +1,54 @@
+"""The command `fedcross profile`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedcross.commands.options import AllowPlugin, Device, split_names
+from fedcross.contract.request import HELP
+
+
+def profile(
+    bundle: Annotated[Path, typer.Argument(help=HELP["bundle"])],
+    data: Annotated[Path, typer.Option(help="TOML configuration with the sites of the cases.")],
+    out: Annotated[
+        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
+    ],
+    part: Annotated[
+        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
+    ] = "train,validation",
+    sites: Annotated[
+        str | None, typer.Option(help="Sites to use, separated by commas; by default all.")
+    ] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help=HELP["precision"])] = "auto",
+    backend: Annotated[str, typer.Option(help=HELP["backend"])] = "auto",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the sites' paths are relative to; by default that of the configuration."
+        ),
+    ] = None,
+    allow_plugin: AllowPlugin = None,
+) -> None:
+    """Record what the sites' cases have in common, so that unfamiliar scans are noticed.
+
+    Calibrate the bundle first: its temperature must not change afterwards.
+    """
+    from fedcross.calibration.profile_bundle import profile_bundle
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.contract.request import RequestOptions
+    from fedcross.training.config.source import load_source
+
+    with ConsoleReporter() as reporter:
+        made = profile_bundle(
+            bundle,
+            load_source(data, data_root),
+            out,
+            parts=split_names(part),
+            sites=None if sites is None else split_names(sites),
+            options=RequestOptions(device=device, precision=precision, backend=backend),
+            reporter=reporter,
+        )
+    typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
