@@ -209,6 +209,14 @@ def test_identical_cases_give_a_finite_profile() -> None:
     assert math.isfinite(score_limit(profile))
 
 
+def test_sites_of_identical_cases_do_not_raise_the_limit_without_bound() -> None:
+    cases = [drawn("s", "validation", seed) for seed in range(20)]
+    alone = score_limit(profile_of(cases))
+    same = drawn("t", "validation", 0)
+    mixed = score_limit(profile_of([*cases, *[same] * 20]))
+    assert mixed < 5 * alone
+
+
 def test_too_few_cases_are_an_error() -> None:
     with pytest.raises(DataError, match="at least 5 cases, got 4"):
         profile_of([drawn("s", "train", seed) for seed in range(4)])

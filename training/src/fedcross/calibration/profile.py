@@ -28,8 +28,8 @@ MIN_VALIDATION = 10
 """Number of validation cases from which the limit is computed from them alone."""
 DIGITS = 8
 """Significant digits of the numbers in a profile."""
-SMALLEST_SCORE = 1e-6
-"""Smallest score of which a logarithm is taken."""
+SMALLEST_SCORE = 0.1
+"""Smaller scores count as this one. Cases that are nearly equal would otherwise raise the limit."""
 
 
 @dataclass(frozen=True)

@@ -66,3 +66,4 @@ def calibrate(
             reporter=reporter,
         )
     typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
+    typer.echo("Next: fedcross profile, so that unfamiliar scans are noticed.")
