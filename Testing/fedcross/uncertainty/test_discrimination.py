@@ -1,5 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from fedcross.uncertainty.discrimination import auroc
 
@@ -25,3 +30,14 @@ def test_the_area_is_none_if_no_voxel_is_wrong() -> None:
 def test_different_shapes_raise_value_error() -> None:
     with pytest.raises(ValueError, match="one shape"):
         auroc(np.ones(3), np.zeros(2, dtype=bool))
+
+
+@given(
+    hnp.arrays(np.float32, 30, elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])),
+    hnp.arrays(np.bool_, 30),
+)
+def test_the_area_is_that_of_scikit_learn(
+    scores: NDArray[np.float32], wrong: NDArray[np.bool_]
+) -> None:
+    assume(0 < wrong.sum() < wrong.size)
+    assert auroc(scores, wrong) == pytest.approx(roc_auc_score(wrong, scores))

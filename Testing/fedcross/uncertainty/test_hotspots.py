@@ -5,10 +5,34 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from fedcross.uncertainty.hotspots import find_hotspots
+from fedcross.uncertainty.hot_regions import find_hot_regions
+from fedcross.uncertainty.hotspots import HotSpot
+from fedcross.uncertainty.hotspots import find_hotspots as find
 
 SHAPE = (6, 8, 10)  # (z, y, x)
 STRUCTURES = {"Left": 1, "Right": 2}
+
+
+def find_hotspots(
+    doubt: NDArray[np.float32],
+    threshold: float,
+    labels: NDArray[np.uint8],
+    structures: dict[str, int],
+    index_to_world: NDArray[np.float64],
+    *,
+    radius_mm: float = 9.0,
+    **options: float,
+) -> list[HotSpot]:
+    """Find hot spots with a radius that holds any of the small organs."""
+    return find(
+        doubt,
+        threshold,
+        labels,
+        structures,
+        index_to_world,
+        radius_mm=radius_mm,
+        **options,  # type: ignore[arg-type]
+    )
 
 
 def affine(spacing: tuple[float, float, float] = (1, 1, 1)) -> NDArray[np.float64]:
@@ -58,11 +82,11 @@ def test_the_centroid_follows_an_oblique_shifted_grid() -> None:
     assert spot.volume_ml == pytest.approx(1e-3)
 
 
-def test_voxels_that_touch_at_a_corner_are_one_region() -> None:
+def test_voxels_farther_apart_than_the_radius_are_two_hot_spots() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[1, 1, 1] = heat[2, 2, 2] = 1
     heat[4, 4, 4] = 1
-    spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine(), radius_mm=2)
     assert [spot.voxels for spot in spots] == [2, 1]
 
 
@@ -70,18 +94,32 @@ def test_the_region_with_the_larger_sum_ranks_first_even_with_a_lower_peak() -> 
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 0] = 0.9
     heat[4, 4, 4:8] = 0.4
-    spots = find_hotspots(heat, 0.3, two_organs(), STRUCTURES, affine())
+    nothing = np.zeros(SHAPE, np.uint8)
+    spots = find_hotspots(heat, 0.3, nothing, STRUCTURES, affine(), radius_mm=3)
     assert [(spot.rank, spot.voxels) for spot in spots] == [(1, 4), (2, 1)]
+
+
+def test_doubt_on_the_border_counts_more_than_the_same_doubt_far_from_it() -> None:
+    labels = np.zeros((3, 3, 40), np.uint8)
+    labels[1, 1, :3] = 1
+    doubt = np.zeros(labels.shape, np.float32)
+    doubt[1, 1, 2], doubt[1, 1, 7], doubt[1, 1, 30], doubt[1, 1, 39] = 0.2, 0.4, 0.5, 0.5
+    regions = find_hot_regions(doubt, 0.1, labels, affine(), radius_mm=2)
+    # The border's last voxel is x = 3: distances 0, 4 = 2 radii, and more than 3 radii.
+    expected = [0.2, 0.4 * np.exp(-2), 0.5 * np.exp(-3), 0.5 * np.exp(-3)]
+    assert [region.weight for region in regions] == pytest.approx(expected)
+    assert [region.indices[0][2] for region in regions] == [2, 7, 30, 39]
 
 
 def test_regions_below_the_minimum_volume_or_beyond_the_limit_are_left_out() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 0] = heat[2, 2, 0:2] = heat[4, 4, 4:8] = 1
-    everything = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    arguments = (heat, 0.5, two_organs(), STRUCTURES, affine())
+    everything = find_hotspots(*arguments, radius_mm=2)
     assert [spot.voxels for spot in everything] == [4, 2, 1]
-    large = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine(), min_volume_ml=0.002)
+    large = find_hotspots(*arguments, radius_mm=2, min_volume_ml=0.002)
     assert [spot.voxels for spot in large] == [4, 2]
-    assert find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine(), limit=1) == everything[:1]
+    assert find_hotspots(*arguments, radius_mm=2, limit=1) == everything[:1]
 
 
 def test_distance_to_a_boundary_is_in_millimetres_not_voxels() -> None:
@@ -118,7 +156,7 @@ def rim_and_core() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 
 def test_a_hot_rim_belongs_to_its_organ_and_not_to_the_organ_at_its_centroid() -> None:
     heat, organs = rim_and_core()
-    (spot,) = find_hotspots(heat, 0.5, organs, {"Core": 2, "Rim": 1}, affine())
+    (spot,) = find_hotspots(heat, 0.5, organs, {"Core": 2, "Rim": 1}, affine(), radius_mm=40)
     assert spot.centroid_voxel == pytest.approx((7, 7, 7))
     assert spot.structure == "Rim"
 
@@ -155,7 +193,7 @@ def test_of_equally_near_structures_the_first_in_the_mapping_is_taken() -> None:
 def test_equal_regions_are_ranked_in_array_order() -> None:
     heat = np.zeros(SHAPE, np.float32)
     heat[0, 0, 9] = heat[2, 7, 0] = heat[4, 0, 4] = 0.5
-    spots = find_hotspots(heat, 0.5, two_organs(), STRUCTURES, affine())
+    spots = find_hotspots(heat, 0.5, np.zeros(SHAPE, np.uint8), {}, affine(), radius_mm=1)
     assert [spot.centroid_voxel for spot in spots] == [(9, 0, 0), (0, 7, 2), (4, 0, 4)]
 
 
@@ -181,17 +219,21 @@ def test_rounding_on_a_rotated_grid_does_not_exclude_a_region_of_the_minimum_vol
 def test_regions_contain_every_hot_voxel_once_and_are_ordered_by_rank(
     heat: NDArray[np.float32],
 ) -> None:
-    spots = find_hotspots(heat, 0.5, np.zeros(heat.shape, np.uint8), {}, affine((1, 2, 3)))
+    nothing = np.zeros(heat.shape, np.uint8)
+    spots = find_hotspots(heat, 0.5, nothing, {}, affine((1, 2, 3)), radius_mm=4, limit=200)
     assert sum(spot.voxels for spot in spots) == np.count_nonzero(heat >= 0.5)
     assert [spot.rank for spot in spots] == list(range(1, len(spots) + 1))
-    totals = [spot.mean * spot.volume_ml for spot in spots]
-    assert totals == pytest.approx(sorted(totals, reverse=True))
-    assert sum(totals) == pytest.approx(float(heat[heat >= 0.5].sum()) * 6 / 1000)
+    regions = find_hot_regions(heat, 0.5, nothing, affine((1, 2, 3)), radius_mm=4, limit=200)
+    assert [len(region.indices) for region in regions] == [spot.voxels for spot in spots]
+    weights = [region.weight for region in regions]
+    assert weights == pytest.approx(sorted(weights, reverse=True))
+    assert sum(weights) == pytest.approx(float(heat[heat >= 0.5].sum()))
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"radius_mm": 0}, "radius_mm must be above 0, got 0"),
         ({"labels": np.zeros((1, 2, 3), np.uint8)}, "one 3D shape"),
         ({"limit": -1}, "limit must not be negative, got -1"),
         ({"index_to_world": np.eye(3)}, "4x4 and invertible"),
@@ -200,7 +242,7 @@ def test_regions_contain_every_hot_voxel_once_and_are_ordered_by_rank(
 )
 def test_invalid_arguments_raise_value_error(changes: dict[str, object], reason: str) -> None:
     arguments = {
-        "heat": np.zeros(SHAPE, np.float32),
+        "doubt": np.zeros(SHAPE, np.float32),
         "threshold": 0.5,
         "labels": two_organs(),
         "structures": STRUCTURES,

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from fedcross.model.bundle import Bundle as Bundle
     from fedcross.runtime.plugins import allow_plugins as allow_plugins
     from fedcross.runtime.versions import __version__ as __version__
+    from fedcross.study.evaluate.evaluate import evaluate as evaluate
     from fedcross.training.config.configuration import TrainingConfig as TrainingConfig
     from fedcross.uncertainty.agreement import compare_members as compare_members
     from fedcross.uncertainty.agreement import dice as dice
@@ -87,6 +88,7 @@ _MODULES = {
     "model.bundle": ("Bundle",),
     "runtime.plugins": ("allow_plugins",),
     "runtime.versions": ("__version__",),
+    "study.evaluate.evaluate": ("evaluate",),
     "training.config.configuration": ("TrainingConfig",),
     "uncertainty.agreement": ("compare_members", "dice"),
     "uncertainty.discrimination": ("auroc",),

@@ -17,6 +17,7 @@ from rich.console import Console
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.calibrate import calibrate
 from fedcross.commands.data import app as data_app
+from fedcross.commands.evaluate import evaluate
 from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import AllowPlugin, Cache, DataRoot
 from fedcross.commands.plan import plan
@@ -149,7 +150,7 @@ def export(
         typer.echo(doubt)
 
 
-for command in (calibrate, compare, landscape, plan, profile, segment):
+for command in (calibrate, compare, evaluate, landscape, plan, profile, segment):
     app.command()(command)
 
 

@@ -131,9 +131,9 @@ def find_labelled_cases(
     DataError
         If the cases of a site cannot be found or split, or there is no case in these parts.
     """
-    _check_choice("part", parts, PARTS)
+    check_choice("part", parts, PARTS)
     known = [site.name for site in config.sites]
-    _check_choice("site", known if sites is None else sites, known)
+    check_choice("site", known if sites is None else sites, known)
     if config.preprocessing.channel_names != manifest.preprocessing.channel_names:
         raise ConfigError(
             f"The bundle {manifest.name} takes the channels "
@@ -230,7 +230,8 @@ def segment_case(
         raise with_case_name(error, case.files, case.site) from error
 
 
-def _check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> None:
+def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> None:
+    """Raise `ConfigError` if a chosen name is not among the known ones; `what` is one of them."""
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise ConfigError(f"There is no {what} {unknown[0]!r}.", f"Use {', '.join(known)}.")

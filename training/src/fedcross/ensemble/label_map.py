@@ -18,7 +18,10 @@ def label_map(
 
 
 def label_map_of_slabs(
-    slabs: Iterable[Slab], prepared: Prepared, inside: NDArray[np.bool_] | None = None
+    slabs: Iterable[Slab],
+    prepared: Prepared,
+    inside: NDArray[np.bool_] | None = None,
+    doubt: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the most probable class of every voxel of the input's own grid.
 
@@ -34,6 +37,9 @@ def label_map_of_slabs(
     inside
         bool (z, y, x) on the input's own grid; voxels where it is False become background. None is
         True everywhere.
+    doubt
+        Receives 1 minus the largest probability, float32 (z, y, x), not negative, 0 where `inside` is
+        False; None receives nothing.
 
     Returns
     -------
@@ -42,11 +48,16 @@ def label_map_of_slabs(
     """
     labels = np.zeros(prepared.source.shape, dtype=np.uint8)
     oriented = reorder_view(labels, prepared.source, prepared.oriented)
+    doubtful = None if doubt is None else reorder_view(doubt, prepared.source, prepared.oriented)
     for part, probabilities in resample_slabs(slabs, prepared):
         best, winner = probabilities[0], oriented[part]
         for label in range(1, len(probabilities)):
             winner[probabilities[label] > best] = label
             best = np.maximum(best, probabilities[label])
+        if doubtful is not None:
+            doubtful[part] = np.maximum(1 - best, np.float32(0))
     if inside is not None:
         labels[~inside] = 0
+        if doubt is not None:
+            doubt[~inside] = 0
     return labels

@@ -12,7 +12,7 @@ normalised intensities, a label map, statistics g, and sums of patches; and some
 `fedcross.volumes.slab.SLAB_VOXELS` numbers. For all measures g is (5 C + 8) n; it is on disk instead
 where it exceeds `fedcross.ensemble.slab_statistics.MAX_BYTES_IN_MEMORY`. While the volume is prepared,
 memory holds the files' voxels twice and the intensities twice; after the run, without the intensities,
-about 16 N at most (for the distances, see `fedcross.volumes.distance`).
+about 20 N at most (for the distances, see `fedcross.volumes.distance`).
 """
 
 from collections.abc import Callable, Collection

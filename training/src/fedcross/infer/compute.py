@@ -46,6 +46,8 @@ class Result:
         uint8: the ensemble's label map, 0 is background.
     heat : NDArray
         float32: the map of ``options.measure``.
+    doubt : NDArray
+        float32: 1 minus the largest mean probability of a class, 0 outside the region.
     inside : NDArray or None
         bool: voxels in the region of interest; None if there is no region.
     outcome : EnsembleOutcome
@@ -62,6 +64,7 @@ class Result:
     options: RequestOptions
     labels: NDArray[np.uint8]
     heat: NDArray[np.float32]
+    doubt: NDArray[np.float32]
     inside: NDArray[np.bool_] | None
     outcome: EnsembleOutcome
     prepared: Prepared
@@ -181,12 +184,13 @@ def compute(
         )
     prepared = prepared.without_array()
     with clock.stage("combine", "Comparing the models"):
-        labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside)
+        doubt = np.empty(prepared.source.shape, np.float32)
+        labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside, doubt)
         heat = _uncertainty(outcome, options.measure, prepared, inside)
         found = None
         if measured is not None:
             found = measured.complete(outcome, prepared.grid, bundle.manifest)
-    return Result(bundle, backend, options, labels, heat, inside, outcome, prepared, found)
+    return Result(bundle, backend, options, labels, heat, doubt, inside, outcome, prepared, found)
 
 
 def _uncertainty(

@@ -19,6 +19,10 @@ thead th { border-bottom: 2px solid #888; }
 tr.reference td { background: #f2f6fa; }
 p, li { max-width: 60em; } .note { color: #555; font-size: .92em; }
 svg { max-width: 100%; height: auto; }
+@media print {
+  body { margin: 0; max-width: none; font-size: 10pt; }
+  .wide { overflow: visible; } table, .wide, svg { break-inside: avoid; } h2 { break-after: avoid; }
+}
 """
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from fedcross.contract.measures import Measure
 from fedcross.infer.compute import Result
 from fedcross.infer.familiarity.assess import assess
+from fedcross.infer.results.hot_spots import THRESHOLD, hot_spots
 from fedcross.infer.results.summarise_structures import summarise_structures
 from fedcross.infer.results.summary import (
     BundleIdentity,
@@ -20,16 +21,6 @@ from fedcross.infer.results.summary import (
 )
 from fedcross.model.calibration import Calibration
 from fedcross.runtime.versions import package_versions
-from fedcross.uncertainty.hotspots import find_hotspots
-
-HOT_SPOT_FRACTION = 0.5
-"""A hot spot reaches at least this share of the measure's largest possible value.
-
-For the standard deviation of an even number of members and one structure the threshold is 0.25: half of
-the members at 0.75, half at 0.25."""
-HOT_SPOT_MIN_ML = 0.01
-"""10 mm^3: smaller regions are noise of the interpolation."""
-HOT_SPOT_LIMIT = 50
 
 
 def summarise(
@@ -53,16 +44,6 @@ def summarise(
     """
     manifest, grid = result.bundle.manifest, result.grid
     requested = maps[result.options.measure]
-    threshold = HOT_SPOT_FRACTION * requested.window_max
-    hot_spots = find_hotspots(
-        result.heat,
-        threshold,
-        result.labels,
-        {structure.name: structure.label for structure in result.structures},
-        grid.index_to_world,
-        min_volume_ml=HOT_SPOT_MIN_ML,
-        limit=HOT_SPOT_LIMIT,
-    )
     return Summary(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=BundleIdentity(
@@ -76,8 +57,8 @@ def summarise(
         uncertainty_maps=dict(maps),
         structures=summarise_structures(result),
         calibration=_calibration(manifest.calibration),
-        hot_spot_threshold=threshold,
-        hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots),
+        hot_spot_threshold=THRESHOLD,
+        hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots(result)),
         familiarity=_familiarity(result),
         files=dict(files),
         backend=result.backend.name,

@@ -104,17 +104,19 @@ class CalibrationSummary(_Part):
 
 
 class HotSpotSummary(_Part):
-    """A connected region of high uncertainty."""
+    """A place that should be checked; doubt is 1 minus the largest mean probability."""
 
-    rank: int = Field(description="1 for the largest sum of uncertainty times volume.")
+    rank: int = Field(
+        description="1 for the largest sum of doubt, weighted by the closeness to the border."
+    )
     centroid_voxel: Triple = Field(
-        description="Centroid weighted by uncertainty, as continuous index x, y, z."
+        description="Centroid weighted by the doubt, as continuous index x, y, z."
     )
     centroid_mm: Triple = Field(description="The same point in the world, LPS.")
     volume_ml: float
     voxels: int
-    peak: float
-    mean: float
+    peak: float = Field(description="Largest doubt in it, 0 to 1.")
+    mean: float = Field(description="Mean doubt in it, 0 to 1.")
     structure: str | None = Field(
         description="Structure whose boundary is nearest; null if none was found."
     )
@@ -153,7 +155,7 @@ class Summary(_Part):
     calibration: CalibrationSummary | None = Field(
         default=None, description="Null if the bundle is not calibrated."
     )
-    hot_spot_threshold: float = Field(description="Lowest uncertainty in a hot spot.")
+    hot_spot_threshold: float = Field(description="Lowest doubt in a hot spot.")
     hot_spots: tuple[HotSpotSummary, ...] = Field(description="At most 50, by rank.")
     familiarity: FamiliaritySummary | None = Field(
         default=None,

@@ -1,0 +1,145 @@
+"""Evaluate a bundle on labelled cases, and write tables and a page.
+
+::
+
+    evaluation.html   tables and figures, one file
+    evaluation.json   all figures
+    structures.csv    one row per case, structure and predictor
+    voxels.csv        one row per case, voxels (near the structures, or all) and score
+    review.csv        one row per case and number of corrected places
+    cases/            a file per finished case; a second start reuses them
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
+from fedcross.errors import ConfigError
+from fedcross.infer.models import Models
+from fedcross.infer.warm import WarmModels
+from fedcross.model.bundle import Bundle
+from fedcross.model.manifest import Manifest
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.reporting import NullReporter, Reporter
+from fedcross.study.evaluate.aggregate import summarise
+from fedcross.study.evaluate.case import measure_case
+from fedcross.study.evaluate.checkpoint import Checkpoints, case_key
+from fedcross.study.evaluate.evaluation import Evaluation
+from fedcross.study.evaluate.figures import CaseFigures
+from fedcross.study.evaluate.first_members import FirstMembers
+from fedcross.study.evaluate.request import EvaluationOptions
+from fedcross.study.evaluate.tables import review_table, structure_table, voxel_table
+
+PAGE, RECORD = "evaluation.html", "evaluation.json"
+STRUCTURES, VOXELS, REVIEW = "structures.csv", "voxels.csv", "review.csv"
+STAGE = "evaluate"
+NEEDED = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
+"""Packages of the extra ``train`` that an evaluation imports, by the name of their module."""
+
+
+def run_evaluation(
+    bundle: Bundle,
+    find_cases: Callable[[Manifest], Sequence[LabelledCase]],
+    out: Path,
+    *,
+    options: EvaluationOptions | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Evaluate a bundle.
+
+    Parameters
+    ----------
+    bundle
+        The opened bundle.
+    find_cases
+        Returns the labelled cases for the manifest of the bundle, at least one.
+    out
+        Folder of the evaluation; made if it does not exist. Finished cases in it are reused if bundle,
+        options and files of the case are the same.
+    options
+        How to evaluate; None is the default.
+    reporter
+        Receives the number of finished cases; None reports nothing.
+
+    Returns
+    -------
+    Evaluation
+        All figures; the files in `out` hold the same.
+
+    Raises
+    ------
+    ConfigError
+        If a package is missing.
+    FedCrossError
+        If a case, the bundle, the device or the folder cannot be used. Finished cases are kept.
+    """
+    options, reporter = options or EvaluationOptions(), reporter or NullReporter()
+    check_packages()
+    cases = find_cases(bundle.manifest)
+    checkpoints = Checkpoints(out)
+    reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {len(cases)} cases")
+    figures: list[CaseFigures] = []
+    reused = 0
+    with WarmModels() as models:
+        for case in cases:
+            key = case_key(case, bundle, options)
+            found = checkpoints.read(key)
+            if found is None:
+                found = evaluate_case(case, bundle, options, models)
+                checkpoints.write(key, found)
+            else:
+                reused += 1
+            figures.append(found)
+            reporter.progress(len(figures), len(cases), STAGE)
+    if reused:
+        reporter.log(f"{reused} of {len(cases)} cases were evaluated before.")
+    evaluation = summarise(bundle, figures, options)
+    _write(evaluation, out)
+    return evaluation
+
+
+def evaluate_case(
+    case: LabelledCase, bundle: Bundle, options: EvaluationOptions, models: Models
+) -> CaseFigures:
+    """Segment one case and compute its figures.
+
+    Raises
+    ------
+    FedCrossError
+        If the case, the bundle or the device cannot be used.
+    """
+    first_members = FirstMembers()
+
+    def finish(segmented: SegmentedCase) -> CaseFigures:
+        return measure_case(segmented, first_members.label_maps, options.band_mm)
+
+    return segment_case(
+        case,
+        bundle,
+        finish,
+        options=options.segmentation,
+        models=models,
+        observe=lambda truth: first_members,
+    )
+
+
+def check_packages() -> None:
+    """Raise `ConfigError` if a package for the figures is missing."""
+    for module, package in NEEDED.items():
+        if importlib.util.find_spec(module) is None:
+            raise ConfigError(
+                f"An evaluation needs {package}, which is not installed.",
+                "pip install 'fedcross[train]'",
+            )
+
+
+def _write(evaluation: Evaluation, out: Path) -> None:
+    from fedcross.study.evaluate.page import evaluation_page  # imports matplotlib
+
+    text = evaluation.model_dump_json(indent=1) + "\n"
+    write_atomically(out / RECORD, text.encode("utf-8"))
+    write_atomically(out / STRUCTURES, structure_table(evaluation))
+    write_atomically(out / VOXELS, voxel_table(evaluation))
+    write_atomically(out / REVIEW, review_table(evaluation))
+    write_atomically(out / PAGE, evaluation_page(evaluation).encode("utf-8"))
