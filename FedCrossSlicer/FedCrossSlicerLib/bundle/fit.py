@@ -5,7 +5,7 @@ The panel shows them before anything is computed; the user decides whether to se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,19 +13,18 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from fedcross.contract.fit import (
+    Wanted,
+    extent_warnings,
+    intensity_warnings,
+    measure_intensities,
+    same_volume_warning,
+    spacing_warnings,
+)
 from FedCrossSlicerLib.bundle.info import BundleInfo
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
-
-MAX_SPACING_RATIO = 4.0
-"""Largest ratio between the volume's and the bundle's voxel size, in either direction."""
-CT_AIR_HU = -500
-"""A volume with a value this low is taken for CT: air in CT is about -1000 HU."""
-MIN_PATCH_SHARE = 0.5
-"""Smallest share of the bundle's patch that the volume must cover along each axis."""
-_STEP = 4
-"""Every fourth voxel along each axis is read to find the range of intensities."""
 
 
 def warnings(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
@@ -39,7 +38,13 @@ def warnings(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
         The bundle's description.
     """
     modality = info.channels[0][1] if info.channels else info.modality
-    return [*_spacing(volume, info), *_extent(volume, info), *_intensity(volume, modality)]
+    spacing, size = _patientAxes(volume)
+    wanted = _wanted(info)
+    return [
+        *spacing_warnings(spacing, wanted, _),
+        *extent_warnings(size, spacing, wanted, _),
+        *_intensity(volume, info, modality),
+    ]
 
 
 def channelWarnings(
@@ -58,60 +63,33 @@ def channelWarnings(
     for (name, modality), volume in zip(info.channels, volumes, strict=True):
         if volume is None or volume.GetImageData() is None:
             continue
-        others = warnings(volume, info) if volume is volumes[0] else _intensity(volume, modality)
+        others = (
+            warnings(volume, info) if volume is volumes[0] else _intensity(volume, info, modality)
+        )
         found += [f"{name}: {sentence}" for sentence in others]
     for index, (name, _modality) in enumerate(info.channels):
         same = [info.channels[n][0] for n in range(index) if volumes[n] is volumes[index]]
         if same and volumes[index] is not None:
-            found.append(
-                _("{first} and {second} are the same volume.").format(first=same[0], second=name)
-            )
+            found.append(same_volume_warning(same[0], name, _))
     return found
 
 
-def _spacing(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
-    spacing = _patientAxes(volume)[0]
-    ratios = [own / trained for own, trained in zip(spacing, info.spacing, strict=True) if trained]
-    if all(1 / MAX_SPACING_RATIO <= ratio <= MAX_SPACING_RATIO for ratio in ratios):
-        return []
-    return [
-        _("The voxels measure {given} mm, but the bundle was trained at {wanted} mm.").format(
-            given=_product(spacing), wanted=_product(info.spacing)
-        )
-    ]
+def _wanted(info: BundleInfo) -> Wanted:
+    return Wanted(info.spacing, info.patchSize, is_clipped=info.intensity == "ct")
 
 
-def _extent(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
-    spacing, size = _patientAxes(volume)
-    if min(size) == 1:
-        return [_("The volume is a single slice, but the bundle was trained on volumes.")]
-    extent = [side * step for side, step in zip(size, spacing, strict=True)]
-    patch = [side * step for side, step in zip(info.patchSize, info.spacing, strict=True)]
-    if all(own >= MIN_PATCH_SHARE * side for own, side in zip(extent, patch, strict=True)):
-        return []
-    return [
-        _("The volume covers {given} mm, but one patch of the networks covers {wanted} mm.").format(
-            given=_product(extent), wanted=_product(patch)
-        )
-    ]
-
-
-def _intensity(volume: vtkMRMLScalarVolumeNode, wanted: str) -> list[str]:
-    """`wanted` is the modality of the training images; empty if unknown."""
-    values = slicer.util.arrayFromVolume(volume)[::_STEP, ::_STEP, ::_STEP]
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
+def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo, wantedModality: str) -> list[str]:
+    """`wantedModality` is that of the training images; empty if unknown."""
+    voxels = slicer.util.arrayFromVolume(volume)
+    if not np.isfinite([float(voxels.min()), float(voxels.max())]).all():
         return [_("The volume holds values that are not numbers.")]
-    if low == high:
-        return [_("All voxels have the same value, {value:g}.").format(value=low)]
-    modality = dicomModality(volume) or ("CT" if low <= CT_AIR_HU else "")
-    if not wanted or not modality or modality == wanted:
-        return []
-    return [
-        _("The volume looks like {given}, but the bundle was trained on {wanted}.").format(
-            given=modality, wanted=wanted
-        )
-    ]
+    return intensity_warnings(
+        measure_intensities(voxels),
+        dicomModality(volume),
+        wantedModality,
+        is_clipped=_wanted(info).is_clipped,
+        translate=_,
+    )
 
 
 def dicomModality(volume: vtkMRMLScalarVolumeNode) -> str:
@@ -134,7 +112,3 @@ def _patientAxes(volume: vtkMRMLScalarVolumeNode) -> tuple[list[float], list[int
         directions[patient, :] = directions[:, stored] = -1
     spacing, size = volume.GetSpacing(), volume.GetImageData().GetDimensions()
     return [spacing[axis] for axis in axes], [size[axis] for axis in axes]
-
-
-def _product(sides: Iterable[float]) -> str:
-    return " x ".join(f"{side:.3g}" for side in sides)

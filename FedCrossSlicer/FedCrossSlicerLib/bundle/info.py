@@ -55,6 +55,8 @@ class BundleInfo:
         Voxel size (x, y, z) of the networks' grid in mm.
     patchSize
         Size (x, y, z) of the networks' patch in voxels.
+    intensity
+        Kind of intensity normalisation, such as ``"zscore"``.
     card
         The model card in Markdown; ``""`` if the bundle has none.
     """
@@ -68,6 +70,7 @@ class BundleInfo:
     channels: tuple[tuple[str, str], ...]
     spacing: tuple[float, float, float]
     patchSize: tuple[int, int, int]
+    intensity: str
     card: str
 
 
@@ -169,6 +172,7 @@ def _info(path: Path, content: Mapping[str, Any], card: str) -> BundleInfo:
         ),
         spacing=spacing,
         patchSize=(int(patch[0]), int(patch[1]), int(patch[2])),
+        intensity=_text(preprocessing.get("intensity", "zscore")),
         card=card,
     )
 

@@ -163,6 +163,8 @@ class Result:
     familiarity
         How far the scan is unlike those of the training hospitals; None if the bundle has no profile of
         them.
+    warnings
+        What a person should know about the images, one sentence each.
     """
 
     folder: Path
@@ -180,6 +182,7 @@ class Result:
     packages: Mapping[str, str]
     computedWith: str
     familiarity: Familiarity | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def segmentation(self) -> Path:

@@ -61,6 +61,7 @@ def readResult(folder: Path) -> Result:
             packages={str(name): str(version) for name, version in summary["packages"].items()},
             computedWith=_computedWith(summary),
             familiarity=familiarityOf(summary.get("familiarity")),
+            warnings=tuple(_text(str(each)) for each in summary.get("warnings", ())),
         )
     except OSError as error:
         raise InferenceError(

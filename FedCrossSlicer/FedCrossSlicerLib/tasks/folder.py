@@ -15,7 +15,7 @@ from FedCrossSlicerLib.display.report import reliability
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.tasks.wait import wait
 
-ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+ENDINGS = (".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
 FIGURES = "figures.csv"
 FIRST = "_0000"
 """End of the name, before the ending, of the first channel's file of a case."""
@@ -44,6 +44,8 @@ class Row:
         As there; the verdict is that of the default thresholds.
     error
         One sentence; ``""`` if the volume was segmented.
+    warnings
+        What a person should know about the volume, in sentences; ``""`` if nothing.
 
     What does not exist is ``""``.
     """
@@ -65,6 +67,7 @@ class Row:
     unfamiliar: str = ""
     unfamiliar_reasons: str = ""
     error: str = ""
+    warnings: str = ""
 
 
 def segmentFolder(
@@ -203,6 +206,7 @@ def _segment(
             each.high,
             "" if each.agreement is None else each.agreement,
             **asdict(reliability(each, familiarity=result.familiarity)),
+            warnings=" ".join(result.warnings),
         )
         for each in result.structures
     ]

@@ -110,6 +110,7 @@ EVENTS = (
     events.StageEvent("read", "Reading"),
     events.ProgressEvent(3, 12, "ensemble"),
     events.LogEvent("größer 図\nzwei"),
+    events.WarningEvent("größer"),
     events.ResultEvent({"segmentation": files.SEGMENTATION}, files.SUMMARY),
     events.ErrorEvent("DataError", "Nein.", "Doch."),
 )

@@ -148,3 +148,15 @@ def test_the_results_do_not_replace_a_further_image(
     second = images[1].rename(tmp_path / "out" / "uncertainty.nrrd")
     with pytest.raises(OutputError, match=r"would replace the input uncertainty\.nrrd"):
         segment(request(two, tmp_path / "out", images[0], second), NullReporter())
+
+
+def test_warnings_name_the_channel_and_two_equal_volumes(
+    two: Bundle, images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    sitk.WriteImage(sitk.Image([32, 32, 16], sitk.sitkInt16), str(images[1]))
+    summary = segment(request(two, tmp_path / "out", *images), NullReporter())
+    assert [line for line in summary.warnings if "ADC" in line] == [
+        "ADC: All voxels have the same value, 0."
+    ]
+    summary = segment(request(two, tmp_path / "out", images[0], images[0]), NullReporter())
+    assert "T2 and ADC are the same volume." in summary.warnings

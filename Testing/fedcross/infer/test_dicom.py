@@ -79,7 +79,7 @@ def test_the_words_of_a_request_carry_its_series() -> None:
         SegmentRequest(Path("b"), Path("i"), Path("o"), series=("1", "2", "3"))
 
 
-def test_what_was_changed_while_reading_is_logged(
+def test_what_was_changed_while_reading_is_a_warning(
     bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def change(dataset: Any, _k: int) -> None:
@@ -89,7 +89,7 @@ def test_what_was_changed_while_reading_is_logged(
     request = SegmentRequest(bundle.path, folder, tmp_path / "out", device="cpu")
     assert main([*request.words(), "--events"]) == 0
     events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    notes = [event["message"] for event in events if event["event"] == "log"]
+    notes = [event["message"] for event in events if event["event"] == "warning"]
     assert any("MONOCHROME1" in note for note in notes)
 
 

@@ -120,7 +120,7 @@ def test_the_child_ends_when_its_output_is_closed(long_arguments, tmp_path):
 BAD_IMAGES = {
     "text.nii.gz": "is not an image that can be read",
     "empty.nrrd": "is empty",
-    "flat.png": "is a 2D image",
+    "flat.png": "is a PNG picture",
     "cine.nii.gz": "is a 4D image of 3 volumes",
     "nan.nii.gz": "not finite numbers",
     "missing.nrrd": "no file or folder named missing.nrrd",

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -394,6 +395,32 @@ class Log(NullReporter):
         self.lines.append(message)
 
 
+class Warnings(NullReporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_what_does_not_fit_is_reported_and_stands_in_the_summary(bundle, tmp_path):
+    path = tmp_path / "Doe^Jane.nrrd"
+    image = sitk.GetImageFromArray(np.full((1, 20, 20), 7, np.int16))
+    sitk.WriteImage(image, str(path))
+    path.write_bytes(path.read_bytes().replace(b"left-posterior-superior", b"scanner-xyz"))
+    request = SegmentRequest(bundle.path, path, tmp_path / "out", device="cpu")
+    reporter = Warnings()
+    summary = segment(request, reporter)
+    assert reporter.lines == list(summary.warnings)
+    assert json.loads((request.out / "summary.json").read_text())["warnings"] == reporter.lines
+    assert [line.split(":")[0].split(",")[0] for line in reporter.lines] == [
+        "The header does not state the orientation",
+        "The volume is a single slice",
+        "All voxels have the same value",
+    ]
+    assert "Jane" not in "".join(reporter.lines)
+
+
 def models_in_fp16(bundle: Path, options: RequestOptions):
     """Models as on a GPU, where ``auto`` is fp16."""
     precision = "fp16" if options.precision == "auto" else options.precision
@@ -474,6 +501,14 @@ def test_a_read_only_output_folder_is_refused_before_reading(bundle, image_path,
             pytest.skip("this user may write to every folder")
     request = SegmentRequest(bundle.path, image_path, out, device="cpu")
     refusal(request, OutputError, before="read")
+
+
+def test_an_output_folder_that_is_not_utf_8_is_refused_before_reading(bundle, tmp_path):
+    out = tmp_path / os.fsdecode(b"M\xfcller")
+    request = SegmentRequest(bundle.path, tmp_path / "missing.nii", out, device="cpu")
+    with pytest.raises(OutputError, match="not UTF-8"):
+        segment(request, NullReporter())
+    assert not out.exists()
 
 
 def test_an_input_that_the_results_would_replace_is_refused(run, bundle, image_path, tmp_path):

@@ -112,3 +112,12 @@ def test_one_volume_for_two_channels_gives_a_warning(scene, two):
 
     volume = new_volume((0.9, 1.1, 3.0))
     assert channelWarnings([volume, volume], two) == ["T2 and ADC <b> are the same volume."]
+
+
+def test_padding_far_below_the_other_values_gives_a_warning_unless_it_is_clipped(scene, info):
+    from FedCrossSlicerLib.bundle.fit import warnings
+
+    padded = new_volume((1.0, 1.0, 2.0))
+    slicer.util.arrayFromVolume(padded)[:, :20] = -2000
+    assert warnings(padded, info)[0].startswith("The lowest value, -2000, is far from all others")
+    assert warnings(padded, replace(info, intensity="ct")) == []

@@ -3,6 +3,7 @@
 import csv
 import shutil
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 
@@ -68,6 +69,20 @@ def test_a_calibrated_bundle_adds_its_figures_to_the_rows(folder, tmp_path, fake
     with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
         written = {line["volume"]: line for line in csv.DictReader(file)}
     assert written["'=1+1.nrrd"]["interval_high_ml"] == "34.6"
+
+
+def test_the_warnings_of_a_volume_are_in_its_row(folder, tmp_path, bundle_folder):
+    from FedCrossSlicerLib.child.request import Options
+    from FedCrossSlicerLib.tasks.folder import segmentFolder
+
+    for path in folder.iterdir():
+        path.unlink()
+    image = sitk.GetImageFromArray(np.full((1, 20, 20), 7, np.int16))
+    sitk.WriteImage(image, str(folder / "flat.nrrd"))
+    (row,) = segmentFolder(folder, bundle_folder, tmp_path / "out", Options(backend="torch"))
+    assert row.error == ""
+    assert "The volume is a single slice" in row.warnings
+    assert "All voxels have the same value, 7." in row.warnings
 
 
 def test_a_real_child_segments_a_folder_with_a_real_bundle(folder, tmp_path, bundle_folder):

@@ -210,3 +210,21 @@ def test_a_folder_without_read_permission_is_reported(
         "Site north: images cannot be read: Permission denied. "
         "Check that the drive is connected and that you have permission to read it."
     )
+
+
+def test_names_in_upper_case_and_pairs_of_files_are_found(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "p0.NII.GZ", "p1.Nrrd", "p2.hdr", "p2.img", "p3.MHA")
+    touch(tmp_path / "labels", "p0.nii.gz", "p1.NRRD", "p2.HDR", "p2.IMG", "p3.mha")
+    found = gather_cases(site(), tmp_path)
+    assert [case.name for case in found.cases] == ["p0", "p1", "p2", "p3"]
+    assert found.problems == {}
+
+
+def test_a_folder_of_pictures_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "p0.png", "p1.png")
+    touch(tmp_path / "labels", "p0.nii.gz")
+    with pytest.raises(DataError, match=r"no images in images: none of its 2 files .* p0\.png"):
+        gather_cases(site(), tmp_path)
+    touch(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"There are no images in empty\. "):
+        gather_cases(site(images="empty"), tmp_path)

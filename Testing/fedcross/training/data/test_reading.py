@@ -144,7 +144,9 @@ def test_a_header_without_its_voxel_file_is_refused(tmp_path: Path) -> None:
         tmp_path / "TrainingData_Part1" / "Case00_segmentation.mhd",
     )
     (tmp_path / "TrainingData_Part1" / "Case00.raw").unlink()
-    with pytest.raises(DataError, match=r"^Case Case00 of site north: Case00\.mhd is "):
+    with pytest.raises(
+        DataError, match=r"^Case Case00 of site north: Case00\.raw, .* is not there"
+    ):
         read_case(case, {1: 1}, "north")
 
 
@@ -171,3 +173,45 @@ def test_incomplete_dicom_and_two_series_in_a_folder_are_refused(tmp_path: Path)
         slice_.rename(folder / f"9-{slice_.name}")
     with pytest.raises(DataError, match=r"0001 of site north: .*holds 2 volumes"):
         read_case(case, {1: 1, 2: 1}, "north")
+
+
+def test_label_values_next_to_whole_numbers_are_those_numbers(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    label = np.zeros(image.shape, np.float64)
+    label[0], label[1], label[2] = 1.0000001, 0.9995, -0.0002
+    _, mapped = read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+    assert [np.unique(mapped[plane]).tolist() for plane in range(4)] == [[1], [1], [0], [0]]
+    label[3] = 1.01
+    with pytest.raises(DataError, match=r"unknown values .*1\.01"):
+        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i4", "u8", "f4", "f8"])
+def test_a_label_of_any_number_type_is_read(tmp_path: Path, image: np.ndarray, kind: str) -> None:
+    label = np.zeros(image.shape, kind)
+    label[0] = 2
+    write_array(tmp_path / "i.nrrd", image)
+    write_array(tmp_path / "l.nrrd", label)
+    case = CaseFiles("anna", tmp_path / "i.nrrd", tmp_path / "l.nrrd")
+    _, mapped = read_case(case, {2: 1}, "north")
+    np.testing.assert_array_equal(mapped, label == 2)
+
+
+def test_a_4d_image_without_channel_is_refused_with_what_to_set(tmp_path: Path) -> None:
+    four_dimensional(tmp_path / "i.nii.gz")
+    with pytest.raises(DataError, match=r"4D image of 2 volumes.*set the site's channel"):
+        read_channel(tmp_path / "i.nii.gz", None)
+
+
+def test_a_volume_in_several_channels_that_change_fastest_is_read(tmp_path: Path) -> None:
+    arrays = np.stack([np.full((3, 4, 5), value, np.int16) for value in (3, 4)], axis=-1)
+    header = (
+        "NRRD0004\ntype: short\ndimension: 4\nspace: LPS\nsizes: 2 5 4 3\nendian: little\n"
+        "space directions: none (1,0,0) (0,1,0) (0,0,1)\nkinds: list domain domain domain\n"
+        "space origin: (0,0,0)\nencoding: raw\n\n"
+    )
+    (tmp_path / "i.nrrd").write_bytes(header.encode() + arrays.astype("<i2").tobytes())
+    for channel, value in enumerate((3, 4)):
+        image = read_channel(tmp_path / "i.nrrd", channel)
+        assert np.unique(sitk.GetArrayFromImage(image)).tolist() == [value]

@@ -82,3 +82,7 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
         """Print a message above the bars, line by line."""
         for line in message.splitlines():
             self._console.print(plain_text(line, LONGEST_LINE), markup=False)
+
+    def warning(self, message: str) -> None:
+        """Print a line above the bars, marked as a warning."""
+        self.log(f"Warning: {message}")

@@ -5,6 +5,7 @@ For example::
     {"event": "stage", "stage": "read", "message": "Reading the volume"}
     {"event": "progress", "done": 12, "total": 96, "stage": "ensemble"}
     {"event": "log", "message": "..."}
+    {"event": "warning", "message": "..."}
     {"event": "result", "files": {"segmentation": "segmentation.seg.nrrd"}, "summary": "summary.json"}
     {"event": "error", "type": "DataError", "message": "...", "hint": "..."}
 
@@ -41,6 +42,13 @@ class LogEvent:
 
 
 @dataclass(frozen=True)
+class WarningEvent:
+    """A sentence about the volume that a person should read; the computation goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class ResultEvent:
     """All is written.
 
@@ -68,11 +76,12 @@ class ErrorEvent:
         return f"{self.message} {self.hint}".strip()
 
 
-Event = StageEvent | ProgressEvent | LogEvent | ResultEvent | ErrorEvent
+Event = StageEvent | ProgressEvent | LogEvent | WarningEvent | ResultEvent | ErrorEvent
 _EVENTS: Mapping[str, type[Event]] = {
     "stage": StageEvent,
     "progress": ProgressEvent,
     "log": LogEvent,
+    "warning": WarningEvent,
     "result": ResultEvent,
     "error": ErrorEvent,
 }

@@ -17,6 +17,7 @@ from fedcross.ensemble.run import run_ensemble
 from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
 from fedcross.infer.familiarity.image import Properties
 from fedcross.infer.familiarity.measure import ImagesMeasured
+from fedcross.infer.fit import fit_warnings
 from fedcross.infer.scratch import Scratch, write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import Reporter
@@ -57,6 +58,8 @@ class Result:
     properties : dict or None
         Properties of the case by name, see `fedcross.infer.familiarity`; None if they were not asked
         for, or only a region was segmented.
+    warnings : tuple of str
+        What a person should know about the images, one sentence each.
     """
 
     bundle: Bundle
@@ -69,6 +72,7 @@ class Result:
     outcome: EnsembleOutcome
     prepared: Prepared
     properties: Properties | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -150,10 +154,18 @@ def compute(
         If a temporary file cannot be written.
     """
     wanted = {*options.measures, *measures}
+    warnings: list[str] = []
+
+    def warn(sentence: str) -> None:
+        warnings.append(sentence)
+        reporter.warning(sentence)
+
+    names = bundle.manifest.preprocessing.channel_names if len(read) > 1 else ("",)
     with clock.stage("read", "Reading the volume"):
         images = [each() for each in read]
-        for note in (note for image in images for note in notes_of(image)):
-            reporter.log(note)
+        for name, image in zip(names, images, strict=True):
+            for note in notes_of(image):
+                warn(f"{name}: {note}" if name else note)
     with clock.stage("preprocess", "Preparing the volume"):
         size = images[0].GetSize()
 
@@ -162,6 +174,8 @@ def compute(
             check_cost(cost, options, scratch.folder)
 
         prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:], check_grid)
+        for sentence in fit_warnings(images, prepared.oriented, bundle.manifest.preprocessing):
+            warn(sentence)
         inside = region.mask(prepared.source) if region else None
         wanted_properties = region is None and (properties or bundle.manifest.profile is not None)
         measured = ImagesMeasured.of(prepared) if wanted_properties else None
@@ -190,7 +204,19 @@ def compute(
         found = None
         if measured is not None:
             found = measured.complete(outcome, prepared.grid, bundle.manifest)
-    return Result(bundle, backend, options, labels, heat, doubt, inside, outcome, prepared, found)
+    return Result(
+        bundle,
+        backend,
+        options,
+        labels,
+        heat,
+        doubt,
+        inside,
+        outcome,
+        prepared,
+        properties=found,
+        warnings=tuple(warnings),
+    )
 
 
 def _uncertainty(

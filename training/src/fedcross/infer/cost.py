@@ -153,6 +153,10 @@ class TimeLimit:
         """Pass it on."""
         self._reporter.log(message)
 
+    def warning(self, message: str) -> None:
+        """Pass it on."""
+        self._reporter.warning(message)
+
     def progress(self, done: int, total: int, stage: str) -> None:
         """Pass it on, and check the predicted time.
 

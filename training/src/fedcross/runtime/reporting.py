@@ -23,6 +23,9 @@ class Reporter(Protocol):
     def log(self, message: str) -> None:
         """Report a message for people."""
 
+    def warning(self, message: str) -> None:
+        """Report a sentence that a person should read, although the job goes on."""
+
 
 class NullReporter:
     """Ignores everything; a base class for reporters that use only a part."""
@@ -34,6 +37,9 @@ class NullReporter:
         """Ignore it."""
 
     def log(self, message: str) -> None:
+        """Ignore it."""
+
+    def warning(self, message: str) -> None:
         """Ignore it."""
 
 
@@ -61,3 +67,7 @@ class PlainReporter:
     def log(self, message: str) -> None:
         """Print the message."""
         print(message, file=self._stream, flush=True)
+
+    def warning(self, message: str) -> None:
+        """Print the message, marked as a warning."""
+        self.log(f"Warning: {message}")

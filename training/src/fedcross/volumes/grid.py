@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 Triple = tuple[float, float, float]
+_TINY = 1e-200  # a cosine that is 0
 _Voxel = TypeVar("_Voxel", bound=np.generic)
 
 
@@ -73,7 +74,8 @@ class Grid:
         image = sitk.GetImageFromArray(array)
         image.SetSpacing(self.spacing_mm)
         image.SetOrigin(self.origin_mm)
-        image.SetDirection(self.direction)
+        # ITK prints a complaint if a product of such numbers has less than the full precision.
+        image.SetDirection([x if abs(x) > _TINY else 0.0 for x in self.direction])
         return image
 
     def with_spacing(self, spacing_mm: Triple) -> "Grid":

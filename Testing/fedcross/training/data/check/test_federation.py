@@ -1,5 +1,6 @@
 """The check of a federation's data: its figures, errors and remarks."""
 
+import gzip
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
+import volume_files
 from fedcross.training.config.configuration import load_config
 from fedcross.training.config.source import load_source
 from fedcross.training.data.check.case import voxels_sha256
@@ -351,3 +353,23 @@ def test_a_spacing_and_a_patch_that_do_not_suit_the_volumes_are_remarks(tmp_path
     remarks = list(check_data(config).remarks())
     assert sum("32 voxels along z, but no volume has more than 18" in each for each in remarks) == 2
     assert not list(check_data(config, has_grid=False).remarks())
+
+
+def test_padding_and_a_header_without_orientation_are_remarked(federation: Path) -> None:
+    padded = voxels(federation, "s0", "images", 0)
+    padded[:1] = -30000
+    write_array(path(federation, "s0", "images", 0), padded)
+    plain = path(federation, "s0", "images", 1)
+    image, label = sitk.ReadImage(str(plain)), path(federation, "s0", "labels", 1)
+    data = gzip.decompress(plain.read_bytes())
+    plain.write_bytes(gzip.compress(volume_files.patched(data, 252, "<2h", 0, 0)))
+    drawn = sitk.ReadImage(str(label))
+    drawn.CopyInformation(sitk.ReadImage(str(plain)))
+    sitk.WriteImage(drawn, str(label))
+    assert image.GetSize() == drawn.GetSize()
+    report = check(federation)
+    (remark,) = case_of(report, 0, "case-0").remarks
+    assert "the lowest value of the image, -30000, is far from all others" in remark
+    (remark,) = case_of(report, 0, "case-1").remarks
+    assert "does not state the orientation" in remark
+    assert report.problems() == []

@@ -118,7 +118,7 @@ def test_low_values_that_are_white_are_inverted_with_a_note(tmp_path: Path) -> N
     image = read_volume(write_series(tmp_path / "s", volume, change))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), 4095 - volume)
     assert notes_of(image) == [
-        "s stores white as low values (MONOCHROME1): its values were inverted."
+        "The volume stores white as low values (MONOCHROME1): its values were inverted."
     ]
 
 
@@ -130,7 +130,9 @@ def test_padding_gets_the_smallest_value_inside_the_image_with_a_note(tmp_path: 
     array = sitk.GetArrayFromImage(image)
     assert (array[:, 0, 0] == 8 - 1024).all()  # 8 is the smallest value that is not padding
     np.testing.assert_array_equal(array[:, 1:], volume[:, 1:] - 1024)
-    assert notes_of(image) == ["s has 6 voxels of padding (value -3024): they got the value -1016."]
+    assert notes_of(image) == [
+        "The volume has 6 voxels of padding (value -3024): they got the value -1016."
+    ]
 
 
 def test_padding_within_the_range_of_the_image_and_zero_stay(tmp_path: Path) -> None:

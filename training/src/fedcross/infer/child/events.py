@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
-from fedcross.contract.events import Event, LogEvent, ProgressEvent, StageEvent, event_line
+from fedcross.contract.events import (
+    Event,
+    LogEvent,
+    ProgressEvent,
+    StageEvent,
+    WarningEvent,
+    event_line,
+)
 
 
 class JsonReporter:
@@ -32,6 +39,10 @@ class JsonReporter:
     def log(self, message: str) -> None:
         """Write a ``log`` event."""
         self.write(LogEvent(message))
+
+    def warning(self, message: str) -> None:
+        """Write a ``warning`` event."""
+        self.write(WarningEvent(message))
 
     def write(self, event: Event) -> None:
         """Write an event and flush the stream."""

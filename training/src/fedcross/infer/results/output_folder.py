@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fedcross.contract.files import SUMMARY, is_result_file
-from fedcross.errors import OutputError
+from fedcross.errors import DataError, OutputError
 from fedcross.infer.scratch import write_errors
 from fedcross.runtime.files.atomic import scratch_folder
+from fedcross.volumes.files.itk import itk_path
 
 
 class OutputFolder:
@@ -69,6 +70,10 @@ def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolde
     OutputError
         If nothing can be written there, or the results would replace one of `sources`.
     """
+    try:
+        itk_path(path.absolute())  # ITK's writer would fail after the computation
+    except DataError as error:
+        raise OutputError(error.message, "Choose another output folder.") from error
     try:
         made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)

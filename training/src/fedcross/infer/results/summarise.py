@@ -65,6 +65,7 @@ def summarise(
         device=result.backend.processor,
         precision=result.backend.precision,
         timings_s=dict(timings_s),
+        warnings=result.warnings,
         packages=package_versions(),
     )
 

@@ -168,4 +168,7 @@ class Summary(_Part):
     timings_s: dict[str, float] = Field(
         description="Seconds of each stage before this file was written."
     )
+    warnings: tuple[str, ...] = Field(
+        default=(), description="What a person should know about the images, one sentence each."
+    )
     packages: dict[str, str] = Field(description="Versions of the packages that decide a result.")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from fedcross.errors import DataError
 from fedcross.training.data.label_grid import to_image_grid
 from fedcross.training.data.volumes import CaseFiles
-from fedcross.volumes.files.itk import hide_itk_warnings
-from fedcross.volumes.files.nifti import check_voxels
 from fedcross.volumes.files.read import read_volume
 
 SHOWN_VALUES = 10
+WHOLE_TOLERANCE = 1e-3
+"""Largest difference between a label's value and the whole number that it means."""
 
 
 def read_case(
@@ -85,52 +85,20 @@ def read_channel(path: Path, channel: int | None) -> sitk.Image:
         If the file is damaged, incomplete or has NaN or infinite values, or the channel does not
         exist; see also `read_volume`.
     """
-    count = 1 if channel is None or path.is_dir() else _count_channels(path)
-    if channel is None or (count == 1 and channel == 0):
-        return read_volume(path)
-    if channel >= count:
-        raise DataError(
-            f"{path.name} has {count} channels, got channel = {channel}.",
-            f"Set the site's channel to at most {count - 1}.",
-        )
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with hide_itk_warnings():
-        try:
-            reader.ReadImageInformation()
-            size = reader.GetSize()
-            contents = check_voxels(path, int(np.prod(size, dtype=np.float64)))
-            reader.SetExtractSize([*size[:3], 0])
-            reader.SetExtractIndex([0, 0, 0, channel])
-            image = reader.Execute()
-        except RuntimeError as error:
-            raise DataError(f"{path.name} is damaged or cut short.", "Copy it again.") from error
-    if not contents.complete:
-        raise DataError(f"{path.name} is damaged or cut short.", "Copy it again.")
-    values = sitk.GetArrayViewFromImage(image)
-    bad = contents.not_finite + int(np.count_nonzero(~np.isfinite(values)))
-    if bad:
-        raise DataError(
-            f"{path.name} has {bad} voxels that are not finite numbers (NaN or infinity).",
-            "Replace them, for example by 0.",
-        )
-    return image
+    return read_volume(path, channel=channel)
 
 
-def _count_channels(path: Path) -> int:
-    """The number of 3D volumes according to a file's header.
+def round_label_values(label: NDArray[Any]) -> NDArray[Any]:
+    """Round the values of a label, of any shape, that differ from whole numbers by rounding only.
 
-    An unreadable file counts 1; `read_volume` then reports the error.
+    Programs that store labels as scaled or floating numbers write 1.0000001 in place of 1. If any value
+    is farther from a whole number than `WHOLE_TOLERANCE`, the label is returned unchanged.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with hide_itk_warnings():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return 1
-    size = reader.GetSize()
-    return int(size[3]) if len(size) == 4 else 1
+    if label.dtype.kind != "f":
+        return label
+    rounded = np.rint(label)
+    is_whole = np.abs(label - rounded).max(initial=0) <= WHOLE_TOLERANCE
+    return rounded if is_whole else label
 
 
 def map_label_values(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArray[np.uint8]:
@@ -149,6 +117,7 @@ def map_label_values(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArr
         If the label has a value that `label_map` does not contain.
     """
     known = {0: 0, **label_map}
+    label = round_label_values(label)
     values = np.unique(label)
     unknown = [value for value in values.tolist() if value not in known]
     if unknown:

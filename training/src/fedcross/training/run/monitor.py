@@ -108,6 +108,11 @@ class RunMonitor(AbstractContextManager["RunMonitor"]):
         self._reporter.log(message)
         self._write_log(message)
 
+    def warning(self, message: str) -> None:
+        """Report the warning, and write it to the log."""
+        self._reporter.warning(message)
+        self._write_log(f"Warning: {message}")
+
     def _add_metrics(self, figures: dict[str, Any]) -> None:
         """Add one line of the metrics, a visit or a validation, to the status."""
         self._status["round"] = figures["round"]

@@ -3,10 +3,13 @@
 Every message names the file or folder, never the path to it: paths often hold patients' names.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import SimpleITK as sitk
 
 from fedcross.errors import DataError
+from fedcross.volumes.grid import Grid
 
 MAX_VOXELS = 2**30
 """Larger volumes are refused before they fill the memory; no scanner writes that many voxels."""
@@ -14,8 +17,15 @@ MAX_VOXELS = 2**30
 MAX_SHEAR = 0.01
 """Largest cosine between two axes. It allows for rounding in files; voxels are treated as boxes."""
 
+MIN_SPACING_MM, MAX_SPACING_MM = 1e-6, 1e4
+"""Range of the distance between voxel centres: a nanometre to ten metres."""
+
+MAX_POSITION_MM = 1e6
+"""Largest coordinate of the first voxel. Beyond a kilometre, float32 does not hold tenths of a mm."""
+
 FORMATS = "Give a 3D scalar volume as NIfTI, NRRD, MetaImage or a folder with one DICOM series."
 
+_EXPORT_AGAIN = "Correct its header, or export it again."
 _FLOATS = {sitk.sitkFloat32, sitk.sitkFloat64}
 _SCALARS = _FLOATS | {
     sitk.sitkUInt8,
@@ -42,28 +52,12 @@ def check_volume(image: sitk.Image, name: str) -> None:
     Raises
     ------
     DataError
-        If the axes are not at right angles, the image is too large, has several values a voxel, or
-        contains NaN or infinity.
+        If the image is too large, has a geometry that `check_grid` refuses, has several values a voxel,
+        or contains NaN or infinity.
     """
-    check_axes(image, name)
     check_size(image.GetSize(), name)
+    check_grid(Grid.of(image), name)
     check_values(image, name)
-
-
-def check_header(reader: sitk.ImageFileReader, name: str) -> None:
-    """Refuse a file whose header is not that of one 3D scalar volume; `name` is its name."""
-    size = reader.GetSize()
-    if len(size) == 4 and size[3] > 1:
-        raise DataError(f"{name} is a 4D image of {size[3]} volumes.", "Give one 3D volume of it.")
-    if len(size) not in (3, 4):
-        raise DataError(f"{name} is a {len(size)}D image.", "Give a 3D volume.")
-    if reader.GetPixelIDValue() not in _SCALARS:
-        raise DataError(
-            f"{name} has {reader.GetNumberOfComponents()} values in every voxel (colour, vectors or "
-            "complex numbers).",
-            "Give a volume with one number a voxel.",
-        )
-    check_size(size, name)
 
 
 def check_size(size: tuple[int, ...], name: str) -> None:
@@ -80,15 +74,51 @@ def count_voxels(size: tuple[int, ...]) -> int:
     return int(np.prod(size, dtype=np.float64))
 
 
-def check_axes(image: sitk.Image, name: str) -> None:
-    """Refuse an image whose axes are not at right angles, within `MAX_SHEAR`."""
-    axes = np.array(image.GetDirection()).reshape(3, 3)
-    off = float(np.abs(axes.T @ axes - np.eye(3)).max())
+def check_grid(grid: Grid, name: str) -> None:
+    """Check where a volume lies.
+
+    Parameters
+    ----------
+    grid
+        Size, spacing, origin and direction.
+    name
+        Name of the volume in messages.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite, the spacing is outside `MIN_SPACING_MM` to `MAX_SPACING_MM`, a
+        coordinate of the origin is above `MAX_POSITION_MM`, or the axes are not at right angles.
+    """
+    check_spacing(grid.spacing_mm, name)
+    if not all(abs(place) <= MAX_POSITION_MM for place in grid.origin_mm):  # also refuses NaN
+        raise DataError(
+            f"The origin of {name} is {_shown(grid.origin_mm)} mm; every coordinate must be within "
+            f"{MAX_POSITION_MM:g} mm.",
+            _EXPORT_AGAIN,
+        )
+    with np.errstate(all="ignore"):
+        off = float(np.abs(grid.axes.T @ grid.axes - np.eye(3)).max())
     if not off < MAX_SHEAR:  # this form also refuses NaN
         raise DataError(
             f"The axes of {name} are not at right angles (cosine {off:.3g}).",
             "Resample it to a box.",
         )
+
+
+def check_spacing(spacing_mm: Iterable[float], name: str) -> None:
+    """Refuse a spacing outside `MIN_SPACING_MM` to `MAX_SPACING_MM`, or NaN; see `check_grid`."""
+    sides = tuple(spacing_mm)
+    if not all(MIN_SPACING_MM <= side <= MAX_SPACING_MM for side in sides):
+        raise DataError(
+            f"The voxels of {name} measure {_shown(sides)} mm; every side must have "
+            f"{MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm.",
+            _EXPORT_AGAIN,
+        )
+
+
+def _shown(values: Iterable[float]) -> str:
+    return " x ".join(f"{value:.4g}" for value in values)
 
 
 def check_values(image: sitk.Image, name: str) -> None:
@@ -98,11 +128,7 @@ def check_values(image: sitk.Image, name: str) -> None:
     if image.GetPixelID() not in _FLOATS:
         return
     planes = sitk.GetArrayViewFromImage(image)
-    check_finite(sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes), name)
-
-
-def check_finite(not_finite: int, name: str) -> None:
-    """Refuse an image with `not_finite` voxels that are NaN or infinite, if that is not 0."""
+    not_finite = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in planes)
     if not_finite:
         raise DataError(
             f"{name} has {not_finite} voxels that are not finite numbers (NaN or infinity).",

@@ -1,4 +1,4 @@
-"""Read a volume: NIfTI, NRRD and MetaImage with SimpleITK, DICOM with `fedcross.volumes.files.dicom`.
+"""Read a volume: NIfTI, NRRD, MetaImage, or DICOM (`fedcross.volumes.files.dicom`).
 
 A volume that cannot be segmented is refused with one sentence (see `fedcross.volumes.files.checks`).
 """
@@ -10,20 +10,17 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from fedcross.errors import DataError
-from fedcross.volumes.files.checks import (
-    FORMATS,
-    check_finite,
-    check_header,
-    check_volume,
-    count_voxels,
-)
-from fedcross.volumes.files.itk import hide_itk_warnings
-from fedcross.volumes.files.nifti import check_voxels
+from fedcross.volumes.files.checks import check_values, check_volume
+from fedcross.volumes.files.kinds import read_header
+from fedcross.volumes.files.notes import add_note
+from fedcross.volumes.files.opening import display_name
+from fedcross.volumes.files.stored import StoredVolume
+from fedcross.volumes.files.voxels import read_voxels
 
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
-def read_volume(path: Path, series: str | None = None) -> sitk.Image:
+def read_volume(path: Path, series: str | None = None, *, channel: int | None = None) -> sitk.Image:
     """Read one 3D scalar volume.
 
     Parameters
@@ -33,75 +30,81 @@ def read_volume(path: Path, series: str | None = None) -> sitk.Image:
     series
         Which volume of a DICOM folder or file: its number in the list that the error message gives, or
         its Series Instance UID; None if there is only one.
+    channel
+        Index from 0 of the volume in a file of several that is not DICOM; None if the file must hold
+        one volume.
 
     Returns
     -------
     SimpleITK.Image
-        Three dimensions, one finite number a voxel; axes (x, y, z), world LPS in mm.
+        Three dimensions, one finite number a voxel; axes (x, y, z), world LPS in mm. Its notes
+        (`fedcross.volumes.files.notes`) say what a person should know, for example that the header does
+        not state the orientation.
 
     Raises
     ------
     DataError
-        If the path does not exist or cannot be read, the file is empty, damaged or cut short, is no
-        image, is not 3D, has several values a voxel, holds NaN or infinity, or has axes that are not
-        at right angles. Also if a folder holds no DICOM series, several volumes and none is chosen, or
-        one whose slices are not stacked evenly and straight, and if `series` is given for a file of
-        another format.
+        If the path does not exist or cannot be read, the file is empty, damaged, shorter or longer than
+        its header declares, is no image, is not 3D, has several values a voxel, holds NaN or infinity,
+        or has axes that are not at right angles. Also if a folder holds no DICOM series, several volumes
+        and none is chosen, or one whose slices are not stacked evenly and straight, and if `series` is
+        given for a file of another format.
     """
     path = Path(os.path.abspath(path))  # "." has no name; unlike resolve(), this keeps links' names
-    try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file or folder named {path.name}.") from error
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if is_folder or _is_dicom(path):
+    is_dicom = _is_folder(path) or _is_named_dicom(path)
+    stored = None if is_dicom else read_header(path)
+    if stored is None:
         from fedcross.volumes.files.dicom.read import read_dicom
 
         image = read_dicom(path, series)
-    elif series is not None:
-        raise DataError(f"{path.name} is no DICOM, so that there is no series to choose.")
-    else:
-        image = _read_file(path)
-    check_volume(image, path.name)
+        check_volume(image, display_name(path))
+        return image
+    if series is not None:
+        raise DataError(f"{stored.name} is no DICOM, so that there is no series to choose.")
+    image = stored.grid.image(read_voxels(stored, _choose_volume(stored, channel)))
+    check_values(image, stored.name)
+    for sentence in stored.remarks:
+        add_note(image, sentence)
     return image
 
 
-def _is_dicom(path: Path) -> bool:
-    """Whether a file's name or its first bytes are those of DICOM."""
-    if path.name.lower().endswith(_DICOM_SUFFIXES) or path.name == "DICOMDIR":
-        return True
+def _is_named_dicom(path: Path) -> bool:
+    return path.name.lower().endswith(_DICOM_SUFFIXES) or path.name == "DICOMDIR"
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; raise DataError unless it is a folder or a regular file."""
+    name = display_name(path)
     try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file or folder named {name}.") from error
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise DataError(f"{name} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # a null character
+        raise DataError(f"{name!r} is not the name of a file.") from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise DataError(f"{name} is not a regular file.", "Give the file of a volume.")
+    return stat.S_ISDIR(mode)
 
 
-def _read_file(path: Path) -> sitk.Image:
-    """Read a file that is not DICOM."""
-    with hide_itk_warnings():
-        reader = _make_reader(path)
-        try:
-            image = reader.Execute()
-        except RuntimeError as error:
-            raise DataError(f"{path.name} is damaged or cut short.", "Export it again.") from error
-    return image[:, :, :, 0] if image.GetDimension() == 4 else image
-
-
-def _make_reader(path: Path) -> sitk.ImageFileReader:
-    """Return a reader for one file after checking its header and its voxels."""
-    if path.stat().st_size == 0:
-        raise DataError(f"{path.name} is empty.", "Copy or export it again.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise DataError(f"{path.name} is not an image that can be read.", FORMATS) from error
-    check_header(reader, path.name)
-    check = check_voxels(path, count_voxels(reader.GetSize()))
-    if not check.complete:
-        raise DataError(f"{path.name} is damaged or cut short.", "Copy or export it again.")
-    check_finite(check.not_finite, path.name)
-    return reader
+def _choose_volume(stored: StoredVolume, channel: int | None) -> int:
+    name, count = stored.name, stored.volumes
+    if channel is not None:
+        if channel >= count:
+            raise DataError(
+                f"{name} has {count} channels, got channel = {channel}.",
+                f"Set the site's channel to at most {count - 1}.",
+            )
+        return channel
+    if count == 1:
+        return 0
+    if stored.is_vector:
+        raise DataError(
+            f"{name} has {count} values in every voxel (colour, vectors or complex numbers).",
+            "Give a volume with one number a voxel.",
+        )
+    raise DataError(
+        f"{name} is a 4D image of {count} volumes.",
+        "Give one 3D volume of it; in a configuration for training, set the site's channel.",
+    )

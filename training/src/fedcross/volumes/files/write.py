@@ -5,7 +5,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from fedcross.runtime.files.atomic import atomic_path
-from fedcross.volumes.files.itk import hide_itk_warnings
+from fedcross.volumes.files.itk import hide_itk_warnings, itk_path
 
 
 def write_volume(image: sitk.Image, path: Path) -> None:
@@ -27,6 +27,6 @@ def write_volume(image: sitk.Image, path: Path) -> None:
     """
     with hide_itk_warnings(), atomic_path(path) as partial:
         try:
-            sitk.WriteImage(image, str(partial), useCompression=True)
+            sitk.WriteImage(image, itk_path(partial), useCompression=True)
         except RuntimeError as error:
             raise OSError from error  # the text of ITK's error quotes whole paths

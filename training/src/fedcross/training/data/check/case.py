@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from fedcross.contract.fit import measure_intensities
 from fedcross.errors import DataError
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
@@ -20,6 +21,7 @@ from fedcross.training.data.reading import (
     map_label_values,
     read_channel,
     read_further,
+    round_label_values,
     with_case_name,
 )
 from fedcross.training.data.volumes import CaseFiles
@@ -54,7 +56,7 @@ def check_case(
         report = replace(report, remarks=report.remarks + _check_further(case, image, config))
         label_image = read_volume(case.label)
         label = to_image_grid(label_image, image, resample=case.resample_label)
-        values, counts = np.unique(label, return_counts=True)
+        values, counts = np.unique(round_label_values(label), return_counts=True)
         report = replace(report, values=dict(zip(values.tolist(), counts.tolist(), strict=True)))
         drawn = map_label_values(label, site.mapping(structures))
     except DataError as error:
@@ -132,8 +134,20 @@ def _measure_image(image: sitk.Image, preprocessing: Preprocessing) -> dict[str,
         "percentiles": tuple(round(float(value), 4) for value in percentiles),
         "histogram": shares / voxels.size,
         "sha256": voxels_sha256(image),
-        "remarks": ("all voxels of the image are equal.",) if is_constant(image) else (),
+        "remarks": _intensity_remarks(image, preprocessing),
     }
+
+
+def _intensity_remarks(image: sitk.Image, preprocessing: Preprocessing) -> tuple[str, ...]:
+    if is_constant(image):
+        return ("all voxels of the image are equal.",)
+    padding = measure_intensities(sitk.GetArrayViewFromImage(image)).padding
+    if padding is None or preprocessing.intensity == "ct":
+        return ()
+    return (
+        f"the lowest value of the image, {padding:g}, is far from all others and shifts the normalised "
+        "intensities; replace it by the value of air, or use intensity = 'ct'.",
+    )
 
 
 def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[float]) -> Picture:

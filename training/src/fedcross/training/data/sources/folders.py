@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedcross.errors import DataError
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_EXTENSIONS = (".nii.gz", ".nii", ".hdr.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def require_folder(root: Path) -> None:
@@ -18,10 +18,15 @@ def require_folder(root: Path) -> None:
         )
 
 
+def is_volume_name(name: str) -> bool:
+    """Whether a file's name ends like that of a volume, in upper or lower case; of a pair, ``.hdr``."""
+    return name.lower().endswith(_EXTENSIONS)
+
+
 def stem(path: Path) -> str:
-    """A volume's file name without its extension (one of `EXTENSIONS`)."""
-    ending = next((end for end in EXTENSIONS if path.name.endswith(end)), "")
-    return path.name.removesuffix(ending)
+    """A volume's file name without its extension."""
+    ending = next((end for end in _EXTENSIONS if path.name.lower().endswith(end)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:

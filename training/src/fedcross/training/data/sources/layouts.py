@@ -7,7 +7,7 @@ from typing import Any
 
 from fedcross.errors import DataError
 from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
-from fedcross.training.data.sources.folders import EXTENSIONS, require_folder, stem
+from fedcross.training.data.sources.folders import is_volume_name, require_folder, stem
 from fedcross.training.data.sources.pairs import FoundFiles, index_by_name
 
 
@@ -84,9 +84,9 @@ def find_nnunet(root: Path, channels: ChannelChoice) -> FoundFiles:
     chosen = channels.choose(root, names)
     if isinstance(content.get("dataset"), dict):
         return _find_nnunet_listed(root, content["dataset"], channels.names, chosen)
-    ending = str(content.get("file_ending", ".nii.gz"))
+    ending = str(content.get("file_ending") or ".nii.gz")
     images, *others = (_find_nnunet_channel(root, index, ending) for index in chosen)
-    labels = {p.name.removesuffix(ending): p for p in _volumes(root / "labelsTr", ending)}
+    labels = {p.name[: -len(ending)]: p for p in _volumes(root / "labelsTr", ending)}
     if not images:
         raise DataError(
             f"imagesTr of {root.name} holds no file that ends with _{chosen[0]:04d}{ending}.",
@@ -105,7 +105,7 @@ def find_nnunet(root: Path, channels: ChannelChoice) -> FoundFiles:
 
 def _find_nnunet_channel(root: Path, index: int, ending: str) -> dict[str, Path]:
     suffix = f"_{index:04d}{ending}"
-    return {p.name.removesuffix(suffix): p for p in _volumes(root / "imagesTr", suffix)}
+    return {p.name[: -len(suffix)]: p for p in _volumes(root / "imagesTr", suffix)}
 
 
 def _find_nnunet_listed(
@@ -139,7 +139,8 @@ def _dataset_json(root: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def _volumes(folder: Path, ending: str | tuple[str, ...] = EXTENSIONS) -> list[Path]:
+def _volumes(folder: Path, ending: str | None = None) -> list[Path]:
+    """The visible files of a folder with an ending, in upper or lower case; None for any volume."""
     if not folder.is_dir():
         raise DataError(
             f"{folder.parent.name} has no folder {folder.name}.", "Check root in the configuration."
@@ -147,5 +148,9 @@ def _volumes(folder: Path, ending: str | tuple[str, ...] = EXTENSIONS) -> list[P
     return sorted(
         path
         for path in folder.iterdir()
-        if path.name.endswith(ending) and not path.name.startswith(".")
+        if _has_ending(path.name, ending) and not path.name.startswith(".")
     )
+
+
+def _has_ending(name: str, ending: str | None) -> bool:
+    return is_volume_name(name) if ending is None else name.lower().endswith(ending.lower())

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fedcross.errors import DataError
 from fedcross.training.data.sources.channels import ChannelFiles
-from fedcross.training.data.sources.folders import EXTENSIONS, stem
+from fedcross.training.data.sources.folders import is_volume_name, stem
+from fedcross.volumes.files.checks import FORMATS
 
 _WILDCARDS = {"*": ".*", "?": "."}
 
@@ -126,7 +127,7 @@ def _find_by_name(
             "Check the configuration and --data.",
         )
     if not named:
-        raise DataError(f"There are no {kind} in {folder.name}.", "Check the configuration.")
+        raise _nothing_found(kind, folder)
     kept = [(name, path) for name, path in named if path not in apart_from]
     if not kept:
         raise DataError(
@@ -136,9 +137,20 @@ def _find_by_name(
     return index_by_name(kind, sorted(kept))
 
 
+def _nothing_found(kind: str, folder: Path) -> DataError:
+    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not others:
+        return DataError(f"There are no {kind} in {folder.name}.", "Check the configuration.")
+    return DataError(
+        f"There are no {kind} in {folder.name}: none of its {len(others)} files is a volume, for "
+        f"example {others[0]}.",
+        FORMATS,
+    )
+
+
 def _is_volume(path: Path) -> bool:
     """Whether a path is a volume's file or a folder (of a DICOM series), and not hidden."""
-    return not path.name.startswith(".") and (path.is_dir() or path.name.endswith(EXTENSIONS))
+    return not path.name.startswith(".") and (path.is_dir() or is_volume_name(path.name))
 
 
 def name_from_pattern(pattern: str, path: str) -> str:

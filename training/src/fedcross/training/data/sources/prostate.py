@@ -25,7 +25,7 @@ from fedcross.training.data.sources.dicom_series import (
     find_dicom_folders,
     find_series,
 )
-from fedcross.training.data.sources.folders import EXTENSIONS, require_folder, stem, walk
+from fedcross.training.data.sources.folders import is_volume_name, require_folder, stem, walk
 from fedcross.training.data.sources.layouts import find_msd
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs, index_by_name
 
@@ -99,7 +99,7 @@ def find_nci_isbi_2013(root: Path, channels: ChannelChoice) -> FoundFiles:
             folders.append((folder.name, folder))
         for name in names:
             match = _NCI.match(name)
-            if match and name.endswith(".nrrd"):
+            if match and name.lower().endswith(".nrrd"):
                 kind = corrected if "corrected" in name.lower() else plain
                 kind.append((match[0], folder / name))
     labels = {**index_by_name("labels", plain), **index_by_name("labels", corrected)}
@@ -132,7 +132,7 @@ def find_promise12(root: Path, channels: ChannelChoice) -> FoundFiles:
         here: tuple[list[tuple[str, Path]], ...] = ([], [])
         for name in names:
             match = _PROMISE.fullmatch(stem(Path(name)))
-            if match and name.endswith(EXTENSIONS):
+            if match and is_volume_name(name):
                 here[bool(match[2])].append((f"Case{match[1]}", folder / name))
         if here[1]:
             images += here[0]
@@ -231,7 +231,7 @@ def _dicom_cases(
 
 def _volumes_below(root: Path) -> Iterator[Path]:
     for folder, names in walk(root):
-        yield from (folder / name for name in names if name.endswith(EXTENSIONS))
+        yield from (folder / name for name in names if is_volume_name(name))
 
 
 def _require(found: object, root: Path, what: str, name: str) -> None:

@@ -65,7 +65,7 @@ def read_values(frames: Sequence[Frame], name: str) -> tuple[NDArray[Any], list[
         raise DataError(
             f"The series {name} has {describe_damage(damaged)}", "Export the whole series again."
         )
-    return values, [*_note_inversion(first, name), *_fill(values, padding, name)]
+    return values, [*_note_inversion(first), *_fill(values, padding)]
 
 
 def value_type(frames: Sequence[Frame]) -> np.dtype[Any]:
@@ -117,14 +117,12 @@ def _range(file: ImageFile) -> tuple[int, int]:
     return 0, 2**file.bits_stored - 1
 
 
-def _note_inversion(file: ImageFile, name: str) -> Iterator[str]:
+def _note_inversion(file: ImageFile) -> Iterator[str]:
     if file.inverted:
-        yield f"{name} stores white as low values (MONOCHROME1): its values were inverted."
+        yield "The volume stores white as low values (MONOCHROME1): its values were inverted."
 
 
-def _fill(
-    values: NDArray[Any], padding: Mapping[int, NDArray[np.bool_]], name: str
-) -> Iterator[str]:
+def _fill(values: NDArray[Any], padding: Mapping[int, NDArray[np.bool_]]) -> Iterator[str]:
     """Give padding beyond the range of the other voxels the smallest of their values, in place."""
     if not padding:
         return
@@ -142,4 +140,4 @@ def _fill(
         plane[beyond] = low
     if count:
         shown = ", ".join(f"{value:g}" for value in sorted(replaced)[:3])
-        yield f"{name} has {count} voxels of padding (value {shown}): they got the value {low:g}."
+        yield f"The volume has {count} voxels of padding (value {shown}): they got the value {low:g}."
