@@ -1,11 +1,17 @@
 """Write a volume to a file with SimpleITK."""
 
+import errno
+import os
 from pathlib import Path
 
 import SimpleITK as sitk
 
+from fedcross.errors import DataError
 from fedcross.runtime.files.atomic import atomic_path
 from fedcross.volumes.files.itk import hide_itk_warnings, itk_path
+from fedcross.volumes.files.read import read_volume
+
+NIFTI = (".nii", ".nii.gz")
 
 
 def write_volume(image: sitk.Image, path: Path) -> None:
@@ -30,3 +36,13 @@ def write_volume(image: sitk.Image, path: Path) -> None:
             sitk.WriteImage(image, itk_path(partial), useCompression=True)
         except RuntimeError as error:
             raise OSError from error  # the text of ITK's error quotes whole paths
+        if path.name.lower().endswith(NIFTI):
+            _check_written(partial)
+
+
+def _check_written(path: Path) -> None:
+    """Raise an OSError if a file was not written whole: ITK's writer of NIfTI does not notice it."""
+    try:
+        read_volume(path)
+    except DataError as error:
+        raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
