@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import SimpleITK as sitk
@@ -20,10 +21,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each image was read, by its place in the federation."""
     counted: Counter[str] = Counter()
 
-    def read(path: Path) -> sitk.Image:
+    def read(path: Path, **options: Any) -> sitk.Image:
         if path.parent.name == "images":
             counted["/".join(path.parts[-3:])] += 1
-        return read_volume(path)
+        return read_volume(path, **options)
 
     monkeypatch.setattr("fedcross.training.data.reading.read_volume", read)
     return counted

@@ -26,7 +26,7 @@ def describe_calibration(calibration: Calibration) -> list[tuple[str, str]]:
     if calibration.sites == 1:
         holds = "for cases like those of this one site"
     elif calibration.pooling == "shrunk" and calibration.sites < ENOUGH_SITES:
-        holds = "for these sites; they are few to speak of new ones"
+        holds = "for these sites; there are too few sites to promise it for a new one"
     return [
         ("Calibration", f"{calibration.cases} cases of {calibration.sites} sites; holds {holds}"),
         ("Temperature", f"{calibration.temperature:g}"),
