@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 Measure = Literal["std", "entropy", "mutual_information", "variation_ratio"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-DEFAULT_MEASURE: Measure = "std"
+DEFAULT_MEASURE: Measure = "entropy"
 
 TITLES: Mapping[Measure, str] = {
     "std": "Disagreement (standard deviation)",
