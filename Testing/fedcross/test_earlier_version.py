@@ -69,6 +69,7 @@ def test_a_bundle_is_verified_and_gives_the_same_result(tmp_path: Path) -> None:
         backend="torch",
         device="cpu",
         precision="fp32",
+        measure="std",  # the default of that version
         for_viewer=True,
         save_probabilities=True,
         save_members=True,

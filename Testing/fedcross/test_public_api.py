@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 import fedcross
 from fedcross.contract.files import OUTLINES, SEGMENTATION, UNCERTAINTY, is_result_file
+from fedcross.contract.measures import DEFAULT_MEASURE
 from fedcross.contract.request import SegmentRequest
 from fedcross.errors import BundleError, ConfigError, DataError, DeviceError, OutputError
 from fedcross.infer.__main__ import main
@@ -190,7 +191,7 @@ def test_arrays_are_those_of_the_files_to_the_bit(
     assert set(np.unique(result.labels)) == {0, 1, 2}
     assert set(result.measures) == set(fedcross.MEASURES)
     for name, heat in result.measures.items():
-        file = UNCERTAINTY if name == "std" else f"uncertainty_{name}.nrrd"
+        file = UNCERTAINTY if name == DEFAULT_MEASURE else f"uncertainty_{name}.nrrd"
         assert heat.dtype == np.float32
         np.testing.assert_array_equal(heat, read(written / file))
     assert list(result.probabilities) == ["Left kidney", "Tumor, solid"]

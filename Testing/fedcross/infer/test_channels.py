@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 import fedcross
+from fedcross.contract.measures import DEFAULT_MEASURE
 from fedcross.contract.request import SegmentRequest
 from fedcross.errors import ConfigError, DataError, OutputError
 from fedcross.infer.__main__ import main
@@ -57,7 +58,8 @@ def request(bundle: Bundle, out: Path, *images: Path, **options: object) -> Segm
 def test_one_patch_equals_the_plain_computation(
     two: Bundle, images: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    assert main(request(two, tmp_path / "out", *images, save_probabilities=True).words()) == 0
+    asked = request(two, tmp_path / "out", *images, save_probabilities=True, measure="std")
+    assert main(asked.words()) == 0
     x = torch.from_numpy(np.stack([zscore(voxels(path)) for path in images]))[None]
     with torch.no_grad():
         each = [two.load_member(index)(x).softmax(1)[0, 1].numpy() for index in range(2)]
@@ -91,7 +93,7 @@ def test_python_takes_a_list_of_images(
     geometry = {"spacing_mm": SPACING_MM} if "array" in given else {}
     result = fedcross.segment(cases[given], two, device="cpu", probabilities=False, **geometry)
     np.testing.assert_array_equal(
-        result.measures["std"], voxels(tmp_path / "out" / "uncertainty.nrrd")
+        result.measures[DEFAULT_MEASURE], voxels(tmp_path / "out" / "uncertainty.nrrd")
     )
 
 
