@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import matplotlib as mpl
+from matplotlib.ticker import MaxNLocator
 
 from fedcross.study.compare.figures import STYLE, as_svg, canvas, colour
 from fedcross.study.evaluate.evaluation import Evaluation, ReviewEvaluation, StructureEvaluation
@@ -83,6 +84,7 @@ def review(found: ReviewEvaluation, metric: str, ylabel: str) -> str:
         values = getattr(getattr(found, name), metric)
         axes.plot(range(len(values)), values, ".-", color=colour(index), label=title)
     axes.set(xlabel="corrected places", ylabel=ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return as_svg(figure)
 
