@@ -5,6 +5,8 @@ import pytest
 import slicer
 import vtk
 
+from fedcross.contract.measures import DEFAULT_MEASURE, LEGENDS
+
 
 @pytest.fixture
 def nodes(volume, result_folder):
@@ -24,7 +26,7 @@ def values(nodes):
     return slicer.util.arrayFromModelPointData(nodes.surface, "Uncertainty")
 
 
-def fill_with_right_to_left(nodes, measure="std"):
+def fill_with_right_to_left(nodes, measure=DEFAULT_MEASURE):
     """Set each voxel of the map to its R coordinate in dm."""
     node = nodes.maps[measure]
     matrix = vtk.vtkMatrix4x4()
@@ -163,7 +165,7 @@ def test_the_surfaces_legend_is_shown_in_3d_views_only(nodes, apply_options, sce
     legend = logic.GetColorLegendDisplayNode(nodes.surface)
     assert legend.GetVisibility()
     assert list(legend.GetViewNodeIDs()) == [view.GetID()]
-    assert legend.GetTitleText() == "Disagreement\n(std. dev.)"
+    assert legend.GetTitleText() == LEGENDS[DEFAULT_MEASURE]
     apply_options(legend=False)
     assert not legend.GetVisibility()
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import slicer
 
 from fedcross.contract.files import intersection_segment, member_segment, union_segment
-from fedcross.contract.measures import LEGENDS, MEASURES
+from fedcross.contract.measures import DEFAULT_MEASURE, LEGENDS, MEASURES
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_each_measure_has_its_own_range_and_legend_title(nodes, apply_options, m
 def test_the_region_inside_has_values_only_within_the_structures(nodes, apply_options, volume):
     apply_options(region="inside")
     inside = array(volume) > 200
-    values = array(nodes.maps["std"])
+    values = array(nodes.maps[DEFAULT_MEASURE])
     assert values[inside].max() > 0
     assert values[~inside].max() > 0
     np.testing.assert_array_equal(array(nodes.heat), np.where(inside, values, 0))
@@ -81,7 +81,7 @@ def test_the_largest_margin_excludes_voxels_that_are_farther(nodes, apply_option
     array(nodes.distance)[0, 0, 0] = 255
     apply_options(region="near", marginMm=1000)
     assert array(nodes.heat)[0, 0, 0] == 0
-    assert array(nodes.maps["std"])[0, 0, 0] > 0
+    assert array(nodes.maps[DEFAULT_MEASURE])[0, 0, 0] > 0
     assert array(nodes.heat)[0, 0, 1] > 0
 
 
@@ -97,7 +97,7 @@ def test_the_complete_maps_never_change(nodes, apply_options):
 def test_after_a_region_the_whole_map_can_be_shown_again(nodes, apply_options):
     apply_options(region="inside")
     apply_options()
-    np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps["std"]))
+    np.testing.assert_array_equal(array(nodes.heat), array(nodes.maps[DEFAULT_MEASURE]))
 
 
 def test_the_same_settings_twice_modify_no_node(nodes, apply_options):
