@@ -78,9 +78,9 @@ def test_every_uncertainty_control_changes_the_view_at_once(segmented, volume):
     nodes = ResultNodes.of(ui.resultSelector.currentNode())
     display = nodes.heat.GetDisplayNode()
     before = slicer.util.arrayFromVolume(nodes.heat).copy()
-    ui.measureCombo.currentText = Measure.ENTROPY.label()
-    assert nodes.measure == "entropy"
-    assert slicer.util.arrayFromVolume(nodes.heat).max() > before.max()
+    ui.measureCombo.currentText = Measure.STD.label()
+    assert nodes.measure == "std"
+    assert slicer.util.arrayFromVolume(nodes.heat).max() < before.max()
     ui.regionCombo.currentText = Region.INSIDE.label()
     assert 0 < np.count_nonzero(slicer.util.arrayFromVolume(nodes.heat)) < np.count_nonzero(before)
     assert not ui.marginSlider.enabled
@@ -90,7 +90,7 @@ def test_every_uncertainty_control_changes_the_view_at_once(segmented, volume):
     ui.marginSlider.value = 20
     assert np.count_nonzero(slicer.util.arrayFromVolume(nodes.heat)) > near
     ui.thresholdSlider.value = 0.5
-    assert display.GetLowerThreshold() == pytest.approx(0.5 * nodes.windowMax("entropy"), abs=1e-5)
+    assert display.GetLowerThreshold() == pytest.approx(0.5 * nodes.windowMax("std"), abs=1e-5)
     ui.opacitySlider.value = 0.3
     composite = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
     assert composite.GetForegroundOpacity() == pytest.approx(0.3)
