@@ -130,7 +130,7 @@ def test_inside_a_region_the_result_equals_that_of_the_whole_volume_and_outside_
 
     whole, part = run("whole", None), run("part", box)
     inside = Region.read(box).mask(Grid.of(image))
-    for file in ("segmentation.seg.nrrd", "uncertainty.nrrd", "uncertainty_entropy.nrrd"):
+    for file in ("segmentation.seg.nrrd", "uncertainty.nrrd", "uncertainty_std.nrrd"):
         expected, found = (
             sitk.GetArrayFromImage(sitk.ReadImage(str(folder / file))) for folder in (whole, part)
         )
