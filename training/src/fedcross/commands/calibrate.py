@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from fedcross.commands.options import AllowPlugin, Device, split_names
+from fedcross.commands.options import (
+    AllowPlugin,
+    Backend,
+    BundleCopy,
+    Device,
+    PartNames,
+    Precision,
+    SiteNames,
+    SitesRoot,
+    split_names,
+)
 from fedcross.contract.request import HELP
 
 PoolingOption = Annotated[
@@ -23,25 +33,14 @@ def calibrate(
     data: Annotated[
         Path, typer.Option(help="TOML configuration with the sites of the labelled cases.")
     ],
-    out: Annotated[
-        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
-    ],
-    part: Annotated[
-        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
-    ] = "validation",
-    sites: Annotated[
-        str | None, typer.Option(help="Sites to use, separated by commas; by default all.")
-    ] = None,
+    out: BundleCopy,
+    part: PartNames = "validation",
+    sites: SiteNames = None,
     pooling: PoolingOption = "shrunk",
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help=HELP["precision"])] = "auto",
-    backend: Annotated[str, typer.Option(help=HELP["backend"])] = "auto",
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the sites' paths are relative to; by default that of the configuration."
-        ),
-    ] = None,
+    precision: Precision = "auto",
+    backend: Backend = "auto",
+    data_root: SitesRoot = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Calibrate a bundle with labelled cases: volume intervals, predicted Dice, contours.

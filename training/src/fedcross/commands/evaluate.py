@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedcross.commands.options import AllowPlugin, Device
+from fedcross.commands.options import AllowPlugin, Backend, Device, Precision, SitesRoot
 from fedcross.contract.measures import Measure
 from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import HELP, RequestOptions
@@ -33,12 +33,7 @@ def evaluate(
             "values are those of the bundle.",
         ),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the sites' paths are relative to; by default that of the configuration."
-        ),
-    ] = None,
+    root: SitesRoot = None,
     part: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,8 +49,8 @@ def evaluate(
     ] = 10.0,
     measure: Annotated[Measure, typer.Option(help=HELP["measure"])] = DEFAULTS.measure,
     device: Device = DEFAULTS.device,
-    precision: Annotated[str, typer.Option(help=HELP["precision"])] = DEFAULTS.precision,
-    backend: Annotated[str, typer.Option(help=HELP["backend"])] = DEFAULTS.backend,
+    precision: Precision = DEFAULTS.precision,
+    backend: Backend = DEFAULTS.backend,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Evaluate a bundle on labelled cases: accuracy, uncertainty, verdicts and hot spots.

@@ -33,6 +33,24 @@ def split_names(text: str) -> list[str]:
 
 
 Device = Annotated[str, typer.Option(help=HELP["device"])]
+Precision = Annotated[str, typer.Option(help=HELP["precision"])]
+Backend = Annotated[str, typer.Option(help=HELP["backend"])]
+BundleCopy = Annotated[
+    Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
+]
+PartNames = Annotated[
+    str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
+]
+SiteNames = Annotated[
+    str | None, typer.Option(help="Sites to use, separated by commas; by default all.")
+]
+SitesRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that the sites' paths are relative to; by default that of the configuration."
+    ),
+]
+"""For a command whose ``--data`` is the configuration; the others have `DataRoot`."""
 DataRoot = Annotated[
     Path | None,
     typer.Option(

@@ -5,31 +5,30 @@ from typing import Annotated
 
 import typer
 
-from fedcross.commands.options import AllowPlugin, Device, split_names
+from fedcross.commands.options import (
+    AllowPlugin,
+    Backend,
+    BundleCopy,
+    Device,
+    PartNames,
+    Precision,
+    SiteNames,
+    SitesRoot,
+    split_names,
+)
 from fedcross.contract.request import HELP
 
 
 def profile(
     bundle: Annotated[Path, typer.Argument(help=HELP["bundle"])],
     data: Annotated[Path, typer.Option(help="TOML configuration with the sites of the cases.")],
-    out: Annotated[
-        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
-    ],
-    part: Annotated[
-        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
-    ] = "train,validation",
-    sites: Annotated[
-        str | None, typer.Option(help="Sites to use, separated by commas; by default all.")
-    ] = None,
+    out: BundleCopy,
+    part: PartNames = "train,validation",
+    sites: SiteNames = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help=HELP["precision"])] = "auto",
-    backend: Annotated[str, typer.Option(help=HELP["backend"])] = "auto",
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the sites' paths are relative to; by default that of the configuration."
-        ),
-    ] = None,
+    precision: Precision = "auto",
+    backend: Backend = "auto",
+    data_root: SitesRoot = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Record what the sites' cases have in common, so that unfamiliar scans are noticed.

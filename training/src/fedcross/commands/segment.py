@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedcross.commands.options import AllowPlugin, Device
+from fedcross.commands.options import AllowPlugin, Backend, Device, Precision
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import EVENTS_FLAG, HELP, RequestOptions, SegmentRequest, flag
 
@@ -19,8 +19,8 @@ def segment(
     series: Annotated[list[str] | None, typer.Option(help=HELP["series"])] = None,
     measure: Annotated[Measure, typer.Option(help=HELP["measure"])] = DEFAULTS.measure,
     device: Device = DEFAULTS.device,
-    precision: Annotated[str, typer.Option(help=HELP["precision"])] = DEFAULTS.precision,
-    backend: Annotated[str, typer.Option(help=HELP["backend"])] = DEFAULTS.backend,
+    precision: Precision = DEFAULTS.precision,
+    backend: Backend = DEFAULTS.backend,
     roi: Annotated[Path | None, typer.Option(help=HELP["roi"])] = DEFAULTS.roi,
     localise: Annotated[
         bool, typer.Option(flag("localise"), help=HELP["localise"])

@@ -7,8 +7,7 @@ from pathlib import Path
 from fedcross.calibration.calibrate import calibrate_bundle, with_calibration
 from fedcross.calibration.fit import describe_gaps
 from fedcross.contract.request import RequestOptions
-from fedcross.errors import ConfigError
-from fedcross.federate.engines import require_flare
+from fedcross.federate.engines import check_kit, require_flare
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
@@ -49,12 +48,7 @@ def calibrate_federation(
         If bundle, configuration, data or output cannot be used, or no hospital sends curves.
     """
     kind, reporter = config.engine.kind, reporter or NullReporter()
-    if (kind == "flare") != (kit is not None):
-        raise ConfigError(
-            f'engine.kind is "{kind}", '
-            + ("and --kit is missing." if kit is None else "which needs no --kit."),
-            'The kit is the coordinator\'s (admin/); it is for engine.kind = "flare".',
-        )
+    check_kit(kind, kit)
     if kind == "local":
         options = RequestOptions(device=device)
         return calibrate_bundle(

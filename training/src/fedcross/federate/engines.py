@@ -91,3 +91,13 @@ def require_flare(kind: str) -> None:
             f'engine.kind is "{kind}", but NVIDIA FLARE is not installed.',
             "pip install 'fedcross[federate]'",
         )
+
+
+def check_kit(kind: str, kit: Path | None) -> None:
+    """Raise ConfigError if an engine of this kind lacks the coordinator's kit, or does not need it."""
+    if (kind == "flare") != (kit is not None):
+        raise ConfigError(
+            f'engine.kind is "{kind}", '
+            + ("and --kit is missing." if kit is None else "which needs no --kit."),
+            'The kit is the coordinator\'s (admin/); it is for engine.kind = "flare".',
+        )

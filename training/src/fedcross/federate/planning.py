@@ -4,8 +4,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from fedcross.errors import ConfigError, OutputError
-from fedcross.federate.engines import check_engine, require_flare
+from fedcross.errors import OutputError
+from fedcross.federate.engines import check_engine, check_kit, require_flare
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
@@ -157,12 +157,7 @@ def gather_by_engine(
         If the figures cannot be gathered.
     """
     kind = config.engine.kind
-    if (kind == "flare") != (kit is not None):
-        raise ConfigError(
-            f'engine.kind is "{kind}", '
-            + ("and --kit is missing." if kit is None else "which needs no --kit."),
-            'The kit is the coordinator\'s (admin/); it is for engine.kind = "flare".',
-        )
+    check_kit(kind, kit)
     if kind == "local":
         reporter.stage("plan", "Reading the sites' cases")
         return combine_sites(gather_figures(config, reporter))

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from fedcross.calibration.curves import LikelihoodCurve, SiteCurves
 from fedcross.calibration.fit import fit_calibration, fit_temperature
 from fedcross.errors import ConfigError, DataError
+from fedcross.federate.remote.answers import parse_answer
 from fedcross.federate.remote.engine import Sites, check_same_setup
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES, CalibrationJob
@@ -21,7 +22,6 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.uncertainty.risk_control import Pooling
 from fedcross.uncertainty.temperature import TEMPERATURES
 
-MAX_CHARACTERS = 50_000_000
 FILE = "calibration.json"
 
 _Curves = TypeVar("_Curves", bound=BaseModel)
@@ -135,23 +135,12 @@ def _ask(
                 "without it."
             )
             return None
-        return _check(name, answer["curves"], form, log)
+        return parse_answer(
+            name, answer["curves"], form, log, content="curves", purpose="calibration"
+        )
 
     answers = zip(names, map_in_parallel(ask, names), strict=True)
     return {name: answer for name, answer in answers if answer is not None}
-
-
-def _check(
-    name: str, answer: object, form: type[_Curves], log: Callable[[str], None]
-) -> _Curves | None:
-    """Return a site's curves, or None if they do not have the agreed form."""
-    if isinstance(answer, str) and len(answer) <= MAX_CHARACTERS:
-        try:
-            return form.model_validate_json(answer)
-        except ValidationError:
-            pass
-    log(f"Site {name} sent curves of another form; the calibration is without it.")
-    return None
 
 
 def _require(answers: dict[str, _Curves]) -> None:

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from fedcross.errors import ConfigError
+from fedcross.federate.remote.answers import parse_answer
 from fedcross.federate.remote.engine import Sites, check_same_setup
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.site_work import FIGURES, describe_setup
 from fedcross.federate.remote.visits import SiteError
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.planning.figures import FederationFigures, SiteFigures, combine_sites
-
-MAX_CHARACTERS = 50_000_000
 
 
 def gather_remotely(
@@ -52,7 +49,7 @@ def gather_remotely(
                 'It shares them with "data" in share of its local/site.toml.'
             )
             return None
-        return _check_figures(name, answer, log)
+        return parse_answer(name, answer, SiteFigures, log, content="figures", purpose="plan")
 
     names = [site.name for site in config.sites]
     answers = dict(zip(names, map_in_parallel(ask, names), strict=True))
@@ -63,14 +60,3 @@ def gather_remotely(
             'Ask the hospitals to add "data" to share in their local/site.toml; see also their logs.',
         )
     return combine_sites(known, [name for name in names if answers[name] is None])
-
-
-def _check_figures(name: str, answer: object, log: Callable[[str], None]) -> SiteFigures | None:
-    """Return a site's figures, or None if they do not have the agreed form."""
-    if isinstance(answer, str) and len(answer) <= MAX_CHARACTERS:
-        try:
-            return SiteFigures.model_validate_json(answer)
-        except ValidationError:
-            pass
-    log(f"Site {name} sent figures of another form; the plan is without it.")
-    return None

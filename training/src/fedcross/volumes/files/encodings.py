@@ -77,39 +77,35 @@ def most_bytes(length: int, encoding: Encoding, dtype: np.dtype[Any]) -> float:
     return length
 
 
-class _Inflate:
-    def __init__(self) -> None:
-        self._engine = zlib.decompressobj(_GZIP_OR_ZLIB)
+class _Stream:
+    """One compressed stream, expanded in pieces of at most `CHUNK` bytes."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
 
     @property
     def eof(self) -> bool:
-        return self._engine.eof
+        return bool(self._engine.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return self._engine.unused_data
+        return bytes(self._engine.unused_data)
 
     def expand(self, data: bytes) -> bytes:
-        return self._engine.decompress(data, CHUNK)
+        return bytes(self._engine.decompress(data, CHUNK))
+
+
+class _Inflate(_Stream):
+    def __init__(self) -> None:
+        super().__init__(zlib.decompressobj(_GZIP_OR_ZLIB))
 
     def pending(self) -> bytes | None:
         return self._engine.unconsumed_tail or None
 
 
-class _Bunzip:
+class _Bunzip(_Stream):
     def __init__(self) -> None:
-        self._engine = bz2.BZ2Decompressor()
-
-    @property
-    def eof(self) -> bool:
-        return self._engine.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._engine.unused_data
-
-    def expand(self, data: bytes) -> bytes:
-        return self._engine.decompress(data, CHUNK)
+        super().__init__(bz2.BZ2Decompressor())
 
     def pending(self) -> bytes | None:
         return None if self._engine.needs_input or self._engine.eof else b""
