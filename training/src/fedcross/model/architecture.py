@@ -84,12 +84,14 @@ class SegResNetArchitecture(_Architecture):
     """MONAI's SegResNet (Myronenko, BrainLes 2018) without the auto-encoder branch."""
 
     name: Literal["segresnet"] = "segresnet"
-    init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = 8
+    init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = Field(
+        default=8, description="Channels of the first level, a multiple of 8; doubled at each level below."
+    )
     blocks_down: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8)], ...],
         Field(min_length=2, max_length=6, description="Residual blocks of each level."),
     ] = (1, 2, 2, 4)
-    norm: Norm = "group"
+    norm: Norm = Field(default="group", description="Normalisation of the blocks.")
 
     @property
     def first_channels(self) -> int:
@@ -107,13 +109,16 @@ class DynUNetArchitecture(_Architecture):
     """MONAI's DynUNet (after nnU-Net, Isensee et al., Nature Methods 2021)."""
 
     name: Literal["dynunet"] = "dynunet"
-    filters: Annotated[tuple[Channels, ...], Field(min_length=3, max_length=7)] = (16, 32, 64, 128)
+    filters: Annotated[
+        tuple[Channels, ...],
+        Field(min_length=3, max_length=7, description="Channels of each level."),
+    ] = (16, 32, 64, 128)
     strides: Annotated[
         tuple[tuple[Literal[1, 2], Literal[1, 2], Literal[1, 2]], ...],
         Field(description="Per level, along (x, y, z); the first level is (1, 1, 1)."),
     ] = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-    residual: bool = False
-    norm: Norm = "instance"
+    residual: bool = Field(default=False, description="Whether the blocks are residual.")
+    norm: Norm = Field(default="instance", description="Normalisation after every convolution.")
 
     @model_validator(mode="after")
     def _check_strides(self) -> "DynUNetArchitecture":

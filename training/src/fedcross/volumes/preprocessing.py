@@ -30,18 +30,12 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
 
 
 class Channel(StrictModel):
-    """One of several co-registered images of a case, for example T2 or ADC.
+    """One of several co-registered images of a case, for example T2 or ADC."""
 
-    Attributes
-    ----------
-    name : str
-        Name for users and in data lists.
-    modality : str
-        Imaging modality; empty if it is that of `Preprocessing`.
-    """
-
-    name: ChannelName
-    modality: Modality = ""
+    name: ChannelName = Field(description="Name for users and in data lists.")
+    modality: Modality = Field(
+        default="", description="Imaging modality; empty if it is that of the whole bundle."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -55,30 +49,6 @@ class Preprocessing(StrictModel):
 
     A parameter of an intensity normalisation that is not used is neither accepted nor written, so that
     settings without it have the same hash as before there was such a parameter.
-
-    Attributes
-    ----------
-    spacing_mm : tuple of float
-        Voxel spacing of the networks' grid in mm, (x, y, z).
-    patch_size : tuple of int
-        Voxels of a patch, (x, y, z).
-    overlap : float
-        Share of a patch by which neighbouring patches overlap, 0 <= overlap < 1.
-    orientation : str
-        Orientation of the axes.
-    intensity : str
-        Kind of intensity normalisation, see `fedcross.volumes.intensity.normalise`.
-    percentiles : tuple of float, optional
-        For ``percentile``: lower and upper percentile of the volume, from 0 to 100.
-    window : tuple of float, optional
-        For ``ct``: lowest and highest intensity, in HU.
-    mean, std : float, optional
-        For ``ct``: what is subtracted after clipping, and what the difference is divided by, in HU.
-    modality : str
-        Imaging modality, for example "MR"; empty if unknown.
-    channels : tuple of Channel
-        The images of a case, in the order of the networks' input channels; empty for one image
-        without a name.
     """
 
     added_later: ClassVar[tuple[str, ...]] = (
@@ -89,17 +59,52 @@ class Preprocessing(StrictModel):
         "std",
     )
 
-    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
-    patch_size: tuple[Side, Side, Side]
-    overlap: Annotated[float, Field(ge=0, lt=1, description="Of neighbours, as a share.")] = 0.25
-    orientation: Literal["LPS"] = "LPS"
-    intensity: Literal["zscore", "zscore-nonzero", "percentile", "ct"] = "zscore"
-    percentiles: tuple[Percent, Percent] | None = None
-    window: tuple[Intensity, Intensity] | None = None
-    mean: Intensity | None = None
-    std: Spread | None = None
-    modality: Modality = ""
-    channels: Annotated[tuple[Channel, ...], Field(max_length=MAX_CHANNELS)] = ()
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] = Field(
+        description="Voxel spacing of the networks' grid in mm, along x, y, z."
+    )
+    patch_size: tuple[Side, Side, Side] = Field(
+        description="Voxels of a patch along x, y, z. Every side is a multiple of the total stride of "
+        "the network along its axis, 16 for unet."
+    )
+    overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.25,
+        description="Share of a patch by which neighbouring patches overlap in validation, test and "
+        "segmentation.",
+    )
+    orientation: Literal["LPS"] = Field(default="LPS", description="Orientation of the axes.")
+    intensity: Literal["zscore", "zscore-nonzero", "percentile", "ct"] = Field(
+        default="zscore",
+        description="Intensity normalisation of every channel on its own, see "
+        "`fedcross.volumes.intensity.normalise`.",
+    )
+    percentiles: tuple[Percent, Percent] | None = Field(
+        default=None,
+        description="Only percentile: lower and upper percentile of the volume, [0.5, 99.5] when left "
+        "out.",
+    )
+    window: tuple[Intensity, Intensity] | None = Field(
+        default=None,
+        description="Only ct, which needs it: lowest and highest intensity, in HU.",
+    )
+    mean: Intensity | None = Field(
+        default=None,
+        description="Only ct, which needs it: what is subtracted after clipping, in HU.",
+    )
+    std: Spread | None = Field(
+        default=None,
+        description="Only ct, which needs it: what the difference is divided by, in HU.",
+    )
+    modality: Modality = Field(
+        default="",
+        description="Imaging modality, for example MR; empty if unknown. A volume with another one "
+        "gets a warning.",
+    )
+    channels: Annotated[tuple[Channel, ...], Field(max_length=MAX_CHANNELS)] = Field(
+        default=(),
+        description="Names of the images of a case, in the order of the networks' input channels, for "
+        "example T2 and ADC; in place of a name also a table with name and modality. Empty for one "
+        "image without a name.",
+    )
 
     @property
     def channel_count(self) -> int:

@@ -27,9 +27,9 @@ class StrictModel(StableRecord):
 class Code(StrictModel):
     """A coded concept as in DICOM: coding scheme, code value, code meaning."""
 
-    scheme: CodeText = "SCT"
-    value: CodeText
-    meaning: CodeText
+    scheme: CodeText = Field(default="SCT", description="Coding scheme; SCT is SNOMED CT.")
+    value: CodeText = Field(description="Code value.")
+    meaning: CodeText = Field(description="Code meaning, in words.")
 
 
 ANATOMICAL_STRUCTURE = Code(value="123037004", meaning="Anatomical Structure")
@@ -37,25 +37,20 @@ ORGAN = Code(value="113343008", meaning="Organ")
 
 
 class Structure(StrictModel):
-    """One segmented structure.
+    """One segmented structure."""
 
-    Attributes
-    ----------
-    name : str
-        Name shown to users.
-    label : int
-        Value in label maps and index of the network's output channel, 1 to 255.
-    color : tuple of float
-        (red, green, blue), each from 0 to 1.
-    category, type : Code
-        Category and type in Slicer's terminology.
-    """
-
-    name: Name
-    label: Annotated[int, Field(ge=1, le=255, description="Value in label maps.")]
-    color: tuple[Unit, Unit, Unit] = (0.9, 0.6, 0.3)
-    category: Code = ANATOMICAL_STRUCTURE
-    type: Code = ORGAN
+    name: Name = Field(description="Name shown to users.")
+    label: Annotated[int, Field(ge=1, le=255)] = Field(
+        description="Value in label maps and index of the network's output channel: 1, 2, 3 and so on, "
+        "in the order of the structures."
+    )
+    color: tuple[Unit, Unit, Unit] = Field(
+        default=(0.9, 0.6, 0.3), description="Red, green and blue, each from 0 to 1."
+    )
+    category: Code = Field(
+        default=ANATOMICAL_STRUCTURE, description="Category in Slicer's terminology and in DICOM."
+    )
+    type: Code = Field(default=ORGAN, description="Type in Slicer's terminology and in DICOM.")
 
     @property
     def slug(self) -> str:

@@ -22,7 +22,7 @@ class _Part(BaseModel):
 class BundleIdentity(_Part):
     """The bundle that segmented."""
 
-    name: str
+    name: str = Field(description="Name of the bundle.")
     sha256: str = Field(
         description="SHA-256 of the bundle's manifest, which holds the members' hashes."
     )
@@ -33,7 +33,7 @@ class Geometry(_Part):
     """The grid of the input and of every output."""
 
     size: tuple[int, int, int] = Field(description="Voxels along x, y, z.")
-    spacing_mm: Triple
+    spacing_mm: Triple = Field(description="Size of a voxel along x, y, z.")
 
 
 class Uncertainty(_Part):
@@ -54,16 +54,16 @@ class UncertaintyMap(Uncertainty):
 class StructureSummary(_Part):
     """One structure: the ensemble's volume, and how far the members agree on it."""
 
-    name: str
+    name: str = Field(description="Name of the structure.")
     label: int = Field(description="Value in the label maps.")
     volume_ml: float = Field(description="Volume in the ensemble's segmentation.")
     member_volumes_ml: tuple[float, ...] = Field(
         description="Volume in each member's segmentation."
     )
     mean_ml: float = Field(description="Mean of the members' volumes.")
-    min_ml: float
-    median_ml: float
-    max_ml: float
+    min_ml: float = Field(description="Smallest of the members' volumes.")
+    median_ml: float = Field(description="Median of the members' volumes.")
+    max_ml: float = Field(description="Largest of the members' volumes.")
     coefficient_of_variation: float | None = Field(
         description="Population standard deviation over mean; null if no member found any."
     )
@@ -113,8 +113,8 @@ class HotSpotSummary(_Part):
         description="Centroid weighted by the doubt, as continuous index x, y, z."
     )
     centroid_mm: Triple = Field(description="The same point in the world, LPS.")
-    volume_ml: float
-    voxels: int
+    volume_ml: float = Field(description="Volume of its voxels.")
+    voxels: int = Field(description="Number of its voxels.")
     peak: float = Field(description="Largest doubt in it, 0 to 1.")
     mean: float = Field(description="Mean doubt in it, 0 to 1.")
     structure: str | None = Field(
@@ -129,7 +129,7 @@ class FamiliaritySummary(_Part):
         description="Distance from the sites' cases; only its ratio to the limit has a meaning."
     )
     limit: float = Field(description="A case of the sites exceeds it with `false_alarm_rate`.")
-    false_alarm_rate: float
+    false_alarm_rate: float = Field(description="Share of the sites' cases above the limit, at most.")
     is_unusual: bool = Field(description="Whether the score is above the limit.")
     reasons: tuple[str, ...] = Field(description="The most unusual properties, in words.")
 
@@ -137,21 +137,21 @@ class FamiliaritySummary(_Part):
 class Summary(_Part):
     """The whole file ``summary.json``."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(default=1, description="Version of this format.")
     created: str = Field(description="Date and time, ISO 8601, UTC.")
-    bundle: BundleIdentity
-    geometry: Geometry
+    bundle: BundleIdentity = Field(description="The bundle that segmented.")
+    geometry: Geometry = Field(description="The grid of the input and of every output.")
     roi: bool = Field(description="Whether only a region of interest was segmented.")
     computed: float = Field(
         description="Share of the volume's patches that every member computed; below 1 with a region "
         "of interest, or if only patches near the structures were computed."
     )
-    measure: Measure
+    measure: Measure = Field(description="Measure that `uncertainty.nrrd` shows.")
     uncertainty: Uncertainty = Field(description="Range of the map of `measure`.")
     uncertainty_maps: dict[Measure, UncertaintyMap] = Field(
         description="Every map that was requested."
     )
-    structures: tuple[StructureSummary, ...]
+    structures: tuple[StructureSummary, ...] = Field(description="The structures of the bundle.")
     calibration: CalibrationSummary | None = Field(
         default=None, description="Null if the bundle is not calibrated."
     )
@@ -164,7 +164,7 @@ class Summary(_Part):
     files: dict[str, str] = Field(description="Names of the other files, by what they are.")
     backend: str = Field(description="Back-end that ran the networks.")
     device: str = Field(description="Processor, in words.")
-    precision: Precision
+    precision: Precision = Field(description="Number format of the networks.")
     timings_s: dict[str, float] = Field(
         description="Seconds of each stage before this file was written."
     )

@@ -20,9 +20,11 @@ SiteName = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-
 class ExplicitSplit(Section):
     """A split that lists the cases' names: at least one to train; validation and test may be empty."""
 
-    train: Annotated[tuple[str, ...], Field(min_length=1)]
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
+    train: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Names of the training cases."
+    )
+    validation: tuple[str, ...] = Field(default=(), description="Names of the validation cases.")
+    test: tuple[str, ...] = Field(default=(), description="Names of the test cases.")
 
 
 def _kind_of_split(value: Any) -> str:
@@ -56,7 +58,7 @@ class SiteConfig(Section):
     (`list`). All paths are relative to the configuration's data folder.
     """
 
-    name: SiteName
+    name: SiteName = Field(description="Name of the site.")
     dataset: str | None = Field(
         default=None,
         description="Layout of the folder root: msd (Medical Segmentation Decathlon), nnunet "
