@@ -54,7 +54,9 @@ def rewrite(text: str, page: Path) -> str:
         return f"{repository()}/{kind}/main/{path.relative_to(ROOT).as_posix()}{hash_sign}{anchor}"
 
     parts = re.split(r"(^```.*?^```)", text, flags=re.M | re.S)
-    return "".join(part if place % 2 else LINK.sub(replace, part) for place, part in enumerate(parts))
+    return "".join(
+        part if place % 2 else LINK.sub(replace, part) for place, part in enumerate(parts)
+    )
 
 
 def _copied(picture: Path, page: Path) -> str:
@@ -70,7 +72,9 @@ def stage() -> None:
     shutil.rmtree(SOURCE, ignore_errors=True)
     PAGES.mkdir(parents=True)
     (PAGES / "assets").mkdir()
-    shutil.copyfile(ROOT / "Resources" / "FedCrossSlicer.png", PAGES / "assets" / "FedCrossSlicer.png")
+    shutil.copyfile(
+        ROOT / "Resources" / "FedCrossSlicer.png", PAGES / "assets" / "FedCrossSlicer.png"
+    )
     for path in sorted(DOCS.rglob("*")):
         target = PAGES / path.relative_to(DOCS)
         if path.suffix == ".md":
@@ -79,7 +83,16 @@ def stage() -> None:
         elif path.suffix in {*PICTURES, ".css"}:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+    add_docstrings(PAGES / "reference" / "python.md")
     shutil.copyfile(DOCS / "zensical.toml", SOURCE / "zensical.toml")
+
+
+def add_docstrings(page: Path) -> None:
+    """Append the directives that mkdocstrings replaces by the docstrings of the names in a page's table."""
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"^\| `(\w+)` \|", text, flags=re.M)
+    directives = "\n".join(f"::: fedcross.{name}\n" for name in names)
+    page.write_text(f"{text}\n{directives}", encoding="utf-8")
 
 
 def run_notebooks(target: Path) -> None:

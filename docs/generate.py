@@ -2,11 +2,12 @@
 
     python docs/generate.py
 
-The tables of docs/configuration.md stand between two comments each, `<!-- table NAME -->` and
-`<!-- end -->`; the text around them is written by hand. docs/reference/commands.md and
-docs/reference/summary.md are written as a whole. The same code gives the same files.
+A table stands between the comments `<!-- table NAME -->` and `<!-- end -->` of its page; the text
+around it is written by hand. docs/reference/commands.md and docs/reference/summary.md are written as a
+whole. The same code gives the same files.
 """
 
+import inspect
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from model_tables import key_rows, kind_of, meaning_of, table
 from pydantic import BaseModel
 
+import fedcross
 from fedcross.infer.results import summary
 from fedcross.model.architecture import (
     CustomArchitecture,
@@ -33,6 +35,7 @@ from fedcross.training.config.loss import LossConfig
 from fedcross.training.config.sections import OptimisationConfig
 from fedcross.training.config.site import ExplicitSplit, SiteConfig
 from fedcross.training.config.start import StartConfig
+from fedcross.uncertainty.measures import MEASURES, upper_bound
 from fedcross.volumes.preprocessing import Channel, Preprocessing
 from fedcross.volumes.structure import Code, Structure
 
@@ -43,6 +46,11 @@ NETWORKS = {
     "segresnet": SegResNetArchitecture,
     "dynunet": DynUNetArchitecture,
     "custom": CustomArchitecture,
+}
+FILLED = ("configuration.md", "reference/measures.md", "reference/python.md")
+CONSTANTS = {
+    "MEASURES": "Names of the measures of uncertainty",
+    "Measure": "Type of the name of a measure",
 }
 STRONG = {
     key: f"`{value:g}` with the preset `strong`, else {other}"
@@ -97,19 +105,40 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "plugin": lambda: model_table(PluginReference),
     "start": lambda: model_table(StartConfig),
     "engine": lambda: model_table(EngineConfig),
+    "bounds": lambda: bounds(),
+    "names": lambda: names(),
 }
 
 
-def configuration(page: str) -> str:
-    """Return the page of the configuration with its tables filled in."""
+def bounds() -> str:
+    """Return the table of the largest values of the measures for a few ensembles."""
+    rows = [("K", "C", *(f"`{measure}`" for measure in MEASURES))]
+    for members, classes in ((2, 2), (3, 2), (4, 2), (5, 2), (4, 3), (5, 5)):
+        largest = (f"{upper_bound(measure, classes, members):.3f}" for measure in MEASURES)
+        rows.append((str(members), str(classes), *largest))
+    return table(rows)
 
-    def fill(match: re.Match[str]) -> str:
+
+def names() -> str:
+    """Return the table of the public names of the package with the first sentences of their docstrings."""
+    rows = [("name", "what it is")]
+    for name in sorted(set(fedcross.__all__) - {"__version__"}, key=str.casefold):
+        value = getattr(fedcross, name)
+        is_documented = inspect.isclass(value) or inspect.isfunction(value)
+        text = inspect.getdoc(value) if is_documented else CONSTANTS[name]
+        rows.append((f"`{name}`", cell((text or "").split("\n\n")[0])))
+    return table(rows)
+
+
+def fill(page: str) -> str:
+    """Return a page with the tables between its comments made anew; SystemExit if it names an unknown one."""
+
+    def made(match: re.Match[str]) -> str:
+        if match[1] not in TABLES:
+            raise SystemExit(f"There is no table {match[1]!r}.")
         return f"<!-- table {match[1]} -->\n\n{TABLES[match[1]]()}\n\n<!-- end -->"
 
-    filled, count = re.subn(r"<!-- table ([\w ]+) -->\n.*?<!-- end -->", fill, page, flags=re.S)
-    if count != len(TABLES):
-        raise SystemExit(f"docs/configuration.md has {count} of {len(TABLES)} tables.")
-    return filled
+    return re.sub(r"<!-- table ([\w ]+) -->\n.*?<!-- end -->", made, page, flags=re.S)
 
 
 def commands() -> str:
@@ -175,9 +204,8 @@ def field_table(model: type[BaseModel]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return the content of every page that is made from the code."""
-    page = DOCS / "configuration.md"
-    return {
-        page: configuration(page.read_text(encoding="utf-8")),
+    filled = {page: fill(page.read_text(encoding="utf-8")) for page in map(DOCS.joinpath, FILLED)}
+    return filled | {
         DOCS / "reference" / "commands.md": commands(),
         DOCS / "reference" / "summary.md": summary_page(),
     }
