@@ -68,7 +68,7 @@ def _copied(picture: Path, page: Path) -> str:
 
 
 def stage() -> None:
-    """Write the pages, the pictures and the configuration into the folder that the site is built from."""
+    """Write pages, pictures and configuration into the folder that the site is built from."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     PAGES.mkdir(parents=True)
     (PAGES / "assets").mkdir()
@@ -88,7 +88,7 @@ def stage() -> None:
 
 
 def add_docstrings(page: Path) -> None:
-    """Append the directives that mkdocstrings replaces by the docstrings of the names in a page's table."""
+    """Append a directive for each name in a page's table; mkdocstrings replaces it by the docstring."""
     text = page.read_text(encoding="utf-8")
     names = re.findall(r"^\| `(\w+)` \|", text, flags=re.M)
     directives = "\n".join(f"::: fedcross.{name}\n" for name in names)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from model_tables import key_rows, kind_of, meaning_of, table
+from model_tables import cell, key_rows, kind_of, meaning_of, table
 from pydantic import BaseModel
 
 import fedcross
@@ -120,7 +120,7 @@ def bounds() -> str:
 
 
 def names() -> str:
-    """Return the table of the public names of the package with the first sentences of their docstrings."""
+    """Return the table of the public names of the package, each with its docstring's first sentence."""
     rows = [("name", "what it is")]
     for name in sorted(set(fedcross.__all__) - {"__version__"}, key=str.casefold):
         value = getattr(fedcross, name)
@@ -131,7 +131,7 @@ def names() -> str:
 
 
 def fill(page: str) -> str:
-    """Return a page with the tables between its comments made anew; SystemExit if it names an unknown one."""
+    """Return a page whose tables are made anew; SystemExit if it names an unknown table."""
 
     def made(match: re.Match[str]) -> str:
         if match[1] not in TABLES:
