@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-federation faults install lint pictures docs clean
+.PHONY: demo test test-federation faults install lint pictures docs site wheel clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -32,9 +32,19 @@ pictures: demo
 	@$(BIN)/python Resources/draw_data_check.py
 	@$(BIN)/python Testing/harness/panel_pictures.py --image build/demo/heldout/image.nii.gz --bundle build/demo/bundle --out Resources/Screenshots
 
-# The picture of the layers in docs/architecture.md, from the imports.
+# What the documentation takes from the code: the picture of the layers, tables of keys, pages of commands.
 docs: install
 	@$(BIN)/python docs/draw_layers.py
+	@$(BIN)/python docs/generate.py
+
+# The site of the documentation, into build/site. Runs the notebooks; a dead link is an error.
+site: install
+	@$(BIN)/python docs/build_site.py
+
+# The wheel and the source archive of the package, into dist/.
+wheel: install
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist training
+	@cd training && ../$(BIN)/python -m hatchling build --target sdist --directory ../dist
 
 lint: install
 	@$(BIN)/ruff check

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "training" / "src" / "fedcross"
 MODULE = ROOT / "FedCrossSlicer"
 SOURCES = (PACKAGE, MODULE, ROOT / "training" / "benchmarks")
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINKED = sorted([*PAGES, *ROOT.glob("training/*.md"), *ROOT.glob("training/benchmarks/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in LINKED]
 
@@ -86,15 +86,62 @@ def test_a_page_has_one_title(name: str) -> None:
 
 
 def test_the_index_links_to_every_page() -> None:
-    linked = set(links("docs/README.md"))
-    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} <= linked
+    assert site_pages() - {"README.md"} <= set(links("docs/README.md"))
+
+
+def site_pages() -> set[str]:
+    """Return the pages and the notebooks of docs/, relative to it."""
+    docs = ROOT / "docs"
+    found = [*docs.rglob("*.md"), *docs.rglob("*.ipynb")]
+    return {path.relative_to(docs).as_posix() for path in found if ".ipynb_" not in str(path)}
+
+
+def entries(nav: Any) -> Iterator[str]:
+    """Yield the pages of the navigation of the site, also of its sections."""
+    if isinstance(nav, str):
+        yield nav
+        return
+    for each in nav.values() if isinstance(nav, dict) else nav:
+        yield from entries(each)
+
+
+def test_the_navigation_of_the_site_has_every_page_once() -> None:
+    with (ROOT / "docs" / "zensical.toml").open("rb") as file:
+        found = list(entries(tomllib.load(file)["project"]["nav"]))
+    assert sorted(found) == sorted(page.replace(".ipynb", ".md") for page in site_pages())
+
+
+@pytest.mark.parametrize("name", ["docs/how-to/dicom.md", "docs/README.md"])
+def test_no_link_leaves_the_pages_of_the_site(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = script("build_site", monkeypatch)
+    page = ROOT / name
+    linked = f"[a]({'../' * name.count('/')}README.md#speed) [b](privacy.md) `[c](../x)`"
+    rewritten = site.rewrite(linked, page)
+    assert f"[a]({site.repository()}/blob/main/README.md#speed)" in rewritten
+    assert "[b](privacy.md)" in rewritten
+
+
+def test_pages_from_the_code_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, content in script("generate", monkeypatch).pages().items():
+        assert path.read_text(encoding="utf-8") == content, (
+            f"{path.name}: make docs writes it again"
+        )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=str)
+def test_a_notebook_holds_no_results_and_its_code_compiles(path: Path) -> None:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+            ast.parse("".join(cell["source"]))
 
 
 @pytest.mark.parametrize("line", command_lines())
 def test_every_command_line_parses(line: str) -> None:
     command: Any = get_command(app)
     words = shlex.split(line, comments=True)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("-"):
         command = command.commands[words.pop(0)]
     context = command.context_class(command, info_name=command.name)
     _, left_over, _ = command.make_parser(context).parse_args(words)
@@ -108,9 +155,7 @@ def test_every_configuration_is_valid(block: str) -> None:
         SiteSettings.model_validate(values)
         return
     if "sites" not in values:  # a part: it is put into the example of the training page
-        (example,) = (
-            each.values[0] for each in blocks("toml") if "[[structures]]" in each.values[0]
-        )
+        (example,) = (each.values[0] for each in blocks("toml") if each.id == "docs/training.md-0")
         values = {**tomllib.loads(example), **values}
     parse_config(values, source="docs")
 
@@ -154,7 +199,9 @@ def is_importable(dotted: str) -> bool:
     return (
         module.is_file()
         and re.search(
-            rf"^(class|def) {parts[-1]}\b", module.read_text(encoding="utf-8"), flags=re.M
+            rf"^((class|def) {parts[-1]}\b|{parts[-1]} =)",
+            module.read_text(encoding="utf-8"),
+            flags=re.M,
         )
         is not None
     )
@@ -188,7 +235,8 @@ def test_every_measure_is_explained() -> None:
         assert f"| `{measure}` |" in page
 
 
-def script(name: str) -> ModuleType:
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "docs")
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -197,7 +245,9 @@ def script(name: str) -> ModuleType:
     return loaded
 
 
-def test_the_picture_of_the_layers_is_what_its_script_draws() -> None:
-    drawing = script("draw_layers")
+def test_the_picture_of_the_layers_is_what_its_script_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawing = script("draw_layers", monkeypatch)
     drawn = drawing.draw(drawing.layers(), drawing.imports())
     assert text("docs/layers.svg") == drawn, "make docs draws it again"
