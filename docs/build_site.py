@@ -99,6 +99,7 @@ def run_notebooks(target: Path) -> None:
     """Run every notebook, and write it with its results as Markdown into a folder."""
     notebooks = sorted((DOCS / "notebooks").glob("*.ipynb"))
     command = [sys.executable, "-m", "nbconvert", "--to", "markdown", "--execute"]
+    command.append("--KernelManager.transport=ipc")  # no port of this machine is opened
     subprocess.run(
         [*command, "--output-dir", str(target), *map(str, notebooks)],
         check=True,
