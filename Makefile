@@ -43,8 +43,7 @@ site: install
 
 # The wheel and the source archive of the package, into dist/.
 wheel: install
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist training
-	@cd training && ../$(BIN)/python -m hatchling build --target sdist --directory ../dist
+	@cd training && ../$(BIN)/python -m hatchling build --directory ../dist
 
 lint: install
 	@$(BIN)/ruff check

@@ -100,11 +100,8 @@ def run_notebooks(target: Path) -> None:
     notebooks = sorted((DOCS / "notebooks").glob("*.ipynb"))
     command = [sys.executable, "-m", "nbconvert", "--to", "markdown", "--execute"]
     command.append("--KernelManager.transport=ipc")  # no port of this machine is opened
-    subprocess.run(
-        [*command, "--output-dir", str(target), *map(str, notebooks)],
-        check=True,
-        env={**os.environ, "JUPYTER_PLATFORM_DIRS": "1"},
-    )
+    command.append("--ExecutePreprocessor.startup_timeout=300")  # of a busy machine
+    subprocess.run([*command, "--output-dir", target, *notebooks], check=True)
 
 
 def main() -> None:
