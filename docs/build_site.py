@@ -99,7 +99,6 @@ def run_notebooks(target: Path) -> None:
     """Run every notebook, and write it with its results as Markdown into a folder."""
     notebooks = sorted((DOCS / "notebooks").glob("*.ipynb"))
     command = [sys.executable, "-m", "nbconvert", "--to", "markdown", "--execute"]
-    command.append("--KernelManager.transport=ipc")  # no port of this machine is opened
     command.append("--ExecutePreprocessor.startup_timeout=300")  # of a busy machine
     subprocess.run([*command, "--output-dir", target, *notebooks], check=True)
 

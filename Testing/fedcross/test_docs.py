@@ -14,9 +14,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 from typer.main import get_command
+from typer.testing import CliRunner
 
 import fedcross
 from fedcross.cli import app
+from fedcross.contract.events import Event, read_event
+from fedcross.contract.exits import BAD_INPUT, DONE, INTERRUPTED, UNEXPECTED
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.runtime.plugins import GROUPS
 from fedcross.training.config.configuration import TrainingConfig, parse_config
@@ -49,7 +52,9 @@ def blocks(language: str) -> list[Any]:
 def command_lines() -> list[str]:
     """Return the `fedcross` command lines of the bash blocks, without comments."""
     lines = (line for block in blocks("bash") for line in block.values[0].splitlines())
-    return sorted({found[1] for line in lines if (found := re.search(r"\bfedcross (.*)", line))})
+    found = {found[1] for line in lines if (found := re.search(r"\bfedcross (.*)", line))}
+    # AGENTS.md has its commands in a table.
+    return sorted(found | set(re.findall(r"\| `fedcross (.*)` \|$", text("AGENTS.md"), flags=re.M)))
 
 
 def prose(name: str) -> str:
@@ -146,6 +151,39 @@ def test_every_command_line_parses(line: str) -> None:
     context = command.context_class(command, info_name=command.name)
     _, left_over, _ = command.make_parser(context).parse_args(words)
     assert left_over == []
+
+
+def test_the_short_commands_of_the_tutorial_do_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = text("docs/tutorial/command-line.md")
+    (tmp_path / "FedCrossSlicer").symlink_to(MODULE)
+    monkeypatch.chdir(tmp_path)
+    for part, shown in (
+        ("bundle show", "Phantom organ"),
+        ("data phantom", "Written: hospitals"),
+    ):
+        (line,) = re.findall(rf"^fedcross ({part} .*)$", page, flags=re.M)
+        done = CliRunner().invoke(app, shlex.split(line))
+        assert done.exit_code == 0, done.output
+        assert shown in done.output
+    assert (tmp_path / "hospitals" / "phantom.toml").is_file()
+
+
+def test_agents_md_has_the_exit_codes_and_the_events_of_the_code() -> None:
+    page = text("AGENTS.md")
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.M)}
+    assert codes == {DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED}
+    (block,) = re.findall(r"^```json\n(.*?)^```", page, flags=re.M | re.S)
+    read = [read_event(line) for line in block.splitlines()]
+    assert {type(event) for event in read} == set(get_args(Event))
+
+
+def test_a_released_version_in_the_changelog_has_a_date() -> None:
+    titles = re.findall(r"^## (.*)$", text("CHANGELOG.md"), flags=re.M)
+    assert titles
+    for title in titles:
+        assert title == "Unreleased" or re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", title)
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
