@@ -47,7 +47,7 @@ def rewrite(text: str, page: Path) -> str:
             return link
         path = Path(os.path.normpath(page.parent / target))
         if path.is_relative_to(DOCS):
-            return link
+            return re.sub(r"\.ipynb$", ".md", link)  # a notebook becomes a page
         if path.suffix in PICTURES:
             return _copied(path, page)
         kind = "tree" if path.is_dir() else "blob"

@@ -120,10 +120,10 @@ def test_the_navigation_of_the_site_has_every_page_once() -> None:
 def test_no_link_leaves_the_pages_of_the_site(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = script("build_site", monkeypatch)
     page = ROOT / name
-    linked = f"[a]({'../' * name.count('/')}README.md#speed) [b](privacy.md) `[c](../x)`"
-    rewritten = site.rewrite(linked, page)
+    up = "../" * name.count("/")
+    rewritten = site.rewrite(f"[a]({up}README.md#speed) [b](privacy.md) [c](first.ipynb)", page)
     assert f"[a]({site.repository()}/blob/main/README.md#speed)" in rewritten
-    assert "[b](privacy.md)" in rewritten
+    assert "[b](privacy.md) [c](first.md)" in rewritten
 
 
 def test_pages_from_the_code_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
