@@ -107,11 +107,15 @@ def main() -> None:
     """Build the site."""
     stage()
     run_notebooks(PAGES / "notebooks")
-    shutil.rmtree(ROOT / "build" / "site", ignore_errors=True)
     zensical = Path(sys.executable).with_name("zensical")
     config = str(SOURCE / "zensical.toml")
     done = subprocess.run([zensical, "build", "--strict", "--clean", "-f", config], check=False)
-    sys.exit(done.returncode)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+    site = ROOT / "build" / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    (SOURCE / "site").rename(site)
+    print(f"The site begins at {site / 'index.html'}")
 
 
 if __name__ == "__main__":
