@@ -85,7 +85,8 @@ class SegResNetArchitecture(_Architecture):
 
     name: Literal["segresnet"] = "segresnet"
     init_filters: Annotated[int, Field(ge=8, le=256, multiple_of=8)] = Field(
-        default=8, description="Channels of the first level, a multiple of 8; doubled at each level below."
+        default=8,
+        description="Channels of the first level, a multiple of 8; doubled at each level below.",
     )
     blocks_down: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8)], ...],

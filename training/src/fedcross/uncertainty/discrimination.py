@@ -6,11 +6,11 @@ from scipy import stats
 
 
 def auroc(scores: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float | None:
-    r"""Return the area under the receiver operating characteristic of a score against errors.
+    """Return the area under the receiver operating characteristic of a score against errors.
 
     The area is the probability that a randomly chosen wrong voxel has a higher score than a randomly
-    chosen right one; a tie counts half. It is :math:`(R - n_w (n_w + 1) / 2) / (n_w n_r)`, where
-    :math:`n_w` voxels are wrong, :math:`n_r` are right, and :math:`R` is the sum of the mid-ranks of
+    chosen right one; a tie counts half. It is `(R - n_w (n_w + 1) / 2) / (n_w n_r)`, where
+    `n_w` voxels are wrong, `n_r` are right, and `R` is the sum of the mid-ranks of
     the wrong voxels among all voxels. Source: Hanley and McNeil, "The meaning and use of the area
     under a receiver operating characteristic (ROC) curve", Radiology 1982.
 

@@ -129,7 +129,9 @@ class FamiliaritySummary(_Part):
         description="Distance from the sites' cases; only its ratio to the limit has a meaning."
     )
     limit: float = Field(description="A case of the sites exceeds it with `false_alarm_rate`.")
-    false_alarm_rate: float = Field(description="Share of the sites' cases above the limit, at most.")
+    false_alarm_rate: float = Field(
+        description="Share of the sites' cases above the limit, at most."
+    )
     is_unusual: bool = Field(description="Whether the score is above the limit.")
     reasons: tuple[str, ...] = Field(description="The most unusual properties, in words.")
 

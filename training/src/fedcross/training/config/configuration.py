@@ -57,8 +57,8 @@ class TrainingConfig(Section):
 
     added_later: ClassVar[tuple[str, ...]] = ("loss", "start")
 
-    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")] = Field(
-        description="Name of the bundle."
+    name: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f/\\]+$")] = (
+        Field(description="Name of the bundle.")
     )
     description: Annotated[str, Field(max_length=4000)] = Field(
         default="", description="Text for the model card of the bundle; empty by default."
