@@ -24,6 +24,7 @@ from fedcross.infer.results.outlines import write_outlines
 from fedcross.infer.results.summary import UncertaintyMap
 from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.distance import distance_map
+from fedcross.volumes.files.dicom.source import DicomSource
 from fedcross.volumes.files.segmentation import write_segmentation
 from fedcross.volumes.files.write import write_volume
 
@@ -54,8 +55,8 @@ def describe_maps(result: Result) -> Maps:
     }
 
 
-def write_result(result: Result, folder: Path) -> Written:
-    """Write a result's files to an empty folder.
+def write_result(result: Result, folder: Path, dicom: DicomSource | None = None) -> Written:
+    """Write a result's files to an empty folder, also as DICOM if the source of the image is given.
 
     Raises
     ------
@@ -84,6 +85,10 @@ def write_result(result: Result, folder: Path) -> Written:
         for index, labels in enumerate(result.member_labels):
             names.append(member_file(index))
             write_segmentation(grid.image(np.asarray(labels)), structures, folder / names[-1])
+    if dicom is not None:
+        from fedcross.infer.results.dicom.write import write_dicom  # imports highdicom
+
+        names += write_dicom(result, dicom, folder)
     return Written(maps, {file_kind(name): name for name in names})
 
 

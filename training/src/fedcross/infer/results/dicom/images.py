@@ -1,0 +1,112 @@
+"""The source images as highdicom takes them, one for each slice, and the references back to the files.
+
+A slice may be a file, or a frame of an enhanced file that holds other volumes, too. highdicom takes
+either files of one slice, or whole files of frames. So it gets one single-frame image for each slice,
+with a number in place of the UID; afterwards `restore_references` puts in the files and frames.
+"""
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage
+from pydicom.valuerep import DA, TM
+
+from fedcross.volumes.files.dicom.frames import Frame
+from fedcross.volumes.files.dicom.image_file import ImageFile
+from fedcross.volumes.files.dicom.source import DicomSource
+
+_NUMBERED = "2.25."
+_MUST_EXIST = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+"""Elements of every DICOM image, which may be empty."""
+_TYPES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+_SEXES = ("M", "F", "O")
+
+
+def source_images(source: DicomSource, count: int) -> list[Dataset]:
+    """Return the first `count` slices as single-frame images without pixels.
+
+    The first one has the whole header of the source: patient, study, equipment.
+    """
+    frames = source.frames[:count]
+    images = [_image(number, frame, source) for number, frame in enumerate(frames, start=1)]
+    images[0] = _identity(source.header)
+    images[0].update(_image(1, frames[0], source))
+    return images
+
+
+def _image(number: int, frame: Frame, source: DicomSource) -> Dataset:
+    first = source.frames[0]
+    image = Dataset()
+    image.SOPClassUID = MRImageStorage  # any of single frames: `restore_references` names it
+    image.SOPInstanceUID = UID(f"{_NUMBERED}{number}")
+    image.StudyInstanceUID = source.header.StudyInstanceUID
+    image.SeriesInstanceUID = source.header.SeriesInstanceUID
+    image.FrameOfReferenceUID = source.header.FrameOfReferenceUID
+    image.Rows, image.Columns = first.file.rows, first.file.columns
+    image.ImagePositionPatient = list(frame.position_mm or ())
+    image.ImageOrientationPatient = list(first.orientation or ())
+    image.PixelSpacing = list(first.spacing_mm or ())
+    between_mm = source.grid.spacing_mm[2]
+    image.SliceThickness = first.thickness_mm or between_mm
+    image.SpacingBetweenSlices = between_mm
+    return image
+
+
+def _identity(header: Dataset) -> Dataset:
+    """A header in which every element that must exist does; what is no date or sex becomes empty."""
+    image = Dataset()
+    image.update(header)
+    for keyword in _MUST_EXIST:
+        if image.get(keyword) is None:
+            setattr(image, keyword, "")
+    for keyword, kind in _TYPES.items():
+        try:
+            kind(image[keyword].value or "")
+        except ValueError:
+            setattr(image, keyword, "")
+    if image.PatientSex not in _SEXES:
+        image.PatientSex = ""
+    return image
+
+
+def restore_references(made: Dataset, source: DicomSource) -> None:
+    """Replace the references to numbered slices by those to the files and frames, in place."""
+    used: dict[ImageFile, list[int]] = {}
+    for frame in source.frames:
+        used.setdefault(frame.file, []).append(frame.index + 1)
+    made.SourceImageSequence = [_reference(file, frames) for file, frames in used.items()]
+    for series in made.ReferencedSeriesSequence:
+        series.ReferencedInstanceSequence = [_reference(file, ()) for file in used]
+    for group in made.PerFrameFunctionalGroupsSequence:
+        for derivation in group.DerivationImageSequence:
+            derivation.SourceImageSequence = [
+                _restored(reference, source) for reference in derivation.SourceImageSequence
+            ]
+
+
+def _restored(numbered: Dataset, source: DicomSource) -> Dataset:
+    """A reference to the frame with a number; segments share the numbered one, so it stays."""
+    number = int(str(numbered.ReferencedSOPInstanceUID).removeprefix(_NUMBERED))
+    frame = source.frames[number - 1]
+    reference = Dataset()
+    reference.update(numbered)
+    reference.update(_reference(frame.file, (frame.index + 1,)))
+    return reference
+
+
+def _reference(file: ImageFile, frames: tuple[int, ...] | list[int]) -> Dataset:
+    """A reference to a file, and to some of its frames if it has more than those."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = UID(file.sop_class)
+    reference.ReferencedSOPInstanceUID = UID(file.sop_uid)
+    if 0 < len(frames) < file.frames:
+        reference.ReferencedFrameNumber = sorted(frames) if len(frames) > 1 else frames[0]
+    return reference
