@@ -41,6 +41,7 @@ def common(source: DicomSource, bundle: Bundle, number: int, title: str) -> dict
         "software_versions": __version__,
         "device_serial_number": bundle.sha256,
         "series_description": text(f"{title}: {bundle.manifest.name}"),
+        "content_creator_name": f"{MAKER}^segment",
         "content_description": text(title),
         "specific_character_set": "ISO_IR 192",
     }

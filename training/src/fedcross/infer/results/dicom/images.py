@@ -2,7 +2,7 @@
 
 A slice may be a file, or a frame of an enhanced file that holds other volumes, too. highdicom takes
 either files of one slice, or whole files of frames. So it gets one single-frame image for each slice,
-with a number in place of the UID; afterwards `restore_references` puts in the files and frames.
+with a number in place of the UID; afterwards `complete` puts in the files and frames.
 """
 
 from pydicom.dataset import Dataset
@@ -45,7 +45,7 @@ def source_images(source: DicomSource, count: int) -> list[Dataset]:
 def _image(number: int, frame: Frame, source: DicomSource) -> Dataset:
     first = source.frames[0]
     image = Dataset()
-    image.SOPClassUID = MRImageStorage  # any of single frames: `restore_references` names it
+    image.SOPClassUID = MRImageStorage  # any of single frames; `complete` names the right one
     image.SOPInstanceUID = UID(f"{_NUMBERED}{number}")
     image.StudyInstanceUID = source.header.StudyInstanceUID
     image.SeriesInstanceUID = source.header.SeriesInstanceUID
@@ -77,8 +77,26 @@ def _identity(header: Dataset) -> Dataset:
     return image
 
 
-def restore_references(made: Dataset, source: DicomSource) -> None:
-    """Replace the references to numbered slices by those to the files and frames, in place."""
+def slice_number(group: Dataset) -> int:
+    """Return the number of the slice, from 1, that a frame's functional groups refer to.
+
+    Only before `complete`.
+    """
+    return _number(group.DerivationImageSequence[0].SourceImageSequence[0])
+
+
+def _number(reference: Dataset) -> int:
+    return int(str(reference.ReferencedSOPInstanceUID).removeprefix(_NUMBERED))
+
+
+def complete(made: Dataset, source: DicomSource) -> None:
+    """Add to a DICOM object, in place, what highdicom leaves out or does not know.
+
+    The references to numbered slices become those to the files and frames. The part of the body is that
+    of the source.
+    """
+    if source.header.get("BodyPartExamined"):
+        made.BodyPartExamined = source.header.BodyPartExamined
     used: dict[ImageFile, list[int]] = {}
     for frame in source.frames:
         used.setdefault(frame.file, []).append(frame.index + 1)
@@ -94,8 +112,7 @@ def restore_references(made: Dataset, source: DicomSource) -> None:
 
 def _restored(numbered: Dataset, source: DicomSource) -> Dataset:
     """A reference to the frame with a number; segments share the numbered one, so it stays."""
-    number = int(str(numbered.ReferencedSOPInstanceUID).removeprefix(_NUMBERED))
-    frame = source.frames[number - 1]
+    frame = source.frames[_number(numbered) - 1]
     reference = Dataset()
     reference.update(numbered)
     reference.update(_reference(frame.file, (frame.index + 1,)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedcross.infer.results.dicom.codes import concept
 from fedcross.infer.results.dicom.identity import algorithm, common, text
-from fedcross.infer.results.dicom.images import restore_references, source_images
+from fedcross.infer.results.dicom.images import complete, source_images
 from fedcross.model.bundle import Bundle
 from fedcross.volumes.files.dicom.source import DicomSource
 from fedcross.volumes.structure import Structure
@@ -42,7 +42,7 @@ def make_segmentation(
         content_label="SEGMENTATION",
         **common(source, bundle, 1, "FedCross segmentation"),
     )
-    restore_references(made, source)
+    complete(made, source)
     return made
 
 
@@ -72,7 +72,7 @@ def make_probability(
         content_label="PROBABILITY",
         **common(source, bundle, 2, "FedCross probability"),
     )
-    restore_references(made, source)
+    complete(made, source)
     return made
 
 
