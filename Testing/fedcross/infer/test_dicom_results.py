@@ -1,10 +1,10 @@
-"""Results as DICOM: the same voxels at the same place, read back in two ways, and whose they are."""
+"""Results as DICOM: valid files, whose they are, and what is refused before anything is computed."""
 
 import importlib.util
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,252 +12,301 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from numpy.typing import NDArray
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    CTImageStorage,
-    JPEGLSLossless,
-    PositronEmissionTomographyImageStorage,
-    RLELossless,
-)
 
 import fedcross
-from dicom_files import item, write_enhanced, write_series
-from fedcross.contract.request import SegmentRequest
-from fedcross.errors import ConfigError, DataError, OutputError
+from dicom_files import write_series
+from dicom_sources import OTHER, SOURCES, classic_mr, noise, person
+from fedcross.contract.request import RequestOptions, SegmentRequest
+from fedcross.errors import ConfigError, DataError, FedCrossError, OutputError
+from fedcross.infer import segment as flow
 from fedcross.infer.__main__ import main
+from fedcross.infer.models import fresh_models
+from fedcross.infer.results.dicom import codes
+from fedcross.infer.segment import Job, run_job
 from fedcross.model.bundle import Bundle
+from fedcross.runtime.reporting import NullReporter
+from fedcross.volumes.files.dicom.source import find_source
+from fedcross.volumes.files.read import read_volume
+from fedcross.volumes.structure import Code
 
 FILES = ("segmentation.dcm", "probability.dcm", "uncertainty.dcm")
-OTHER = "1.2.826.0.1.3680043.10.1.8"
-SHAPE = (6, 10, 12)
-COS, SIN = 0.8, 0.6
-OBLIQUE = (COS, SIN, 0.0, 0.0, 0.0, -1.0)  # columns within the axial plane, rows towards the feet
-ACROSS = (-SIN, COS, 0.0)  # the normal of these slices: (COS, SIN, 0) x (0, 0, -1) is its opposite
+NAME = "Müller^Jürgen"
 
 
-def noise(shape: tuple[int, ...] = SHAPE, dtype: type = np.int16) -> NDArray[Any]:
-    """Noise with a bright block."""
-    values = np.random.default_rng(3).integers(0, 1000, shape)
-    values[shape[0] // 3 : 2 * shape[0] // 3, 2:7, 3:9] += 5000
-    return values.astype(dtype)
-
-
-def person(dataset: Dataset) -> None:
-    dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.PatientName = "Müller^Jürgen"
-    dataset.PatientID = "ID-4711"
-    dataset.PatientBirthDate = "19500102"
-    dataset.PatientSex = "M"
-    dataset.StudyDate, dataset.StudyTime = "20260131", "101500"
-    dataset.StudyID, dataset.AccessionNumber = "S1", "A1"
-    dataset.Manufacturer = "Maker"
-
-
-def classic_mr(folder: Path) -> Path:
-    return write_series(folder, noise(), lambda dataset, k: person(dataset))
-
-
-def ct(folder: Path) -> Path:
-    def change(dataset: Any, _k: int) -> None:
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-        dataset.Modality = "CT"
-        dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
-
-    return write_series(folder, noise(), change)
-
-
-def oblique(folder: Path) -> Path:
-    def change(dataset: Any, k: int) -> None:
-        dataset.ImageOrientationPatient = list(OBLIQUE)
-        dataset.Laterality, dataset.BodyPartExamined = "L", "HIP"
-
-    return write_series(folder, noise(), change, step_mm=tuple(2.5 * each for each in ACROSS))
-
-
-def sagittal_with_jitter(folder: Path) -> Path:
-    """Slices along x, stored from the last to the first, off their even places by up to 0.1 mm."""
-
-    def change(dataset: Any, k: int) -> None:
-        dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
-        dataset.ImagePositionPatient = [30 - 2.5 * k + 0.1 * (k % 2), 2, 3]
-
-    return write_series(folder, noise(), change)
-
-
-def enhanced_with_two_times(folder: Path) -> Path:
-    """Frames of two time points in turns; the second half of the places comes first."""
-    places = [(k // 2 + 3) % 6 for k in range(12)]
-
-    def change(group: Dataset, k: int) -> None:
-        group.PlanePositionSequence[0].ImagePositionPatient = [1, 2, 3 + 2.5 * places[k]]
-        group.FrameContentSequence[0].TemporalPositionIndex = k % 2 + 1
-
-    return write_enhanced(folder / "enhanced.dcm", noise((12, 10, 12)), change)
-
-
-def compressed(folder: Path) -> Path:
-    def change(dataset: Any, k: int) -> None:
-        dataset.compress(RLELossless if k % 2 else JPEGLSLossless)
-
-    return write_series(folder, noise(dtype=np.uint16), change)
-
-
-def pet(folder: Path) -> Path:
-    def change(dataset: Any, k: int) -> None:
-        uid = PositronEmissionTomographyImageStorage
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid
-        dataset.Modality = "PT"
-        dataset.RescaleSlope, dataset.RescaleIntercept = 0.5 + 0.25 * k, 0
-
-    return write_series(folder, noise(), change)
-
-
-def two_series(folder: Path) -> Path:
-    write_series(folder, noise(), uid=OTHER, prefix="A")
-    return classic_mr(folder)
-
-
-SOURCES: Mapping[str, tuple[Callable[[Path], Path], str | None]] = {
-    "classic MR": (classic_mr, None),
-    "CT with rescale": (ct, None),
-    "oblique": (oblique, None),
-    "sagittal with jitter": (sagittal_with_jitter, None),
-    "enhanced MR with two times": (enhanced_with_two_times, "2"),
-    "compressed": (compressed, None),
-    "PET with slopes": (pet, None),
-    "two series": (two_series, OTHER),
-}
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str | None]:
-    make, series = SOURCES[request.param]
-    return make(tmp_path / "source"), series
+def run(image: Any, bundle: Bundle, out: Path, **options: Any) -> fedcross.Segmentation:
+    return fedcross.segment(image, bundle, out=out, device="cpu", dicom=True, **options)
 
 
 def read(folder: Path) -> tuple[Dataset, ...]:
     return tuple(pydicom.dcmread(folder / name) for name in FILES)
 
 
-def stored_frames(made: Dataset) -> Iterator[tuple[Dataset, NDArray[Any]]]:
-    """Yield the functional groups and the stored values of each frame, without a DICOM library's decoder."""
-    count, rows, columns = int(made.NumberOfFrames), made.Rows, made.Columns
-    if "FloatPixelData" in made:
-        values = np.frombuffer(made.FloatPixelData, "<f4")
-    elif made.BitsAllocated == 1:
-        values = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")
-    else:
-        values = np.frombuffer(made.PixelData, np.uint8)
-    voxels = values[: count * rows * columns].reshape(count, rows, columns)
-    yield from zip(made.PerFrameFunctionalGroupsSequence, voxels, strict=True)
+@pytest.fixture
+def mr(tmp_path: Path) -> Path:
+    return classic_mr(tmp_path / "mr")
 
 
-def number_of(group: Dataset, made: Dataset) -> int:
-    for each in (group, made.SharedFunctionalGroupsSequence[0]):
-        if "SegmentIdentificationSequence" in each:
-            return int(each.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-    return 1
-
-
-def values_by_place(made: Dataset) -> dict[tuple[float, ...], float]:
-    """Return the values above 0 by (segment, x, y, z), places in LPS, rounded to a thousandth of a mm."""
-    shared = made.SharedFunctionalGroupsSequence[0]
-    cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=float)
-    row_mm, column_mm = (float(each) for each in shared.PixelMeasuresSequence[0].PixelSpacing)
-    found = {}
-    for group, plane in stored_frames(made):
-        corner = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
-        for row, column in zip(*np.nonzero(plane), strict=True):
-            place = corner + column * column_mm * cosines[:3] + row * row_mm * cosines[3:]
-            key = (number_of(group, made), *np.round(place, 3))
-            assert key not in found
-            found[key] = float(plane[row, column])
-    return found
-
-
-def expected_places(
-    values: NDArray[Any], grid: Any, number: int, corners: NDArray[np.float64]
-) -> dict[tuple[float, ...], float]:
-    """Return what `values_by_place` finds for an array (z, y, x), slices at the given corners."""
-    step = grid.axes * np.array(grid.spacing_mm)
-    return {
-        (number, *np.round(corners[z] + x * step[:, 0] + y * step[:, 1], 3)): float(values[z, y, x])
-        for z, y, x in zip(*np.nonzero(values), strict=True)
-    }
-
-
-def corners_of(folder: Path, series: str | None, grid: Any) -> NDArray[np.float64]:
-    """The first voxel of every slice as the source says it, in the order of the volume."""
-    places = []
-    files = [folder] if folder.is_file() else sorted(folder.iterdir())
-    for path in files:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        if series == OTHER and header.SeriesInstanceUID != OTHER:
-            continue
-        groups = header.get("PerFrameFunctionalGroupsSequence")
-        if groups is None:
-            places.append(header.ImagePositionPatient)
-        else:
-            places += [each.PlanePositionSequence[0].ImagePositionPatient for each in groups[1::2]]
-    corners = np.array(places, dtype=float)
-    return corners[np.argsort(corners @ grid.axes[:, 2])]
-
-
-def test_every_voxel_is_read_back_at_its_place(
-    bundle: Bundle, asymmetric_members: None, source: tuple[Path, str | None], tmp_path: Path
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy of dicom3tools is not there")
+@pytest.mark.parametrize("kind", SOURCES)
+def test_dciodvfy_finds_no_error(
+    bundle: Bundle, asymmetric_members: None, kind: str, tmp_path: Path
 ) -> None:
-    folder, series = source
-    found = fedcross.segment(
-        folder, bundle, series=series, out=tmp_path / "out", device="cpu", dicom=True
-    )
-    assert set(np.unique(found.labels)) == {0, 1, 2}
-    corners = corners_of(folder, series, found.grid)
-    labels, probability, uncertainty = read(tmp_path / "out")
-
-    expected: dict[tuple[float, ...], float] = {}
-    for label in (1, 2):
-        mask = (found.labels == label).astype(float)
-        expected |= expected_places(mask, found.grid, label, corners)
-    assert values_by_place(labels) == expected
-
-    expected = {}
-    for label, name in enumerate(found.probabilities, start=1):
-        stored = np.rint(found.probabilities[name] * 255)
-        expected |= expected_places(stored, found.grid, label, corners)
-    assert values_by_place(probability) == expected
-
-    heat = found.measures["entropy"]
-    assert values_by_place(uncertainty) == expected_places(heat, found.grid, 1, corners)
+    make, series = SOURCES[kind]
+    run(make(tmp_path / "source"), bundle, tmp_path / "out", series=series)
+    for name, iod in zip(FILES, ("Segmentation", "Segmentation", "ParametricMap"), strict=True):
+        done = subprocess.run(
+            ["dciodvfy", tmp_path / "out" / name], capture_output=True, text=True, check=False
+        )
+        lines = (done.stdout + done.stderr).splitlines()
+        assert iod in lines
+        assert [line for line in lines if "Error" in line] == []
 
 
-def test_every_frame_names_the_image_that_lies_at_its_place(
-    bundle: Bundle, asymmetric_members: None, source: tuple[Path, str | None], tmp_path: Path
+@pytest.mark.parametrize("is_labelmap", [False, True])
+def test_highdicom_reads_the_same_arrays(
+    bundle: Bundle, asymmetric_members: None, mr: Path, tmp_path: Path, is_labelmap: bool
 ) -> None:
-    folder, series = source
-    fedcross.segment(folder, bundle, series=series, out=tmp_path / "out", device="cpu", dicom=True)
-    images = {}
-    for path in [folder] if folder.is_file() else folder.iterdir():
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        images[header.SOPInstanceUID] = header
+    found = run(mr, bundle, tmp_path / "out", dicom_labelmap=is_labelmap)
+    labels, probability, uncertainty = (tmp_path / "out" / name for name in FILES)
+
+    made = hd.seg.segread(labels)
+    kind = "LABELMAP" if is_labelmap else "BINARY"
+    assert made.segmentation_type == hd.seg.SegmentationTypeValues(kind)
+    whole = made.get_volume(combine_segments=True, allow_missing_positions=True)
+    np.testing.assert_array_equal(on_grid(whole, found), found.labels)
+    fractions = hd.seg.segread(probability).get_volume(allow_missing_positions=True)
+    for index, mean in enumerate(found.probabilities.values()):
+        channel = fractions.with_array(fractions.array[..., index])
+        np.testing.assert_allclose(on_grid(channel, found), mean, atol=0.5 / 255 + 1e-6)
+    heat = hd.imread(uncertainty).get_volume()
+    np.testing.assert_array_equal(on_grid(heat, found), found.measures["entropy"])
+
+
+def on_grid(volume: hd.Volume, found: fedcross.Segmentation) -> Any:
+    """The array of a volume of highdicom on the grid (z, y, x); 0 where it has no slice."""
+    values = np.zeros(found.grid.shape, volume.array.dtype)
+    places = np.indices(volume.array.shape).reshape(3, -1).T
+    world = np.c_[volume.map_indices_to_reference(places), np.ones(len(places))]
+    x, y, z, _ = np.rint(np.linalg.inv(found.grid.index_to_world) @ world.T).astype(int)
+    values[z, y, x] = volume.array.ravel()
+    return values
+
+
+def test_patient_and_study_are_those_of_the_source_and_stay_in_the_dicom_files(
+    bundle: Bundle, mr: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = SegmentRequest(bundle.path, mr, tmp_path / "out", device="cpu", dicom=True)
+    assert main(request.words()) == 0
+    source = pydicom.dcmread(mr / "IM000.dcm")
     for made in read(tmp_path / "out"):
-        (of_series,) = made.ReferencedSeriesSequence
-        listed = {each.ReferencedSOPInstanceUID for each in of_series.ReferencedInstanceSequence}
-        assert listed == {each.ReferencedSOPInstanceUID for each in made.SourceImageSequence}
-        for group, _ in stored_frames(made):
-            (reference,) = group.DerivationImageSequence[0].SourceImageSequence
-            image = images[reference.ReferencedSOPInstanceUID]
-            assert image.SOPInstanceUID in listed
-            assert reference.ReferencedSOPClassUID == image.SOPClassUID
-            assert of_series.SeriesInstanceUID == image.SeriesInstanceUID
-            assert made.FrameOfReferenceUID == image.FrameOfReferenceUID
-            place = image.get("ImagePositionPatient")
-            if "PerFrameFunctionalGroupsSequence" in image:
-                number = reference.ReferencedFrameNumber
-                assert number % 2 == 0  # of the second time
-                place = (
-                    image.PerFrameFunctionalGroupsSequence[number - 1]
-                    .PlanePositionSequence[0]
-                    .ImagePositionPatient
-                )
-            assert group.PlanePositionSequence[0].ImagePositionPatient == place
+        assert str(made.PatientName) == NAME
+        for keyword in (
+            "PatientID",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyInstanceUID",
+            "StudyID",
+        ):
+            assert made[keyword].value == source[keyword].value
+        assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    numbers = [made.SeriesNumber for made in read(tmp_path / "out")]
+    assert numbers == [401, 402, 403]  # the source is series 4
+    out, err = capfd.readouterr()
+    text = (tmp_path / "out" / "summary.json").read_text() + out + err
+    assert not any(
+        secret in text for secret in ("Müller", "ID-4711", "19500102", source.StudyInstanceUID)
+    )
+    files = json.loads((tmp_path / "out" / "summary.json").read_text())["files"]
+    assert files["dicom_segmentation"] == FILES[0]
+    assert files["segmentation"] == "segmentation.seg.nrrd"
+
+
+def test_segments_name_structure_codes_colour_and_algorithm(
+    bundle: Bundle, mr: Path, tmp_path: Path
+) -> None:
+    run(mr, bundle, tmp_path / "out")
+    for made in read(tmp_path / "out")[:2]:
+        kidney, tumor = made.SegmentSequence
+        assert (kidney.SegmentNumber, kidney.SegmentLabel) == (1, "Left kidney")
+        assert kidney.SegmentedPropertyTypeCodeSequence[0].CodeValue == "64033007"
+        assert kidney.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "123037004"
+        assert tumor.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Organ"  # it has no own
+        colour = hd.color.CIELabColor.from_dicom_value(kidney.RecommendedDisplayCIELabValue)
+        np.testing.assert_allclose(colour.to_rgb(), (204, 102, 51), atol=1)
+        (algorithm,) = kidney.SegmentationAlgorithmIdentificationSequence
+        assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("Tiny", bundle.sha256)
+        assert algorithm.AlgorithmSource == f"FedCross {fedcross.__version__}"
+        assert algorithm.AlgorithmFamilyCodeSequence[0].CodeMeaning == "Artificial Intelligence"
+
+
+@pytest.mark.parametrize("measure", codes.QUANTITIES)
+def test_the_map_says_what_it_shows_and_in_which_unit(
+    bundle: Bundle, mr: Path, tmp_path: Path, measure: Any
+) -> None:
+    run(mr, bundle, tmp_path / "out", measure=measure)
+    made = read(tmp_path / "out")[2]
+    (mapping,) = made.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+    assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "1"
+    code = mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0]
+    assert (code.CodeValue, code.CodingSchemeDesignator) == (
+        codes.QUANTITIES[measure][0],
+        "99FEDCROSS",
+    )
+    assert made.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99FEDCROSS"
+    assert mapping.DoubleFloatRealWorldValueLastValueMapped >= max(
+        np.frombuffer(made.FloatPixelData, "<f4")
+    )
+
+
+def test_a_case_without_any_structure_has_an_empty_segmentation(
+    bundle: Bundle, mr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedcross.infer.compute.label_map_of_slabs", empty_labels)
+    found = run(mr, bundle, tmp_path / "out")
+    assert not found.labels.any()
+    made = read(tmp_path / "out")[0]
+    assert not any(made.PixelData)
+    assert made.NumberOfFrames == 2 * len(noise())  # DICOM has no file without a frame
+
+
+def empty_labels(_mean: Any, prepared: Any, _inside: Any, doubt: Any) -> Any:
+    doubt[...] = 0
+    return np.zeros(prepared.source.shape, np.uint8)
+
+
+def test_what_a_header_states_wrongly_becomes_empty_and_is_not_printed(
+    bundle: Bundle,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def change(dataset: Any, _k: int) -> None:
+        person(dataset)
+        dataset.PatientName = "Roe Jane"  # without a caret
+        dataset.PatientSex = "W"
+        dataset.StudyDate = dataset.StudyTime = None
+        del dataset.AccessionNumber
+
+    folder = write_series(tmp_path / "s", noise(), change)
+    for path in folder.iterdir():  # pydicom refuses to write such a date
+        path.write_bytes(path.read_bytes().replace(b"19500102", b"1950.1.2"))
+    request = SegmentRequest(bundle.path, folder, tmp_path / "out", device="cpu", dicom=True)
+    assert main(request.words()) == 0
+    made = read(tmp_path / "out")[0]
+    assert str(made.PatientName) == "Roe Jane"
+    assert not any((made.PatientSex, made.PatientBirthDate, made.StudyDate, made.AccessionNumber))
+    out, err = capfd.readouterr()
+    assert "Roe" not in out + err + caplog.text
+
+
+def test_structures_in_other_scripts_and_long_codes_fit_into_dicom(
+    make_bundle: Callable[..., Bundle], mr: Path, tmp_path: Path
+) -> None:
+    bundle = make_bundle()
+    long = Code(value="12345678901234567", meaning="m" * 120)
+    named = changed(bundle, name="前立腺 " * 30, type=long)
+    run(mr, named, tmp_path / "out")
+    first = read(tmp_path / "out")[0].SegmentSequence[0]
+    assert first.SegmentLabel.startswith("前立腺 前立腺")
+    assert len(first.SegmentLabel) <= 64
+    assert first.SegmentedPropertyTypeCodeSequence[0].LongCodeValue == "12345678901234567"
+    assert first.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "m" * 64
+    unfit = changed(bundle, type=Code(scheme="s" * 17, value="1", meaning="x"))
+    with pytest.raises(ConfigError, match="longer than the 16 characters that DICOM allows"):
+        run(mr, unfit, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def changed(bundle: Bundle, **fields: Any) -> Bundle:
+    """Write other fields of the first structure into the manifest of a bundle."""
+    path = bundle.path / "configs" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    first = metadata["fedcross"]["structures"][0]
+    for key, value in fields.items():
+        first[key] = value.model_dump() if isinstance(value, Code) else value
+    path.write_text(json.dumps(metadata))
+    return bundle
+
+
+def refused(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, str]:
+    """The image and the message of a request that cannot be fulfilled."""
+
+    def without(*keywords: str) -> Path:
+        def change(dataset: Any, _k: int) -> None:
+            for keyword in keywords:
+                delattr(dataset, keyword)
+
+        return write_series(folder / "s", noise(), change)
+
+    if kind == "no DICOM":
+        sitk.WriteImage(read_volume(without()), folder / "v.nrrd")
+        return folder / "v.nrrd", "v.nrrd is no DICOM: no DICOM results can be made of it"
+    if kind == "no frame of reference":
+        return without("FrameOfReferenceUID"), "has no UID of its frame of reference"
+    if kind == "no study":
+        return without("StudyInstanceUID"), "has no UID of its study"
+    if kind == "in memory":
+        return read_volume(without()), "need a DICOM image, got one in memory"
+    if kind == "two series":
+        write_series(folder / "s", noise(), uid=OTHER, prefix="B")
+        return without(), "holds 2 volumes"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    return without(), "need highdicom, which is not installed"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no DICOM",
+        "no frame of reference",
+        "no study",
+        "in memory",
+        "two series",
+        "not installed",
+    ],
+)
+def test_what_cannot_become_dicom_is_refused_before_anything_is_computed(
+    bundle: Bundle, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, message = refused(kind, tmp_path, monkeypatch)
+    monkeypatch.delattr(flow, "compute")
+    with pytest.raises(FedCrossError, match=message):
+        run(image, bundle, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_dicom_results_need_a_folder(bundle: Bundle, mr: Path) -> None:
+    with pytest.raises(ConfigError, match="dicom writes files, but out is missing"):
+        fedcross.segment(mr, bundle, dicom=True)
+
+
+def test_a_series_that_changes_meanwhile_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
+    first = write_series(tmp_path / "first", noise())
+    second = write_series(tmp_path / "second", noise()[:-1])
+    job = Job(
+        (lambda: read_volume(first),),
+        bundle.path,
+        RequestOptions(device="cpu", dicom=True),
+        out=tmp_path / "out",
+        find_dicom=lambda: find_source(second),
+    )
+    with pytest.raises(DataError, match="The series second was changed while it was segmented"):
+        run_job(job, NullReporter(), fresh_models, lambda *_: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_never_replace_the_slices_and_are_no_slices_themselves(
+    bundle: Bundle, mr: Path, tmp_path: Path
+) -> None:
+    before = {path.name: path.read_bytes() for path in mr.iterdir()}
+    first = run(mr, bundle, mr)  # into the folder of the slices, and once more
+    second = run(mr, bundle, mr)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    assert all((mr / name).read_bytes() == data for name, data in before.items())
+    fedcross.segment(mr, bundle, out=mr, device="cpu")  # without DICOM
+    assert not any((mr / name).exists() for name in FILES)
+    (mr / "IM000.dcm").rename(mr / FILES[0])
+    with pytest.raises(OutputError, match=r"would replace the input segmentation\.dcm"):
+        run(mr, bundle, mr)
