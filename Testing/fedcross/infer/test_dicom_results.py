@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pydicom.dataset import Dataset
 import fedcross
 from dicom_files import write_series
 from dicom_sources import OTHER, SOURCES, classic_mr, noise, person
+from fedcross.contract.measures import MEASURES
 from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import ConfigError, DataError, FedCrossError, OutputError
 from fedcross.infer import segment as flow
@@ -115,9 +117,8 @@ def test_patient_and_study_are_those_of_the_source_and_stay_in_the_dicom_files(
     assert numbers == [401, 402, 403]  # the source is series 4
     out, err = capfd.readouterr()
     text = (tmp_path / "out" / "summary.json").read_text() + out + err
-    assert not any(
-        secret in text for secret in ("Müller", "ID-4711", "19500102", source.StudyInstanceUID)
-    )
+    secrets = ("Müller", "ID-4711", "19500102", source.StudyInstanceUID, str(tmp_path))
+    assert not any(secret in text for secret in secrets)
     files = json.loads((tmp_path / "out" / "summary.json").read_text())["files"]
     assert files["dicom_segmentation"] == FILES[0]
     assert files["segmentation"] == "segmentation.seg.nrrd"
@@ -275,6 +276,19 @@ def test_what_cannot_become_dicom_is_refused_before_anything_is_computed(
     with pytest.raises(FedCrossError, match=message):
         run(image, bundle, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_dicom_results_no_dicom_library_is_loaded() -> None:
+    code = "import sys, fedcross.infer.segment; print(*{'highdicom', 'pydicom'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_every_measure_has_a_code_that_dicom_can_hold() -> None:
+    assert set(codes.QUANTITIES) == set(MEASURES)
+    for value, meaning in codes.QUANTITIES.values():
+        assert len(value) <= 16
+        assert len(meaning) <= 64
 
 
 def test_dicom_results_need_a_folder(bundle: Bundle, mr: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import SimpleITK as sitk
 
@@ -31,9 +31,11 @@ from fedcross.model.architecture import require_network
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
-from fedcross.volumes.files.dicom.source import DicomSource
 from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.region import Region
+
+if TYPE_CHECKING:
+    from fedcross.volumes.files.dicom.source import DicomSource
 
 _Outcome = TypeVar("_Outcome")
 
@@ -217,7 +219,7 @@ def _check_number(images: int, manifest: Manifest) -> None:
 
 
 def _publish(
-    result: Result, out: OutputFolder, dicom: DicomSource | None, clock: Stopwatch
+    result: Result, out: OutputFolder, dicom: "DicomSource | None", clock: Stopwatch
 ) -> Summary:
     """Write a result's files and its summary, all or none."""
     with out.publish() as folder:

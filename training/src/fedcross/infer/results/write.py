@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,11 @@ from fedcross.infer.results.outlines import write_outlines
 from fedcross.infer.results.summary import UncertaintyMap
 from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.distance import distance_map
-from fedcross.volumes.files.dicom.source import DicomSource
 from fedcross.volumes.files.segmentation import write_segmentation
 from fedcross.volumes.files.write import write_volume
+
+if TYPE_CHECKING:
+    from fedcross.volumes.files.dicom.source import DicomSource
 
 Maps = dict[Measure, UncertaintyMap]
 
@@ -55,7 +58,7 @@ def describe_maps(result: Result) -> Maps:
     }
 
 
-def write_result(result: Result, folder: Path, dicom: DicomSource | None = None) -> Written:
+def write_result(result: Result, folder: Path, dicom: "DicomSource | None" = None) -> Written:
     """Write a result's files to an empty folder, also as DICOM if the source of the image is given.
 
     Raises

@@ -1,6 +1,6 @@
 """Whether a request for DICOM results can be fulfilled, before anything is computed.
 
-This module does not need highdicom, the library that makes the files.
+This module loads no DICOM library unless DICOM results are requested.
 """
 
 import importlib.util
@@ -8,16 +8,18 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedcross.contract.request import ONLY_SERIES, RequestOptions
 from fedcross.errors import ConfigError, DataError
 from fedcross.model.bundle import Bundle
-from fedcross.volumes.files.dicom.elements import Unreadable
-from fedcross.volumes.files.dicom.source import DicomSource, find_source
 
-FindSource = Callable[[], DicomSource]
+if TYPE_CHECKING:
+    from fedcross.volumes.files.dicom.source import DicomSource
+
+FindSource = Callable[[], "DicomSource"]
 
 
 def source_finder(
@@ -56,10 +58,16 @@ def source_finder(
             "pip install 'fedcross[dicom]'",
         )
     path, wanted = Path(image), None if series in (None, ONLY_SERIES) else str(series)
-    return lambda: find_source(path, wanted)
+
+    def find() -> "DicomSource":
+        from fedcross.volumes.files.dicom.source import find_source
+
+        return find_source(path, wanted)
+
+    return find
 
 
-def check_source(source: DicomSource, bundle: Bundle, options: RequestOptions) -> None:
+def check_source(source: "DicomSource", bundle: Bundle, options: RequestOptions) -> None:
     """Check that DICOM files can be made for a source, by making one of its first slice in memory.
 
     Raises
@@ -71,6 +79,7 @@ def check_source(source: DicomSource, bundle: Bundle, options: RequestOptions) -
     """
     from fedcross.infer.results.dicom.segmentation import make_segmentation
     from fedcross.infer.results.dicom.silence import silence
+    from fedcross.volumes.files.dicom.elements import Unreadable
 
     first = source.frames[0].file
     labels = np.zeros((1, first.rows, first.columns), np.uint8)
