@@ -296,6 +296,19 @@ def test_dicom_results_need_a_folder(bundle: Bundle, mr: Path) -> None:
         fedcross.segment(mr, bundle, dicom=True)
 
 
+def test_axes_that_are_rounded_too_coarsely_are_those_of_the_other_results(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    def change(dataset: Any, k: int) -> None:
+        dataset.ImageOrientationPatient = [0.999, 0.02, 0, -0.02, 0.9998, 0]
+
+    found = run(write_series(tmp_path / "s", noise(), change), bundle, tmp_path / "out")
+    for made in read(tmp_path / "out"):
+        shared = made.SharedFunctionalGroupsSequence[0]
+        axes = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3))
+        np.testing.assert_allclose(axes.astype(float), found.grid.axes[:, :2].T, atol=1e-9)
+
+
 def test_a_series_that_changes_meanwhile_is_noticed(bundle: Bundle, tmp_path: Path) -> None:
     first = write_series(tmp_path / "first", noise())
     second = write_series(tmp_path / "second", noise()[:-1])

@@ -60,5 +60,5 @@ def algorithm(bundle: Bundle) -> hd.AlgorithmIdentificationSequence:
 
 
 def text(value: str) -> str:
-    """Return a text as DICOM's type LO holds it: one line of at most 64 characters."""
-    return plain_text(value, MAX_TEXT).replace("\\", "/").strip()
+    """Return a text as DICOM's type LO holds it: one line of 1 to 64 characters."""
+    return plain_text(value, MAX_TEXT).replace("\\", "/").strip() or "unnamed"

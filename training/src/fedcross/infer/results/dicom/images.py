@@ -5,6 +5,7 @@ either files of one slice, or whole files of frames. So it gets one single-frame
 with a number in place of the UID; afterwards `complete` puts in the files and frames.
 """
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MRImageStorage
 from pydicom.valuerep import DA, TM
@@ -27,6 +28,8 @@ _MUST_EXIST = (
 )
 """Elements of every DICOM image, which may be empty."""
 _TYPES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+_ROUNDING = 1e-4
+"""Largest difference of a cosine from that of a unit vector that stays as it is in the header."""
 _SEXES = ("M", "F", "O")
 
 
@@ -52,12 +55,21 @@ def _image(number: int, frame: Frame, source: DicomSource) -> Dataset:
     image.FrameOfReferenceUID = source.header.FrameOfReferenceUID
     image.Rows, image.Columns = first.file.rows, first.file.columns
     image.ImagePositionPatient = list(frame.position_mm or ())
-    image.ImageOrientationPatient = list(first.orientation or ())
+    image.ImageOrientationPatient = _orientation(source)
     image.PixelSpacing = list(first.spacing_mm or ())
     between_mm = source.grid.spacing_mm[2]
     image.SliceThickness = first.thickness_mm or between_mm
     image.SpacingBetweenSlices = between_mm
     return image
+
+
+def _orientation(source: DicomSource) -> list[float]:
+    """The orientation as the header states it, or corrected to unit vectors at right angles."""
+    stated = source.frames[0].orientation
+    corrected = source.grid.axes[:, :2].T.ravel()
+    if stated is not None and np.abs(np.subtract(stated, corrected)).max() <= _ROUNDING:
+        return list(stated)
+    return [round(float(cosine), 10) for cosine in corrected]
 
 
 def _identity(header: Dataset) -> Dataset:
