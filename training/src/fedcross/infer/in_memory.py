@@ -194,7 +194,9 @@ def segment(
         sources=tuple(Path(each) for each in images if isinstance(each, str | os.PathLike)),
         region=roi if roi is None or isinstance(roi, Region) else Path(roi),
         measures=tuple(measures),
-        find_dicom=source_finder(options, images[0], next(iter(chosen), None), folder),
+        find_dicom=source_finder(
+            options, next(iter(images), None), next(iter(chosen), None), folder
+        ),
     )
 
     wanted = [name for name in MEASURES if name == measure or name in measures]

@@ -28,6 +28,7 @@ from fedcross.infer.results.summary import Summary
 from fedcross.infer.results.write import describe_maps, write_result
 from fedcross.infer.scratch import scratch
 from fedcross.model.architecture import require_network
+from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
@@ -105,7 +106,7 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
         If the bundle, the volume, the device or the output folder cannot be used. What can be checked
         before the computation is checked before it.
     """
-    chosen = [None if each == ONLY_SERIES else each for each in request.series]
+    chosen = (None if each == ONLY_SERIES else each for each in request.series)
     pairs = zip_longest(request.images, chosen)
     job = Job(
         tuple(partial(read_volume, image, series) for image, series in pairs),
@@ -163,9 +164,7 @@ def _run(
             backend, bundle = stack.enter_context(models(job.bundle, job.options))
             require_network(bundle.manifest.architecture)  # also for compiled members
             _check_number(len(job.read), bundle.manifest)
-            dicom = None if job.find_dicom is None else job.find_dicom()
-            if dicom is not None:
-                check_source(dicom, bundle, job.options)
+            dicom = _dicom_source(job, bundle)
             sources = job.sources if dicom is None else (*job.sources, *dicom.files)
             folder = None if job.out is None else output_folder(job.out, sources)
             out = None if folder is None else stack.enter_context(folder)
@@ -196,6 +195,15 @@ def _warn_of_unusual_scan(summary: Summary, reporter: Reporter) -> None:
     if found is not None and found.is_unusual:
         reasons = ". ".join(found.reasons)
         reporter.log(f"This scan is unlike anything the training sites had: {reasons}.")
+
+
+def _dicom_source(job: Job, bundle: Bundle) -> "DicomSource | None":
+    """Return the slices of the first image, checked; None if no DICOM is requested."""
+    if job.find_dicom is None:
+        return None
+    source = job.find_dicom()
+    check_source(source, bundle, job.options)
+    return source
 
 
 def _check_number(images: int, manifest: Manifest) -> None:

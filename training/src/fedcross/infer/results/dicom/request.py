@@ -32,7 +32,7 @@ def source_finder(
     options
         Whether DICOM is requested.
     image
-        The first image of the case.
+        The first image of the case; None if there is none, which is refused elsewhere.
     series
         Which volume of it; None or `ONLY_SERIES` if there is only one.
     out
@@ -43,7 +43,7 @@ def source_finder(
     ConfigError
         If the image is in memory, no files are written, or highdicom is not installed.
     """
-    if not options.writes_dicom:
+    if not options.writes_dicom or image is None:
         return None
     if out is None:
         raise ConfigError("dicom writes files, but out is missing.", "Give the folder as out.")
