@@ -98,7 +98,9 @@ def draw_example(
     return Example(site.name, case.name, _pictures(image, labels), dices)
 
 
-def find_labels(case: CaseFiles, image: sitk.Image, site: Site, run: RunFolder) -> NDArray[np.uint8]:
+def find_labels(
+    case: CaseFiles, image: sitk.Image, site: Site, run: RunFolder
+) -> NDArray[np.uint8]:
     """The label map of a run on the grid of the image; a personal method uses the site's own model."""
     config = run.configuration()
     predictor = load_predictor(_members(config, site, run), config, torch.device("cpu"))

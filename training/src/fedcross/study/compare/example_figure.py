@@ -1,5 +1,7 @@
 """The figure of a test case as every method segments it, as SVG text."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,10 +17,9 @@ DRAWN_COLOUR = "white"
 
 
 @mpl.rc_context(STYLE)
-def draw_methods(example: Example) -> str:
+def draw_methods(example: Example, methods: Sequence[str]) -> str:
     """Draw the slice once per method, with the drawn outline in white and the method's in colour."""
     drawn = example.pictures[DRAWN]
-    methods = [label for label in example.pictures if label != DRAWN]
     rows = -(-len(methods) // COLUMNS)
     columns = min(COLUMNS, len(methods))
     height, width = drawn.image.shape

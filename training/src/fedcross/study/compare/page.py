@@ -52,7 +52,7 @@ def comparison_page(
         ]
         if _has_cases(runs)
         else [note("There are no test cases.")],
-        **_example(example),
+        **_example(example, list(runs)),
         "Validation during training": [
             figure(figures.training_curves(runs), "Validation Dice over the share of the budget"),
             note(
@@ -145,18 +145,18 @@ def _by_site(runs: Runs, metric: str) -> str:
     return table(["", *sites], rows, best=best)
 
 
-def _example(example: Example | None) -> dict[str, list[str]]:
+def _example(example: Example | None, methods: Sequence[str]) -> dict[str, list[str]]:
     """The section with a test case as every method segments it."""
     if example is None:
         return {}
     where = f"{example.case} of {example.site}"
     return {
         "A test case": [
-            figure(draw_methods(example), f"The case {where} as every method segments it"),
+            figure(draw_methods(example, methods), f"The case {where} as every method segments it"),
             note(
-                f"The case {where}, whose Dice is the median of the reference's. White: drawn. Colour: "
-                "found by the first seed's run. The slice is that with most drawn voxels; Dice is of "
-                "the whole case."
+                f"The case {where}. Its Dice is the median of the method that the others are tested "
+                "against. White: drawn. Colour: found by the run of the first seed. The slice is the "
+                "one with most drawn voxels. The Dice is that of the whole case."
             ),
         ]
     }
