@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from fedcross.training.config.sections import Section
 
@@ -30,10 +30,11 @@ class EngineConfig(Section):
         "and test cases; cases: numbers of cases. A site sends only those that its own settings "
         "allow. By default all are asked for.",
     )
-    min_sites: Annotated[int, Field(ge=1)] = Field(
-        default=1,
-        description="Number of sites that must be connected before the run starts, for the flare "
-        "engines; at least 1. More than there are sites means all of them.",
+    min_sites: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Number of sites that must be able to train before a job of the run begins, for "
+        "the flare engines; at least 1. When left out, or larger than the number of sites: all of "
+        "them. A site that leaves during the job misses its visits, but does not end the job.",
     )
     visit_timeout_s: Seconds = Field(
         default=86400.0,
@@ -74,6 +75,11 @@ class EngineConfig(Section):
         description="The delta, between 0 and 1, of the (epsilon, delta)-differential privacy that is "
         "reported for this noise.",
     )
+
+    @field_serializer("min_sites")
+    def _record_min_sites(self, value: int | None) -> int:
+        """Record all sites as 1, the default of earlier versions, so that no identity changes."""
+        return value or 1
 
     @model_validator(mode="after")
     def _noise_needs_a_norm(self) -> Self:
