@@ -24,6 +24,7 @@ class FakeServer:
         self.is_running = False
         self.state = "finished"
         self.message = ""
+        self.refused: set[str] = set()
         self.folder = Path("no such folder")  # the run folder at the server
 
     def get_server_start_time(self) -> str:
@@ -56,7 +57,8 @@ class FakeServer:
         made.mkdir(parents=True)
         for name, text in self.files.items():
             (made / name).write_text(text, encoding="utf-8")
-        outcome = {"state": self.state, "message": self.message, "rounds_done": 3, "rounds": 3}
+        state = "refused" if job_id in self.refused else self.state
+        outcome = {"state": state, "message": self.message, "rounds_done": 3, "rounds": 3}
         if self.state:
             (made / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
         return folder / job_id
