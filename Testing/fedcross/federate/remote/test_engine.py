@@ -9,7 +9,8 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.local.engine import run_local
-from fedcross.federate.remote.engine import check_same_setup, run_remote
+from fedcross.federate.remote.engine import run_remote
+from fedcross.federate.remote.setups import check_same_setup
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.model.bundle import verify_bundle

@@ -85,9 +85,9 @@ def _ask_job(run: FederatedRun, job: str, connection: ServerConnection, folder: 
         for _ in range(MAX_ANSWERS):
             answer = connection.send_command(job, STATUS, {KNOWN: files.known()})
             message = str(answer["message"])
-            if not answer[FILES]:
+            if not (new := answer.get(FILES)):
                 break
-            files.add(answer[FILES])
+            files.add(new)
     except JobNotRunningError:
         message = "It is starting, or ended when the server was restarted."
         if run.record.aborted:

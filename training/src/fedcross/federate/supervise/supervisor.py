@@ -203,7 +203,7 @@ class Supervisor:
             return False
         job.last_contact = self.now()
         self._rounds_done = max(self._rounds_done, progress["rounds_done"])
-        self.files.add(progress[FILES])
+        self.files.add(progress.get(FILES, {}))
         if self.repeats and progress["rounds_done"] < progress["rounds"]:
             self._pause_for_left_out_sites(job)
         return True
