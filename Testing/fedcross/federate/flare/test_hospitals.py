@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.kits.connection import check_connection
 from fedcross.federate.local.engine import run_local
 from fedcross.federate.supervise.federated_run import FederatedRun
+from fedcross.federate.supervise.progress import get_progress
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
@@ -85,7 +87,8 @@ class Submitted:
         self.lines: list[str] = []
         self._processes, self._timeouts, self._config = processes, timeouts, config
         self._record = self.run.begin(config)
-        self._job = build_job(config, folder, run_id=self._record.run)
+        jobs = Path(tempfile.mkdtemp(dir=folder))
+        self._job = build_job(config, jobs, run_id=self._record.run)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
         self._thread.start()
@@ -125,6 +128,11 @@ class Submitted:
         assert not self._thread.is_alive(), f"not finished: {self.lines}"
         assert self.run.finished
         return RunFolder(self.run.path)
+
+    def wait_for_error(self) -> str:
+        self._thread.join(RUN_TIMEOUT_S)
+        assert self._error is not None, f"no error: {self.lines}"
+        return str(self._error)
 
     def raise_error(self) -> None:
         if self._error is not None:
@@ -238,6 +246,35 @@ def test_a_run_whose_server_is_killed_ends_with_the_same_members(
     run = submitted.finish()
     assert any("does not answer" in line for line in submitted.lines)
     assert sum(line.startswith("Submitted job") for line in submitted.lines) == 2, submitted.lines
+    assert_same_members(run, config, tmp_path)
+    assert gaps(run) == []
+
+
+def test_a_refused_run_goes_on_after_the_hospital_was_mended(
+    trial: Processes, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, rounds=3, epochs=10)
+    hold = tmp_path / "hold"
+    settings = trial.kit("s1").path / "local" / "site.toml"
+    agreed = settings.read_text(encoding="utf-8")
+    trial.start("server", "s1", "s2")
+    trial.start("s0", **block_while_exists(hold, tmp_path))
+    submitted = Submitted(trial, config, tmp_path)
+    submitted.wait_for_round(1)
+    hold.touch()  # the run must not end before the server is killed
+    trial.kill("server")
+    settings.write_text(f'{agreed}configuration = "{"0" * 64}"\n', encoding="utf-8")
+    hold.unlink()
+    trial.start("server")
+    assert "Site s1 differs from the server in the configuration" in submitted.wait_for_error()
+    with open_server_connection(trial.kit("admin")) as connection:
+        progress = get_progress(submitted.run, connection)
+    assert progress.state.startswith("Refused")
+    assert "Site s1 differs" in progress.message
+    settings.write_text(agreed, encoding="utf-8")
+    again = Submitted(trial, config, tmp_path)
+    run = again.finish()
+    assert "handed in again" in again.lines[0]
     assert_same_members(run, config, tmp_path)
     assert gaps(run) == []
 

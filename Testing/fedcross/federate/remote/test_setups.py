@@ -39,11 +39,8 @@ def test_a_site_that_is_not_connected_may_come_later(small: TrainingConfig) -> N
 
 def test_a_site_that_cannot_take_part_must_be_mended(small: TrainingConfig) -> None:
     sites = Sites(small, s0=None, s1=FAILS)
-    with pytest.raises(
-        ConfigError, match=r"Site s1 cannot take part: ConfigError.*1 of 2"
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"Site s1 cannot take part: ConfigError.*1 of 2"):
         check_enough_setups(small, sites, 2, print)
-    assert "same command" in caught.value.hint
 
 
 def test_with_fewer_sites_than_all_the_run_begins_and_tells_who_is_missing(

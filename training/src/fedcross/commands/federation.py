@@ -87,14 +87,13 @@ def submit(
     import tempfile
     from contextlib import nullcontext
 
-    from fedcross.contract.exits import INCOMPLETE
+    from fedcross.commands.visits import end_with_visits
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
     from fedcross.federate.kits.startup_kit import open_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.training.config.configuration import load_config
     from fedcross.training.run.folder import RunFolder
-    from fedcross.training.run.participation import describe_missing, describe_visits
     from fedcross.training.run.tensorboard_writer import TensorBoardWriter
 
     opened, configuration, run = open_kit(kit, "admin"), load_config(config), FederatedRun(out)
@@ -113,12 +112,8 @@ def submit(
             min_sites=min_sites,
             add_metrics=writer.write_metrics if writer else None,
         )
-    visits = run.count_visits()
-    typer.echo(describe_visits(visits))
     typer.echo(f"Trained: {out}. Next: fedcross federation fetch {out} BUNDLE --kit {kit}")
-    if missing := describe_missing(visits):
-        typer.echo(f"Warning: {missing}", err=True)
-        raise typer.Exit(INCOMPLETE)
+    end_with_visits(out)
 
 
 @app.command("status")
@@ -150,7 +145,8 @@ def fetch(
     from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
     from fedcross.training.run.export import export_run
-    from fedcross.training.run.participation import describe_missing
+    from fedcross.training.run.folder import RunFolder
+    from fedcross.training.run.participation import count_run_visits, describe_missing
 
     federated_run = FederatedRun(run)
     if not federated_run.finished:
@@ -160,7 +156,7 @@ def fetch(
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
     exported = export_run(run, bundle)
     typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
-    if missing := describe_missing(federated_run.count_visits()):
+    if missing := describe_missing(count_run_visits(RunFolder(run))):
         typer.echo(f"Warning: {missing}", err=True)
 
 

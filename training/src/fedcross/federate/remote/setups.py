@@ -9,7 +9,6 @@ from fedcross.training.config.configuration import TrainingConfig
 
 Setup = Mapping[str, str]
 FAILED = "failed"
-MEND_HINT = "Mend this, then submit the run again with the same command."
 
 
 class FetchSetups(Protocol):
@@ -45,7 +44,7 @@ def check_setups(config: TrainingConfig, sites: FetchSetups, log: Callable[[str]
     """
     able, unable = _fetch(sites, log)
     if unable and not able:
-        raise ConfigError(" ".join(unable.values()), MEND_HINT)
+        raise ConfigError(" ".join(unable.values()))
     check_same_setup(describe_setup(config), able)
 
 
@@ -83,7 +82,7 @@ def require_enough(able: int, config: TrainingConfig, min_sites: int, reasons: s
     """Raise ConfigError with `reasons` if fewer than `min_sites` sites are able to train."""
     if able < min_sites:
         numbers = describe_too_few(able, len(config.sites), min_sites)
-        raise ConfigError(f"{reasons} Therefore {numbers}.", MEND_HINT)
+        raise ConfigError(f"{reasons} Therefore {numbers}.")
 
 
 def describe_too_few(present: int, sites: int, min_sites: int) -> str:
@@ -115,9 +114,7 @@ def check_same_setup(own: Setup, others: Mapping[str, Setup]) -> None:
         if setup.get(what, "none") != value
     ]
     if differences:
-        raise ConfigError(
-            " ".join(differences), "Make both the same, then submit the run again as before."
-        )
+        raise ConfigError(" ".join(differences), "Make both the same.")
 
 
 def _fetch(

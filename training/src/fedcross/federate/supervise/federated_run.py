@@ -32,7 +32,6 @@ from fedcross.runtime.files.atomic import (
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.folder import TEST, RunFolder
-from fedcross.training.run.participation import SiteVisits, count_visits
 from fedcross.training.run.start import check_start
 from fedcross.training.run.tensorboard_writer import FOLDER as TENSORBOARD
 
@@ -236,11 +235,6 @@ class FederatedRun:
             min_sites=config.count_needed_sites(min_sites),
             timeouts=timeouts or Timeouts(),
         ).run(self.record.job or None)
-
-    def count_visits(self) -> list[SiteVisits]:
-        """The visits of a finished run at each of its sites."""
-        run = RunFolder(self.path)
-        return count_visits(run.metrics(), [site.name for site in run.configuration().sites])
 
     def abort(self, connection: ServerConnection) -> None:
         """End the last job; a supervisor of this run submits no other."""

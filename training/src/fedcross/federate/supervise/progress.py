@@ -24,12 +24,8 @@ from fedcross.training.run.folder import RunFolder
 WORDS = {
     "finished": "Finished.",
     "paused": "Paused; fedcross federation submit continues the run.",
-    "refused": "Refused.",
+    "refused": "Refused; when it is mended, fedcross federation submit hands the run in again.",
 }
-REFUSED_HINT = (
-    "When this is mended, the same fedcross federation submit hands the run in again; finished rounds "
-    "are kept."
-)
 MAX_ANSWERS = 50
 """Answers of a running job that one question takes."""
 
@@ -101,7 +97,5 @@ def _read_result(job: str, connection: ServerConnection, folder: Path) -> Progre
     copies = folder / "copies"
     copies.mkdir()
     FollowedFiles(copies, lambda line: None, metrics.append).complete(result)
-    message = outcome.message
-    if outcome.state == "refused":
-        message = f"{message} {REFUSED_HINT}"
+    message = "" if outcome.state == "finished" else outcome.message
     return Progress(WORDS[outcome.state], message, metrics=metrics)

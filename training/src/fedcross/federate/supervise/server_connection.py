@@ -22,6 +22,9 @@ KNOWN, FILES = "known", "files"
 RESULT, OUTCOME = "result", "outcome.json"
 
 
+REFUSED_HINT = "When this is mended, give the same command again; finished rounds are kept."
+
+
 class FederationError(FedCrossError):
     """The server refused a request, or the run cannot continue."""
 

@@ -21,6 +21,7 @@ from fedcross.federate.supervise.server_connection import (
     FILES,
     KNOWN,
     PAUSE,
+    REFUSED_HINT,
     RUNNING,
     STATUS,
     EndedError,
@@ -173,7 +174,7 @@ class Supervisor:
         if status == COMPLETED:
             outcome = self._retry(lambda: self.fetch_outcome(job.job_id))
             if outcome.state == "refused":
-                raise EndedError(outcome.message)
+                raise EndedError(outcome.message, REFUSED_HINT)
             self._rounds_done = max(self._rounds_done, outcome.rounds_done)
             self._reason = outcome.message
             if outcome.state == "paused" and not job.is_pausing:

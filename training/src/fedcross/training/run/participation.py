@@ -46,6 +46,17 @@ def count_visits(metrics: Iterable[Mapping[str, Any]], sites: Sequence[str]) -> 
     return [SiteVisits(site, due[site], made[site]) for site in sites]
 
 
+def count_run_visits(run: RunFolder) -> list[SiteVisits]:
+    """Count the visits of a run at each of its sites, see `count_visits`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no run, or its configuration is damaged.
+    """
+    return count_visits(run.metrics(), [site.name for site in run.configuration().sites])
+
+
 def list_trained(run: RunFolder, config: TrainingConfig, rounds_done: int) -> list[str]:
     """Return the names of the sites at which a member was trained in the first `rounds_done` rounds.
 
