@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_serializer, model_validator
 
+from fedcross.training.config.record import ALL_SITES_RECORD
 from fedcross.training.config.sections import Section
 
 Figure = Literal["loss", "validation", "cases"]
@@ -78,8 +79,7 @@ class EngineConfig(Section):
 
     @field_serializer("min_sites")
     def _record_min_sites(self, value: int | None) -> int:
-        """Record all sites as 1, the default of earlier versions, so that no identity changes."""
-        return value or 1
+        return value or ALL_SITES_RECORD
 
     @model_validator(mode="after")
     def _noise_needs_a_norm(self) -> Self:
