@@ -14,7 +14,7 @@ from nvflare.collab.api.exceptions import CollabCallError
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.flare import site_connections
 from fedcross.federate.flare.collab import FederationSite, answer, do_job, write_result
-from fedcross.federate.flare.job import Job, build_job
+from fedcross.federate.flare.job import Job, build_job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
@@ -286,3 +286,12 @@ def test_a_job_without_a_run_also_keeps_its_lines_in_a_file(
         do_job(job, tmp_path / "outcome", FlareSites({"s0": proxy}, config), status)
     log = (tmp_path / "outcome" / "train.log").read_text(encoding="utf-8")
     assert "Site s0 does not share the figures" in log
+
+
+@pytest.mark.parametrize(("wanted", "needed"), [(None, 2), (1, 1)])
+def test_a_job_names_the_number_of_sites_that_it_needs_and_goes_on_with_fewer(
+    small: TrainingConfig, tmp_path: Path, wanted: int | None, needed: int
+) -> None:
+    job = build_job(small, tmp_path, run_id="run", min_sites=wanted)
+    assert read_job(job / "app" / "config").min_sites == needed
+    assert json.loads((job / "meta.json").read_text())["min_clients"] == 1

@@ -105,11 +105,3 @@ def test_options_that_the_preset_does_not_use_are_named() -> None:
     paper = a_config(training=training, augmentation={"preset": "paper"})
     assert note_unused(paper.augmentation, paper.training) == ""
     assert note_unused(a_config().augmentation, a_config().training) == ""
-
-
-def test_the_number_of_sites_that_a_run_needs_is_no_part_of_its_identity_by_default() -> None:
-    config, explicit = a_config(), a_config(engine={"min_sites": 1})
-    assert config.engine.min_sites is None
-    assert config_values(config)["engine"]["min_sites"] == 1  # the default of earlier versions
-    assert config_sha256(config) == config_sha256(explicit)
-    assert config_sha256(config) != config_sha256(a_config(engine={"min_sites": 2}))
