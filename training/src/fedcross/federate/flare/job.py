@@ -106,10 +106,9 @@ def build_job(
     server, sites = "server", [site.name for site in config.sites]
     deploy_map = {"app": [server, *sites]}
     # An older server does not find the run in a job that plans or calibrates, and refuses it.
-    content = {
-        "plan" if plans else "run": run_id,
-        "min_sites": config.count_needed_sites(min_sites),
-    }
+    content: dict[str, Any] = {"plan": run_id}
+    if not plans:
+        content = {"run": run_id, "min_sites": config.count_needed_sites(min_sites)}
     _write_app(job / "app" / "config", config, content)
     if not plans and config.start.bundle is not None and config.start.bundle.exists():
         deploy_map = {"app": sites, SERVER_APP: [server]}
