@@ -11,10 +11,10 @@ import pytest
 from nvflare.collab.api.context import set_call_context
 from nvflare.collab.api.exceptions import CollabCallError
 
-from fedcross.errors import DataError
+from fedcross.errors import ConfigError, DataError
 from fedcross.federate.flare import site_connections
-from fedcross.federate.flare.collab import FederationSite, write_result
-from fedcross.federate.flare.job import build_job
+from fedcross.federate.flare.collab import FederationSite, answer, do_job, write_result
+from fedcross.federate.flare.job import Job, build_job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
@@ -23,6 +23,7 @@ from fedcross.federate.supervise.server_connection import OUTCOME, Outcome
 from fedcross.runtime.plugins import allowed_plugins
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.monitor import append_log
 from tiny_federation import tiny_config
 
 SILENT = CollabCallError("s0", "collect", TimeoutError())
@@ -115,10 +116,20 @@ class TestServer:
         size = sum(tensor.nbytes for tensor in member.to_tensors().values())
         assert proxy.timeouts[0] == pytest.approx(60 + size * 8 / 10e6)
 
-    def test_a_site_that_cannot_take_part_is_left_out(self, config: TrainingConfig) -> None:
-        proxy = Proxy(None)
+    def test_a_site_that_cannot_take_part_is_reported_with_the_type_of_its_error(
+        self, config: TrainingConfig
+    ) -> None:
+        proxy, silent = Proxy(None), Proxy(None)
         proxy.hello = lambda: {"failed": "ConfigError"}  # type: ignore[method-assign]
-        assert FlareSites({"s0": proxy}, config).fetch_setups() == {}
+
+        def raise_silent() -> dict[str, str]:
+            raise SILENT
+
+        silent.hello = raise_silent  # type: ignore[method-assign]
+        assert FlareSites({"s0": proxy}, config).fetch_setups() == {"s0": {"failed": "ConfigError"}}
+        assert FlareSites({"s0": silent}, config).fetch_setups() == {
+            "s0": {"failed": str(SILENT.cause_type)}
+        }
 
     def test_only_sites_of_the_configuration_are_asked_for_their_setup(
         self, config: TrainingConfig
@@ -249,3 +260,38 @@ def test_only_the_result_of_a_finished_run_contains_checkpoints(tmp_path: Path) 
     assert names["refused"] == {OUTCOME}
     outcome = Outcome(**json.loads((tmp_path / "paused" / OUTCOME).read_text()))
     assert outcome == Outcome("paused", "Waiting for the sites.", 0, 3)
+
+
+def test_the_answer_about_a_run_has_its_progress_and_what_is_new_in_its_files(
+    tmp_path: Path,
+) -> None:
+    status = RunStatus(rounds=3)
+    status.stage("read", "Waiting for the sites to read their cases")
+    append_log(tmp_path, "One")
+    first = answer(status, tmp_path, {"known": {}})
+    assert first["message"] == "Waiting for the sites to read their cases"
+    assert (first["rounds_done"], first["rounds"]) == (0, 3)
+    assert first["files"]["train.log"]["text"].endswith("  One\n")
+    assert answer(status, tmp_path, None)["files"] == first["files"]  # an empty request has no data
+
+
+def test_a_job_without_a_run_also_keeps_its_lines_in_a_file(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    status = RunStatus(rounds=3)
+    job = Job("plan", config, plans=True)
+    proxy = Proxy({"figures": None})
+    proxy.hello = lambda: describe_setup(config)  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="No site sent figures"):
+        do_job(job, tmp_path / "outcome", FlareSites({"s0": proxy}, config), status)
+    log = (tmp_path / "outcome" / "train.log").read_text(encoding="utf-8")
+    assert "Site s0 does not share the figures" in log
+
+
+@pytest.mark.parametrize(("wanted", "needed"), [(None, 2), (1, 1)])
+def test_a_job_names_the_number_of_sites_that_it_needs_and_goes_on_with_fewer(
+    small: TrainingConfig, tmp_path: Path, wanted: int | None, needed: int
+) -> None:
+    job = build_job(small, tmp_path, run_id="run", min_sites=wanted)
+    assert read_job(job / "app" / "config").min_sites == needed
+    assert json.loads((job / "meta.json").read_text())["min_clients"] == 1
