@@ -77,11 +77,12 @@ def submit(
 
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.training.config.configuration import load_config
 
-    opened, configuration, run = open_kit(kit, "admin"), load_config(config), FederatedRun(out)
+    configuration, run = load_config(config), FederatedRun(out)
+    opened = open_coordinator_kit(kit, typer.echo, configuration, waits=True)
     record = run.begin(configuration)
     with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
         job_folder = build_job(configuration, Path(folder), run_id=record.run)
@@ -94,11 +95,14 @@ def submit(
 def status(run: Run, kit: AdminKit) -> None:
     """Show the progress of a run and the hospitals that take part."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        job_status, message, sites = FederatedRun(run).get_progress(connection)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    opened = open_coordinator_kit(kit, typer.echo)
+    with open_server_connection(opened) as connection:
+        job_status, message, sites = federated_run.get_progress(connection)
     console = Console(highlight=False)
     line = f"Job: {job_status}." + (f" {message}" if message else "")
     console.print(line, markup=False)
@@ -115,14 +119,16 @@ def fetch(
 ) -> None:
     """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import CONTINUE_HINT, FederatedRun
     from fedcross.federate.supervise.server_connection import FederationError
     from fedcross.training.run.export import export_run
 
     federated_run = FederatedRun(run)
     if not federated_run.finished:
-        with open_server_connection(open_kit(kit, "admin")) as connection:
+        _ = federated_run.record  # raises if there is no run
+        opened = open_coordinator_kit(kit, typer.echo)
+        with open_server_connection(opened) as connection:
             outcome = federated_run.download(connection)
         if outcome.state != "finished":
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
@@ -174,9 +180,12 @@ def calibrate(
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; the server keeps the finished rounds, and submit continues the run."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        FederatedRun(run).abort(connection)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    opened = open_coordinator_kit(kit, typer.echo, waits=True)
+    with open_server_connection(opened) as connection:
+        federated_run.abort(connection)
     typer.echo("Aborted.")

@@ -20,12 +20,14 @@ from typing import Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
+from fedcross.federate.kits.certificates import read_validity
 from fedcross.federate.kits.hardening import (
     configure_admin_kit,
     configure_server_kit,
     configure_site_kit,
     restrict_to_owner,
 )
+from fedcross.federate.kits.startup_kit import open_kit
 from fedcross.federate.kits.templates import readme_text
 from fedcross.runtime.files.atomic import atomic_folder
 
@@ -138,7 +140,7 @@ def _write_kits(made: Path, federation: Federation) -> None:
     kits, authority = make_kits(project, work)
     authority.rename(made / AUTHORITY)
     (kits / ADMIN_NAME).rename(made / ADMIN)
-    configure_admin_kit(made / ADMIN)
+    configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
     (made / SITES).mkdir()
@@ -149,6 +151,12 @@ def _write_kits(made: Path, federation: Federation) -> None:
     # FLARE reads YAML; JSON is valid YAML.
     (made / PROJECT).write_text(json.dumps(project, indent=2) + "\n", encoding="utf-8")
     (made / README).write_text(
-        readme_text(federation.name, federation.server, federation.port, federation.sites),
+        readme_text(
+            federation.name,
+            federation.server,
+            federation.port,
+            federation.sites,
+            read_validity(open_kit(made / SERVER)).ends,
+        ),
         encoding="utf-8",
     )
