@@ -17,12 +17,12 @@ from fedcross.federate.flare.console import follow_output
 from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.preflight import check_start
 from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.kits.site_status import KIT_LOCK
 from fedcross.federate.kits.startup_kit import Kit
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.plugins import VARIABLE, allowed_plugins
 from fedcross.runtime.signals import interrupt_on_terminate
 
-LOCK = "kit.lock"  # in the folder of the kit
 MAIN_MODULES = (
     "nvflare.private.fed.app.server.server_train",
     "nvflare.private.fed.app.client.client_train",
@@ -76,7 +76,7 @@ def keep_running(kit: Kit, log: Callable[[str], None]) -> None:
         If the process ends within 60 s of its start five times in a row.
     """
     hint = "A kit runs once; end the other process first."
-    with folder_lock(kit.path / LOCK, kind="startup kit", hint=hint, error_class=ConfigError):
+    with folder_lock(kit.path / KIT_LOCK, kind="startup kit", hint=hint, error_class=ConfigError):
         end_leftovers(kit)
         check_start(kit, log)
         prepare_kit(kit)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fedcross.errors import CheckpointError, FedCrossError
+from fedcross.errors import CheckpointError, FedCrossError, OutputError
 
 
 @contextmanager
@@ -51,6 +51,26 @@ def folder_lock(
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
         yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on the file `path`; false if there is no such file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be read: {error.strerror}.") from error
+    try:
+        return not _try_lock(descriptor)
     finally:
         os.close(descriptor)
 
