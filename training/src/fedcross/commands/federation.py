@@ -50,6 +50,24 @@ def init(
     typer.echo((folder / README).read_text(encoding="utf-8"))
 
 
+@app.command("add")
+def add(
+    folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
+    site: Annotated[str, typer.Argument(help="Name of the new hospital.")],
+) -> None:
+    """Make the startup kit of one more hospital; all other kits go on working."""
+    from fedcross.federate.kits.add_site import add_site
+    from fedcross.federate.kits.provision import ADMIN
+    from fedcross.federate.kits.roster import ROSTER
+
+    made = add_site(folder, site)
+    typer.echo(f"Made {made}. Give it to the hospital as {folder / 'README.txt'} says.")
+    if not (folder / ADMIN).is_dir():
+        typer.echo(
+            f"Add {site} to local/{ROSTER} in the coordinator's kit, which is not in {folder}."
+        )
+
+
 @app.command("start")
 def start(
     kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],

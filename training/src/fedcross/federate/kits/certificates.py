@@ -1,21 +1,22 @@
 """The certificates of a kit: until when they are valid, and whether they belong together."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.startup_kit import Kit
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
     from cryptography.x509 import Certificate
 
 DAY = "%d %B %Y"
 MINUTE = "%d %B %Y %H:%M UTC"
 EXPIRES_SOON = timedelta(days=60)
+STATE_FILE = "cert.json"  # FLARE's file of an authority: all its certificates and private keys
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,32 @@ def read_validity(kit: Kit) -> Validity:
     )
 
 
-def _load(path: "Path") -> "Certificate":
+def read_ends(authority: Path) -> tuple[datetime, datetime]:
+    """Read when an authority ends, and when the first of all its certificates ends.
+
+    Parameters
+    ----------
+    authority
+        The folder ``authority`` of a federation.
+
+    Raises
+    ------
+    ConfigError
+        If its file is damaged.
+    """
+    from cryptography import x509
+
+    try:
+        state = json.loads((authority / STATE_FILE).read_text(encoding="utf-8"))
+        texts = [state["root_cert"]]
+        texts += [each["cert"] for each in state.values() if isinstance(each, dict)]
+        ends = [x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc for text in texts]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{STATE_FILE} of the federation's authority is damaged.") from error
+    return ends[0], min(ends)
+
+
+def _load(path: Path) -> "Certificate":
     from cryptography import x509
 
     try:
@@ -82,7 +108,7 @@ def _load(path: "Path") -> "Certificate":
         ) from error
 
 
-def _load_key(path: "Path") -> "CertificateIssuerPrivateKeyTypes":
+def _load_key(path: Path) -> "CertificateIssuerPrivateKeyTypes":
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:

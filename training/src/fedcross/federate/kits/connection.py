@@ -40,34 +40,61 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
     context = _tls_context(kit)
     with _connect(kit, server, timeout_s) as plain:
         try:
-            with context.wrap_socket(plain, server_hostname=kit.host) as secure:
-                secure.sendall(HTTP2_PREFACE)
-                if not secure.recv(9):
-                    raise UntrustedError(
-                        f"{server} closed the connection at once.",
-                        "Its certificate authority may not be the one that signed this kit: were new "
-                        "kits made for the federation?",
-                    )
-                version = secure.version()
-        except ssl.SSLCertVerificationError as error:
-            raise _explain_server_certificate(server, error) from error
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            raise UnreachableError(
-                f"{server} closed the connection during the TLS handshake.",
-                "The server may not use TLS, or a firewall interrupts the connection.",
-            ) from error
-        except ssl.SSLError as error:
-            raise UntrustedError(
-                f"{server} does not accept this kit's certificate, or does not use TLS: "
-                f"{error.reason or error}.",
-                "Ask the coordinator whether this kit is the right one.",
-            ) from error
+            secure = context.wrap_socket(plain, server_hostname=kit.host)
         except OSError as error:
-            raise UnreachableError(
-                f"{server} stopped answering: {error.strerror or 'timeout'}.",
-                "A firewall may interrupt the connection.",
-            ) from error
+            raise _explain_handshake(server, error) from error
+        with secure:
+            try:
+                secure.sendall(HTTP2_PREFACE)
+                answer = secure.recv(9)
+            except OSError as error:
+                raise _explain_refusal(server, error) from error
+            if not answer:
+                raise _explain_refusal(server, ConnectionResetError())
+            version = secure.version()
     return f"{server} answers; both certificates are accepted ({version})."
+
+
+def _explain_handshake(server: str, error: OSError) -> FederationError:
+    """The error if this machine cannot agree on a connection, or does not accept the server."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_server_certificate(server, error)
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return UnreachableError(
+            f"{server} closed the connection during the TLS handshake.",
+            "The server may not use TLS, or a firewall interrupts the connection.",
+        )
+    if isinstance(error, ssl.SSLError):
+        return _refusal(server, error)
+    return _silence(server, error)
+
+
+def _explain_refusal(server: str, error: OSError) -> FederationError:
+    """The error after the handshake: the server looks at the kit's certificate only then."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
+        return UntrustedError(
+            f"{server} does not accept this kit's certificate: it closed the connection at once.",
+            "Its certificate authority may not be the one that signed this kit: were new kits made "
+            "for the federation?",
+        )
+    if isinstance(error, ssl.SSLError):
+        return _refusal(server, error)
+    return _silence(server, error)
+
+
+def _refusal(server: str, error: ssl.SSLError) -> UntrustedError:
+    return UntrustedError(
+        f"{server} does not accept this kit's certificate, or does not use TLS: "
+        f"{error.reason or error}.",
+        "Ask the coordinator whether this kit is the right one.",
+    )
+
+
+def _silence(server: str, error: OSError) -> UnreachableError:
+    return UnreachableError(
+        f"{server} stopped answering: {error.strerror or 'timeout'}.",
+        "A firewall may interrupt the connection.",
+    )
 
 
 def _explain_server_certificate(server: str, error: ssl.SSLCertVerificationError) -> UntrustedError:

@@ -35,7 +35,8 @@ ALLOWED_CLASSES = (
     "nvflare.collab.runtime.executor.CollabExecutor",
 )
 LOG_STREAMS = ("site_log_streamer", "log_receiver")
-SPARE_CLIENTS = 8  # the registration of a killed site stays for a while beside its new one
+# The registration of a killed site stays for a while beside its new one; sites can be added later.
+SPARE_CLIENTS = 50
 
 # Rights of the coordinator, FLARE's "project_admin", who is the only user.
 ALWAYS_FORBIDDEN = {"byoc": "none", "shell_commands": "none", "clone_job": "none"}
