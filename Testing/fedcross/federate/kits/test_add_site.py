@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fedcross.cli import app
-from fedcross.errors import ConfigError
+from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits import add_site as module
-from fedcross.federate.kits.add_site import LOCK, add_site
+from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificates import read_ends, read_validity
+from fedcross.federate.kits.federation_folder import LOCK
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.roster import read_roster
 from fedcross.federate.kits.site_settings import load_site_settings
@@ -137,21 +138,26 @@ def test_an_authority_that_ends_soon_makes_no_kit(
     ends, first = read_ends(kits / "authority")
     assert (ends - datetime.now(UTC)).days in (3599, 3600)
     assert (first - datetime.now(UTC)).days in (359, 360)
-    monkeypatch.setattr(module, "EXPIRES_SOON", timedelta(days=3700))
-    with pytest.raises(ConfigError, match="is valid until .* only"):
+    monkeypatch.setattr(
+        "fedcross.federate.kits.federation_folder.EXPIRES_SOON", timedelta(days=3700)
+    )
+    with pytest.raises(ConfigError, match=r"is valid until .* only"):
         add_site(kits, "east")
 
 
 def test_an_interrupted_call_is_completed_by_the_next_one(
     kits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
     with monkeypatch.context() as patch:
         patch.setattr(
             module,
             "write_readme",
             lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")),
         )
-        with pytest.raises(Exception, match="cannot be written: No space left on device"):
+        with pytest.raises(OutputError, match="cannot be written: No space left on device"):
             add_site(kits, "east")
     key = (kits / "sites" / "east" / "startup" / "client.key").read_bytes()
     add_site(kits, "east")

@@ -122,8 +122,8 @@ def test_an_expired_or_not_yet_valid_kit_ends_every_command_at_once(
 
 def test_sixty_days_before_the_end_the_commands_tell_it(kits: Path, kit: Kit) -> None:
     for each, remedy in (
-        (kit, "ask the coordinator for a new kit"),
-        (open_kit(kits / "server"), "ask the coordinator for a new kit"),
+        (kit, "ask the coordinator to renew it"),
+        (open_kit(kits / "server"), "ask the coordinator to renew it"),
     ):
         lines: list[str] = []
         check_start(each, lines.append)
@@ -136,7 +136,7 @@ def test_sixty_days_before_the_end_the_commands_tell_it(kits: Path, kit: Kit) ->
     lines = []
     change_validity(kits, open_kit(kits / "admin"), NOW - YEAR, NOW + 59 * DAY)
     open_coordinator_kit(kits / "admin", lines.append, waits=True)
-    assert "make new kits" in lines[0]
+    assert "renew it with" in lines[0]
 
 
 def test_a_certificate_of_another_authority_and_a_key_of_another_kit_are_refused(

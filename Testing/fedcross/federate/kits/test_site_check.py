@@ -165,7 +165,7 @@ def test_a_key_that_is_missing_or_that_others_can_read_is_wrong(kit: Kit) -> Non
         (-2, "wrong", "set the clock"),
         (290, "good", "valid until"),
         (301, "warning", "valid until.*ask the coordinator"),
-        (400, "wrong", "new kit"),
+        (400, "wrong", "to renew it"),
     ],
 )
 def test_a_certificate_is_compared_with_the_current_time(

@@ -68,6 +68,26 @@ def add(
         )
 
 
+@app.command("renew")
+def renew(
+    folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
+    name: Annotated[str, typer.Argument(help="server, admin, or the name of a hospital.")],
+) -> None:
+    """Make a new certificate and key for one kit; all other kits go on working."""
+    from fedcross.federate.kits.certificates import DAY, read_validity
+    from fedcross.federate.kits.renew import renew_kit
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    made = renew_kit(folder, name)
+    ends = read_validity(open_kit(made.parent)).ends
+    typer.echo(f"Made {made}, valid until {ends:{DAY}}.")
+    if name != "admin":
+        typer.echo(
+            "Give the folder to its owner as you gave the kit. The owner ends the kit's process, puts "
+            "the folder in the place of startup in the kit, and starts it again."
+        )
+
+
 @app.command("start")
 def start(
     kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],

@@ -60,7 +60,7 @@ RIGHTS_AT_SITE = {
 
 def configure_admin_kit(kit: Path, sites: Sequence[str]) -> None:
     """Write the names of all sites; remove the files that the coordinator's kit must not have."""
-    _remove_files(kit)
+    remove_files(kit)
     write_roster(kit, sites)
 
 
@@ -128,9 +128,10 @@ def _write_restrictions(kit: Path, resources: dict[str, Any], rights: dict[str, 
     (local / f"{AUTHORIZATION}.default").unlink()
     for name, content in ((RESOURCES, resources), (AUTHORIZATION, authorization)):
         (local / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _remove_files(kit)
+    remove_files(kit)
 
 
-def _remove_files(kit: Path) -> None:
+def remove_files(kit: Path) -> None:
+    """Remove FLARE's scripts, which would start a kit without these restrictions."""
     for name in REMOVED_FILES:
         (kit / name).unlink(missing_ok=True)

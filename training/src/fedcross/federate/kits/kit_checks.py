@@ -53,8 +53,8 @@ def check_certificate(kit: Kit, now: datetime) -> Finding:
 
 def _remedy(kit: Kit) -> str:
     if kit.kind == "admin":
-        return "make new kits with fedcross federation init, and hand them over."
-    return "ask the coordinator for a new kit."
+        return "renew it with fedcross federation renew."
+    return "ask the coordinator to renew it with fedcross federation renew."
 
 
 def report_versions() -> Finding:
