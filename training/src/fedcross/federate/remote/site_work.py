@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.federate.remote.case_progress import CaseProgress
 from fedcross.federate.remote.site_calibration import CalibrationJob, SiteCalibration
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.plugins import allow_plugins
-from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
@@ -217,7 +217,7 @@ class SiteWork:
         return count
 
     def _measure(self, progress: Callable[[int, int], None]) -> str:
-        (figures,) = gather_figures(self._config, _CaseProgress(progress))
+        (figures,) = gather_figures(self._config, CaseProgress(progress))
         return figures.model_dump_json()
 
     def _calibrate(
@@ -244,13 +244,3 @@ class SiteWork:
 
     def _if_shared(self, figure: str, value: float | None) -> float | None:
         return value if figure in self._shared else None
-
-
-class _CaseProgress(NullReporter):
-    """Passes progress on to a function."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self._progress = progress
-
-    def progress(self, done: int, total: int, stage: str) -> None:
-        self._progress(done, total)
