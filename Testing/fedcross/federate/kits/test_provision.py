@@ -201,6 +201,8 @@ def test_the_error_for_invalid_settings_names_the_reason(
         (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
         (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
         (Federation("x", ("hub",), "hub", 8002), "name of the server"),
+        (Federation("x", ("a", "server"), "hub", 8002), "cannot have the name server"),
+        (Federation("x", ("admin",), "hub", 8002), "cannot have the name admin"),
     ],
 )
 def test_an_invalid_federation_is_refused_and_leaves_no_files(

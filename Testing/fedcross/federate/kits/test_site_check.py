@@ -29,6 +29,7 @@ from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.server_connection import UnreachableError
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import config_sha256, load_config
+from kit_files import change_validity
 from tiny_federation import write_federation
 
 
@@ -130,6 +131,20 @@ def test_a_server_of_another_federation_does_not_accept_the_kit(
         run_server(open_kit(folder / "server"), trusted=foreign) as port,
         pytest.raises(UntrustedError, match="does not accept this kit's certificate"),
     ):
+        check_connection(replace(kit, port=port), 5)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "words"),
+    [(-9, -2, "localhost, TCP port [0-9]+ has expired"), (2, 9, "is not valid yet")],
+)
+def test_a_server_whose_kit_is_not_valid_is_named(
+    folder: Path, kit: Kit, tmp_path: Path, begins: int, ends: int, words: str
+) -> None:
+    shutil.copytree(folder / "server", tmp_path / "server")
+    server, now = open_kit(tmp_path / "server"), datetime.now(UTC)
+    change_validity(folder, server, now + timedelta(days=begins), now + timedelta(days=ends))
+    with run_server(server) as port, pytest.raises(UntrustedError, match=words):
         check_connection(replace(kit, port=port), 5)
 
 

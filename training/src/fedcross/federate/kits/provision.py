@@ -79,6 +79,8 @@ class Federation:
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
+        if reserved := {SERVER, ADMIN} & set(self.sites):
+            raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
         if self.server in self.sites:
             raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
         if not 1 <= self.port <= 65535:

@@ -34,6 +34,8 @@ At each hospital:  edit local/site.toml, then
                    fedcross site check KIT --config CONFIG
                    fedcross federation start KIT
 You:               fedcross federation submit CONFIG --kit admin --out RUN
+One hospital more: fedcross federation add KITS NAME
+New certificate:   fedcross federation renew KITS NAME     (KITS is this folder)
 """
 
 
