@@ -283,6 +283,7 @@ class TestSite:
         kept = settings.read_text()
         settings.write_text(f"{kept}configuration = '{'0' * 64}'\n")
         FederationSite().hello()
+        FederationSite().hello()  # the server asks again; the same refusal is written once
         settings.write_text(f"{kept}device = 3\n")
         FederationSite().hello()
         assert [(entry.task, entry.outcome, entry.reason) for entry in read_entries(tmp_path)] == [

@@ -1,5 +1,6 @@
 """A hospital's own log of visits, and the command that shows it."""
 
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,6 +165,19 @@ def test_status_shows_runs_losses_bytes_and_refusals(kit: Kit) -> None:
     ]
     assert failed.endswith("nothing (failed: DataError)")
     assert refused.endswith("nothing (refused: another-configuration-than-agreed)")
+
+
+def test_status_of_many_runs_shows_the_last_ten(tmp_path: Path, kit: Kit) -> None:
+    shutil.copytree(kit.path / "startup", tmp_path / "startup")
+    shutil.copytree(kit.path / "local", tmp_path / "local")
+    for number in range(1, 15):
+        append_entry(tmp_path, visit(number, 1.0, run=f"run-{number}"))
+    lines = list(describe_site(open_kit(tmp_path), datetime.now(UTC), 2))
+    assert "The last 10 runs; the log has 4 more:" in lines
+    assert [line.split(":")[0].strip() for line in lines if line.startswith("  run-")] == [
+        f"run-{number}" for number in range(5, 15)
+    ]
+    assert sum(" train " in line for line in lines) == 2
 
 
 def test_status_is_for_hospitals(kit: Kit) -> None:

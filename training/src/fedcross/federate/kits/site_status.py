@@ -12,6 +12,7 @@ from fedcross.federate.kits.visit_log import DONE, REFUSED, TIME_FORMAT, Entry, 
 from fedcross.runtime.files.lock import is_locked
 
 KIT_LOCK = "kit.lock"  # in the folder of a kit, held by the process that runs it
+SHOWN_RUNS = 10
 HEADER = f"{'time':<23}  {'task':<10} {'round':>5} {'cases':>5} {'s':>8} {'MB out':>8}  {'loss':>8}"
 
 
@@ -80,12 +81,20 @@ def describe_site(kit: Kit, now: datetime, visits: int) -> Iterator[str]:
         yield "No run has asked this hospital yet."
         return
     yield ""
-    yield "Runs:"
-    for run in dict.fromkeys(entry.run for entry in entries):
-        yield f"  {RunSummary(run, [entry for entry in entries if entry.run == run]).line()}"
+    yield from _describe_runs(entries)
     yield ""
     yield f"{HEADER}  left this hospital"
     yield from map(_row, entries[-visits:])
+
+
+def _describe_runs(entries: Sequence[Entry]) -> Iterator[str]:
+    runs: dict[str, list[Entry]] = {}
+    for entry in entries:
+        runs.setdefault(entry.run, []).append(entry)
+    earlier = len(runs) - SHOWN_RUNS
+    yield "Runs:" if earlier <= 0 else f"The last {SHOWN_RUNS} runs; the log has {earlier} more:"
+    for run in list(runs)[-SHOWN_RUNS:]:
+        yield f"  {RunSummary(run, runs[run]).line()}"
 
 
 def last_reason(entries: Sequence[Entry]) -> str:

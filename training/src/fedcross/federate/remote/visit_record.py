@@ -3,8 +3,9 @@
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from fedcross.federate.kits.visit_log import (
     REFUSED,
     Entry,
     append_entry,
+    read_entries,
 )
 from fedcross.federate.remote.site_work import FIGURES, TEST, TRAIN, Answer
 
@@ -47,7 +49,14 @@ class VisitRecord:
         self._kit, self._run = kit, run
 
     def refuse(self, reason: str) -> None:
-        """Record that the hospital does not take part; `reason` is one word."""
+        """Record that the hospital does not take part; `reason` is one word.
+
+        The server may ask again and again; a refusal that repeats is written once.
+        """
+        with suppress(OutputError):  # `_write` tells that the file cannot be used
+            for last in deque(read_entries(self._kit), maxlen=1):
+                if (last.run, last.outcome, last.reason) == (self._run, REFUSED, reason):
+                    return
         self._write(Entry(datetime.now(UTC), self._run, JOIN, REFUSED, reason))
 
     @contextmanager
