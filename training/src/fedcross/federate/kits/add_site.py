@@ -1,6 +1,7 @@
 """Makes the kit of one more hospital, under the authority of the other kits."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,7 @@ def _write_kit(
     write_private(folder / AUTHORITY / STATE_FILE, state)
     # A kit of this name is left from a call that was interrupted: no hospital has it.
     with atomic_folder(folder / SITES / name, durable=True) as made:
-        for part in (kits / name).iterdir():
-            part.rename(made / part.name)
+        shutil.copytree(kits / name, made, dirs_exist_ok=True)
         made.chmod(0o700)
     write_readme(folder, federation)
     (folder / README).chmod(0o600)

@@ -60,8 +60,7 @@ def renew_kit(folder: Path, name: str) -> Path:
         write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
         (folder / kit).mkdir(mode=0o700, parents=True, exist_ok=True)
         with atomic_folder(folder / kit / STARTUP, durable=True) as made:
-            for part in (kits / subject / STARTUP).iterdir():
-                part.rename(made / part.name)
+            shutil.copytree(kits / subject / STARTUP, made, dirs_exist_ok=True)
             made.chmod(0o700)
         write_readme(folder, federation)
         (folder / README).chmod(0o600)
