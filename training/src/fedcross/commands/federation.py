@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fedcross.commands.calibrate import PoolingOption
+from fedcross.commands.kits import add, init, renew
 from fedcross.commands.options import AllowPlugin, Device, split_names
 
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
@@ -31,22 +32,8 @@ AdminKit = Annotated[
 Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 
-@app.command("init")
-def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make for all kits.")],
-    sites: Annotated[str, typer.Option(help="The hospitals' names, separated by commas.")],
-    server: Annotated[
-        str, typer.Option(help="Host name or address under which the hospitals reach the server.")
-    ] = "localhost",
-    port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
-    name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
-) -> None:
-    """Make the startup kits of the server, the hospitals and the coordinator."""
-    from fedcross.federate.kits.provision import README, Federation, init_federation
-
-    names = tuple(site.strip() for site in sites.split(",") if site.strip())
-    init_federation(folder, Federation(name, names, server, port))
-    typer.echo((folder / README).read_text(encoding="utf-8"))
+for command in (init, add, renew):
+    app.command()(command)
 
 
 @app.command("start")
@@ -90,13 +77,14 @@ def submit(
     from fedcross.commands.visits import end_with_visits
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.training.config.configuration import load_config
     from fedcross.training.run.folder import RunFolder
     from fedcross.training.run.tensorboard_writer import TensorBoardWriter
 
-    opened, configuration, run = open_kit(kit, "admin"), load_config(config), FederatedRun(out)
+    configuration, run = load_config(config), FederatedRun(out)
+    opened = open_coordinator_kit(kit, typer.echo, configuration, waits=True)
     record = run.begin(configuration)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -121,12 +109,14 @@ def status(run: Run, kit: AdminKit) -> None:
     """Show the state of a run, and the visits, losses and Dice of every hospital."""
     from fedcross.commands.progress_table import describe_progress
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.progress import get_progress
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        progress = get_progress(FederatedRun(run), connection)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    with open_server_connection(open_coordinator_kit(kit, typer.echo)) as connection:
+        progress = get_progress(federated_run, connection)
     for line in describe_progress(progress):
         typer.echo(line)
 
@@ -140,7 +130,7 @@ def fetch(
 ) -> None:
     """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
@@ -150,7 +140,9 @@ def fetch(
 
     federated_run = FederatedRun(run)
     if not federated_run.finished:
-        with open_server_connection(open_kit(kit, "admin")) as connection:
+        _ = federated_run.record  # raises if there is no run
+        opened = open_coordinator_kit(kit, typer.echo)
+        with open_server_connection(opened) as connection:
             outcome = federated_run.download(connection)
         if outcome.state != "finished":
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
@@ -204,9 +196,12 @@ def calibrate(
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; the server keeps the finished rounds, and submit continues the run."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        FederatedRun(run).abort(connection)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    opened = open_coordinator_kit(kit, typer.echo, waits=True)
+    with open_server_connection(opened) as connection:
+        federated_run.abort(connection)
     typer.echo("Aborted.")

@@ -31,6 +31,7 @@ from fedcross.federate.remote.setups import TooFewSitesError
 from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
+from fedcross.federate.remote.visit_record import SupersededError, VisitRecord
 from fedcross.federate.supervise.followed_files import read_new_texts
 from fedcross.federate.supervise.server_connection import (
     FILES,
@@ -43,7 +44,7 @@ from fedcross.federate.supervise.server_connection import (
 )
 from fedcross.runtime.files.partial import PARTIAL
 from fedcross.runtime.plugins import allow_plugins
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.planning.figures import write_figures
 from fedcross.training.run.folder import LOCK
 from fedcross.training.run.monitor import append_log
@@ -120,10 +121,6 @@ def do_job(job: Job, folder: Path, sites: FlareSites, status: RunStatus) -> None
         calibrate_for_job(job.config, job.calibration, folder, sites, log)
 
 
-class _SupersededError(Exception):
-    """The server has begun another task; this one ends."""
-
-
 class FederationSite:
     """A site's part of a job. It works on one task at a time; a new task ends the one before."""
 
@@ -136,6 +133,7 @@ class FederationSite:
         self._kit = Path()
         self._name = ""
         self._work: SiteWork | None = None
+        self._record: VisitRecord | None = None
         self._ticket = 0
         self._task: Future[Answer] | None = None
 
@@ -148,12 +146,16 @@ class FederationSite:
         job = read_job(Path(folder))
         self._config, self._calibration = job.config, job.calibration
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
+        record = self._record = VisitRecord(self._kit, job.run_id)
         try:
             settings = load_site_settings(self._kit)
             allow_plugins(*settings.plugins)
+            if settings.configuration not in (None, config_sha256(self._config)):
+                record.refuse("another-configuration-than-agreed")
             return describe_setup(self._config, settings.configuration)
         except FedCrossError as error:
             log.error("%s", error)
+            record.refuse(type(error).__name__)
             return {"failed": type(error).__name__}
 
     @collab.publish  # type: ignore[untyped-decorator]
@@ -196,11 +198,19 @@ class FederationSite:
     ) -> Answer:
         def end_if_superseded(done: int, epochs: int) -> None:
             if ticket != self._ticket:
-                raise _SupersededError
+                raise SupersededError
 
+        assert self._record is not None, "the server calls hello first"
+        with self._record.task(task, round_index) as record:
+            work = self._open_work()
+            answer = work.do(task, members, round_index, end_if_superseded)
+            record.done(answer, work.found)
+        return answer
+
+    def _open_work(self) -> SiteWork:
         if self._work is None:
             config = self._config
-            assert config is not None, "the server calls hello first"
+            assert config is not None
             self._work = SiteWork(
                 config,
                 self._name,
@@ -208,7 +218,7 @@ class FederationSite:
                 lambda before, after: filter_member(before, after, config.engine, self._context),
                 self._calibration,
             )
-        return self._work.do(task, members, round_index, end_if_superseded)
+        return self._work
 
 
 def _require_server_as_caller() -> None:
