@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedcross.federate.supervise.server_connection import COMPLETED, RUNNING, JobNotRunningError
+from fedcross.federate.supervise.followed_files import read_new_texts
+from fedcross.federate.supervise.server_connection import (
+    COMPLETED,
+    FILES,
+    KNOWN,
+    RUNNING,
+    JobNotRunningError,
+)
 
 
 class FakeServer:
@@ -16,6 +23,9 @@ class FakeServer:
         self.files = {"config.json": "{}", "test.json": "{}"}
         self.is_running = False
         self.state = "finished"
+        self.message = ""
+        self.refused: set[str] = set()
+        self.folder = Path("no such folder")  # the run folder at the server
 
     def get_server_start_time(self) -> str:
         return "Monday"
@@ -31,10 +41,13 @@ class FakeServer:
     def get_sites(self, job_id: str) -> Mapping[str, bool]:
         return {"s0": True, "s1": False}  # connected, and whether it takes part
 
-    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
+    def send_command(
+        self, job_id: str, topic: str, data: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         if not self.is_running:
             raise JobNotRunningError("not running")
-        return {"rounds_done": 2, "rounds": 3, "message": "Round 2/3"}
+        new = read_new_texts(self.folder, (data or {}).get(KNOWN))
+        return {"rounds_done": 2, "rounds": 3, "message": "Round 2/3", FILES: new}
 
     def abort_job(self, job_id: str) -> None:
         self.statuses[job_id] = "FINISHED:ABORTED"
@@ -44,7 +57,8 @@ class FakeServer:
         made.mkdir(parents=True)
         for name, text in self.files.items():
             (made / name).write_text(text, encoding="utf-8")
-        outcome = {"state": self.state, "message": "", "rounds_done": 3, "rounds": 3}
+        state = "refused" if job_id in self.refused else self.state
+        outcome = {"state": state, "message": self.message, "rounds_done": 3, "rounds": 3}
         if self.state:
             (made / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
         return folder / job_id

@@ -144,7 +144,7 @@ def overhead(sites: int, rounds: int, member: float) -> dict[str, Any]:
             recorder.start()
             ends.start()
             with open_server_connection(processes.kit("admin")) as connection:
-                run.supervise(connection, job, names, print, TIMEOUTS)
+                run.supervise(connection, job, config, print, TIMEOUTS)
             ends.join()
             recorder.stop()
     # The start of the first round is not recorded, and the last round is validated.

@@ -106,6 +106,8 @@ def train(
     """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.commands.visits import end_with_visits
+    from fedcross.training.run.folder import RunFolder
 
     try:
         with ConsoleReporter() as reporter:
@@ -128,6 +130,8 @@ def train(
             )
         raise
     typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
+    if RunFolder(out).configuration().engine.kind != "local":
+        end_with_visits(out)
 
 
 @app.command()

@@ -11,18 +11,27 @@ import pytest
 from nvflare.collab.api.context import set_call_context
 from nvflare.collab.api.exceptions import CollabCallError
 
-from fedcross.errors import DataError
+from fedcross.errors import ConfigError, DataError
 from fedcross.federate.flare import site_connections
-from fedcross.federate.flare.collab import FederationSite, write_result
-from fedcross.federate.flare.job import build_job
+from fedcross.federate.flare.collab import FederationSite, answer, do_job, write_result
+from fedcross.federate.flare.job import Job, build_job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
-from fedcross.federate.remote.site_work import OPEN, TRAIN, SiteWork, describe_setup
+from fedcross.federate.kits.visit_log import (
+    DONE,
+    FAILED,
+    GIVEN_UP,
+    REFUSED,
+    VISITS,
+    read_entries,
+)
+from fedcross.federate.remote.site_work import OPEN, TRAIN, VALIDATE, SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import SiteError
 from fedcross.federate.supervise.server_connection import OUTCOME, Outcome
 from fedcross.runtime.plugins import allowed_plugins
 from fedcross.strategies.member import new_member
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.run.monitor import append_log
 from tiny_federation import tiny_config
 
 SILENT = CollabCallError("s0", "collect", TimeoutError())
@@ -115,10 +124,20 @@ class TestServer:
         size = sum(tensor.nbytes for tensor in member.to_tensors().values())
         assert proxy.timeouts[0] == pytest.approx(60 + size * 8 / 10e6)
 
-    def test_a_site_that_cannot_take_part_is_left_out(self, config: TrainingConfig) -> None:
-        proxy = Proxy(None)
+    def test_a_site_that_cannot_take_part_is_reported_with_the_type_of_its_error(
+        self, config: TrainingConfig
+    ) -> None:
+        proxy, silent = Proxy(None), Proxy(None)
         proxy.hello = lambda: {"failed": "ConfigError"}  # type: ignore[method-assign]
-        assert FlareSites({"s0": proxy}, config).fetch_setups() == {}
+
+        def raise_silent() -> dict[str, str]:
+            raise SILENT
+
+        silent.hello = raise_silent  # type: ignore[method-assign]
+        assert FlareSites({"s0": proxy}, config).fetch_setups() == {"s0": {"failed": "ConfigError"}}
+        assert FlareSites({"s0": silent}, config).fetch_setups() == {
+            "s0": {"failed": str(SILENT.cause_type)}
+        }
 
     def test_only_sites_of_the_configuration_are_asked_for_their_setup(
         self, config: TrainingConfig
@@ -190,7 +209,7 @@ class TestSite:
                 call()
 
     def test_a_new_task_ends_the_current_one(
-        self, call_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+        self, call_as: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun, ended = threading.Event(), threading.Event()
 
@@ -216,9 +235,12 @@ class TestSite:
         assert site.collect(ticket=second, wait_s=10.0) == {"cases": 1}
         assert ended.is_set()
         site.end()
+        given_up, done = read_entries(tmp_path)
+        assert (given_up.task, given_up.outcome, given_up.left) == (TRAIN, GIVEN_UP, ())
+        assert (done.task, done.outcome) == (OPEN, DONE)
 
-    def test_the_server_gets_the_type_of_an_error_and_no_case_name(
-        self, call_as: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    def test_the_server_and_the_log_get_the_type_of_an_error_and_no_case_name(
+        self, call_as: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(*arguments: Any) -> Any:
             raise DataError("Case Jane Doe has no label.")
@@ -228,6 +250,66 @@ class TestSite:
         site.hello()
         ticket = site.begin(task=OPEN, members=[], round_index=0)
         assert site.collect(ticket=ticket, wait_s=10.0) == {"failed": "DataError"}
+        site.end()
+        (entry,) = read_entries(tmp_path)
+        assert (entry.outcome, entry.reason) == (FAILED, "DataError")
+        assert "Jane" not in (tmp_path / VISITS).read_text(encoding="ascii")
+
+    def test_the_log_of_visits_has_what_was_found_and_what_left(
+        self,
+        config: TrainingConfig,
+        call_as: Callable[[str], None],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(  # the filters need FLARE's own process
+            "fedcross.federate.flare.collab.filter_member", lambda before, after, *others: after
+        )
+        settings = tmp_path / "local" / "site.toml"
+        settings.write_text(settings.read_text() + 'share = ["cases"]\n')
+        site = FederationSite()
+        site.hello()
+        member = new_member(0, config.network, config.seed)
+        tensors = member.to_tensors()
+        for task, members in ((OPEN, []), (TRAIN, [tensors]), (VALIDATE, [tensors])):
+            ticket = site.begin(task=task, members=members, round_index=1)
+            answer = site.collect(ticket=ticket, wait_s=60.0)
+            assert answer is not None
+            assert "failed" not in answer
+            if task == TRAIN:
+                sent = sum(tensor.nbytes for tensor in answer["member"].values())
+        site.end()
+        opened, trained, validated = read_entries(tmp_path)
+        assert (opened.run, opened.cases, opened.left) == ("first", 1, ("case-count",))
+        assert (trained.round, trained.cases, trained.left) == (2, 1, ("member",))
+        assert trained.bytes_out == sent
+        assert trained.loss is not None  # known here, although it was not sent
+        assert (validated.round, validated.left) == (None, ("case-count",))
+        assert validated.dice is not None
+
+    def test_a_refusal_is_in_the_log_of_visits(
+        self, call_as: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        settings = tmp_path / "local" / "site.toml"
+        kept = settings.read_text()
+        settings.write_text(f"{kept}configuration = '{'0' * 64}'\n")
+        FederationSite().hello()
+        FederationSite().hello()  # the server asks again; the same refusal is written once
+        settings.write_text(f"{kept}device = 3\n")
+        FederationSite().hello()
+        assert [(entry.task, entry.outcome, entry.reason) for entry in read_entries(tmp_path)] == [
+            ("join", REFUSED, "another-configuration-than-agreed"),
+            ("join", REFUSED, "ConfigError"),
+        ]
+
+    def test_a_log_that_cannot_be_written_ends_no_task(
+        self, call_as: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        (tmp_path / VISITS).mkdir()
+        site = FederationSite()
+        site.hello()
+        ticket = site.begin(task=OPEN, members=[], round_index=0)
+        assert site.collect(ticket=ticket, wait_s=30.0) == {"cases": 1}
         site.end()
 
 
@@ -249,3 +331,38 @@ def test_only_the_result_of_a_finished_run_contains_checkpoints(tmp_path: Path) 
     assert names["refused"] == {OUTCOME}
     outcome = Outcome(**json.loads((tmp_path / "paused" / OUTCOME).read_text()))
     assert outcome == Outcome("paused", "Waiting for the sites.", 0, 3)
+
+
+def test_the_answer_about_a_run_has_its_progress_and_what_is_new_in_its_files(
+    tmp_path: Path,
+) -> None:
+    status = RunStatus(rounds=3)
+    status.stage("read", "Waiting for the sites to read their cases")
+    append_log(tmp_path, "One")
+    first = answer(status, tmp_path, {"known": {}})
+    assert first["message"] == "Waiting for the sites to read their cases"
+    assert (first["rounds_done"], first["rounds"]) == (0, 3)
+    assert first["files"]["train.log"]["text"].endswith("  One\n")
+    assert answer(status, tmp_path, None)["files"] == first["files"]  # an empty request has no data
+
+
+def test_a_job_without_a_run_also_keeps_its_lines_in_a_file(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    status = RunStatus(rounds=3)
+    job = Job("plan", config, plans=True)
+    proxy = Proxy({"figures": None})
+    proxy.hello = lambda: describe_setup(config)  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="No site sent figures"):
+        do_job(job, tmp_path / "outcome", FlareSites({"s0": proxy}, config), status)
+    log = (tmp_path / "outcome" / "train.log").read_text(encoding="utf-8")
+    assert "Site s0 does not share the figures" in log
+
+
+@pytest.mark.parametrize(("wanted", "needed"), [(None, 2), (1, 1)])
+def test_a_job_names_the_number_of_sites_that_it_needs_and_goes_on_with_fewer(
+    small: TrainingConfig, tmp_path: Path, wanted: int | None, needed: int
+) -> None:
+    job = build_job(small, tmp_path, run_id="run", min_sites=wanted)
+    assert read_job(job / "app" / "config").min_sites == needed
+    assert json.loads((job / "meta.json").read_text())["min_clients"] == 1

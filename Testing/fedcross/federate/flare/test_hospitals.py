@@ -1,6 +1,9 @@
 """A server and three hospitals as separate processes over TLS; the tests kill some of them."""
 
 import json
+import os
+import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +18,7 @@ from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.kits.connection import check_connection
 from fedcross.federate.local.engine import run_local
 from fedcross.federate.supervise.federated_run import FederatedRun
+from fedcross.federate.supervise.progress import get_progress
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
@@ -60,7 +64,8 @@ def run_after_visits(folder: Path, code: str) -> dict[str, str]:
     (folder / "altered" / "sitecustomize.py").write_text(
         REPLACE_VISIT.replace("{code}", code), encoding="utf-8"
     )
-    return {"PYTHONPATH": str(folder / "altered")}
+    paths = [str(folder / "altered"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def block_while_exists(file: Path, folder: Path) -> dict[str, str]:
@@ -80,9 +85,10 @@ class Submitted:
     ) -> None:
         self.run = FederatedRun(folder / "run")
         self.lines: list[str] = []
-        self._processes, self._timeouts = processes, timeouts
+        self._processes, self._timeouts, self._config = processes, timeouts, config
         self._record = self.run.begin(config)
-        self._job = build_job(config, folder, run_id=self._record.run)
+        jobs = Path(tempfile.mkdtemp(dir=folder))
+        self._job = build_job(config, jobs, run_id=self._record.run)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._supervise, daemon=True)
         self._thread.start()
@@ -90,7 +96,9 @@ class Submitted:
     def _supervise(self) -> None:
         try:
             with open_server_connection(self._processes.kit("admin")) as connection:
-                self.run.supervise(connection, self._job, SITES, self.lines.append, self._timeouts)
+                self.run.supervise(
+                    connection, self._job, self._config, self.lines.append, self._timeouts
+                )
         except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
             self._error = error
 
@@ -121,6 +129,11 @@ class Submitted:
         assert self.run.finished
         return RunFolder(self.run.path)
 
+    def wait_for_error(self) -> str:
+        self._thread.join(RUN_TIMEOUT_S)
+        assert self._error is not None, f"no error: {self.lines}"
+        return str(self._error)
+
     def raise_error(self) -> None:
         if self._error is not None:
             output = "\n\n".join(self._processes.last_output(name) for name in ("server", "s0"))
@@ -133,13 +146,15 @@ def trial(tmp_path: Path) -> Iterator[Processes]:
         yield processes
 
 
-def write_config(folder: Path, rounds: int, epochs: int) -> TrainingConfig:
+def write_config(
+    folder: Path, rounds: int, epochs: int, min_sites: int = len(SITES)
+) -> TrainingConfig:
     path = write_federation(
         folder / "data",
         sites=len(SITES),
         rounds=rounds,
         local_epochs=epochs,
-        extra="[engine]\nsilence_timeout_s = 15",
+        extra=f"[engine]\nsilence_timeout_s = 15\nmin_sites = {min_sites}",
     )
     return load_config(path)
 
@@ -235,8 +250,37 @@ def test_a_run_whose_server_is_killed_ends_with_the_same_members(
     assert gaps(run) == []
 
 
+def test_a_refused_run_goes_on_after_the_hospital_was_mended(
+    trial: Processes, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, rounds=3, epochs=10)
+    hold = tmp_path / "hold"
+    settings = trial.kit("s1").path / "local" / "site.toml"
+    agreed = settings.read_text(encoding="utf-8")
+    trial.start("server", "s1", "s2")
+    trial.start("s0", **block_while_exists(hold, tmp_path))
+    submitted = Submitted(trial, config, tmp_path)
+    submitted.wait_for_round(1)
+    hold.touch()  # the run must not end before the server is killed
+    trial.kill("server")
+    settings.write_text(f'{agreed}configuration = "{"0" * 64}"\n', encoding="utf-8")
+    hold.unlink()
+    trial.start("server")
+    assert "Site s1 differs from the server in the configuration" in submitted.wait_for_error()
+    with open_server_connection(trial.kit("admin")) as connection:
+        progress = get_progress(submitted.run, connection)
+    assert progress.state.startswith("Refused")
+    assert "Site s1 differs" in progress.message
+    settings.write_text(agreed, encoding="utf-8")
+    again = Submitted(trial, config, tmp_path)
+    run = again.finish()
+    assert "handed in again" in again.lines[0]
+    assert_same_members(run, config, tmp_path)
+    assert gaps(run) == []
+
+
 def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_path: Path) -> None:
-    config = write_config(tmp_path, rounds=6, epochs=4)
+    config = write_config(tmp_path, rounds=6, epochs=4, min_sites=2)
     hold = tmp_path / "hold"
     trial.start("server", "s1")
     trial.start("s0", **block_while_exists(hold, tmp_path))
@@ -245,13 +289,24 @@ def test_a_site_that_joins_late_takes_part_from_then_on(trial: Processes, tmp_pa
         RUN_TIMEOUT_S,
         "s0 and s1 at the server",
     )
-    submitted = Submitted(trial, config, tmp_path, replace(TIMEOUTS, connect_s=1.0))
+    submitted = Submitted(trial, config, tmp_path, replace(TIMEOUTS, connect_s=1.0, join_s=600.0))
     submitted.wait_for_round(1)
     hold.touch()  # no round ends before the server notices s2
     trial.start("s2")
     submitted.wait_for_line("A new job with s2 begins")
+    copies = RunFolder(submitted.run.path)
+    assert copies.read("status.json")["state"] == "running"
+    assert {line["site"] for line in copies.metrics() if "loss" in line} == {"s0", "s1"}
     hold.unlink()
     run = submitted.finish()
+    let_in = submitted.lines.index("A new job with s2 begins after this round.")
+    first = min(
+        line["round"] for line in metrics(run) if line.get("site") == "s2" and "loss" in line
+    )
+    rounds = [line for line in submitted.lines if re.match(r"Round \d/6", line)]
+    assert [int(line[6]) for line in rounds] == [1, 2, 3, 4, 5, 6]  # every line, once and in order
+    before = [line for line in submitted.lines[:let_in] if line in rounds]
+    assert first == len(before) + 2  # after the round that was under way
     assert "Begun without s2; missing sites can join later." in submitted.lines
     assert {gap["site"] for gap in gaps(run)} == {2}
     assert all(gap["made_up"] is not None for gap in gaps(run))

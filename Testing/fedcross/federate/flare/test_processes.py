@@ -1,14 +1,19 @@
+import io
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from fedcross.errors import ConfigError
+from fedcross.federate.flare.console import CONSOLE, Follower, follow_output, sentence_for
 from fedcross.federate.flare.processes import (
     end_orphans,
     flare_command,
     flare_environment,
+    keep_running,
     prepare_kit,
     stop_process_tree,
 )
@@ -72,7 +77,7 @@ def test_sigterm_ends_the_process_of_the_kit_first(server: Kit) -> None:
         "from fedcross.federate.flare import processes\n"
         "from fedcross.federate.kits.startup_kit import open_kit\n"
         f"processes.flare_command = lambda kit: [sys.executable, '-c', {WAIT!r}]\n"
-        "processes._run(open_kit(Path(sys.argv[1])))"
+        "processes._run(open_kit(Path(sys.argv[1])), print)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(server.path)], stderr=subprocess.PIPE
@@ -85,6 +90,114 @@ def test_sigterm_ends_the_process_of_the_kit_first(server: Kit) -> None:
     assert b"KeyboardInterrupt" in errors
     assert children
     assert not any(child.is_running() for child in children)
+
+
+def begin_to_keep_running(kit: Kit, program: str) -> subprocess.Popen[str]:
+    """Run `keep_running` in a process of its own; the kit's process runs `program`."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from fedcross.federate.flare import processes\n"
+        "from fedcross.federate.kits.startup_kit import open_kit\n"
+        "words = [sys.executable, '-c', sys.argv[2], processes.MAIN_MODULES[0], sys.argv[1]]\n"
+        "processes.flare_command = lambda kit: words\n"
+        "show = lambda line: print(line, flush=True)\n"
+        "processes.keep_running(open_kit(Path(sys.argv[1])), show)"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(kit.path), program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_kit_that_runs_is_not_started_again_until_its_process_was_killed(server: Kit) -> None:
+    ready = "print('x - INFO - Server started', flush=True); import time; time.sleep(60)"
+    first = begin_to_keep_running(server, ready)
+    assert first.stdout is not None
+    lines = [first.stdout.readline() for _ in range(2)]
+    assert lines[1] == "The server is ready.\n", lines
+    with pytest.raises(ConfigError, match=f"startup kit server is in use by process {first.pid}"):
+        keep_running(server, print)
+    (left,) = psutil.Process(first.pid).children()
+    first.kill()  # the lock of a dead process does not count, and its child is ended
+    first.communicate()
+    second = begin_to_keep_running(server, ready)
+    assert second.stdout is not None
+    assert second.stdout.readline().startswith("Starting localhost of x")
+    assert not is_running(left.pid)
+    second.terminate()
+    second.communicate(timeout=60)
+
+
+def test_all_lines_go_to_the_file_and_few_to_the_terminal(server: Kit) -> None:
+    program = (
+        "import sys; print('2026 - hci - ERROR - no app command func'); "
+        "print('2026 - root - INFO - Server started'); "
+        "print('2026 - root - INFO - Server started'); "
+        "sys.stderr.write('E0000 ssl_transport_security.cc: Handshake failed')"
+    )
+    (server.path / CONSOLE).unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    lines: list[str] = []
+    follow_output(process, server, lines.append).join(10)
+    process.wait(10)
+    assert lines == ["The server is ready."]
+    text = (server.path / CONSOLE).read_text(encoding="utf-8")
+    assert text.count("Server started") == 2
+    assert "no app command func" in text
+    assert "Handshake failed" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "- ClientManager - INFO - Client: New client s0@192.0.2.2 joined. Sent",
+            "s0 is connected.",
+        ),
+        ("- ClientManager - INFO - Client: New admin a@b.org@192.0.2.2 joined. Sent", ""),
+        ("- C - INFO - Client Name:s0 left.  Total clients: 1", "s0 has left."),
+        (
+            "- C - INFO - Retrying [CH00001 ACTIVE grpc://localhost:1] in 8 seconds",
+            "The server does not answer; trying again.",
+        ),
+        ("- C - INFO - Retrying [CH00001 ACTIVE tcp://localhost:1] in 8 seconds", ""),
+        (
+            "- JobRunner - INFO - [identity=server, run=?] - Started run: 1-2 for clients: s0,s1",
+            "A job begins with s0,s1.",
+        ),
+        (
+            "- federation - WARNING - Site s1 takes no part: ConfigError.",
+            "Site s1 takes no part: ConfigError.",
+        ),
+        ("- federation - INFO - \x1b[2Jround", "?[2Jround"),
+        ("- CoreCell - ERROR - cannot send to server: target_unreachable", ""),
+        ("", ""),
+    ],
+)
+def test_a_line_of_flare_becomes_a_sentence_or_nothing(line: str, sentence: str) -> None:
+    assert sentence_for(f"2026-11-29 23:30:29,824 {line}") == sentence
+
+
+def test_the_file_of_lines_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedcross.federate.flare.console.MAX_BYTES", 1000)
+    lines = b"".join(b"line %d\n" % number for number in range(1000)) + b"x" * 20_000
+    Follower(tmp_path / CONSOLE, print).read(io.BytesIO(lines))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [CONSOLE, f"{CONSOLE}.1", f"{CONSOLE}.2"]
+    assert (tmp_path / f"{CONSOLE}.2").stat().st_size <= 1000
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 25_000
+
+
+def test_a_full_disk_does_not_end_the_reading(tmp_path: Path) -> None:
+    lines: list[str] = []
+    Follower(tmp_path / "missing" / CONSOLE, lines.append).read(
+        io.BytesIO(b"x - INFO - Server started\n")
+    )
+    assert lines == ["The server is ready."]
 
 
 def test_errors_leave_a_site_without_their_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,19 @@ import ssl
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits import provision
+from fedcross.federate.kits.certificates import read_validity
 from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import open_kit
+from kit_files import absolute_paths
 
 TRIO = Federation("prostate", ("north", "south", "east"), "localhost", 18002)
 
@@ -123,6 +126,42 @@ def test_the_readme_lists_the_owner_of_every_folder(made: Path) -> None:
     assert "TCP port 18002" in text
 
 
+def test_the_readme_says_until_when_the_kits_are_valid(made: Path) -> None:
+    text = (made / "README.txt").read_text(encoding="utf-8")
+    ends = read_validity(open_kit(made / "sites" / "north")).ends
+    assert f"All kits are valid until {ends:%d %B %Y}." in text
+    assert 358 <= read_validity(open_kit(made / "admin")).days_left(datetime.now(UTC)) <= 360
+
+
+def test_no_file_tells_where_by_whom_and_on_which_machine_the_kits_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, host = "unusual-user-name", "unusual-host-name"
+    for variable in ("USER", "LOGNAME", "USERNAME"):
+        monkeypatch.setenv(variable, user)
+    monkeypatch.setenv("HOME", f"/home/{user}")
+    for name in ("socket.gethostname", "socket.getfqdn", "platform.node"):
+        monkeypatch.setattr(name, lambda *arguments: host)
+    folder = tmp_path / user / "kits"
+    folder.parent.mkdir()
+    init_federation(folder, TRIO)
+    assert list(absolute_paths(folder)) == []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert user not in text, path
+            assert host not in text, path
+            assert str(tmp_path) not in text, path
+
+
+def test_the_scan_for_absolute_paths_finds_them(tmp_path: Path) -> None:
+    text = 'see https://a.org/b/c\nlocal/site.toml\n"/path/to/the/data" "/tmp/x/.partial-1"'
+    (tmp_path / "file.json").write_text(text, encoding="utf-8")
+    assert list(absolute_paths(tmp_path)) == [("file.json", "/tmp/x/.partial-1")]
+    (tmp_path / "file.json").write_text('{"root": "/var/lib"}', encoding="utf-8")
+    assert list(absolute_paths(tmp_path)) == [("file.json", "/var/lib")]
+
+
 def test_a_hospitals_settings_file_is_valid_and_lists_the_receivers_of_its_models(
     made: Path,
 ) -> None:
@@ -162,6 +201,8 @@ def test_the_error_for_invalid_settings_names_the_reason(
         (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
         (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
         (Federation("x", ("hub",), "hub", 8002), "name of the server"),
+        (Federation("x", ("a", "server"), "hub", 8002), "cannot have the name server"),
+        (Federation("x", ("admin",), "hub", 8002), "cannot have the name admin"),
     ],
 )
 def test_an_invalid_federation_is_refused_and_leaves_no_files(

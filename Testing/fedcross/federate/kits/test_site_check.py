@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from fedcross.commands.site import app
 from fedcross.errors import ConfigError
-from fedcross.federate.kits.connection import check_connection
+from fedcross.federate.kits.connection import UntrustedError, check_connection
 from fedcross.federate.kits.kit_checks import check_certificate, check_key, check_policy
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.settings_checks import (
@@ -29,6 +29,7 @@ from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.server_connection import UnreachableError
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import config_sha256, load_config
+from kit_files import change_validity
 from tiny_federation import write_federation
 
 
@@ -116,7 +117,7 @@ def test_a_kit_of_another_federation_does_not_accept_the_server(
     stranger = open_kit(tmp_path / "other" / "sites" / "s0")
     with (
         run_server(open_kit(folder / "server")) as port,
-        pytest.raises(UnreachableError, match="is not that of the federation's server"),
+        pytest.raises(UntrustedError, match="is not that of the federation's server"),
     ):
         check_connection(replace(stranger, port=port), 5)
 
@@ -128,15 +129,29 @@ def test_a_server_of_another_federation_does_not_accept_the_kit(
     foreign = tmp_path / "other" / "server" / "startup" / "rootCA.pem"
     with (
         run_server(open_kit(folder / "server"), trusted=foreign) as port,
-        pytest.raises(UnreachableError, match="does not accept this kit's certificate"),
+        pytest.raises(UntrustedError, match="does not accept this kit's certificate"),
     ):
+        check_connection(replace(kit, port=port), 5)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "words"),
+    [(-9, -2, "localhost, TCP port [0-9]+ has expired"), (2, 9, "is not valid yet")],
+)
+def test_a_server_whose_kit_is_not_valid_is_named(
+    folder: Path, kit: Kit, tmp_path: Path, begins: int, ends: int, words: str
+) -> None:
+    shutil.copytree(folder / "server", tmp_path / "server")
+    server, now = open_kit(tmp_path / "server"), datetime.now(UTC)
+    change_validity(folder, server, now + timedelta(days=begins), now + timedelta(days=ends))
+    with run_server(server) as port, pytest.raises(UntrustedError, match=words):
         check_connection(replace(kit, port=port), 5)
 
 
 def test_a_server_without_tls_is_reported(folder: Path, kit: Kit) -> None:
     with (
         run_server(open_kit(folder / "server"), silent=True) as port,
-        pytest.raises(UnreachableError, match=r"does not use TLS|stopped answering"),
+        pytest.raises(UnreachableError, match=r"may not use TLS|interrupt the connection"),
     ):
         check_connection(replace(kit, port=port), 5)
 
@@ -163,8 +178,9 @@ def test_a_key_that_is_missing_or_that_others_can_read_is_wrong(kit: Kit) -> Non
     [
         (1, "good", "359 days|358 days"),
         (-2, "wrong", "set the clock"),
-        (340, "warning", "Valid until"),
-        (400, "wrong", "new kit"),
+        (290, "good", "valid until"),
+        (301, "warning", "valid until.*ask the coordinator"),
+        (400, "wrong", "to renew it"),
     ],
 )
 def test_a_certificate_is_compared_with_the_current_time(

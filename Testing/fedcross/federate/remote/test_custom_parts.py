@@ -10,8 +10,9 @@ from fedcross.errors import ConfigError, PluginError
 from fedcross.federate.kits.settings_checks import check_plugins
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.local.engine import run_local
-from fedcross.federate.remote.engine import check_same_setup, run_remote
+from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.guard import UpdateError, check_update
+from fedcross.federate.remote.setups import check_same_setup
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.runtime.plugins import allow_plugins

@@ -9,7 +9,8 @@ import torch
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.local.engine import run_local
-from fedcross.federate.remote.engine import check_same_setup, run_remote
+from fedcross.federate.remote.engine import run_remote
+from fedcross.federate.remote.setups import check_same_setup
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.model.bundle import verify_bundle
@@ -369,3 +370,31 @@ def test_a_site_that_is_not_in_the_configuration_is_refused(config: TrainingConf
         SiteWork(
             config, "elsewhere", SiteSettings(data=config.data_root, device="cpu"), keep_unfiltered
         )
+
+
+class TestASiteThatNeverTrains:
+    def test_a_run_does_not_begin_without_a_site_whose_cases_cannot_be_read(
+        self, config: TrainingConfig, tmp_path: Path
+    ) -> None:
+        def cannot_read(site: str, task: str, index: int) -> bool:
+            return (site, task) == ("s1", "open")
+
+        with pytest.raises(ConfigError, match=r"Site s1 did not answer.*1 of 2 sites can train"):
+            remotely(config, tmp_path / "run", fails=cannot_read)
+        assert RunFolder(tmp_path / "run").checkpoints.rounds() == []
+        remotely(config, tmp_path / "run")  # the same run, after the site was mended
+        assert len(RunFolder(tmp_path / "run").checkpoints.rounds()) > 0
+
+    def test_the_bundle_states_the_sites_that_trained(
+        self, config: TrainingConfig, tmp_path: Path
+    ) -> None:
+        remotely(
+            config, tmp_path / "run", fails=lambda site, task, _: (site, task) == ("s1", "train")
+        )
+        manifest = export_run(tmp_path / "run", tmp_path / "bundle").manifest
+        assert manifest.sites == ("s0",)
+        assert manifest.schedule is None
+        assert "at 1 of 2 sites (without s1)" in manifest.provenance.source
+        card = (tmp_path / "bundle" / "docs" / "README.md").read_text(encoding="utf-8")
+        assert "models trained across 1 site without averaging" in card
+        verify_bundle(tmp_path / "bundle")

@@ -6,9 +6,9 @@ import pytest
 from fake_server import FakeServer
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.supervise.federated_run import FederatedRun
+from fedcross.federate.supervise.progress import Progress, get_progress
 from fedcross.federate.supervise.server_connection import (
     COMPLETED,
-    RUNNING,
     FederationError,
 )
 from fedcross.federate.supervise.timeouts import Timeouts
@@ -18,6 +18,8 @@ from fedcross.training.config.configuration import (
     config_values,
     parse_config,
 )
+from fedcross.training.run.folder import RunFolder
+from fedcross.training.run.monitor import append_log
 
 
 @pytest.fixture
@@ -27,8 +29,10 @@ def run(tmp_path: Path, small: TrainingConfig) -> FederatedRun:
     return run
 
 
-def test_a_supervised_run_ends_with_its_result_in_the_run_folder(run: FederatedRun) -> None:
-    run.supervise(FakeServer(), Path("job"), ("s0", "s1"), print, Timeouts(poll_s=0.01))
+def test_a_supervised_run_ends_with_its_result_in_the_run_folder(
+    run: FederatedRun, small: TrainingConfig
+) -> None:
+    run.supervise(FakeServer(), Path("job"), small, print, Timeouts(poll_s=0.01))
     assert run.finished
     assert run.record.job == "job-0"
     assert sorted(path.name for path in run.path.iterdir()) == [
@@ -50,7 +54,7 @@ def test_a_job_without_a_result_does_not_change_the_folder(run: FederatedRun) ->
 
 def test_before_the_first_job_progress_and_download_are_refused(run: FederatedRun) -> None:
     server = FakeServer()
-    for call in (run.get_progress, run.download):
+    for call in (lambda server: get_progress(run, server), run.download):
         with pytest.raises(FederationError, match="No job of this run was submitted yet"):
             call(server)
     run.abort(server)
@@ -96,17 +100,115 @@ def test_a_site_whose_name_no_kit_can_have_is_refused(
         FederatedRun(tmp_path / "run").begin(parse_config(values, source="x"))
 
 
-def test_progress_has_the_status_the_message_and_the_sites_of_the_job(run: FederatedRun) -> None:
+VISIT = {"round": 1, "member": 0, "site": "s0", "loss": 0.5}
+
+
+def test_progress_has_the_message_the_sites_and_the_figures_of_a_running_job(
+    run: FederatedRun, tmp_path: Path
+) -> None:
     server = FakeServer()
-    server.is_running = True
+    server.is_running, server.folder = True, tmp_path / "server"
+    server.folder.mkdir()
+    RunFolder(server.folder).add_metrics(**VISIT)
     run.update_record(job=server.submit_job(Path("job")))
-    assert run.get_progress(server) == (RUNNING, "Round 2/3", {"s0": True, "s1": False})
+    before = sorted(run.path.iterdir())
+    progress = get_progress(run, server)
+    assert progress == Progress("Running.", "Round 2/3", {"s0": True, "s1": False}, [VISIT])
+    assert sorted(run.path.iterdir()) == before
     server.is_running = False
-    assert "starting" in run.get_progress(server)[1]
+    assert "starting" in get_progress(run, server).message
     run.update_record(aborted=True)
-    assert "is ending" in run.get_progress(server)[1]
-    server.statuses["job-0"] = COMPLETED
-    assert run.get_progress(server) == (COMPLETED, "", {})
+    assert "is ending" in get_progress(run, server).message
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("finished", "Finished."), ("paused", "Paused"), ("refused", "Refused")]
+)
+def test_progress_says_how_a_job_ended_and_not_only_that_it_did(
+    run: FederatedRun, state: str, words: str
+) -> None:
+    server = FakeServer()
+    server.state, server.message = state, "Site s1 differs from the server in torch."
+    server.files["metrics.jsonl"] = json.dumps(VISIT) + "\n"
+    run.update_record(job=server.submit_job(Path("job")))
+    progress = get_progress(run, server)
+    assert progress.state.startswith(words)
+    assert progress.message == ("" if state == "finished" else server.message)
+    assert ("hands the run in again" in progress.state) == (state == "refused")
+    assert progress.metrics == [VISIT]
+    assert not run.finished
+
+
+def test_progress_of_an_aborted_job_has_the_figures_that_were_copied(run: FederatedRun) -> None:
+    server = FakeServer()
+    run.update_record(job=server.submit_job(Path("job")))
+    RunFolder(run.path).add_metrics(**VISIT)
+    run.abort(server)
+    progress = get_progress(run, server)
+    assert progress.state.startswith("Aborted; fedcross federation submit")
+    assert progress.metrics == [VISIT]
+    run.update_record(aborted=False)
+    assert "FINISHED:ABORTED" in get_progress(run, server).state
+
+
+def test_a_refused_run_is_handed_in_again_by_the_same_call(
+    run: FederatedRun, small: TrainingConfig
+) -> None:
+    server, lines = FakeServer(), []
+    server.state, server.message = "refused", "Site s1 differs."
+    quick = Timeouts(poll_s=0.01)
+    with pytest.raises(FederationError, match="Site s1 differs"):
+        run.supervise(server, Path("job"), small, lines.append, quick)
+    with pytest.raises(FederationError, match="Site s1 differs"):
+        run.supervise(server, Path("job"), small, lines.append, quick)
+    assert list(server.statuses) == ["job-0", "job-1"]  # handed in again, and refused again
+    server.state = "finished"
+    server.refused = {"job-1"}
+    run.begin(small)
+    run.supervise(server, Path("job"), small, lines.append, quick)
+    assert run.finished
+    assert run.record.job == "job-2"
+
+
+def test_log_metrics_and_status_arrive_during_the_run_and_every_line_is_shown(
+    run: FederatedRun, small: TrainingConfig, tmp_path: Path
+) -> None:
+    server, lines, figures = FakeServer(), [], []
+    server.is_running, server.folder = True, tmp_path / "server"
+    server.folder.mkdir()
+    for number in range(1, 6):
+        append_log(server.folder, f"Round {number}/6")
+    RunFolder(server.folder).add_metrics(**VISIT)
+    (server.folder / "status.json").write_text('{"state": "running"}\n', encoding="utf-8")
+
+    def see(line: str) -> None:
+        lines.append(line)
+        if line == "Round 5/6":  # the job ends after the first answer
+            append_log(server.folder, "Round 6/6")
+            server.is_running = False
+            server.statuses = dict.fromkeys(server.statuses, COMPLETED)
+            names = ("train.log", "metrics.jsonl")
+            server.files |= {n: (server.folder / n).read_text(encoding="utf-8") for n in names}
+            seen.append((run.path / "train.log").read_text(encoding="utf-8"))
+
+    seen: list[str] = []
+    run.supervise(
+        server, Path("job"), small, see, Timeouts(poll_s=0.01), add_metrics=figures.append
+    )
+    assert [line for line in lines if "/6" in line] == [f"Round {n}/6" for n in range(1, 7)]
+    assert figures == [VISIT]
+    assert "Round 5/6" in seen[0]
+    assert "Round 6/6" not in seen[0]
+    assert run.finished
+
+
+def test_the_event_files_of_tensorboard_stay_when_the_result_arrives(
+    run: FederatedRun, small: TrainingConfig
+) -> None:
+    (run.path / "tensorboard").mkdir()
+    (run.path / "tensorboard" / "events").touch()
+    run.supervise(FakeServer(), Path("job"), small, print, Timeouts(poll_s=0.01))
+    assert (run.path / "tensorboard" / "events").is_file()
 
 
 def test_an_aborted_run_stays_aborted_until_it_is_begun_again(
@@ -116,9 +218,9 @@ def test_an_aborted_run_stays_aborted_until_it_is_begun_again(
     run.update_record(job=server.submit_job(Path("job")))
     run.abort(server)
     with pytest.raises(FederationError, match="was aborted"):
-        run.supervise(server, Path("job"), ("s0", "s1"), print, Timeouts(poll_s=0.01))
+        run.supervise(server, Path("job"), small, print, Timeouts(poll_s=0.01))
     run.begin(small)
-    run.supervise(server, Path("job"), ("s0", "s1"), print, Timeouts(poll_s=0.01))
+    run.supervise(server, Path("job"), small, print, Timeouts(poll_s=0.01))
     assert run.finished
     assert run.record.job == "job-1"
 
@@ -142,7 +244,7 @@ def test_a_finished_run_goes_on_with_more_rounds_as_a_new_job(
         run.begin(longer)
     server = FakeServer()
     server.files["config.json"] = json.dumps({"configuration": config_values(small)})
-    run.supervise(server, Path("job"), ("s0", "s1"), print, Timeouts(poll_s=0.01))
+    run.supervise(server, Path("job"), small, print, Timeouts(poll_s=0.01))
     record = run.begin(longer)
     assert (record.run, record.job) == (run_id, "")
     assert record.configuration_sha256 == config_sha256(longer)

@@ -245,3 +245,11 @@ def test_an_option_of_a_later_version_changes_the_identity_only_if_it_is_used(
     assert config_sha256(cosine) != config_sha256(plain)
     record = parse_config(config_values(cosine), source="record", is_record=True)
     assert record.training == cosine.training
+
+
+def test_the_identity_does_not_depend_on_the_default_number_of_sites(tmp_path: Path) -> None:
+    sections = ("", "[engine]\nmin_sites = 1\n", "[engine]\nmin_sites = 2\n")
+    config, one, two = (read(tmp_path, PLAIN + section) for section in sections)
+    assert config.engine.min_sites is None
+    assert config_values(config)["engine"]["min_sites"] == 1  # the default of earlier versions
+    assert config_sha256(config) == config_sha256(one) != config_sha256(two)

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fedcross.commands.calibrate import PoolingOption
+from fedcross.commands.kits import add, init, renew
 from fedcross.commands.options import AllowPlugin, Device, split_names
 
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
@@ -32,22 +32,8 @@ AdminKit = Annotated[
 Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 
-@app.command("init")
-def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make for all kits.")],
-    sites: Annotated[str, typer.Option(help="The hospitals' names, separated by commas.")],
-    server: Annotated[
-        str, typer.Option(help="Host name or address under which the hospitals reach the server.")
-    ] = "localhost",
-    port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
-    name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
-) -> None:
-    """Make the startup kits of the server, the hospitals and the coordinator."""
-    from fedcross.federate.kits.provision import README, Federation, init_federation
-
-    names = tuple(site.strip() for site in sites.split(",") if site.strip())
-    init_federation(folder, Federation(name, names, server, port))
-    typer.echo((folder / README).read_text(encoding="utf-8"))
+for command in (init, add, renew):
+    app.command()(command)
 
 
 @app.command("start")
@@ -67,43 +53,72 @@ def submit(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     kit: AdminKit,
     out: Annotated[Path, typer.Option(help="Run folder on this machine.")],
+    min_sites: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Hospitals that must be able to train before a job begins, in place of "
+            "engine.min_sites; without both, all.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard for TensorBoard.")
+    ] = False,
 ) -> None:
     """Train at the hospitals and download the members at the end.
 
-    A job that fails is submitted again and continues after its last finished round. Ctrl-C ends this
-    command only, not the training; the same command continues to follow the run.
+    A job that fails is submitted again and continues after its last finished round. A run that was
+    refused is handed in again by the same command. Ctrl-C ends this command only, not the training; the
+    same command continues to follow the run. Exit code 3: trained, but a hospital took no part.
     """
     import tempfile
+    from contextlib import nullcontext
 
+    from fedcross.commands.visits import end_with_visits
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.training.config.configuration import load_config
+    from fedcross.training.run.folder import RunFolder
+    from fedcross.training.run.tensorboard_writer import TensorBoardWriter
 
-    opened, configuration, run = open_kit(kit, "admin"), load_config(config), FederatedRun(out)
+    configuration, run = load_config(config), FederatedRun(out)
+    opened = open_coordinator_kit(kit, typer.echo, configuration, waits=True)
     record = run.begin(configuration)
-    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
-        job_folder = build_job(configuration, Path(folder), run_id=record.run)
-        names = [site.name for site in configuration.sites]
-        run.supervise(connection, job_folder, names, typer.echo)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_server_connection(opened) as connection,
+        TensorBoardWriter(RunFolder(out)) if tensorboard else nullcontext() as writer,
+    ):
+        job_folder = build_job(configuration, Path(folder), run_id=record.run, min_sites=min_sites)
+        run.supervise(
+            connection,
+            job_folder,
+            configuration,
+            typer.echo,
+            min_sites=min_sites,
+            add_metrics=writer.write_metrics if writer else None,
+        )
     typer.echo(f"Trained: {out}. Next: fedcross federation fetch {out} BUNDLE --kit {kit}")
+    end_with_visits(out)
 
 
 @app.command("status")
 def status(run: Run, kit: AdminKit) -> None:
-    """Show the progress of a run and the hospitals that take part."""
+    """Show the state of a run, and the visits, losses and Dice of every hospital."""
+    from fedcross.commands.progress_table import describe_progress
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
+    from fedcross.federate.supervise.progress import get_progress
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        job_status, message, sites = FederatedRun(run).get_progress(connection)
-    console = Console(highlight=False)
-    line = f"Job: {job_status}." + (f" {message}" if message else "")
-    console.print(line, markup=False)
-    for name, takes_part in sites.items():
-        console.print(f"  {name}: {'takes part' if takes_part else 'connected'}", markup=False)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    with open_server_connection(open_coordinator_kit(kit, typer.echo)) as connection:
+        progress = get_progress(federated_run, connection)
+    for line in describe_progress(progress):
+        typer.echo(line)
 
 
 @app.command("fetch")
@@ -115,19 +130,26 @@ def fetch(
 ) -> None:
     """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
-    from fedcross.federate.supervise.federated_run import CONTINUE_HINT, FederatedRun
+    from fedcross.federate.kits.preflight import open_coordinator_kit
+    from fedcross.federate.supervise.federated_run import FederatedRun
+    from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
     from fedcross.training.run.export import export_run
+    from fedcross.training.run.folder import RunFolder
+    from fedcross.training.run.participation import count_run_visits, describe_missing
 
     federated_run = FederatedRun(run)
     if not federated_run.finished:
-        with open_server_connection(open_kit(kit, "admin")) as connection:
+        _ = federated_run.record  # raises if there is no run
+        opened = open_coordinator_kit(kit, typer.echo)
+        with open_server_connection(opened) as connection:
             outcome = federated_run.download(connection)
         if outcome.state != "finished":
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
     exported = export_run(run, bundle)
     typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
+    if missing := describe_missing(count_run_visits(RunFolder(run))):
+        typer.echo(f"Warning: {missing}", err=True)
 
 
 @app.command("calibrate")
@@ -174,9 +196,12 @@ def calibrate(
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; the server keeps the finished rounds, and submit continues the run."""
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
 
-    with open_server_connection(open_kit(kit, "admin")) as connection:
-        FederatedRun(run).abort(connection)
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    opened = open_coordinator_kit(kit, typer.echo, waits=True)
+    with open_server_connection(opened) as connection:
+        federated_run.abort(connection)
     typer.echo("Aborted.")

@@ -14,7 +14,7 @@ app = typer.Typer(help="For a hospital that takes part in a federation.", no_arg
 VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
 
 
-app.callback()(require_flare)  # with a callback, typer keeps the name of the only command
+app.callback()(require_flare)
 
 
 @app.command("check")
@@ -45,3 +45,19 @@ def check(
     if has_errors:
         raise FedCrossError(f"Correct everything marked WRONG before {opened.name} can take part.")
     typer.echo(f"Ready. Next: fedcross federation start {kit}")
+
+
+@app.command("status")
+def status(
+    kit: Annotated[Path, typer.Argument(help="This hospital's startup kit.")],
+    visits: Annotated[
+        int, typer.Option(min=1, help="Number of entries of visits.log to show.")
+    ] = 20,
+) -> None:
+    """Show what was done at this hospital: runs, visits, losses, and what left it; no network."""
+    from fedcross.federate.kits.site_status import describe_site
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    console = Console(highlight=False)
+    for line in describe_site(open_kit(kit, "site"), datetime.now(UTC), visits):
+        console.print(line, markup=False, soft_wrap=True)

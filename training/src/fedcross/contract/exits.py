@@ -4,8 +4,9 @@ from fedcross.contract.events import ErrorEvent
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import FedCrossError
 
-DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""`BAD_INPUT` is what a person can put right; `INTERRUPTED` also when nobody reads the output."""
+DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+"""`BAD_INPUT` is what a person can put right; `INCOMPLETE` is a finished training in which a site took
+no part; `INTERRUPTED` also when nobody reads the output."""
 
 _LONGEST = 200
 """Characters of an unexpected error's message."""

@@ -86,11 +86,11 @@ def _ask_hospitals(
 ) -> Calibration:
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_calibration_job
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.remote.calibration import read_calibration
     from fedcross.federate.supervise.short_job import follow_job, new_job_id
 
-    opened = open_kit(kit, "admin")
+    opened = open_coordinator_kit(kit, reporter.log, config, waits=True)
     reporter.stage("calibrate", "Asking the hospitals for curves of their labelled cases")
     with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
         job_folder = build_calibration_job(

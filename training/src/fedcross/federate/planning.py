@@ -172,10 +172,10 @@ def gather_by_engine(
 def _ask_hospitals(config: TrainingConfig, kit: Path, reporter: Reporter) -> FederationFigures:
     from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.kits.startup_kit import open_kit
+    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.short_job import follow_job, new_job_id
 
-    opened = open_kit(kit, "admin")
+    opened = open_coordinator_kit(kit, reporter.log, config, waits=True)
     reporter.stage("plan", "Asking the hospitals for the figures of their cases")
     with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
         job_folder = build_job(config, Path(folder), run_id=new_job_id("plan"), plans=True)

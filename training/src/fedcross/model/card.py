@@ -28,8 +28,9 @@ def render_model_card(manifest: Manifest) -> str:
             manifest.description or "A segmentation ensemble trained by federated cross learning.",
             "",
             f"{len(manifest.members)} models trained across {len(manifest.sites) or 'unrecorded'} "
-            "sites without averaging (FedCross, Xu et al., MIDL 2023, arXiv 2204.02450). Their "
-            "mean is the segmentation; their spread shows where not to trust it.",
+            f"{'site' if len(manifest.sites) == 1 else 'sites'} without averaging (FedCross, Xu et al., "
+            "MIDL 2023, arXiv 2204.02450). Their mean is the segmentation; their spread shows where not "
+            "to trust it.",
             "",
             *_structure_table(manifest),
             "",

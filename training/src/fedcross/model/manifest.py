@@ -59,9 +59,10 @@ class Manifest(StrictModel):
     members : tuple of Member
         The K members.
     sites : tuple of str
-        Names of the training sites; empty if not recorded.
+        Names of the sites at which members were trained; empty if not recorded.
     schedule : tuple of tuple of int, optional
-        One row for each round: the index in `sites` at which each member was trained.
+        One row for each round: the index in `sites` at which each member was trained. None for methods
+        without a schedule, and if a site of the schedule took no part.
     calibration : Calibration
         Temperature, and what labelled cases say about the errors.
     provenance : Provenance

@@ -100,11 +100,13 @@ class FlareServerConnection:
                 takes_part[name] = takes_part.get(name, False) or is_this_job
         return takes_part
 
-    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
+    def send_command(
+        self, job_id: str, topic: str, data: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         """See `ServerConnection`."""
         with self._open_session() as session:
             try:
-                return dict(session.do_app_command(job_id, topic, {}))
+                return dict(session.do_app_command(job_id, topic, dict(data or {})))
             except InternalError as error:  # raised while the job starts
                 raise JobNotRunningError("The job does not accept commands.") from error
 

@@ -21,21 +21,33 @@ from nvflare.collab import collab
 
 from fedcross.errors import FedCrossError
 from fedcross.federate.flare.filters import filter_member
-from fedcross.federate.flare.job import RUN_FOLDER, RUNS, read_job
+from fedcross.federate.flare.job import RUN_FOLDER, RUNS, Job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.remote.calibration import calibrate_for_job
 from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.figures import gather_remotely
+from fedcross.federate.remote.setups import TooFewSitesError
 from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
-from fedcross.federate.supervise.server_connection import OUTCOME, PAUSE, RESULT, STATUS, Outcome
+from fedcross.federate.remote.visit_record import SupersededError, VisitRecord
+from fedcross.federate.supervise.followed_files import read_new_texts
+from fedcross.federate.supervise.server_connection import (
+    FILES,
+    KNOWN,
+    OUTCOME,
+    PAUSE,
+    RESULT,
+    STATUS,
+    Outcome,
+)
 from fedcross.runtime.files.partial import PARTIAL
 from fedcross.runtime.plugins import allow_plugins
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.planning.figures import write_figures
 from fedcross.training.run.folder import LOCK
+from fedcross.training.run.monitor import append_log
 
 State = Literal["finished", "paused", "refused"]
 log = logging.getLogger("fedcross.federation")
@@ -58,21 +70,19 @@ class FederationServer:
         )
         status = RunStatus(job.config.method.rounds)
         engine = context.get_engine()
-        engine.register_app_command(STATUS, lambda topic, data, fl_ctx: status.as_record())
-        engine.register_app_command(PAUSE, lambda topic, data, fl_ctx: status.request_pause())
         sites = FlareSites({client.name: client for client in collab.clients}, job.config)
         if job.plans or job.calibration:
             folder = Path(workspace.get_run_dir(job_id), "outcome")
+        engine.register_app_command(STATUS, lambda topic, data, _: answer(status, folder, data))
+        engine.register_app_command(PAUSE, lambda topic, data, _: status.request_pause())
         try:
-            if job.plans:
-                write_figures(folder, gather_remotely(job.config, sites, status.log))
-            elif job.calibration:
-                calibrate_for_job(job.config, job.calibration, folder, sites, status.log)
-            else:
-                run_remote(job.config, folder, sites, status)
+            do_job(job, folder, sites, status)
             state: State = "finished"
         except KeyboardInterrupt:
             state = "paused"
+        except TooFewSitesError as error:  # a later job may find them
+            state = "paused"
+            status.log(str(error))
         except FedCrossError as error:
             state = "refused"
             status.log(str(error))
@@ -80,8 +90,35 @@ class FederationServer:
         return True
 
 
-class _SupersededError(Exception):
-    """The server has begun another task; this one ends."""
+def answer(status: RunStatus, folder: Path, data: Any) -> dict[str, Any]:
+    """Answer the command STATUS, see `fedcross.federate.supervise.server_connection`."""
+    known = data.get(KNOWN) if isinstance(data, dict) else None
+    return {**status.as_record(), FILES: read_new_texts(folder, known)}
+
+
+def do_job(job: Job, folder: Path, sites: FlareSites, status: RunStatus) -> None:
+    """Gather the figures for a plan, calibrate a bundle, or train, as the job says.
+
+    A job that leaves no run also writes its lines into ``train.log`` of the folder.
+
+    Raises
+    ------
+    FedCrossError, KeyboardInterrupt
+        See `remote.engine.run_remote`.
+    """
+    if not (job.plans or job.calibration):
+        run_remote(job.config, folder, sites, status, job.min_sites)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def log(message: str) -> None:
+        status.log(message)
+        append_log(folder, message)
+
+    if job.plans:
+        write_figures(folder, gather_remotely(job.config, sites, log))
+    elif job.calibration:
+        calibrate_for_job(job.config, job.calibration, folder, sites, log)
 
 
 class FederationSite:
@@ -96,6 +133,7 @@ class FederationSite:
         self._kit = Path()
         self._name = ""
         self._work: SiteWork | None = None
+        self._record: VisitRecord | None = None
         self._ticket = 0
         self._task: Future[Answer] | None = None
 
@@ -108,12 +146,16 @@ class FederationSite:
         job = read_job(Path(folder))
         self._config, self._calibration = job.config, job.calibration
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
+        record = self._record = VisitRecord(self._kit, job.run_id)
         try:
             settings = load_site_settings(self._kit)
             allow_plugins(*settings.plugins)
+            if settings.configuration not in (None, config_sha256(self._config)):
+                record.refuse("another-configuration-than-agreed")
             return describe_setup(self._config, settings.configuration)
         except FedCrossError as error:
             log.error("%s", error)
+            record.refuse(type(error).__name__)
             return {"failed": type(error).__name__}
 
     @collab.publish  # type: ignore[untyped-decorator]
@@ -156,11 +198,19 @@ class FederationSite:
     ) -> Answer:
         def end_if_superseded(done: int, epochs: int) -> None:
             if ticket != self._ticket:
-                raise _SupersededError
+                raise SupersededError
 
+        assert self._record is not None, "the server calls hello first"
+        with self._record.task(task, round_index) as record:
+            work = self._open_work()
+            answer = work.do(task, members, round_index, end_if_superseded)
+            record.done(answer, work.found)
+        return answer
+
+    def _open_work(self) -> SiteWork:
         if self._work is None:
             config = self._config
-            assert config is not None, "the server calls hello first"
+            assert config is not None
             self._work = SiteWork(
                 config,
                 self._name,
@@ -168,7 +218,7 @@ class FederationSite:
                 lambda before, after: filter_member(before, after, config.engine, self._context),
                 self._calibration,
             )
-        return self._work.do(task, members, round_index, end_if_superseded)
+        return self._work
 
 
 def _require_server_as_caller() -> None:

@@ -49,15 +49,25 @@ class Job:
         Whether the job only gathers the figures for a plan.
     calibration
         What the job calibrates; None for other jobs.
+    min_sites
+        Number of sites that must be able to train before the job trains.
     """
 
     run_id: str
     config: TrainingConfig
     plans: bool = False
     calibration: CalibrationJob | None = None
+    min_sites: int = 1
 
 
-def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool = False) -> Path:
+def build_job(
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    run_id: str,
+    plans: bool = False,
+    min_sites: int | None = None,
+) -> Path:
     """Write a job folder.
 
     Parameters
@@ -71,6 +81,9 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool 
         an earlier run continues that run.
     plans
         Whether the job only gathers the figures for a plan.
+    min_sites
+        Number of sites that must be able to train before the job trains; None for that of the
+        configuration.
 
     Returns
     -------
@@ -93,13 +106,15 @@ def build_job(config: TrainingConfig, folder: Path, *, run_id: str, plans: bool 
     server, sites = "server", [site.name for site in config.sites]
     deploy_map = {"app": [server, *sites]}
     # An older server does not find the run in a job that plans or calibrates, and refuses it.
-    content = {"plan" if plans else "run": run_id}
+    content: dict[str, Any] = {"plan": run_id}
+    if not plans:
+        content = {"run": run_id, "min_sites": config.count_needed_sites(min_sites)}
     _write_app(job / "app" / "config", config, content)
     if not plans and config.start.bundle is not None and config.start.bundle.exists():
         deploy_map = {"app": sites, SERVER_APP: [server]}
         _write_app(job / SERVER_APP / "config", config, content)
         copy_start(config, job / SERVER_APP / "config" / START)
-    _write_meta(job, config, deploy_map)
+    _write_meta(job, deploy_map)
     return job
 
 
@@ -137,7 +152,7 @@ def build_calibration_job(
     content = {"calibration": run_id, "pooling": pooling, "parts": list(parts)}
     _write_app(target, config, content)
     copy_essentials(bundle, target / BUNDLE)
-    _write_meta(job, config, {"app": ["server", *(site.name for site in config.sites)]})
+    _write_meta(job, {"app": ["server", *(site.name for site in config.sites)]})
     return job
 
 
@@ -150,16 +165,12 @@ def _new_job(config: TrainingConfig, folder: Path, run_id: str) -> Path:
     return folder / run_id
 
 
-def _write_meta(job: Path, config: TrainingConfig, deploy_map: dict[str, list[str]]) -> None:
-    sites = len(config.sites)
+def _write_meta(job: Path, deploy_map: dict[str, list[str]]) -> None:
+    # FLARE ends a running job that has fewer clients. A run goes on without a site that leaves; the
+    # number of sites at its start is checked by the supervisor and by `remote.engine`.
     _write(
         job / "meta.json",
-        {
-            "name": job.name,
-            "resource_spec": {},
-            "deploy_map": deploy_map,
-            "min_clients": min(config.engine.min_sites, sites),
-        },
+        {"name": job.name, "resource_spec": {}, "deploy_map": deploy_map, "min_clients": 1},
     )
 
 
@@ -187,7 +198,8 @@ def read_job(folder: Path) -> Job:
         if "calibration" in content:
             return Job(content["calibration"], config, calibration=_calibration(content, folder))
         plans = "plan" in content
-        return Job(content["plan" if plans else "run"], config, plans)
+        min_sites = int(content.get("min_sites", 1))
+        return Job(content["plan" if plans else "run"], config, plans, min_sites=min_sites)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
 

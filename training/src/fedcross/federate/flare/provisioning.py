@@ -1,6 +1,9 @@
 """Startup kits by NVIDIA FLARE's own provisioning: certificates, keys, connection settings."""
 
+import contextlib
+import io
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,9 @@ class _ErrorLog:
     error = warning
 
 
-def make_kits(project: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
+def make_kits(
+    project: Mapping[str, Any], folder: Path, authority: Path | None = None
+) -> tuple[Path, Path]:
     """Make a kit for every participant of a FLARE project.
 
     Parameters
@@ -42,6 +47,9 @@ def make_kits(project: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
         A FLARE project (api_version 3).
     folder
         An existing folder; all files are made in it.
+    authority
+        Folder of an existing certificate authority; it is copied, not changed. Participants that it
+        knows get the certificate and the key that they have. None makes a new authority.
 
     Returns
     -------
@@ -56,12 +64,16 @@ def make_kits(project: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
     """
     log = _ErrorLog()
     copy = json.loads(json.dumps(project))  # FLARE changes the entries while it reads them
+    state = folder / str(project["name"]) / STATE
+    if authority is not None:
+        shutil.copytree(authority, state)
     try:
-        context = Provisioner(str(folder), prepare_builders(copy)).provision(
-            prepare_project(copy), logger=log
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # FLARE prints tracebacks
+            context = Provisioner(str(folder), prepare_builders(copy)).provision(
+                prepare_project(copy), logger=log
+            )
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"NVIDIA FLARE refuses the federation: {error}.") from error
     if context.get(CtxKey.BUILD_ERROR):
         raise ConfigError(f"NVIDIA FLARE refuses the federation: {' '.join(log.errors)}")
-    return Path(context[CtxKey.CURRENT_PROD_DIR]), folder / str(project["name"]) / STATE
+    return Path(context[CtxKey.CURRENT_PROD_DIR]), state

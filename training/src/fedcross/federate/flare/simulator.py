@@ -25,7 +25,7 @@ from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.custom_parts import require_plugins
 from fedcross.training.planning.figures import FederationFigures, read_figures
-from fedcross.training.run.monitor import LOG
+from fedcross.training.run.monitor import LOG, log_message
 from fedcross.uncertainty.risk_control import Pooling
 
 JOB = "simulate_job"  # FLARE's name of the simulator's only job
@@ -237,5 +237,5 @@ class _LogFollower:
             for line in file:
                 if not line.endswith("\n"):
                     break
-                self._reporter.log(line.split("  ", 1)[-1].rstrip())
+                self._reporter.log(log_message(line))
                 self._position += len(line.encode("utf-8"))

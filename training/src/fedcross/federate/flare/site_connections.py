@@ -4,7 +4,6 @@ A task is sent at once and its answer fetched later by repeated short calls. A v
 while a site that died is noticed within the silence timeout.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.federate.remote.parallel import map_in_parallel
+from fedcross.federate.remote.setups import FAILED
 from fedcross.federate.remote.site_work import Answer
 from fedcross.federate.remote.visits import SiteError
 from fedcross.strategies.member import MemberState
@@ -20,7 +20,6 @@ from fedcross.training.config.configuration import TrainingConfig
 LONG_POLL_S = 10.0
 RETRY_DELAY_S = 1.0
 BYTES_PER_MBIT = 125_000
-log = logging.getLogger("fedcross.federation")
 
 
 class FlareSites:
@@ -43,22 +42,17 @@ class FlareSites:
         self._poll_s = min(LONG_POLL_S, self._silence_timeout_s / 2)
 
     def fetch_setups(self) -> dict[str, dict[str, str]]:
-        """Setup of every site that can take part, see `describe_setup`, by the site's name."""
+        """See `remote.setups.FetchSetups`."""
 
-        def fetch(name: str) -> dict[str, str] | None:
-            setup: dict[str, str]
+        def fetch(name: str) -> dict[str, str]:
             try:
-                setup = self._proxy(name).hello()
+                setup: dict[str, str] = self._proxy(name).hello()
             except CollabCallError as error:
-                setup = {"failed": str(error.cause_type)}
-            if "failed" in setup:
-                log.warning("Site %s takes no part: %s.", name, setup["failed"])
-                return None
+                return {FAILED: str(error.cause_type)}
             return setup
 
         names = list(self._proxies)
-        setups = zip(names, map_in_parallel(fetch, names), strict=True)
-        return {name: setup for name, setup in setups if setup is not None}
+        return dict(zip(names, map_in_parallel(fetch, names), strict=True))
 
     def __call__(
         self, site: str, task: str, members: Sequence[MemberState], round_index: int

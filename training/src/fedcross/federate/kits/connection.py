@@ -4,12 +4,19 @@ import socket
 import ssl
 
 from fedcross.federate.kits.startup_kit import Kit
-from fedcross.federate.supervise.server_connection import UnreachableError
+from fedcross.federate.supervise.server_connection import FederationError, UnreachableError
 
 TIMEOUT_S = 10.0
 # The first bytes of every HTTP/2 client, with an empty SETTINGS frame. A server answers with its own
 # frame; if it does not accept the client's certificate, it closes the connection.
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+# OpenSSL's numbers for the reasons why a certificate is not accepted.
+NOT_YET_VALID, EXPIRED = 9, 10
+
+
+class UntrustedError(FederationError):
+    """Server and machine do not accept each other's certificates; waiting does not help."""
 
 
 def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
@@ -25,40 +32,84 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
     Raises
     ------
     UnreachableError
-        A sentence about the first step that failed, and a hint.
+        If the server does not answer: a sentence about the first step that failed, and a hint.
+    UntrustedError
+        If one side does not accept the other's certificate, or the kit's files cannot be used.
     """
     server = f"{kit.host}, TCP port {kit.port}"
     context = _tls_context(kit)
     with _connect(kit, server, timeout_s) as plain:
         try:
-            with context.wrap_socket(plain, server_hostname=kit.host) as secure:
-                secure.sendall(HTTP2_PREFACE)
-                if not secure.recv(9):
-                    raise UnreachableError(
-                        f"{server} closed the connection at once.",
-                        "Its certificate authority may not be the one that signed this kit: were new "
-                        "kits made for the federation?",
-                    )
-                version = secure.version()
-        except ssl.SSLCertVerificationError as error:
-            raise UnreachableError(
-                f"The certificate of {server} is not that of the federation's server: "
-                f"{error.verify_message}.",
-                "A proxy or firewall may inspect encrypted connections: ask for an exception. "
-                "Or the clock of this machine is wrong.",
-            ) from error
-        except ssl.SSLError as error:
-            raise UnreachableError(
-                f"{server} does not accept this kit's certificate, or does not use TLS: "
-                f"{error.reason or error}.",
-                "Ask the coordinator whether this kit is the right one.",
-            ) from error
+            secure = context.wrap_socket(plain, server_hostname=kit.host)
         except OSError as error:
-            raise UnreachableError(
-                f"{server} stopped answering: {error.strerror or 'timeout'}.",
-                "A firewall may interrupt the connection.",
-            ) from error
+            raise _explain_handshake(server, error) from error
+        with secure:
+            try:
+                secure.sendall(HTTP2_PREFACE)
+                answer = secure.recv(9)
+            except OSError as error:
+                raise _explain_refusal(server, error) from error
+            if not answer:
+                raise _explain_refusal(server, ConnectionResetError())
+            version = secure.version()
     return f"{server} answers; both certificates are accepted ({version})."
+
+
+def _explain_handshake(server: str, error: OSError) -> FederationError:
+    """The error if this machine cannot agree on a connection, or does not accept the server."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_server_certificate(server, error)
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return UnreachableError(
+            f"{server} closed the connection during the TLS handshake.",
+            "The server may not use TLS, or a firewall interrupts the connection.",
+        )
+    if isinstance(error, ssl.SSLError):
+        return _refusal(server, error)
+    return _silence(server, error)
+
+
+def _explain_refusal(server: str, error: OSError) -> FederationError:
+    """The error after the handshake: the server looks at the kit's certificate only then."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
+        return UntrustedError(
+            f"{server} does not accept this kit's certificate: it closed the connection at once.",
+            "Its certificate authority may not be the one that signed this kit: were new kits made "
+            "for the federation?",
+        )
+    if isinstance(error, ssl.SSLError):
+        return _refusal(server, error)
+    return _silence(server, error)
+
+
+def _refusal(server: str, error: ssl.SSLError) -> UntrustedError:
+    return UntrustedError(
+        f"{server} does not accept this kit's certificate, or does not use TLS: "
+        f"{error.reason or error}.",
+        "Ask the coordinator whether this kit is the right one.",
+    )
+
+
+def _silence(server: str, error: OSError) -> UnreachableError:
+    return UnreachableError(
+        f"{server} stopped answering: {error.strerror or 'timeout'}.",
+        "A firewall may interrupt the connection.",
+    )
+
+
+def _explain_server_certificate(server: str, error: ssl.SSLCertVerificationError) -> UntrustedError:
+    if error.verify_code in (EXPIRED, NOT_YET_VALID):
+        state = "has expired" if error.verify_code == EXPIRED else "is not valid yet"
+        return UntrustedError(
+            f"The certificate of {server} {state}, by the clock of this machine.",
+            "If the clock is right, the coordinator must give the server a new kit.",
+        )
+    return UntrustedError(
+        f"The certificate of {server} is not that of the federation's server: "
+        f"{error.verify_message}.",
+        "Is this the kit of another federation? Or a proxy or firewall inspects encrypted "
+        "connections: ask for an exception.",
+    )
 
 
 def _tls_context(kit: Kit) -> ssl.SSLContext:
@@ -69,7 +120,7 @@ def _tls_context(kit: Kit) -> ssl.SSLContext:
         context.load_verify_locations(kit.authority)
         context.load_cert_chain(kit.certificate, kit.key)
     except OSError as error:
-        raise UnreachableError(
+        raise UntrustedError(
             "The kit's certificates cannot be read.", "Unpack the kit again."
         ) from error
     return context

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fedcross.federate.kits.roster import write_roster
 from fedcross.federate.kits.site_settings import SITE_FILE
 from fedcross.federate.kits.templates import site_settings_text
 from fedcross.runtime.files.atomic import write_atomically
@@ -34,7 +35,8 @@ ALLOWED_CLASSES = (
     "nvflare.collab.runtime.executor.CollabExecutor",
 )
 LOG_STREAMS = ("site_log_streamer", "log_receiver")
-SPARE_CLIENTS = 8  # the registration of a killed site stays for a while beside its new one
+# The registration of a killed site stays for a while beside its new one; sites can be added later.
+SPARE_CLIENTS = 50
 
 # Rights of the coordinator, FLARE's "project_admin", who is the only user.
 ALWAYS_FORBIDDEN = {"byoc": "none", "shell_commands": "none", "clone_job": "none"}
@@ -56,9 +58,10 @@ RIGHTS_AT_SITE = {
 }
 
 
-def configure_admin_kit(kit: Path) -> None:
-    """Remove the files that the coordinator's kit must not have."""
-    _remove_files(kit)
+def configure_admin_kit(kit: Path, sites: Sequence[str]) -> None:
+    """Write the names of all sites; remove the files that the coordinator's kit must not have."""
+    remove_files(kit)
+    write_roster(kit, sites)
 
 
 def configure_server_kit(kit: Path, *, sites: int) -> None:
@@ -66,7 +69,7 @@ def configure_server_kit(kit: Path, *, sites: int) -> None:
     resources = _take_default_resources(kit)
     resources["servers"][0]["max_num_clients"] = 2 * sites + SPARE_CLIENTS
     _write_restrictions(kit, resources, RIGHTS_AT_SERVER)
-    set_storage_paths(kit)
+    _write_storage_paths(kit, Path(STORAGE))
 
 
 def configure_site_kit(kit: Path, name: str, sites: Sequence[str]) -> None:
@@ -83,11 +86,14 @@ def configure_site_kit(kit: Path, name: str, sites: Sequence[str]) -> None:
 def set_storage_paths(kit: Path) -> None:
     """Set the folders of jobs and snapshots to absolute paths in the server's kit.
 
-    Call it again after the kit was moved.
+    Call it on the server's machine, at every start: until then the paths are relative to the kit.
     """
+    _write_storage_paths(kit, (kit / STORAGE).absolute())
+
+
+def _write_storage_paths(kit: Path, storage: Path) -> None:
     path = kit / "local" / RESOURCES
     resources = json.loads(path.read_text(encoding="utf-8"))
-    storage = (kit / STORAGE).absolute()
     persistor = resources["snapshot_persistor"]["args"]["storage"]["args"]
     persistor["root_dir"] = str(storage / "snapshots")
     for component in resources["components"]:
@@ -122,9 +128,10 @@ def _write_restrictions(kit: Path, resources: dict[str, Any], rights: dict[str, 
     (local / f"{AUTHORIZATION}.default").unlink()
     for name, content in ((RESOURCES, resources), (AUTHORIZATION, authorization)):
         (local / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _remove_files(kit)
+    remove_files(kit)
 
 
-def _remove_files(kit: Path) -> None:
+def remove_files(kit: Path) -> None:
+    """Remove FLARE's scripts, which would start a kit without these restrictions."""
     for name in REMOVED_FILES:
         (kit / name).unlink(missing_ok=True)

@@ -4,11 +4,11 @@ import stat
 import sys
 from datetime import datetime
 
-from fedcross.federate.kits.finding import Finding, Verdict
+from fedcross.errors import ConfigError
+from fedcross.federate.kits.certificates import DAY, MINUTE, read_validity
+from fedcross.federate.kits.finding import Finding
 from fedcross.federate.kits.startup_kit import Kit
 from fedcross.runtime.versions import package_versions
-
-EXPIRES_SOON_DAYS = 30
 
 
 def check_key(kit: Kit) -> Finding:
@@ -28,27 +28,33 @@ def check_key(kit: Kit) -> Finding:
 
 
 def check_certificate(kit: Kit, now: datetime) -> Finding:
-    """Whether the kit's certificate is valid at the time `now`; a warning in its last 30 days."""
-    from cryptography import x509
-
+    """Whether the kit's certificates are valid at the time `now`; a warning in the last 60 days."""
     try:
-        certificate = x509.load_pem_x509_certificate(kit.certificate.read_bytes())
-    except (OSError, ValueError):
-        return Finding("Certificate", "wrong", f"startup/{kit.certificate.name} cannot be read.")
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now < begins:
+        validity = read_validity(kit)
+    except ConfigError as error:
+        return Finding("Certificate", "wrong", str(error))
+    if now < validity.begins:
         return Finding(
             "Certificate",
             "wrong",
-            f"It is valid from {begins:%d %B %Y %H:%M} UTC, but this machine's clock shows "
-            f"{now:%d %B %Y %H:%M} UTC: set the clock.",
+            f"This kit is valid from {validity.begins:{MINUTE}}, but this machine's clock shows "
+            f"{now:{MINUTE}}: set the clock.",
         )
-    days = (ends - now).days
-    if now > ends:
-        message = f"It expired on {ends:%d %B %Y}: ask the coordinator for a new kit."
+    if now > validity.ends:
+        message = f"This kit expired on {validity.ends:{DAY}}: {_remedy(kit)}"
         return Finding("Certificate", "wrong", message)
-    verdict: Verdict = "warning" if days < EXPIRES_SOON_DAYS else "good"
-    return Finding("Certificate", verdict, f"Valid until {ends:%d %B %Y}, {days} days from now.")
+    message = (
+        f"This kit is valid until {validity.ends:{DAY}}, {validity.days_left(now)} days from now"
+    )
+    if validity.ends_soon(now):
+        return Finding("Certificate", "warning", f"{message}: {_remedy(kit)}")
+    return Finding("Certificate", "good", f"{message}.")
+
+
+def _remedy(kit: Kit) -> str:
+    if kit.kind == "admin":
+        return "renew it with fedcross federation renew."
+    return "ask the coordinator to renew it with fedcross federation renew."
 
 
 def report_versions() -> Finding:

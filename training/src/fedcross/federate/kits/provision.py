@@ -20,6 +20,7 @@ from typing import Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
+from fedcross.federate.kits.certificates import read_ends
 from fedcross.federate.kits.hardening import (
     configure_admin_kit,
     configure_server_kit,
@@ -27,12 +28,13 @@ from fedcross.federate.kits.hardening import (
     restrict_to_owner,
 )
 from fedcross.federate.kits.templates import readme_text
-from fedcross.runtime.files.atomic import atomic_folder
+from fedcross.runtime.files.atomic import atomic_folder, write_atomically
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
 ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
 ORGANISATION = "fedcross"
+AUTHORITY_DAYS = 3600  # FLARE's certificates of participants are valid for 360 days
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 HOST_PATTERN = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 BUILDERS = ("workspace.WorkspaceBuilder", "static_file.StaticFileBuilder", "cert.CertBuilder")
@@ -77,6 +79,8 @@ class Federation:
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
+        if reserved := {SERVER, ADMIN} & set(self.sites):
+            raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
         if self.server in self.sites:
             raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
         if not 1 <= self.port <= 65535:
@@ -95,6 +99,7 @@ class Federation:
         builders = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in BUILDERS]
         # FLARE's TCP driver is faster, but one silent connection blocks all other connections.
         builders[1]["args"] = {"config_folder": "config", "scheme": "grpc"}
+        builders[2]["args"] = {"root_valid_days": AUTHORITY_DAYS}
         return {
             "api_version": 3,
             "name": self.name,
@@ -138,7 +143,7 @@ def _write_kits(made: Path, federation: Federation) -> None:
     kits, authority = make_kits(project, work)
     authority.rename(made / AUTHORITY)
     (kits / ADMIN_NAME).rename(made / ADMIN)
-    configure_admin_kit(made / ADMIN)
+    configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
     (made / SITES).mkdir()
@@ -148,7 +153,13 @@ def _write_kits(made: Path, federation: Federation) -> None:
     shutil.rmtree(work)
     # FLARE reads YAML; JSON is valid YAML.
     (made / PROJECT).write_text(json.dumps(project, indent=2) + "\n", encoding="utf-8")
-    (made / README).write_text(
-        readme_text(federation.name, federation.server, federation.port, federation.sites),
-        encoding="utf-8",
+    write_readme(made, federation)
+
+
+def write_readme(folder: Path, federation: Federation) -> None:
+    """Write ``README.txt`` of a folder with all kits."""
+    _, first_end = read_ends(folder / AUTHORITY)
+    text = readme_text(
+        federation.name, federation.server, federation.port, federation.sites, first_end
     )
+    write_atomically(folder / README, text.encode("utf-8"))

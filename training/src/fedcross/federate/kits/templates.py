@@ -1,9 +1,12 @@
 """Texts in a federation's kits: the README for the coordinator, the settings file of a site."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 
-def readme_text(name: str, server: str, port: int, sites: Sequence[str]) -> str:
+def readme_text(
+    name: str, server: str, port: int, sites: Sequence[str], valid_until: datetime
+) -> str:
     """The README of the folder with all kits of the federation `name`."""
     hospitals = "\n".join(f"  sites/{site:<20} to the hospital {site}" for site in sites)
     title = f"The startup kits of the federation {name}"
@@ -24,11 +27,15 @@ telephone. Do not send a kit by e-mail.
 The server listens on TCP port {port}. Every hospital and you must be able to reach that port. Hospitals
 open no port. All traffic is encrypted, and both sides check each other's certificate (mutual TLS).
 
+All kits are valid until {valid_until:%d %B %Y}. The commands tell it from 60 days before.
+
 At the server:     fedcross federation start server
 At each hospital:  edit local/site.toml, then
                    fedcross site check KIT --config CONFIG
                    fedcross federation start KIT
 You:               fedcross federation submit CONFIG --kit admin --out RUN
+One hospital more: fedcross federation add KITS NAME
+New certificate:   fedcross federation renew KITS NAME     (KITS is this folder)
 """
 
 

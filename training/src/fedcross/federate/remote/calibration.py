@@ -10,10 +10,11 @@ from fedcross.calibration.curves import LikelihoodCurve, SiteCurves
 from fedcross.calibration.fit import fit_calibration, fit_temperature
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.remote.answers import parse_answer
-from fedcross.federate.remote.engine import Sites, check_same_setup
+from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.parallel import map_in_parallel
+from fedcross.federate.remote.setups import check_setups
 from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES, CalibrationJob
-from fedcross.federate.remote.site_work import CURVES, LIKELIHOOD, describe_setup
+from fedcross.federate.remote.site_work import CURVES, LIKELIHOOD
 from fedcross.federate.remote.visits import SiteError
 from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
@@ -55,9 +56,9 @@ def calibrate_remotely(
     Raises
     ------
     ConfigError
-        If a site has another version or configuration, no site is connected, or none sends curves.
+        If a site has another version or configuration, no site can take part, or none sends curves.
     """
-    check_same_setup(describe_setup(config), sites.fetch_setups())
+    check_setups(config, sites, log)
     names = [site.name for site in config.sites]
     likelihoods = _ask(names, sites, LIKELIHOOD, 0, LikelihoodCurve, log)
     _require(likelihoods)

@@ -1,6 +1,6 @@
 """The server's engine: all sites are in other processes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +8,8 @@ from fedcross.errors import ConfigError
 from fedcross.federate.privacy.noise import describe_privacy
 from fedcross.federate.remote.evaluation import test_remotely, validate_remotely
 from fedcross.federate.remote.parallel import map_in_parallel
-from fedcross.federate.remote.site_work import OPEN, describe_setup
+from fedcross.federate.remote.setups import FetchSetups, check_enough_setups, require_enough
+from fedcross.federate.remote.site_work import OPEN
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visits import RemoteVisits, SendTask, SiteError
 from fedcross.federate.rounds import Engine, load_last_round, save_in_background, train_rounds
@@ -27,14 +28,17 @@ from fedcross.training.run.opening import open_run
 from fedcross.training.step.custom_check import try_custom_parts
 
 
-class Sites(SendTask, Protocol):
+class Sites(SendTask, FetchSetups, Protocol):
     """Connections to the sites of a run."""
 
-    def fetch_setups(self) -> Mapping[str, Mapping[str, str]]:
-        """Setup of every connected site, see `site_work.describe_setup`, by the site's name."""
 
-
-def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunStatus) -> None:
+def run_remote(
+    config: TrainingConfig,
+    folder: Path,
+    sites: Sites,
+    status: RunStatus,
+    min_sites: int | None = None,
+) -> None:
     """Begin a run, or continue the one in `folder`, until it is finished.
 
     A run may be continued with more rounds or sites, see `fedcross.training.run.continuation`.
@@ -49,12 +53,17 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
         Connections to the sites.
     status
         Receives progress and log lines; its pause request ends the run after a round.
+    min_sites
+        Number of sites that must be able to train before a round begins; None for that of the
+        configuration.
 
     Raises
     ------
     ConfigError
-        If a site has another version or configuration, no site is connected, or the method needs a
-        figure that a site does not share.
+        If a site has another version or configuration, too many sites cannot take part or cannot read
+        their cases, or the method needs a figure that a site does not share.
+    TooFewSitesError
+        If too few sites are connected.
     PluginError
         If the configuration uses code of a package that is not installed here, not allowed, or does not
         work.
@@ -64,14 +73,15 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
         If the run was paused; the checkpoints of finished rounds remain.
     """
     try_custom_parts(config)
+    min_sites = config.count_needed_sites(min_sites)
     with (
         open_run(folder, config, resume=RunFolder(folder).exists, extend=True) as run,
         RunMonitor(run, config, status) as monitor,
     ):
-        check_same_setup(describe_setup(config), sites.fetch_setups())
+        check_enough_setups(config, sites, min_sites, monitor.log)
         config = continue_configuration(run, config)
         monitor.stage("read", "Waiting for the sites to read their cases")
-        cases = _count_cases(config, sites, monitor.log)
+        cases = _count_cases(config, sites, min_sites, monitor.log)
         stages = list_stages(run, config)
         plan = make_plan(config.method, config.network, cases, config.seed, stages)
         record_plan(run, config, {site.name: {} for site in config.sites}, plan.schedule)
@@ -99,50 +109,28 @@ def run_remote(config: TrainingConfig, folder: Path, sites: Sites, status: RunSt
         run.write(TEST, {"round": kept.rounds_done, **figures})
 
 
-def check_same_setup(own: Mapping[str, str], others: Mapping[str, Mapping[str, str]]) -> None:
-    """Check that all sites have the server's versions and configuration.
-
-    Parameters
-    ----------
-    own
-        The server's setup, see `site_work.describe_setup`.
-    others
-        The sites' setups by the sites' names.
-
-    Raises
-    ------
-    ConfigError
-        If a site differs, with both values; or if `others` is empty.
-    """
-    if not others:
-        raise ConfigError("No site of the configuration is connected.")
-    for site, setup in others.items():
-        for what, value in own.items():
-            other = setup.get(what, "none")
-            if other != value:
-                raise ConfigError(
-                    f"Site {site} differs from the server in {what}: {other} there, {value} here.",
-                    "Make both the same, then submit the run again.",
-                )
-
-
-def _count_cases(config: TrainingConfig, sites: Sites, log: Callable[[str], None]) -> Sequence[int]:
+def _count_cases(
+    config: TrainingConfig, sites: Sites, min_sites: int, log: Callable[[str], None]
+) -> Sequence[int]:
     """Number of training cases of every site; 0 if the site fails or does not share it.
 
-    The task lets every site read its cases. An averaging method that weights by the numbers of cases
-    raises ConfigError if a site does not share its number.
+    The task lets every site read its cases. ConfigError if too few sites can read them, or if an
+    averaging method that weights by the numbers of cases gets no number from a site.
     """
     names = [site.name for site in config.sites]
+    failures: list[str] = []
 
     def count_cases(name: str) -> int | None:
         try:
             count: int | None = sites(name, OPEN, [], 0)["cases"]
         except SiteError as error:
             log(str(error))
+            failures.append(str(error))
             return 0
         return count
 
     counts = list(map_in_parallel(count_cases, names))
+    require_enough(len(names) - len(failures), config, min_sites, " ".join(failures))
     for name, count in zip(names, counts, strict=True):
         if count is None and config.method.weights_by_cases:
             raise ConfigError(

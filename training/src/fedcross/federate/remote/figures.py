@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from fedcross.errors import ConfigError
 from fedcross.federate.remote.answers import parse_answer
-from fedcross.federate.remote.engine import Sites, check_same_setup
+from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.parallel import map_in_parallel
-from fedcross.federate.remote.site_work import FIGURES, describe_setup
+from fedcross.federate.remote.setups import check_setups
+from fedcross.federate.remote.site_work import FIGURES
 from fedcross.federate.remote.visits import SiteError
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.planning.figures import FederationFigures, SiteFigures, combine_sites
@@ -31,11 +32,11 @@ def gather_remotely(
     Raises
     ------
     ConfigError
-        If a site has another version or configuration, no site is connected, or none shares figures.
+        If a site has another version or configuration, no site can take part, or none shares figures.
     DataError
         If no case has a labelled voxel.
     """
-    check_same_setup(describe_setup(config), sites.fetch_setups())
+    check_setups(config, sites, log)
 
     def ask(name: str) -> SiteFigures | None:
         try:

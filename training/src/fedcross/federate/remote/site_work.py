@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.federate.remote.case_progress import CaseProgress
 from fedcross.federate.remote.site_calibration import CalibrationJob, SiteCalibration
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.plugins import allow_plugins
-from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
@@ -82,6 +82,12 @@ class SiteWork:
     calibration
         What the job calibrates; None for other jobs.
 
+    Attributes
+    ----------
+    found
+        What the last task found at this site, whether it is sent or not: ``cases`` (their number),
+        ``loss`` and ``dice`` of a visit and a validation. For the hospital's own log.
+
     Raises
     ------
     ConfigError
@@ -122,6 +128,7 @@ class SiteWork:
         self._filter_member = filter_member
         self._settings, self._calibration = settings, calibration
         self._site: Site | None = None
+        self.found: dict[str, float | None] = {}
 
     def do(
         self,
@@ -162,6 +169,9 @@ class SiteWork:
         FedCrossError
             If reading, training or evaluating fails.
         """
+        self.found = {}
+        if task in (FIGURES, LIKELIHOOD, CURVES):
+            progress = self._count_cases(progress)
         if task == FIGURES:
             return {"figures": self._measure(progress) if self._shares_data else None}
         if task in (LIKELIHOOD, CURVES):
@@ -172,6 +182,7 @@ class SiteWork:
             after, report = visit(
                 states[0], site, round_index, self._config, self._device, progress
             )
+            self.found = {"cases": len(site.train), "loss": report.loss}
             filtered = self._filter_member(states[0], after)
             return {
                 "member": filtered.to_tensors(),
@@ -181,10 +192,13 @@ class SiteWork:
         if task == VALIDATE:
             validation = validate(states, [site], self._config, self._device)
             dice = None if validation is None else validation.mean_dice
+            self.found = {"cases": len(site.validation), "dice": dice}
             count = self._if_shared("cases", len(site.validation))
             return {"dice": self._if_shared("validation", dice), "cases": count}
         if task == TEST:
+            self.found = {"cases": len(site.test)}
             return self._test(states, site)
+        self.found = {"cases": len(site.train)}
         return {"cases": self._if_shared("cases", len(site.train))}
 
     def _load_site(self) -> Site:
@@ -193,8 +207,17 @@ class SiteWork:
             (self._site,) = load_sites(self._config, find_all_cases(self._config))
         return self._site
 
+    def _count_cases(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Pass progress over cases on, and keep their number."""
+
+        def count(done: int, total: int) -> None:
+            self.found = {"cases": total}
+            progress(done, total)
+
+        return count
+
     def _measure(self, progress: Callable[[int, int], None]) -> str:
-        (figures,) = gather_figures(self._config, _CaseProgress(progress))
+        (figures,) = gather_figures(self._config, CaseProgress(progress))
         return figures.model_dump_json()
 
     def _calibrate(
@@ -221,13 +244,3 @@ class SiteWork:
 
     def _if_shared(self, figure: str, value: float | None) -> float | None:
         return value if figure in self._shared else None
-
-
-class _CaseProgress(NullReporter):
-    """Passes progress on to a function."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self._progress = progress
-
-    def progress(self, done: int, total: int, stage: str) -> None:
-        self._progress(done, total)

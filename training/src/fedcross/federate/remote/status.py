@@ -24,6 +24,10 @@ class RunStatus(NullReporter):
         """Store a message; it replaces the one before."""
         self._message = message
 
+    def stage(self, name: str, message: str) -> None:
+        """Store the message of the stage as `log` does."""
+        self.log(message)
+
     def set_rounds_done(self, rounds_done: int) -> None:
         """Store the number of finished rounds."""
         self._rounds_done = rounds_done

@@ -6,20 +6,18 @@ It is a run folder (see `fedcross.training.run.folder`) with one more file, ``fe
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
+from fedcross.federate.supervise.followed_files import FollowedFiles
+from fedcross.federate.supervise.outcome import CONTINUE_HINT, download_outcome
 from fedcross.federate.supervise.server_connection import (
     OUTCOME,
-    RESULT,
-    RUNNING,
-    STATUS,
     FederationError,
-    JobNotRunningError,
     Outcome,
     ServerConnection,
 )
@@ -35,9 +33,9 @@ from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.start import check_start
+from fedcross.training.run.tensorboard_writer import FOLDER as TENSORBOARD
 
 RECORD = "federation.json"
-CONTINUE_HINT = "fedcross federation submit continues the run."
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ class FederatedRun:
         if not self.finished:
             raise ConfigError(
                 f"{self.path} holds a run with another configuration.",
-                "Only a finished run can get more rounds or sites.",
+                "Only a finished run can get more rounds or sites; choose another folder for a new run.",
             )
         continue_configuration(run, config)
         self.update_record(configuration_sha256=sha256, job="")
@@ -162,8 +160,15 @@ class FederatedRun:
         """Whether the result of the finished run, with its test figures, is in the folder."""
         return (self.path / TEST).is_file()
 
-    def download(self, connection: ServerConnection) -> Outcome:
+    def download(self, connection: ServerConnection, files: FollowedFiles | None = None) -> Outcome:
         """Download the result of the last job; a finished run replaces the content of the folder.
+
+        Parameters
+        ----------
+        connection
+            Connection to the server.
+        files
+            The copies of the growing files in the folder, which are completed first; None leaves them.
 
         Raises
         ------
@@ -173,72 +178,66 @@ class FederatedRun:
         job = self.job
         with scratch_folder(self.path) as scratch:
             outcome, result = download_outcome(connection, job, scratch)
+            if files is not None:
+                files.complete(result)
             if outcome.state == "finished":
                 with atomic_folder(self.path, error_class=CheckpointError) as made:
                     shutil.copytree(result, made, dirs_exist_ok=True)
                     (made / OUTCOME).unlink()
                     shutil.copy(self.path / RECORD, made / RECORD)
+                    if (self.path / TENSORBOARD).is_dir():
+                        shutil.copytree(self.path / TENSORBOARD, made / TENSORBOARD)
         return outcome
 
     def supervise(
         self,
         connection: ServerConnection,
         job_folder: Path,
-        sites: Collection[str],
+        config: TrainingConfig,
         log: Callable[[str], None],
         timeouts: Timeouts | None = None,
+        *,
+        min_sites: int | None = None,
+        add_metrics: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """Follow the run to its end and download the result; see `Supervisor`."""
+        """Follow the run to its end and download the result; see `Supervisor`.
+
+        Meanwhile status, metrics and log of the run are copied into the folder as they grow.
+
+        Parameters
+        ----------
+        connection
+            Connection to the server.
+        job_folder
+            The job, see `flare.job.build_job`.
+        config
+            Configuration of the run.
+        log
+            Receives every line of the run's log, and a sentence for every event.
+        timeouts
+            Waiting times; None for the usual ones.
+        min_sites
+            Number of sites that must be connected before a job is submitted; None for that of the
+            configuration.
+        add_metrics
+            Receives every new line of the metrics; may be None.
+        """
+        files = FollowedFiles(self.path, log, add_metrics)
         Supervisor(
             connection=connection,
             job_folder=job_folder,
-            sites=sites,
-            fetch_outcome=lambda job: self.download(connection),
+            sites=[site.name for site in config.sites],
+            fetch_outcome=lambda job: self.download(connection, files),
             is_wanted=lambda: not self.record.aborted,
             log=log,
             save_job_id=lambda job: self.update_record(job=job),
+            files=files,
+            min_sites=config.count_needed_sites(min_sites),
             timeouts=timeouts or Timeouts(),
         ).run(self.record.job or None)
-
-    def get_progress(self, connection: ServerConnection) -> tuple[str, str, Mapping[str, bool]]:
-        """FLARE's status of the last job, its last log line, and its sites.
-
-        For a running job each connected site has whether it takes part. For other jobs the line and
-        the sites are empty.
-        """
-        job = self.job
-        status = connection.get_job_status(job)
-        if status != RUNNING:
-            return status, "", {}
-        try:
-            message = str(connection.send_command(job, STATUS)["message"])
-        except JobNotRunningError:
-            message = "It is starting, or ended when the server was restarted."
-            if self.record.aborted:
-                message = "It is ending."
-        return status, message, connection.get_sites(job)
 
     def abort(self, connection: ServerConnection) -> None:
         """End the last job; a supervisor of this run submits no other."""
         self.update_record(aborted=True)
         if self.record.job:
             connection.abort_job(self.record.job)
-
-
-def download_outcome(connection: ServerConnection, job: str, folder: Path) -> tuple[Outcome, Path]:
-    """Download the result of an ended job into a folder; return its outcome and the result's folder.
-
-    Raises
-    ------
-    FederationError
-        If the job has no result, or the result is damaged.
-    """
-    downloaded = connection.download_result(job, folder)
-    outcome_file = next(downloaded.rglob(f"{RESULT}/{OUTCOME}"), None)
-    if outcome_file is None:
-        raise FederationError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
-    try:
-        outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise FederationError(f"The result of job {job} is damaged.") from error
-    return outcome, outcome_file.parent

@@ -13,11 +13,16 @@ COMPLETED = "FINISHED:COMPLETED"
 ENDED = "FINISHED"  # prefix of the status of every ended job
 
 
-# Commands to a running job. STATUS returns {"rounds_done": 3, "rounds": 48, "message": "Round 3/48:
-# ..."}. PAUSE returns the same and ends the job after the current round, which is stored.
+# Commands to a running job. STATUS with {KNOWN: ...} returns {"rounds_done": 3, "rounds": 48, "message":
+# "Round 3/48: ...", FILES: ...}; KNOWN and FILES are explained in `followed_files`. PAUSE returns the
+# first three and ends the job after the current round, which is stored.
 STATUS, PAUSE = "fedcross.status", "fedcross.pause"
+KNOWN, FILES = "known", "files"
 # A job that was not aborted leaves the folder RESULT: the run's files, and its `Outcome` in OUTCOME.
 RESULT, OUTCOME = "result", "outcome.json"
+
+
+REFUSED_HINT = "When this is mended, give the same command again; finished rounds are kept."
 
 
 class FederationError(FedCrossError):
@@ -26,6 +31,10 @@ class FederationError(FedCrossError):
 
 class UnreachableError(FederationError):
     """The server does not answer; a later attempt may succeed."""
+
+
+class EndedError(FederationError):
+    """A job was refused or left no result; the run can be handed in again."""
 
 
 class JobNotRunningError(FederationError):
@@ -40,7 +49,7 @@ class Outcome:
     ----------
     state
         State of the run: ``finished``; ``paused``, so that another job can continue it; or
-        ``refused``, which submitting it again does not change.
+        ``refused``, until what the message names is mended.
     message
         The last log line of the run, or the reason of the refusal.
     rounds_done, rounds
@@ -68,8 +77,10 @@ class ServerConnection(Protocol):
     def get_sites(self, job_id: str) -> Mapping[str, bool]:
         """Names of the connected sites, each with whether it takes part in the job."""
 
-    def send_command(self, job_id: str, topic: str) -> Mapping[str, Any]:
-        """Send a command to a running job and return its answer.
+    def send_command(
+        self, job_id: str, topic: str, data: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """Send a command, with data for JSON, to a running job and return its answer.
 
         Raises `JobNotRunningError` if the job does not run.
         """

@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from fedcross.federate.supervise.federated_run import download_outcome
+from fedcross.federate.supervise.followed_files import FollowedFiles
+from fedcross.federate.supervise.outcome import download_outcome
 from fedcross.federate.supervise.server_connection import Outcome, ServerConnection
 from fedcross.federate.supervise.supervisor import Supervisor
 from fedcross.federate.supervise.timeouts import Timeouts
@@ -47,10 +48,13 @@ def follow_job(
         If the server cannot be reached or refuses the job; its message names the reason.
     """
     results: list[Path] = []
+    copies = scratch / "followed"
+    copies.mkdir(parents=True)
+    files = FollowedFiles(copies, log)
 
     def fetch(job: str) -> Outcome:
         outcome, result = download_outcome(connection, job, scratch)
-        log(outcome.message)
+        files.complete(result)
         results.append(result)
         return outcome
 
@@ -59,9 +63,11 @@ def follow_job(
         job_folder=job_folder,
         sites=[site.name for site in config.sites],
         fetch_outcome=fetch,
-        is_wanted=lambda: False,
+        is_wanted=lambda: True,
+        repeats=False,
         log=log,
         save_job_id=lambda job: None,
+        files=files,
         timeouts=timeouts or Timeouts(),
     ).run()
     return results[-1]

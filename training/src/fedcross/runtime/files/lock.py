@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fedcross.errors import CheckpointError
+from fedcross.errors import CheckpointError, FedCrossError, OutputError
 
 
 @contextmanager
-def folder_lock(path: Path) -> Iterator[None]:
+def folder_lock(
+    path: Path,
+    *,
+    kind: str = "run folder",
+    hint: str = "Wait for it, or choose another folder.",
+    error_class: type[FedCrossError] = CheckpointError,
+) -> Iterator[None]:
     """Hold a lock on the file `path` during the block.
 
     The file contains the number of the process. It stays after the block; only the lock counts.
@@ -19,29 +25,52 @@ def folder_lock(path: Path) -> Iterator[None]:
     ----------
     path
         Lock file in the folder that is protected; made if absent.
+    kind, hint
+        What the folder is and what to do if it is in use, for the message.
+    error_class
+        Class of the error.
 
     Raises
     ------
-    CheckpointError
-        If another process holds the lock, or the folder cannot be written.
+    FedCrossError
+        Of the class `error_class`: if another process holds the lock, or the folder cannot be written.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise CheckpointError(
-            f"The run folder {path.parent.name} cannot be written: {error.strerror}."
+        raise error_class(
+            f"The {kind} {path.parent.name} cannot be written: {error.strerror}."
         ) from error
     try:
         if not _try_lock(descriptor):
             holder = path.read_text(encoding="ascii", errors="replace").strip()
-            raise CheckpointError(
-                f"The run folder {path.parent.name} is in use by process {holder or 'unknown'}.",
-                "Wait for it, or choose another folder.",
+            raise error_class(
+                f"The {kind} {path.parent.name} is in use by process {holder or 'unknown'}.", hint
             )
         with suppress(OSError):  # on a full disk; the number is only for the message above
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
         yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on the file `path`; false if there is no such file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be read: {error.strerror}.") from error
+    try:
+        return not _try_lock(descriptor)
     finally:
         os.close(descriptor)
 

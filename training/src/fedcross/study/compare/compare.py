@@ -11,7 +11,7 @@
 import csv
 import importlib.util
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,7 +21,14 @@ from fedcross.federate.local.engine import FederationData, read_data, run_local
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.study.compare.results import METRIC_NAMES, RunFigures, mean_of, read_run
+from fedcross.study.compare.example import Example, choose_case, draw_example
+from fedcross.study.compare.results import (
+    METRIC_NAMES,
+    RunFigures,
+    choose_reference,
+    mean_of,
+    read_run,
+)
 from fedcross.study.compare.variants import (
     DEFAULT_METHODS,
     Variant,
@@ -100,7 +107,7 @@ def compare(
             runs.setdefault(variant.label, []).append(
                 read_run(RunFolder(path), variant.label, seed)
             )
-    return _write(config, out, variants, runs, data)
+    return _write(config, out, variants, runs, data, reporter)
 
 
 def check_matplotlib() -> None:
@@ -153,6 +160,7 @@ def _write(
     variants: Sequence[Variant],
     runs: dict[str, list[RunFigures]],
     data: FederationData,
+    reporter: Reporter,
 ) -> Path:
     from fedcross.study.compare.page import comparison_page  # imports matplotlib
 
@@ -167,9 +175,30 @@ def _write(
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
         "epochs altogether."
     )
-    text = comparison_page(config.name, runs, moved, budget)
+    example = _make_example(out, variants, runs, data, reporter)
+    text = comparison_page(config.name, runs, moved, budget, example)
     write_atomically(out / PAGE, text.encode("utf-8"), durable=True)
     return out / PAGE
+
+
+def _make_example(
+    out: Path,
+    variants: Sequence[Variant],
+    runs: Mapping[str, Sequence[RunFigures]],
+    data: FederationData,
+    reporter: Reporter,
+) -> Example | None:
+    """Segment one test case with every method; None without test cases."""
+    reference = choose_reference(runs)
+    chosen = choose_case(runs[reference], reference)
+    if chosen is None:
+        return None
+    reporter.log("Segmenting one test case with every method, for the page")
+    site = next(site for site in data.sites if site.name == chosen[0])
+    case = next(case for case in site.test if case.name == chosen[1])
+    seed = runs[reference][0].seed
+    folders = {v.label: RunFolder(out / RUNS / v.slug / f"seed-{seed}") for v in variants}
+    return draw_example(case, site, folders, {label: runs[label][0] for label in folders})
 
 
 def _site_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:

@@ -142,6 +142,16 @@ class TrainingConfig(Section):
         """Number of models that the method trains."""
         return self.method.member_count(len(self.sites))
 
+    def count_needed_sites(self, wanted: int | None = None) -> int:
+        """Number of sites that must be able to train before a job of a federated run begins.
+
+        Parameters
+        ----------
+        wanted
+            A number in place of ``engine.min_sites``; None for that. At most all sites are needed.
+        """
+        return min(wanted or self.engine.min_sites or len(self.sites), len(self.sites))
+
     @property
     def total_epochs(self) -> int:
         """Number of local epochs of one member in the whole run, if no visit fails."""

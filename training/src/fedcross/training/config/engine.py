@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
+from fedcross.training.config.record import ALL_SITES_RECORD
 from fedcross.training.config.sections import Section
 
 Figure = Literal["loss", "validation", "cases"]
@@ -30,10 +31,11 @@ class EngineConfig(Section):
         "and test cases; cases: numbers of cases. A site sends only those that its own settings "
         "allow. By default all are asked for.",
     )
-    min_sites: Annotated[int, Field(ge=1)] = Field(
-        default=1,
-        description="Number of sites that must be connected before the run starts, for the flare "
-        "engines; at least 1. More than there are sites means all of them.",
+    min_sites: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Number of sites that must be able to train before a job of the run begins, for "
+        "the flare engines; at least 1. When left out, or larger than the number of sites: all of "
+        "them. A site that leaves during the job misses its visits, but does not end the job.",
     )
     visit_timeout_s: Seconds = Field(
         default=86400.0,
@@ -74,6 +76,10 @@ class EngineConfig(Section):
         description="The delta, between 0 and 1, of the (epsilon, delta)-differential privacy that is "
         "reported for this noise.",
     )
+
+    @field_serializer("min_sites")
+    def _record_min_sites(self, value: int | None) -> int:
+        return value or ALL_SITES_RECORD
 
     @model_validator(mode="after")
     def _noise_needs_a_norm(self) -> Self:

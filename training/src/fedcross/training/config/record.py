@@ -14,6 +14,11 @@ EARLIER_VALUES: dict[str, dict[str, Any]] = {
 with this value is not recorded, so that records and hashes of earlier versions stay valid."""
 
 
+ALL_SITES_RECORD = 1
+"""What a record has for ``engine.min_sites`` if all sites are needed: the default of earlier versions.
+So the identity of a configuration does not depend on the default. A job names its number of sites."""
+
+
 def leave_out_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a configuration without those that have the values of `EARLIER_VALUES`.
 
@@ -35,9 +40,15 @@ def leave_out_earlier(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record with the options that `leave_out_earlier` has left out."""
+    """Return the record with the options that `leave_out_earlier` has left out.
+
+    `ALL_SITES_RECORD` becomes None.
+    """
     completed = dict(values)
     for section, earlier in EARLIER_VALUES.items():
         options = values.get(section, {})
         completed[section] = {**earlier, **options} if isinstance(options, Mapping) else options
+    engine = values.get("engine")
+    if isinstance(engine, Mapping) and engine.get("min_sites") == ALL_SITES_RECORD:
+        completed["engine"] = {**engine, "min_sites": None}
     return completed

@@ -11,6 +11,7 @@ from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.folder import CONFIG, SCHEDULE, TEST, RunFolder
+from fedcross.training.run.participation import list_trained
 
 TEST_DICE = "test Dice, ensemble, mean"
 """Name of the mean test Dice among the figures of a bundle's provenance."""
@@ -47,18 +48,21 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
     config = folder.configuration()
     checkpoint = load_members(folder, which)
     recorded, schedule = folder.read(CONFIG), folder.read(SCHEDULE)
+    trained = list_trained(folder, config, checkpoint.rounds_done)
     manifest = {
         "name": config.name,
         "description": config.description,
         "architecture": _with_version(config.network, recorded["packages"]).model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "structures": [structure.model_dump(mode="json") for structure in config.structures],
-        "sites": schedule["sites"],
-        "schedule": schedule["schedule"] and _routes(schedule["schedule"], checkpoint),
+        "sites": trained,
+        "schedule": schedule["schedule"]
+        and _routes(schedule["schedule"], schedule["sites"], trained, checkpoint),
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
             "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
-            f"{config.method.local_epochs} local epochs at {len(config.sites)} sites{_origin(config)}.",
+            f"{config.method.local_epochs} local epochs at {_count_sites(config, trained)}"
+            f"{_origin(config)}.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
             "validation": _figures(folder, checkpoint),
@@ -85,10 +89,31 @@ def _origin(config: TrainingConfig) -> str:
     return "" if sha256 is None else f", begun from the bundle with the SHA-256 {sha256}"
 
 
-def _routes(schedule: Sequence[Sequence[int]], checkpoint: Checkpoint) -> list[list[int]]:
-    """The site of every member in every finished round, also while a single member walked for all."""
+def _count_sites(config: TrainingConfig, trained: Sequence[str]) -> str:
+    """The number of sites that trained, in words, and the names of those that did not."""
+    missing = [site.name for site in config.sites if site.name not in trained]
+    if not missing:
+        return f"{len(trained)} {'site' if len(trained) == 1 else 'sites'}"
+    return f"{len(trained)} of {len(config.sites)} sites (without {', '.join(missing)})"
+
+
+def _routes(
+    schedule: Sequence[Sequence[int]],
+    sites: Sequence[str],
+    trained: Sequence[str],
+    checkpoint: Checkpoint,
+) -> list[list[int]] | None:
+    """The site of every member in every finished round, also while a single member walked for all.
+
+    The numbers are those of the sites that trained. None if a row has another site: the members were
+    not trained as planned.
+    """
     count = len(checkpoint.members)
-    return [list(row) * (count // len(row)) for row in schedule[: checkpoint.rounds_done]]
+    rows = [list(row) * (count // len(row)) for row in schedule[: checkpoint.rounds_done]]
+    numbers = {index: trained.index(name) for index, name in enumerate(sites) if name in trained}
+    if any(site not in numbers for row in rows for site in row):
+        return None
+    return [[numbers[site] for site in row] for row in rows]
 
 
 def load_members(folder: RunFolder, which: str) -> Checkpoint:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -138,11 +139,27 @@ class RunMonitor(AbstractContextManager["RunMonitor"]):
         write_atomically(path, text.encode("utf-8"), error_class=CheckpointError)
 
     def _write_log(self, message: str) -> None:
-        try:
-            with (self._run.path / LOG).open("a", encoding="utf-8") as file:
-                file.write(f"{_now()}  {message}\n")
-        except OSError as error:
-            raise CheckpointError(f"{LOG} cannot be written: {error.strerror}.") from error
+        append_log(self._run.path, message)
+
+
+def append_log(folder: Path, message: str) -> None:
+    """Append a message with the time to ``train.log`` in a folder.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written.
+    """
+    try:
+        with (folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(f"{_now()}  {message}\n")
+    except OSError as error:
+        raise CheckpointError(f"{LOG} cannot be written: {error.strerror}.") from error
+
+
+def log_message(line: str) -> str:
+    """The message of a line of ``train.log``, without the time."""
+    return line.partition("  ")[2].rstrip() or line.rstrip()
 
 
 def memory_mb() -> dict[str, int]:

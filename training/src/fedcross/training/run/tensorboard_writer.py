@@ -41,10 +41,10 @@ class TensorBoardWriter(AbstractContextManager["TensorBoardWriter"]):
         self._round = 0
         self._shown: set[tuple[int, str]] = set()
         self._writer = SummaryWriter(str(run.path / FOLDER))
-        run.listeners.append(self._write_metrics)
+        run.listeners.append(self.write_metrics)
 
     def __exit__(self, *exception: object) -> None:
-        self._run.listeners.remove(self._write_metrics)
+        self._run.listeners.remove(self.write_metrics)
         self._writer.close()
 
     def show(self, site: str, volume: Volume, each: list[NDArray[np.float32]]) -> None:
@@ -65,7 +65,8 @@ class TensorBoardWriter(AbstractContextManager["TensorBoardWriter"]):
         shown = picture(volume, each)
         self._writer.add_image(f"cases/{site}", shown, self._round, dataformats="HW")
 
-    def _write_metrics(self, figures: dict[str, Any]) -> None:
+    def write_metrics(self, figures: dict[str, Any]) -> None:
+        """Write one line of the metrics; the run calls this for every line that it adds."""
         self._round = figures["round"]
         scalars = {}
         if "validation" in figures:

@@ -1,0 +1,81 @@
+"""The folder of a federation on the coordinator's machine, opened for a change of its kits."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fedcross.errors import ConfigError, OutputError
+from fedcross.federate.kits.certificates import DAY, EXPIRES_SOON, STATE_FILE, read_ends
+from fedcross.federate.kits.provision import AUTHORITY, PROJECT, Federation
+from fedcross.runtime.files.atomic import scratch_folder, write_atomically
+from fedcross.runtime.files.lock import folder_lock
+
+LOCK = "authority.lock"  # in the folder of the authority
+
+
+def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
+    """Read ``project.yml`` of a folder with kits: the project for FLARE, and the participants in it.
+
+    Raises
+    ------
+    ConfigError
+        If the folder lacks the file or the authority, or the file is damaged.
+    """
+    missing = [
+        name for name in (PROJECT, f"{AUTHORITY}/{STATE_FILE}") if not (folder / name).is_file()
+    ]
+    if missing:
+        raise ConfigError(
+            f"{folder} has no {missing[0]}.",
+            "Name the folder that fedcross federation init made, on the coordinator's machine.",
+        )
+    try:
+        project = json.loads((folder / PROJECT).read_text(encoding="utf-8"))
+        participants = project["participants"]
+        (server,) = [each for each in participants if each["type"] == "server"]
+        sites = tuple(each["name"] for each in participants if each["type"] == "client")
+        federation = Federation(project["name"], sites, server["name"], server["fed_learn_port"])
+        federation.check()
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(f"{PROJECT} in {folder} is damaged.") from error
+    return project, federation
+
+
+@contextmanager
+def change_kits(folder: Path) -> Iterator[Path]:
+    """Yield a private scratch folder; no other process changes the federation meanwhile.
+
+    Raises
+    ------
+    ConfigError
+        If another process changes the federation, or the authority expires within 60 days.
+    OutputError
+        If a file cannot be written, here or in the block.
+    """
+    lock = folder / AUTHORITY / LOCK
+    with folder_lock(lock, kind="folder", hint="Wait for it.", error_class=ConfigError):
+        _check_authority(folder / AUTHORITY)
+        try:
+            with scratch_folder(folder / "work") as scratch:
+                scratch.chmod(0o700)
+                yield scratch
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner can read."""
+    write_atomically(path, data, durable=True)
+    path.chmod(0o600)
+
+
+def _check_authority(authority: Path) -> None:
+    ends, _ = read_ends(authority)
+    if ends - datetime.now(UTC) < EXPIRES_SOON:
+        raise ConfigError(
+            f"The authority of the federation is valid until {ends:{DAY}} only.",
+            "Make a new federation with fedcross federation init, and hand over all kits.",
+        )

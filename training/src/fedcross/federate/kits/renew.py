@@ -1,0 +1,95 @@
+"""Makes a new certificate and key for one participant, under the authority of the other kits."""
+
+import json
+import shutil
+from pathlib import Path
+
+from fedcross.errors import ConfigError
+from fedcross.federate.flare.provisioning import make_kits
+from fedcross.federate.kits.certificates import DAY, STATE_FILE, read_ends
+from fedcross.federate.kits.federation_folder import change_kits, read_federation, write_private
+from fedcross.federate.kits.hardening import remove_files, restrict_to_owner
+from fedcross.federate.kits.provision import (
+    ADMIN,
+    ADMIN_NAME,
+    AUTHORITY,
+    README,
+    SERVER,
+    SITES,
+    Federation,
+    write_readme,
+)
+from fedcross.runtime.files.atomic import atomic_folder
+
+STARTUP = "startup"
+
+
+def renew_kit(folder: Path, name: str) -> Path:
+    """Make the folder ``startup`` of a kit anew, with a new certificate and key; nothing else changes.
+
+    The certificate that the kit had stays valid to its end.
+
+    Parameters
+    ----------
+    folder
+        Folder that ``fedcross federation init`` made.
+    name
+        ``server``, ``admin`` (the coordinator), or the name of a hospital.
+
+    Returns
+    -------
+    Path
+        The folder ``startup`` in the kit in `folder`. Its owner puts it in the place of the one in use.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds no federation, there is no such kit, or the authority does not last longer
+        than the certificate in use.
+    OutputError
+        If the folder cannot be written.
+    """
+    project, federation = read_federation(folder)
+    subject, kit = _participant(federation, name)
+    with change_kits(folder) as scratch:
+        shutil.copytree(folder / AUTHORITY, scratch / AUTHORITY)
+        _forget(scratch / AUTHORITY, subject)
+        kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY)
+        remove_files(kits / subject)
+        restrict_to_owner(kits / subject)
+        write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
+        (folder / kit).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with atomic_folder(folder / kit / STARTUP, durable=True) as made:
+            shutil.copytree(kits / subject / STARTUP, made, dirs_exist_ok=True)
+            made.chmod(0o700)
+        write_readme(folder, federation)
+        (folder / README).chmod(0o600)
+    return folder / kit / STARTUP
+
+
+def _participant(federation: Federation, name: str) -> tuple[str, Path]:
+    """The name in the certificate, and the kit's place in the folder."""
+    if name in federation.sites:
+        return name, Path(SITES, name)
+    if name == SERVER:
+        return federation.server, Path(SERVER)
+    if name == ADMIN:
+        return ADMIN_NAME, Path(ADMIN)
+    raise ConfigError(
+        f"The federation has no kit {name!r}; it has {SERVER}, {ADMIN}, {', '.join(federation.sites)}."
+    )
+
+
+def _forget(authority: Path, subject: str) -> None:
+    """Remove a participant from a copy of the authority, so that FLARE makes a new certificate."""
+    ends, _ = read_ends(authority)
+    path = authority / STATE_FILE
+    state = json.loads(path.read_text(encoding="utf-8"))
+    only = {"root_cert": state["root_cert"], subject: state.pop(subject, {})}
+    path.write_text(json.dumps(only), encoding="utf-8")
+    if only[subject] and read_ends(authority)[1] >= ends:
+        raise ConfigError(
+            f"The certificate of {subject} is valid until {ends:{DAY}}, as long as the authority.",
+            "Make a new federation with fedcross federation init, and hand over all kits.",
+        )
+    path.write_text(json.dumps(state), encoding="utf-8")
