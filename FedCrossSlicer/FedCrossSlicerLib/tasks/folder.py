@@ -1,73 +1,24 @@
 """Segment every volume of a folder: files in, files out; the scene does not change."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.table import FIGURES, Row, table_cells, table_rows
 from FedCrossSlicerLib.bundle.info import readBundleInfo
 from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
 from FedCrossSlicerLib.csv_file import writeCSV
-from FedCrossSlicerLib.display.report import reliability
+from FedCrossSlicerLib.display.report import unusualness
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.tasks.wait import wait
 
 ENDINGS = (".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
-FIGURES = "figures.csv"
 FIRST = "_0000"
 """End of the name, before the ending, of the first channel's file of a case."""
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The figures of one structure of one volume, or the error of a volume.
-
-    Attributes
-    ----------
-    volume
-        Name of the volume's file or of its DICOM folder.
-    structure
-        The structure's name; ``""`` for a volume that failed.
-    volume_ml
-        The ensemble's volume in mL.
-    members_mean_ml, members_min_ml, members_max_ml
-        Mean, smallest and largest volume of the members in mL.
-    mean_dice
-        Mean Dice of all pairs of members, 0 to 1.
-    interval_low_ml, interval_high_ml, interval_coverage, predicted_dice, predicted_dice_error
-        As in `FedCrossSlicerLib.display.report.Reliability`.
-    verdict, verdict_basis, unfamiliar, unfamiliar_reasons
-        As there; the verdict is that of the default thresholds.
-    error
-        One sentence; ``""`` if the volume was segmented.
-    warnings
-        What a person should know about the volume, in sentences; ``""`` if nothing.
-
-    What does not exist is ``""``.
-    """
-
-    volume: str
-    structure: str = ""
-    volume_ml: float | str = ""
-    members_mean_ml: float | str = ""
-    members_min_ml: float | str = ""
-    members_max_ml: float | str = ""
-    mean_dice: float | str = ""
-    interval_low_ml: float | str = ""
-    interval_high_ml: float | str = ""
-    interval_coverage: float | str = ""
-    predicted_dice: float | str = ""
-    predicted_dice_error: float | str = ""
-    verdict: str = ""
-    verdict_basis: str = ""
-    unfamiliar: str = ""
-    unfamiliar_reasons: str = ""
-    error: str = ""
-    warnings: str = ""
 
 
 def segmentFolder(
@@ -129,7 +80,7 @@ def segmentFolder(
             rows += _segment([image, *further], Path(bundle), result, options, starter)
         except InferenceError as error:
             rows.append(Row(image.name, error=str(error)))
-        _write(rows, target / FIGURES)
+        writeCSV(table_cells(rows), target / FIGURES)
     if progress is not None:
         progress(len(cases), len(cases), "")
     return rows
@@ -196,22 +147,6 @@ def _segment(
         request.cancel()
         raise
     result = readResult(folder / RESULT)
-    return [
-        Row(
-            image.name,
-            each.name,
-            each.volume,
-            each.mean,
-            each.low,
-            each.high,
-            "" if each.agreement is None else each.agreement,
-            **asdict(reliability(each, familiarity=result.familiarity)),
-            warnings=" ".join(result.warnings),
-        )
-        for each in result.structures
-    ]
-
-
-def _write(rows: Sequence[Row], path: Path) -> None:
-    names = [field.name for field in fields(Row)]
-    writeCSV([names, *([getattr(row, name) for name in names] for row in rows)], path)
+    return table_rows(
+        image.name, result.structures, result.warnings, **unusualness(result.familiarity)
+    )

@@ -11,7 +11,19 @@ from fedcross.contract import devices, events, exits, files, measures, request
 from fedcross.contract.request import RequestOptions, SegmentRequest, parse_request
 from fedcross.errors import BundleError, ConfigError
 
-MODULES = ("devices", "display", "events", "exits", "files", "measures", "request", "verdict")
+MODULES = (
+    "devices",
+    "display",
+    "events",
+    "exits",
+    "figures",
+    "files",
+    "measures",
+    "request",
+    "table",
+    "verdict",
+    "wording",
+)
 FULL = SegmentRequest(
     bundle=Path("a bundle"),
     image=Path("i.nrrd"),
