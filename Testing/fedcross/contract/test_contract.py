@@ -18,10 +18,12 @@ MODULES = (
     "exits",
     "figures",
     "files",
+    "folder_cases",
     "measures",
     "request",
     "table",
     "verdict",
+    "volume_names",
     "wording",
 )
 FULL = SegmentRequest(
