@@ -10,7 +10,7 @@ from fedcross.errors import CheckpointError
 
 
 @contextmanager
-def folder_lock(path: Path) -> Iterator[None]:
+def folder_lock(path: Path, *, subject: str = "run folder") -> Iterator[None]:
     """Hold a lock on the file `path` during the block.
 
     The file contains the number of the process. It stays after the block; only the lock counts.
@@ -19,6 +19,8 @@ def folder_lock(path: Path) -> Iterator[None]:
     ----------
     path
         Lock file in the folder that is protected; made if absent.
+    subject
+        What error messages call the folder.
 
     Raises
     ------
@@ -29,13 +31,13 @@ def folder_lock(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise CheckpointError(
-            f"The run folder {path.parent.name} cannot be written: {error.strerror}."
+            f"The {subject} {path.parent.name} cannot be written: {error.strerror}."
         ) from error
     try:
         if not _try_lock(descriptor):
             holder = path.read_text(encoding="ascii", errors="replace").strip()
             raise CheckpointError(
-                f"The run folder {path.parent.name} is in use by process {holder or 'unknown'}.",
+                f"The {subject} {path.parent.name} is in use by process {holder or 'unknown'}.",
                 "Wait for it, or choose another folder.",
             )
         with suppress(OSError):  # on a full disk; the number is only for the message above

@@ -1,0 +1,125 @@
+"""A process that segments one case after another, `fedcross.infer.child.worker`, seen from outside."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Collection
+from contextlib import suppress
+
+from fedcross.contract.events import ErrorEvent, ResultEvent, read_event
+from fedcross.contract.exits import DONE, INTERRUPTED
+from fedcross.contract.request import MODULE, WORKER_FLAG, SegmentRequest
+from fedcross.runtime.plugins import VARIABLE, allowed_plugins
+
+DEBUG_VARIABLE = "FEDCROSS_DEBUG"
+"""If this environment variable is set, what the processes write to stderr is shown."""
+END_S = 5.0
+"""Seconds until a process that was asked to end is killed."""
+_THREADS = "OMP_NUM_THREADS"
+
+
+class Worker:
+    """Segments one case after another in a process that keeps the models in memory.
+
+    The process is started with the first case, and again after it ended.
+
+    Parameters
+    ----------
+    processors
+        Numbers of the processors that it may use; None for all.
+    """
+
+    def __init__(self, processors: Collection[int] | None = None) -> None:
+        self._processors = processors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def segment(self, request: SegmentRequest) -> ErrorEvent | None:
+        """Segment a case; return the error if it fails."""
+        line = json.dumps(request.words()).encode("ascii") + b"\n"
+        answer = self._ask(line)
+        if answer == DONE:  # it had ended by itself, to release memory, before it read the request
+            answer = self._ask(line)
+        if isinstance(answer, int):
+            return _ended(answer)
+        return answer if isinstance(answer, ErrorEvent) else None
+
+    def close(self) -> None:
+        """End the process, also while `segment` waits for it in another thread."""
+        with self._lock:
+            self._is_closed, process = True, self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _ask(self, line: bytes) -> ResultEvent | ErrorEvent | int:
+        """Send a request; return the last event, or the exit code if the process ends without one."""
+        process = self._running()
+        if process is None or process.stdin is None or process.stdout is None:
+            return INTERRUPTED
+        with suppress(OSError):  # the process has ended; then there is no event either
+            process.stdin.write(line)
+            process.stdin.flush()
+        for text in process.stdout:
+            event = read_event(text.decode("utf-8", errors="replace"))
+            if isinstance(event, ResultEvent | ErrorEvent):
+                return event
+        process.stdout.close()
+        with suppress(OSError):
+            process.stdin.close()
+        self._process = None
+        return process.wait()
+
+    def _running(self) -> subprocess.Popen[bytes] | None:
+        """Return the process, started if there is none; None after `close`."""
+        with self._lock:
+            if self._process is None and not self._is_closed:
+                self._process = self._start()
+            return None if self._is_closed else self._process
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, VARIABLE: ",".join(allowed_plugins())}
+        if self._processors is not None:
+            environment.setdefault(_THREADS, str(len(self._processors)))
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, WORKER_FLAG],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get(DEBUG_VARIABLE) else subprocess.DEVNULL,
+            env=environment,
+        )
+        if self._processors is not None and sys.platform == "linux":
+            with suppress(OSError):  # OpenVINO takes its number of threads from this
+                os.sched_setaffinity(process.pid, self._processors)
+        return process
+
+
+def _ended(code: int) -> ErrorEvent:
+    if code == INTERRUPTED:
+        return ErrorEvent("Interrupted", "Interrupted.", "")
+    return ErrorEvent(
+        "ProcessEnded",
+        f"The process that segments has ended with code {code}, as it does when memory runs out.",
+        "Use fewer --workers, or crop the volume.",
+    )
+
+
+def share_processors(workers: int) -> list[list[int] | None]:
+    """Return the processors of each worker: an equal share, or None for all of them.
+
+    None for one worker, and if there are fewer processors than workers.
+    """
+    available = sorted(
+        os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
+    )
+    if workers == 1 or len(available) < workers:
+        return [None] * workers
+    return [available[index::workers] for index in range(workers)]
