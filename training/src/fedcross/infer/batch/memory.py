@@ -76,4 +76,6 @@ def _read_grid(image: Path, series: str | None) -> Grid | None:
         stored = read_header(image)
         return None if stored is None else stored.grid
     frames = choose(find_candidates(read_folder(image).frames), series, image.name).frames
-    return stack_grid(frames, image.name)
+    found = stack_grid(frames, image.name)
+    x, y, z = found.origin_mm
+    return Grid(found.size, found.spacing_mm, (x, y, z), found.direction)

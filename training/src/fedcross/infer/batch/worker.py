@@ -15,8 +15,6 @@ from fedcross.runtime.plugins import VARIABLE, allowed_plugins
 
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 """If this environment variable is set, what the processes write to stderr is shown."""
-END_S = 5.0
-"""Seconds until a process that was asked to end is killed."""
 _THREADS = "OMP_NUM_THREADS"
 
 
@@ -48,17 +46,16 @@ class Worker:
         return answer if isinstance(answer, ErrorEvent) else None
 
     def close(self) -> None:
-        """End the process, also while `segment` waits for it in another thread."""
+        """End the process at once, also while `segment` waits for it in another thread.
+
+        Its results are written whole or not at all.
+        """
         with self._lock:
             self._is_closed, process = True, self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
+        if process is not None:
             process.kill()
             process.wait()
+            _close_pipes(process)
 
     def _ask(self, line: bytes) -> ResultEvent | ErrorEvent | int:
         """Send a request; return the last event, or the exit code if the process ends without one."""
@@ -68,15 +65,17 @@ class Worker:
         with suppress(OSError):  # the process has ended; then there is no event either
             process.stdin.write(line)
             process.stdin.flush()
-        for text in process.stdout:
-            event = read_event(text.decode("utf-8", errors="replace"))
-            if isinstance(event, ResultEvent | ErrorEvent):
-                return event
-        process.stdout.close()
-        with suppress(OSError):
-            process.stdin.close()
-        self._process = None
-        return process.wait()
+        with suppress(ValueError):  # `close` has closed the pipe
+            for text in process.stdout:
+                event = read_event(text.decode("utf-8", errors="replace"))
+                if isinstance(event, ResultEvent | ErrorEvent):
+                    return event
+        code = process.wait()
+        with self._lock:
+            self._process = None
+            is_closed = self._is_closed
+        _close_pipes(process)
+        return INTERRUPTED if is_closed else code
 
     def _running(self) -> subprocess.Popen[bytes] | None:
         """Return the process, started if there is none; None after `close`."""
@@ -100,6 +99,13 @@ class Worker:
             with suppress(OSError):  # OpenVINO takes its number of threads from this
                 os.sched_setaffinity(process.pid, self._processors)
         return process
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was not sent is lost
+                pipe.close()
 
 
 def _ended(code: int) -> ErrorEvent:
