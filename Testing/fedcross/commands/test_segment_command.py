@@ -76,7 +76,7 @@ def test_many_volumes_end_with_a_table_the_failures_and_exit_code_2(
     (folder / "bad.nrrd").unlink()
     code, shown, errors = fedcross(*words)
     assert (code, errors) == (0, "")
-    assert "1 cases: 0 segmented, 1 kept from before." in shown
+    assert "1 case: 0 segmented, 1 kept from before." in shown
 
 
 class Refusing(Worker):

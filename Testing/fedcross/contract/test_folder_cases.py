@@ -52,6 +52,10 @@ def test_a_case_of_nnunet_has_all_its_channels_however_many_the_bundle_takes(fou
     assert [len(images) for images in found("", 3, is_nnunet=True).values()] == [3, 3]
 
 
+def test_a_name_that_is_only_a_number_stays(found) -> None:
+    assert found("_0000.mha") == {"_0000": ["_0000.mha"]}
+
+
 def test_a_folder_without_volumes_has_no_case(tmp_path: Path) -> None:
     assert find_cases(tmp_path, 1) == find_cases(tmp_path / "absent", 2) == []
     assert find_cases(tmp_path, 1, is_nnunet=True) == []

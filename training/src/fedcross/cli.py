@@ -26,7 +26,7 @@ from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
-from fedcross.contract.exits import UNEXPECTED, explain
+from fedcross.contract.exits import DEBUG_VARIABLE, UNEXPECTED, explain
 from fedcross.runtime.signals import end_soon_after_interrupt
 from fedcross.runtime.versions import __version__
 
@@ -59,9 +59,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
 
 @app.command()

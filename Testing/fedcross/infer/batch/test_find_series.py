@@ -84,7 +84,7 @@ def test_single_slices_and_other_modalities_are_left_out_and_counted(tmp_path: P
     write_series(tmp_path / "ct", change=change, uid=f"{OTHER}.5")
     cases, lines = find(tmp_path)
     assert [case.name for case in cases] == [SERIES]
-    assert lines == ["Left out: 1 single slices, 1 volumes of the modality CT."]
+    assert lines == ["Left out: single slices (1), volumes of the modality CT (1)."]
     assert len(find(tmp_path, "")[0]) == 2
 
 

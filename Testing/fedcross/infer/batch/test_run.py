@@ -177,6 +177,28 @@ def test_with_flat_the_label_map_is_also_a_file_beside_the_folders(
     assert (tmp_path / "out" / "one.nii.gz").read_bytes() != before
 
 
+def test_the_warnings_about_a_case_are_reported_with_its_name_also_if_it_is_kept(
+    bundle: Bundle, here: list[str], volume: sitk.Image, tmp_path: Path
+) -> None:
+    class Warnings(NullReporter):
+        def __init__(self) -> None:
+            self.found: list[str] = []
+
+        def warning(self, message: str) -> None:
+            self.found.append(message)
+
+    volume.SetSpacing((9.0, 9.0, 2.5))
+    sitk.WriteImage(volume, str(tmp_path / "coarse.nrrd"))
+    cases = [Case("coarse", (tmp_path / "coarse.nrrd",))]
+    for _ in range(2):
+        reporter = Warnings()
+        run_batch(cases, Batch(bundle, tmp_path / "out", CPU), reporter)
+        (line,) = reporter.found
+        assert line.startswith("coarse: The voxels measure 9 x 9 x 2.5 mm, but the bundle was ")
+    assert here == ["coarse"]
+    assert "9 x 9 x 2.5 mm" in table(tmp_path / "out")[0]["warnings"]
+
+
 def test_two_commands_in_one_folder_are_refused(run, cases: list[Case], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with (
@@ -257,7 +279,7 @@ def test_after_ctrl_c_finished_cases_are_kept_and_the_same_command_goes_on(
     assert [row["volume"] for row in table(tmp_path / "out")] == ["a", "a"]
     (folder / "b.nrrd").unlink()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "1 cases: 0 segmented, 1 kept from before." in done.stdout
+    assert "1 case: 0 segmented, 1 kept from before." in done.stdout
 
 
 def test_more_workers_than_the_memory_allows_are_refused_with_the_number_that_fits(

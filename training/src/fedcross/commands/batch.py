@@ -116,6 +116,7 @@ def _find_cases(wanted: ManyVolumes, bundle: "Bundle", reporter: Reporter) -> "l
 
 def _table(outcomes: "Sequence[Outcome]") -> list[str]:
     """Return a line for each structure of each case, and how many cases there were."""
+    from fedcross.infer.batch.case import count
     from fedcross.infer.results.structure_figures import structure_figures
 
     rows = [
@@ -135,14 +136,16 @@ def _table(outcomes: "Sequence[Outcome]") -> list[str]:
     counts = [f"{len(outcomes) - failed - kept} segmented"]
     counts += [f"{kept} kept from before"] if kept else []
     counts += [f"{failed} failed"] if failed else []
-    return [*lines, f"{len(outcomes)} cases: {', '.join(counts)}. All figures: {FIGURES}"]
+    return [*lines, f"{count(len(outcomes))}: {', '.join(counts)}. All figures: {FIGURES}"]
 
 
 def _failures(outcomes: "Sequence[Outcome]") -> list[str]:
+    from fedcross.infer.batch.case import count
+
     failed = [each for each in outcomes if each.error is not None]
     if not failed:
         return []
     return [
-        f"{len(failed)} of {len(outcomes)} cases failed:",
+        f"{len(failed)} of {count(len(outcomes))} failed:",
         *(f"  {plain_text(each.case.name, LONGEST_NAME)}: {each.error}" for each in failed),
     ]

@@ -7,6 +7,9 @@ from fedcross.errors import FedCrossError
 DONE, UNEXPECTED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """`BAD_INPUT` is what a person can put right; `INTERRUPTED` also when nobody reads the output."""
 
+DEBUG_VARIABLE = "FEDCROSS_DEBUG"
+"""Environment variable that shows the details of an unexpected error."""
+
 _LONGEST = 200
 """Characters of an unexpected error's message."""
 _LONGEST_SENTENCE = 2000

@@ -5,6 +5,7 @@ For several channels the files of a case are named as nnU-Net names them: ``CASE
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,11 @@ def find_cases(folder: Path, channels: int, *, is_nnunet: bool = False) -> list[
     if is_nnunet:
         return list(_numbered_cases(volumes, channels))
     if channels == 1 and not all(stem(path).endswith(FIRST) for path in volumes):
-        return [FolderCase(_name(path, volumes), (path,)) for path in volumes]
+        stems = Counter(map(stem, volumes))  # two files may differ only in their ending
+        return [
+            FolderCase(stem(path) if stems[stem(path)] == 1 else path.name, (path,))
+            for path in volumes
+        ]
     return [_case(path, range(channels)) for path in volumes if stem(path).endswith(FIRST)]
 
 
@@ -61,16 +66,11 @@ def _volumes(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _name(path: Path, volumes: list[Path]) -> str:
-    """The name without its ending; the whole name if two files differ only in their ending."""
-    return path.name if sum(stem(other) == stem(path) for other in volumes) > 1 else stem(path)
-
-
 def _case(first: Path, numbers: range) -> FolderCase:
     """The case of a first channel's file; a number is an index of a channel."""
     name, ending = stem(first).removesuffix(FIRST), first.name[len(stem(first)) :]
     files = (first.with_name(f"{name}_{number:04d}{ending}") for number in numbers)
-    return FolderCase(name, tuple(files))
+    return FolderCase(name or stem(first), tuple(files))
 
 
 def _numbered_cases(volumes: list[Path], channels: int) -> Iterator[FolderCase]:

@@ -120,7 +120,7 @@ def _without_others(volumes: Sequence[_Volume], modality: str, reporter: Reporte
         else:
             kept.append(volume)
     if left_out:
-        shown = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
+        shown = ", ".join(f"{what} ({count})" for what, count in sorted(left_out.items()))
         reporter.log(f"Left out: {shown}.")
     return kept
 

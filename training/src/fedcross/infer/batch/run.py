@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fedcross.contract.plain_text import csv_cell
 from fedcross.contract.table import FIGURES, table_cells
-from fedcross.infer.batch.case import Case
+from fedcross.contract.wording import unfamiliar_text
+from fedcross.infer.batch.case import Case, count
 from fedcross.infer.batch.one_case import Batch, Outcome
 from fedcross.infer.batch.pool import Pool
 from fedcross.runtime.files.atomic import atomic_file, make_folder
@@ -40,7 +41,7 @@ def run_batch(
     batch
         What to do with each.
     reporter
-        Receives the number of cases that are done, and every failure.
+        Receives the number of cases that are done, every failure, and the warnings about the others.
     workers
         Number of processes, 1 or more.
 
@@ -55,16 +56,28 @@ def run_batch(
         If the folder or the table cannot be written, or another process works in the folder.
     """
     make_folder(batch.out)
-    reporter.stage(STAGE, f"Segmenting {len(cases)} cases with {batch.bundle.manifest.name}")
+    reporter.stage(STAGE, f"Segmenting {count(len(cases))} with {batch.bundle.manifest.name}")
     with ExitStack() as stack:
         stack.enter_context(folder_lock(batch.out / LOCK, subject="folder"))
         table = stack.enter_context(_Table(batch.out / FIGURES))
         for index, outcome in stack.enter_context(Pool(cases, batch, workers)):
             table.add(index, outcome)
-            if outcome.error is not None:
-                reporter.log(f"{outcome.case.name} failed: {outcome.error}")
+            _report(outcome, reporter)
             reporter.progress(len(table.outcomes), len(cases), STAGE)
     return [outcome for _, outcome in sorted(table.outcomes.items())]
+
+
+def _report(outcome: Outcome, reporter: Reporter) -> None:
+    """Report why a case failed, or what a person should know about it."""
+    name = outcome.case.name
+    if outcome.summary is None:
+        reporter.log(f"{name} failed: {outcome.error}")
+        return
+    for sentence in outcome.summary.warnings:
+        reporter.warning(f"{name}: {sentence}")
+    found = outcome.summary.familiarity
+    if found is not None and found.is_unusual:
+        reporter.warning(f"{name}: {unfamiliar_text(found.reasons)}")
 
 
 class _Table(AbstractContextManager["_Table"]):

@@ -9,12 +9,10 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from fedcross.contract.events import ErrorEvent, ResultEvent, read_event
-from fedcross.contract.exits import DONE, INTERRUPTED
+from fedcross.contract.exits import DEBUG_VARIABLE, DONE, INTERRUPTED
 from fedcross.contract.request import MODULE, WORKER_FLAG, SegmentRequest
 from fedcross.runtime.plugins import VARIABLE, allowed_plugins
 
-DEBUG_VARIABLE = "FEDCROSS_DEBUG"
-"""If this environment variable is set, what the processes write to stderr is shown."""
 _THREADS = "OMP_NUM_THREADS"
 
 
