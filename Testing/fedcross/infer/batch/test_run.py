@@ -287,7 +287,8 @@ def test_more_workers_than_the_memory_allows_are_refused_with_the_number_that_fi
 ) -> None:
     weights = sum((bundle.path / each.file).stat().st_size for each in bundle.manifest.members)
     grid = prepare(volume, bundle.manifest.preprocessing).grid
-    each = weights + reckon_cost(bundle.manifest, grid, volume.GetSize(), CPU.measures).memory_bytes
+    cost = reckon_cost(bundle.manifest, grid, volume.GetSize(), CPU.measures)
+    each = memory.PROCESS_BYTES + weights + cost.memory_bytes
     four = [*cases, *cases]  # two of the six are damaged and need nothing
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 * each)
     check_workers(four, bundle, CPU, 3)
