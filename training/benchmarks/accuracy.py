@@ -15,11 +15,13 @@ Ours split the steps over their models; the others train one model on the pooled
 - ``sarcoma``: soft-tissue sarcomas, ``MR_T1/`` and ``CT/`` with ``images/`` and ``labels/``.
 - ``spinal``: cervical cords, ``images/`` and ``labels/`` with ``t1w.nii.gz`` and ``t2.nii.gz``.
 
-Every federation, contender and seed is a run of its own in FOLDER. A finished run has a `result.json`
-and is kept; an interrupted run is resumed; other numbers of steps are other runs. ``nnunet`` has the
-spacing of the others. Two further contenders run only if ``--only`` names them: ``nnunet-own-spacing``
-with the spacing that its planner chooses, and ``nnunet-1gb``, whose planner is told that 1 GB of memory
-is there in place of 8, for smaller patches and quicker steps.
+Every federation, contender and seed is a run of its own in FOLDER. An interrupted run is resumed; other
+numbers of steps are other runs. The result of a finished run is a file in ``FOLDER/results``, or in the
+folder that ``--results`` names, and a run with a result is not made again. So a measurement can continue
+on another machine. ``nnunet`` has the spacing of the others. Two further contenders run only if
+``--only`` names them: ``nnunet-own-spacing`` with the spacing that its planner chooses, and
+``nnunet-1gb``, whose planner is told that 1 GB of memory is there in place of 8, for smaller patches and
+quicker steps.
 ``--report`` runs nothing and writes the table of the finished runs to
 `training/benchmarks/results/accuracy`.
 """
@@ -52,13 +54,13 @@ from accuracy_usage import LOG, read_usage, run_lock, run_recorded
 
 from fedcross.errors import FedCrossError
 from fedcross.runtime.device import describe_device
+from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import change_options, parse_methods, with_seed
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import TEST
 
 HERE = Path(__file__).resolve().parent
-RESULT = "result.json"
 RESULTS = HERE / "results" / "accuracy"
 SHARED = "fedcross-ens-shared"
 TITLES = {
@@ -79,11 +81,12 @@ VERSIONS = ("torch", "monai", "numpy", "simpleitk")
 
 @dataclass(frozen=True)
 class Task:
-    """One run: a contender with a seed."""
+    """One run: a contender with a seed, its folder, and the file of its result."""
 
     contender: str
     seed: int
     folder: Path
+    result: Path
     request: Request
 
     @property
@@ -99,9 +102,16 @@ def make_task(given: argparse.Namespace, contender: str, seed: int) -> Task:
     base = given.out / given.federation
     config = read_federation(federation, given.data, base / "data", steps, seed)
     folder = base / f"steps-{steps}" / contender / f"seed-{seed}"
+    result = result_folder(given, steps) / f"{contender}-seed-{seed}.json"
     if contender not in OTHERS:
         config = our_configuration(contender, config)
-    return Task(contender, seed, folder, Request(config, steps))
+    return Task(contender, seed, folder, result, Request(config, steps))
+
+
+def result_folder(given: argparse.Namespace, steps: int) -> Path:
+    """Return the folder of the results of a federation."""
+    folder: Path = given.results or given.out / "results"
+    return folder / given.federation / f"steps-{steps}"
 
 
 def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
@@ -126,7 +136,7 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
 def run_task(task: Task, nnunet_python: Path | None) -> bool:
     """Make the run, unless it is finished; return whether it is finished now."""
     name = f"{task.contender}, seed {task.seed}"
-    if (task.folder / RESULT).is_file():
+    if task.result.is_file():
         print(f"{name}: finished before", flush=True)
         return True
     if task.contender in VARIANTS and nnunet_python is None:
@@ -145,7 +155,8 @@ def run_task(task: Task, nnunet_python: Path | None) -> bool:
             print(f"{name}: ended with {code}, see {task.folder / LOG}", flush=True)
             return False
         result = read_result(task)
-        (task.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        task.result.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(task.result, (json.dumps(result, indent=1) + "\n").encode())
     mean = sum(score["dice"] for score in result["scores"]) / len(result["scores"])
     print(f"{name}: Dice {mean:.3f}, {result['seconds']:.0f} s", flush=True)
     return True
@@ -210,6 +221,9 @@ def main() -> int:
     parser.add_argument("federation", choices=tuple(FEDERATIONS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="folder of the original images; not of pelvis")
+    parser.add_argument(
+        "--results", type=Path, help="folder of the results; OUT/results if left out"
+    )
     parser.add_argument("--nnunet-python", type=Path, help="Python with the package nnunetv2")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="optimiser steps of a run; rounded up to visits")
@@ -223,7 +237,7 @@ def main() -> int:
     federation = FEDERATIONS[given.federation]
     if given.report:
         steps = federation.whole_steps(given.steps or federation.steps)
-        results = finished(given.out / given.federation / f"steps-{steps}")
+        results = finished(result_folder(given, steps))
         print(write_report(given.federation, federation, TITLES, results, RESULTS))
         return 0
     done = True
@@ -238,13 +252,13 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    print(table(TITLES, finished(task.folder.parents[1])))
+    print(table(TITLES, finished(task.result.parent)))
     return 0 if done else 1
 
 
 def finished(folder: Path) -> list[dict[str, Any]]:
     """Return the results of all finished runs in a folder."""
-    paths = sorted(folder.glob(f"*/*/{RESULT}"))
+    paths = sorted(folder.glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 

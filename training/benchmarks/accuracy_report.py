@@ -1,6 +1,5 @@
 """The tables of `accuracy.py`: test Dice, worst site, time and memory of every contender."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -53,7 +52,7 @@ def write_report(
     results: Sequence[Result],
     out: Path,
 ) -> str:
-    """Write the table and the results of a federation; return the text.
+    """Write the table of a federation; return the text.
 
     Parameters
     ----------
@@ -66,13 +65,12 @@ def write_report(
     results
         The finished runs.
     out
-        Folder of the files ``<name>.md`` and ``<name>.json``.
+        Folder of the file ``<name>.md``.
     """
     text = f"# Accuracy: {federation.title}\n\n{NOTES[name]}\n{table(titles, results)}\n"
     text += f"{CONDITIONS}\n{facts(results)}"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
-    (out / f"{name}.json").write_text(json.dumps(list(results), indent=1) + "\n", encoding="utf-8")
     return text
 
 

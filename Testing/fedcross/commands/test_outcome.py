@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fedcross.cli import app
 from fedcross.commands.outcome import _test_line, calibrate_lines, evaluate_lines, next_step
 from fedcross.model.calibration import Calibration
-from fedcross.study.compare.compare import describe_ranking
+from fedcross.study.compare.ranking import describe_ranking
 from fedcross.study.compare.results import Score
 from tiny_federation import write_federation
 
@@ -117,12 +117,12 @@ def test_a_comparison_ranks_the_methods_and_names_the_run_to_export() -> None:
         "FedAvg": [run("FedAvg", 3, 0.5, 0.7), run("FedAvg", 4, 0.8, 0.8)],
         "FedProx (mu 0.1)": [run("FedProx (mu 0.1)", 3, 0.9, 0.8)],
     }
-    ranking, following = describe_ranking(variants, runs, Path("out"))
+    ranking, following = describe_ranking(variants, runs, Path("out/runs"))
     assert ranking.startswith(
         "Test Dice, the highest first: FedProx (mu 0.1) 0.850, FedAvg 0.700. "
     )
     assert following == "Next: fedcross export out/runs/fedprox-mu-0.1/seed-3 BUNDLE"
-    assert describe_ranking(variants[:1], {"FedAvg": [run("FedAvg", 3)]}, Path("out")) == []
+    assert describe_ranking(variants[:1], {"FedAvg": [run("FedAvg", 3)]}, Path("out/runs")) == []
 
 
 def test_the_next_command_can_be_pasted_into_a_shell() -> None:

@@ -47,5 +47,5 @@ def test_texts_are_escaped_in_the_page() -> None:
     text = page("<T>", "a & b", {"<h>": [table(["<x>"], [["1 < 2"]], reference=0)]})
     for plain in ("<T>", "<h>", "<x>", "1 < 2", "a & b"):
         assert plain not in text
-    assert '<tr class="reference"><td>1 &lt; 2</td></tr>' in text
+    assert '<tr class="reference"><td class="words">1 &lt; 2</td></tr>' in text
     assert "nothing to show" in figure(None, "A curve")

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
 
 from fedcross.errors import OutputError
-from fedcross.study.data.page import PAGE, RECORD, data_page, write_report
+from fedcross.study.data.page import NO_SLICES, PAGE, RECORD, data_page, write_report
 from fedcross.training.config.configuration import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.report import DataReport
@@ -114,3 +115,20 @@ def test_a_page_that_cannot_be_written_is_named(report: DataReport, tmp_path: Pa
     (tmp_path / "data.html").mkdir()
     with pytest.raises(OutputError, match=r"^data\.html cannot be written: Is a directory\. Check"):
         write_report(report, tmp_path)
+
+
+def test_a_site_whose_label_maps_are_all_refused_has_unknown_volumes_and_no_blank_slices(
+    tmp_path: Path,
+) -> None:
+    config = write_federation(tmp_path)
+    for path in (tmp_path / "s1" / "labels").iterdir():
+        label = sitk.ReadImage(str(path))
+        sitk.WriteImage(label * 7, str(path))
+    page = data_page(check_data(load_config(config)))
+    assert "Blob unknown" in page
+    assert "not drawn" not in page
+    assert NO_SLICES in page
+    accepted, refused = page.split("<h2>Site s1</h2>")
+    assert accepted.count("<image") > 0
+    assert refused.count("<image") == 0
+    assert "normalised intensity" in refused

@@ -11,11 +11,9 @@
 import csv
 import importlib.util
 import io
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from statistics import fmean
 
 from fedcross.contract.plain_text import csv_cell
 from fedcross.errors import CheckpointError, ConfigError
@@ -23,7 +21,15 @@ from fedcross.federate.local.engine import FederationData, read_data, run_local
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
-from fedcross.study.compare.results import METRIC_NAMES, RunFigures, mean_of, read_run
+from fedcross.study.compare.example import Example, choose_case, draw_example
+from fedcross.study.compare.ranking import describe_ranking
+from fedcross.study.compare.results import (
+    METRIC_NAMES,
+    RunFigures,
+    choose_reference,
+    mean_of,
+    read_run,
+)
 from fedcross.study.compare.variants import (
     DEFAULT_METHODS,
     Variant,
@@ -102,47 +108,10 @@ def compare(
             runs.setdefault(variant.label, []).append(
                 read_run(RunFolder(path), variant.label, seed)
             )
-    page = _write(config, out, variants, runs, data)
-    for line in describe_ranking(variants, runs, out):
+    page = _write(config, out, variants, runs, data, reporter)
+    for line in describe_ranking(variants, runs, out / RUNS):
         reporter.log(line)
     return page
-
-
-def describe_ranking(
-    variants: Sequence[Variant], runs: dict[str, list[RunFigures]], out: Path
-) -> list[str]:
-    """Return the mean test Dice of each method, the highest first, and the command that exports it.
-
-    Parameters
-    ----------
-    variants
-        The methods.
-    runs
-        The runs of each method by its label, at least one.
-    out
-        Folder of the comparison.
-
-    Returns
-    -------
-    list of str
-        Empty without test cases.
-    """
-    if not all(run.scores[label] for label, each in runs.items() for run in each):
-        return []
-    means = {
-        variant.label: fmean(
-            mean_of(run.scores[variant.label], "dice") for run in runs[variant.label]
-        )
-        for variant in variants
-    }
-    ranked = sorted(variants, key=lambda variant: -means[variant.label])
-    shown = ", ".join(f"{variant.label} {means[variant.label]:.3f}" for variant in ranked)
-    first = ranked[0]
-    run = out / RUNS / first.slug / f"seed-{runs[first.label][0].seed}"
-    return [
-        f"Test Dice, the highest first: {shown}. The page says which differences are more than chance.",
-        f"Next: {shlex.join(['fedcross', 'export', str(run), 'BUNDLE'])}",
-    ]
 
 
 def check_matplotlib() -> None:
@@ -195,6 +164,7 @@ def _write(
     variants: Sequence[Variant],
     runs: dict[str, list[RunFigures]],
     data: FederationData,
+    reporter: Reporter,
 ) -> Path:
     from fedcross.study.compare.page import comparison_page  # imports matplotlib
 
@@ -209,9 +179,30 @@ def _write(
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
         "epochs altogether."
     )
-    text = comparison_page(config.name, runs, moved, budget)
+    example = _make_example(out, variants, runs, data, reporter)
+    text = comparison_page(config.name, runs, moved, budget, example)
     write_atomically(out / PAGE, text.encode("utf-8"), durable=True)
     return out / PAGE
+
+
+def _make_example(
+    out: Path,
+    variants: Sequence[Variant],
+    runs: Mapping[str, Sequence[RunFigures]],
+    data: FederationData,
+    reporter: Reporter,
+) -> Example | None:
+    """Segment one test case with every method; None without test cases."""
+    reference = choose_reference(runs)
+    chosen = choose_case(runs[reference], reference)
+    if chosen is None:
+        return None
+    reporter.log("Segmenting one test case with every method, for the page")
+    site = next(site for site in data.sites if site.name == chosen[0])
+    case = next(case for case in site.test if case.name == chosen[1])
+    seed = runs[reference][0].seed
+    folders = {v.label: RunFolder(out / RUNS / v.slug / f"seed-{seed}") for v in variants}
+    return draw_example(case, site, folders, {label: runs[label][0] for label in folders})
 
 
 def _site_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:

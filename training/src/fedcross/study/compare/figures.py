@@ -8,16 +8,16 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from fedcross.study.compare.results import AS_ENSEMBLE, RunFigures, by_case
 from fedcross.uncertainty.reliability import EDGES, error_rates
 
-# Colours of Okabe and Ito, which colour-blind people can distinguish; then their darker shades.
-COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
-    "#004C77", "#8F3F00", "#006A4D", "#884F6F", "#996A00",
-)  # fmt: skip
+# Colours of Okabe and Ito, which colour-blind people can distinguish. After them the colours repeat with
+# other lines, markers and hatches.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES, MARKERS, HATCHES = ("-", "--", ":"), ("o", "s", "^"), ("", "///", "...")
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -36,6 +36,11 @@ Runs = Mapping[str, Sequence[RunFigures]]  # runs of each method, one per seed, 
 def colour(index: int) -> str:
     """Return the colour of the method with this index."""
     return COLOURS[index % len(COLOURS)]
+
+
+def kind(index: int) -> int:
+    """Return how often the colours were used up before the method with this index; 0 to 2."""
+    return index // len(COLOURS) % len(LINES)
 
 
 def as_svg(figure: Figure) -> str:
@@ -65,7 +70,16 @@ def training_curves(runs: Runs) -> str | None:
             axes.plot(*_columns(run.curve), color=colour(index), linewidth=0.6, alpha=0.45)
         places = sorted(set.intersection(*({share for share, _ in run.curve} for run in seeds)))
         means = [fmean(dict(run.curve)[place] for run in seeds) for place in places]
-        axes.plot(places, means, color=colour(index), linewidth=1.8, label=label)
+        axes.plot(
+            places,
+            means,
+            LINES[kind(index)],
+            marker=MARKERS[kind(index)],
+            markersize=3.5,
+            color=colour(index),
+            linewidth=1.8,
+            label=label,
+        )
         drawn = drawn or bool(places)
     axes.set(xlabel="share of the budget", ylabel="validation Dice", xlim=(0, 1.02))
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -90,7 +104,8 @@ def box_plots(cases: Mapping[str, Mapping[Any, float]], ylabel: str) -> str:
     places = range(1, len(values) + 1)
     boxes = axes.boxplot(values, positions=places, widths=0.55, showfliers=False, patch_artist=True)
     for index, (box, median) in enumerate(zip(boxes["boxes"], boxes["medians"], strict=True)):
-        box.set(facecolor=colour(index), alpha=0.35, edgecolor=colour(index))
+        box.set(facecolor=to_rgba(colour(index), 0.35), edgecolor=colour(index))
+        box.set_hatch(HATCHES[kind(index)])
         median.set(color=colour(index), linewidth=1.8)
     for index, (place, each) in enumerate(zip(places, values, strict=True)):
         steps = [0.0] if len(each) == 1 else [n / (len(each) - 1) - 0.5 for n in range(len(each))]
@@ -114,7 +129,8 @@ def reliability(runs: Runs) -> str | None:
         if known:
             is_personal = label + AS_ENSEMBLE in seeds[0].scores
             name = label + AS_ENSEMBLE if is_personal else label
-            axes.plot(*_columns(known), "o-", color=colour(index), markersize=3.5, label=name)
+            style = f"{MARKERS[kind(index)]}{LINES[kind(index)]}"
+            axes.plot(*_columns(known), style, color=colour(index), markersize=3.5, label=name)
             drawn = True
     axes.set(xlabel="standard deviation between members", ylabel="share of voxels that are wrong")
     axes.set(xlim=(0, 0.5), ylim=(0, None))

@@ -5,8 +5,10 @@ from dataclasses import astuple
 from statistics import fmean
 
 from fedcross.study.compare import figures
+from fedcross.study.compare.example import Example
+from fedcross.study.compare.example_figure import draw_methods
 from fedcross.study.compare.figures import Runs
-from fedcross.study.compare.results import RunFigures, Score, by_case, mean_of
+from fedcross.study.compare.results import RunFigures, Score, by_case, choose_reference, mean_of
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
 from fedcross.study.page import figure, note, page, table
 from fedcross.uncertainty.reliability import MIN_VOXELS
@@ -15,7 +17,13 @@ METRICS = {"dice": "Dice", "hd95_mm": "HD95, mm", "assd_mm": "surface distance, 
 NONE = "–"
 
 
-def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budget: str) -> str:
+def comparison_page(
+    title: str,
+    runs: Runs,
+    data_bytes: Mapping[str, int],
+    budget: str,
+    example: Example | None = None,
+) -> str:
     """Return the page as HTML.
 
     Parameters
@@ -29,7 +37,12 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
         Bytes of patients' data that a method collects in one place, by its label.
     budget
         One sentence about the budget.
+    example
+        A test case as every method segments it; None for no such section.
+
+    The methods are ordered by their mean test Dice, the best first.
     """
+    runs = _ranked(runs)
     sections = {
         "Test cases": _scores(runs),
         "By site": [
@@ -39,6 +52,7 @@ def comparison_page(title: str, runs: Runs, data_bytes: Mapping[str, int], budge
         ]
         if _has_cases(runs)
         else [note("There are no test cases.")],
+        **_example(example),
         "Validation during training": [
             figure(figures.training_curves(runs), "Validation Dice over the share of the budget"),
             note(
@@ -80,23 +94,24 @@ def _scores(runs: Runs) -> list[str]:
         if label != reference
     }
     corrected = holm({label: test.p for label, test in tests.items()})
+    means = [
+        [_mean_over_seeds(seeds, metric) for metric in METRICS] for seeds in predictors.values()
+    ]
     rows = []
-    for label, seeds in predictors.items():
-        row = [label]
-        for metric in METRICS:
-            row.append(
-                _format_spread(over_seeds([mean_of(each, metric) for each in seeds]), metric)
-            )
+    for rank, (label, spreads) in enumerate(zip(predictors, means, strict=True), start=1):
+        row = [str(rank), label]
+        row += [_format_spread(each, metric) for each, metric in zip(spreads, METRICS, strict=True)]
         test = tests.get(label)
         row.append(NONE if test is None else f"{test.difference:+.3f}")
         row.append(NONE if test is None else _p(test.p))
         row.append(NONE if test is None else _p(corrected[label]))
         rows.append(row)
-    heading = ["", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
+    heading = ["rank", "", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
+    best = _best([[each.mean for each in row] for row in means], list(METRICS), first_column=2)
     count = len(cases[reference])
     explanation = (
-        "The values are those of the round with the best validation Dice. They are means over all test "
-        "cases and structures; the number after ± is the standard deviation over the seeds. "
+        "The values are means over all test cases and structures, of the round that a run keeps. The "
+        "number after ± is the standard deviation over the seeds. The best value of a column is bold. "
         "HD95 is the 95th percentile of the Hausdorff distance. The surface distance is the average "
         "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 and "
         "as the volume's diagonal in mm. An empty segmentation of an empty structure counts as Dice 1 "
@@ -105,7 +120,8 @@ def _scores(runs: Runs) -> list[str]:
         f"{_smallest_p(count)}; Holm's correction is over the {len(tests)} tests of this table."
     )
     place = list(predictors).index(reference)
-    return [table(heading, rows, reference=place), note(explanation)]
+    shown = table(heading, rows, reference=place, words=(1,), best=best)
+    return [shown, note(explanation)]
 
 
 def _smallest_p(count: int) -> str:
@@ -118,14 +134,61 @@ def _by_site(runs: Runs, metric: str) -> str:
     predictors = _predictors(runs)
     first = next(iter(runs.values()))[0]
     sites = list(dict.fromkeys(s.site for scores in first.scores.values() for s in scores))
-    rows = []
-    for label, seeds in predictors.items():
-        row = [label]
-        for site in sites:
-            values = [mean_of(scores, metric, site) for scores in seeds]
-            row.append(_format_spread(over_seeds(values), metric))
-        rows.append(row)
-    return table(["", *sites], rows)
+    means = [
+        [_mean_over_seeds(seeds, metric, site) for site in sites] for seeds in predictors.values()
+    ]
+    rows = [
+        [label, *(_format_spread(each, metric) for each in row)]
+        for label, row in zip(predictors, means, strict=True)
+    ]
+    best = _best([[each.mean for each in row] for row in means], [metric] * len(sites))
+    return table(["", *sites], rows, best=best)
+
+
+def _example(example: Example | None) -> dict[str, list[str]]:
+    """The section with a test case as every method segments it."""
+    if example is None:
+        return {}
+    where = f"{example.case} of {example.site}"
+    return {
+        "A test case": [
+            figure(draw_methods(example), f"The case {where} as every method segments it"),
+            note(
+                f"The case {where}, whose Dice is the median of the reference's. White: drawn. Colour: "
+                "found by the first seed's run. The slice is that with most drawn voxels; Dice is of "
+                "the whole case."
+            ),
+        ]
+    }
+
+
+def _ranked(runs: Runs) -> Runs:
+    """The methods by their mean test Dice, the best first; unchanged without test cases."""
+    if not _has_cases(runs):
+        return runs
+    means = {
+        label: _mean_over_seeds([run.scores[label] for run in seeds], "dice").mean
+        for label, seeds in runs.items()
+    }
+    return {label: runs[label] for label in sorted(runs, key=lambda label: -means[label])}
+
+
+def _mean_over_seeds(
+    seeds: Sequence[Sequence[Score]], metric: str, site: str | None = None
+) -> Spread:
+    return over_seeds([mean_of(scores, metric, site) for scores in seeds])
+
+
+def _best(
+    values: Sequence[Sequence[float]], metrics: Sequence[str], first_column: int = 1
+) -> set[tuple[int, int]]:
+    """(row, column) of the best value in each column: the largest Dice, the smallest distance."""
+    found = set()
+    for column, metric in enumerate(metrics):
+        each = [row[column] for row in values]
+        best = max(each) if metric == "dice" else min(each)
+        found |= {(row, first_column + column) for row, value in enumerate(each) if value == best}
+    return found
 
 
 def _costs(runs: Runs, data_bytes: Mapping[str, int]) -> str:
@@ -150,21 +213,17 @@ def _costs(runs: Runs, data_bytes: Mapping[str, int]) -> str:
     )
 
 
-def choose_reference(runs: Runs) -> str:
-    """Return the label of the method that the others are tested against."""
-    for label in ("FedCrossEns", "FedCross"):
-        if label in runs:
-            return label
-    return next(iter(runs))
-
-
 def _predictors(runs: Mapping[str, Sequence[RunFigures]]) -> dict[str, list[list[Score]]]:
-    """Return the scores of every way to predict, by its label: one list per seed."""
-    return {
+    """Return the scores of every way to predict, by its label: one list per seed; the best first."""
+    found = {
         label: [run.scores[label] for run in seeds]
         for seeds in runs.values()
         for label in seeds[0].scores
     }
+    if not _has_cases(runs):
+        return found
+    means = {label: _mean_over_seeds(seeds, "dice").mean for label, seeds in found.items()}
+    return {label: found[label] for label in sorted(found, key=lambda label: -means[label])}
 
 
 def _has_cases(runs: Runs) -> bool:

@@ -1,7 +1,7 @@
 """The scores and costs of finished runs."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -186,3 +186,11 @@ def by_case(runs: Iterable[Sequence[Score]], metric: str) -> dict[tuple[str, str
         for score in scores:
             values.setdefault((score.site, score.case), []).append(getattr(score, metric))
     return {case: fmean(each) for case, each in values.items()}
+
+
+def choose_reference(runs: Collection[str]) -> str:
+    """Return the label of the method that the others are tested against."""
+    for label in ("FedCrossEns", "FedCross"):
+        if label in runs:
+            return label
+    return next(iter(runs))

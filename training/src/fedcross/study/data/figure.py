@@ -37,7 +37,8 @@ def site_figure(
         Names of the structures in the order of their labels; a legend is drawn if there are several.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(SIDE_INCHES * (PICTURES + 2), SIDE_INCHES * 1.25))
+        pictures = PICTURES if any(case.picture is not None for case in site.cases) else 1
+        figure = Figure(figsize=(SIDE_INCHES * (pictures + 2), SIDE_INCHES * 1.25))
         draw_site(figure, site, others)
         if len(structures) > 1:
             _draw_legend(figure, structures)
@@ -45,8 +46,14 @@ def site_figure(
 
 
 def draw_site(figure: FigureBase, site: SiteReport, others: Sequence[SiteReport]) -> None:
-    """Draw slices and intensities into an existing figure or subfigure, without a legend."""
+    """Draw slices and intensities into an existing figure or subfigure, without a legend.
+
+    The intensities fill the figure if no label map of the site could be used.
+    """
     shown = [case for case in site.cases if case.picture is not None]
+    if not shown:
+        _draw_intensities(figure.add_subplot(), site, others)
+        return
     grid = figure.add_gridspec(1, PICTURES + 2, wspace=0.08)
     for place, case in enumerate(shown):
         if case.picture is not None:

@@ -33,6 +33,10 @@ CASE_HEADING = (
     "errors and remarks",
 )
 
+NO_SLICES = "No slices are shown, because no label map of this site could be used; see the errors."
+SITE_WORDS = tuple(range(len(HEADING)))
+CASE_WORDS = tuple(range(len(CASE_HEADING)))
+
 
 def write_report(report: DataReport, out: Path, patches: Sequence[SitePatches] = ()) -> Path:
     """Write ``data.json`` and ``data.html``; return the page's path.
@@ -67,14 +71,16 @@ def data_page(report: DataReport, patches: Sequence[SitePatches] = ()) -> str:
         + " The slices show patients: protect this page like the data."
     )
     sections = {"Errors": [_html_list(problems)]} if problems else {}
-    sections["Sites"] = [table(HEADING, overview(report)), note(LEGEND)]
+    sections["Sites"] = [table(HEADING, overview(report), words=SITE_WORDS), note(LEGEND)]
     if remarks:
         sections["Remarks"] = [_html_list(remarks)]
     for site in report.sites:
-        shown = figure(_svg(site, report), f"Slices of {site.name} and its intensities")
-        rows = table(CASE_HEADING, [_row(case) for case in site.cases])
+        shown = [figure(_svg(site, report), f"Slices of {site.name} and its intensities")]
+        if site.readable and not site.drawn:
+            shown.append(note(NO_SLICES))
+        rows = table(CASE_HEADING, [_row(case) for case in site.cases], words=CASE_WORDS)
         cases = f"<details><summary>{len(site.cases)} cases</summary>{rows}</details>"
-        sections[f"Site {site.name}"] = [shown, cases]
+        sections[f"Site {site.name}"] = [*shown, cases]
     if patches:
         sections["Training patches"] = [figure(_patches_svg(patches), PATCHES), note(PATCHES_NOTE)]
     return page("The federation's data", lead, sections)

@@ -99,7 +99,7 @@ def _evaluate_case(
     """Compute the figures of one case and add its voxels to `counts`."""
     config = predictor.config
     image, truth = read_case(case, site.label_map, site.name)
-    prepared = _prepare(case, image, site.name, config.preprocessing)
+    prepared = prepare_case(case, image, site.name, config.preprocessing)
     mean, each = predictor.probabilities(prepared.array)
     found = [label_map(probabilities, prepared) for probabilities in (mean, *each)]
     statistics = EnsembleStatistics(mean.shape, ["std"])
@@ -119,10 +119,16 @@ def _evaluate_case(
     return {**_first_and_rest(dices), "surface": _first_and_rest(surfaces)}
 
 
-def _prepare(
+def prepare_case(
     case: CaseFiles, image: sitk.Image, site: str, preprocessing: Preprocessing
 ) -> Prepared:
-    """Prepare the first image of a case together with those of the further channels."""
+    """Prepare the first image of a case together with those of the further channels.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be used; the sentence names case and site.
+    """
     try:
         return prepare(image, preprocessing, read_further(case))
     except DataError as error:

@@ -65,8 +65,11 @@ def _row(site: SiteReport, structures: Sequence[str]) -> tuple[str, ...]:
 
 
 def _volumes(site: SiteReport, structure: str) -> str:
+    """The volumes of a structure; "unknown" if no label map of the site could be used."""
     each = [case.volumes_ml[structure] for case in site.cases if structure in case.volumes_ml]
-    return f"{structure} {_range(each)}" if each else f"{structure} not drawn"
+    if each:
+        return f"{structure} {_range(each)}"
+    return f"{structure} {'not drawn' if site.drawn else 'unknown'}"
 
 
 def _list_values(values: Sequence[float]) -> str:

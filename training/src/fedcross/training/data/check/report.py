@@ -128,6 +128,11 @@ class SiteReport:
         """The cases whose image could be read."""
         return [case for case in self.cases if case.size is not None]
 
+    @property
+    def drawn(self) -> list[CaseReport]:
+        """The cases whose image and label map could be used."""
+        return [case for case in self.cases if case.problem is None and case.size is not None]
+
     def problems(self) -> Iterator[str]:
         """Yield the errors of the site and its cases, one sentence each."""
         if self.problem is not None:

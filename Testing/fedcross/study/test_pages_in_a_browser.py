@@ -1,0 +1,116 @@
+"""Every page in a real browser: no table is cut off, and the page follows the dark setting.
+
+The tests need Chromium and are skipped where it is missing.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image as pictures
+
+from fedcross.study.compare.page import comparison_page
+from fedcross.study.compare.results import Cost, RunFigures, Score
+from fedcross.study.data.page import data_page
+from fedcross.training.config.configuration import load_config
+from fedcross.training.data.check.federation import check_data
+from tiny_federation import write_federation
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+METHODS = (
+    "FedCrossEns", "FedCross", "FedAvg", "FedProx", "FedBN", "Local only", "Centralised",
+    "FedCrossEns (distillation 0.5)", "FedCrossEns (mu 0.01)", "FedCrossEns (average soup)",
+)  # fmt: skip
+MEASURE = """<script>document.title = JSON.stringify([
+  document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  ...[...document.querySelectorAll(".wide")].map(each => each.scrollWidth - each.clientWidth)])
+</script>"""
+
+
+def browse(page: Path, profile: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--disable-background-networking",
+            f"--user-data-dir={profile}",
+            *arguments,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+def make_comparison() -> str:
+    names = [f"University hospital {place}" for place in "ABCD"]
+    runs = {}
+    for index, label in enumerate(METHODS):
+        value = 0.5 + index / 40
+        scores = [Score(site, "case", "organ", value, 12.34, 2.34) for site in names]
+        cost = Cost(1200, 96_000, 2_304_000, 123_456_789_000, 345_678.9)
+        runs[label] = [
+            RunFigures(seed, {label: scores}, [(1.0, value)], [], cost) for seed in (1, 2)
+        ]
+    return comparison_page("Ten methods", runs, {"Centralised": 10**10}, "The same budget.")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    config = write_federation(folder / "federation")
+    (folder / "federation" / "s1" / "labels" / "case-1.nii.gz").unlink()
+    texts = {
+        "comparison": make_comparison(),
+        "data": data_page(check_data(load_config(config))).replace("<details>", "<details open>"),
+    }
+    found = {}
+    for name, text in texts.items():
+        found[name] = folder / f"{name}.html"
+        found[name].write_text(text.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("width", [1300, 800])
+@pytest.mark.parametrize("name", ["comparison", "data"])
+def test_no_table_is_wider_than_the_window(
+    pages: dict[str, Path], tmp_path: Path, name: str, width: int
+) -> None:
+    dom = browse(pages[name], tmp_path, f"--window-size={width},900", "--dump-dom")
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    too_wide = json.loads(unescape(title.group(1)))
+    assert len(too_wide) > 1
+    assert max(too_wide) <= 0
+
+
+def test_a_page_is_dark_where_the_user_wants_dark_pages(
+    pages: dict[str, Path], tmp_path: Path
+) -> None:
+    corners = []
+    for name, scheme in (("light", "1"), ("dark", "0")):
+        file = tmp_path / f"{name}.png"
+        browse(
+            pages["comparison"],
+            tmp_path / name,
+            "--window-size=800,600",
+            f"--blink-settings=preferredColorScheme={scheme}",
+            f"--screenshot={file}",
+        )
+        corners.append(float(np.mean(pictures.imread(file)[:4, :4, :3])))
+    light, dark = corners
+    assert light > 0.95
+    assert dark < 0.2
