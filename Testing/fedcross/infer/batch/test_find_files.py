@@ -46,6 +46,13 @@ def test_of_a_raw_data_set_of_nnunet_the_test_images_are_taken(tmp_path: Path) -
     assert names(root) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"]}
 
 
+def test_a_data_set_of_the_decathlon_numbers_no_channels(tmp_path: Path) -> None:
+    root = tmp_path / "Task04_Hippocampus"
+    fill(root / "imagesTs", "hippocampus_002.nii.gz", "._hippocampus_002.nii.gz")
+    fill(root, "dataset.json")
+    assert names(root) == {"hippocampus_002": ["hippocampus_002.nii.gz"]}
+
+
 def test_a_list_needs_no_labels_and_has_a_column_for_each_channel(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("image;image:ADC;name\nt2/x.mha;adc/x.mha;\ny.mha;z.mha;of two\n")

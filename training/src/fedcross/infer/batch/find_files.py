@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedcross.contract.folder_cases import find_cases
+from fedcross.contract.folder_cases import FolderCase, find_cases
 from fedcross.errors import DataError
 from fedcross.infer.batch.case import Case, safe_name, with_unique_names
 from fedcross.volumes.case_list import (
@@ -25,8 +25,8 @@ def find_image_cases(source: Path, preprocessing: Preprocessing, out: Path) -> l
     Parameters
     ----------
     source
-        A folder of volumes; a raw data set of nnU-Net, whose folder ``imagesTs`` is taken, or one of its
-        folders of images; or a list file.
+        A folder of volumes; a raw data set of nnU-Net or of the Medical Segmentation Decathlon, whose
+        folder ``imagesTs`` is taken, or another one of its folders of images; or a list file.
     preprocessing
         Settings of the bundle, with the channels.
     out
@@ -48,8 +48,11 @@ def find_image_cases(source: Path, preprocessing: Preprocessing, out: Path) -> l
         raise DataError(f"There is no folder and no list named {source.name}.", "Check the path.")
     is_root = (source / NNUNET_TEST).is_dir()
     folder = source / NNUNET_TEST if is_root else source
-    is_nnunet = is_root or (folder.parent / NNUNET_JSON).is_file()
-    found = find_cases(folder, preprocessing.channel_count, is_nnunet=is_nnunet)
+    found: list[FolderCase] = []
+    if is_root or (folder.parent / NNUNET_JSON).is_file():
+        found = find_cases(folder, preprocessing.channel_count, is_nnunet=True)
+    # The Medical Segmentation Decathlon has the same folders, but numbers no channels.
+    found = found or find_cases(folder, preprocessing.channel_count)
     results = out.resolve()
     cases = [
         Case(each.name, each.images)
