@@ -22,6 +22,7 @@ from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import CheckpointError, DeviceError, FedCrossError
 from fedcross.infer.batch import memory, pool
 from fedcross.infer.batch.case import Case
+from fedcross.infer.batch.done import case_key, read_done
 from fedcross.infer.batch.memory import check_workers
 from fedcross.infer.batch.one_case import Batch, Outcome
 from fedcross.infer.batch.run import run_batch
@@ -139,22 +140,26 @@ def test_what_is_finished_is_kept_until_image_bundle_or_options_change(
     assert here == ["one"]
 
 
-def test_a_result_that_someone_changed_is_computed_again(
-    run, cases: list[Case], here: list[str], tmp_path: Path
+def test_a_result_that_someone_changed_is_not_kept(
+    run, bundle: Bundle, cases: list[Case], here: list[str], tmp_path: Path
 ) -> None:
     result = tmp_path / "out" / "one"
     run(cases[:1])
+    key = case_key(cases[0], bundle.sha256, CPU)
+    assert read_done(result, key) is not None
+    assert read_done(result, "0" * 64) is None
+    record = (result / "case.json").read_text()
+    for text in ("", "{", "7", "[" * 100_000):
+        (result / "case.json").write_text(text)
+        assert read_done(result, key) is None
+    (result / "case.json").write_text(record)
     (result / SEGMENTATION).unlink()
+    assert read_done(result, key) is None
     run(cases[:1])
     assert here == ["one"]
     summary = json.loads((result / SUMMARY).read_text())
     (result / SUMMARY).write_text(json.dumps(summary))  # as another command may write it
-    run(cases[:1])
-    assert here == ["one"]
-    for text in ("", "{", "7", "[" * 100_000):
-        (result / "case.json").write_text(text)
-        run(cases[:1])
-        assert here == ["one"]
+    assert read_done(result, key) is None
 
 
 def test_a_file_that_does_not_exist_fails_when_its_turn_comes(run, tmp_path: Path) -> None:
