@@ -1,12 +1,15 @@
 """The commands that `faults.py` tries, on a federation and an ensemble of seconds."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 
 import fedcross
+from dicom_files import make_volume, write_series
 from faults import Case
 from fedcross.contract.files import SUMMARY
 from fedcross.model.bundle import verify_bundle
@@ -36,6 +39,14 @@ def _make_result(folder: Path) -> None:
     image = next((folder / "data" / "s0" / "images").iterdir())
     sitk.WriteImage(sitk.ReadImage(str(image)), str(folder / "image.nii.gz"))
     fedcross.segment(folder / "image.nii.gz", folder / "bundle", out=folder / "out", device="cpu")
+
+
+def _make_dicom_result(folder: Path) -> None:
+    _make_bundle(folder)
+    write_series(folder / "series", make_volume((8, 16, 16)))
+    fedcross.segment(
+        folder / "series", folder / "bundle", out=folder / "out", device="cpu", dicom=True
+    )
 
 
 def _make_half_a_run(folder: Path) -> None:
@@ -68,6 +79,13 @@ def _result_is_whole(folder: Path, code: int) -> None:
         array = sitk.GetArrayFromImage(sitk.ReadImage(str(out / name)))
         assert array.shape[::-1][-3:] == size, name
         assert np.isfinite(array).all(), name
+    for name in summary["files"].values():
+        if name.endswith(".dcm"):
+            made = pydicom.dcmread(out / name)
+            data = made.get("FloatPixelData") or made.PixelData
+            voxels = made.NumberOfFrames * made.Rows * made.Columns
+            size = math.ceil(voxels * made.BitsAllocated / 8)
+            assert len(data) in (size, size + 1), name  # DICOM fills up to an even number
 
 
 def _run_is_sound(folder: Path, code: int) -> None:
@@ -108,6 +126,15 @@ CASES = (
         (
             *("segment", "--bundle", "bundle", "--image", "image.nii.gz", "--out", "out"),
             *("--for-viewer", "--backend", "torch", "--device", "cpu"),
+        ),
+        _result_is_whole,
+    ),
+    Case(
+        "dicom",
+        _make_dicom_result,
+        (
+            *("segment", "--bundle", "bundle", "--image", "series", "--out", "out"),
+            *("--dicom", "--backend", "torch", "--device", "cpu"),
         ),
         _result_is_whole,
     ),

@@ -73,6 +73,13 @@ def test_the_values_of_a_request_come_before_its_switches() -> None:
     assert words[:4] == ["--bundle", "a bundle", "--image", "i.nrrd"]
 
 
+def test_a_label_map_in_dicom_is_dicom() -> None:
+    words = ["--bundle", "b", "--image", "i", "--out", "o"]
+    assert not parse_request(words).writes_dicom
+    assert parse_request([*words, "--dicom"]).writes_dicom
+    assert parse_request([*words, "--dicom-labelmap"]).writes_dicom
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -102,8 +109,15 @@ def test_files_of_a_request_are_recognised_and_others_are_not() -> None:
     written = [files.SUMMARY, files.SEGMENTATION, files.UNCERTAINTY, files.OUTLINES, files.DISTANCE]
     written += map(files.uncertainty_file, measures.MEASURES)
     written += [files.probability_file("peripheral_zone"), files.member_file(11)]
+    written += [files.DICOM_SEGMENTATION, files.DICOM_PROBABILITY, files.DICOM_UNCERTAINTY]
     assert all(map(files.is_result_file, written))
-    others = ("uncertainty_mine.nrrd", "member_x.seg.nrrd", "probability_a.b.nrrd", "summaryXjson")
+    others = (
+        "uncertainty_mine.nrrd",
+        "member_x.seg.nrrd",
+        "probability_a.b.nrrd",
+        "summaryXjson",
+        "a.dcm",
+    )
     assert not any(map(files.is_result_file, others))
 
 
@@ -111,6 +125,7 @@ def test_a_file_is_named_by_its_kind() -> None:
     assert files.file_kind(files.SEGMENTATION) == "segmentation"
     assert files.file_kind(files.member_file(3)) == "member_3"
     assert files.file_kind(files.probability_file("organ")) == "probability_organ"
+    assert files.file_kind(files.DICOM_SEGMENTATION) == "dicom_segmentation"
 
 
 def test_a_segment_names_its_member() -> None:

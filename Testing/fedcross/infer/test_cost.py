@@ -42,6 +42,22 @@ def test_the_cost_of_a_small_volume_by_hand(make_bundle) -> None:
     assert found.disk_bytes == 3 * 80 * 30 * 20
 
 
+def test_dicom_results_need_memory_for_the_probabilities_and_fit_into_an_element(
+    make_bundle, tmp_path: Path
+) -> None:
+    manifest = make_bundle(members=3, structures=2, patch_size=(32, 32, 16)).manifest
+    grid = Grid((40, 30, 20), (1, 1, 2), (0, 0, 0), tuple(np.eye(3).ravel()))
+    plain = reckon_cost(manifest, grid, (1000, 1000, 1080), ("std",))
+    found = reckon_cost(manifest, grid, (1000, 1000, 1080), ("std",), writes_dicom=True)
+    statistics = 4 * 4 * 40 * 30 * 20
+    assert plain.dicom_bytes == 0
+    # A label map, two maps, and two probabilities twice; the networks' grid needs less.
+    assert found.memory_bytes == statistics + 1_080_000_000 * (1 + 4 * (2 + 2 * 2))
+    assert found.dicom_bytes == 4 * 1_080_000_000
+    with pytest.raises(DeviceError, match=r"may need 4\.32 GB, but DICOM allows 4\.29 GB"):
+        check_cost(found, RequestOptions(max_memory_gb=1e6), tmp_path)
+
+
 def test_a_cost_within_the_limits_is_accepted(tmp_path: Path) -> None:
     check_cost(SMALL, RequestOptions(), tmp_path)
 

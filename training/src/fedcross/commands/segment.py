@@ -56,6 +56,10 @@ def segment(
     for_viewer: Annotated[
         bool, typer.Option(flag("for_viewer"), help=HELP["for_viewer"])
     ] = DEFAULTS.for_viewer,
+    dicom: Annotated[bool, typer.Option(flag("dicom"), help=HELP["dicom"])] = DEFAULTS.dicom,
+    dicom_labelmap: Annotated[
+        bool, typer.Option(flag("dicom_labelmap"), help=HELP["dicom_labelmap"])
+    ] = DEFAULTS.dicom_labelmap,
     max_memory_gb: Annotated[
         float | None, typer.Option(min=0, help=HELP["max_memory_gb"])
     ] = DEFAULTS.max_memory_gb,
@@ -74,6 +78,8 @@ def segment(
         save_probabilities=save_probabilities,
         save_members=save_members,
         for_viewer=for_viewer,
+        dicom=dicom,
+        dicom_labelmap=dicom_labelmap,
         max_memory_gb=max_memory_gb,
         max_hours=max_hours,
     )

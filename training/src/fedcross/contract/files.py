@@ -12,6 +12,10 @@ OUTLINES = "outlines.seg.nrrd"
 CONTOURS = "contours.seg.nrrd"
 """Inner and outer contours of a calibrated bundle."""
 DISTANCE = "distance.nrrd"
+DICOM_SEGMENTATION = "segmentation.dcm"
+DICOM_PROBABILITY = "probability.dcm"
+DICOM_UNCERTAINTY = "uncertainty.dcm"
+_DICOM = (DICOM_SEGMENTATION, DICOM_PROBABILITY, DICOM_UNCERTAINTY)
 _UNCERTAINTY_OF, _PROBABILITY_OF = "uncertainty_{}.nrrd", "probability_{}.nrrd"
 _MEMBER = "member_{}.seg.nrrd"
 FARTHEST_MM = 255
@@ -34,8 +38,12 @@ def member_file(index: int) -> str:
 
 
 def file_kind(name: str) -> str:
-    """Return what a file is, as the key of `files` in the summary: ``member_0``, ``outlines``."""
-    return name.partition(".")[0]
+    """Return what a file is, as the key of `files` in the summary: ``member_0``, ``outlines``.
+
+    DICOM files are told apart by ``dicom_``: ``dicom_segmentation``.
+    """
+    kind = name.partition(".")[0]
+    return f"dicom_{kind}" if name in _DICOM else kind
 
 
 def _pattern(template: str, inside: str = "") -> str:
@@ -46,6 +54,7 @@ _RESULT_FILE = re.compile(
     "|".join(
         (
             *map(_pattern, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, CONTOURS, DISTANCE)),
+            *map(_pattern, _DICOM),
             _pattern(_UNCERTAINTY_OF, f"({'|'.join(MEASURES)})"),
             _pattern(_PROBABILITY_OF, r"[^.]+"),
             _pattern(_MEMBER, r"\d+"),

@@ -48,6 +48,9 @@ HELP: Mapping[str, str] = {
     "save_probabilities": "Also write each structure's probability.",
     "save_members": "Also write each member's own segmentation.",
     "for_viewer": "Also write the maps of all measures, the members' outlines and the distances.",
+    "dicom": "Also write segmentation, probability and uncertainty as DICOM. The image must be DICOM; "
+    "the files carry the patient's identity as the image does.",
+    "dicom_labelmap": "Like --dicom, with the segmentation as a Label Map, which only new readers know.",
     "max_memory_gb": "Most memory in GB that a request may need; by default what the machine has left.",
     "max_hours": "Longest time in hours that the networks may take, estimated from the first patches.",
     "events": "One JSON object a line on stdout, for programs.",
@@ -68,8 +71,15 @@ class RequestOptions:
     save_probabilities: bool = False
     save_members: bool = False
     for_viewer: bool = False
+    dicom: bool = False
+    dicom_labelmap: bool = False
     max_memory_gb: float | None = None
     max_hours: float = MAX_HOURS
+
+    @property
+    def writes_dicom(self) -> bool:
+        """Whether results are also written as DICOM."""
+        return self.dicom or self.dicom_labelmap
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -170,7 +170,9 @@ def compute(
         size = images[0].GetSize()
 
         def check_grid(grid: Grid) -> None:
-            cost = reckon_cost(bundle.manifest, grid, size, wanted)
+            cost = reckon_cost(
+                bundle.manifest, grid, size, wanted, writes_dicom=options.writes_dicom
+            )
             check_cost(cost, options, scratch.folder)
 
         prepared = prepare(images[0], bundle.manifest.preprocessing, images[1:], check_grid)

@@ -29,6 +29,8 @@ FIRST_PATCHES = 3
 """Number of patches whose time predicts that of all; the first one also starts the back-end."""
 LEAST_S = 20.0
 """Seconds of patches before a request is stopped because of its predicted time."""
+MAX_DICOM_BYTES = 2**32 - 2
+"""Largest value of an element in DICOM."""
 GB = 1e9
 FLOAT_BYTES = 4
 
@@ -45,15 +47,23 @@ class Cost:
         Intensities, statistics, and the features of one patch at the network's first level.
     disk_bytes
         Temporary files: the members' label maps, and the statistics if they are large.
+    dicom_bytes
+        Largest element of a DICOM file; 0 if none is written. Empty frames count, too.
     """
 
     patches: int
     memory_bytes: int
     disk_bytes: int
+    dicom_bytes: int = 0
 
 
 def reckon_cost(
-    manifest: Manifest, grid: Grid, size: Sequence[int], measures: Collection[Measure]
+    manifest: Manifest,
+    grid: Grid,
+    size: Sequence[int],
+    measures: Collection[Measure],
+    *,
+    writes_dicom: bool = False,
 ) -> Cost:
     """Reckon what the segmentation of a volume needs at least.
 
@@ -67,6 +77,8 @@ def reckon_cost(
         Size of the first image, (x, y, z).
     measures
         Measures that are computed.
+    writes_dicom
+        Whether the result is written as DICOM, too.
     """
     steps, network = manifest.preprocessing, manifest.architecture
     classes, channels = network.classes, steps.channel_count
@@ -77,12 +89,16 @@ def reckon_cost(
     features = (channels + classes + 2 * network.first_channels) * width * height * depth
     # Sums of patches and of their weights, in as many slices as a patch is deep.
     sums = (classes + 1) * depth * max(grid.size[0], width) * max(grid.size[1], height)
-    labels = len(manifest.members) * math.prod(size)
+    voxels, structures = math.prod(size), len(manifest.structures)
+    labels = len(manifest.members) * voxels
+    computing = FLOAT_BYTES * (intensities + features + sums)
+    # Label map, two maps, and the probabilities, of which highdicom makes a copy.
+    writing = voxels * (1 + FLOAT_BYTES * (2 + 2 * structures)) if writes_dicom else 0
     return Cost(
         patches=count_patches(grid.shape, (depth, height, width), steps.overlap),
-        memory_bytes=FLOAT_BYTES * (intensities + features + sums)
-        + (0 if is_on_disk else statistics),
+        memory_bytes=max(computing, writing) + (0 if is_on_disk else statistics),
         disk_bytes=labels + (statistics if is_on_disk else 0),
+        dicom_bytes=voxels * max(FLOAT_BYTES, structures) if writes_dicom else 0,
     )
 
 
@@ -101,13 +117,19 @@ def check_cost(cost: Cost, options: RequestOptions, folder: Path) -> None:
     Raises
     ------
     DeviceError
-        If patches, memory or disk exceed the limits.
+        If patches, memory or disk exceed the limits, or a DICOM file would become too large.
     """
     if cost.patches > MAX_PATCHES:
         raise DeviceError(
             f"The bundle would cut this volume into {cost.patches:,} patches, more than the "
             f"{MAX_PATCHES:,} that are accepted.",
             "Crop the volume, or use a bundle with coarser voxels, larger patches or less overlap.",
+        )
+    if cost.dicom_bytes > MAX_DICOM_BYTES:
+        raise DeviceError(
+            f"A DICOM file of this result may need {cost.dicom_bytes / GB:.2f} GB, but DICOM allows "
+            f"{MAX_DICOM_BYTES / GB:.2f} GB.",
+            f"Crop the volume, or leave out {flag('dicom')}.",
         )
     given = options.max_memory_gb
     allowed = available_bytes() if given is None else given * GB

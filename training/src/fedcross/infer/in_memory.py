@@ -16,6 +16,7 @@ from fedcross.errors import ConfigError
 from fedcross.infer.compute import Result
 from fedcross.infer.image_input import ImageInput, image_readers
 from fedcross.infer.models import Models, fresh_models
+from fedcross.infer.results.dicom.request import source_finder
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import Job, run_job
 from fedcross.model.bundle import Bundle
@@ -86,6 +87,8 @@ def segment(
     save_probabilities: bool = False,
     save_members: bool = False,
     for_viewer: bool = False,
+    dicom: bool = False,
+    dicom_labelmap: bool = False,
     max_memory_gb: float | None = None,
     max_hours: float = MAX_HOURS,
     reporter: Reporter | None = None,
@@ -134,6 +137,9 @@ def segment(
         Whether to compute only the patches near the structures that the first member finds.
     save_probabilities, save_members, for_viewer
         Further files in `out`, see ``fedcross segment --help``.
+    dicom, dicom_labelmap
+        Whether to write segmentation, probability and uncertainty as DICOM to `out`, and whether that
+        segmentation is a Label Map; the (first) image must be a DICOM folder or file.
     max_memory_gb
         Most memory in GB that the segmentation may need; None is what the machine has left.
     max_hours
@@ -159,6 +165,21 @@ def segment(
         raise ConfigError(f"There is no measure {unknown[0]!r}.", f"Use {', '.join(MEASURES)}.")
     images = image if isinstance(image, list | tuple) else [image]
     chosen = [series] if series is None or isinstance(series, str | int) else list(series)
+    options = RequestOptions(
+        measure=measure,
+        device=device,
+        precision=precision,
+        backend=backend,
+        localise=localise,
+        save_probabilities=save_probabilities,
+        save_members=save_members,
+        for_viewer=for_viewer,
+        dicom=dicom,
+        dicom_labelmap=dicom_labelmap,
+        max_memory_gb=max_memory_gb,
+        max_hours=max_hours,
+    )
+    folder = None if out is None else Path(out)
     job = Job(
         read=image_readers(
             images,
@@ -168,22 +189,14 @@ def segment(
             series=[] if series is None else chosen,
         ),
         bundle=bundle.path if isinstance(bundle, Bundle) else Path(bundle),
-        options=RequestOptions(
-            measure=measure,
-            device=device,
-            precision=precision,
-            backend=backend,
-            localise=localise,
-            save_probabilities=save_probabilities,
-            save_members=save_members,
-            for_viewer=for_viewer,
-            max_memory_gb=max_memory_gb,
-            max_hours=max_hours,
-        ),
-        out=None if out is None else Path(out),
+        options=options,
+        out=folder,
         sources=tuple(Path(each) for each in images if isinstance(each, str | os.PathLike)),
         region=roi if roi is None or isinstance(roi, Region) else Path(roi),
         measures=tuple(measures),
+        find_dicom=source_finder(
+            options, next(iter(images), None), next(iter(chosen), None), folder
+        ),
     )
 
     wanted = [name for name in MEASURES if name == measure or name in measures]

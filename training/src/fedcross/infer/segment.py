@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import SimpleITK as sitk
 
@@ -22,17 +22,22 @@ from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
 from fedcross.infer.models import Models, fresh_models
+from fedcross.infer.results.dicom.request import FindSource, check_source, source_finder
 from fedcross.infer.results.output_folder import OutputFolder, output_folder
 from fedcross.infer.results.summarise import summarise
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.results.write import describe_maps, write_result
 from fedcross.infer.scratch import scratch
 from fedcross.model.architecture import require_network
+from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.region import Region
+
+if TYPE_CHECKING:
+    from fedcross.volumes.files.dicom.source import DicomSource
 
 _Outcome = TypeVar("_Outcome")
 
@@ -62,6 +67,8 @@ class Job:
         Receives every member's probabilities; all of them again if the precision does not suffice.
     properties : bool
         Whether the result has the properties of the case, also for a bundle without a profile.
+    find_dicom : callable, optional
+        Finds the slices of the first image, for results in DICOM; None writes no DICOM.
     """
 
     read: tuple[Callable[[], sitk.Image], ...]
@@ -73,6 +80,7 @@ class Job:
     measures: tuple[Measure, ...] = ()
     observe: Observer | None = None
     properties: bool = False
+    find_dicom: FindSource | None = None
 
 
 def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_models) -> Summary:
@@ -108,6 +116,9 @@ def segment(request: SegmentRequest, reporter: Reporter, models: Models = fresh_
         out=request.out,
         sources=request.images,
         region=request.roi,
+        find_dicom=source_finder(
+            request, request.image, next(iter(request.series), None), request.out
+        ),
     )
     return run_job(job, reporter, models, lambda _, summary: summary)
 
@@ -154,7 +165,9 @@ def _run(
             backend, bundle = stack.enter_context(models(job.bundle, job.options))
             require_network(bundle.manifest.architecture)  # also for compiled members
             _check_number(len(job.read), bundle.manifest)
-            folder = None if job.out is None else output_folder(job.out, job.sources)
+            dicom = _dicom_source(job, bundle)
+            sources = job.sources if dicom is None else (*job.sources, *dicom.files)
+            folder = None if job.out is None else output_folder(job.out, sources)
             out = None if folder is None else stack.enter_context(folder)
             files = stack.enter_context(scratch(job.out or Path(tempfile.gettempdir())))
         result = compute(
@@ -173,7 +186,7 @@ def _run(
         if out is None:
             summary = summarise(result, describe_maps(result), {}, clock.seconds)
         else:
-            summary = _publish(result, out, clock)
+            summary = _publish(result, out, dicom, clock)
         _warn_of_unusual_scan(summary, reporter)
         return finish(result, summary)
 
@@ -182,6 +195,15 @@ def _warn_of_unusual_scan(summary: Summary, reporter: Reporter) -> None:
     found = summary.familiarity
     if found is not None and found.is_unusual:
         reporter.warning(unfamiliar_text(found.reasons))
+
+
+def _dicom_source(job: Job, bundle: Bundle) -> "DicomSource | None":
+    """Return the slices of the first image, checked; None if no DICOM is requested."""
+    if job.find_dicom is None:
+        return None
+    source = job.find_dicom()
+    check_source(source, bundle, job.options)
+    return source
 
 
 def _check_number(images: int, manifest: Manifest) -> None:
@@ -204,11 +226,13 @@ def _check_number(images: int, manifest: Manifest) -> None:
     )
 
 
-def _publish(result: Result, out: OutputFolder, clock: Stopwatch) -> Summary:
+def _publish(
+    result: Result, out: OutputFolder, dicom: "DicomSource | None", clock: Stopwatch
+) -> Summary:
     """Write a result's files and its summary, all or none."""
     with out.publish() as folder:
         with clock.stage("write", "Writing the results"):
-            written = write_result(result, folder)
+            written = write_result(result, folder, dicom)
         summary = summarise(result, written.maps, written.files, clock.seconds)
         text = summary.model_dump_json(indent=2) + "\n"
         (folder / SUMMARY).write_text(text, encoding="utf-8")

@@ -71,7 +71,10 @@ def _memory_bytes(case: Case, manifest: Manifest, options: RequestOptions) -> in
     if source is None:
         return 0
     grid = network_grid(source, manifest.preprocessing)
-    return reckon_cost(manifest, grid, source.size, options.measures).memory_bytes
+    cost = reckon_cost(
+        manifest, grid, source.size, options.measures, writes_dicom=options.writes_dicom
+    )
+    return cost.memory_bytes
 
 
 def _read_grid(image: Path, series: str | None) -> Grid | None:

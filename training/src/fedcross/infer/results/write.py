@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.distance import distance_map
 from fedcross.volumes.files.segmentation import write_segmentation
 from fedcross.volumes.files.write import write_volume
+
+if TYPE_CHECKING:
+    from fedcross.volumes.files.dicom.source import DicomSource
 
 Maps = dict[Measure, UncertaintyMap]
 
@@ -54,8 +58,8 @@ def describe_maps(result: Result) -> Maps:
     }
 
 
-def write_result(result: Result, folder: Path) -> Written:
-    """Write a result's files to an empty folder.
+def write_result(result: Result, folder: Path, dicom: "DicomSource | None" = None) -> Written:
+    """Write a result's files to an empty folder, also as DICOM if the source of the image is given.
 
     Raises
     ------
@@ -84,6 +88,10 @@ def write_result(result: Result, folder: Path) -> Written:
         for index, labels in enumerate(result.member_labels):
             names.append(member_file(index))
             write_segmentation(grid.image(np.asarray(labels)), structures, folder / names[-1])
+    if dicom is not None:
+        from fedcross.infer.results.dicom.write import write_dicom  # imports highdicom
+
+        names += write_dicom(result, dicom, folder)
     return Written(maps, {file_kind(name): name for name in names})
 
 

@@ -77,7 +77,7 @@ def comparison_page(
         "Cost": [_costs(runs, data_bytes)],
     }
     seeds = max(len(each) for each in runs.values())
-    lead = f"{len(runs)} methods, {seeds} seeds, the same splits. {budget}"
+    lead = f"{_number(len(runs), 'method')}, {_number(seeds, 'seed')}, the same splits. {budget}"
     return page(title, lead, sections)
 
 
@@ -240,3 +240,7 @@ def _p(p: float | None) -> str:
     if p is None:
         return "no difference"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -51,8 +51,7 @@ def read_volume(path: Path, series: str | None = None, *, channel: int | None = 
         given for a file of another format.
     """
     path = Path(os.path.abspath(path))  # "." has no name; unlike resolve(), this keeps links' names
-    is_dicom = _is_folder(path) or _is_named_dicom(path)
-    stored = None if is_dicom else read_header(path)
+    stored = _read_header(path)
     if stored is None:
         from fedcross.volumes.files.dicom.read import read_dicom
 
@@ -66,6 +65,22 @@ def read_volume(path: Path, series: str | None = None, *, channel: int | None = 
     for sentence in stored.remarks:
         add_note(image, sentence)
     return image
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether `read_volume` reads a path as DICOM.
+
+    Raises
+    ------
+    DataError
+        If the path does not exist, or it is a file that cannot be read.
+    """
+    return _read_header(Path(os.path.abspath(path))) is None
+
+
+def _read_header(path: Path) -> StoredVolume | None:
+    """Read the header of a file that is not DICOM; None if the path is DICOM, or a folder."""
+    return None if _is_folder(path) or _is_named_dicom(path) else read_header(path)
 
 
 def _is_named_dicom(path: Path) -> bool:

@@ -26,7 +26,7 @@ MAX_VALUE = 1024
 """Characters of a text that are compared."""
 MAX_NUMBER = 1e9
 
-_ERRORS = (
+ERRORS = (
     AttributeError,
     AssertionError,
     BytesLengthException,
@@ -58,7 +58,7 @@ def reading(what: str) -> Iterator[None]:
             yield
         except OSError as error:
             raise Unreadable(error.strerror or "") from error
-        except _ERRORS as error:
+        except ERRORS as error:
             raise Unreadable(what) from error
 
 

@@ -121,6 +121,20 @@ def read_header(path: Path) -> FileDataset:
     return _read(path, _WANTED, stop_before_pixels=True)
 
 
+def read_whole_header(path: Path) -> FileDataset:
+    """Read all elements of a file before its pixel data; their text is decoded.
+
+    Raises
+    ------
+    Unreadable
+        If it is not a complete DICOM header, or has too many elements.
+    """
+    header = _read(path, None, stop_before_pixels=True)
+    with reading(""):
+        header.decode()
+    return header
+
+
 def read_pixel_data(path: Path) -> tuple[bytes, bool]:
     """Read the pixel data of a file, and whether they are encapsulated (compressed).
 
@@ -142,7 +156,7 @@ def read_pixel_data(path: Path) -> tuple[bytes, bool]:
     return value, length == 0xFFFFFFFF
 
 
-def _read(path: Path, tags: list[int], *, stop_before_pixels: bool) -> FileDataset:
+def _read(path: Path, tags: list[int] | None, *, stop_before_pixels: bool) -> FileDataset:
     seen = 0
 
     def stop(tag: int, _vr: str | None, _length: int) -> bool:

@@ -20,7 +20,7 @@ class ImageFile:
     ----------
     path : Path
         The file.
-    sop_uid, series_uid, frame_of_reference : str
+    sop_class, sop_uid, series_uid, frame_of_reference : str
         UIDs; empty if the header has none.
     series_number : int or None
         Series Number.
@@ -41,6 +41,7 @@ class ImageFile:
     """
 
     path: Path
+    sop_class: str
     sop_uid: str
     series_uid: str
     frame_of_reference: str
@@ -84,6 +85,7 @@ def read_image_file(path: Path, header: Dataset) -> ImageFile:
     syntax = text(meta, "TransferSyntaxUID") or _guess_syntax(header)
     return ImageFile(
         path=path,
+        sop_class=text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"),
         sop_uid=text(header, "SOPInstanceUID"),
         series_uid=text(header, "SeriesInstanceUID"),
         frame_of_reference=text(header, "FrameOfReferenceUID"),

@@ -1,5 +1,6 @@
 """Read a DICOM volume: a folder of slices, or one file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -10,12 +11,31 @@ from fedcross.volumes.files.checks import FORMATS, check_size
 from fedcross.volumes.files.dicom.choice import choose
 from fedcross.volumes.files.dicom.elements import MAX_NAME, Unreadable
 from fedcross.volumes.files.dicom.folder import DIRECTORY, Content, read_folder
-from fedcross.volumes.files.dicom.frames import Other, read_frames
+from fedcross.volumes.files.dicom.frames import Frame, Other, read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
 from fedcross.volumes.files.dicom.header import is_dicom
-from fedcross.volumes.files.dicom.stack import stack_grid
+from fedcross.volumes.files.dicom.stack import StackGrid, stack_grid
 from fedcross.volumes.files.dicom.values import read_values
 from fedcross.volumes.files.notes import add_note
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The slices of one volume.
+
+    Attributes
+    ----------
+    name : str
+        Name of the folder or file in messages.
+    frames : tuple of Frame
+        The slices in the order of the volume, at least one.
+    grid : StackGrid
+        Where its voxels lie.
+    """
+
+    name: str
+    frames: tuple[Frame, ...]
+    grid: StackGrid
 
 
 def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
@@ -42,6 +62,22 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
         If there is no volume, none that is wanted, several, a damaged file, or a volume that cannot be
         stacked or decoded.
     """
+    stack = find_stack(path, series)
+    array, notes = read_values(stack.frames, stack.name)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(stack.grid.spacing_mm)
+    image.SetOrigin(stack.grid.origin_mm)
+    image.SetDirection(stack.grid.direction)
+    for note in notes:
+        add_note(image, note)
+    return image
+
+
+def find_stack(path: Path, series: str | None = None) -> Stack:
+    """Find the slices of one volume in a folder or a file, without their voxels.
+
+    The parameters and the errors are those of `read_dicom`; the voxels are not decoded.
+    """
     content = read_folder(path) if path.is_dir() else _read_file(path)
     if content is None:
         path = path.parent
@@ -57,14 +93,7 @@ def read_dicom(path: Path, series: str | None = None) -> sitk.Image:
         raise DataError(f"{name} {refusal}.", "Export it as one slice in each file.")
     grid = stack_grid(frames, name)
     check_size(grid.size, name)
-    array, notes = read_values(frames, name)
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(grid.spacing_mm)
-    image.SetOrigin(grid.origin_mm)
-    image.SetDirection(grid.direction)
-    for note in notes:
-        add_note(image, note)
-    return image
+    return Stack(name, frames, grid)
 
 
 def _read_file(path: Path) -> Content | None:
