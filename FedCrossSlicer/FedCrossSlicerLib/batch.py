@@ -7,7 +7,8 @@
     segmentFolder("/data/volumes", "/data/bundle.zip", "/data/results")
 """
 
+from fedcross.contract.table import Row
 from FedCrossSlicerLib.child.request import Options
-from FedCrossSlicerLib.tasks.folder import Row, segmentFolder
+from FedCrossSlicerLib.tasks.folder import segmentFolder
 
 __all__ = ["Options", "Row", "segmentFolder"]

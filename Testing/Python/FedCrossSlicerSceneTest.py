@@ -16,6 +16,8 @@ import vtk
 
 from fedcross.contract import files
 from fedcross.contract.events import ResultEvent, event_line
+from fedcross.contract.figures import verdict_of
+from fedcross.contract.verdict import Verdict
 from FedCrossSlicerLib.child.command import childPython
 from FedCrossSlicerLib.child.process import InferenceProcess
 from FedCrossSlicerLib.display.heatmap import colorTable
@@ -23,7 +25,7 @@ from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.edits import isEdited
 from FedCrossSlicerLib.scene.export import exportVolume
-from FedCrossSlicerLib.scene.figures import Verdict, readFigures, verdict
+from FedCrossSlicerLib.scene.figures import readFigures
 from FedCrossSlicerLib.scene.hotspots import State
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
@@ -131,7 +133,7 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         self.writeResult()
         (figure,) = readFigures(loadResult(self.folder, self.volume).figures)
         self.assertEqual((figure.name, figure.volume, figure.mean), ("Prostate", 1.0, 1.0))
-        self.assertIs(verdict(figure), Verdict.LOOK)  # one member has no agreement
+        self.assertIs(verdict_of(figure), Verdict.LOOK)  # one member has no agreement
 
     def test_every_slice_view_shows_a_hot_spot_and_its_state_is_stored(self):
         self.writeResult(hotSpots=[SPOT])

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedcross.contract.figures import VolumeInterval
 from fedcross.contract.plain_text import plain_text
 from fedcross.contract.verdict import Basis, PredictedDice, Verdict
 from FedCrossSlicerLib.bundle.numbers import finiteNumber, shareNumber
-from FedCrossSlicerLib.bundle.result import Familiarity, VolumeInterval
+from FedCrossSlicerLib.bundle.result import Familiarity
 
 MAX_REASONS = 5
 REASON_CHARACTERS = 120

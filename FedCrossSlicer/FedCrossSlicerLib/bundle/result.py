@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedcross.contract.figures import StructureFigures
 from fedcross.contract.files import SEGMENTATION
-from fedcross.contract.verdict import PredictedDice, Verdict
 
 Point = tuple[float, float, float]
 
@@ -30,23 +30,6 @@ class UncertaintyMap:
 
 
 @dataclass(frozen=True)
-class VolumeInterval:
-    """The interval in which the true volume of a structure lies.
-
-    Attributes
-    ----------
-    low, high
-        The ends in mL.
-    coverage
-        Share of the cases whose true volume lies in their interval, above 0 and below 1.
-    """
-
-    low: float
-    high: float
-    coverage: float
-
-
-@dataclass(frozen=True)
 class Familiarity:
     """How far a scan is unlike those of the training hospitals.
 
@@ -67,39 +50,6 @@ class Familiarity:
     score: float
     limit: float
     falseAlarmRate: float
-
-
-@dataclass(frozen=True)
-class StructureFigures:
-    """The figures of one structure.
-
-    Attributes
-    ----------
-    name
-        The structure's name.
-    volume
-        The ensemble's volume in mL.
-    mean, low, high
-        Mean, smallest and largest volume of the members in mL.
-    agreement
-        Mean Dice of all pairs of members, 0 to 1; None for one member, or if no member found it.
-    interval
-        The interval of the true volume; None if the bundle is not calibrated.
-    predicted
-        The predicted Dice, if the verdict is from it; None if the bundle is not calibrated.
-    judged
-        The verdict from the predicted Dice that the summary holds; None if it holds none.
-    """
-
-    name: str
-    volume: float
-    mean: float
-    low: float
-    high: float
-    agreement: float | None
-    interval: VolumeInterval | None = None
-    predicted: PredictedDice | None = None
-    judged: Verdict | None = None
 
 
 @dataclass(frozen=True)

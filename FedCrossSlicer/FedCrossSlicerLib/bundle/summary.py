@@ -7,6 +7,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.figures import StructureFigures
 from fedcross.contract.files import CONTOURS, DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
 from fedcross.contract.plain_text import plain_text
 from FedCrossSlicerLib.bundle.calibrated import (
@@ -16,12 +17,7 @@ from FedCrossSlicerLib.bundle.calibrated import (
     verdictOf,
 )
 from FedCrossSlicerLib.bundle.numbers import finiteNumber, positiveNumber
-from FedCrossSlicerLib.bundle.result import (
-    HotSpotFigures,
-    Result,
-    StructureFigures,
-    UncertaintyMap,
-)
+from FedCrossSlicerLib.bundle.result import HotSpotFigures, Result, UncertaintyMap
 from FedCrossSlicerLib.errors import InferenceError
 
 MAX_CHARACTERS = 200

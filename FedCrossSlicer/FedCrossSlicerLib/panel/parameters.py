@@ -18,10 +18,10 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from fedcross.contract import measures
 from fedcross.contract.display import AGREE_FROM, NEAR_MM, OPACITY, THRESHOLD, TRUST_FROM
+from fedcross.contract.verdict import Thresholds
 from FedCrossSlicerLib.display.contours import DEFAULT_PERCENT, PERCENTS
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, INSIDE, NEAR
 from FedCrossSlicerLib.display.view import ViewOptions
-from FedCrossSlicerLib.scene.figures import Thresholds
 
 
 class Measure(enum.Enum):

@@ -9,7 +9,9 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from fedcross.contract.figures import verdict_of
 from fedcross.contract.plain_text import plain_text
+from fedcross.contract.verdict import Thresholds, Verdict
 from FedCrossSlicerLib.bundle.result import Familiarity
 from FedCrossSlicerLib.display.report import (
     asText,
@@ -21,14 +23,7 @@ from FedCrossSlicerLib.display.report import (
 )
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.panel.widgets.tables import TextTable
-from FedCrossSlicerLib.scene.figures import (
-    Figure,
-    Thresholds,
-    Verdict,
-    readFamiliarity,
-    readFigures,
-    verdict,
-)
+from FedCrossSlicerLib.scene.figures import Figure, readFamiliarity, readFigures
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.roles import ROLE, SEGMENTATION
 
@@ -100,7 +95,7 @@ class ResultSection:
 
     def _fillTable(self, members: int) -> None:
         table, thresholds = self.ui.figuresTable, self._thresholds
-        verdicts = [verdict(figure, thresholds) for figure in self._figures]
+        verdicts = [verdict_of(figure, thresholds) for figure in self._figures]
         rows = []
         for figure, found in zip(self._figures, verdicts, strict=True):
             judgement = f"{SIGNS[found][0]} {verdictText(figure, thresholds)}\n{basisText(figure)}"

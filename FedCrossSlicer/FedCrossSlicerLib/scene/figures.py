@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fedcross.contract.verdict import PredictedDice, judge
-from fedcross.contract.verdict import Thresholds as Thresholds
-from fedcross.contract.verdict import Verdict as Verdict
+from fedcross.contract.figures import StructureFigures, VolumeInterval
+from fedcross.contract.verdict import PredictedDice, Verdict
 from FedCrossSlicerLib.bundle.calibrated import familiarityOf
-from FedCrossSlicerLib.bundle.result import Familiarity, StructureFigures, VolumeInterval
+from FedCrossSlicerLib.bundle.result import Familiarity
 from FedCrossSlicerLib.scene.roles import PREFIX
 from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
 
@@ -40,34 +39,6 @@ class Figure(StructureFigures):
     """
 
     color: Color = _GREY
-
-
-def verdict(figure: StructureFigures, thresholds: Thresholds | None = None) -> Verdict:
-    """Return the verdict on a structure.
-
-    Parameters
-    ----------
-    figure
-        The figures of the structure.
-    thresholds
-        Thresholds of the agreement; None for the defaults. With a predicted Dice they do not matter.
-
-    Returns
-    -------
-    Verdict
-        The verdict that the result holds, if it is from the predicted Dice; otherwise that of
-        `fedcross.contract.verdict.judge`.
-    """
-    if figure.judged is not None:
-        return figure.judged
-    return judge(
-        figure.volume,
-        figure.low,
-        figure.high,
-        figure.agreement,
-        predicted=figure.predicted,
-        thresholds=thresholds,
-    )
 
 
 def newFigures(

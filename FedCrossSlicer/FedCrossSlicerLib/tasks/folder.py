@@ -1,73 +1,22 @@
 """Segment every volume of a folder: files in, files out; the scene does not change."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.folder_cases import find_cases
+from fedcross.contract.table import FIGURES, Row, table_cells, table_rows
 from FedCrossSlicerLib.bundle.info import readBundleInfo
 from FedCrossSlicerLib.bundle.summary import readResult
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import RESULT, Options, Starter, requestArguments
 from FedCrossSlicerLib.csv_file import writeCSV
-from FedCrossSlicerLib.display.report import reliability
+from FedCrossSlicerLib.display.report import unusualness
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.tasks.wait import wait
 
-ENDINGS = (".nii", ".nii.gz", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
-FIGURES = "figures.csv"
-FIRST = "_0000"
-"""End of the name, before the ending, of the first channel's file of a case."""
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The figures of one structure of one volume, or the error of a volume.
-
-    Attributes
-    ----------
-    volume
-        Name of the volume's file or of its DICOM folder.
-    structure
-        The structure's name; ``""`` for a volume that failed.
-    volume_ml
-        The ensemble's volume in mL.
-    members_mean_ml, members_min_ml, members_max_ml
-        Mean, smallest and largest volume of the members in mL.
-    mean_dice
-        Mean Dice of all pairs of members, 0 to 1.
-    interval_low_ml, interval_high_ml, interval_coverage, predicted_dice, predicted_dice_error
-        As in `FedCrossSlicerLib.display.report.Reliability`.
-    verdict, verdict_basis, unfamiliar, unfamiliar_reasons
-        As there; the verdict is that of the default thresholds.
-    error
-        One sentence; ``""`` if the volume was segmented.
-    warnings
-        What a person should know about the volume, in sentences; ``""`` if nothing.
-
-    What does not exist is ``""``.
-    """
-
-    volume: str
-    structure: str = ""
-    volume_ml: float | str = ""
-    members_mean_ml: float | str = ""
-    members_min_ml: float | str = ""
-    members_max_ml: float | str = ""
-    mean_dice: float | str = ""
-    interval_low_ml: float | str = ""
-    interval_high_ml: float | str = ""
-    interval_coverage: float | str = ""
-    predicted_dice: float | str = ""
-    predicted_dice_error: float | str = ""
-    verdict: str = ""
-    verdict_basis: str = ""
-    unfamiliar: str = ""
-    unfamiliar_reasons: str = ""
-    error: str = ""
-    warnings: str = ""
 
 
 def segmentFolder(
@@ -85,9 +34,9 @@ def segmentFolder(
     Parameters
     ----------
     folder
-        Folder with volumes (files with one of the `ENDINGS`, or folders with one DICOM series each). For
-        a bundle with several channels the files of a case are ``CASE_0000.nii.gz``,
-        ``CASE_0001.nii.gz`` and so on, in the order of the bundle's channels.
+        Folder with volumes, see `fedcross.contract.folder_cases.find_cases`. For a bundle with several
+        channels the files of a case are ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so on, in the
+        order of the bundle's channels.
     bundle
         The bundle's folder or ``.zip``.
     out
@@ -110,7 +59,7 @@ def segmentFolder(
     InferenceError
         If the folder has no volume, or `out` cannot be written.
     """
-    cases = list(_cases(Path(folder), _channelCount(Path(bundle))))
+    cases = find_cases(Path(folder), _channelCount(Path(bundle)))
     if not cases:
         raise InferenceError(_("There is no volume in {name}.").format(name=Path(folder).name))
     target = Path(out)
@@ -121,15 +70,15 @@ def segmentFolder(
             _("{name} cannot be made: {why}.").format(name=target.name, why=error.strerror)
         ) from error
     rows: list[Row] = []
-    for done, (image, *further) in enumerate(cases):
+    for done, case in enumerate(cases):
+        image = case.images[0].name
         if progress is not None:
-            progress(done, len(cases), image.name)
-        result = target / _stem(image).removesuffix(FIRST if further else "")
+            progress(done, len(cases), image)
         try:
-            rows += _segment([image, *further], Path(bundle), result, options, starter)
+            rows += _segment(case.images, Path(bundle), target / case.name, options, starter)
         except InferenceError as error:
-            rows.append(Row(image.name, error=str(error)))
-        _write(rows, target / FIGURES)
+            rows.append(Row(image, error=str(error)))
+        writeCSV(table_cells(rows), target / FIGURES)
     if progress is not None:
         progress(len(cases), len(cases), "")
     return rows
@@ -141,43 +90,6 @@ def _channelCount(bundle: Path) -> int:
         return max(1, len(readBundleInfo(bundle).channels))
     except InferenceError:
         return 1
-
-
-def _cases(folder: Path, channels: int) -> Iterator[list[Path]]:
-    """Yield the volumes of each case: one for each channel."""
-    for image in _volumes(folder):
-        if channels == 1:
-            yield [image]
-        elif _withoutEnding(image).endswith(FIRST):
-            stem = _withoutEnding(image).removesuffix(FIRST)
-            ending = image.name[len(_withoutEnding(image)) :]
-            yield [folder / f"{stem}_{index:04d}{ending}" for index in range(channels)]
-
-
-def _volumes(folder: Path) -> Iterator[Path]:
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir() or entry.name.lower().endswith(ENDINGS):
-            yield entry
-
-
-def _stem(image: Path) -> str:
-    """The name without its ending; the whole name if two files differ only in their ending."""
-    stem = _withoutEnding(image)
-    if stem == image.name:
-        return stem
-    others = [each for each in image.parent.glob(f"{stem}.*") if each != image]
-    return image.name if others else stem
-
-
-def _withoutEnding(image: Path) -> str:
-    """The name without its ending; the whole name if it has none of the `ENDINGS`."""
-    for ending in sorted(ENDINGS, key=len, reverse=True):
-        if image.name.lower().endswith(ending):
-            return image.name[: -len(ending)]
-    return image.name
 
 
 def _segment(
@@ -196,22 +108,6 @@ def _segment(
         request.cancel()
         raise
     result = readResult(folder / RESULT)
-    return [
-        Row(
-            image.name,
-            each.name,
-            each.volume,
-            each.mean,
-            each.low,
-            each.high,
-            "" if each.agreement is None else each.agreement,
-            **asdict(reliability(each, familiarity=result.familiarity)),
-            warnings=" ".join(result.warnings),
-        )
-        for each in result.structures
-    ]
-
-
-def _write(rows: Sequence[Row], path: Path) -> None:
-    names = [field.name for field in fields(Row)]
-    writeCSV([names, *([getattr(row, name) for name in names] for row in rows)], path)
+    return table_rows(
+        image.name, result.structures, result.warnings, **unusualness(result.familiarity)
+    )

@@ -11,7 +11,21 @@ from fedcross.contract import devices, events, exits, files, measures, request
 from fedcross.contract.request import RequestOptions, SegmentRequest, parse_request
 from fedcross.errors import BundleError, ConfigError
 
-MODULES = ("devices", "display", "events", "exits", "files", "measures", "request", "verdict")
+MODULES = (
+    "devices",
+    "display",
+    "events",
+    "exits",
+    "figures",
+    "files",
+    "folder_cases",
+    "measures",
+    "request",
+    "table",
+    "verdict",
+    "volume_names",
+    "wording",
+)
 FULL = SegmentRequest(
     bundle=Path("a bundle"),
     image=Path("i.nrrd"),

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from fedcross.contract.figures import VolumeInterval
+from fedcross.contract.table import reliability
 from fedcross.contract.verdict import PredictedDice, Thresholds, Verdict
 
 
@@ -29,8 +31,6 @@ def figure(loaded):
 @pytest.fixture
 def calibrated(figure):
     """The figures of a structure that a calibrated bundle found."""
-    from FedCrossSlicerLib.bundle.result import VolumeInterval
-
     return figure(
         interval=VolumeInterval(27.9, 34.6, 0.9),
         predicted=PredictedDice(0.86, 0.05),
@@ -61,8 +61,6 @@ def test_a_small_volume_has_two_decimals(report, figure):
 
 @pytest.mark.parametrize(("coverage", "text"), [(0.9, "90 %"), (0.95, "95 %"), (0.999, "99.9 %")])
 def test_the_interval_names_its_coverage(report, figure, coverage, text):
-    from FedCrossSlicerLib.bundle.result import VolumeInterval
-
     shown = report.volumeText(figure(interval=VolumeInterval(27, 34, coverage)), 4)
     assert shown == f"30.0 mL ({text}: 27.0 to 34.0)"
 
@@ -189,9 +187,9 @@ def test_a_familiar_scan_and_an_unknown_one_differ_in_the_csv_file(report, figur
     from dataclasses import replace
 
     familiar = replace(unfamiliar, isUnusual=False)
-    assert report.reliability(figure(), familiarity=familiar).unfamiliar == "no"
-    assert report.reliability(figure(), familiarity=familiar).unfamiliar_reasons == ""
-    assert report.reliability(figure()).unfamiliar == ""
+    assert reliability(figure(), **report.unusualness(familiar)).unfamiliar == "no"
+    assert reliability(figure(), **report.unusualness(familiar)).unfamiliar_reasons == ""
+    assert reliability(figure()).unfamiliar == ""
 
 
 FORMULAS = ['=HYPERLINK("http://x","y")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)"]

@@ -3,6 +3,9 @@
 import pytest
 import slicer
 
+from fedcross.contract.figures import StructureFigures, VolumeInterval, verdict_of
+from fedcross.contract.verdict import PredictedDice, Thresholds, Verdict
+
 
 @pytest.fixture
 def lib(loaded):
@@ -45,19 +48,19 @@ def nodes(volume, result_folder):
     ],
 )
 def test_a_verdict_follows_from_the_figures(lib, figure, changes, expected):
-    assert lib.verdict(figure(**changes)).value == expected
+    assert verdict_of(figure(**changes)).value == expected
 
 
 def test_a_structure_that_one_of_ten_members_finds_is_not_to_be_trusted(lib, figure):
     """36 of the 45 pairs are two empty masks, whose Dice is 1, so the mean Dice is 0.8."""
     alone = figure(volume=0.0, low=0.0, high=4.0, agreement=36 / 45)
-    assert lib.verdict(alone) is lib.Verdict.DISTRUST
+    assert verdict_of(alone) is Verdict.DISTRUST
 
 
 def test_other_thresholds_give_other_verdicts(lib, figure):
-    lenient = lib.Thresholds(agree=0.8, trust=0.5)
-    assert lib.verdict(figure(agreement=0.82), lenient) is lib.Verdict.AGREE
-    assert lib.verdict(figure(agreement=0.6), lenient) is lib.Verdict.LOOK
+    lenient = Thresholds(agree=0.8, trust=0.5)
+    assert verdict_of(figure(agreement=0.82), lenient) is Verdict.AGREE
+    assert verdict_of(figure(agreement=0.6), lenient) is Verdict.LOOK
 
 
 def test_the_table_holds_the_summarys_figures_and_the_segments_colors(lib, nodes):
@@ -70,35 +73,28 @@ def test_the_table_holds_the_summarys_figures_and_the_segments_colors(lib, nodes
 
 
 def test_one_member_has_no_agreement(lib, nodes, scene):
-    from FedCrossSlicerLib.bundle.result import StructureFigures
-
     alone = [StructureFigures("Prostate", 30.0, 30.0, 30.0, 30.0, None)]
     table = lib.newFigures("alone", alone, nodes.segmentation)
     (read,) = lib.readFigures(table)
     assert read.agreement is None
-    assert lib.verdict(read) is lib.Verdict.LOOK
+    assert verdict_of(read) is Verdict.LOOK
 
 
 def test_a_structure_that_was_not_found_leaves_the_agreement_of_the_others(lib, nodes, scene):
-    from FedCrossSlicerLib.bundle.result import StructureFigures
-
     structures = [
         StructureFigures("Prostate", 30.0, 30.0, 29.0, 31.0, 0.95),
         StructureFigures("Vesicles", 0.0, 0.0, 0.0, 0.0, None),
     ]
     read = lib.readFigures(lib.newFigures("two", structures, nodes.segmentation))
     assert [each.agreement for each in read] == [0.95, None]
-    assert [lib.verdict(each) for each in read] == [lib.Verdict.AGREE, lib.Verdict.ABSENT]
+    assert [verdict_of(each) for each in read] == [Verdict.AGREE, Verdict.ABSENT]
 
 
 def test_a_calibrated_table_is_the_same_after_saving(lib, nodes, tmp_path):
-    from fedcross.contract.verdict import PredictedDice
-    from FedCrossSlicerLib.bundle.result import StructureFigures, VolumeInterval
-
     figures = ("Prostate", 30.0, 30.0, 29.0, 31.0, 0.95)
     structures = [
         StructureFigures(*figures, VolumeInterval(27.5, 33.25, 0.9)),
-        StructureFigures(*figures, None, PredictedDice(0.8, 0.125), lib.Verdict.LOOK),
+        StructureFigures(*figures, None, PredictedDice(0.8, 0.125), Verdict.LOOK),
         StructureFigures(*figures, None, PredictedDice(0.9, 0.0625)),
         StructureFigures(*figures),
     ]
@@ -115,18 +111,15 @@ def test_a_calibrated_table_is_the_same_after_saving(lib, nodes, tmp_path):
 
 
 def test_an_unknown_verdict_in_a_scene_counts_as_none(lib, nodes):
-    from fedcross.contract.verdict import PredictedDice
-    from FedCrossSlicerLib.bundle.result import StructureFigures
-
     predicted = PredictedDice(0.6, 0.05)
     structure = StructureFigures(
-        "Prostate", 30.0, 30.0, 29.0, 31.0, 0.95, None, predicted, lib.Verdict.AGREE
+        "Prostate", 30.0, 30.0, 29.0, 31.0, 0.95, None, predicted, Verdict.AGREE
     )
     table = lib.newFigures("odd", [structure], nodes.segmentation)
     table.GetTable().GetColumnByName("verdict").SetValue(0, "splendid")
     (read,) = lib.readFigures(table)
     assert read.judged is None
-    assert lib.verdict(read) is lib.Verdict.DISTRUST  # 0.6 + 0.05 is below 0.7
+    assert verdict_of(read) is Verdict.DISTRUST  # 0.6 + 0.05 is below 0.7
 
 
 def test_the_familiarity_is_stored_with_the_table(lib, nodes):
@@ -146,8 +139,6 @@ def test_a_familiarity_that_someone_changed_counts_as_none(lib, nodes, text):
 
 
 def test_a_structure_without_segment_is_grey(lib, nodes):
-    from FedCrossSlicerLib.bundle.result import StructureFigures
-
     table = lib.newFigures("x", [StructureFigures("Other", 1, 1, 1, 1, 1)], nodes.segmentation)
     assert lib.readFigures(table)[0].color == (0.5, 0.5, 0.5)
 
@@ -159,8 +150,6 @@ def test_without_structures_the_table_has_no_row(lib, nodes):
 
 def test_a_table_is_the_same_after_saving(lib, nodes, tmp_path):
     """Slicer saves tables as text, in which digits, tabs and quotes could be lost."""
-    from FedCrossSlicerLib.bundle.result import StructureFigures
-
     odd = StructureFigures('"a"\t1/3\nü', 1 / 3, 1e6 / 3, 1e-7 / 3, 12345.678901, 2 / 3)
     table = lib.newFigures("odd", [odd, odd], nodes.segmentation)
     before = lib.readFigures(table)

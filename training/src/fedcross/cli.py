@@ -5,6 +5,7 @@ libraries are imported inside the commands, so that `--help` does not wait for t
 """
 
 import os
+import shlex
 import sys
 import traceback
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
-from fedcross.contract.exits import UNEXPECTED, explain
+from fedcross.contract.exits import DEBUG_VARIABLE, UNEXPECTED, explain
 from fedcross.runtime.signals import end_soon_after_interrupt
 from fedcross.runtime.versions import __version__
 
@@ -58,9 +59,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 
 
 @app.command()
@@ -106,6 +104,7 @@ def train(
     """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.commands.outcome import train_lines
     from fedcross.commands.visits import end_with_visits
     from fedcross.training.run.folder import RunFolder
 
@@ -125,11 +124,12 @@ def train(
     except KeyboardInterrupt:
         if (out / "checkpoints").is_dir():
             typer.echo(
-                f"Every finished round is kept. Go on: fedcross train {config} --out {out} --resume",
+                "Every finished round is kept. Go on: "
+                + shlex.join(["fedcross", "train", str(config), "--out", str(out), "--resume"]),
                 err=True,
             )
         raise
-    typer.echo(f"Trained: {out}. Next: fedcross export {out} BUNDLE")
+    typer.echo("\n".join(train_lines(out)))
     if RunFolder(out).configuration().engine.kind != "local":
         end_with_visits(out)
 
@@ -145,13 +145,9 @@ def export(
 ) -> None:
     """Make a bundle of a run's members."""
     from fedcross.api import export as export_bundle
-    from fedcross.training.run.doubts import doubt_bundle
-    from fedcross.training.run.export import TEST_DICE
+    from fedcross.commands.outcome import export_lines
 
-    made = export_bundle(run, bundle, which=which)
-    typer.echo(f"Exported {len(made.manifest.members)} members: {bundle}")
-    if doubt := doubt_bundle(made.manifest.provenance.validation.get(TEST_DICE)):
-        typer.echo(doubt)
+    typer.echo("\n".join(export_lines(export_bundle(run, bundle, which=which))))
 
 
 for command in (calibrate, compare, evaluate, landscape, plan, profile, segment):

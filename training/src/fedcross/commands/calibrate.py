@@ -49,6 +49,7 @@ def calibrate(
     """
     from fedcross.calibration.calibrate import calibrate as calibrate_bundle
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.commands.outcome import calibrate_lines
 
     with ConsoleReporter() as reporter:
         made = calibrate_bundle(
@@ -64,5 +65,4 @@ def calibrate(
             data_root=data_root,
             reporter=reporter,
         )
-    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
-    typer.echo("Next: fedcross profile, so that unfamiliar scans are noticed.")
+    typer.echo("\n".join(calibrate_lines(made, out, data)))

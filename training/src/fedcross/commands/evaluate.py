@@ -58,6 +58,7 @@ def evaluate(
     Finished cases in OUT are reused.
     """
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.commands.outcome import evaluate_lines
     from fedcross.study.evaluate.evaluate import evaluate as evaluate_bundle
     from fedcross.study.evaluate.run import PAGE
 
@@ -77,7 +78,7 @@ def evaluate(
             reporter=reporter,
         )
     Console(highlight=False).print(_main_figures(evaluation))
-    typer.echo(f"Evaluated: {out / PAGE}")
+    typer.echo("\n".join(evaluate_lines(evaluation, bundle, out / PAGE)))
 
 
 def _main_figures(evaluation: "Evaluation") -> Table:

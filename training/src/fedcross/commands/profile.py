@@ -37,6 +37,7 @@ def profile(
     """
     from fedcross.calibration.profile_bundle import profile_bundle
     from fedcross.commands.console import ConsoleReporter
+    from fedcross.commands.outcome import next_step
     from fedcross.contract.request import RequestOptions
     from fedcross.training.config.source import load_source
 
@@ -51,3 +52,4 @@ def profile(
             reporter=reporter,
         )
     typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
+    typer.echo(next_step("segment", "--bundle", out, "--image", "VOLUME", "--out", "RESULT"))

@@ -8,6 +8,9 @@ DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 """`BAD_INPUT` is what a person can put right; `INCOMPLETE` is a finished training in which a site took
 no part; `INTERRUPTED` also when nobody reads the output."""
 
+DEBUG_VARIABLE = "FEDCROSS_DEBUG"
+"""Environment variable that shows the details of an unexpected error."""
+
 _LONGEST = 200
 """Characters of an unexpected error's message."""
 _LONGEST_SENTENCE = 2000

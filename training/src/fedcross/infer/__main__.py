@@ -7,12 +7,16 @@ one volume after another (`fedcross.infer.child.worker`).
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fedcross.contract.request import EVENTS_FLAG, WORKER_FLAG, SegmentRequest, parse_request
 from fedcross.infer.child.answer import answer
 from fedcross.infer.child.events import events_on_stdout
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.signals import end_soon_after_interrupt, interrupt_on_terminate
+
+if TYPE_CHECKING:
+    from fedcross.infer.results.summary import Summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +41,7 @@ def run(
     *,
     events: bool = False,
     reporter: Reporter | None = None,
+    show: "Callable[[Summary], None] | None" = None,
 ) -> int:
     """Segment a volume and return the exit code; errors are reported, not raised.
 
@@ -48,10 +53,12 @@ def run(
         Whether to write events to stdout.
     reporter
         Receives stages and progress without `events`. None prints plain lines on stderr.
+    show
+        Receives the summary without `events`.
     """
     with end_soon_after_interrupt(), interrupt_on_terminate():
         if not events:
-            return answer(make_request, None, reporter)
+            return answer(make_request, None, reporter, show=show)
         with events_on_stdout() as json_reporter:
             return answer(make_request, json_reporter)
 

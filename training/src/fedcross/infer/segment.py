@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import ONLY_SERIES, RequestOptions, SegmentRequest
+from fedcross.contract.wording import unfamiliar_text
 from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
@@ -193,8 +194,7 @@ def _run(
 def _warn_of_unusual_scan(summary: Summary, reporter: Reporter) -> None:
     found = summary.familiarity
     if found is not None and found.is_unusual:
-        reasons = ". ".join(found.reasons)
-        reporter.log(f"This scan is unlike anything the training sites had: {reasons}.")
+        reporter.warning(unfamiliar_text(found.reasons))
 
 
 def _dicom_source(job: Job, bundle: Bundle) -> "DicomSource | None":

@@ -98,7 +98,7 @@ def prepare(
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)
     oriented = Grid.of(image)
-    grid = oriented.with_spacing(_snap_spacing(oriented.spacing_mm, preprocessing.spacing_mm))
+    grid = _with_own_spacing(oriented, preprocessing)
     if grid.voxels > MAX_VOXELS:
         shape = " x ".join(str(side) for side in grid.size)
         raise DataError(
@@ -118,6 +118,30 @@ def prepare(
         arrays.append(_resample(values, oriented, grid))
     array = np.stack(arrays) if further else arrays[0][None]  # one channel is not copied
     return Prepared(array, grid, oriented, source)
+
+
+def network_grid(source: Grid, preprocessing: Preprocessing) -> Grid:
+    """Return the grid of the networks for an image on the grid `source`, as `prepare` makes it."""
+    tiny = sitk.Image([1, 2, 3], sitk.sitkUInt8)  # the sizes tell the axes apart
+    tiny.SetDirection(source.direction)
+    turned = sitk.DICOMOrient(tiny, preprocessing.orientation)
+    order = [side - 1 for side in turned.GetSize()]
+    axes = Grid.of(turned).axes
+    is_flipped = [axes[:, new] @ source.axes[:, old] < 0 for new, old in enumerate(order)]
+    corner = [0, 0, 0]
+    for flipped, old in zip(is_flipped, order, strict=True):
+        corner[old] = source.size[old] - 1 if flipped else 0
+    x, y, z = (float(value) for value in (source.index_to_world @ (*corner, 1))[:3])
+    size_x, size_y, size_z = (source.size[old] for old in order)
+    step_x, step_y, step_z = (source.spacing_mm[old] for old in order)
+    oriented = Grid(
+        (size_x, size_y, size_z), (step_x, step_y, step_z), (x, y, z), turned.GetDirection()
+    )
+    return _with_own_spacing(oriented, preprocessing)
+
+
+def _with_own_spacing(oriented: Grid, preprocessing: Preprocessing) -> Grid:
+    return oriented.with_spacing(_snap_spacing(oriented.spacing_mm, preprocessing.spacing_mm))
 
 
 def _resample(values: NDArray[np.float32], oriented: Grid, grid: Grid) -> NDArray[np.float32]:

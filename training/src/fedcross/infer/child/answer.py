@@ -15,6 +15,7 @@ from fedcross.runtime.reporting import PlainReporter, Reporter
 
 if TYPE_CHECKING:
     from fedcross.infer.models import Models
+    from fedcross.infer.results.summary import Summary
 
 
 def answer(
@@ -22,6 +23,7 @@ def answer(
     json_reporter: JsonReporter | None,
     reporter: Reporter | None = None,
     models: "Models | None" = None,
+    show: "Callable[[Summary], None] | None" = None,
 ) -> int:
     """Segment a volume and return the exit code; errors are reported, not raised.
 
@@ -35,14 +37,18 @@ def answer(
         Receives stages and progress if `json_reporter` is None. None prints plain lines on stderr.
     models
         See `fedcross.infer.segment.segment`; None loads them for this request alone.
+    show
+        Receives the summary if `json_reporter` is None; None shows nothing but the names of the files.
     """
     people = reporter or PlainReporter(sys.stderr)
     try:
-        files = _segment(make_request(), json_reporter or people, models)
-        if json_reporter is None:
-            people.log(f"Wrote {', '.join([*files.values(), SUMMARY])}.")
+        summary = _segment(make_request(), json_reporter or people, models)
+        if json_reporter is not None:
+            json_reporter.write(ResultEvent(summary.files, SUMMARY))
         else:
-            json_reporter.write(ResultEvent(files, SUMMARY))
+            if show is not None:
+                show(summary)
+            people.log(f"Wrote {', '.join([*summary.files.values(), SUMMARY])}.")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         code, event = explain(error)
         if code == UNEXPECTED:
@@ -56,11 +62,9 @@ def answer(
     return DONE
 
 
-def _segment(
-    request: SegmentRequest, reporter: Reporter, models: "Models | None"
-) -> dict[str, str]:
-    """Segment and return the files; PyTorch, slow to import, is not needed for a wrong request."""
+def _segment(request: SegmentRequest, reporter: Reporter, models: "Models | None") -> "Summary":
+    """Segment a volume; PyTorch, slow to import, is not needed for a wrong request."""
     from fedcross.infer.models import fresh_models
     from fedcross.infer.segment import segment
 
-    return segment(request, reporter, models or fresh_models).files
+    return segment(request, reporter, models or fresh_models)

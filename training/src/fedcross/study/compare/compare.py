@@ -22,6 +22,7 @@ from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.compare.example import Example, choose_case, draw_example
+from fedcross.study.compare.ranking import describe_ranking
 from fedcross.study.compare.results import (
     METRIC_NAMES,
     RunFigures,
@@ -107,7 +108,10 @@ def compare(
             runs.setdefault(variant.label, []).append(
                 read_run(RunFolder(path), variant.label, seed)
             )
-    return _write(config, out, variants, runs, data, reporter)
+    page = _write(config, out, variants, runs, data, reporter)
+    for line in describe_ranking(variants, runs, out / RUNS):
+        reporter.log(line)
+    return page
 
 
 def check_matplotlib() -> None:

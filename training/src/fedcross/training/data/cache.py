@@ -7,8 +7,7 @@ out of date. It may be deleted whenever no training uses it.
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,12 @@ from numpy.typing import NDArray
 
 from fedcross.errors import DataError, OutputError
 from fedcross.runtime.files.atomic import atomic_folder
-from fedcross.training.data.sources.folders import walk
 from fedcross.training.data.volumes import CaseFiles, Volume
+from fedcross.volumes.files.content import add_content
 from fedcross.volumes.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1  # of these files and of the preprocessing; another number gives other keys
 IMAGE, LABEL = "image.npy", "label.npy"
-_CHUNK = 1 << 20
-_DETACHED = (".mhd", ".nhdr")  # header files whose voxels are in other files
 
 
 class VolumeCache:
@@ -110,36 +107,12 @@ def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Prep
         further = [("further", path) for path in dict.fromkeys(each.path for each in case.further)]
         for kind, path in (("image", case.image), ("label", case.label), *further):
             digest.update(kind.encode("ascii"))
-            for file in _list_files(path):
-                digest.update(_sha256(file))
+            add_content(digest, path)
     except OSError as error:
         raise DataError(
             f"A file of case {case.name} cannot be read: {error.strerror}.", "Copy it again."
         ) from error
     return digest.hexdigest()
-
-
-def _list_files(path: Path) -> Iterator[Path]:
-    """All files that an image consists of, in a fixed order."""
-    if path.is_dir():
-        for folder, names in walk(path):
-            yield from (folder / name for name in names)
-        return
-    yield path
-    if path.name.lower().endswith(_DETACHED):
-        header = path.read_bytes().decode("latin-1")
-        numbered = re.search(r"%\d*d", header) is not None
-        for other in sorted(path.parent.iterdir()):
-            if other != path and other.is_file() and (numbered or other.name in header):
-                yield other
-
-
-def _sha256(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()
 
 
 def _write(path: Path, array: NDArray[Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from fedcross.errors import DataError
-from fedcross.training.data.sources.folders import walk
+from fedcross.runtime.files.walk import walk
 from fedcross.volumes.files.itk import hide_itk_warnings
 
 SERIES_NUMBER, SERIES_DESCRIPTION = "0020|0011", "0008|103e"

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
 from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
-from fedcross.training.data.sources.folders import is_volume_name, require_folder, stem
+from fedcross.training.data.sources.folders import require_folder
 from fedcross.training.data.sources.pairs import FoundFiles, index_by_name
 
 

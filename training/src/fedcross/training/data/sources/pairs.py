@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
 from fedcross.training.data.sources.channels import ChannelFiles
-from fedcross.training.data.sources.folders import is_volume_name, stem
 from fedcross.volumes.files.checks import FORMATS
 
 _WILDCARDS = {"*": ".*", "?": "."}

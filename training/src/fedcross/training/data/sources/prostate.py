@@ -18,14 +18,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
+from fedcross.runtime.files.walk import walk
 from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.dicom_series import (
     choose_series,
     find_dicom_folders,
     find_series,
 )
-from fedcross.training.data.sources.folders import is_volume_name, require_folder, stem, walk
+from fedcross.training.data.sources.folders import require_folder
 from fedcross.training.data.sources.layouts import find_msd
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs, index_by_name
 
