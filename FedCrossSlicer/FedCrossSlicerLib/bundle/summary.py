@@ -1,6 +1,5 @@
 """Read the summary of a result folder. This module uses neither Qt nor MRML."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from fedcross.contract.files import CONTOURS, DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
+from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from FedCrossSlicerLib.bundle.calibrated import (
     familiarityOf,
@@ -42,7 +42,7 @@ def readResult(folder: Path) -> Result:
         If the summary is missing, unreadable or incomplete.
     """
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        summary = parse_json((folder / SUMMARY).read_text(encoding="utf-8"))
         return Result(
             folder=folder,
             measure=str(summary["measure"]),

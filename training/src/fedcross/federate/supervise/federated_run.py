@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.federate.supervise.server_connection import (
@@ -84,7 +85,7 @@ class FederatedRun:
             If there is none, or it is damaged.
         """
         try:
-            return Record(**json.loads((self.path / RECORD).read_text(encoding="utf-8")))
+            return Record(**parse_json((self.path / RECORD).read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise CheckpointError(
                 f"{self.path} holds no federated run.", "fedcross federation submit begins one."
@@ -238,7 +239,7 @@ def download_outcome(connection: ServerConnection, job: str, folder: Path) -> tu
     if outcome_file is None:
         raise FederationError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
     try:
-        outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
+        outcome = Outcome(**parse_json(outcome_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise FederationError(f"The result of job {job} is damaged.") from error
     return outcome, outcome_file.parent

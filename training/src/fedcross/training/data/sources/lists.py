@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import DataError
 from fedcross.training.data.sources.folders import stem
 from fedcross.training.data.splits import PARTS
@@ -68,7 +68,7 @@ def read_list(path: Path, channels: Sequence[str] = ("image",)) -> list[ListedCa
         raise DataError(f"There is no list named {path.name}.", "Check the path.") from error
     except OSError as error:
         raise DataError(f"The list {path.name} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise DataError(f"The list {path.name} cannot be read.", f"It needs {COLUMNS}.") from error
     if not rows:
         raise DataError(f"The list {path.name} names no cases.", f"It needs {COLUMNS}.")
@@ -113,7 +113,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    content = json.loads(text)
+    content = parse_json(text)
     sections = content if isinstance(content, dict) else {"": content}
     for section, entries in sections.items():
         if section and section not in _SECTIONS:
@@ -178,7 +178,15 @@ def find_listed(folder: Path, name: str) -> Path:
     slashes = name.replace("\\", "/")
     forms = (unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))
     candidates = [folder / each for each in (name, slashes, *forms)]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    return next((path for path in candidates if _exists(path)), candidates[0])
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; a name that no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
 
 
 def _images(where: str, row: Mapping[str, Any], channels: Sequence[str]) -> list[str]:
