@@ -24,8 +24,8 @@ from fuzz.kind import Input, Kind
 
 MAX_SECONDS = 1.0
 MAX_BYTES = 200 * 10**6
-HANG_S = 20
-"""Seconds by the clock after which an input counts as a hang."""
+HANG_S = 120
+"""Seconds by the clock after which an input counts as a hang; other programs may take the processor."""
 LONGEST_SENTENCE = 1000
 REFUSED, ACCEPTED, FAILED = "refused", "accepted", "failed"
 _CLEAR = Path("/proc/self/clear_refs")

@@ -105,8 +105,8 @@ def describe(samples: list[Sample]) -> str:
     late = [each.memory_bytes / MB for each in samples if each.round > WARM_UP]
     rows = [
         ("resident memory, MB", "memory_bytes", MB, "{:.1f}"),
-        ("checkpoints, kB", "checkpoint_bytes", 1000, "{:.1f}"),
-        ("other files, kB", "text_bytes", 1000, "{:.1f}"),
+        ("checkpoints, kB", "checkpoint_bytes", 1000, "{:.0f}"),
+        ("records, kB", "text_bytes", 1000, "{:.0f}"),
         ("files", "files", 1, "{:.0f}"),
     ]
     lines = [
@@ -116,18 +116,20 @@ def describe(samples: list[Sample]) -> str:
         f"({machine['processor']}, PyTorch {machine['versions']['torch']}), measured by "
         "`PYTHONPATH=Testing python training/benchmarks/longrun.py`.",
         "",
-        f"| | round {first.round} | round {last.round} | growth per 100 rounds |",
+        f"| | round {first.round} | round {last.round} | largest |",
         "|---|---|---|---|",
     ]
     for title, name, unit, form in rows:
-        values = [getattr(each, name) / unit for each in (first, last)]
-        growth = 100 * slope(samples, name) / unit
-        lines.append(f"| {title} | {' | '.join(map(form.format, values))} | {growth:.2f} |")
+        largest = max(getattr(each, name) for each in samples)
+        values = [getattr(each, name) / unit for each in (first, last)] + [largest / unit]
+        lines.append(f"| {title} | {' | '.join(map(form.format, values))} |")
     lines += [
         "",
-        f"After round {WARM_UP} the memory was between {min(late):.1f} and {max(late):.1f} MB. The "
-        "last two rounds and the best one are kept as checkpoints. The other files are the records of "
-        "the run: `metrics.jsonl` and `train.log` get some lines per round.",
+        f"After round {WARM_UP} the memory was between {min(late):.1f} and {max(late):.1f} MB; its slope "
+        f"(least squares) is {100 * slope(samples, 'memory_bytes') / MB:.2f} MB per 100 rounds. Two or "
+        "three rounds are kept as checkpoints: the last two, and the best one if it is older. The records "
+        "(`metrics.jsonl`, `train.log` and others) grow by "
+        f"{slope(samples, 'text_bytes') / 1000:.2f} kB per round.",
         "",
         "![Memory and disk by round](longrun.svg)",
         "",
@@ -149,7 +151,7 @@ def draw(samples: list[Sample]) -> bytes:
         memory.plot(rounds, [each.memory_bytes / MB for each in samples])
         memory.set(xlabel="round", ylabel="resident memory, MB", ylim=(0, None))
         disk.plot(rounds, [each.checkpoint_bytes / 1000 for each in samples], label="checkpoints")
-        disk.plot(rounds, [each.text_bytes / 1000 for each in samples], label="other files")
+        disk.plot(rounds, [each.text_bytes / 1000 for each in samples], label="records")
         disk.set(xlabel="round", ylabel="size on disk, kB", ylim=(0, None))
         disk.legend()
         file = io.BytesIO()
