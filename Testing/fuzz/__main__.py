@@ -9,6 +9,7 @@ and the next one is tried. OUT gets ``results.md``, ``state.json`` and the faili
 
 import argparse
 import faulthandler
+import itertools
 import os
 import signal
 import subprocess
@@ -62,9 +63,9 @@ def _read_inputs(given: argparse.Namespace, folder: Path) -> int:
     os.environ["FEDCROSS_CACHE"] = str(folder / "cache")
     campaign = Campaign(given.out, lambda: faulthandler.dump_traceback_later(STUCK_S, exit=True))
     try:
-        for kind in ALL:
+        for tenth, kind in itertools.product(range(1, 11), ALL):  # an interrupted one has all kinds
             if not given.only or kind.name in given.only:
-                campaign.run(kind, given.inputs * SHARES[kind.name] // 100, folder)
+                campaign.run(kind, given.inputs * SHARES[kind.name] * tenth // 1000, folder)
     except Exception:  # noqa: BLE001 - the parent process ends, too
         traceback.print_exc()
         return 2

@@ -148,9 +148,7 @@ class Campaign:
             return
         try_valid(kind, folder)
         while tally.inputs < wanted:
-            count = min(BATCH, wanted - tally.batches * BATCH)
-            if count <= 0:
-                return  # hypothesis found fewer different inputs
+            count = min(BATCH, wanted - tally.inputs)
             for one, outcome in try_batch(
                 kind, tally.batches, count, folder, self._crashed(folder)
             ):

@@ -126,9 +126,9 @@ def describe(samples: list[Sample]) -> str:
     lines += [
         "",
         f"After round {WARM_UP} the memory was between {min(late):.1f} and {max(late):.1f} MB; its",
-        f"slope (least squares) is {100 * slope(samples, 'memory_bytes') / MB:.2f} MB per 100 rounds. Two",
-        "or three rounds are kept as checkpoints: the last two, and the best one if it is older. The",
-        "records (`metrics.jsonl`, `train.log` and others) grow by "
+        f"slope (least squares) is {100 * slope(samples, 'memory_bytes') / MB:.2f} MB per 100 rounds.",
+        "Two or three rounds are kept as checkpoints: the last two, and the best one if it is older.",
+        "The records (`metrics.jsonl`, `train.log` and others) grow by "
         f"{slope(samples, 'text_bytes') / 1000:.2f} kB per round.",
         "",
         "![Memory and disk by round](longrun.svg)",

@@ -13,17 +13,17 @@ ALL: tuple[Kind, ...] = (
     *lists.KINDS,
 )
 SHARES = {
-    "bundle folder": 4,
-    "bundle zip": 6,
-    "NIfTI": 16,
+    "bundle folder": 2,
+    "bundle zip": 4,
+    "NIfTI": 18,
     "Analyze": 6,
-    "NRRD": 18,
-    "MetaImage": 12,
-    "DICOM series": 3,
-    "DICOM file": 4,
-    "event line": 7,
+    "NRRD": 20,
+    "MetaImage": 14,
+    "DICOM series": 2,
+    "DICOM file": 3,
+    "event line": 8,
     "request line": 7,
-    "configuration": 9,
+    "configuration": 8,
     "case list": 8,
 }
 """Inputs of each kind of 100; those that take longest are fewest."""
