@@ -106,7 +106,7 @@ def readBundleInfo(path: Path) -> BundleInfo:
         raise InferenceError(
             _("The bundle cannot be read: {why}.").format(why=error.strerror)
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError, BundleError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, BundleError) as error:
         raise InferenceError(
             _("{name} is not a FedCross bundle.").format(name=path.name)
         ) from error

@@ -67,7 +67,7 @@ def readResult(folder: Path) -> Result:
         raise InferenceError(
             _("The result has no summary: {why}.").format(why=error.strerror)
         ) from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise InferenceError(_("The result's summary is damaged or incomplete.")) from error
 
 
