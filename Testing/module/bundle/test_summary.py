@@ -94,6 +94,7 @@ def test_the_agreement_of_one_member_is_none(read):
         lambda s: s.update(uncertainty_maps=[]),
         lambda s: s.update(files=7),
         lambda s: s.update(packages="torch"),
+        lambda s: s["bundle"].update(members=float("inf")),
     ],
     ids=[
         "no measure",
@@ -107,7 +108,7 @@ def test_the_agreement_of_one_member_is_none(read):
         "maps in a list",
         "no files",
         "no packages",
-        lambda s: s["bundle"].update(members=float("inf")),
+        "infinitely many members",
     ],
 )
 def test_an_incomplete_summary_raises_one_sentence(read, change):

@@ -65,6 +65,7 @@ def test_json_is_an_array_or_a_monai_data_list(tmp_path: Path) -> None:
         ("image,label,split\na.nii,b.nii,holdout\n", "train, validation, test, got 'holdout'"),
         ("image,label\na.nii,b.nii\na.nii,b.nii\n", "Line 3 .*case a a second time.*column name"),
         ("image,label,split\n", "names no cases"),
+        ("image,label\n.nii.gz,b.nii\n", "Line 2 .* has no name.*column name"),
     ],
 )
 def test_an_error_in_a_csv_file_names_its_line(tmp_path: Path, text: str, message: str) -> None:

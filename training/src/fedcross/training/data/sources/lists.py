@@ -59,7 +59,7 @@ def read_list(path: Path, channels: Sequence[str] = ("image",)) -> list[ListedCa
     ------
     DataError
         If the file cannot be read or is empty, or an entry has no image or label, has an unknown
-        part, or has the name of an earlier one. The message gives the line or entry number.
+        part, has no name, or has the name of an earlier one. The message gives the line or entry number.
     """
     try:
         text = _decode(path.read_bytes())
@@ -78,6 +78,11 @@ def read_list(path: Path, channels: Sequence[str] = ("image",)) -> list[ListedCa
         for place, row in rows
     ]
     for place, case in _with_names(listed, path.parent):
+        if not case.name:
+            raise DataError(
+                f"{place} of the list {path.name} has no name: its image has nothing but a suffix.",
+                "Give it a name in the column name.",
+            )
         if case.name in cases:
             raise DataError(
                 f"{place} of the list {path.name} names the case {case.name} a second time.",
