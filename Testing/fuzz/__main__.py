@@ -22,10 +22,10 @@ from pathlib import Path
 
 from fedcross.runtime.files.atomic import write_atomically
 from fuzz.campaign import Campaign, table
-from fuzz.judge import HANG_S, MAX_BYTES, MAX_SECONDS
+from fuzz.judge import MAX_BYTES, MAX_SECONDS
 
 READER = "--reader"
-STUCK_S = 3 * HANG_S
+STUCK_S = 1800
 """Seconds without a new input after which a reader that no signal stops is ended."""
 
 
