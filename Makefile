@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-federation faults install lint pictures docs clean
+.PHONY: demo test test-federation faults fuzz install lint pictures docs clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -24,6 +24,11 @@ test-federation: install
 # Fails every write of the commands once, and looks at what is left; half an hour. Needs cc.
 faults: install
 	@$(BIN)/python Testing/faults/faults.py
+
+# Reads 100,000 changed bundles, volumes, lines, configurations and lists; about half an hour. A second
+# start goes on where the first one was interrupted. FUZZ is for options, such as `--inputs 2000`.
+fuzz: install
+	@OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
 
 # The README's pictures: the demo's scene, and the module's panel after segmenting the demo's patient.
 pictures: demo
