@@ -7,7 +7,7 @@ BIN    := .venv/bin
 # One process a core is fastest for the tests; each then uses one thread.
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-federation faults install lint pictures docs site wheel clean
+.PHONY: demo test test-federation faults fuzz install lint pictures docs site wheel clean
 
 demo: install
 	@$(BIN)/python -m harness.preflight
@@ -25,6 +25,11 @@ test-federation: install
 faults: install
 	@$(BIN)/python Testing/faults/faults.py
 
+# Reads 100,000 changed bundles, volumes, lines, configurations and lists; about half an hour. A second
+# start goes on where the first one was interrupted. FUZZ is for options, such as `--inputs 2000`.
+fuzz: install
+	@OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
+
 # The README's pictures: the demo's scene, and the module's panel after segmenting the demo's patient.
 pictures: demo
 	@mkdir -p Resources/Screenshots
@@ -32,10 +37,11 @@ pictures: demo
 	@$(BIN)/python Resources/draw_data_check.py
 	@$(BIN)/python Testing/harness/panel_pictures.py --image build/demo/heldout/image.nii.gz --bundle build/demo/bundle --out Resources/Screenshots
 
-# What the documentation takes from the code: the picture of the layers, tables of keys, pages of commands.
+# What the documentation takes from the code: the picture of the layers, tables of keys, pages of commands, licences.
 docs: install
 	@$(BIN)/python docs/draw_layers.py
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/list_licences.py
 
 # The site of the documentation, into build/site. Runs the notebooks; a dead link is an error.
 site: install

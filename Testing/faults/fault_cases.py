@@ -1,7 +1,9 @@
 """The commands that `faults.py` tries, on a federation and an ensemble of seconds."""
 
+import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,10 @@ import fedcross
 from dicom_files import make_volume, write_series
 from faults import Case
 from fedcross.contract.files import SUMMARY
+from fedcross.contract.request import RequestOptions
 from fedcross.model.bundle import verify_bundle
+from fedcross.study.evaluate.checkpoint import CASES as FINISHED_CASES
+from fedcross.study.evaluate.run import PAGE, RECORD, REVIEW, STRUCTURES, VOXELS
 from fedcross.training.run.folder import CONFIG, RunFolder
 from fedcross.volumes.files.read import read_volume
 from tiny_federation import write_federation
@@ -100,6 +105,40 @@ def _run_is_sound(folder: Path, code: int) -> None:
         assert last.rounds_done == 2
 
 
+def _make_result_of_evaluation(folder: Path) -> None:
+    _make_bundle(folder)
+    options = RequestOptions(
+        device="cpu", backend="torch"
+    )  # OpenVINO's threads do not survive a fork
+    config, out = folder / "data" / "config.toml", folder / "evaluation"
+    fedcross.evaluate(folder / "bundle", config, out, options=options)
+    shutil.rmtree(folder / "evaluation" / FINISHED_CASES)
+
+
+def _make_copy(folder: Path) -> None:
+    _make_bundle(folder)
+    shutil.copytree(folder / "bundle", folder / "copy")
+
+
+def _copy_is_whole(folder: Path, code: int) -> None:
+    verify_bundle(folder / "copy")
+
+
+def _evaluation_is_whole(folder: Path, code: int) -> None:
+    """A folder with a record has all files, which are of one evaluation."""
+    out = folder / "evaluation"
+    if code == 0:
+        assert (out / RECORD).is_file()
+    if not (out / RECORD).is_file():
+        return
+    measure = json.loads((out / RECORD).read_text(encoding="utf-8"))["measure"]
+    for name in (STRUCTURES, VOXELS, REVIEW):
+        with (out / name).open(encoding="utf-8", newline="") as file:
+            assert list(csv.DictReader(file)), name
+    assert measure in (out / VOXELS).read_text(encoding="utf-8")
+    assert (out / PAGE).read_text(encoding="utf-8").rstrip().endswith("</html>")
+
+
 def _train_again(folder: Path) -> list[str]:
     arguments = ["train", "data/config.toml", "--out", "run", "--device", "cpu"]
     has_begun = (folder / "run" / CONFIG).is_file()
@@ -151,6 +190,24 @@ CASES = (
         ("train", "data/config.toml", "--out", "run", "--device", "cpu", "--resume"),
         _run_is_sound,
         _train_again,
+    ),
+    Case(
+        "evaluate",
+        _make_result_of_evaluation,
+        (
+            *("evaluate", "bundle", "--data", "data/config.toml", "--out", "evaluation"),
+            *("--backend", "torch", "--device", "cpu"),
+        ),
+        _evaluation_is_whole,
+    ),
+    Case(
+        "calibrate",
+        _make_copy,
+        (
+            *("calibrate", "bundle", "--data", "data/config.toml", "--out", "copy"),
+            *("--backend", "torch", "--device", "cpu"),
+        ),
+        _copy_is_whole,
     ),
     Case(
         "phantom",

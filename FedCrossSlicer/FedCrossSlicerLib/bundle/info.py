@@ -5,7 +5,6 @@ content comes from strangers and is checked here only as far as the panel shows 
 verifies the whole bundle before it segments.
 """
 
-import json
 import math
 import stat
 import zipfile
@@ -16,6 +15,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import MAX_CHANNELS
 from fedcross.errors import BundleError
@@ -98,7 +98,7 @@ def readBundleInfo(path: Path) -> BundleInfo:
     try:
         path.stat()
         metadata, card = _fromFolder(path) if path.is_dir() else _fromZip(path)
-        content = json.loads(metadata)["fedcross"]
+        content = parse_json(metadata)["fedcross"]
         return _info(path, content, card.decode("utf-8", errors="replace"))
     except FileNotFoundError as error:
         raise InferenceError(_("There is no bundle at this path.")) from error
@@ -106,7 +106,7 @@ def readBundleInfo(path: Path) -> BundleInfo:
         raise InferenceError(
             _("The bundle cannot be read: {why}.").format(why=error.strerror)
         ) from error
-    except (ValueError, TypeError, KeyError, RecursionError, AttributeError, BundleError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, BundleError) as error:
         raise InferenceError(
             _("{name} is not a FedCross bundle.").format(name=path.name)
         ) from error

@@ -1,6 +1,5 @@
 """Read the summary of a result folder. This module uses neither Qt nor MRML."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from slicer.i18n import tr as _
 
 from fedcross.contract.figures import StructureFigures
 from fedcross.contract.files import CONTOURS, DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
+from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from FedCrossSlicerLib.bundle.calibrated import (
     familiarityOf,
@@ -38,7 +38,7 @@ def readResult(folder: Path) -> Result:
         If the summary is missing, unreadable or incomplete.
     """
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        summary = parse_json((folder / SUMMARY).read_text(encoding="utf-8"))
         return Result(
             folder=folder,
             measure=str(summary["measure"]),
@@ -63,7 +63,7 @@ def readResult(folder: Path) -> Result:
         raise InferenceError(
             _("The result has no summary: {why}.").format(why=error.strerror)
         ) from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise InferenceError(_("The result's summary is damaged or incomplete.")) from error
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fedcross.contract.figures import StructureFigures, VolumeInterval
+from fedcross.contract.parse import parse_json
 from fedcross.contract.verdict import PredictedDice, Verdict
 from FedCrossSlicerLib.bundle.calibrated import familiarityOf
 from FedCrossSlicerLib.bundle.result import Familiarity
@@ -130,8 +131,8 @@ def readFamiliarity(table: vtkMRMLTableNode | None) -> Familiarity | None:
     """Return the familiarity that `recordFamiliarity` stored; None if the table holds none."""
     text = table.GetAttribute(_FAMILIARITY) if table is not None else None
     try:
-        return familiarityOf(json.loads(text)) if text else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return familiarityOf(parse_json(text)) if text else None
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # someone changed the scene's file
 
 

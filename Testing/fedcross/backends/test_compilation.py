@@ -12,6 +12,7 @@ from fedcross.model.bundle import Bundle
 from fedcross.runtime import device
 from fedcross.runtime.device import Precision
 from fedcross.runtime.files.cache_folder import CACHE_VARIABLE
+from harmed_files import HARMS, damage
 
 pytest.importorskip("openvino")
 
@@ -129,6 +130,34 @@ def test_a_cached_member_that_openvino_cannot_import_is_compiled_again(
     compile_member(Processor(), bundle, 0, "fp32")
     assert compile_member(Processor(refuses=True), bundle, 0, "fp32").data == b"0 fp32"
     assert made == [(0, "fp32"), (0, "fp32")]
+
+
+@pytest.mark.parametrize("file", ["compiled.bin", "sha256.json"])
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_cache_gives_the_same_member_and_is_repaired(
+    bundle: Bundle, cache: Path, made: list[tuple[int, Precision]], file: str, harm: str
+) -> None:
+    compile_member(Processor(), bundle, 0, "fp32")
+    (entry,) = cache.rglob("member_0")
+    damage(entry / file, harm)
+    for _ in range(2):
+        assert compile_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
+    assert made == [(0, "fp32"), (0, "fp32")]
+
+
+@pytest.mark.parametrize("place", ["fedcross", "fedcross/openvino"])
+@pytest.mark.parametrize("what", ["file", "dangling link"])
+def test_a_cache_folder_that_is_none_gives_the_same_member(
+    bundle: Bundle, cache: Path, made: list[tuple[int, Precision]], place: str, what: str
+) -> None:
+    path = cache / place
+    path.parent.mkdir(parents=True)
+    if what == "file":
+        path.write_bytes(b"")
+    else:
+        path.symlink_to("nowhere/at/all")
+    for _ in range(2):
+        assert compile_member(Processor(), bundle, 0, "fp32").data == b"0 fp32"
 
 
 def test_networks_are_rewritten_on_x86_only(

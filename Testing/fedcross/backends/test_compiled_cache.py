@@ -9,6 +9,7 @@ import pytest
 
 from fedcross.backends import compiled_cache as cache
 from fedcross.backends.compiled_cache import read, write
+from harmed_files import HARMS, damage
 
 MEMBER = "ab" * 32
 
@@ -61,17 +62,12 @@ def test_swapped_entries_count_as_missing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["compiled.bin", "sha256.json"])
-@pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_entry_counts_as_missing_and_can_be_written_again(
     entry: Path, file: str, harm: str
 ) -> None:
     write(entry, MEMBER, b"some data")
-    path = entry / file
-    data = path.read_bytes()
-    if harm == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(data[:3] if harm == "cut" else data[:-1] + b"!")
+    damage(entry / file, harm)
     assert read(entry, MEMBER) is None
     write(entry, MEMBER, b"some data")
     assert read(entry, MEMBER) == b"some data"

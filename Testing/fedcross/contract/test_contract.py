@@ -12,19 +12,8 @@ from fedcross.contract.request import RequestOptions, SegmentRequest, parse_requ
 from fedcross.errors import BundleError, ConfigError
 
 MODULES = (
-    "devices",
-    "display",
-    "events",
-    "exits",
-    "figures",
-    "files",
-    "folder_cases",
-    "measures",
-    "request",
-    "table",
-    "verdict",
-    "volume_names",
-    "wording",
+    *("devices", "display", "events", "exits", "figures", "files", "folder_cases", "measures"),
+    *("parse", "plain_text", "request", "table", "verdict", "volume_names", "wording"),
 )
 FULL = SegmentRequest(
     bundle=Path("a bundle"),
@@ -58,6 +47,26 @@ def test_it_loads_the_standard_library_only() -> None:
 def test_the_words_of_a_request_make_the_same_request(made: SegmentRequest) -> None:
     assert parse_request(made.words()) == made
     assert parse_request([*made.words(), request.EVENTS_FLAG]) == made
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_hours": float("nan")}, "--max-hours must be at least 0, got nan"),
+        ({"max_memory_gb": -1.0}, "--max-memory-gb must be at least 0, got -1.0"),
+        ({"roi": Path("a\0b")}, r"a\?b cannot be a path: it holds a null character"),
+    ],
+)
+def test_a_request_with_an_impossible_limit_or_path_is_refused(options, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SegmentRequest(Path("b"), Path("i"), Path("o"), **options)
+
+
+def test_a_wrong_word_is_shown_in_one_short_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_request(["--bundle", "b", "--image", "i", "--out", "o", "--measure", "x\n" * 5000])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_the_option_image_is_repeated_for_every_channel() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcross.contract.plain_text import csv_cell, plain_text
+from fedcross.contract.plain_text import csv_cell, plain_text, shown_value
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,34 @@ from fedcross.contract.plain_text import csv_cell, plain_text
 )
 def test_hidden_characters_are_replaced_and_letters_stay(text: str, shown: str) -> None:
     assert plain_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.5, "1.5"),
+        ("a\x1b[2J", r"'a\x1b[2J'"),
+        ([1, 2, 3], "[1, 2, 3]"),
+        (list(range(13)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...]"),
+        ([[[[[5]]]]], "[[[[[...]]]]]"),
+        (None, "None"),
+    ],
+)
+def test_a_value_in_a_message_is_written_as_in_python(value: object, shown: str) -> None:
+    assert shown_value(value) == shown
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, 10**1000, {str(n): "x" * 60 for n in range(9)}])
+def test_a_long_value_in_a_message_is_cut(value: object) -> None:
+    assert len(shown_value(value)) <= 80
+    assert "..." in shown_value(value)
+
+
+def test_a_value_that_is_nested_deeply_can_be_shown() -> None:
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    assert shown_value(value).startswith("[[[[[...")
 
 
 def test_a_long_text_is_cut() -> None:

@@ -186,6 +186,13 @@ def test_an_error_shows_no_control_characters_of_a_name(tmp_path: Path) -> None:
         open_bundle(archive)
 
 
+def test_an_error_shows_a_long_name_in_short(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("a/" * 990 + "x", b""))
+    with pytest.raises(BundleError, match=r"b\.zip holds 'a/a/.*\.\.\.") as caught:
+        open_bundle(archive)
+    assert len(str(caught.value)) < 200
+
+
 def test_two_packers_into_one_zip_both_leave_a_whole_zip(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     with ThreadPoolExecutor(2) as pool:

@@ -94,6 +94,7 @@ def test_the_agreement_of_one_member_is_none(read):
         lambda s: s.update(uncertainty_maps=[]),
         lambda s: s.update(files=7),
         lambda s: s.update(packages="torch"),
+        lambda s: s["bundle"].update(members=float("inf")),
     ],
     ids=[
         "no measure",
@@ -107,6 +108,7 @@ def test_the_agreement_of_one_member_is_none(read):
         "maps in a list",
         "no files",
         "no packages",
+        "infinitely many members",
     ],
 )
 def test_an_incomplete_summary_raises_one_sentence(read, change):
@@ -114,6 +116,16 @@ def test_an_incomplete_summary_raises_one_sentence(read, change):
 
     with pytest.raises(InferenceError, match="damaged or incomplete"):
         read(change)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 200_000, b"\xff", b"[]", b"1"])
+def test_a_summary_that_is_no_json_object_raises_one_sentence(loaded, tmp_path, content):
+    from FedCrossSlicerLib.bundle.summary import readResult
+    from FedCrossSlicerLib.errors import InferenceError
+
+    (tmp_path / SUMMARY).write_bytes(content)
+    with pytest.raises(InferenceError, match="damaged or incomplete"):
+        readResult(tmp_path)
 
 
 def test_a_missing_summary_raises_one_sentence(loaded, tmp_path):

@@ -269,6 +269,32 @@ def test_a_damaged_result_leaves_the_scene_as_it_was(presented, result_folder, n
     assert node_ids() == before
 
 
+def test_whichever_file_fails_to_load_the_scene_is_as_it_was(
+    presented, result_folder, node_ids, monkeypatch
+):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks import load
+
+    read, calls = load._read, []
+    before = node_ids()
+    for count in range(1, 20):
+
+        def readOrFail(node, storage, path, last=count):
+            calls.append(path.name)
+            return read(node, storage, path if len(calls) != last else path / "gone")
+
+        calls.clear()
+        monkeypatch.setattr(load, "_read", readOrFail)
+        try:
+            load.loadResult(result_folder, presented.volume)
+        except InferenceError:
+            assert node_ids() == before
+            assert len(calls) == count
+        else:
+            break
+    assert len(calls) == count - 1 > 5  # each file failed once
+
+
 @pytest.mark.parametrize("name", [uncertainty_file("entropy"), DISTANCE])
 def test_maps_of_another_size_are_refused(presented, result_folder, node_ids, name):
     from FedCrossSlicerLib.errors import InferenceError

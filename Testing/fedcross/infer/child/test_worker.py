@@ -164,9 +164,10 @@ def test_each_request_has_one_last_event_and_does_not_depend_on_the_one_before(
         (b'["--help"]\n', "asks for help"),
     ],
 )
-def test_a_line_that_is_no_request_is_an_error(line, message):
+def test_a_line_that_is_no_request_is_an_error(line, message, capfd):
     with pytest.raises(ConfigError, match=message):
         worker.read_request(line)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_it_ends_after_a_time_without_requests(start):

@@ -510,7 +510,7 @@ def test_nothing_in_the_package_renames_files_in_a_way_of_its_own() -> None:
     package = Path(atomic.__file__).parents[2]
     allowed = {
         "runtime/files/atomic.py",
-        "infer/results/output_folder.py",  # moves finished results, one by one
+        "runtime/files/publish.py",  # moves finished results, one by one
         "model/bundle_zip.py",  # moves the unpacked folder into the new one
         "federate/kits/visit_log.py",  # puts a full log aside
         "federate/kits/provision.py",  # sorts what was made inside the new folder

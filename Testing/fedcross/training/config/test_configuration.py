@@ -143,6 +143,15 @@ def test_a_missing_file_and_invalid_toml_are_reported(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="not valid TOML"):
         read(tmp_path, "a = [")
+    with pytest.raises(ConfigError, match="not valid TOML: values are nested too deeply"):
+        read(tmp_path, "a = " + "[" * 2000 + "]" * 2000)
+
+
+@pytest.mark.parametrize("value", ["[" + "1," * 5000 + "]", '"' + "x" * 5000 + '"'])
+def test_a_long_value_is_shown_in_short(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"seed must be a valid integer, got .*\.\.\.") as caught:
+        read(tmp_path, PLAIN, top=f"seed = {value}\n")
+    assert len(str(caught.value)) < 300
 
 
 def test_the_data_folder_defaults_to_the_configuration_files_folder(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import OutputError
 from fedcross.runtime.files.atomic import atomic_folder
 from fedcross.runtime.files.partial import remove_quietly
@@ -35,7 +36,7 @@ def read(entry: Path, member: str) -> bytes | None:
     try:
         if not _is_own(entry / _DATA):
             return None
-        hashes = json.loads((entry / _HASHES).read_text(encoding="utf-8"))
+        hashes = parse_json((entry / _HASHES).read_text(encoding="utf-8"))
         data = (entry / _DATA).read_bytes()
         is_valid = hashes == _hashes(data, member)
     except (OSError, ValueError):

@@ -9,6 +9,8 @@ The program prints one line, a JSON object such as::
 import json
 from dataclasses import asdict, dataclass
 
+from fedcross.contract.parse import parse_json
+
 MODULE = "fedcross.infer.devices"
 """The program is ``python -m`` this."""
 
@@ -38,7 +40,7 @@ class Devices:
 def read_devices(line: str) -> Devices | None:
     """Return what a line holds; None if it is no such line."""
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         gpus = tuple(
             Gpu(str(gpu["device"]), str(gpu["name"]), float(gpu["memory_gb"]))
             for gpu in found["gpus"]

@@ -16,6 +16,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from fedcross.contract.parse import parse_json
+
 
 @dataclass(frozen=True)
 class StageEvent:
@@ -97,10 +99,10 @@ def event_line(event: Event) -> str:
 def read_event(line: str) -> Event | None:
     """Return the event in a line; None if the line is none: an unknown name, or a wrong value."""
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         kind = _EVENTS[found[_KEY]]
         values = {each.name: found[each.name] for each in fields(kind)}
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return None
     expected = {"done": int, "total": int, "files": dict}
     if not all(isinstance(value, expected.get(name, str)) for name, value in values.items()):

@@ -2,10 +2,11 @@
 
 Names, descriptions and values in bundles, images and configurations come from strangers. Control
 characters can move a terminal's cursor. Bidirectional overrides can show a text in another order than it
-has. `plain_text` is for terminals, logs, labels and messages; `csv_cell` is for spreadsheets. A page in
-HTML needs `html.escape` after `plain_text`.
+has. `plain_text` is for terminals, logs, labels and messages, `shown_value` for a value in a message;
+`csv_cell` is for spreadsheets. A page in HTML needs `html.escape` after `plain_text`.
 """
 
+import reprlib
 import unicodedata
 
 LONGEST = 500
@@ -40,6 +41,22 @@ def plain_text(text: str, longest: int = LONGEST) -> str:
     if shown.isascii() and shown.isprintable():
         return shown
     return "".join(map(_shown, shown))
+
+
+def shown_value(value: object, longest: int = 80) -> str:
+    """Return any value as Python writes it, short enough for a message.
+
+    Parameters
+    ----------
+    value
+        Any value, also one that is nested too deeply for `repr`.
+    longest
+        Largest number of characters. Of a longer or deeper value ``...`` replaces the rest.
+    """
+    short = reprlib.Repr()
+    short.maxlevel, short.maxlist, short.maxtuple, short.maxdict = 4, 12, 12, 6
+    short.maxstring = short.maxother = short.maxlong = longest
+    return plain_text(short.repr(value), longest)
 
 
 def csv_cell(value: object) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from fedcross.contract.measures import DEFAULT_MEASURE, MEASURES, Measure
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +61,13 @@ HELP: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RequestOptions:
-    """How to segment and what to write; `HELP` describes each field."""
+    """How to segment and what to write; `HELP` describes each field.
+
+    Raises
+    ------
+    ConfigError
+        If a limit is negative or NaN.
+    """
 
     measure: Measure = DEFAULT_MEASURE
     device: str = "auto"
@@ -75,6 +82,12 @@ class RequestOptions:
     dicom_labelmap: bool = False
     max_memory_gb: float | None = None
     max_hours: float = MAX_HOURS
+
+    def __post_init__(self) -> None:
+        for name in ("max_memory_gb", "max_hours"):
+            limit = getattr(self, name)
+            if limit is not None and not limit >= 0:  # also refuses NaN
+                raise ConfigError(f"{flag(name)} must be at least 0, got {limit}.")
 
     @property
     def writes_dicom(self) -> bool:
@@ -105,7 +118,8 @@ class SegmentRequest(RequestOptions):
     Raises
     ------
     ConfigError
-        If the number of series is not that of the images.
+        If the number of series is not that of the images, a limit is negative or no number, or a path
+        holds a null character.
     """
 
     bundle: Path
@@ -115,7 +129,12 @@ class SegmentRequest(RequestOptions):
     series: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_series(self.series, len(self.images))
+        for path in (self.bundle, self.out, *self.images, *([self.roi] if self.roi else [])):
+            if "\0" in str(path):
+                shown = plain_text(str(path), 80)
+                raise ConfigError(f"{shown} cannot be a path: it holds a null character.")
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -194,7 +213,8 @@ def request_parser() -> "argparse.ArgumentParser":
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
-            raise ConfigError(f"The command line is wrong: {message}.", "See --help.")
+            shown = plain_text(message, 300)
+            raise ConfigError(f"The command line is wrong: {shown}.", "See --help.")
 
     parser = Parser(
         prog=f"python -m {MODULE}",

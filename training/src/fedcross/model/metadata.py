@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.parse import parse_json
+from fedcross.contract.plain_text import plain_text, shown_value
 from fedcross.errors import BundleError
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.files.archive import read_entry
@@ -67,8 +68,8 @@ def parse_manifest(content: bytes, name: str) -> Manifest:
     if len(content) > MAX_METADATA_BYTES:
         raise BundleError(f"{name}: metadata.json is larger than 4 MB.")
     try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(content)
+    except ValueError as error:
         raise BundleError(f"{name}: metadata.json cannot be read as JSON.") from error
     if not isinstance(values, dict) or not isinstance(values.get(SECTION), dict):
         raise BundleError(
@@ -129,10 +130,11 @@ def check_manifest(fields: Mapping[str, Any]) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        given = repr(first["input"])
-        shown = f", got {given}" if len(given) < 80 else ""
+        shown = f", got {shown_value(first['input'])}"
         reason = plain_text(f"{where}: {first['msg'].removeprefix('Value error, ')}", 300)
         raise BundleError(
             f"The bundle's metadata is not valid: {reason}{shown}.",
             NEWER if first["type"] in _UNKNOWN else "",
         ) from error
+    except RecursionError as error:
+        raise BundleError("The bundle's metadata is not valid: it is nested too deeply.") from error

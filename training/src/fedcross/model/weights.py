@@ -5,7 +5,6 @@ A file is read once, so that the bytes that are hashed are the bytes that are lo
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Set
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import BundleError
 from fedcross.model.architecture import Architecture
 from fedcross.model.member_file import check_hash, member_file_size
@@ -128,8 +128,8 @@ def _check_header(data: bytes, wanted: Mapping[str, Tensor], name: str) -> None:
     if len(data) < _LENGTH_BYTES or length > MAX_HEADER_BYTES or room < 0:
         raise BundleError(f"{name} is not a safetensors file.")
     try:
-        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    except (ValueError, RecursionError) as error:
+        header = parse_json(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    except ValueError as error:
         raise BundleError(f"{name} is not a safetensors file.") from error
     if not isinstance(header, dict) or not all(isinstance(v, dict) for v in header.values()):
         raise BundleError(f"{name} is not a safetensors file.")

@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.contract.volume_names import stem
 from fedcross.errors import DataError
 
@@ -55,7 +55,7 @@ def read_rows(path: Path, columns: str) -> list[tuple[str, Mapping[str, Any]]]:
         raise DataError(f"There is no list named {path.name}.", "Check the path.") from error
     except OSError as error:
         raise DataError(f"The list {path.name} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise DataError(f"The list {path.name} cannot be read.", f"It needs {columns}.") from error
     if not rows:
         raise DataError(f"The list {path.name} names no cases.", f"It needs {columns}.")
@@ -83,9 +83,14 @@ def name_cases(listed: Sequence[tuple[str, Path]], folder: Path) -> list[str]:
 
 
 def check_unique(names: Sequence[str], places: Sequence[str]) -> None:
-    """Raise `DataError` if two cases of a list have the same name; the message has the place."""
+    """Raise `DataError` if a case has no name or that of an earlier one; the message has the place."""
     seen = set()
     for name, place in zip(names, places, strict=True):
+        if not name:
+            raise DataError(
+                f"{place} has no name: its image has nothing but a suffix.",
+                "Give it a name in the column name.",
+            )
         if name in seen:
             raise DataError(
                 f"{place} names the case {name} a second time.",
@@ -120,7 +125,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    content = json.loads(text)
+    content = parse_json(text)
     sections = content if isinstance(content, dict) else {"": content}
     for section, entries in sections.items():
         if section and section not in SECTIONS:
@@ -152,7 +157,15 @@ def find_listed(folder: Path, name: str) -> Path:
     slashes = name.replace("\\", "/")
     forms = (unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))
     candidates = [folder / each for each in (name, slashes, *forms)]
-    return next((path for path in candidates if path.exists()), candidates[0])
+    return next((path for path in candidates if _exists(path)), candidates[0])
+
+
+def _exists(path: Path) -> bool:
+    """Return whether a path exists; a name that no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
 
 
 def listed_images(where: str, row: Mapping[str, Any], channels: Sequence[str]) -> list[str]:

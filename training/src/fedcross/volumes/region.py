@@ -3,7 +3,6 @@
 World coordinates are LPS in mm. The box may be rotated relative to the volume.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError, DataError
 from fedcross.volumes.grid import Grid
 
@@ -54,7 +54,7 @@ class Region:
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise ConfigError(f"The region {path.name} is larger than {MAX_FILE_BYTES} bytes.")
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             center, size = (
                 _parse_numbers(content["center_mm"], 3),
                 _parse_numbers(content["size_mm"], 3),
@@ -64,7 +64,7 @@ class Region:
             raise ConfigError(
                 f"The region {path.name} cannot be read: {error.strerror}."
             ) from error
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ConfigError(
                 f"The region {path.name} must hold center_mm, size_mm (3 numbers each) and axes "
                 "(3 x 3)."

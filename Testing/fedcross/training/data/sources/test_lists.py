@@ -30,6 +30,14 @@ def test_columns_may_be_separated_by_semicolons_or_tabs(tmp_path: Path, separato
     assert (case.image.name, case.label.name, case.part) == ("p0.mha", "l0.mha", "test")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_a_file_that_does_not_exist(
+    tmp_path: Path, name: str
+) -> None:
+    (case,) = listed(tmp_path, json.dumps([{"name": "a", "image": name, "label": "b"}]), "l.json")
+    assert case.image == tmp_path / name
+
+
 def test_names_and_patients_are_read_from_their_columns(tmp_path: Path) -> None:
     text = "name,patient,image,label\none,anna,x/dicom,l1.nrrd\ntwo,anna,y/dicom,l2.nrrd\n"
     assert [(c.name, c.patient) for c in listed(tmp_path, text)] == [
@@ -57,6 +65,7 @@ def test_json_is_an_array_or_a_monai_data_list(tmp_path: Path) -> None:
         ("image,label,split\na.nii,b.nii,holdout\n", "train, validation, test, got 'holdout'"),
         ("image,label\na.nii,b.nii\na.nii,b.nii\n", "Line 3 .*case a a second time.*column name"),
         ("image,label,split\n", "names no cases"),
+        ("image,label\n.nii.gz,b.nii\n", "Line 2 .* has no name.*column name"),
     ],
 )
 def test_an_error_in_a_csv_file_names_its_line(tmp_path: Path, text: str, message: str) -> None:

@@ -211,6 +211,8 @@ def repeat_place(dataset: Any, k: int) -> None:
         (set_all(BitsStored=12, HighBit=15), "in other bits than the lowest"),
         (set_all(BitsAllocated=12), "unreadable files (6)"),
         (set_all(PixelRepresentation=3), "its PixelRepresentation cannot be read"),
+        (set_all(PixelRepresentation=None), "its PixelRepresentation is missing"),
+        (set_all(BitsStored=None), "its BitsStored is missing"),
         (set_all(Rows=4), "it holds more pixels than it declares"),
         (set_all(Rows=6), "it is cut short"),
         (set_all(Rows=0), "it declares 1 frames of 4 x 0 pixels"),

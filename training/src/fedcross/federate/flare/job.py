@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.federate.remote.site_calibration import CalibrationJob
@@ -190,7 +191,7 @@ def read_job(folder: Path) -> Job:
         If the file is missing or damaged, or the configuration is not valid.
     """
     try:
-        content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        content = parse_json((folder / JOB_FILE).read_text(encoding="utf-8"))
         config = parse_config(content["configuration"], source=JOB_FILE, is_record=True)
         if (folder / START).is_dir():
             start = config.start.model_copy(update={"bundle": folder / START})

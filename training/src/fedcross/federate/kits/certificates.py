@@ -1,11 +1,11 @@
 """The certificates of a kit: until when they are valid, and whether they belong together."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.startup_kit import Kit
 
@@ -88,7 +88,7 @@ def read_ends(authority: Path) -> tuple[datetime, datetime]:
     from cryptography import x509
 
     try:
-        state = json.loads((authority / STATE_FILE).read_text(encoding="utf-8"))
+        state = parse_json((authority / STATE_FILE).read_text(encoding="utf-8"))
         texts = [state["root_cert"]]
         texts += [each["cert"] for each in state.values() if isinstance(each, dict)]
         ends = [x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc for text in texts]

@@ -1,12 +1,12 @@
 """The folder of a federation on the coordinator's machine, opened for a change of its kits."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.certificates import DAY, EXPIRES_SOON, STATE_FILE, read_ends
 from fedcross.federate.kits.provision import AUTHORITY, PROJECT, Federation
@@ -33,7 +33,7 @@ def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
             "Name the folder that fedcross federation init made, on the coordinator's machine.",
         )
     try:
-        project = json.loads((folder / PROJECT).read_text(encoding="utf-8"))
+        project = parse_json((folder / PROJECT).read_text(encoding="utf-8"))
         participants = project["participants"]
         (server,) = [each for each in participants if each["type"] == "server"]
         sites = tuple(each["name"] for each in participants if each["type"] == "client")

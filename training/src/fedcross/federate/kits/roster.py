@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.startup_kit import Kit
@@ -31,7 +32,7 @@ def read_roster(kit: Kit) -> tuple[str, ...] | None:
         If the list is damaged.
     """
     try:
-        sites = json.loads((kit.path / "local" / ROSTER).read_text(encoding="utf-8"))["sites"]
+        sites = parse_json((kit.path / "local" / ROSTER).read_text(encoding="utf-8"))["sites"]
         if not isinstance(sites, list) or not all(isinstance(name, str) for name in sites):
             raise TypeError("sites must be a list of names")
         return tuple(sites)

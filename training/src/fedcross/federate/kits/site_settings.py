@@ -8,12 +8,13 @@
     plugins = []                             # installed packages whose code a job may use here
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from fedcross.contract.parse import parse_toml
+from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
 from fedcross.model.plugin import PackageName
 from fedcross.training.config.errors import explain
@@ -80,14 +81,15 @@ def load_site_settings(kit: Path) -> SiteSettings:
     """
     path = kit / "local" / SITE_FILE
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "
             f"{error.strerror or error}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"local/{SITE_FILE} of {kit.name} is not valid TOML: {error}.") from error
+    except ValueError as error:
+        shown = plain_text(str(error), 200)
+        raise ConfigError(f"local/{SITE_FILE} of {kit.name} is not valid TOML: {shown}.") from error
     try:
         return SiteSettings.model_validate(values)
     except ValidationError as error:

@@ -1,10 +1,10 @@
 """Reads a startup kit: its owner, the address of the server, the certificates."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
 
 Kind = Literal["server", "site", "admin"]
@@ -78,7 +78,7 @@ def open_kit(path: Path, *expected: Kind) -> Kit:
             f"{path} is the kit of {OWNERS[kind]}; this command needs the kit of {owners}."
         )
     try:
-        settings = json.loads((path / "startup" / SETTINGS[kind]).read_text(encoding="utf-8"))
+        settings = parse_json((path / "startup" / SETTINGS[kind]).read_text(encoding="utf-8"))
         return _kit(path.absolute(), kind, settings)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigError(f"The startup kit {path} is damaged: {SETTINGS[kind]}.") from error

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.federate.supervise.followed_files import FollowedFiles
@@ -82,7 +83,7 @@ class FederatedRun:
             If there is none, or it is damaged.
         """
         try:
-            return Record(**json.loads((self.path / RECORD).read_text(encoding="utf-8")))
+            return Record(**parse_json((self.path / RECORD).read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise CheckpointError(
                 f"{self.path} holds no federated run.", "fedcross federation submit begins one."

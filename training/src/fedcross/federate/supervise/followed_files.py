@@ -5,7 +5,6 @@ place at which its new text begins, and the text. The place is the end of the co
 if the server's file does not begin with them, as after a restart that dropped an unfinished round.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import CheckpointError
 from fedcross.federate.supervise.server_connection import FederationError
@@ -162,7 +162,7 @@ def _end_of_copy(content: bytes, copy: Any) -> int:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        figures = json.loads(line)
+        figures = parse_json(line)
     except (ValueError, RecursionError):
         return None
     is_line = isinstance(figures, dict) and isinstance(figures.get("round"), int)

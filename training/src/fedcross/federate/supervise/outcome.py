@@ -1,8 +1,8 @@
 """The result of an ended job, downloaded from the server."""
 
-import json
 from pathlib import Path
 
+from fedcross.contract.parse import parse_json
 from fedcross.federate.supervise.server_connection import (
     OUTCOME,
     RESULT,
@@ -27,7 +27,7 @@ def download_outcome(connection: ServerConnection, job: str, folder: Path) -> tu
     if outcome_file is None:
         raise EndedError(f"Job {job} has no result; was it aborted?", CONTINUE_HINT)
     try:
-        outcome = Outcome(**json.loads(outcome_file.read_text(encoding="utf-8")))
+        outcome = Outcome(**parse_json(outcome_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise EndedError(f"The result of job {job} is damaged.", CONTINUE_HINT) from error
     return outcome, outcome_file.parent

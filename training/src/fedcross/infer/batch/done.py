@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fedcross.contract.files import SUMMARY
+from fedcross.contract.parse import parse_json
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.batch.case import Case
@@ -68,7 +69,7 @@ def read_done(folder: Path, key: str) -> Summary | None:
     """
     try:
         content = (folder / SUMMARY).read_bytes()
-        record = json.loads((folder / RECORD).read_bytes())
+        record = parse_json((folder / RECORD).read_bytes())
         if record != _record(key, content):
             return None
         summary = Summary.model_validate_json(content)

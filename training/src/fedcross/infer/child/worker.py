@@ -13,15 +13,17 @@ To cancel a request, kill the process: results are written whole or not at all.
 import _thread
 import argparse
 import gc
-import json
+import io
 import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from fedcross.contract.exits import DONE, INTERRUPTED
+from fedcross.contract.parse import parse_json
 from fedcross.contract.request import MODULE, WORKER_FLAG, SegmentRequest, parse_request
 from fedcross.errors import ConfigError
 from fedcross.infer.child.answer import answer
@@ -73,14 +75,15 @@ def read_request(line: bytes) -> SegmentRequest:
         If it is not an array of words, or they are wrong.
     """
     try:
-        words = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        words = parse_json(line)
+    except ValueError as error:
         raise ConfigError("The request is not JSON.", "Send an array of words a line.") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ConfigError("The request is not an array of words.", "Send one a line.")
     try:
-        return parse_request(words)
-    except SystemExit as error:  # --help prints and exits
+        with redirect_stdout(io.StringIO()):  # of --help, which prints and exits
+            return parse_request(words)
+    except SystemExit as error:
         raise ConfigError("The request asks for help.", f"Ask without {WORKER_FLAG}.") from error
 
 

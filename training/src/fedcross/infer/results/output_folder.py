@@ -1,8 +1,7 @@
 """The result folder: checked before the computation, filled at once at the end.
 
-All results are written to a hidden folder inside and then renamed, file by file. Of the old files
-``summary.json`` is removed first, and of the new ones it is renamed last: a folder with a summary is
-complete.
+All results are written to a hidden folder inside and then renamed, ``summary.json`` last: a folder with
+a summary is complete.
 """
 
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from fedcross.contract.files import SUMMARY, is_result_file
 from fedcross.errors import DataError, OutputError
 from fedcross.infer.scratch import write_errors
-from fedcross.runtime.files.atomic import scratch_folder
+from fedcross.runtime.files.publish import publish_files
 from fedcross.volumes.files.itk import itk_path
 
 
@@ -36,22 +35,11 @@ class OutputFolder:
         OutputError
             If they cannot be moved into place. After an error inside, nothing is moved.
         """
-        with write_errors(self._path):
-            # Another process that had made the folder may have removed it again.
-            self._path.mkdir(parents=True, exist_ok=True)
-            with scratch_folder(self._path / SUMMARY) as staging:
-                yield staging
-                self._move(staging)
-
-    def _move(self, staging: Path) -> None:
-        (self._path / SUMMARY).unlink(missing_ok=True)
-        fresh = sorted(staging.iterdir(), key=lambda file: (file.name == SUMMARY, file.name))
-        names = {file.name for file in fresh}
-        for old in self.results():
-            if old.name not in names:
-                old.unlink(missing_ok=True)
-        for file in fresh:
-            file.replace(self._path / file.name)
+        with (
+            write_errors(self._path),
+            publish_files(self._path, SUMMARY, is_result_file) as staging,
+        ):
+            yield staging
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from fedcross.contract.plain_text import shown_value
 from fedcross.errors import BundleError
 from fedcross.runtime.files.atomic import atomic_path, make_folder
 
@@ -189,14 +190,14 @@ def _check_sizes(entries: list[zipfile.ZipInfo], zip_path: Path) -> None:
     for entry in entries:
         if entry.file_size > max(MAX_RATIO * entry.compress_size, CHUNK):
             raise BundleError(
-                f"{zip_path.name} holds {entry.filename!r}, which expands beyond reason."
+                f"{zip_path.name} holds {shown_value(entry.filename)}, which expands beyond reason."
             )
 
 
 def _check_names(entries: list[zipfile.ZipInfo], archive_name: str) -> None:
     seen: set[str] = set()
     for entry in entries:
-        name = entry.filename
+        name, where = entry.filename, f"{archive_name} holds {shown_value(entry.filename)}"
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if (
             not PurePosixPath(name).parts
@@ -204,18 +205,18 @@ def _check_names(entries: list[zipfile.ZipInfo], archive_name: str) -> None:
             or any(sign in name for sign in ("\\", ":", "\x00"))
             or ".." in PurePosixPath(name).parts
         ):
-            raise BundleError(f"{archive_name} holds {name!r}, a path that leads out of it.")
+            raise BundleError(f"{where}, a path that leads out of it.")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise BundleError(f"{archive_name} holds {name!r}, which is a link or a device.")
+            raise BundleError(f"{where}, which is a link or a device.")
         if entry.flag_bits & 1:
-            raise BundleError(f"{archive_name} holds {name!r}, which is encrypted.")
+            raise BundleError(f"{where}, which is encrypted.")
         if entry.compress_type not in _METHODS:
-            raise BundleError(f"{archive_name} holds {name!r}, compressed in a way not known here.")
+            raise BundleError(f"{where}, compressed in a way not known here.")
         if len(PurePosixPath(name).parts) > MAX_DEPTH + 1:
-            raise BundleError(f"{archive_name} holds {name!r}, in more than {MAX_DEPTH} folders.")
+            raise BundleError(f"{where}, in more than {MAX_DEPTH} folders.")
         normal = str(PurePosixPath(name)).casefold()
         if normal in seen:
-            raise BundleError(f"{archive_name} holds {name!r} twice.")
+            raise BundleError(f"{where} twice.")
         seen.add(normal)
 
 
@@ -227,5 +228,5 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> No
         while chunk := source.read(CHUNK):
             written += len(chunk)
             if written > entry.file_size:
-                raise BundleError(f"{entry.filename!r} is larger than the zip declares.")
+                raise BundleError(f"{shown_value(entry.filename)} is larger than the zip declares.")
             target.write(chunk)

@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 
 from fedcross.errors import FedCrossError, OutputError
 from fedcross.runtime.files.durable import flush_file, flush_folder, flush_tree
+from fedcross.runtime.files.lock import exclusive
 from fedcross.runtime.files.partial import (
     PARTIAL,
     REPLACED,
@@ -152,7 +153,8 @@ def atomic_folder(
             yield partial
             if durable:
                 flush_tree(partial)
-            _exchange(partial, path, replace)
+            with exclusive(path.parent):
+                _exchange(partial, path, replace)
             if durable:
                 flush_folder(path.parent)
     remove_abandoned(REPLACED, path)

@@ -1,4 +1,4 @@
-"""A lock for folders; the operating system releases it when the process ends for any reason."""
+"""Locks for folders; the operating system releases them when the process ends for any reason."""
 
 import os
 import sys
@@ -78,6 +78,11 @@ def is_locked(path: Path) -> bool:
 if sys.platform == "win32":
     import msvcrt
 
+    @contextmanager
+    def exclusive(folder: Path) -> Iterator[None]:
+        """Do nothing: Windows cannot lock a folder."""
+        yield
+
     _LOCKED_BYTE = 1024  # after the number, because on Windows locked bytes cannot be read
 
     def _try_lock(descriptor: int) -> bool:
@@ -91,6 +96,29 @@ if sys.platform == "win32":
 
 else:
     import fcntl
+
+    @contextmanager
+    def exclusive(folder: Path) -> Iterator[None]:
+        """Let one process at a time into the block; the others wait. It is for some renames only.
+
+        Parameters
+        ----------
+        folder
+            An existing folder, which stands for what is renamed in it. No file is made. On a file system
+            that cannot lock folders, such as some network shares, there is no lock.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be opened.
+        """
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _try_lock(descriptor: int) -> bool:
         try:

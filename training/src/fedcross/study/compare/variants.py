@@ -5,12 +5,12 @@ in that number of epochs, summed over the members.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from fedcross.contract.parse import parse_toml
 from fedcross.errors import ConfigError
 from fedcross.strategies.method import Method
 from fedcross.strategies.registry import METHODS
@@ -95,8 +95,8 @@ def _parse_option(setting: str, spec: str) -> tuple[str, Any]:
     if name in BUDGET:
         raise ConfigError(f"{spec}: {name} is the same for all methods, set it in [method].")
     try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return name, parse_toml(f"value = {value}")["value"]
+    except ValueError:
         return name, value  # a word
 
 

@@ -3,7 +3,7 @@
 ::
 
     evaluation.html   tables and figures, one file
-    evaluation.json   all figures
+    evaluation.json   all figures; written last, so that a folder with it is complete
     structures.csv    one row per case, structure and predictor
     voxels.csv        one row per case, voxels (near the structures, or all) and score
     review.csv        one row per case and number of corrected places
@@ -17,10 +17,11 @@ from pathlib import Path
 from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
 from fedcross.errors import ConfigError
 from fedcross.infer.models import Models
+from fedcross.infer.scratch import write_errors
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
-from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.publish import publish_files
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.evaluate.aggregate import summarise
 from fedcross.study.evaluate.case import measure_case
@@ -137,9 +138,13 @@ def check_packages() -> None:
 def _write(evaluation: Evaluation, out: Path) -> None:
     from fedcross.study.evaluate.page import evaluation_page  # imports matplotlib
 
-    text = evaluation.model_dump_json(indent=1) + "\n"
-    write_atomically(out / RECORD, text.encode("utf-8"))
-    write_atomically(out / STRUCTURES, structure_table(evaluation))
-    write_atomically(out / VOXELS, voxel_table(evaluation))
-    write_atomically(out / REVIEW, review_table(evaluation))
-    write_atomically(out / PAGE, evaluation_page(evaluation).encode("utf-8"))
+    files = {
+        RECORD: evaluation.model_dump_json(indent=1).encode("utf-8") + b"\n",
+        STRUCTURES: structure_table(evaluation),
+        VOXELS: voxel_table(evaluation),
+        REVIEW: review_table(evaluation),
+        PAGE: evaluation_page(evaluation).encode("utf-8"),
+    }
+    with write_errors(out), publish_files(out, RECORD, files.__contains__) as staging:
+        for name, data in files.items():
+            (staging / name).write_bytes(data)

@@ -6,13 +6,14 @@ Unknown keys are refused. The description of each field explains its default. Tr
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from fedcross.contract.parse import parse_toml
+from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import MAX_CHANNELS
 from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture, UNetArchitecture
@@ -199,7 +200,7 @@ def read_values(path: Path) -> dict[str, Any]:
         If the file cannot be read or is not valid TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}."
@@ -210,8 +211,10 @@ def read_values(path: Path) -> dict[str, Any]:
             f"0x{error.object[error.start]:02x}.",
             "Save it in UTF-8.",
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration {path} is not valid TOML: {error}.") from error
+    except ValueError as error:
+        raise ConfigError(
+            f"The configuration {path} is not valid TOML: {plain_text(str(error), 200)}."
+        ) from error
 
 
 def resolve_paths(

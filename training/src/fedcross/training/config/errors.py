@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import plain_text, shown_value
 
 Location = tuple[int | str, ...]
 
@@ -64,7 +64,7 @@ def _describe_place(location: Location, inner: frozenset[str], values: Any) -> s
         if isinstance(name, str) and name and not is_about_name:
             words.append(plain_text(name, 60))
         else:
-            words.append(str(part))
+            words.append(plain_text(str(part), 60))
     return ".".join(words)
 
 
@@ -79,7 +79,8 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], key: str) -> str:
         return f"{key} is missing."
     if kind == "union_tag_invalid":
         choice = "name" if context["discriminator"] == "'name'" else "kind"
-        return f"{key}.{choice} must be one of {context['expected_tags']}, got {context['tag']!r}."
+        got, tags = shown_value(context["tag"]), context["expected_tags"]
+        return f"{key}.{choice} must be one of {tags}, got {got}."
     if kind in ("too_short", "too_long"):
         limit = "min_length" if kind == "too_short" else "max_length"
         word = "least" if kind == "too_short" else "most"
@@ -91,7 +92,7 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], key: str) -> str:
     )
     if kind == "value_error":
         return f"{key}: {what}." if key else f"{what}."
-    return f"{key} {what.replace('Input should', 'must')}, got {detail['input']!r}."
+    return f"{key} {what.replace('Input should', 'must')}, got {shown_value(detail['input'])}."
 
 
 def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:

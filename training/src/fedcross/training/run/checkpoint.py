@@ -21,6 +21,7 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import CheckpointError
 from fedcross.runtime.files.atomic import atomic_folder
 from fedcross.strategies.member import MemberState
@@ -146,7 +147,7 @@ class Checkpoints:
         """
         folder = self._path(rounds_done)
         try:
-            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+            state = parse_json((folder / _STATE).read_text(encoding="utf-8"))
             members, averages = (
                 tuple(_read_member(folder, entry) for entry in state.get(kind, []))
                 for kind in ("members", "averages")

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.strategies.schedule import Schedule
@@ -106,7 +107,7 @@ class RunFolder:
             If the file does not exist or is not valid JSON.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return parse_json((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise CheckpointError(f"{self.path.name} has no {name}: it holds no run.") from error
         except (OSError, ValueError) as error:
@@ -198,7 +199,7 @@ class RunFolder:
         path, lines = self.path / METRICS, []
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             try:
-                lines.append(json.loads(line))
+                lines.append(parse_json(line))
             except ValueError:
                 continue
         return lines

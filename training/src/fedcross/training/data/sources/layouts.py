@@ -1,10 +1,10 @@
 """Folders of the Medical Segmentation Decathlon and of nnU-Net; no image is opened."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.parse import parse_json
 from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
 from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
@@ -127,7 +127,7 @@ def _find_nnunet_listed(
 def _dataset_json(root: Path, kind: str) -> dict[str, Any]:
     require_folder(root)
     try:
-        content = json.loads((root / "dataset.json").read_text(encoding="utf-8-sig"))
+        content = parse_json((root / "dataset.json").read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DataError(
             f"{root.name} has no dataset.json, so it is not a {kind} folder.",

@@ -54,7 +54,7 @@ def read_list(path: Path, channels: Sequence[str] = ("image",)) -> list[ListedCa
     ------
     DataError
         If the file cannot be read or is empty, or an entry has no image or label, has an unknown
-        part, or has the name of an earlier one. The message gives the line or entry number.
+        part, has no name, or has the name of an earlier one. The message gives the line or entry number.
     """
     rows = read_rows(path, COLUMNS)
     cases = [_case(path, place, row, channels) for place, row in rows]

@@ -70,13 +70,13 @@ def read_image_file(path: Path, header: Dataset) -> ImageFile:
     rows, columns = whole(header, "Rows"), whole(header, "Columns")
     frames = whole(header, "NumberOfFrames", 1)
     allocated = whole(header, "BitsAllocated")
-    stored = whole(header, "BitsStored", allocated)
+    stored = whole(header, "BitsStored")
     high = whole(header, "HighBit", stored - 1)
     if not (0 < rows <= MAX_SIDE and 0 < columns <= MAX_SIDE and 0 < frames <= MAX_FRAMES):
         raise Unreadable(f"it declares {frames} frames of {columns} x {rows} pixels")
     if allocated not in (8, 16, 32) or not 0 < stored <= allocated:
         raise Unreadable(f"it declares {stored} bits in {allocated}")
-    sign = whole(header, "PixelRepresentation", 0)
+    sign = whole(header, "PixelRepresentation")
     if sign not in (0, 1):
         raise Unreadable("its PixelRepresentation cannot be read")
     photometric = text(header, "PhotometricInterpretation")

@@ -1,0 +1,1 @@
+"""The kinds of input, one file each; `ALL` in `fuzz.kinds.all_kinds`."""
