@@ -10,10 +10,15 @@ import pytest
 import SimpleITK as sitk
 import torch
 from monai.bundle import ConfigParser
+from monai.data.meta_tensor import MetaTensor
+from scipy import ndimage
 
+from fedcross import segment
+from fedcross.contract.files import SEGMENTATION
 from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.monai_files import build_inference_config
+from fedcross.model.monai_resampling import ResampleToSpacing
 from fedcross.model.networks import build_network, initialise
 from fedcross.volumes.intensity import normalise
 from fedcross.volumes.prepare import prepare
@@ -38,6 +43,33 @@ def test_monais_runner_gives_the_mean_of_the_members(bundle: Bundle) -> None:
     assert np.allclose(found, expected.numpy(), atol=1e-4)
 
 
+def test_monais_runner_gives_the_labels_of_fedcross(bundle: Bundle, tmp_path: Path) -> None:
+    """Of a tilted volume with permuted axes and another spacing; every voxel, in the same place."""
+    noise = np.random.default_rng(0).normal(0, 1, (22, 50, 61))
+    image = sitk.GetImageFromArray(ndimage.gaussian_filter(noise, 2).astype(np.float32))
+    image.SetSpacing((0.8, 0.7, 2.6))
+    image.SetOrigin((5.0, -7.0, 11.0))
+    tilt = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
+    permuted = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    image.SetDirection((tilt @ permuted).ravel().tolist())
+    (bundle.path / "images").mkdir()
+    file = bundle.path / "images" / "case.nii.gz"
+    sitk.WriteImage(image, str(file))
+    run_monai(bundle)
+    (written,) = (bundle.path / "eval").rglob("*_labels.nii.gz")
+    found = sitk.ReadImage(str(written))
+    result = segment(file, bundle, out=tmp_path / "out", backend="torch")
+    labels = sitk.ReadImage(str(tmp_path / "out" / SEGMENTATION))
+    assert result is not None
+    assert found.GetSize() == labels.GetSize() == image.GetSize()
+    assert np.allclose(found.GetOrigin(), image.GetOrigin(), atol=1e-4)
+    assert np.allclose(found.GetDirection(), image.GetDirection(), atol=1e-6)
+    voxels = sitk.GetArrayFromImage(found)
+    assert 0 < np.count_nonzero(voxels) < voxels.size
+    # A voxel whose classes are equally probable to 1e-6 may get either label.
+    assert np.count_nonzero(voxels != sitk.GetArrayFromImage(labels)) <= voxels.size // 10_000
+
+
 def run_monai(bundle: Bundle) -> np.ndarray:
     """Run MONAI's runner on the only case; return the probabilities, (class, z, y, x)."""
     finished = subprocess.run(
@@ -51,7 +83,7 @@ def run_monai(bundle: Bundle) -> np.ndarray:
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
-    (written,) = (bundle.path / "eval").rglob("*.nii.gz")
+    (written,) = (bundle.path / "eval").rglob("*_probabilities.nii.gz")
     # MONAI writes the classes as a fourth axis, in (x, y, z, class) order on disk.
     return sitk.GetArrayFromImage(sitk.ReadImage(str(written)))
 
@@ -127,3 +159,29 @@ def test_monais_transforms_normalise_as_fedcross_does(
             data = ConfigParser({"step": step}).get_parsed_content("step")(data)
     found = data["image"][0].numpy()
     np.testing.assert_allclose(found, normalise(voxels, manifest.preprocessing), atol=1e-4)
+
+
+def test_the_resampling_for_monai_keeps_the_centre_and_has_an_inverse() -> None:
+    """3 voxels of 2 mm become 6 of 1 mm: the first centre moves from 0 to -0.5 mm."""
+    affine = torch.diag(torch.tensor([2.0, 1.0, 1.0, 1.0], dtype=torch.float64))
+    image = MetaTensor(torch.tensor([0.0, 4.0, 8.0]).reshape(1, 3, 1, 1), affine=affine)
+    resample = ResampleToSpacing((1.0, 1.0, 1.0))
+    fine = resample(image)
+    assert fine.flatten().tolist() == [0.0, 1.0, 3.0, 5.0, 7.0, 8.0]
+    assert fine.affine[0].tolist() == [1.0, 0.0, 0.0, -0.5]
+    again = resample.inverse(fine)
+    assert again.flatten().tolist() == [0.5, 4.0, 7.5]
+    assert torch.equal(again.affine, affine)
+
+
+def test_the_metadata_names_the_schema_and_has_the_types_that_it_asks_for(bundle: Bundle) -> None:
+    content = json.loads((bundle.path / "configs" / "metadata.json").read_text())
+    assert content["schema"].startswith("https://")
+    formats = content["network_data_format"]
+    for data in (*formats["inputs"].values(), *formats["outputs"].values()):
+        assert isinstance(data["type"], str)
+        assert isinstance(data["num_channels"], int)
+        assert isinstance(data["is_patch_data"], bool)
+        assert all(isinstance(side, int) for side in data["spatial_shape"])
+        assert all(isinstance(bound, int | float) for bound in data["value_range"])
+        assert all(isinstance(name, str) for name in data["channel_def"].values())

@@ -6,6 +6,8 @@ from fedcross.model.architecture import CustomArchitecture
 from fedcross.model.manifest import Manifest
 from fedcross.volumes.preprocessing import Preprocessing
 
+SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
+"""The schema of MONAI's fields, which ``python -m monai.bundle verify_metadata`` downloads."""
 _DATA_LOADER = {
     "_target_": "DataLoader",
     "dataset": "@dataset",
@@ -55,6 +57,7 @@ def build_metadata(manifest: Manifest) -> dict[str, Any]:
         "channel_def": classes,
     }
     return {
+        "schema": SCHEMA,
         "version": "1.0.0",
         "changelog": {"1.0.0": "exported by fedcross"},
         "monai_version": packages.get("monai", "n/a"),
@@ -82,14 +85,15 @@ def _required_packages(manifest: Manifest) -> dict[str, str]:
 def build_inference_config(manifest: Manifest) -> dict[str, Any]:
     """Return the content of ``inference.json`` for MONAI's runner, which FedCross never reads.
 
-    The runner writes the mean probabilities of the members for each case in ``dataset_dir`` to
-    ``output_dir``. A case is a file ``*.nii.gz``; with several channels it is one file for each channel,
-    ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so on, in the order of the manifest. The
-    axis codes "LPS" select the same orientation as in `fedcross.volumes.prepare`.
+    The runner writes the mean probabilities of the members, and the label map, to ``output_dir`` for
+    each case in ``dataset_dir``. Both are on the grid of the image. A case is a file ``*.nii.gz``; with
+    several channels it is one file for each channel, ``CASE_0000.nii.gz``, ``CASE_0001.nii.gz`` and so
+    on, in the order of the manifest. The axis codes "LPS" select the same orientation as in
+    `fedcross.volumes.prepare`.
     """
     steps = manifest.preprocessing
     return {
-        "imports": ["$import glob"],
+        "imports": ["$import glob", "$import numpy"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
@@ -170,7 +174,11 @@ def _preprocessing(steps: Preprocessing) -> dict[str, Any]:
             *({**step, **every} for step in _normalisation(steps)),
             *_join_channels(steps.channel_count),
             {"_target_": "Orientationd", **keys, "axcodes": "LPS"},
-            {"_target_": "Spacingd", **keys, "pixdim": list(steps.spacing_mm)},
+            {
+                "_target_": "fedcross.model.monai_resampling.ResampleToSpacingd",
+                **keys,
+                "spacing_mm": list(steps.spacing_mm),
+            },
             # FedCross arrays are (z, y, x).
             {"_target_": "Transposed", **keys, "indices": [0, 3, 2, 1]},
             {"_target_": "EnsureTyped", **keys, "device": "@device"},
@@ -194,16 +202,26 @@ def _normalisation(steps: Preprocessing) -> list[dict[str, Any]]:
 
 
 def _postprocessing() -> dict[str, Any]:
+    """Return the transforms that resample to the grid of the image, choose labels, and save both."""
+    save = {"_target_": "SaveImaged", "output_dir": "@output_dir", "resample": False}
     return {
         "_target_": "Compose",
         "transforms": [
-            {"_target_": "Transposed", "keys": "pred", "indices": [0, 3, 2, 1]},
             {
-                "_target_": "SaveImaged",
+                "_target_": "Invertd",
                 "keys": "pred",
-                "output_dir": "@output_dir",
-                "output_postfix": "probabilities",
-                "resample": False,
+                "transform": "@preprocessing",
+                "orig_keys": "image",
+                "nearest_interp": False,
+            },
+            {"_target_": "CopyItemsd", "keys": "pred", "names": "labels"},
+            {"_target_": "AsDiscreted", "keys": "labels", "argmax": True},
+            {**save, "keys": "pred", "output_postfix": "probabilities"},
+            {
+                **save,
+                "keys": "labels",
+                "output_postfix": "labels",
+                "output_dtype": "$numpy.uint8",
             },
         ],
     }

@@ -98,7 +98,7 @@ def prepare(
     source = Grid.of(image)
     image = sitk.DICOMOrient(image, preprocessing.orientation)
     oriented = Grid.of(image)
-    grid = _with_own_spacing(oriented, preprocessing)
+    grid = with_spacing(oriented, preprocessing.spacing_mm)
     if grid.voxels > MAX_VOXELS:
         shape = " x ".join(str(side) for side in grid.size)
         raise DataError(
@@ -137,16 +137,20 @@ def network_grid(source: Grid, preprocessing: Preprocessing) -> Grid:
     oriented = Grid(
         (size_x, size_y, size_z), (step_x, step_y, step_z), (x, y, z), turned.GetDirection()
     )
-    return _with_own_spacing(oriented, preprocessing)
+    return with_spacing(oriented, preprocessing.spacing_mm)
 
 
-def _with_own_spacing(oriented: Grid, preprocessing: Preprocessing) -> Grid:
-    return oriented.with_spacing(_snap_spacing(oriented.spacing_mm, preprocessing.spacing_mm))
+def with_spacing(oriented: Grid, spacing_mm: Triple) -> Grid:
+    """Return the grid of the networks: the box and centre of `oriented` with a bundle's spacing, mm.
+
+    The spacing of an axis stays as it is if it differs from the bundle's by rounding only.
+    """
+    return oriented.with_spacing(_snap_spacing(oriented.spacing_mm, spacing_mm))
 
 
 def _resample(values: NDArray[np.float32], oriented: Grid, grid: Grid) -> NDArray[np.float32]:
     """Resample intensities (D, H, W) from the oriented grid to that of the networks."""
-    return resample_linear(values, grid.shape, _spacing_ratio(oriented, grid))
+    return resample_linear(values, grid.shape, spacing_ratio(oriented, grid))
 
 
 def resample_to_source(array: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
@@ -196,9 +200,7 @@ def resample_slabs(slabs: Iterable[Slab], prepared: Prepared) -> Iterator[Slab]:
         do not depend on how the slabs were cut. The array must not be changed.
     """
     shape = prepared.oriented.shape
-    sampling = Sampling(
-        prepared.grid.shape, shape, _spacing_ratio(prepared.grid, prepared.oriented)
-    )
+    sampling = Sampling(prepared.grid.shape, shape, spacing_ratio(prepared.grid, prepared.oriented))
     done = low = 0  # the next slice to yield; the first slice in `held`
     held: NDArray[np.float32] | None = None
     for part, slab in slabs:
@@ -233,7 +235,7 @@ def _snap_spacing(spacing_mm: Triple, wanted_mm: Triple) -> Triple:
     return x, y, z
 
 
-def _spacing_ratio(current: Grid, wanted: Grid) -> Triple:
+def spacing_ratio(current: Grid, wanted: Grid) -> Triple:
     """Return the wanted spacing divided by the current one, in the order of array axes (z, y, x)."""
     x, y, z = (new / old for old, new in zip(current.spacing_mm, wanted.spacing_mm, strict=True))
     return z, y, x

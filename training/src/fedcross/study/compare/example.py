@@ -135,4 +135,4 @@ def _orient(labels: NDArray[np.uint8], image: sitk.Image) -> NDArray[np.uint8]:
     """The label map on the grid of an image, (D, H, W), in LPS orientation."""
     volume = sitk.GetImageFromArray(labels)
     volume.CopyInformation(image)
-    return sitk.GetArrayFromImage(sitk.DICOMOrient(volume, "LPS"))
+    return np.asarray(sitk.GetArrayFromImage(sitk.DICOMOrient(volume, "LPS")), np.uint8)
