@@ -16,6 +16,7 @@ from fedcross.federate.flare import site_connections
 from fedcross.federate.flare.collab import FederationSite, answer, do_job, write_result
 from fedcross.federate.flare.job import Job, build_job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
+from fedcross.federate.kits.approvals import decide, read_approvals
 from fedcross.federate.kits.visit_log import (
     DONE,
     FAILED,
@@ -30,7 +31,7 @@ from fedcross.federate.remote.visits import SiteError
 from fedcross.federate.supervise.server_connection import OUTCOME, Outcome
 from fedcross.runtime.plugins import allowed_plugins
 from fedcross.strategies.member import new_member
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.monitor import append_log
 from tiny_federation import tiny_config
 
@@ -300,6 +301,35 @@ class TestSite:
         assert [(entry.task, entry.outcome, entry.reason) for entry in read_entries(tmp_path)] == [
             ("join", REFUSED, "another-configuration-than-agreed"),
             ("join", REFUSED, "ConfigError"),
+        ]
+
+    def test_without_the_approval_of_the_hospital_no_task_is_done(
+        self, config: TrainingConfig, call_as: Callable[[str], None], tmp_path: Path
+    ) -> None:
+        settings = tmp_path / "local" / "site.toml"
+        settings.write_text(settings.read_text() + "requires_approval = true\n")
+        sha256 = config_sha256(config)
+        site = FederationSite()
+
+        def open_cases() -> Any:
+            return site.collect(ticket=site.begin(task=OPEN, members=[], round_index=0), wait_s=30)
+
+        assert site.hello() == {"failed": "approval-pending"}
+        assert open_cases() == {"failed": "ApprovalError"}
+        (waiting,) = read_approvals(tmp_path)
+        assert (waiting.sha256, waiting.purposes) == (sha256, ("training",))
+        decide(tmp_path, sha256[:12], "approved")
+        assert site.hello() == describe_setup(config)
+        assert open_cases() == {"cases": 1}
+        decide(tmp_path, sha256[:12], "rejected")  # also while a run is under way
+        assert open_cases() == {"failed": "ApprovalError"}
+        assert site.hello() == {"failed": "approval-rejected"}
+        site.end()
+        assert [(entry.task, entry.outcome, entry.reason) for entry in read_entries(tmp_path)] == [
+            ("join", REFUSED, "approval-pending"),
+            (OPEN, REFUSED, "approval-pending"),
+            (OPEN, DONE, ""),
+            (OPEN, REFUSED, "approval-rejected"),  # the same refusal again is written once
         ]
 
     def test_a_log_that_cannot_be_written_ends_no_task(

@@ -231,10 +231,10 @@ def test_a_hospital_can_agree_to_a_single_configuration(tmp_path: Path) -> None:
     config = load_config(write_federation(tmp_path / "data"))
     sha256 = config_sha256(config)
     agreed = SiteSettings(data=tmp_path, configuration=sha256)
-    assert check_configuration(agreed, config).verdict == "good"
-    assert sha256 in check_configuration(SiteSettings(data=tmp_path), config).message
+    assert check_configuration(tmp_path, agreed, config).verdict == "good"
+    assert sha256 in check_configuration(tmp_path, SiteSettings(data=tmp_path), config).message
     other = SiteSettings(data=tmp_path, configuration="0" * 64)
-    found = check_configuration(other, config)
+    found = check_configuration(tmp_path, other, config)
     assert found.verdict == "wrong"
     assert "0" * 64 in found.message
     assert sha256 in found.message

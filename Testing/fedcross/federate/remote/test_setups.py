@@ -7,7 +7,7 @@ import pytest
 from fedcross.errors import ConfigError
 from fedcross.federate.remote.setups import TooFewSitesError, check_enough_setups, check_setups
 from fedcross.federate.remote.site_work import describe_setup
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 
 FAILS = {"failed": "ConfigError"}
 
@@ -76,3 +76,18 @@ def test_all_sites_are_needed_unless_the_configuration_or_a_person_says_otherwis
     engine = small.engine.model_copy(update={"min_sites": configured})
     config = small.model_copy(update={"engine": engine})
     assert config.count_needed_sites(wanted) == needed
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("approval-pending", "The approval of site s1 is pending: .* with the SHA-256 {}"),
+        ("approval-rejected", "Site s1 has rejected the configuration with the SHA-256 {}"),
+    ],
+)
+def test_a_missing_approval_is_told_with_the_configuration_that_needs_it(
+    small: TrainingConfig, reason: str, sentence: str
+) -> None:
+    sites = Sites(small, s0=None, s1={"failed": reason})
+    with pytest.raises(ConfigError, match=sentence.format(config_sha256(small))):
+        check_enough_setups(small, sites, 2, print)

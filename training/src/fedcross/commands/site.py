@@ -16,10 +16,18 @@ VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
 
 app.callback()(require_flare)
 
+SiteKit = Annotated[Path, typer.Argument(help="This hospital's startup kit.")]
+Sha256 = Annotated[
+    str,
+    typer.Argument(
+        metavar="SHA256", help="SHA-256 of the configuration, or its first 12 characters or more."
+    ),
+]
+
 
 @app.command("check")
 def check(
-    kit: Annotated[Path, typer.Argument(help="This hospital's startup kit.")],
+    kit: SiteKit,
     config: Annotated[
         Path | None,
         typer.Option(help="The federation's TOML configuration; with it every case is read too."),
@@ -49,7 +57,7 @@ def check(
 
 @app.command("status")
 def status(
-    kit: Annotated[Path, typer.Argument(help="This hospital's startup kit.")],
+    kit: SiteKit,
     visits: Annotated[
         int, typer.Option(min=1, help="Number of entries of visits.log to show.")
     ] = 20,
@@ -61,3 +69,55 @@ def status(
     console = Console(highlight=False)
     for line in describe_site(open_kit(kit, "site"), datetime.now(UTC), visits):
         console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command("approvals")
+def approvals(
+    kit: SiteKit,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also show the configurations that were decided.")
+    ] = False,
+) -> None:
+    """Show the configurations that wait for this hospital's approval, in words; no network."""
+    from fedcross.federate.kits.approvals import read_approvals
+    from fedcross.federate.kits.site_settings import load_site_settings
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    opened = open_kit(kit, "site")
+    console = Console(highlight=False)
+    if not load_site_settings(opened.path).requires_approval:
+        typer.echo(
+            "This hospital requires no approval: requires_approval in local/site.toml is false."
+        )
+    records = read_approvals(opened.path)
+    waiting = [record for record in records if record.state is None]
+    for record in records if all_ else waiting:
+        first, *others = record.lines()
+        for line in (first, *(f"  {each}" for each in others), ""):
+            console.print(line, markup=False, soft_wrap=True)
+    if waiting:
+        typer.echo(
+            f"Next: fedcross site approve {kit} SHA256, or fedcross site reject {kit} SHA256"
+        )
+    else:
+        typer.echo("No configuration waits for an approval.")
+
+
+@app.command("approve")
+def approve(kit: SiteKit, sha256: Sha256) -> None:
+    """Approve a configuration that was asked for; the coordinator's next submit goes on."""
+    from fedcross.federate.kits.approvals import decide
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    record = decide(open_kit(kit, "site").path, sha256, "approved")
+    typer.echo(f"Approved {record.sha256}. The coordinator submits the run again.")
+
+
+@app.command("reject")
+def reject(kit: SiteKit, sha256: Sha256) -> None:
+    """Reject a configuration, also an approved one: a run under way gets no more visits."""
+    from fedcross.federate.kits.approvals import decide
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    record = decide(open_kit(kit, "site").path, sha256, "rejected")
+    typer.echo(f"Rejected {record.sha256}.")

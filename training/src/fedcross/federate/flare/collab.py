@@ -23,7 +23,9 @@ from fedcross.errors import FedCrossError
 from fedcross.federate.flare.filters import filter_member
 from fedcross.federate.flare.job import RUN_FOLDER, RUNS, Job, read_job
 from fedcross.federate.flare.site_connections import FlareSites
-from fedcross.federate.kits.site_settings import load_site_settings
+from fedcross.federate.kits.approval_words import request_approval
+from fedcross.federate.kits.approvals import ApprovalError, require_approval
+from fedcross.federate.kits.site_settings import SiteSettings, load_site_settings
 from fedcross.federate.remote.calibration import calibrate_for_job
 from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.figures import gather_remotely
@@ -152,7 +154,13 @@ class FederationSite:
             allow_plugins(*settings.plugins)
             if settings.configuration not in (None, config_sha256(self._config)):
                 record.refuse("another-configuration-than-agreed")
+            else:
+                request_approval(self._kit, self._name, settings, self._config, job.purpose)
             return describe_setup(self._config, settings.configuration)
+        except ApprovalError as error:
+            log.warning("%s", error)
+            record.refuse(error.reason)
+            return {"failed": error.reason}
         except FedCrossError as error:
             log.error("%s", error)
             record.refuse(type(error).__name__)
@@ -202,19 +210,23 @@ class FederationSite:
 
         assert self._record is not None, "the server calls hello first"
         with self._record.task(task, round_index) as record:
-            work = self._open_work()
+            assert self._config is not None
+            # At every task, because the hospital may withdraw its approval during a run.
+            settings = load_site_settings(self._kit)
+            require_approval(self._kit, settings, config_sha256(self._config))
+            work = self._open_work(settings)
             answer = work.do(task, members, round_index, end_if_superseded)
             record.done(answer, work.found)
         return answer
 
-    def _open_work(self) -> SiteWork:
+    def _open_work(self, settings: SiteSettings) -> SiteWork:
         if self._work is None:
             config = self._config
             assert config is not None
             self._work = SiteWork(
                 config,
                 self._name,
-                load_site_settings(self._kit),
+                settings,
                 lambda before, after: filter_member(before, after, config.engine, self._context),
                 self._calibration,
             )

@@ -20,6 +20,7 @@ from typing import Any, get_args
 
 from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
+from fedcross.federate.kits.approvals import Purpose
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.model.bundle import Bundle
@@ -59,6 +60,11 @@ class Job:
     plans: bool = False
     calibration: CalibrationJob | None = None
     min_sites: int = 1
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the job is for, as a hospital reads it that approves configurations."""
+        return "plan" if self.plans else "calibration" if self.calibration else "training"
 
 
 def build_job(

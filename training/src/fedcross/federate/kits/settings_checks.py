@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
-from fedcross.errors import DataError, DeviceError
+from fedcross.errors import DataError, DeviceError, OutputError
+from fedcross.federate.kits.approvals import PENDING, REJECTED, ApprovalError, require_approval
 from fedcross.federate.kits.finding import Finding, Verdict
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.kits.startup_kit import Kit
@@ -102,9 +104,11 @@ def check_plugins(settings: SiteSettings, config: TrainingConfig) -> Iterator[Fi
             yield Finding("Packages", "good", message)
 
 
-def check_configuration(settings: SiteSettings, config: TrainingConfig) -> Finding:
+def check_configuration(kit: Path, settings: SiteSettings, config: TrainingConfig) -> Finding:
     """Whether the hospital agreed to this configuration; a warning if it accepts every one."""
     sha256 = config_sha256(config)
+    if settings.requires_approval and settings.configuration is None:
+        return _check_approval(kit, settings, sha256)
     if settings.configuration is None:
         message = (
             f"Its SHA-256 is {sha256}. With this value as configuration in local/site.toml, this site "
@@ -118,3 +122,17 @@ def check_configuration(settings: SiteSettings, config: TrainingConfig) -> Findi
             f"This hospital agreed to the SHA-256 {settings.configuration}, but this file has {sha256}.",
         )
     return Finding("Configuration", "good", "This hospital agreed to this configuration.")
+
+
+def _check_approval(kit: Path, settings: SiteSettings, sha256: str) -> Finding:
+    try:
+        require_approval(kit, settings, sha256)
+    except ApprovalError as error:
+        verdict: Verdict = "wrong" if error.reason == REJECTED else "warning"
+        message = f"{error} Its SHA-256 is {sha256}."
+        if error.reason == PENDING:
+            message += " fedcross site approvals lists it as soon as the coordinator submits it."
+        return Finding("Configuration", verdict, message)
+    except OutputError as error:
+        return Finding("Configuration", "wrong", str(error))
+    return Finding("Configuration", "good", "This hospital approved this configuration.")

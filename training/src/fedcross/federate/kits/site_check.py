@@ -57,7 +57,7 @@ def check_site(
     yield check_folder(settings)
     if config is None:
         return
-    yield check_configuration(settings, config)
+    yield check_configuration(kit.path, settings, config)
     yield from check_plugins(settings, config)
     if settings.data.is_dir():
         yield from check_cases(kit, settings, config, reporter)

@@ -5,6 +5,7 @@
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
     share = ["loss", "validation", "cases", "data", "calibration"]  # what the hospital shares
     device = "auto"
+    requires_approval = false                # true: every configuration needs this hospital's approval
     plugins = []                             # installed packages whose code a job may use here
 """
 
@@ -50,6 +51,12 @@ class SiteSettings(Section):
         pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the only configuration that this hospital agrees to; every other one "
         "is refused. When left out, every configuration is accepted.",
+    )
+
+    requires_approval: bool = Field(
+        default=False,
+        description="Whether every configuration needs this hospital's own approval before anything is "
+        "done here, see `fedcross site approvals`. False by default.",
     )
 
     plugins: tuple[PackageName, ...] = Field(

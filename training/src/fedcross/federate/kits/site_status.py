@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fedcross.errors import FedCrossError
+from fedcross.federate.kits.approvals import read_approvals
 from fedcross.federate.kits.kit_checks import check_certificate
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import Kit
@@ -110,9 +111,14 @@ def _describe_settings(kit: Kit) -> Iterator[str]:
         yield str(error)
         return
     yield f"Figures that it shares: {', '.join(settings.share) or 'none'}. Members are always sent."
-    if settings.configuration is None:
+    if settings.requires_approval:
+        yield "Every configuration needs this hospital's approval."
+        waiting = sum(each.state is None for each in read_approvals(kit.path))
+        if waiting:
+            yield f"Configurations that wait for it: {waiting}; see fedcross site approvals."
+    elif settings.configuration is None:
         yield "It accepts every configuration."
-    else:
+    if settings.configuration is not None:
         yield f"It accepts only the configuration {settings.configuration}."
 
 

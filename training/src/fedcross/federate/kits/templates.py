@@ -69,4 +69,8 @@ device = "auto"
 # SHA-256 of the only training configuration that this hospital agrees to; "fedcross site check KIT
 # --config CONFIG" prints it. Without this line the hospital accepts every submitted configuration.
 # configuration = "..."
+
+# true: this hospital does nothing for a configuration before somebody here has approved it.
+# "fedcross site approvals KIT" shows what waits, "fedcross site approve KIT SHA256" approves it.
+requires_approval = false
 """

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fedcross.errors import ConfigError, FedCrossError
+from fedcross.federate.kits.approvals import PENDING, REJECTED
 from fedcross.federate.remote.site_work import describe_setup
-from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
 
 Setup = Mapping[str, str]
 FAILED = "failed"
@@ -42,7 +43,7 @@ def check_setups(config: TrainingConfig, sites: FetchSetups, log: Callable[[str]
     ConfigError
         If a site differs, with both values; or if no site can take part.
     """
-    able, unable = _fetch(sites, log)
+    able, unable = _fetch(config, sites, log)
     if unable and not able:
         raise ConfigError(" ".join(unable.values()))
     check_same_setup(describe_setup(config), able)
@@ -67,7 +68,7 @@ def check_enough_setups(
     TooFewSitesError
         If too few sites are connected.
     """
-    able, unable = _fetch(sites, log)
+    able, unable = _fetch(config, sites, log)
     if able:
         check_same_setup(describe_setup(config), able)
     absent = [site.name for site in config.sites if site.name not in {**able, **unable}]
@@ -118,16 +119,30 @@ def check_same_setup(own: Setup, others: Mapping[str, Setup]) -> None:
 
 
 def _fetch(
-    sites: FetchSetups, log: Callable[[str], None]
+    config: TrainingConfig, sites: FetchSetups, log: Callable[[str], None]
 ) -> tuple[dict[str, Setup], dict[str, str]]:
     """Setups of the sites that can take part, and a sentence, also logged, for each of the others."""
     setups = sites.fetch_setups()
     able = {name: setup for name, setup in setups.items() if FAILED not in setup}
     unable = {
-        name: f"Site {name} cannot take part: {setup[FAILED]}; see the log at the site."
+        name: _describe_failure(name, setup[FAILED], config)
         for name, setup in setups.items()
         if FAILED in setup
     }
     for sentence in unable.values():
         log(sentence)
     return able, unable
+
+
+def _describe_failure(name: str, reason: str, config: TrainingConfig) -> str:
+    """A sentence about a site that cannot take part."""
+    if reason == PENDING:
+        return (
+            f"The approval of site {name} is pending: somebody there must approve the configuration "
+            f"with the SHA-256 {config_sha256(config)}."
+        )
+    if reason == REJECTED:
+        return (
+            f"Site {name} has rejected the configuration with the SHA-256 {config_sha256(config)}."
+        )
+    return f"Site {name} cannot take part: {reason}; see the log at the site."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedcross.errors import OutputError
+from fedcross.federate.kits.approvals import ApprovalError
 from fedcross.federate.kits.visit_log import (
     DONE,
     FAILED,
@@ -69,6 +70,9 @@ class VisitRecord:
             outcome = DONE
         except SupersededError:
             outcome = GIVEN_UP
+            raise
+        except ApprovalError as error:
+            outcome, reason = REFUSED, error.reason
             raise
         except BaseException as error:
             reason = type(error).__name__  # a message could name a case
