@@ -1,5 +1,7 @@
 """The commands of `fedcross federation` that make startup kits."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -57,3 +59,60 @@ def renew(
             "Give the folder to its owner as you gave the kit. The owner ends the kit's process, puts "
             "the folder in the place of startup in the kit, and starts it again."
         )
+
+
+def clean(
+    kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],
+    older_than: Annotated[
+        str,
+        typer.Option(metavar="AGE", help="Time without a change, in days."),
+    ] = "30d",
+    unfinished: Annotated[
+        bool,
+        typer.Option(
+            "--unfinished", help="Also delete runs that did not finish and could be continued."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be deleted.")
+    ] = False,
+) -> None:
+    """Delete what finished runs left in a kit and has not changed for some time; never a running one.
+
+    At the server: run folders with the members, FLARE's jobs and their results. At a hospital: the
+    folders of its jobs. Fetch the bundle first: a run that was deleted cannot be fetched again, nor get
+    more rounds. Settings, keys, visits.log and approvals.json stay. The process of the kit may run.
+    """
+    from fedcross.federate.flare.clean import delete, find_leftovers, is_due
+    from fedcross.federate.kits.startup_kit import open_kit
+
+    age, now = _parse_age(older_than), datetime.now(UTC)
+    found = find_leftovers(open_kit(kit, "server", "site"))
+    due = [each for each in found if is_due(each, age, now, unfinished=unfinished)]
+    freed = 0
+    for leftover in due:
+        if dry_run or delete(leftover):
+            freed += leftover.bytes
+            typer.echo(f"{'Would delete' if dry_run else 'Deleted'} {leftover.line()}")
+    stays = [each for each in found if each not in due]
+    for leftover in stays:
+        if leftover.state:
+            typer.echo(f"Kept {leftover.line()}")
+    size = sum(each.bytes for each in stays) / 1e6
+    typer.echo(
+        f"{'Would free' if dry_run else 'Freed'} {freed / 1e6:.1f} MB; {size:.1f} MB of "
+        f"{len(stays)} others stay."
+    )
+
+
+def _parse_age(text: str) -> timedelta:
+    """Parse a number of days, such as ``30d``."""
+    from fedcross.errors import ConfigError
+
+    # One day is the least: a job or a download that has only begun has no record yet.
+    found = re.fullmatch(r"([1-9]\d{0,4})d", text)
+    if found is None:
+        raise ConfigError(
+            f"--older-than must be a number of days from 1 on, such as 30d, got {text[:40]!r}."
+        )
+    return timedelta(days=int(found[1]))

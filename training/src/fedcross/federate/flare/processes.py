@@ -104,7 +104,7 @@ def end_leftovers(kit: Kit) -> None:
 
     Call it while the kit is locked: then no other start runs.
     """
-    for process in _processes_of(kit, MAIN_MODULES):
+    for process in processes_of(kit, MAIN_MODULES):
         stop_process_tree(process.pid)
 
 
@@ -123,13 +123,13 @@ def prepare_kit(kit: Kit) -> None:
 
 def end_orphans(kit: Kit) -> None:
     """End the kit's job processes whose parent died: they occupy the GPU or lock the run folder."""
-    for process in _processes_of(kit, JOB_MODULES):
+    for process in processes_of(kit, JOB_MODULES):
         parent = process.parent()
         if parent is None or str(kit.path) not in parent.cmdline():
             stop_process_tree(process.pid)
 
 
-def _processes_of(kit: Kit, modules: Collection[str]) -> Iterator[psutil.Process]:
+def processes_of(kit: Kit, modules: Collection[str]) -> Iterator[psutil.Process]:
     """The processes with the kit's path and one of the modules in their command line."""
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
