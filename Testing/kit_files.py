@@ -14,7 +14,7 @@ from fedcross.federate.kits.startup_kit import Kit
 # An absolute path of at least two parts; not a part of a URL, of a relative path or of base64.
 ABSOLUTE = re.compile(r"(?<![\w.:/+=~-])/[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
 PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
-PLACEHOLDERS = {"/path/to/the/data", "/path/to/a/cache"}
+PLACEHOLDERS = {"/path/to/the/data", "/path/to/a/cache", "/etc/systemd/system/fedcross.service"}
 
 
 def change_validity(kits: Path, kit: Kit, begins: datetime, ends: datetime) -> None:

@@ -17,10 +17,12 @@ from fedcross.federate.kits.provision import (
     PROJECT,
     README,
     SITES,
+    STARTUP,
     Federation,
     write_readme,
 )
 from fedcross.federate.kits.roster import write_roster
+from fedcross.federate.kits.service import write_service
 from fedcross.runtime.files.atomic import atomic_folder
 
 
@@ -72,6 +74,7 @@ def _write_kit(
     grown = {**project, "participants": participants}
     kits, authority = make_kits(grown, scratch, folder / AUTHORITY)
     configure_site_kit(kits / name, name, federation.sites)
+    write_service(kits / name / STARTUP, name, federation.name)
     restrict_to_owner(kits / name)
     state = (authority / STATE_FILE).read_bytes()
     write_private(folder / AUTHORITY / STATE_FILE, state)

@@ -27,11 +27,13 @@ from fedcross.federate.kits.hardening import (
     configure_site_kit,
     restrict_to_owner,
 )
+from fedcross.federate.kits.service import write_service
 from fedcross.federate.kits.templates import readme_text
 from fedcross.runtime.files.atomic import atomic_folder, write_atomically
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
+STARTUP = "startup"  # folder of a kit with its certificate and key
 ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
 ORGANISATION = "fedcross"
 AUTHORITY_DAYS = 3600  # FLARE's certificates of participants are valid for 360 days
@@ -146,10 +148,12 @@ def _write_kits(made: Path, federation: Federation) -> None:
     configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
+    write_service(made / SERVER / STARTUP, SERVER, federation.name)
     (made / SITES).mkdir()
     for name in federation.sites:
         (kits / name).rename(made / SITES / name)
         configure_site_kit(made / SITES / name, name, federation.sites)
+        write_service(made / SITES / name / STARTUP, name, federation.name)
     shutil.rmtree(work)
     # FLARE reads YAML; JSON is valid YAML.
     (made / PROJECT).write_text(json.dumps(project, indent=2) + "\n", encoding="utf-8")

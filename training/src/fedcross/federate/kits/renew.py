@@ -16,12 +16,12 @@ from fedcross.federate.kits.provision import (
     README,
     SERVER,
     SITES,
+    STARTUP,
     Federation,
     write_readme,
 )
+from fedcross.federate.kits.service import write_service
 from fedcross.runtime.files.atomic import atomic_folder
-
-STARTUP = "startup"
 
 
 def renew_kit(folder: Path, name: str) -> Path:
@@ -56,6 +56,8 @@ def renew_kit(folder: Path, name: str) -> Path:
         _forget(scratch / AUTHORITY, subject)
         kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY)
         remove_files(kits / subject)
+        if name != ADMIN:
+            write_service(kits / subject / STARTUP, name, federation.name)
         restrict_to_owner(kits / subject)
         write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
         (folder / kit).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ At the server:     fedcross federation start server
 At each hospital:  edit local/site.toml, then
                    fedcross site check KIT --config CONFIG
                    fedcross federation start KIT
+Start with the machine: startup/README.txt in the kits of the server and the hospitals
 You:               fedcross federation submit CONFIG --kit admin --out RUN
 One hospital more: fedcross federation add KITS NAME
 New certificate:   fedcross federation renew KITS NAME     (KITS is this folder)
