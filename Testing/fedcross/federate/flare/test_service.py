@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedcross.federate.kits.approvals import APPROVALS
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.visit_log import VISITS, read_entries
+from fedcross.training.config.configuration import config_sha256, load_config
 from federation_processes import Processes, wait_until
 from tiny_federation import write_federation
 
@@ -115,3 +118,43 @@ def test_terminals_show_sentences_only_and_the_hospital_sees_its_visits(
     assert shown.returncode == 0, shown.stderr
     assert "It runs on this machine." in shown.stdout
     assert "1 visits" in shown.stdout
+
+
+def test_a_run_waits_for_the_approval_of_the_hospital_and_what_it_left_is_cleaned(
+    services: Services, tmp_path: Path
+) -> None:
+    config = write_federation(tmp_path / "data", sites=1, rounds=1, local_epochs=1)
+    sha256 = config_sha256(load_config(config))
+    server, kit = services.kits.kit("server").path, services.kits.kit("s0").path
+    with (kit / "local" / "site.toml").open("a", encoding="utf-8") as settings:
+        settings.write("requires_approval = true\n")
+    services.start("server")
+    services.wait_for("server", "The server is ready.")
+    services.start("s0")
+    services.wait_for("server", "s0 is connected.")
+    admin = services.kits.kit("admin").path
+    submit = ("federation", "submit", config, "--out", tmp_path / "run", "--kit", admin)
+
+    refused = run(*submit)
+    assert refused.returncode == 2, refused.stdout
+    assert "The approval of site s0 is pending" in refused.stderr
+    assert sha256 in refused.stderr
+    shown = run("site", "approvals", kit)
+    assert sha256 in shown.stdout, shown.stderr
+    assert 'Data used here: images "s0/images"' in shown.stdout
+    assert str(tmp_path) not in (kit / APPROVALS).read_text(encoding="utf-8")
+    assert run("site", "approve", kit, sha256[:12]).returncode == 0
+
+    done = run(*submit)
+    assert done.returncode == 0, done.stderr + done.stdout
+    services.wait_for("server", "The job has ended.")
+    old = time.time() - 40 * 86400
+    for folder in (server, kit):
+        for path in folder.rglob("*"):
+            os.utime(path, (old, old))
+        cleaned = run("federation", "clean", folder)
+        assert cleaned.returncode == 0, cleaned.stderr
+        print(cleaned.stdout)
+    assert list((server / "runs").iterdir()) == list((server / "storage" / "jobs").iterdir()) == []
+    again = run(*submit)  # the server runs on after that; the coordinator's copy is finished
+    assert again.returncode == 0, again.stderr + again.stdout
