@@ -13,8 +13,9 @@ from nvflare.collab.api.exceptions import CollabCallError
 
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.flare import site_connections
-from fedcross.federate.flare.collab import FederationSite, answer, do_job, write_result
+from fedcross.federate.flare.collab import FederationSite, answer, do_job
 from fedcross.federate.flare.job import Job, build_job, read_job
+from fedcross.federate.flare.results import write_result
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.approvals import decide, read_approvals
 from fedcross.federate.kits.visit_log import (

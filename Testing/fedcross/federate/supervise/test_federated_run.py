@@ -245,6 +245,10 @@ def test_a_finished_run_goes_on_with_more_rounds_as_a_new_job(
     server = FakeServer()
     server.files["config.json"] = json.dumps({"configuration": config_values(small)})
     run.supervise(server, Path("job"), small, print, Timeouts(poll_s=0.01))
+    cleaned = FakeServer()  # does not know the run any more, and is not asked
+    run.begin(small)
+    run.supervise(cleaned, Path("job"), small, print, Timeouts(poll_s=0.01))
+    assert cleaned.statuses == {}
     record = run.begin(longer)
     assert (record.run, record.job) == (run_id, "")
     assert record.configuration_sha256 == config_sha256(longer)

@@ -5,23 +5,21 @@ The server holds the members and runs the rounds (`remote.engine`); a site train
 their dotted paths in this module, and the server calls a site's published methods by their names.
 """
 
-import json
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nvflare.collab import collab
 
 from fedcross.errors import FedCrossError
 from fedcross.federate.flare.filters import filter_member
 from fedcross.federate.flare.job import RUN_FOLDER, RUNS, Job, read_job
+from fedcross.federate.flare.results import State, write_result
 from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.approval_words import request_approval
 from fedcross.federate.kits.approvals import ApprovalError, require_approval
@@ -38,20 +36,15 @@ from fedcross.federate.supervise.followed_files import read_new_texts
 from fedcross.federate.supervise.server_connection import (
     FILES,
     KNOWN,
-    OUTCOME,
     PAUSE,
     RESULT,
     STATUS,
-    Outcome,
 )
-from fedcross.runtime.files.partial import PARTIAL
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.planning.figures import write_figures
-from fedcross.training.run.folder import LOCK
 from fedcross.training.run.monitor import append_log
 
-State = Literal["finished", "paused", "refused"]
 log = logging.getLogger("fedcross.federation")
 
 
@@ -237,25 +230,3 @@ def _require_server_as_caller() -> None:
     """Raise PermissionError if another site calls; FLARE permits such calls."""
     if collab.caller != "server":
         raise PermissionError(f"only the server may call this, got {collab.caller}.")
-
-
-def write_result(run: Path, target: Path, state: State, status: RunStatus) -> None:
-    """Write what the coordinator downloads: the run folder and the `Outcome`.
-
-    Parameters
-    ----------
-    run
-        Run folder; may be missing. Its checkpoints are copied for a finished run only.
-    target
-        Folder to make.
-    state
-        State of the run.
-    status
-        The run's last message and number of rounds.
-    """
-    ignored = [LOCK, f"{PARTIAL}*"] + ([] if state == "finished" else ["checkpoints"])
-    if run.is_dir():
-        shutil.copytree(run, target, ignore=shutil.ignore_patterns(*ignored))
-    target.mkdir(exist_ok=True)
-    outcome = Outcome(state=state, **status.as_record())
-    (target / OUTCOME).write_text(json.dumps(asdict(outcome)), encoding="utf-8")

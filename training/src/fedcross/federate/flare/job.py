@@ -233,15 +233,11 @@ def _server_app() -> dict[str, Any]:
 
 
 def _client_app() -> dict[str, Any]:
-    executor = "nvflare.collab.runtime.executor.CollabExecutor"
+    path = "nvflare.collab.runtime.executor.CollabExecutor"
+    executor = {"path": path, "args": {"client_obj_id": "_client"}}
     return {
         "format_version": 2,
-        "executors": [
-            {
-                "tasks": ["*"],
-                "executor": {"path": executor, "args": {"client_obj_id": "_client"}},
-            }
-        ],
+        "executors": [{"tasks": ["*"], "executor": executor}],
         "components": [
             {"id": "_client", "path": "fedcross.federate.flare.collab.FederationSite", "args": {}}
         ],

@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.federate.supervise.followed_files import FollowedFiles
 from fedcross.federate.supervise.outcome import CONTINUE_HINT, download_outcome
+from fedcross.federate.supervise.run_record import RECORD, Record
 from fedcross.federate.supervise.server_connection import (
     OUTCOME,
     FederationError,
@@ -35,30 +36,6 @@ from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.start import check_start
 from fedcross.training.run.tensorboard_writer import FOLDER as TENSORBOARD
-
-RECORD = "federation.json"
-
-
-@dataclass(frozen=True)
-class Record:
-    """Content of ``federation.json``.
-
-    Attributes
-    ----------
-    run
-        Identifier of the run at the server.
-    configuration_sha256
-        SHA-256 of its configuration.
-    job
-        Identifier of the last submitted job; empty before the first.
-    aborted
-        Whether a person aborted the run.
-    """
-
-    run: str
-    configuration_sha256: str
-    job: str = ""
-    aborted: bool = False
 
 
 class FederatedRun:
@@ -161,6 +138,17 @@ class FederatedRun:
         """Whether the result of the finished run, with its test figures, is in the folder."""
         return (self.path / TEST).is_file()
 
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the folder has the result of the configuration that was submitted last.
+
+        Then the server is not asked: it may have deleted the run, and would train it once more.
+        """
+        if not self.finished:
+            return False
+        found = config_sha256(RunFolder(self.path).configuration())
+        return found == self.record.configuration_sha256
+
     def download(self, connection: ServerConnection, files: FollowedFiles | None = None) -> Outcome:
         """Download the result of the last job; a finished run replaces the content of the folder.
 
@@ -203,7 +191,8 @@ class FederatedRun:
     ) -> None:
         """Follow the run to its end and download the result; see `Supervisor`.
 
-        Meanwhile status, metrics and log of the run are copied into the folder as they grow.
+        Meanwhile status, metrics and log of the run are copied into the folder as they grow. Nothing is
+        done if the folder has the result already.
 
         Parameters
         ----------
@@ -223,6 +212,9 @@ class FederatedRun:
         add_metrics
             Receives every new line of the metrics; may be None.
         """
+        if self._is_complete:
+            log("The run is finished; its result is in the folder.")
+            return
         files = FollowedFiles(self.path, log, add_metrics)
         Supervisor(
             connection=connection,
