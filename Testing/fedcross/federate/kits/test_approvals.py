@@ -13,7 +13,11 @@ from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.approval_words import describe_request
 from fedcross.federate.kits.approvals import (
     APPROVALS,
+    LONGEST_LINE,
+    MAX_BYTES,
     MAX_DECIDED,
+    MAX_DECISIONS,
+    MAX_LINES,
     MAX_WAITING,
     PENDING,
     REJECTED,
@@ -104,7 +108,11 @@ def test_many_requests_push_out_no_decision(tmp_path: Path) -> None:
         ask(tmp_path, f"{number:064x}", minute=number + 1)
     kept = [record.sha256 for record in read_approvals(tmp_path)]
     assert kept == ["f" * 64, *(f"{number:064x}" for number in range(2, MAX_WAITING + 2))]
-    assert MAX_DECIDED >= MAX_WAITING
+
+
+def test_the_longest_words_of_all_configurations_fit_into_the_record() -> None:
+    per_configuration = MAX_LINES * (4 * LONGEST_LINE + 20) + MAX_DECISIONS * 100 + 1000
+    assert (MAX_WAITING + MAX_DECIDED) * per_configuration < MAX_BYTES
 
 
 @pytest.mark.parametrize(

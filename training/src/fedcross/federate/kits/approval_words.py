@@ -8,14 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from fedcross.contract.plain_text import plain_text
-from fedcross.federate.kits.approvals import Purpose, record_request, require_approval
+from fedcross.federate.kits.approvals import (
+    LONGEST_LINE,
+    Purpose,
+    record_request,
+    require_approval,
+)
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.model.architecture import CustomArchitecture
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.config.custom_parts import plugin_versions
 from fedcross.training.config.site import ExplicitSplit, SiteConfig
 
-LONGEST_NAME, LONGEST_LINE, SHOWN_NAMES = 80, 900, 12
+LONGEST_NAME, SHOWN_NAMES = 80, 12
 MOST_COUNTED = 1_000_000
 """Rounds times sites up to which the visits of a schedule are counted."""
 FIGURES = {

@@ -22,14 +22,15 @@ from fedcross.runtime.files.atomic import atomic_file
 from fedcross.runtime.files.lock import exclusive
 
 APPROVALS = "approvals.json"
-MAX_BYTES = 4_000_000
+MAX_BYTES = 20_000_000  # the longest words of all configurations in characters of four bytes
 MAX_WAITING, MAX_DECIDED, MAX_DECISIONS = 50, 200, 20
 SHORTEST_PREFIX = 12
 PENDING, REJECTED = "approval-pending", "approval-rejected"
 
 Purpose = Literal["training", "plan", "calibration"]
 Decision = Literal["approved", "rejected"]
-Line = Annotated[str, Field(max_length=1000)]
+MAX_LINES, LONGEST_LINE = 15, 900
+Line = Annotated[str, Field(max_length=LONGEST_LINE)]
 
 
 class ApprovalError(FedCrossError):
@@ -79,7 +80,7 @@ class Asked(_Record):
     first: datetime
     last: datetime
     purposes: Annotated[tuple[Purpose, ...], Field(max_length=3)]
-    words: Annotated[tuple[Line, ...], Field(max_length=40)]
+    words: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)]
     decisions: Annotated[tuple[Decided, ...], Field(max_length=MAX_DECISIONS)] = ()
 
     @property
@@ -137,7 +138,7 @@ def record_request(
     purpose
         What it is asked for.
     words
-        What it means for this hospital, at most 40 lines.
+        What it means for this hospital, at most 15 lines of at most 900 characters.
     now
         The current time, with a time zone.
 
