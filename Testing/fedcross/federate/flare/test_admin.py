@@ -1,6 +1,7 @@
 """FLARE's exceptions become errors of one sentence; a fake session raises them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nvflare.fuel.flare_api.api_spec import (
@@ -32,6 +33,34 @@ class Session:
         raise self.error
 
     def _close_ignore_errors(self) -> None: ...
+
+
+class Clients:
+    """A fake session that disables and enables clients as FLARE does."""
+
+    def __init__(self) -> None:
+        self.disabled: set[str] = set()
+
+    def disable_client(self, name: str) -> dict[str, Any]:
+        answer = {"client_name": name, "already_disabled": name in self.disabled}
+        self.disabled.add(name)
+        return {"clients": [answer]}
+
+    def enable_client(self, name: str) -> dict[str, Any]:
+        answer = {"client_name": name, "was_disabled": name in self.disabled}
+        self.disabled.discard(name)
+        return {"clients": [answer]}
+
+
+def test_a_site_that_is_locked_out_is_refused_until_this_is_undone() -> None:
+    connection, session = FlareServerConnection(KIT), Clients()
+    connection._session = session
+    assert not connection.lock_out("north")
+    assert connection.lock_out("north")  # it was refused before
+    assert session.disabled == {"north"}
+    assert connection.lock_out("north", undo=True)
+    assert not connection.lock_out("north", undo=True)
+    assert session.disabled == set()
 
 
 @pytest.mark.parametrize(

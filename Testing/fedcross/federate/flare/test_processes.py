@@ -160,6 +160,16 @@ def test_all_lines_go_to_the_file_and_few_to_the_terminal(server: Kit) -> None:
         ),
         ("- ClientManager - INFO - Client: New admin a@b.org@192.0.2.2 joined. Sent", ""),
         ("- C - INFO - Client Name:s0 left.  Total clients: 1", "s0 has left."),
+        ("- M - INFO - Client s1 disabled. Removed 1 active token(s).", "s1 is revoked."),
+        ("- M - INFO - Client s1 enabled. Was disabled: True", "s1 is accepted again."),
+        (
+            "- M - WARNING - Reject disabled client registration: s1",
+            "s1 is revoked and refused.",
+        ),
+        (
+            "- Authenticator - ERROR - registration rejected: Client 's1' is disabled",
+            "The server refuses this hospital: the coordinator has revoked it.",
+        ),
         (
             "- C - INFO - Retrying [CH00001 ACTIVE grpc://localhost:1] in 8 seconds",
             "The server does not answer; trying again.",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fedcross.commands.calibrate import PoolingOption
-from fedcross.commands.kits import add, clean, init, renew
+from fedcross.commands.kits import add, clean, init, renew, revoke
 from fedcross.commands.options import AllowPlugin, Device, split_names
 
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
@@ -32,7 +32,7 @@ AdminKit = Annotated[
 Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 
-for command in (init, add, renew, clean):
+for command in (init, add, renew, revoke, clean):
     app.command()(command)
 
 

@@ -105,6 +105,46 @@ def clean(
     )
 
 
+def revoke(
+    site: Annotated[str, typer.Argument(help="Name of the hospital.")],
+    kit: Annotated[
+        Path,
+        typer.Option(
+            "--kit", envvar="FEDCROSS_KIT", help="The coordinator's startup kit (admin/)."
+        ),
+    ],
+    undo: Annotated[
+        bool,
+        typer.Option("--undo", help="Let the hospital take part again, with every kit it had."),
+    ] = False,
+) -> None:
+    """Let the server refuse a hospital from now on, with every kit of its name, also a renewed one.
+
+    The server must run; it keeps this when it is started again. A job that is under way goes on: end it
+    with abort. The hospital's certificate stays as it is, so other servers of the federation accept it.
+    """
+    from fedcross.errors import ConfigError
+    from fedcross.federate.flare.admin import open_server_connection
+    from fedcross.federate.kits.preflight import open_coordinator_kit
+    from fedcross.federate.kits.roster import read_roster
+
+    opened = open_coordinator_kit(kit, typer.echo)
+    known = read_roster(opened)
+    if known is not None and site not in known:
+        raise ConfigError(
+            f"There is no hospital {site[:80]!r}; the federation has {', '.join(known)}."
+        )
+    with open_server_connection(opened) as connection:
+        was_refused = connection.lock_out(site, undo=undo)
+    if undo:
+        typer.echo(f"The server accepts {site}." if was_refused else f"{site} was not refused.")
+        return
+    typer.echo(
+        f"The server {'already refused' if was_refused else 'refuses'} {site}. A job that is under way "
+        "goes on with it: end it with fedcross federation abort."
+    )
+
+
 def _parse_age(text: str) -> timedelta:
     """Parse a number of days, such as ``30d``."""
     from fedcross.errors import ConfigError

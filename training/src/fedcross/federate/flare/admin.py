@@ -128,6 +128,28 @@ class FlareServerConnection:
         shutil.move(downloaded, target)
         return target
 
+    def lock_out(self, site: str, *, undo: bool = False) -> bool:
+        """Let the server refuse a site, also after its restart; return whether it refused it before.
+
+        FLARE refuses the name, which the site's certificate must have. It does not revoke certificates.
+
+        Parameters
+        ----------
+        site
+            Name of the site.
+        undo
+            Whether the server accepts the site again.
+
+        Raises
+        ------
+        FederationError
+            If the server cannot be reached or reports an error.
+        """
+        with self._open_session() as session:
+            answer = (session.enable_client if undo else session.disable_client)(site)
+        key = "was_disabled" if undo else "already_disabled"
+        return any(bool(each.get(key)) for each in answer["clients"])
+
     def close(self) -> None:
         """Close the session, if one is open."""
         session, self._session = self._session, None

@@ -30,6 +30,16 @@ SENTENCES = tuple(
         (r" - Started run: \S+ for clients: (\S+)$", r"A job begins with \1."),
         (r" - INFO - Server app stopped\.$", "The job has ended."),
         (r" - INFO - Successfully registered client:\S+ for project", "Connected to the server."),
+        (r" - INFO - Client (\S+) disabled\.", r"\1 is revoked."),
+        (r" - INFO - Client (\S+) enabled\.", r"\1 is accepted again."),
+        (
+            r" - WARNING - Reject disabled client registration: (\S+)$",
+            r"\1 is revoked and refused.",
+        ),
+        (
+            r" - ERROR - registration rejected: Client '\S+' is disabled$",
+            "The server refuses this hospital: the coordinator has revoked it.",
+        ),
         (r" - INFO - Retrying \[\S+ ACTIVE grpc:", "The server does not answer; trying again."),
         (r" - INFO - Starting client app\.", "A job begins."),
         (r" - INFO - run \(\S+\): child worker process finished", "The job has ended."),
