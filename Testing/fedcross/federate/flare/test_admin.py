@@ -1,9 +1,11 @@
 """FLARE's exceptions become errors of one sentence; a fake session raises them."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from nvflare.fuel.flare_api.api_spec import (
     AuthorizationError,
     InternalError,
@@ -12,9 +14,12 @@ from nvflare.fuel.flare_api.api_spec import (
     JobNotFound,
     NoConnection,
 )
+from typer.testing import CliRunner
 
+from fedcross.commands.federation import app
 from fedcross.federate.flare.admin import FlareServerConnection
-from fedcross.federate.kits.startup_kit import Kit
+from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.server_connection import (
     FederationError,
     JobNotRunningError,
@@ -82,3 +87,29 @@ def test_an_exception_of_flare_becomes_an_error_of_one_sentence(
     with pytest.raises(FederationError, match=words) as caught:
         connection.download_result("job", tmp_path)
     assert type(caught.value) is kind
+
+
+def test_the_command_revokes_only_a_hospital_of_the_federation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init_federation(tmp_path / "kits", Federation("tiny", ("north",), "localhost", 1))
+    connection, session = FlareServerConnection(KIT), Clients()
+    connection._session = session
+    monkeypatch.setattr(
+        "fedcross.federate.kits.preflight.open_coordinator_kit", lambda kit, log: open_kit(kit)
+    )
+    monkeypatch.setattr(
+        "fedcross.federate.flare.admin.open_server_connection", lambda kit: nullcontext(connection)
+    )
+
+    def call(*words: str) -> Result:
+        kit = str(tmp_path / "kits" / "admin")
+        return CliRunner().invoke(app, ["revoke", *words, "--kit", kit])
+
+    wrong = call("nort")
+    assert "There is no hospital 'nort'; the federation has north." in str(wrong.exception)
+    assert session.disabled == set()
+    assert "The server refuses north." in call("north").output
+    assert session.disabled == {"north"}
+    assert "The server accepts north." in call("north", "--undo").output
+    assert "north was not refused." in call("north", "--undo").output
