@@ -52,9 +52,9 @@ def count_segmentations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     whole = module.evaluate_case
 
-    def counted(case: Any, *arguments: Any) -> Any:
+    def counted(case: Any, *arguments: Any, **options: Any) -> Any:
         names.append(case.name)
-        return whole(case, *arguments)
+        return whole(case, *arguments, **options)
 
     monkeypatch.setattr(module, "evaluate_case", counted)
     return names
