@@ -18,22 +18,18 @@ from typing import Any
 
 from fedcross.contract.exits import INTERRUPTED
 from fedcross.errors import DeviceError, FedCrossError
+from fedcross.infer.warm import WarmModels
 from fedcross.runtime.plugins import allow_plugins, allowed_plugins
-
-_THREADS = "OMP_NUM_THREADS"
 
 
 class FunctionWorker:
     """Calls functions in a process of its own, which is started with the first call.
 
-    Parameters
-    ----------
-    processors
-        Numbers of the processors that it may use; None for all.
+    The process may use all processors: with fewer threads the last digits of the networks' outputs
+    would be others than in this process.
     """
 
-    def __init__(self, processors: Collection[int] | None = None) -> None:
-        self._processors = processors
+    def __init__(self) -> None:
         self._running: tuple[SpawnProcess, Connection] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -92,7 +88,7 @@ class FunctionWorker:
                 ours, theirs = context.Pipe()
                 process = context.Process(
                     target=serve,
-                    args=(theirs, self._processors, tuple(allowed_plugins())),
+                    args=(theirs, tuple(allowed_plugins())),
                     daemon=True,
                 )
                 with _interrupts_blocked():
@@ -102,30 +98,21 @@ class FunctionWorker:
             return None if self._is_closed else self._running
 
 
-def serve(
-    connection: Connection, processors: Collection[int] | None, plugins: Collection[str]
-) -> None:
+def serve(connection: Connection, plugins: Collection[str]) -> None:
     """Answer calls in the child process until the connection is closed.
 
     Parameters
     ----------
     connection
         Brings pairs (function, case); takes a tuple of one outcome, or an exception.
-    processors
-        See `FunctionWorker`.
     plugins
         Packages whose code may be used.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the parent, which ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if processors is not None:
-        os.environ.setdefault(_THREADS, str(len(processors)))
-        if sys.platform == "linux":
-            with suppress(OSError):  # OpenVINO takes its number of threads from this
-                os.sched_setaffinity(0, processors)
     allow_plugins(*plugins)
-    from fedcross.infer.warm import WarmModels  # after the number of threads is set
-
     with WarmModels() as models, suppress(EOFError):
         while True:
             function, case = connection.recv()

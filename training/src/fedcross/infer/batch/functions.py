@@ -1,12 +1,11 @@
 """Call a function for many cases, here or in several processes, with the same outcomes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from fedcross.errors import ConfigError
 from fedcross.infer.batch.function_worker import FunctionWorker
 from fedcross.infer.batch.pool import Pool
-from fedcross.infer.batch.worker import share_processors
 from fedcross.infer.models import Models
 from fedcross.infer.warm import WarmModels
 
@@ -22,7 +21,7 @@ def check_number(workers: int) -> None:
 
 def call_for_each(
     function: Callable[[Item, Models], Outcome], cases: Sequence[Item], workers: int
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Yield the number of each case and what the function returns for it, as they end.
 
     When the iteration ends, also by Ctrl-C, the processes are ended.
@@ -47,7 +46,7 @@ def call_for_each(
             for index, case in enumerate(cases):
                 yield index, function(case, models)
         return
-    processes = [FunctionWorker(share) for share in share_processors(min(workers, len(cases)))]
+    processes = [FunctionWorker() for _ in range(min(workers, len(cases)))]
 
     def call(case: Item, worker: FunctionWorker) -> Outcome:
         outcome: Outcome = worker.call(function, case)

@@ -20,7 +20,9 @@ class Closable(Protocol):
 OneWorker = TypeVar("OneWorker", bound=Closable)
 
 
-class Pool(AbstractContextManager["Pool[Item, OneWorker, Outcome]"], Generic[Item, OneWorker, Outcome]):
+class Pool(
+    AbstractContextManager["Pool[Item, OneWorker, Outcome]"], Generic[Item, OneWorker, Outcome]
+):
     """Works on items in their order with several processes; iterate over it to get the outcomes.
 
     A context manager: at the end the processes are ended, also after Ctrl-C.
