@@ -1,20 +1,16 @@
 """Calibrate a bundle with labelled cases on this machine: a bundle in, a calibrated bundle out."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 from fedcross.backends.factory import Backend
+from fedcross.calibration.cases_at_once import check_cases_at_once, outcomes_of_sites
 from fedcross.calibration.curves import StructureCurves
 from fedcross.calibration.fit import describe_gaps, fit_calibration, fit_temperature
-from fedcross.calibration.labelled_cases import (
-    LabelledCase,
-    check_cases_at_once,
-    find_labelled_cases,
-)
+from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
 from fedcross.calibration.site_curves import (
     TEMPERATURE_CASES,
     Progress,
@@ -24,7 +20,6 @@ from fedcross.calibration.site_curves import (
     segmented_curves,
 )
 from fedcross.contract.request import RequestOptions
-from fedcross.infer.batch.functions import call_for_each
 from fedcross.infer.models import Models
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
@@ -37,7 +32,6 @@ from fedcross.training.config.source import ConfigSource, PathLike, load_source
 from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
 
 STAGE = "calibrate"
-Outcome = TypeVar("Outcome")
 
 
 def calibrate(
@@ -176,7 +170,7 @@ def _calibrate(
     total = sum(min(len(cases), TEMPERATURE_CASES) + len(cases) for cases in sites)
     reporter.stage(STAGE, f"Segmenting the labelled cases of {len(sites)} sites")
     advance = _counter(total, reporter)
-    likelihoods = _of_sites(
+    likelihoods = outcomes_of_sites(
         partial(case_likelihood, bundle=bundle, options=options),
         [cases[:TEMPERATURE_CASES] for cases in sites],
         workers,
@@ -186,7 +180,7 @@ def _calibrate(
         list(map(add_likelihoods, likelihoods)), bundle.manifest.calibration.temperature
     )
     tempered = with_calibration(bundle, Calibration(temperature=temperature))
-    curves = _of_sites(
+    curves = outcomes_of_sites(
         partial(_tempered_curves, bundle=tempered, options=options), sites, workers, advance
     )
     names = [structure.name for structure in bundle.manifest.structures]
@@ -199,23 +193,6 @@ def _tempered_curves(
     """Return the curves of a case for a bundle with another calibration than its folder has."""
     calibrated = calibrated_models(models, bundle.manifest.calibration)
     return segmented_curves(case, calibrated, bundle=bundle, options=options)
-
-
-def _of_sites(
-    function: Callable[[LabelledCase, Models], Outcome],
-    sites: Sequence[Sequence[LabelledCase]],
-    workers: int,
-    advance: Progress,
-) -> list[list[Outcome]]:
-    """Return the outcome of each case of each site, in the order of the cases."""
-    found: dict[int, Outcome] = {}
-    outcomes = call_for_each(function, [case for cases in sites for case in cases], workers)
-    with closing(outcomes):  # ends the processes, also after an error
-        for index, outcome in outcomes:
-            found[index] = outcome
-            advance()
-    ordered = iter(sorted(found.items()))
-    return [[next(ordered)[1] for _ in cases] for cases in sites]
 
 
 def _without_stale_profile(

@@ -16,9 +16,6 @@ from fedcross.contract.measures import MEASURES, Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DataError
-from fedcross.infer.batch.case import Case
-from fedcross.infer.batch.functions import check_number
-from fedcross.infer.batch.memory import check_workers
 from fedcross.infer.compute import Result
 from fedcross.infer.models import Models, fresh_models
 from fedcross.infer.results.summary import Summary
@@ -231,35 +228,6 @@ def segment_case(
         return run_job(job, reporter or NullReporter(), models, complete)
     except DataError as error:
         raise with_case_name(error, case.files, case.site) from error
-
-
-def check_cases_at_once(
-    cases: Sequence[LabelledCase],
-    bundle: Bundle,
-    options: RequestOptions,
-    workers: int,
-    *,
-    measures: Collection[Measure] = (),
-) -> None:
-    """Refuse a number of workers below 1, or more than the memory allows.
-
-    Parameters
-    ----------
-    cases, bundle, options, measures
-        See `segment_case`.
-    workers
-        Number of cases at the same time.
-
-    Raises
-    ------
-    ConfigError
-        If the number is below 1.
-    DeviceError
-        If the memory does not suffice; the hint has the number that would.
-    """
-    check_number(workers)
-    stored = [Case(each.name, (each.files.image,)) for each in cases]
-    check_workers(stored, bundle, options, workers, measures=measures)
 
 
 def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> None:

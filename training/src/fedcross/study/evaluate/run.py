@@ -16,10 +16,10 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from fedcross.calibration.cases_at_once import check_cases_at_once
 from fedcross.calibration.labelled_cases import (
     LabelledCase,
     SegmentedCase,
-    check_cases_at_once,
     segment_case,
 )
 from fedcross.contract.measures import MEASURES
