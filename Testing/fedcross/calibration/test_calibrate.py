@@ -10,6 +10,7 @@ import fedcross
 from fedcross.calibration.border_sample import BorderSample, near_border, on_network_grid
 from fedcross.errors import ConfigError, OutputError
 from fedcross.model.bundle import verify_bundle
+from fedcross.runtime.reporting import NullReporter
 from fedcross.volumes.grid import Grid
 from fedcross.volumes.prepare import Prepared
 from tiny_federation import write_federation
@@ -43,6 +44,25 @@ def test_a_calibrated_bundle_differs_only_in_what_describes_it(trained: Path) ->
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {"configs/metadata.json", "configs/inference.json", "docs/README.md"}
     assert "## Calibration" in (trained / "out" / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+def test_two_cases_at_once_calibrate_to_the_same_bundle(trained: Path) -> None:
+    steps: list[tuple[int, int]] = []
+
+    class Steps(NullReporter):
+        def progress(self, done: int, total: int, stage: str) -> None:
+            steps.append((done, total))
+
+    fedcross.calibrate(
+        trained / "bundle",
+        trained / "config.toml",
+        trained / "at-once",
+        device="cpu",
+        workers=2,
+        reporter=Steps(),
+    )
+    assert contents(trained / "at-once") == contents(trained / "out")
+    assert steps == [(done, 8) for done in range(1, 9)]
 
 
 def test_a_zip_is_calibrated_to_a_zip(trained: Path) -> None:

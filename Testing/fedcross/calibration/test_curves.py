@@ -13,17 +13,23 @@ from pydantic import ValidationError
 from fedcross.calibration.curves import LikelihoodCurve, LossCurve, SiteCurves, StructureCurves
 from fedcross.calibration.fit import describe_gaps, fit_calibration, fit_temperature
 from fedcross.model.calibration import Calibration
+from fedcross.model.calibration_text import describe_structure, describe_wide_intervals
 from fedcross.uncertainty.contours import MARGINS_MM
 from fedcross.uncertainty.predicted_dice import count_cases
 from fedcross.uncertainty.risk_control import DEFAULT_POOLING, POOLINGS
 from fedcross.uncertainty.temperature import TEMPERATURES
-from fedcross.uncertainty.volume_interval import count_scores
+from fedcross.uncertainty.volume_interval import count_scores, count_widths
 
 SIZES = len(MARGINS_MM)
 
 
 def one_case(
-    *, agreement: float = 0.9, dice: float = 0.8, score: float = 0.25, reach_mm: float = 2.0
+    *,
+    agreement: float = 0.9,
+    dice: float = 0.8,
+    score: float = 0.25,
+    reach_mm: float = 2.0,
+    width: float = 0.2,
 ) -> StructureCurves:
     """A case whose contours have the loss 0.5 up to a margin and none beyond."""
     losses = 0.5 * (np.array(MARGINS_MM) < reach_mm)
@@ -37,6 +43,7 @@ def one_case(
         volume_above=tuple(above),
         inner=LossCurve.of(losses),
         outer=LossCurve.of(losses),
+        volume_widths=tuple(count_widths([width]).tolist()),
     )
 
 
@@ -62,6 +69,22 @@ def test_nine_cases_of_a_site_calibrate_all_but_the_stricter_contours() -> None:
         "Organ, 9 cases of 1 sites: no inner contour at 5% (needs 19 cases), no outer contour at 5% "
         "(needs 19 cases)."
     ]
+
+
+def test_the_width_of_the_interval_is_told_and_one_that_is_of_no_use_is_named() -> None:
+    narrow = fit(site(*[one_case(score=0.95, width=0.2)] * 9))
+    text = describe_structure(narrow.structures[0])
+    assert "volume interval 90%: 0.82 to 1.22 times the volume in the median case;" in text
+    assert describe_wide_intervals(narrow) == []
+    # exp(3.5 * 0.2) = 2.014: from 1 / 2.014 to 2.014 times the volume, a factor of 4.06.
+    wide = fit(site(*[one_case(score=3.45, width=0.2)] * 9))
+    assert "2.01 times the volume in the median case, too wide to be useful" in describe_structure(
+        wide.structures[0]
+    )
+    (sentence,) = describe_wide_intervals(wide)
+    assert sentence.startswith("Organ: the volume interval is too wide to be useful in half of the")
+    # exp(3.4 * 0.2) = 1.974, a factor of 3.90.
+    assert describe_wide_intervals(fit(site(*[one_case(score=3.4, width=0.2)] * 9))) == []
 
 
 def test_with_too_few_cases_nothing_is_promised_and_it_is_said() -> None:

@@ -21,8 +21,6 @@ from fedcross.calibration.profile import (
     score_moments,
     site_moments,
 )
-from fedcross.calibration.profile_bundle import profile_bundle
-from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
 from fedcross.infer.familiarity.assess import assess, score_limit
 from fedcross.infer.results.summary import FamiliaritySummary, Summary
@@ -49,8 +47,7 @@ def profiled(plain: tuple[Path, Bundle]) -> Bundle:
     """The bundle with the profile of its training and validation cases."""
     config, bundle = plain
     out = bundle.path.parent / "profiled"
-    options = RequestOptions(backend="torch")
-    made = profile_bundle(bundle.path, fedcross.load_config(config), out, options=options)
+    made = fedcross.profile(bundle.path, config, out, backend="torch")
     profiled = fedcross.open_bundle(out)
     assert profiled.manifest.profile == made
     return profiled
@@ -139,10 +136,11 @@ def test_an_unusual_scan_is_reported_and_a_familiar_one_is_not(
             self.found += [message] if message.startswith("This scan") else []
 
     lines = Lines()
-    plainly_segmented(profiled, image, reporter=lines)
+    assert plainly_segmented(profiled, image, reporter=lines).warnings == ()
     assert lines.found == []
-    plainly_segmented(profiled, image[:18], reporter=lines)
+    summary = plainly_segmented(profiled, image[:18], reporter=lines)
     (line,) = lines.found
+    assert summary.warnings[-1] == line
     assert line.startswith("This scan is unlike those of the training hospitals: field of view")
 
 

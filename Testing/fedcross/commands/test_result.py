@@ -37,6 +37,7 @@ CALIBRATED = {
     "predicted_dice_error": 0.03,
     "verdict_basis": "predicted_dice",
 }
+WIDE = {**CALIBRATED, "interval_ml": (12.0, 6554.0)}
 ABSENT = {
     **KIDNEY,
     "volume_ml": 0.0,
@@ -88,6 +89,14 @@ def test_a_calibrated_structure_has_its_interval_and_the_expected_dice() -> None
     assert lines(CALIBRATED)[0] == (
         "Left kidney  152.3 mL (90 %: 140.0 to 170.3)  likely good  expected Dice 0.91 \u00b1 0.03"
     )
+
+
+def test_an_interval_that_is_too_wide_to_be_useful_says_so() -> None:
+    assert "152.3 mL (90 %: 12.0 to 6554.0, too wide to be useful)  likely" in lines(WIDE)[0]
+    fourfold = {**CALIBRATED, "interval_ml": (50.0, 200.0)}
+    assert "too wide" not in lines(fourfold)[0]
+    from_nothing = {**CALIBRATED, "interval_ml": (0.0, 200.0)}
+    assert "too wide" in lines(from_nothing)[0]
 
 
 def test_a_structure_that_was_not_found_has_no_basis() -> None:

@@ -454,6 +454,22 @@ def test_numbers_too_large_for_fp16_are_computed_again_with_fp32(too_large, imag
         assert (request.out / file).read_bytes() == (exact.out / file).read_bytes()
 
 
+def test_a_warning_is_reported_once_although_the_volume_is_computed_twice(
+    too_large, image_path, tmp_path
+):
+    image = sitk.ReadImage(str(image_path))
+    image.SetSpacing([4 * step for step in image.GetSpacing()])
+    sitk.WriteImage(image, str(tmp_path / "coarse.nrrd"))
+    request = SegmentRequest(
+        too_large.path, tmp_path / "coarse.nrrd", tmp_path / "out", device="cpu"
+    )
+    reporter = Warnings()
+    summary = segment(request, reporter, models_in_fp16)
+    assert summary.precision == "fp32"
+    assert len(summary.warnings) > 0
+    assert reporter.lines == list(summary.warnings)
+
+
 def test_requested_fp16_is_an_error_where_the_numbers_are_too_large(
     too_large, image_path, tmp_path
 ):

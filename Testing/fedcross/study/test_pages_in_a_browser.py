@@ -9,16 +9,33 @@ import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib import image as pictures
 
+from fedcross.contract.measures import MEASURES
 from fedcross.study.compare.page import comparison_page
 from fedcross.study.compare.results import Cost, RunFigures, Score
 from fedcross.study.data.page import data_page
+from fedcross.study.evaluate.aggregate import summarise
+from fedcross.study.evaluate.figures import (
+    BORDER,
+    CONFIDENCE,
+    Accuracy,
+    CaseFigures,
+    Curve,
+    ReviewFigures,
+    StructureFigures,
+    VoxelFigures,
+)
+from fedcross.study.evaluate.page import evaluation_page
+from fedcross.study.evaluate.request import EvaluationOptions
 from fedcross.training.config.configuration import load_config
 from fedcross.training.data.check.federation import check_data
+from fedcross.uncertainty.probability_calibration import CalibrationCounts
 from tiny_federation import write_federation
 
 CHROMIUM = (
@@ -68,6 +85,49 @@ def make_comparison() -> str:
     return comparison_page("Ten methods", runs, {"Centralised": 10**10}, "The same budget.")
 
 
+def make_evaluation() -> str:
+    """The page of four members, four sites and three structures, calibrated."""
+    names = ("Prostate, peripheral zone", "Prostate, transition zone", "Seminal vesicles")
+    curve = Curve(dice=(0.5,) * 21, error_ml=(1234.5,) * 21)
+    counts = CalibrationCounts()
+    counts.add(np.linspace(0, 1, 1000, dtype=np.float32), np.arange(1000) > 600)
+    scores = dict.fromkeys((*MEASURES, CONFIDENCE, BORDER), 0.876)
+    voxels = VoxelFigures(voxels=9999, wrong=99, auroc=scores, average_precision=scores)
+    cases = []
+    for index in range(8):
+        accuracy = Accuracy(
+            dice=0.1 * index, hd95_mm=123.45, assd_mm=12.34, volume_error_ml=-1234.56
+        )
+        structure = StructureFigures(
+            drawn_ml=1234.5,
+            ensemble=accuracy,
+            members=(accuracy,) * 4,
+            first_members=(accuracy,) * 3,
+            agreement=0.9 - 0.1 * index,
+            predicted_dice=0.8 - 0.1 * index,
+            verdict="look",
+            range_ml=(1.0, 2.0),
+            interval_ml=(0.5, 4.0),
+            band=counts.record(),
+            volume=counts.record(),
+        )
+        cases.append(
+            CaseFigures(
+                site=f"University hospital {'ABCD'[index % 4]}",
+                part="test",
+                case=f"case-{index}",
+                structures=dict.fromkeys(names, structure),
+                band=voxels,
+                volume=voxels,
+                review=ReviewFigures(places=20, ranked=curve, random=curve, limit=curve),
+            )
+        )
+    structures = [SimpleNamespace(name=name) for name in names]
+    manifest = SimpleNamespace(name="Four members", structures=structures, members=range(4))
+    bundle: Any = SimpleNamespace(manifest=manifest, sha256="0123456789abcdef")
+    return evaluation_page(summarise(bundle, cases, EvaluationOptions()))
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
@@ -75,6 +135,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (folder / "federation" / "s1" / "labels" / "case-1.nii.gz").unlink()
     texts = {
         "comparison": make_comparison(),
+        "evaluation": make_evaluation(),
         "data": data_page(check_data(load_config(config))).replace("<details>", "<details open>"),
     }
     found = {}
@@ -85,7 +146,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("width", [1300, 800])
-@pytest.mark.parametrize("name", ["comparison", "data"])
+@pytest.mark.parametrize("name", ["comparison", "data", "evaluation"])
 def test_no_table_is_wider_than_the_window(
     pages: dict[str, Path], tmp_path: Path, name: str, width: int
 ) -> None:

@@ -15,6 +15,8 @@ from fedcross.uncertainty.volume_interval import (
     VolumeScale,
     choose_quantiles,
     count_scores,
+    count_widths,
+    median_width,
 )
 
 volumes = st.floats(0.01, 5000)
@@ -119,3 +121,11 @@ def test_scores_up_to_a_step_of_the_grid_are_counted_up_to_it(hundredths: list[i
     for index in (0, 7, STEPS):
         within = counts[:, : index + 1].sum()
         assert within == sum(abs(each) <= 100 * index * STEP for each in hundredths)
+
+
+def test_the_median_width_is_rounded_up_to_the_grid_and_the_lower_one_of_two() -> None:
+    assert median_width(count_widths([])) is None
+    assert median_width(count_widths([FLOOR])) == pytest.approx(0.05)
+    assert median_width(count_widths([0.30, 0.0712, 0.05])) == pytest.approx(0.08)
+    assert median_width(count_widths([0.06, 0.30])) == pytest.approx(0.06)
+    assert median_width(count_widths([LARGEST_SPREAD + FLOOR])) == pytest.approx(0.30)

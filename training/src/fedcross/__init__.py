@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fedcross.api import open_bundle as open_bundle
     from fedcross.api import train as train
     from fedcross.calibration.calibrate import calibrate as calibrate
+    from fedcross.calibration.profile_bundle import profile as profile
     from fedcross.commands.console import ConsoleReporter as ConsoleReporter
     from fedcross.contract.measures import MEASURES as MEASURES
     from fedcross.contract.measures import Measure as Measure
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "api": ("compare", "export", "load_config", "open_bundle", "train"),
     "calibration.calibrate": ("calibrate",),
+    "calibration.profile_bundle": ("profile",),
     "commands.console": ("ConsoleReporter",),
     "contract.measures": ("MEASURES", "Measure"),
     "errors": (

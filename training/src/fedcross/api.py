@@ -2,7 +2,7 @@
 
 Paths may be text. PyTorch is imported in the functions that need it. `fedcross.segment` is in
 `fedcross.infer.in_memory`, `fedcross.plan` in `fedcross.federate.planning`, `fedcross.calibrate` in
-`fedcross.calibration.calibrate`.
+`fedcross.calibration.calibrate`, `fedcross.profile` in `fedcross.calibration.profile_bundle`.
 """
 
 from collections.abc import Sequence

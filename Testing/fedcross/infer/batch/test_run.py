@@ -20,7 +20,8 @@ from fedcross.contract.exits import explain
 from fedcross.contract.files import SEGMENTATION, SUMMARY
 from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import CheckpointError, DeviceError, FedCrossError
-from fedcross.infer.batch import memory, pool
+from fedcross.infer.batch import memory
+from fedcross.infer.batch import run as run_module
 from fedcross.infer.batch.case import Case
 from fedcross.infer.batch.done import case_key, read_done
 from fedcross.infer.batch.memory import check_workers
@@ -61,7 +62,7 @@ class InThisProcess:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the pool segment in this process; return the names of the cases that it segments."""
-    monkeypatch.setattr(pool, "Worker", InThisProcess)
+    monkeypatch.setattr(run_module, "Worker", InThisProcess)
     monkeypatch.setattr(InThisProcess, "asked", [])
     return InThisProcess.asked
 

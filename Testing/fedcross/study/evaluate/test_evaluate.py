@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import fedcross
 from fedcross.cli import app
-from fedcross.errors import ConfigError, DataError
+from fedcross.errors import ConfigError, DataError, DeviceError
+from fedcross.infer.batch import memory
 from fedcross.model.bundle import Bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.study.evaluate import run as module
@@ -52,9 +53,9 @@ def count_segmentations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     whole = module.evaluate_case
 
-    def counted(case: Any, *arguments: Any) -> Any:
+    def counted(case: Any, *arguments: Any, **options: Any) -> Any:
         names.append(case.name)
-        return whole(case, *arguments)
+        return whole(case, *arguments, **options)
 
     monkeypatch.setattr(module, "evaluate_case", counted)
     return names
@@ -167,6 +168,26 @@ def test_finished_cases_are_reused_and_a_changed_case_is_not(
     assert names[3:] == [whole.cases[1].case]
     fedcross.evaluate(bundle, copy / "config.toml", out, band_mm=4.0)
     assert len(names) == 6
+
+
+def test_two_cases_at_once_give_the_same_files(
+    trained: tuple[Path, Bundle], evaluated: tuple[Path, Evaluation], tmp_path: Path
+) -> None:
+    config, bundle = trained
+    fedcross.evaluate(bundle, config, tmp_path, workers=2)
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(names) == 7
+    for name in names - {module.PAGE}:
+        assert (tmp_path / name).read_bytes() == (evaluated[0] / name).read_bytes(), name
+
+
+def test_more_cases_at_once_than_the_memory_allows_are_refused(
+    trained: tuple[Path, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: memory.PROCESS_BYTES)
+    with pytest.raises(DeviceError, match=r"2 cases at the same time need .* Use --workers 1"):
+        fedcross.evaluate(trained[1], trained[0], tmp_path / "out", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_evaluation_keeps_its_finished_cases(

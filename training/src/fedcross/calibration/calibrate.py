@@ -2,24 +2,29 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from fedcross.backends.factory import Backend
+from fedcross.calibration.cases_at_once import check_cases_at_once, outcomes_of_sites
+from fedcross.calibration.curves import StructureCurves
 from fedcross.calibration.fit import describe_gaps, fit_calibration, fit_temperature
 from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
 from fedcross.calibration.site_curves import (
     TEMPERATURE_CASES,
     Progress,
-    measure_curves,
-    measure_likelihood,
+    add_curves,
+    add_likelihoods,
+    case_likelihood,
+    segmented_curves,
 )
 from fedcross.contract.request import RequestOptions
 from fedcross.infer.models import Models
-from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
+from fedcross.model.calibration_text import describe_wide_intervals
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
@@ -41,6 +46,7 @@ def calibrate(
     precision: str = "auto",
     backend: str = "auto",
     data_root: PathLike | None = None,
+    workers: int = 1,
     reporter: Reporter | None = None,
 ) -> Calibration:
     """Calibrate a bundle with labelled cases; the bundle itself is not changed.
@@ -63,6 +69,9 @@ def calibrate(
         cases of all sites together. ``per-site``: at each of these sites, by its own cases alone.
     device, precision, backend
         See `fedcross.segment`.
+    workers
+        Number of cases at the same time, each in a process of its own; the figures do not depend on it.
+        A script that uses several needs the line ``if __name__ == "__main__":`` above its calls.
     reporter
         Receives stages, progress, and a line for each thing that there are too few cases for.
 
@@ -84,6 +93,7 @@ def calibrate(
         sites=sites,
         pooling=pooling,
         options=RequestOptions(device=device, precision=precision, backend=backend),
+        workers=workers,
         reporter=reporter,
     )
 
@@ -97,6 +107,7 @@ def calibrate_bundle(
     sites: Collection[str] | None = None,
     pooling: Pooling = DEFAULT_POOLING,
     options: RequestOptions | None = None,
+    workers: int = 1,
     reporter: Reporter | None = None,
 ) -> Calibration:
     """Calibrate a bundle and write the calibrated one; the bundle itself is not changed.
@@ -118,6 +129,8 @@ def calibrate_bundle(
         How the sites' curves are combined, see `fedcross.uncertainty.risk_control`.
     options
         Device, precision and back-end; None is the default of ``fedcross segment``.
+    workers
+        Number of cases at the same time.
     reporter
         Receives stages, progress, and a line for each thing that there are too few cases for.
 
@@ -135,10 +148,13 @@ def calibrate_bundle(
     with open_bundle(path) as bundle:
         check_copy(path, out)
         cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
+        check_cases_at_once(cases, bundle, options, workers)
         by_site = [list(each) for _, each in groupby(cases, key=lambda case: case.site)]
-        calibration = _calibrate(bundle, by_site, pooling, options, reporter)
+        calibration = _calibrate(bundle, by_site, pooling, options, workers, reporter)
         for sentence in describe_gaps(calibration):
             reporter.log(sentence)
+        for sentence in describe_wide_intervals(calibration):
+            reporter.warning(sentence)
         write_copy(bundle, _without_stale_profile(bundle, calibration, reporter), out)
     return calibration
 
@@ -148,31 +164,35 @@ def _calibrate(
     sites: Sequence[Sequence[LabelledCase]],
     pooling: Pooling,
     options: RequestOptions,
+    workers: int,
     reporter: Reporter,
 ) -> Calibration:
     total = sum(min(len(cases), TEMPERATURE_CASES) + len(cases) for cases in sites)
     reporter.stage(STAGE, f"Segmenting the labelled cases of {len(sites)} sites")
     advance = _counter(total, reporter)
-    with WarmModels() as models:
-        likelihoods = [
-            measure_likelihood(cases, bundle, options=options, models=models, progress=advance)
-            for cases in sites
-        ]
-    temperature = fit_temperature(likelihoods, bundle.manifest.calibration.temperature)
+    likelihoods = outcomes_of_sites(
+        partial(case_likelihood, bundle=bundle, options=options),
+        [cases[:TEMPERATURE_CASES] for cases in sites],
+        workers,
+        advance,
+    )
+    temperature = fit_temperature(
+        list(map(add_likelihoods, likelihoods)), bundle.manifest.calibration.temperature
+    )
     tempered = with_calibration(bundle, Calibration(temperature=temperature))
-    with WarmModels() as models:
-        curves = [
-            measure_curves(
-                cases,
-                tempered,
-                options=options,
-                models=calibrated_models(models, tempered.manifest.calibration),
-                progress=advance,
-            )
-            for cases in sites
-        ]
+    curves = outcomes_of_sites(
+        partial(_tempered_curves, bundle=tempered, options=options), sites, workers, advance
+    )
     names = [structure.name for structure in bundle.manifest.structures]
-    return fit_calibration(curves, names, pooling)
+    return fit_calibration([add_curves(each, temperature) for each in curves], names, pooling)
+
+
+def _tempered_curves(
+    case: LabelledCase, models: Models, *, bundle: Bundle, options: RequestOptions
+) -> list[StructureCurves]:
+    """Return the curves of a case for a bundle with another calibration than its folder has."""
+    calibrated = calibrated_models(models, bundle.manifest.calibration)
+    return segmented_curves(case, calibrated, bundle=bundle, options=options)
 
 
 def _without_stale_profile(

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from fedcross.uncertainty.contours import MARGINS_MM
 from fedcross.uncertainty.predicted_dice import BINS
 from fedcross.uncertainty.temperature import TEMPERATURES
-from fedcross.uncertainty.volume_interval import STEPS
+from fedcross.uncertainty.volume_interval import STEPS, WIDTHS
 from fedcross.volumes.structure import Name, StrictModel
 
 MAX_CASES = 100_000
@@ -26,6 +26,7 @@ Likelihood = Annotated[float, Field(ge=0, le=100 * MAX_CASES, allow_inf_nan=Fals
 DiceRow = Annotated[tuple[Count, ...], Field(min_length=BINS, max_length=BINS)]
 DiceCounts = Annotated[tuple[DiceRow, ...], Field(min_length=BINS, max_length=BINS)]
 ScoreCounts = Annotated[tuple[Count, ...], Field(min_length=STEPS + 2, max_length=STEPS + 2)]
+WidthCounts = Annotated[tuple[Count, ...], Field(min_length=WIDTHS, max_length=WIDTHS)]
 Curve = Annotated[tuple[Sum, ...], Field(min_length=len(MARGINS_MM), max_length=len(MARGINS_MM))]
 
 
@@ -99,6 +100,8 @@ class StructureCurves(StrictModel):
         `fedcross.uncertainty.predicted_dice.count_cases`.
     volume_below, volume_above : tuple of int
         Counts of scores, see `fedcross.uncertainty.volume_interval.count_scores`.
+    volume_widths : tuple of int
+        Counts of the widths behind the scores, see `fedcross.uncertainty.volume_interval.count_widths`.
     inner, outer : LossCurve
         Losses of the contours, see `fedcross.uncertainty.contours`.
     """
@@ -110,6 +113,7 @@ class StructureCurves(StrictModel):
     volume_above: ScoreCounts
     inner: LossCurve
     outer: LossCurve
+    volume_widths: WidthCounts = (0,) * WIDTHS
 
     def __add__(self, other: Self) -> Self:
         """Return the curves of the cases of both; they must be of the same structure."""
@@ -123,6 +127,7 @@ class StructureCurves(StrictModel):
             volume_above=_added(self.volume_above, other.volume_above),
             inner=self.inner + other.inner,
             outer=self.outer + other.outer,
+            volume_widths=_added(self.volume_widths, other.volume_widths),
         )
 
     @property
@@ -136,6 +141,7 @@ class StructureCurves(StrictModel):
         for what, count in (
             ("dice", sum(map(sum, self.dice))),
             ("volume", sum(self.volume_below) + sum(self.volume_above)),
+            ("volume widths", sum(self.volume_widths)),
             ("inner", self.inner.sums[0] - _TOLERANCE),
             ("outer", self.outer.sums[0] - _TOLERANCE),
         ):

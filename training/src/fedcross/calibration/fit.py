@@ -23,7 +23,7 @@ from fedcross.uncertainty.risk_control import (
     smallest_index,
 )
 from fedcross.uncertainty.temperature import choose_temperature
-from fedcross.uncertainty.volume_interval import COVERAGE, choose_quantiles
+from fedcross.uncertainty.volume_interval import COVERAGE, choose_quantiles, median_width
 
 ALPHAS: Final = (0.05, 0.1)
 """The promises of the contours."""
@@ -84,6 +84,7 @@ def _fit_structure(
 ) -> StructureCalibration:
     line = fit_line(np.sum([site.dice for site in sites], axis=0))
     quantiles = choose_quantiles([site.volume_counts for site in sites], pooling)
+    width = median_width(np.sum([site.volume_widths for site in sites], axis=0))
     contours = (_fit_contour(sites, alpha, pooling) for alpha in ALPHAS)
     return StructureCalibration(
         name=name,
@@ -92,7 +93,9 @@ def _fit_structure(
         predicted_dice=line
         and PredictedDiceLine(intercept=line.intercept, slope=line.slope, error=line.error),
         volume=quantiles
-        and VolumeQuantiles(coverage=COVERAGE, below=quantiles[0], above=quantiles[1]),
+        and VolumeQuantiles(
+            coverage=COVERAGE, below=quantiles[0], above=quantiles[1], median_width=width
+        ),
         contours=tuple(
             each for each in contours if each.inner is not None or each.outer is not None
         ),

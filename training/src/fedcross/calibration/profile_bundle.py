@@ -18,9 +18,65 @@ from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.profile import Profile
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.source import ConfigSource, PathLike, load_source
 
 STAGE = "profile"
 PARTS = ("train", "validation")
+
+
+def profile(
+    bundle: PathLike,
+    config: ConfigSource,
+    out: PathLike,
+    *,
+    parts: Collection[str] = PARTS,
+    sites: Collection[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
+    data_root: PathLike | None = None,
+    reporter: Reporter | None = None,
+) -> Profile:
+    """Record what the sites' cases have in common, so that unfamiliar scans are noticed.
+
+    The bundle itself is not changed. Calibrate it first: its temperature must not change afterwards.
+
+    Parameters
+    ----------
+    bundle
+        Bundle folder or ``.zip``.
+    config, data_root
+        See `fedcross.load_config`; the sites and their cases. Their label maps are not used.
+    out
+        Bundle to write: a folder, or a ``.zip`` if the name ends so.
+    parts
+        Parts of the split to use: ``train``, ``validation``, ``test``.
+    sites
+        Names of the sites to use; None uses all.
+    device, precision, backend
+        See `fedcross.segment`.
+    reporter
+        Receives the stage and the number of cases done; None reports nothing.
+
+    Returns
+    -------
+    Profile
+        What the written bundle contains; ``counts`` has the number of cases of each site.
+
+    Raises
+    ------
+    ConfigError, DataError, BundleError, DeviceError, OutputError
+        If something cannot be used, or there are too few cases: one sentence.
+    """
+    return profile_bundle(
+        Path(bundle),
+        load_source(config, data_root),
+        Path(out),
+        parts=parts,
+        sites=sites,
+        options=RequestOptions(device=device, precision=precision, backend=backend),
+        reporter=reporter,
+    )
 
 
 def profile_bundle(

@@ -24,7 +24,7 @@ from fedcross.uncertainty.agreement import MM3_PER_ML, dice
 from fedcross.uncertainty.contours import inner_losses, outer_losses, signed_distance
 from fedcross.uncertainty.predicted_dice import count_cases
 from fedcross.uncertainty.temperature import TEMPERATURES, likelihood_sums
-from fedcross.uncertainty.volume_interval import VolumeScale, count_scores
+from fedcross.uncertainty.volume_interval import VolumeScale, count_scores, count_widths
 from fedcross.volumes.structure import Structure
 
 TEMPERATURE_CASES = 12
@@ -54,27 +54,38 @@ def measure_likelihood(
     progress
         Called after each case.
     """
-    architecture = bundle.manifest.architecture
-    curve = LikelihoodCurve(cases=0, sums=(0.0,) * len(TEMPERATURES))
+    curves = []
     for case in cases[:TEMPERATURE_CASES]:
-        samples: list[BorderSample] = []
-
-        def observe(truth: NDArray[np.uint8], kept: list[BorderSample] = samples) -> BorderSample:
-            kept.append(BorderSample(truth, len(bundle.manifest.members), architecture.classes))
-            return kept[-1]
-
-        segment_case(
-            case,
-            bundle,
-            lambda _: None,
-            options=options,
-            measures=(),
-            observe=observe,
-            models=models,
-        )
-        curve = curve + _likelihood(samples[-1], bundle.manifest.calibration.temperature)
+        curves.append(case_likelihood(case, models, bundle=bundle, options=options))
         progress()
-    return curve
+    return add_likelihoods(curves)
+
+
+def case_likelihood(
+    case: LabelledCase, models: Models, *, bundle: Bundle, options: RequestOptions
+) -> LikelihoodCurve:
+    """Return the likelihood curve of one case, see `measure_likelihood`."""
+    manifest, samples = bundle.manifest, list[BorderSample]()
+
+    def observe(truth: NDArray[np.uint8]) -> BorderSample:
+        samples.append(BorderSample(truth, len(manifest.members), manifest.architecture.classes))
+        return samples[-1]
+
+    segment_case(
+        case,
+        bundle,
+        lambda _: None,
+        options=options,
+        measures=(),
+        observe=observe,
+        models=models,
+    )
+    return _likelihood(samples[-1], manifest.calibration.temperature)
+
+
+def add_likelihoods(curves: Sequence[LikelihoodCurve]) -> LikelihoodCurve:
+    """Return the curve of all cases of a site; of none, without any."""
+    return reduce(add, curves, LikelihoodCurve(cases=0, sums=(0.0,) * len(TEMPERATURES)))
 
 
 def _likelihood(sample: BorderSample, temperature: float) -> LikelihoodCurve:
@@ -104,16 +115,29 @@ def measure_curves(
     progress
         Called after each case.
     """
+    found = []
+    for case in cases:
+        found.append(segmented_curves(case, models, bundle=bundle, options=options))
+        progress()
+    return add_curves(found, bundle.manifest.calibration.temperature)
+
+
+def segmented_curves(
+    case: LabelledCase, models: Models, *, bundle: Bundle, options: RequestOptions
+) -> list[StructureCurves]:
+    """Segment one case and return its curves, see `case_curves`."""
+    return segment_case(case, bundle, case_curves, options=options, measures=(), models=models)
+
+
+def add_curves(cases: Sequence[Sequence[StructureCurves]], temperature: float) -> SiteCurves:
+    """Return the curves of a site from those of its cases."""
     found: dict[str, list[StructureCurves]] = {}
     for case in cases:
-        for curves in segment_case(
-            case, bundle, case_curves, options=options, measures=(), models=models
-        ):
+        for curves in case:
             found.setdefault(curves.name, []).append(curves)
-        progress()
     return SiteCurves(
         cases=len(cases),
-        temperature=bundle.manifest.calibration.temperature,
+        temperature=temperature,
         structures=tuple(reduce(add, each) for each in found.values()),
     )
 
@@ -137,6 +161,7 @@ def _structure_curves(
     true_ml = int(truth.sum()) * grid.voxel_volume_mm3 / MM3_PER_ML
     scale = VolumeScale.of(summary.volume_ml, summary.member_volumes_ml)
     below, above = count_scores([] if scale is None else [scale.score(true_ml)]).tolist()
+    widths = count_widths([] if scale is None else [scale.width]).tolist()
     agreement = summary.mean_pairwise_dice
     pairs = [] if agreement is None else [agreement]
     dices = [dice(truth, found) for _ in pairs]
@@ -150,6 +175,7 @@ def _structure_curves(
         volume_above=tuple(above),
         inner=LossCurve.of(inner_losses(distances, truth)),
         outer=LossCurve.of(outer_losses(distances, truth)),
+        volume_widths=tuple(widths),
     )
 
 

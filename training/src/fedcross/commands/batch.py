@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fedcross.commands.console import ConsoleReporter
+from fedcross.commands.options import tell_that_cases_are_kept
 from fedcross.commands.result import LONGEST_NAME, aligned, structure_cells
 from fedcross.contract.exits import BAD_INPUT, DONE
 from fedcross.contract.plain_text import plain_text
@@ -73,11 +74,8 @@ def segment_many(wanted: ManyVolumes) -> int:
         cases = _find_cases(wanted, bundle, reporter)
         check_workers(cases, bundle, wanted.options, wanted.workers)
         batch = Batch(bundle, wanted.out, wanted.options, wanted.is_flat)
-        try:
+        with tell_that_cases_are_kept():
             outcomes = run_batch(cases, batch, reporter, wanted.workers)
-        except KeyboardInterrupt:
-            print("Finished cases are kept. The same command goes on.", file=sys.stderr)
-            raise
     for line in _table(outcomes):
         console.print(line, markup=False)
     for line in _failures(outcomes):

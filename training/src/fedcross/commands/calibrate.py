@@ -9,6 +9,7 @@ from fedcross.commands.options import (
     AllowPlugin,
     Backend,
     BundleCopy,
+    CasesAtOnce,
     Device,
     PartNames,
     Precision,
@@ -41,6 +42,7 @@ def calibrate(
     precision: Precision = "auto",
     backend: Backend = "auto",
     data_root: SitesRoot = None,
+    workers: CasesAtOnce = 1,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Calibrate a bundle with labelled cases: volume intervals, predicted Dice, contours.
@@ -63,6 +65,7 @@ def calibrate(
             precision=precision,
             backend=backend,
             data_root=data_root,
+            workers=workers,
             reporter=reporter,
         )
     typer.echo("\n".join(calibrate_lines(made, out, data)))

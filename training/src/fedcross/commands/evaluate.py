@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fedcross.commands.options import AllowPlugin, Backend, Device, Precision, SitesRoot
+from fedcross.commands.options import (
+    AllowPlugin,
+    Backend,
+    CasesAtOnce,
+    Device,
+    Precision,
+    SitesRoot,
+    tell_that_cases_are_kept,
+)
 from fedcross.contract.measures import Measure
 from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import HELP, RequestOptions
@@ -51,6 +59,7 @@ def evaluate(
     device: Device = DEFAULTS.device,
     precision: Precision = DEFAULTS.precision,
     backend: Backend = DEFAULTS.backend,
+    workers: CasesAtOnce = 1,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Evaluate a bundle on labelled cases: accuracy, uncertainty, verdicts and hot spots.
@@ -62,7 +71,7 @@ def evaluate(
     from fedcross.study.evaluate.evaluate import evaluate as evaluate_bundle
     from fedcross.study.evaluate.run import PAGE
 
-    with ConsoleReporter() as reporter:
+    with tell_that_cases_are_kept(), ConsoleReporter() as reporter:
         evaluation = evaluate_bundle(
             bundle,
             data,
@@ -75,6 +84,7 @@ def evaluate(
             options=RequestOptions(
                 measure=measure, device=device, precision=precision, backend=backend
             ),
+            workers=workers,
             reporter=reporter,
         )
     Console(highlight=False).print(_main_figures(evaluation))

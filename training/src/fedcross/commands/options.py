@@ -1,5 +1,7 @@
 """Options of several commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +34,25 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+@contextmanager
+def tell_that_cases_are_kept() -> Iterator[None]:
+    """Print after an interruption inside what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Finished cases are kept. The same command goes on.", err=True)
+        raise
+
+
 Device = Annotated[str, typer.Option(help=HELP["device"])]
 Precision = Annotated[str, typer.Option(help=HELP["precision"])]
 Backend = Annotated[str, typer.Option(help=HELP["backend"])]
+CasesAtOnce = Annotated[
+    int,
+    typer.Option(
+        "--workers", min=1, help="Cases at the same time; more than the memory allows are refused."
+    ),
+]
 BundleCopy = Annotated[
     Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
 ]

@@ -35,20 +35,21 @@ def profile(
 
     Calibrate the bundle first: its temperature must not change afterwards.
     """
-    from fedcross.calibration.profile_bundle import profile_bundle
+    from fedcross.calibration.profile_bundle import profile as make_profile
     from fedcross.commands.console import ConsoleReporter
     from fedcross.commands.outcome import next_step
-    from fedcross.contract.request import RequestOptions
-    from fedcross.training.config.source import load_source
 
     with ConsoleReporter() as reporter:
-        made = profile_bundle(
+        made = make_profile(
             bundle,
-            load_source(data, data_root),
+            data,
             out,
             parts=split_names(part),
             sites=None if sites is None else split_names(sites),
-            options=RequestOptions(device=device, precision=precision, backend=backend),
+            device=device,
+            precision=precision,
+            backend=backend,
+            data_root=data_root,
             reporter=reporter,
         )
     typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")

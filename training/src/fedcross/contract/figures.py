@@ -4,6 +4,21 @@ from dataclasses import dataclass
 
 from fedcross.contract.verdict import PredictedDice, Thresholds, Verdict, judge
 
+WIDEST_USEFUL = 4.0
+"""An interval whose upper end is more than this many times its lower end, such as from half to more than
+twice the volume, is too wide to be useful."""
+
+
+def is_too_wide(low: float, high: float) -> bool:
+    """Return whether an interval of a volume is too wide to be useful.
+
+    Parameters
+    ----------
+    low, high
+        Its ends in one unit, neither negative. From 0 on it is too wide.
+    """
+    return high > WIDEST_USEFUL * low
+
 
 @dataclass(frozen=True)
 class VolumeInterval:

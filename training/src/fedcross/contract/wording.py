@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fedcross.contract.figures import StructureFigures, verdict_of
+from fedcross.contract.figures import StructureFigures, is_too_wide, verdict_of
 from fedcross.contract.verdict import Thresholds, Verdict
 
 Translate = Callable[[str], str]
@@ -13,6 +13,9 @@ Translate = Callable[[str], str]
 
 def volume_text(figures: StructureFigures, members: int, translate: Translate = str) -> str:
     """Return the volume, with the calibrated interval or else with the range of the members.
+
+    It says of an interval that is too wide to be useful that it is, see
+    `fedcross.contract.figures.is_too_wide`.
 
     Parameters
     ----------
@@ -28,7 +31,10 @@ def volume_text(figures: StructureFigures, members: int, translate: Translate = 
     digits = 1 if largest >= 10 else 2
     volume = translate("{volume} mL").format(volume=f"{figures.volume:.{digits}f}")
     if interval is not None:
-        return translate("{volume} ({percent} %: {low} to {high})").format(
+        sentence = translate("{volume} ({percent} %: {low} to {high})")
+        if is_too_wide(interval.low, interval.high):
+            sentence = translate("{volume} ({percent} %: {low} to {high}, too wide to be useful)")
+        return sentence.format(
             volume=volume,
             percent=f"{100 * interval.coverage:.3g}",
             low=f"{interval.low:.{digits}f}",

@@ -11,6 +11,7 @@ from fedcross.federate.engines import check_kit, require_flare
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
+from fedcross.model.calibration_text import describe_wide_intervals
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.uncertainty.risk_control import DEFAULT_POOLING, Pooling
@@ -72,6 +73,8 @@ def calibrate_federation(
             calibration = _ask_hospitals(config, bundle, pooling, tuple(parts), kit, reporter)
         for sentence in describe_gaps(calibration):
             reporter.log(sentence)
+        for sentence in describe_wide_intervals(calibration):
+            reporter.warning(sentence)
         write_copy(bundle, with_calibration(bundle, calibration).manifest, out)
     return calibration
 

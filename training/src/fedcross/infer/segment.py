@@ -17,7 +17,6 @@ import SimpleITK as sitk
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.measures import Measure
 from fedcross.contract.request import ONLY_SERIES, RequestOptions, SegmentRequest
-from fedcross.contract.wording import unfamiliar_text
 from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DeviceError, PrecisionError
 from fedcross.infer.compute import Result, compute
@@ -31,7 +30,7 @@ from fedcross.infer.scratch import scratch
 from fedcross.model.architecture import require_network
 from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
-from fedcross.runtime.reporting import Reporter
+from fedcross.runtime.reporting import EachWarningOnce, Reporter
 from fedcross.runtime.stopwatch import Stopwatch
 from fedcross.volumes.files.read import read_volume
 from fedcross.volumes.region import Region
@@ -139,6 +138,7 @@ def run_job(
     finish
         Makes the outcome of the result, which cannot be read afterwards, and the summary.
     """
+    reporter = EachWarningOnce(reporter)  # the second computation reads the same images
     try:
         return _run(job, reporter, models, finish)
     except PrecisionError as error:
@@ -187,14 +187,11 @@ def _run(
             summary = summarise(result, describe_maps(result), {}, clock.seconds)
         else:
             summary = _publish(result, out, dicom, clock)
-        _warn_of_unusual_scan(summary, reporter)
+        for (
+            sentence
+        ) in summary.warnings:  # those about the images were reported when they were read
+            reporter.warning(sentence)
         return finish(result, summary)
-
-
-def _warn_of_unusual_scan(summary: Summary, reporter: Reporter) -> None:
-    found = summary.familiarity
-    if found is not None and found.is_unusual:
-        reporter.warning(unfamiliar_text(found.reasons))
 
 
 def _dicom_source(job: Job, bundle: Bundle) -> "DicomSource | None":

@@ -3,6 +3,7 @@
 This module does not import torch.
 """
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -29,11 +30,31 @@ class PredictedDiceLine(StrictModel):
 
 
 class VolumeQuantiles(StrictModel):
-    """The quantiles of an interval for the volume; see `fedcross.uncertainty.volume_interval`."""
+    """The quantiles of an interval for the volume; see `fedcross.uncertainty.volume_interval`.
+
+    Attributes
+    ----------
+    coverage, below, above : float
+        Share of the cases that the interval covers, and its quantiles.
+    median_width : float, optional
+        Median of the widths that the quantiles were multiplied with in the labelled cases; None if it
+        was not recorded.
+    """
+
+    added_later: ClassVar[tuple[str, ...]] = ("median_width",)
 
     coverage: Share
     below: Quantile
     above: Quantile
+    median_width: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | None = None
+
+    @property
+    def typical(self) -> tuple[float, float] | None:
+        """The ends of the interval of the median case, as multiples of the volume; None if unknown."""
+        if self.median_width is None:
+            return None
+        low = math.exp(-self.below * self.median_width)
+        return low, math.exp(min(700.0, self.above * self.median_width))
 
 
 class Contour(StrictModel):

@@ -1,6 +1,12 @@
 """A calibration in words, for the model card and ``fedcross bundle show``."""
 
-from fedcross.model.calibration import Calibration, Contour, StructureCalibration
+from fedcross.contract.figures import is_too_wide
+from fedcross.model.calibration import (
+    Calibration,
+    Contour,
+    StructureCalibration,
+    VolumeQuantiles,
+)
 
 ENOUGH_SITES = 9
 """A new site is beyond S others with a probability of 1 / (S + 1), one in ten with this number."""
@@ -43,9 +49,30 @@ def describe_structure(structure: StructureCalibration) -> str:
             f"Dice = {line.intercept:.2f} + {line.slope:.2f} x agreement, error {line.error:.2f}"
         )
     if structure.volume is not None:
-        parts.append(f"volume interval {structure.volume.coverage:.0%}")
+        parts.append(_describe_interval(structure.volume))
     parts += [_describe_contour(contour) for contour in structure.contours]
     return "; ".join(parts) or "too few cases"
+
+
+def describe_wide_intervals(calibration: Calibration) -> list[str]:
+    """Return a sentence for each structure whose interval is mostly too wide to be useful."""
+    return [
+        f"{each.name}: the volume interval is too wide to be useful in half of the cases or more "
+        f"({low:.2g} to {high:.3g} times the volume). Train longer, or calibrate with more cases."
+        for each in calibration.structures
+        if each.volume is not None and each.volume.typical is not None
+        for low, high in [each.volume.typical]
+        if is_too_wide(low, high)
+    ]
+
+
+def _describe_interval(volume: VolumeQuantiles) -> str:
+    text = f"volume interval {volume.coverage:.0%}"
+    if volume.typical is None:
+        return text
+    low, high = volume.typical
+    wide = ", too wide to be useful" if is_too_wide(low, high) else ""
+    return f"{text}: {low:.2g} to {high:.3g} times the volume in the median case{wide}"
 
 
 def _describe_contour(contour: Contour) -> str:

@@ -43,6 +43,38 @@ class NullReporter:
         """Ignore it."""
 
 
+class EachWarningOnce:
+    """Passes everything on, but each warning only the first time.
+
+    Parameters
+    ----------
+    reporter
+        Receives it.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._known: set[str] = set()
+
+    def stage(self, name: str, message: str) -> None:
+        """Pass it on."""
+        self._reporter.stage(name, message)
+
+    def progress(self, done: int, total: int, stage: str) -> None:
+        """Pass it on."""
+        self._reporter.progress(done, total, stage)
+
+    def log(self, message: str) -> None:
+        """Pass it on."""
+        self._reporter.log(message)
+
+    def warning(self, message: str) -> None:
+        """Pass it on, unless it was passed on before."""
+        if message not in self._known:
+            self._known.add(message)
+            self._reporter.warning(message)
+
+
 class PlainReporter:
     """Prints plain lines; of the progress, one line for each tenth of the steps.
 

@@ -17,7 +17,7 @@ STYLESHEET = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--paper);
   max-width: 78em; margin: 2em auto; padding: 0 1.2em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2.2em; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .wide, .figure { margin: 1em 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .94em; }
 th, td { padding: .28em .6em; text-align: right; border-bottom: 1px solid var(--line);
   white-space: nowrap; vertical-align: baseline; }

@@ -42,6 +42,11 @@ STEP = 0.1
 STEPS = 200
 """The grid ends at STEPS * STEP = 20, a factor of e or more: larger scores are not told apart."""
 
+WIDTH_STEP = 0.01
+"""Step of the grid of widths, from `FLOOR` on."""
+WIDTHS = round(LARGEST_SPREAD / WIDTH_STEP) + 1
+"""Number of widths on that grid."""
+
 Counts = NDArray[np.int64]
 
 
@@ -95,6 +100,28 @@ def count_scores(scores: Sequence[float]) -> Counts:
         column = min(STEPS + 1, math.ceil(size / STEP - 1e-9))
         counts[int(score >= 0), column] += 1
     return counts
+
+
+def count_widths(widths: Sequence[float]) -> Counts:
+    """Return the number of widths on the grid, int64 (`WIDTHS`,).
+
+    Column i holds those above `FLOOR` + (i - 1) * `WIDTH_STEP` and up to `FLOOR` + i * `WIDTH_STEP`.
+    """
+    counts = np.zeros(WIDTHS, np.int64)
+    for width in widths:
+        counts[min(WIDTHS - 1, max(0, math.ceil((width - FLOOR) / WIDTH_STEP - 1e-9)))] += 1
+    return counts
+
+
+def median_width(counts: Counts) -> float | None:
+    """Return the median of counted widths, rounded up to the grid; None if there is none.
+
+    Of an even number it is the lower one of the two in the middle.
+    """
+    total = int(counts.sum())
+    if total == 0:
+        return None
+    return FLOOR + WIDTH_STEP * int(np.searchsorted(counts.cumsum(), (total + 1) // 2))
 
 
 def choose_quantiles(

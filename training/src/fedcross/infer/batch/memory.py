@@ -1,9 +1,10 @@
 """Whether several cases at the same time fit into the memory, reckoned before anything is computed."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DeviceError, FedCrossError
 from fedcross.infer.batch.case import Case
@@ -25,7 +26,12 @@ PROCESS_BYTES = 140_000_000
 
 
 def check_workers(
-    cases: Sequence[Case], bundle: Bundle, options: RequestOptions, workers: int
+    cases: Sequence[Case],
+    bundle: Bundle,
+    options: RequestOptions,
+    workers: int,
+    *,
+    measures: Collection[Measure] = (),
 ) -> None:
     """Refuse more workers than the memory allows.
 
@@ -41,6 +47,8 @@ def check_workers(
     workers
         Number of cases at the same time, at least 1. One is not checked here, because each case is
         checked when its turn comes.
+    measures
+        Measures that are computed, beside those of `options`.
 
     Raises
     ------
@@ -51,7 +59,8 @@ def check_workers(
     if workers == 1 or available is None:
         return
     weights = sum((bundle.path / member.file).stat().st_size for member in bundle.manifest.members)
-    needed = (_memory_bytes(case, bundle.manifest, options) for case in cases)
+    wanted = {*options.measures, *measures}
+    needed = (_memory_bytes(case, bundle.manifest, options, wanted) for case in cases)
     largest = [PROCESS_BYTES + weights + each for each in heapq.nlargest(workers, needed)]
     if sum(largest) <= available:
         return
@@ -63,7 +72,9 @@ def check_workers(
     )
 
 
-def _memory_bytes(case: Case, manifest: Manifest, options: RequestOptions) -> int:
+def _memory_bytes(
+    case: Case, manifest: Manifest, options: RequestOptions, measures: Collection[Measure]
+) -> int:
     try:
         source = None if case.problem else _read_grid(case.images[0], case.series)
     except (FedCrossError, OSError):
@@ -71,9 +82,7 @@ def _memory_bytes(case: Case, manifest: Manifest, options: RequestOptions) -> in
     if source is None:
         return 0
     grid = network_grid(source, manifest.preprocessing)
-    cost = reckon_cost(
-        manifest, grid, source.size, options.measures, writes_dicom=options.writes_dicom
-    )
+    cost = reckon_cost(manifest, grid, source.size, measures, writes_dicom=options.writes_dicom)
     return cost.memory_bytes
 
 

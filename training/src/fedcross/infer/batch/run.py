@@ -14,10 +14,10 @@ from pathlib import Path
 
 from fedcross.contract.plain_text import csv_cell
 from fedcross.contract.table import FIGURES, table_cells
-from fedcross.contract.wording import unfamiliar_text
 from fedcross.infer.batch.case import Case, count
-from fedcross.infer.batch.one_case import Batch, Outcome
+from fedcross.infer.batch.one_case import Batch, Outcome, segment_case
 from fedcross.infer.batch.pool import Pool
+from fedcross.infer.batch.worker import Worker, share_processors
 from fedcross.runtime.files.atomic import atomic_file, make_folder
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.reporting import Reporter
@@ -60,7 +60,9 @@ def run_batch(
     with ExitStack() as stack:
         stack.enter_context(folder_lock(batch.out / LOCK, kind="folder"))
         table = stack.enter_context(_Table(batch.out / FIGURES))
-        for index, outcome in stack.enter_context(Pool(cases, batch, workers)):
+        processes = [Worker(share) for share in share_processors(min(workers, len(cases)))]
+        pool = Pool(cases, processes, lambda case, worker: segment_case(case, batch, worker))
+        for index, outcome in stack.enter_context(pool):
             table.add(index, outcome)
             _report(outcome, reporter)
             reporter.progress(len(table.outcomes), len(cases), STAGE)
@@ -75,9 +77,6 @@ def _report(outcome: Outcome, reporter: Reporter) -> None:
         return
     for sentence in outcome.summary.warnings:
         reporter.warning(f"{name}: {sentence}")
-    found = outcome.summary.familiarity
-    if found is not None and found.is_unusual:
-        reporter.warning(f"{name}: {unfamiliar_text(found.reasons)}")
 
 
 class _Table(AbstractContextManager["_Table"]):

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from fedcross.contract.measures import Measure
+from fedcross.contract.wording import unfamiliar_text
 from fedcross.infer.compute import Result
 from fedcross.infer.familiarity.assess import assess
 from fedcross.infer.results.hot_spots import THRESHOLD, hot_spots
@@ -44,6 +45,7 @@ def summarise(
     """
     manifest, grid = result.bundle.manifest, result.grid
     requested = maps[result.options.measure]
+    familiarity = _familiarity(result)
     return Summary(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=BundleIdentity(
@@ -59,13 +61,13 @@ def summarise(
         calibration=_calibration(manifest.calibration),
         hot_spot_threshold=THRESHOLD,
         hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots(result)),
-        familiarity=_familiarity(result),
+        familiarity=familiarity,
         files=dict(files),
         backend=result.backend.name,
         device=result.backend.processor,
         precision=result.backend.precision,
         timings_s=dict(timings_s),
-        warnings=result.warnings,
+        warnings=(*result.warnings, *_unfamiliar(familiarity)),
         packages=package_versions(),
     )
 
@@ -74,6 +76,10 @@ def _calibration(calibration: Calibration) -> CalibrationSummary | None:
     if not calibration.structures:
         return None
     return CalibrationSummary(cases=calibration.cases, sites=calibration.sites)
+
+
+def _unfamiliar(found: FamiliaritySummary | None) -> tuple[str, ...]:
+    return (unfamiliar_text(found.reasons),) if found is not None and found.is_unusual else ()
 
 
 def _familiarity(result: Result) -> FamiliaritySummary | None:

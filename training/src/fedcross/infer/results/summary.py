@@ -171,6 +171,8 @@ class Summary(_Part):
         description="Seconds of each stage before this file was written."
     )
     warnings: tuple[str, ...] = Field(
-        default=(), description="What a person should know about the images, one sentence each."
+        default=(),
+        description="What a person should know about the images, one sentence each; also that the scan "
+        "is unlike those of the sites.",
     )
     packages: dict[str, str] = Field(description="Versions of the packages that decide a result.")

@@ -27,6 +27,7 @@ def evaluate(
     sites: Collection[str] | None = None,
     band_mm: float = BAND_MM,
     options: RequestOptions | None = None,
+    workers: int = 1,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a bundle on labelled cases; write tables and a page.
@@ -51,6 +52,9 @@ def evaluate(
         Voxels at most this far from a border are near the structures, mm.
     options
         Device, precision, back-end and measure; None is the default of `fedcross.segment`.
+    workers
+        Number of cases at the same time, each in a process of its own; the figures do not depend on it.
+        A script that uses several needs the line ``if __name__ == "__main__":`` above its calls.
     reporter
         Receives the number of finished cases; None reports nothing.
 
@@ -75,7 +79,15 @@ def evaluate(
     else:
         find = partial(find_listed_cases, Path(cases or ""), parts=parts)
     settings = EvaluationOptions(band_mm, options or RequestOptions())
+    run = partial(
+        run_evaluation,
+        find_cases=find,
+        out=Path(out),
+        options=settings,
+        workers=workers,
+        reporter=reporter,
+    )
     if isinstance(bundle, Bundle):
-        return run_evaluation(bundle, find, Path(out), options=settings, reporter=reporter)
+        return run(bundle)
     with open_bundle(Path(bundle)) as opened:
-        return run_evaluation(opened, find, Path(out), options=settings, reporter=reporter)
+        return run(opened)

@@ -125,7 +125,11 @@ def _probabilities(evaluation: Evaluation) -> list[str]:
         )
     ]
     return [
-        table(["", "voxels", "ECE", "Brier score", "ECE, mean of cases", "Brier, of cases"], rows),
+        table(
+            ["", "voxels", "ECE", "Brier score", "ECE, mean of cases", "Brier, of cases"],
+            rows,
+            words=(0, 1),
+        ),
         figure(plots.reliability(evaluation.structures), "Reliability near the structures"),
         note(
             "The mean probability of a structure against whether a voxel is in it. ECE: mean distance "
@@ -230,9 +234,10 @@ def _review_of(title: str, found: ReviewEvaluation) -> list[str]:
                 *(f"{curve.error_ml[n]:.2f}" for n in (0, FIRST_PLACES)),
             ]
         )
-    heading = [title, f"error in {FIRST_PLACES} places", "Dice", "after 5", "after 10", "after 20"]
-    heading += ["wrong, mL", "after 10"]
-    return [note(f"{title}: {found.cases}"), table(heading, rows)]
+    heading = [f"{title} ({found.cases})", f"error in {FIRST_PLACES} places", "Dice"]
+    heading += [f"Dice after {n}" for n in (5, FIRST_PLACES, 20)]
+    heading += ["wrong, mL", f"wrong after {FIRST_PLACES}, mL"]
+    return [table(heading, rows)]
 
 
 def _number(value: float | None, form: str = ".3f") -> str:

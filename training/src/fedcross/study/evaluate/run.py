@@ -12,13 +12,21 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
+from fedcross.calibration.cases_at_once import check_cases_at_once
+from fedcross.calibration.labelled_cases import (
+    LabelledCase,
+    SegmentedCase,
+    segment_case,
+)
+from fedcross.contract.measures import MEASURES
 from fedcross.errors import ConfigError
+from fedcross.infer.batch.functions import call_for_each
 from fedcross.infer.models import Models
 from fedcross.infer.scratch import write_errors
-from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.files.publish import publish_files
@@ -45,6 +53,7 @@ def run_evaluation(
     out: Path,
     *,
     options: EvaluationOptions | None = None,
+    workers: int = 1,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate a bundle.
@@ -60,6 +69,8 @@ def run_evaluation(
         options and files of the case are the same.
     options
         How to evaluate; None is the default.
+    workers
+        Number of cases at the same time, each in a process of its own; the figures do not depend on it.
     reporter
         Receives the number of finished cases; None reports nothing.
 
@@ -73,35 +84,39 @@ def run_evaluation(
     ConfigError
         If a package is missing.
     FedCrossError
-        If a case, the bundle, the device or the folder cannot be used. Finished cases are kept.
+        If a case, the bundle, the device or the folder cannot be used, or the memory does not suffice
+        for so many workers. Finished cases are kept.
     """
     options, reporter = options or EvaluationOptions(), reporter or NullReporter()
     check_packages()
     cases = find_cases(bundle.manifest)
+    check_cases_at_once(cases, bundle, options.segmentation, workers, measures=MEASURES)
     checkpoints = Checkpoints(out)
     reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {len(cases)} cases")
-    figures: list[CaseFigures] = []
-    reused = 0
-    with WarmModels() as models:
-        for case in cases:
-            key = case_key(case, bundle, options)
-            found = checkpoints.read(key)
-            if found is None:
-                found = evaluate_case(case, bundle, options, models)
-                checkpoints.write(key, found)
-            else:
-                reused += 1
-            figures.append(found)
+    keys = [case_key(case, bundle, options) for case in cases]
+    figures = {
+        index: found
+        for index, key in enumerate(keys)
+        if (found := checkpoints.read(key)) is not None
+    }
+    if figures:
+        reporter.log(f"{len(figures)} of {len(cases)} cases were evaluated before.")
+        reporter.progress(len(figures), len(cases), STAGE)
+    waiting = [index for index in range(len(cases)) if index not in figures]
+    compute = partial(evaluate_case, bundle=bundle, options=options)
+    outcomes = call_for_each(compute, [cases[index] for index in waiting], workers)
+    with closing(outcomes):  # ends the processes, also after an error
+        for number, found in outcomes:
+            checkpoints.write(keys[waiting[number]], found)
+            figures[waiting[number]] = found
             reporter.progress(len(figures), len(cases), STAGE)
-    if reused:
-        reporter.log(f"{reused} of {len(cases)} cases were evaluated before.")
-    evaluation = summarise(bundle, figures, options)
+    evaluation = summarise(bundle, [found for _, found in sorted(figures.items())], options)
     _write(evaluation, out)
     return evaluation
 
 
 def evaluate_case(
-    case: LabelledCase, bundle: Bundle, options: EvaluationOptions, models: Models
+    case: LabelledCase, models: Models, *, bundle: Bundle, options: EvaluationOptions
 ) -> CaseFigures:
     """Segment one case and compute its figures.
 
