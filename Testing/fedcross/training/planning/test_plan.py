@@ -51,6 +51,7 @@ def test_a_plan_changes_nothing_of_a_configuration_that_was_read(tmp_path: Path)
     assert config.augmentation.preset == "paper"
     planned, _ = fedcross.plan(config, tmp_path / "plan.toml", device="cpu")
     assert planned == load_config(tmp_path / "plan.toml") == config
+    assert planned.engine.min_sites is None  # all sites, and not the number in a record
 
 
 def test_a_plan_in_another_folder_finds_the_same_data(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def complete_values(config: TrainingConfig) -> dict[str, Any]:
     """Return all options of a configuration, with defaults and paths, as `parse_config` reads them."""
     values = config.model_dump(mode="json")
     values |= {"data_root": str(config.data_root), "plugins": list(config.plugins)}
+    if config.engine.min_sites is None and "engine" in values:  # a record has a number in its place
+        values["engine"] = {k: v for k, v in values["engine"].items() if k != "min_sites"}
     if config.cache is not None:
         values["cache"] = str(config.cache)
     if config.start.bundle is not None:
