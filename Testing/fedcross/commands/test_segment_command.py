@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from dicom_files import SERIES, make_volume, write_series
 from fedcross.cli import main
 from fedcross.errors import DataError
-from fedcross.infer.batch import pool
+from fedcross.infer.batch import run
 from fedcross.infer.batch.worker import Worker
 from fedcross.model.bundle import Bundle
 
@@ -92,7 +92,7 @@ class Refusing(Worker):
 def test_a_tree_of_dicom_folders_becomes_cases_without_the_names_of_the_folders(
     fedcross, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "Worker", Refusing)
+    monkeypatch.setattr(run, "Worker", Refusing)
     write_series(tmp_path / "tree" / "Doe^Jane" / "t2", make_volume((8, 12, 12)))
     out = tmp_path / "out"
     code, shown, errors = fedcross(
