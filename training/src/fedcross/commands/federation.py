@@ -1,13 +1,19 @@
 """The commands `fedcross federation ...`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fedcross.commands.calibrate import PoolingOption
 from fedcross.commands.kits import add, clean, init, renew, revoke
 from fedcross.commands.options import AllowPlugin, Device, split_names
+
+if TYPE_CHECKING:
+    from fedcross.federate.supervise.federated_run import FederatedRun
+    from fedcross.federate.supervise.server_connection import ServerConnection
 
 app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
 
@@ -34,6 +40,22 @@ Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 for command in (init, add, renew, revoke, clean):
     app.command()(command)
+
+
+@contextmanager
+def _connect(
+    run: Path, kit: Path, *, waits: bool = False
+) -> "Iterator[tuple[FederatedRun, ServerConnection]]":
+    """Open a connection to the server for the run in a folder; without a run nothing is opened."""
+    from fedcross.federate.flare.admin import open_server_connection
+    from fedcross.federate.kits.preflight import open_coordinator_kit
+    from fedcross.federate.supervise.federated_run import FederatedRun
+
+    federated_run = FederatedRun(run)
+    _ = federated_run.record  # raises if there is no run
+    opened = open_coordinator_kit(kit, typer.echo, waits=waits)
+    with open_server_connection(opened) as connection:
+        yield federated_run, connection
 
 
 @app.command("start")
@@ -108,14 +130,9 @@ def submit(
 def status(run: Run, kit: AdminKit) -> None:
     """Show the state of a run, and the visits, losses and Dice of every hospital."""
     from fedcross.commands.progress_table import describe_progress
-    from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.preflight import open_coordinator_kit
-    from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.progress import get_progress
 
-    federated_run = FederatedRun(run)
-    _ = federated_run.record  # raises if there is no run
-    with open_server_connection(open_coordinator_kit(kit, typer.echo)) as connection:
+    with _connect(run, kit) as (federated_run, connection):
         progress = get_progress(federated_run, connection)
     for line in describe_progress(progress):
         typer.echo(line)
@@ -129,8 +146,6 @@ def fetch(
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
-    from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
@@ -140,9 +155,7 @@ def fetch(
 
     federated_run = FederatedRun(run)
     if not federated_run.finished:
-        _ = federated_run.record  # raises if there is no run
-        opened = open_coordinator_kit(kit, typer.echo)
-        with open_server_connection(opened) as connection:
+        with _connect(run, kit) as (_, connection):
             outcome = federated_run.download(connection)
         if outcome.state != "finished":
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
@@ -195,13 +208,6 @@ def calibrate(
 @app.command("abort")
 def abort(run: Run, kit: AdminKit) -> None:
     """End a run's job; the server keeps the finished rounds, and submit continues the run."""
-    from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.kits.preflight import open_coordinator_kit
-    from fedcross.federate.supervise.federated_run import FederatedRun
-
-    federated_run = FederatedRun(run)
-    _ = federated_run.record  # raises if there is no run
-    opened = open_coordinator_kit(kit, typer.echo, waits=True)
-    with open_server_connection(opened) as connection:
+    with _connect(run, kit, waits=True) as (federated_run, connection):
         federated_run.abort(connection)
     typer.echo("Aborted.")

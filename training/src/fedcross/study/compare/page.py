@@ -8,7 +8,14 @@ from fedcross.study.compare import figures
 from fedcross.study.compare.example import Example
 from fedcross.study.compare.example_figure import draw_methods
 from fedcross.study.compare.figures import Runs
-from fedcross.study.compare.results import RunFigures, Score, by_case, choose_reference, mean_of
+from fedcross.study.compare.results import (
+    RunFigures,
+    Score,
+    by_case,
+    choose_reference,
+    mean_of,
+    rank_by_dice,
+)
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
 from fedcross.study.page import figure, note, page, table
 from fedcross.uncertainty.reliability import MIN_VOXELS
@@ -164,13 +171,8 @@ def _example(example: Example | None, methods: Sequence[str]) -> dict[str, list[
 
 def _ranked(runs: Runs) -> Runs:
     """The methods by their mean test Dice, the best first; unchanged without test cases."""
-    if not _has_cases(runs):
-        return runs
-    means = {
-        label: _mean_over_seeds([run.scores[label] for run in seeds], "dice").mean
-        for label, seeds in runs.items()
-    }
-    return {label: runs[label] for label in sorted(runs, key=lambda label: -means[label])}
+    scores = {label: [run.scores[label] for run in seeds] for label, seeds in runs.items()}
+    return {label: runs[label] for label in rank_by_dice(scores) or runs}
 
 
 def _mean_over_seeds(
@@ -220,10 +222,7 @@ def _predictors(runs: Mapping[str, Sequence[RunFigures]]) -> dict[str, list[list
         for seeds in runs.values()
         for label in seeds[0].scores
     }
-    if not _has_cases(runs):
-        return found
-    means = {label: _mean_over_seeds(seeds, "dice").mean for label, seeds in found.items()}
-    return {label: found[label] for label in sorted(found, key=lambda label: -means[label])}
+    return {label: found[label] for label in rank_by_dice(found) or found}
 
 
 def _has_cases(runs: Runs) -> bool:

@@ -3,9 +3,8 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
-from fedcross.study.compare.results import RunFigures, mean_of
+from fedcross.study.compare.results import RunFigures, rank_by_dice
 from fedcross.study.compare.variants import Variant
 
 
@@ -28,17 +27,14 @@ def describe_ranking(
     list of str
         Empty without test cases.
     """
-    if not all(run.scores[label] for label, each in runs.items() for run in each):
+    means = rank_by_dice(
+        {label: [run.scores[label] for run in each] for label, each in runs.items()}
+    )
+    if not means:
         return []
-    means = {
-        variant.label: fmean(
-            mean_of(run.scores[variant.label], "dice") for run in runs[variant.label]
-        )
-        for variant in variants
-    }
-    ranked = sorted(variants, key=lambda variant: -means[variant.label])
-    shown = ", ".join(f"{variant.label} {means[variant.label]:.3f}" for variant in ranked)
-    first = ranked[0]
+    shown = ", ".join(f"{label} {mean:.3f}" for label, mean in means.items())
+    best = next(iter(means))
+    first = next(variant for variant in variants if variant.label == best)
     run = folder / first.slug / f"seed-{runs[first.label][0].seed}"
     return [
         f"Test Dice, the highest first: {shown}. The page says which differences are more than chance.",

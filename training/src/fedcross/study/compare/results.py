@@ -179,6 +179,20 @@ def mean_of(scores: Iterable[Score], metric: str, site: str | None = None) -> fl
     return fmean(getattr(score, metric) for score in scores if site in (None, score.site))
 
 
+def rank_by_dice(scores: Mapping[str, Sequence[Sequence[Score]]]) -> dict[str, float]:
+    """Return the mean Dice by label, the highest first; empty if a run has no test cases.
+
+    Parameters
+    ----------
+    scores
+        The scores of each run, one entry per seed, by label.
+    """
+    if not all(each for runs in scores.values() for each in runs):
+        return {}
+    means = {label: fmean(mean_of(each, "dice") for each in runs) for label, runs in scores.items()}
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
 def by_case(runs: Iterable[Sequence[Score]], metric: str) -> dict[tuple[str, str], float]:
     """Return the mean of a metric over runs and structures, by (site, case)."""
     values: dict[tuple[str, str], list[float]] = {}
