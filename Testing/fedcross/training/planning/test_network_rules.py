@@ -23,7 +23,15 @@ from fedcross.training.planning.network_rules import (
     ("gb", "width"), [(0.2, 8), (1.9, 8), (2, 16), (3.9, 16), (4, 32), (80, 32)]
 )
 def test_the_width_follows_the_memory(gb: float, width: int) -> None:
-    assert choose_width(gb) == width
+    assert choose_width(gb, (512, 512, 100), 2) == width
+
+
+def test_small_cases_get_a_wide_network_with_little_memory() -> None:
+    # 0.6 GB at 120 bytes hold 156,250 voxels with 32 channels, 312,500 with 16.
+    assert choose_width(0.6, (25, 36, 27), 2) == 32  # 2 of 32 x 48 x 32: 98,304
+    assert choose_width(0.6, (25, 36, 27), 4) == 16  # 4 of them: 196,608
+    assert choose_width(0.6, (35, 51, 37), 2) == 16  # 2 of 48 x 64 x 48: 294,912
+    assert choose_width(0.6, (35, 65, 37), 2) == 8  # 2 of 48 x 80 x 48: 368,640
 
 
 def test_the_memory_holds_as_many_voxels_as_it_has_bytes_for() -> None:

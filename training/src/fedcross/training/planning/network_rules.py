@@ -1,5 +1,6 @@
 """Rules for the network: architecture, width, and the memory of a training step. Numbers only."""
 
+import math
 from collections.abc import Sequence
 
 from fedcross.model.architecture import Architecture, DynUNetArchitecture
@@ -32,14 +33,29 @@ MAX_LEVELS = 5
 MAX_FILTERS = 320  # as in nnU-Net
 
 
-def choose_width(memory_gb: float) -> int:
-    """Choose the channels of the first level: 32 from 4 GB, 16 from 2 GB, else 8.
+def choose_width(memory_gb: float, size: Sequence[float], batch: int) -> int:
+    """Choose the channels of the first level: 32, 16 or 8.
 
-    The FedCross authors and nnU-Net (Isensee et al., Nature Methods 2021) begin with 32. At 4 GB a step
-    with 32 channels has one million voxels. With less memory a patch would become too small, and a
-    narrower network is better; this project's choice.
+    32 from 4 GB, 16 from 2 GB, and also with less memory if it holds a step of whole cases with so many
+    channels; else 8. The FedCross authors and nnU-Net (Isensee et al., Nature Methods 2021) begin with
+    32. At 4 GB a step with 32 channels has one million voxels. With less memory a patch of a large case
+    would become too small, and a narrower network is better; this project's choice.
+
+    Parameters
+    ----------
+    memory_gb
+        Memory of a step, 10^9 bytes.
+    size
+        Voxels of the median case, (x, y, z).
+    batch
+        Patches per step.
     """
-    return next(width for least, width in WIDTHS if memory_gb >= least)
+    whole = batch * math.prod(UNET_DIVISOR * math.ceil(side / UNET_DIVISOR) for side in size)
+    return next(
+        width
+        for least, width in WIDTHS
+        if memory_gb >= least or step_voxels(memory_gb, width) >= whole
+    )
 
 
 def step_voxels(memory_gb: float, width: int, bytes_per_channel: int = UNET_BYTES) -> float:

@@ -52,16 +52,16 @@ class GridPlanner:
         self._network = dict(proposal.section("network"))
         self._patch = proposal.section("preprocessing").get("patch_size")
         self._batch = proposal.section("training").get("batch_size", MIN_BATCH)
-        self._width = choose_width(memory_gb)
 
     def network(self, spacing_mm: Triple) -> Architecture:
         """Return the network that suits a spacing; the given one if any of its options is given."""
         size = self._figures.median_size(spacing_mm)
+        width = choose_width(self._memory_gb, size, self._batch)
         if not self._network and needs_dynunet(size):
-            return design_dynunet(size, spacing_mm, self._width, self._classes)
+            return design_dynunet(size, spacing_mm, width, self._classes)
         options: dict[str, Any] = {"name": "unet", "classes": self._classes, **self._network}
         if options["name"] == "unet":
-            options = {"base_channels": self._width, **options}
+            options = {"base_channels": width, **options}
         network: Architecture = TypeAdapter(Architecture).validate_python(options)
         return network
 
