@@ -16,6 +16,17 @@ from fedcross.model.architecture import UNetArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
 from fedcross.model.networks import build_network, initialise
 
+__all__ = [  # the fixtures, for `from tiny_ensemble import *` in a conftest
+    "asymmetric_members",
+    "back_end",
+    "blobs",
+    "bundle",
+    "image_path",
+    "make_bundle",
+    "single_thread",
+    "volume",
+]
+
 STRUCTURES = (
     {
         "name": "Left kidney",

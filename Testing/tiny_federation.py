@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.data.volumes import CaseFiles
 
 SPACING_MM = (2.0, 2.0, 2.5)
 SIZE = (36, 20, 18)  # x, y, z
@@ -28,6 +29,13 @@ def write_array(path: Path, array: np.ndarray, spacing_mm: tuple[float, ...] = S
     picture = sitk.GetImageFromArray(array)
     picture.SetSpacing(spacing_mm)
     sitk.WriteImage(picture, str(path))
+
+
+def write_case_files(folder: Path, image: np.ndarray, label: np.ndarray) -> CaseFiles:
+    """Write ``i.nii.gz`` and ``l.nii.gz`` into `folder`; return them as the case ``anna``."""
+    write_array(folder / "i.nii.gz", image)
+    write_array(folder / "l.nii.gz", label)
+    return CaseFiles("anna", folder / "i.nii.gz", folder / "l.nii.gz")
 
 
 def write_federation(

@@ -24,28 +24,9 @@ from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.runtime.versions import package_versions
 from fedcross.volumes.region import Region
-from tiny_ensemble import (
-    asymmetric_members,
-    back_end,
-    blobs,
-    bundle,
-    image_path,
-    make_bundle,
-    single_thread,
-    volume,
-)
+from tiny_ensemble import *  # noqa: F403 - the fixtures of this file
 from tiny_federation import write_federation
 
-__all__ = [  # fixtures
-    "asymmetric_members",
-    "back_end",
-    "blobs",
-    "bundle",
-    "image_path",
-    "make_bundle",
-    "single_thread",
-    "volume",
-]
 SPACING_MM = (1.1, 0.9, 2.5)
 ORIGIN_MM = (-31.5, 12.25, 100.125)
 OBLIQUE = ((0.8, 0.0, 0.6), (-0.6, 0.0, 0.8), (0.0, -1.0, 0.0))

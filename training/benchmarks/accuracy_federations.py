@@ -19,7 +19,6 @@ from fedcross.training.data.sites import find_all_cases
 
 CONFIG = "accuracy.toml"
 SPLIT_SEED = 1
-BATCH, PATCHES_PER_CASE = 4, 4
 BLOCKS = 3
 VALIDATIONS = 8
 HEAD = """
@@ -33,7 +32,7 @@ local_epochs = {local_epochs}
 
 [network]
 name = "unet"
-base_channels = 8
+base_channels = {base_channels}
 norm = "instance"
 
 [preprocessing]
@@ -43,7 +42,7 @@ overlap = 0.5
 
 [training]
 batch_size = {batch}
-patches_per_case = {patches}
+patches_per_case = {batch}
 optimizer = "sgd"
 learning_rate = 0.02
 momentum = 0.9
@@ -79,6 +78,8 @@ class Federation:
         Epochs of a visit.
     steps
         Number of optimiser steps of a run, over all of its models.
+    base_channels, batch
+        Channels of the first level and patches per step of our methods.
     """
 
     title: str
@@ -91,11 +92,13 @@ class Federation:
     local_epochs: int
     steps: int
     rotates: bool = False
+    base_channels: int = 8
+    batch: int = 4
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch at a site."""
-        return -(-self.split[0] * PATCHES_PER_CASE // BATCH)
+        """Steps of an epoch at a site: as many patches of each case as a step has."""
+        return self.split[0]
 
     def budget(self, steps: int) -> tuple[int, int]:
         """Return rounds and local epochs of a method with a model at every site in every round."""
@@ -137,8 +140,8 @@ def read_federation(
         local_epochs=local_epochs,
         spacing_mm=list(federation.spacing_mm),
         patch_size=list(federation.patch_size),
-        batch=BATCH,
-        patches=PATCHES_PER_CASE,
+        base_channels=federation.base_channels,
+        batch=federation.batch,
         validate_every=max(1, rounds // VALIDATIONS),
     )
     for label, name in enumerate(federation.structures, start=1):
@@ -218,6 +221,8 @@ FEDERATIONS = {
         patch_size=(32, 32, 32),
         local_epochs=4,
         steps=2304,
+        base_channels=32,  # as `fedcross plan` chooses them for cases of this size
+        batch=2,
     ),
     "pelvis": Federation(
         title="Pelvis phantom",

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,15 +6,10 @@ import torch
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Site
+from small_federation import one_thread
 from tiny_federation import tiny_config
 
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]  # a fixture
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.contract.files import SEGMENTATION
 from fedcross.contract.request import parse_request
+from fedcross.contract.table import Reliability
 
 
 @pytest.fixture
@@ -61,11 +62,17 @@ def test_a_calibrated_bundle_adds_its_figures_to_the_rows(folder, tmp_path, fake
     starter = fake("calibrated")._starter
     rows = segmentFolder(folder, "bundle", tmp_path / "out", starter=starter)
     row, failed = sorted(rows, key=lambda each: each.error)
-    assert (row.interval_low_ml, row.interval_high_ml, row.interval_coverage) == (27.9, 34.6, 0.9)
-    assert (row.predicted_dice, row.predicted_dice_error) == (0.86, 0.05)
-    assert (row.verdict, row.verdict_basis, row.unfamiliar) == ("agree", "predicted_dice", "yes")
-    assert row.unfamiliar_reasons.endswith("; intensities")
-    assert (failed.verdict, failed.unfamiliar, failed.interval_low_ml) == ("", "", "")
+    found = row.reliability
+    assert (found.interval_low_ml, found.interval_high_ml) == (27.9, 34.6)
+    assert found.interval_coverage == 0.9
+    assert (found.predicted_dice, found.predicted_dice_error) == (0.86, 0.05)
+    assert (found.verdict, found.verdict_basis, found.unfamiliar) == (
+        "agree",
+        "predicted_dice",
+        "yes",
+    )
+    assert found.unfamiliar_reasons.endswith("; intensities")
+    assert failed.reliability == Reliability()
     with (tmp_path / "out" / "figures.csv").open(encoding="utf-8") as file:
         written = {line["volume"]: line for line in csv.DictReader(file)}
     assert written["'=1+1.nrrd"]["interval_high_ml"] == "34.6"

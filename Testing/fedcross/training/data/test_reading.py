@@ -8,13 +8,7 @@ import dataset_trees
 from fedcross.errors import DataError
 from fedcross.training.data.reading import read_case, read_channel
 from fedcross.training.data.volumes import CaseFiles
-from tiny_federation import write_array
-
-
-def a_case(folder: Path, image: np.ndarray, label: np.ndarray) -> CaseFiles:
-    write_array(folder / "i.nii.gz", image)
-    write_array(folder / "l.nii.gz", label)
-    return CaseFiles("anna", folder / "i.nii.gz", folder / "l.nii.gz")
+from tiny_federation import write_array, write_case_files
 
 
 @pytest.fixture
@@ -25,7 +19,7 @@ def image() -> np.ndarray:
 def test_label_values_are_mapped_by_the_sites_label_map(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.uint8)
     label[0], label[1], label[2] = 1, 2, 7
-    _, mapped = read_case(a_case(tmp_path, image, label), {1: 1, 2: 1, 7: 0}, "north")
+    _, mapped = read_case(write_case_files(tmp_path, image, label), {1: 1, 2: 1, 7: 0}, "north")
     assert [np.unique(mapped[plane]).tolist() for plane in range(4)] == [[1], [1], [0], [0]]
 
 
@@ -35,18 +29,18 @@ def test_a_value_that_is_not_in_the_label_map_is_named(tmp_path: Path, image: np
     with pytest.raises(
         DataError, match=r"Case anna of site north: the label has the unknown values 3; .*0, 1"
     ):
-        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+        read_case(write_case_files(tmp_path, image, label), {1: 1}, "north")
 
 
 def test_a_label_value_that_is_not_an_integer_is_named(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.float32)
     label[0, 0, 0] = 0.5
     with pytest.raises(DataError, match=r"the label has the unknown values 0\.5"):
-        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+        read_case(write_case_files(tmp_path, image, label), {1: 1}, "north")
 
 
 def test_image_and_label_of_different_shapes_are_refused(tmp_path: Path, image: np.ndarray) -> None:
-    case = a_case(tmp_path, image, np.zeros((6, 7, 9), np.uint8))
+    case = write_case_files(tmp_path, image, np.zeros((6, 7, 9), np.uint8))
     with pytest.raises(DataError, match=r"anna of site north.*\(8, 7, 6\) voxels.*\(9, 7, 6\)"):
         read_case(case, {1: 1}, "north")
 
@@ -55,7 +49,7 @@ def test_image_and_label_of_different_shapes_are_refused(tmp_path: Path, image: 
 def test_image_and_label_of_different_origin_or_spacing_are_refused(
     tmp_path: Path, image: np.ndarray, what: str, by: float
 ) -> None:
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
+    case = write_case_files(tmp_path, image, np.zeros(image.shape, np.uint8))
     label = sitk.ReadImage(str(case.label))
     getattr(label, f"Set{what}")([value + by for value in getattr(label, f"Get{what}")()])
     sitk.WriteImage(label, str(case.label))
@@ -64,7 +58,7 @@ def test_image_and_label_of_different_origin_or_spacing_are_refused(
 
 
 def test_rounding_in_the_label_files_header_is_accepted(tmp_path: Path, image: np.ndarray) -> None:
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
+    case = write_case_files(tmp_path, image, np.zeros(image.shape, np.uint8))
     label = sitk.ReadImage(str(case.label))
     label.SetOrigin([0.01, -0.01, 0.02])
     sitk.WriteImage(label, str(case.label))
@@ -73,7 +67,7 @@ def test_rounding_in_the_label_files_header_is_accepted(tmp_path: Path, image: n
 
 def test_the_error_of_an_unusable_file_names_its_case(tmp_path: Path, image: np.ndarray) -> None:
     image[0, 0, 0] = np.nan
-    case = a_case(tmp_path, image, np.zeros(image.shape, np.uint8))
+    case = write_case_files(tmp_path, image, np.zeros(image.shape, np.uint8))
     with pytest.raises(DataError, match=r"Case anna of site north: .*NaN"):
         read_case(case, {1: 1}, "north")
     case.label.write_bytes(b"no image")
@@ -180,11 +174,11 @@ def test_label_values_next_to_whole_numbers_are_those_numbers(
 ) -> None:
     label = np.zeros(image.shape, np.float64)
     label[0], label[1], label[2] = 1.0000001, 0.9995, -0.0002
-    _, mapped = read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+    _, mapped = read_case(write_case_files(tmp_path, image, label), {1: 1}, "north")
     assert [np.unique(mapped[plane]).tolist() for plane in range(4)] == [[1], [1], [0], [0]]
     label[3] = 1.01
     with pytest.raises(DataError, match=r"unknown values .*1\.01"):
-        read_case(a_case(tmp_path, image, label), {1: 1}, "north")
+        read_case(write_case_files(tmp_path, image, label), {1: 1}, "north")
 
 
 @pytest.mark.parametrize("kind", ["i1", "u1", "i4", "u8", "f4", "f8"])

@@ -11,15 +11,15 @@ from fedcross.training.config.configuration import load_config
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.preprocessing import Preprocessing
-from tiny_federation import SPACING_MM, tiny_config, write_array, write_case, write_federation
+from tiny_federation import (
+    SPACING_MM,
+    tiny_config,
+    write_case,
+    write_case_files,
+    write_federation,
+)
 
 SAME = Preprocessing(spacing_mm=SPACING_MM, patch_size=(16, 16, 16))
-
-
-def a_case(folder: Path, image: np.ndarray, label: np.ndarray) -> CaseFiles:
-    write_array(folder / "i.nii.gz", image)
-    write_array(folder / "l.nii.gz", label)
-    return CaseFiles("anna", folder / "i.nii.gz", folder / "l.nii.gz")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_stored_orientation_does_not_change_the_loaded_case(
 
 def test_at_the_models_spacing_nothing_is_resampled(tmp_path: Path, image: np.ndarray) -> None:
     label = np.random.default_rng(1).integers(0, 3, image.shape).astype(np.uint8)
-    volume = load_volume(a_case(tmp_path, image, label), {1: 1, 2: 2}, SAME, "north")
+    volume = load_volume(write_case_files(tmp_path, image, label), {1: 1, 2: 2}, SAME, "north")
     assert np.array_equal(volume.label.numpy(), label)
     expected = (image - image.mean(dtype=np.float64)) / image.std(dtype=np.float64)
     assert np.allclose(volume.image.numpy(), expected[None], atol=1e-6)
@@ -100,4 +100,9 @@ def test_the_error_of_a_volume_too_large_at_the_models_spacing_names_its_case(
 ) -> None:
     fine = Preprocessing(spacing_mm=(0.001, 0.001, 0.001), patch_size=(16, 16, 16))
     with pytest.raises(DataError, match=r"^Case anna of site north: At the bundle's spacing"):
-        load_volume(a_case(tmp_path, image, np.zeros(image.shape, np.uint8)), {1: 1}, fine, "north")
+        load_volume(
+            write_case_files(tmp_path, image, np.zeros(image.shape, np.uint8)),
+            {1: 1},
+            fine,
+            "north",
+        )

@@ -4,7 +4,8 @@ The command line and the batch of the Slicer module write the same columns.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
+from itertools import chain
 
 from fedcross.contract.figures import StructureFigures, verdict_of
 from fedcross.contract.verdict import Basis, Thresholds
@@ -59,10 +60,9 @@ class Row:
         Mean, smallest and largest volume of the members in mL.
     mean_dice
         Mean Dice of all pairs of members, 0 to 1.
-    interval_low_ml, interval_high_ml, interval_coverage, predicted_dice, predicted_dice_error
-        As in `Reliability`.
-    verdict, verdict_basis, unfamiliar, unfamiliar_reasons
-        As there; the verdict is that of the default thresholds.
+    reliability
+        How far the figures can be relied on; its columns take this place in the table. The verdict is
+        that of the default thresholds.
     error
         One sentence; ``""`` if the volume was segmented.
     warnings
@@ -78,15 +78,7 @@ class Row:
     members_min_ml: float | str = ""
     members_max_ml: float | str = ""
     mean_dice: float | str = ""
-    interval_low_ml: float | str = ""
-    interval_high_ml: float | str = ""
-    interval_coverage: float | str = ""
-    predicted_dice: float | str = ""
-    predicted_dice_error: float | str = ""
-    verdict: str = ""
-    verdict_basis: str = ""
-    unfamiliar: str = ""
-    unfamiliar_reasons: str = ""
+    reliability: Reliability = Reliability()
     error: str = ""
     warnings: str = ""
 
@@ -143,7 +135,7 @@ def table_rows(
             each.low,
             each.high,
             "" if each.agreement is None else each.agreement,
-            **asdict(reliability(each, is_unusual=is_unusual, reasons=reasons)),
+            reliability(each, is_unusual=is_unusual, reasons=reasons),
             warnings=" ".join(warnings),
         )
         for each in structures
@@ -152,4 +144,11 @@ def table_rows(
 
 def table_cells(rows: Sequence[Row]) -> list[tuple[object, ...]]:
     """Return the heading and the rows, as the cells of a CSV file."""
-    return [tuple(field.name for field in fields(Row)), *(astuple(row) for row in rows)]
+    names = (
+        [column.name for column in fields(Reliability)]
+        if field.name == "reliability"
+        else [field.name]
+        for field in fields(Row)
+    )
+    cells = ([c if isinstance(c, tuple) else (c,) for c in astuple(row)] for row in rows)
+    return [tuple(chain.from_iterable(parts)) for parts in (names, *cells)]
