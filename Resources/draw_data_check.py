@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from fedcross.study.compare.figures import STYLE
 from fedcross.study.data.figure import draw_site
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.report import PICTURES, DataReport
 from fedcross.training.data.phantom.federation import write_phantom_federation

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.data.volumes import CaseFiles
 
 SPACING_MM = (2.0, 2.0, 2.5)

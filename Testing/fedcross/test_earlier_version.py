@@ -23,12 +23,8 @@ from fedcross.federate.local.engine import run_local
 from fedcross.infer.segment import segment
 from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import (
-    TrainingConfig,
-    config_sha256,
-    load_config,
-    parse_config,
-)
+from fedcross.training.config.configuration import TrainingConfig, config_sha256, parse_config
+from fedcross.training.config.file import load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 

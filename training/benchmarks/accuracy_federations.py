@@ -9,7 +9,8 @@ from methods import SITES as HIPPOCAMPUS_SITES
 from methods import write_hippocampus
 
 from fedcross.errors import DataError
-from fedcross.training.config.configuration import TrainingConfig, load_config, parse_config
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.file import load_config
 from fedcross.training.config.site import ExplicitSplit
 from fedcross.training.config.source import complete_values
 from fedcross.training.data.phantom.files import site_sections

@@ -35,7 +35,8 @@ from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.reporting import PlainReporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import change_options, parse_methods, with_seed
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.config.site import ExplicitSplit
 from fedcross.training.data.sites import find_all_cases
 from fedcross.training.run.export import export_run

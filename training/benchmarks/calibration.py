@@ -39,7 +39,8 @@ from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.runtime.files.atomic import write_atomically
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.uncertainty.agreement import MM3_PER_ML, dice
 
 BINS = 15

@@ -46,7 +46,7 @@ from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.figures import box_plots
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.splits import PARTS
 from fedcross.uncertainty.discrimination import auroc
 from fedcross.volumes.files.read import read_volume

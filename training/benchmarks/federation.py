@@ -42,7 +42,8 @@ from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.supervise.federated_run import FederatedRun
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.strategies.member import new_member
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.run.folder import RunFolder
 from federation_processes import federation_processes
 from tiny_federation import write_case

@@ -37,7 +37,8 @@ from fedcross.runtime.reporting import NullReporter
 from fedcross.study.compare.compare import CASES, PAGE, RUNS, TABLE, compare
 from fedcross.study.compare.figures import box_plots
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.data.phantom.federation import write_phantom_federation
 from fedcross.training.data.phantom.files import site_sections
 from fedcross.training.evaluation.testing import evaluate_test

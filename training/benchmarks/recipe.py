@@ -26,10 +26,8 @@ from fedcross.commands.console import ConsoleReporter
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.significance import over_seeds
 from fedcross.study.compare.variants import change_options
-from fedcross.training.config.configuration import (
-    TrainingConfig,
-    load_config,
-)
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.run.folder import TEST, RunFolder
 
 LONG, SHORT = 8, 2  # local epochs of a visit

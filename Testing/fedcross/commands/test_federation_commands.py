@@ -12,7 +12,8 @@ from fedcross.commands.progress_table import describe_progress
 from fedcross.errors import FedCrossError
 from fedcross.federate.flare import admin
 from fedcross.federate.supervise.progress import Progress
-from fedcross.training.config.configuration import config_values, load_config
+from fedcross.training.config.configuration import config_values
+from fedcross.training.config.file import load_config
 from tiny_federation import write_federation
 
 

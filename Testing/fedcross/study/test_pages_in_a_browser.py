@@ -33,7 +33,7 @@ from fedcross.study.evaluate.figures import (
 )
 from fedcross.study.evaluate.page import evaluation_page
 from fedcross.study.evaluate.request import EvaluationOptions
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.uncertainty.probability_calibration import CalibrationCounts
 from tiny_federation import write_federation

@@ -8,9 +8,9 @@ from fedcross.training.config.configuration import (
     TrainingConfig,
     config_sha256,
     config_values,
-    load_config,
     parse_config,
 )
+from fedcross.training.config.file import load_config
 from fuzz.kind import Input, Kind
 from fuzz.mutate import Draw, change, change_lines, composite
 

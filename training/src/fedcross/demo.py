@@ -28,7 +28,7 @@ from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import segment
 from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import Reporter
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.phantom.styles import UNSEEN_STYLE
 from fedcross.training.data.phantom.volumes import make_case, write_synthetic_federation
 from fedcross.training.run.export import export_run

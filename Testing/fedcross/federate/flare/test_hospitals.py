@@ -22,7 +22,8 @@ from fedcross.federate.supervise.progress import get_progress
 from fedcross.federate.supervise.timeouts import Timeouts
 from fedcross.model.bundle import verify_bundle
 from fedcross.strategies.member import new_member
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from federation_processes import Processes, federation_processes, wait_until

@@ -12,7 +12,8 @@ import pytest
 from fedcross.federate.kits.approvals import APPROVALS
 from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.visit_log import VISITS, read_entries
-from fedcross.training.config.configuration import config_sha256, load_config
+from fedcross.training.config.configuration import config_sha256
+from fedcross.training.config.file import load_config
 from federation_processes import Processes, wait_until
 from tiny_federation import write_federation
 

@@ -14,7 +14,8 @@ from fedcross.federate.flare.simulator import gather_simulated
 from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import TrainingConfig, config_sha256, load_config
+from fedcross.training.config.configuration import TrainingConfig, config_sha256
+from fedcross.training.config.file import load_config
 from fedcross.training.planning.figures import combine_sites
 from fedcross.training.planning.gather import gather_figures
 from fedcross.training.run.export import export_run

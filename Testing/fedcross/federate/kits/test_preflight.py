@@ -16,7 +16,7 @@ from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.roster import ROSTER, check_site_names
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.server_connection import UnreachableError
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from kit_files import change_validity
 from tiny_federation import write_federation
 

@@ -28,7 +28,8 @@ from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.kits.startup_kit import Kit, open_kit
 from fedcross.federate.supervise.server_connection import UnreachableError
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import config_sha256, load_config
+from fedcross.training.config.configuration import config_sha256
+from fedcross.training.config.file import load_config
 from kit_files import change_validity
 from tiny_federation import write_federation
 

@@ -13,7 +13,7 @@ from fedcross.federate.local import engine
 from fedcross.federate.local.engine import run_local
 from fedcross.model.bundle import open_bundle, verify_bundle
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.evaluation.validation import Validation
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
@@ -25,7 +25,7 @@ import sys, time, torch
 from pathlib import Path
 from fedcross.federate.local.engine import run_local
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 
 class Waits(NullReporter):
     def progress(self, done, total, stage):

@@ -18,7 +18,8 @@ from fedcross.strategies.averaging import normalisation_tensors
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
 from fedcross.strategies.registry import METHODS, make_method
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.evaluation.validation import validate
 from fedcross.training.run.checkpoint import Checkpoint
 from fedcross.training.run.export import export_run

@@ -10,8 +10,9 @@ from fedcross.federate.privacy.gaussian import gaussian_delta, gaussian_epsilon
 from fedcross.federate.privacy.noise import clip_and_add_noise, compute_update, describe_privacy
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.plan import make_plan
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.engine import EngineConfig
+from fedcross.training.config.file import load_config
 from tiny_federation import tiny_config, write_federation
 
 UPDATE = {"w": torch.tensor([3.0, 0.0]), "b": torch.tensor([4.0])}

@@ -25,7 +25,8 @@ from fedcross.federate.remote.site_work import CURVES, LIKELIHOOD, describe_setu
 from fedcross.federate.remote.visits import SiteError
 from fedcross.model.calibration import Calibration
 from fedcross.strategies.member import MemberState
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.uncertainty.temperature import TEMPERATURES
 from remote_sites import InProcessSites
 from tiny_federation import write_federation

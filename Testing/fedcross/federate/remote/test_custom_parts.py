@@ -17,12 +17,8 @@ from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.strategies.member import MemberState
-from fedcross.training.config.configuration import (
-    TrainingConfig,
-    config_values,
-    load_config,
-    parse_config,
-)
+from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
+from fedcross.training.config.file import load_config
 from fedcross.training.run.folder import RunFolder
 from installed_packages import PACKAGE, example, nothing_allowed
 from remote_sites import InProcessSites, keep_unfiltered

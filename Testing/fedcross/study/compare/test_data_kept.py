@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from fedcross.federate.local.engine import run_local
 from fedcross.study.compare.compare import compare
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.volumes.files.read import read_volume
 from tiny_federation import write_federation
 

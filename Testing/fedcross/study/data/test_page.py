@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from fedcross.errors import OutputError
 from fedcross.study.data.page import NO_SLICES, PAGE, RECORD, data_page, write_report
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.check.report import DataReport
 from tiny_federation import write_federation

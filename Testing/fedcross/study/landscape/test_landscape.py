@@ -14,7 +14,8 @@ from fedcross.model.networks import build_network
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.study.landscape.landscape import LandscapeRequest, landscape
 from fedcross.study.landscape.probe import Probe, cut_tiles
-from fedcross.training.config.configuration import TrainingConfig, load_config
+from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.config.file import load_config
 from fedcross.training.data.sites import find_all_cases, load_sites
 from fedcross.training.data.volumes import Volume
 from fedcross.training.step.losses import dice_ce_loss

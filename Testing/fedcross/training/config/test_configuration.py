@@ -9,9 +9,9 @@ from fedcross.training.config.configuration import (
     TrainingConfig,
     config_sha256,
     config_values,
-    load_config,
     parse_config,
 )
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from tiny_federation import write_federation
 

@@ -8,7 +8,7 @@ import torch
 
 import dataset_trees
 from fedcross.errors import DataError, OutputError
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data import cache as cache_module
 from fedcross.training.data.cache import IMAGE, LABEL, VolumeCache, cache_key
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume

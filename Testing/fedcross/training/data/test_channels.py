@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 import dataset_trees
 from fedcross.errors import DataError
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.config.site import SiteConfig
 from fedcross.training.data.cases import find_cases, gather_cases
 from fedcross.training.data.check.federation import check_data

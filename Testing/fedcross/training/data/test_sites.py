@@ -7,7 +7,7 @@ import torch
 
 from fedcross.errors import DataError
 from fedcross.federate.local.visits import pool_sites
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.sites import find_all_cases, load_sites, load_volume
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.preprocessing import Preprocessing

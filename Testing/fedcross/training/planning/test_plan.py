@@ -8,7 +8,8 @@ import pytest
 import fedcross
 from fedcross.errors import CheckpointError, ConfigError, DataError, OutputError
 from fedcross.runtime.reporting import NullReporter
-from fedcross.training.config.configuration import config_sha256, load_config
+from fedcross.training.config.configuration import config_sha256
+from fedcross.training.config.file import load_config
 from fedcross.training.data.sites import find_all_cases
 from tiny_federation import write_federation
 

@@ -15,10 +15,9 @@ from fedcross.training.config.configuration import (
     TrainingConfig,
     config_sha256,
     config_values,
-    load_config,
     parse_config,
-    resolve_paths,
 )
+from fedcross.training.config.file import load_config, resolve_paths
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from fedcross.training.run.start import check_start, first_members

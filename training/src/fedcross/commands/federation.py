@@ -101,7 +101,7 @@ def submit(
     from fedcross.federate.flare.job import build_job
     from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.supervise.federated_run import FederatedRun
-    from fedcross.training.config.configuration import load_config
+    from fedcross.training.config.file import load_config
     from fedcross.training.run.folder import RunFolder
     from fedcross.training.run.tensorboard_writer import TensorBoardWriter
 
@@ -189,7 +189,7 @@ def calibrate(
     """Calibrate a bundle with the hospitals' labelled cases; only counts and sums leave a hospital."""
     from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.calibrating import calibrate_federation
-    from fedcross.training.config.configuration import load_config
+    from fedcross.training.config.file import load_config
 
     with ConsoleReporter() as reporter:
         made = calibrate_federation(

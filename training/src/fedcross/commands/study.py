@@ -31,7 +31,7 @@ def compare(
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.compare.compare import compare as run_comparison
-    from fedcross.training.config.configuration import load_config
+    from fedcross.training.config.file import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
     with ConsoleReporter() as reporter:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import volume_files
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.config.source import load_source
 from fedcross.training.data.check.case import voxels_sha256
 from fedcross.training.data.check.federation import check_data

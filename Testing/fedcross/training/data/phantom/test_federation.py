@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from fedcross.errors import ConfigError, OutputError
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.phantom.federation import write_phantom_federation
 from fedcross.training.data.phantom.styles import MEAN_STYLE

@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedcross.training.config.configuration import (
-    TrainingConfig,
-    parse_config,
-    read_values,
-    resolve_paths,
-)
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.file import read_values, resolve_paths
 
 PathLike = str | os.PathLike[str]
 ConfigSource = PathLike | Mapping[str, Any] | TrainingConfig

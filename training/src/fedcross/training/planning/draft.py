@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedcross.training.config.configuration import TrainingConfig, parse_config, resolve_paths
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.file import resolve_paths
 from fedcross.training.config.source import (
     ConfigSource,
     PathLike,

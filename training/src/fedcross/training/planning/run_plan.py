@@ -6,7 +6,8 @@ from pathlib import Path
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.runtime.files.atomic import make_folder, write_atomically
 from fedcross.runtime.reporting import Reporter
-from fedcross.training.config.configuration import TrainingConfig, parse_config, read_values
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.file import read_values
 from fedcross.training.planning.draft import Draft
 from fedcross.training.planning.figures import FederationFigures
 from fedcross.training.planning.plan import complete

@@ -9,11 +9,7 @@ from typing import Any
 from fedcross.errors import CheckpointError
 from fedcross.strategies.plan import Stage
 from fedcross.strategies.schedule import Schedule
-from fedcross.training.config.configuration import (
-    TrainingConfig,
-    config_values,
-    parse_config,
-)
+from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 from fedcross.training.run.difference import require_same
 from fedcross.training.run.folder import (
     CONFIG,

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from fedcross.errors import ConfigError, OutputError
-from fedcross.training.config.configuration import load_config
+from fedcross.training.config.file import load_config
 from fedcross.training.data.check.federation import check_data
 from fedcross.training.data.phantom.pelvis.cases import make_pelvis_case
 from fedcross.training.data.phantom.pelvis.federation import write_pelvis_federation

@@ -1,0 +1,101 @@
+"""Read a configuration file, and make its paths absolute."""
+
+from pathlib import Path
+from typing import Any
+
+from fedcross.contract.parse import parse_toml
+from fedcross.contract.plain_text import plain_text
+from fedcross.errors import ConfigError
+from fedcross.training.config.configuration import TrainingConfig, parse_config
+from fedcross.training.config.start import identify_start
+
+
+def load_config(
+    path: Path,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    start: Path | None = None,
+) -> TrainingConfig:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path
+        TOML file.
+    data_root
+        Folder that the sites' paths are relative to; None for the folder that the file names, or else
+        the folder of the file.
+    cache
+        Folder of preprocessed cases; None for the folder that the file names, if any.
+    start
+        Bundle that the run begins from; None for the bundle that the file names, if any.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key or value in it is wrong; the message names the key,
+        the value and what is allowed.
+    BundleError
+        If there is something else than a bundle at the path of ``start.bundle``.
+    """
+    config = parse_config(read_values(path), source=path.name)
+    return resolve_paths(config, path.parent, data_root, cache, start)
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the sections and keys of a configuration file, without checking them.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is not valid TOML.
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {path} cannot be read: {error.strerror or error}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration {path} is not UTF-8: byte {error.start + 1} is "
+            f"0x{error.object[error.start]:02x}.",
+            "Save it in UTF-8.",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"The configuration {path} is not valid TOML: {plain_text(str(error), 200)}."
+        ) from error
+
+
+def resolve_paths(
+    config: TrainingConfig,
+    folder: Path,
+    data_root: Path | None = None,
+    cache: Path | None = None,
+    start: Path | None = None,
+) -> TrainingConfig:
+    """Return the configuration with absolute paths, and with the SHA-256 of its first bundle.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        Folder that its paths are relative to.
+    data_root, cache, start
+        Paths, relative to the current folder, in place of those of the configuration; see `load_config`.
+    """
+    root = folder / config.data_root if data_root is None else data_root
+    if cache is None and config.cache is not None:
+        cache = folder / config.cache
+    section = config.start
+    if start is not None:
+        section = section.model_copy(update={"bundle": start.absolute()})
+    return config.model_copy(
+        update={
+            "data_root": root.absolute(),
+            "cache": cache and cache.absolute(),
+            "start": identify_start(section, folder),
+        }
+    )
