@@ -64,6 +64,7 @@ def test_padding_far_below_all_other_values_is_named(padding, share):
     (warning,) = intensity(voxels, wanted="CT-like")[:1]
     assert warning.startswith(f"The lowest value, {padding}, is far from all others")
     assert intensity(voxels, wanted="CT") == []  # clipped to a window
+    assert measure_intensities(voxels).padding_share == pytest.approx(share)
 
 
 def test_background_of_zero_or_next_to_the_other_values_is_not_padding():

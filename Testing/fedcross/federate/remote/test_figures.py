@@ -56,7 +56,13 @@ def test_what_a_site_sends_names_no_case_and_no_path(config: TrainingConfig) -> 
     assert Path(config.data_root).name not in text
     sent = json.loads(text)
     assert sent.keys() == {"train", "cases"}
-    assert sent["cases"][0].keys() == {"size", "spacing_mm", "nonzero_box", "foreground"}
+    assert sent["cases"][0].keys() == {
+        "size",
+        "spacing_mm",
+        "nonzero_box",
+        "padding",
+        "foreground",
+    }
 
 
 @pytest.mark.parametrize("answer", ["{}", "[", 7, '{"train": 1, "cases": [], "scan": "AAAA"}'])

@@ -66,6 +66,19 @@ def test_a_case_is_measured_in_lps_whatever_its_stored_orientation() -> None:
     assert found.foreground.percentiles[3] == 15.0
 
 
+def test_the_padding_of_a_case_is_measured_and_the_largest_share_counts() -> None:
+    voxels = np.random.default_rng(0).integers(0, 100, (4, 10, 10)).astype(np.int16)
+    voxels[:, :3] = -2000
+    image, label = sitk.GetImageFromArray(voxels), np.ones(voxels.shape, np.uint8)
+    padded = measure_case(image, label)
+    assert padded.padding == 0.3
+    sites = [
+        SiteFigures(train=1, cases=(case(drawn=foreground()),)),
+        SiteFigures(train=1, cases=(padded,)),
+    ]
+    assert combine_sites(sites).padding == 0.3
+
+
 def test_a_case_without_labels_or_values_is_measured_too() -> None:
     image = sitk.GetImageFromArray(np.zeros((2, 3, 4), np.float32))
     found = measure_case(image, np.zeros((2, 3, 4), np.uint8))

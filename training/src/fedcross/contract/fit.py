@@ -33,11 +33,14 @@ class Intensities:
         Smallest and largest value of the sampled voxels.
     padding : float or None
         The lowest value, if it is far from all others and changes their z-scores; else None.
+    padding_share : float
+        Share of the sampled voxels that have this value; 0 without padding.
     """
 
     low: float
     high: float
     padding: float | None = None
+    padding_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def measure_intensities(voxels: Any) -> Intensities:
     shift = abs(float(sample.mean()) - float(others.mean()))
     spread = abs(float(sample.std()) - deviation)
     is_harmful = max(shift, spread) > MAX_SHIFT * deviation
-    return Intensities(low, high, low if is_harmful else None)
+    share = 1 - others.size / sample.size
+    return Intensities(low, high, low, share) if is_harmful else Intensities(low, high)
 
 
 def spacing_warnings(spacing_mm: Triple, wanted: Wanted, translate: Translate = str) -> list[str]:

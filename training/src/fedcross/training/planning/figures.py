@@ -79,7 +79,7 @@ class Intensities(StrictModel):
 
 
 class FederationFigures(StrictModel):
-    """The figures of all sites together; they tell nothing about a single case.
+    """The figures of all sites together; they name no case.
 
     Triples are (x, y, z).
 
@@ -95,6 +95,8 @@ class FederationFigures(StrictModel):
         Median sides of the cases, mm.
     nonzero_box
         Median of `CaseFigures.nonzero_box`.
+    padding
+        Largest of `CaseFigures.padding`.
     extent_mm
         Median sides of the bounding box of the labelled voxels, mm.
     foreground
@@ -109,6 +111,7 @@ class FederationFigures(StrictModel):
     fine_spacing_mm: Lengths
     sides_mm: Lengths
     nonzero_box: Share
+    padding: Share = 0.0
     extent_mm: Lengths
     foreground: Intensities
     left_out: Annotated[tuple[SiteName, ...], Field(max_length=1024)] = ()
@@ -147,6 +150,7 @@ def combine_sites(sites: Sequence[SiteFigures], left_out: Sequence[str] = ()) ->
         fine_spacing_mm=_triple(np.percentile(spacings, FINE_PERCENTILE, axis=0)),
         sides_mm=_triple(np.median(sides, axis=0)),
         nonzero_box=median(case.nonzero_box for case in cases),
+        padding=max(case.padding for case in cases),
         extent_mm=_triple(np.median([each.extent_mm for each in drawn], axis=0)),
         foreground=Intensities.combine(drawn),
         left_out=tuple(left_out),

@@ -138,7 +138,10 @@ def propose_intensity(proposal: Proposal, figures: FederationFigures) -> None:
     if len(options.get("channels", ())) > 1:  # one window cannot suit several kinds of images
         modality = "several"
     settings, reason = choose_intensity(
-        "CT" if wanted == "ct" else modality, figures.nonzero_box, figures.foreground
+        "CT" if wanted == "ct" else modality,
+        figures.nonzero_box,
+        figures.padding,
+        figures.foreground,
     )
     if wanted not in (None, settings["intensity"]):
         return

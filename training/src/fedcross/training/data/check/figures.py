@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from fedcross.contract.fit import measure_intensities
 from fedcross.errors import DataError
 from fedcross.volumes.files.checks import MAX_VOXELS
 from fedcross.volumes.grid import Grid
@@ -66,6 +67,8 @@ class CaseFigures(StrictModel):
         Voxel spacing, mm.
     nonzero_box
         Share of the volume that the bounding box of its non-zero voxels takes; 0 if there are none.
+    padding
+        Share of the voxels that have one value far below all others, as outside the scan; 0 if none.
     foreground
         The labelled voxels; None if there are none.
     """
@@ -73,6 +76,7 @@ class CaseFigures(StrictModel):
     size: tuple[Voxels, Voxels, Voxels]
     spacing_mm: tuple[Length, Length, Length]
     nonzero_box: Share
+    padding: Share = 0.0
     foreground: Foreground | None = None
 
 
@@ -100,10 +104,13 @@ def measure_case(image: sitk.Image, label: NDArray[np.uint8]) -> CaseFigures:
     if longest_mm > MAX_SIDE_MM:
         raise DataError(f"The volume is {longest_mm:g} mm long.", "Correct its spacing.")
     box = _box_voxels(voxels != 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        padding = measure_intensities(voxels).padding_share
     return CaseFigures(
         size=grid.size,
         spacing_mm=_rounded(grid.spacing_mm),
         nonzero_box=_round(float(np.prod(box)) / grid.voxels),
+        padding=_round(padding),
         foreground=_measure_foreground(voxels, mask, grid) if mask.any() else None,
     )
 
