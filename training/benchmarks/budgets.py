@@ -160,7 +160,7 @@ def run_seeds(task: Task, base: TrainingConfig, given: argparse.Namespace) -> No
     for folder in folders:
         with open_bundle(folder) as opened:
             members += [opened.member_tensors(i) for i in range(len(opened.manifest.members))]
-            manifest = opened.manifest.model_dump(mode="json", exclude={"members"})
+            manifest = opened.manifest.model_dump(mode="json", exclude={"members", "schedule"})
     write_bundle(bundle, {**manifest, "name": name}, members)
     figures = measure(bundle, base, task.left_out, given.out / "evaluations" / name)
     save(result, task, len(folders), figures)
