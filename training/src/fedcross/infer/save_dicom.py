@@ -144,3 +144,7 @@ def _damaged() -> DataError:
         "The result in the scene is damaged, so that no DICOM files can be made of it.",
         "Segment the volume again.",
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
