@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 import slicer
 from panel_tools import click, finished, segment, until
 
 from dicom_files import write_series
-from dicom_sources import person
+from dicom_sources import ACROSS, OBLIQUE, person
 from fedcross.contract.files import DICOM_FILES
 from fedcross.contract.request import SegmentRequest
 from fedcross.infer import __main__
@@ -60,15 +61,37 @@ def save(ready):
     until(lambda: not ready.dicom.running and not ready.install.jobs.running)
 
 
+def write_phantom(folder):
+    """The sample volume of the module as a DICOM series of oblique slices."""
+    from FedCrossSlicerLib.bundle.samples import VOLUME
+
+    image = sitk.ReadImage(str(VOLUME))
+    x_mm, y_mm, z_mm = image.GetSpacing()
+
+    def change(dataset, k):
+        person(dataset)
+        dataset.ImageOrientationPatient = list(OBLIQUE)
+        dataset.PixelSpacing = [y_mm, x_mm]
+        dataset.SliceThickness = z_mm
+
+    step = tuple(-z_mm * each for each in ACROSS)
+    values = np.rint(sitk.GetArrayFromImage(image)).astype(np.int16)
+    return write_series(folder, values, change, step_mm=step)
+
+
 def test_the_files_are_those_of_the_command_line_for_the_same_series(
-    widget, series, folder, out, bundle_folder, end_workers, temporary, tmp_path
+    widget, scene, out, end_workers, temporary, tmp_path
 ):
+    from FedCrossSlicerLib.bundle.samples import BUNDLE
+
+    folder = write_phantom(tmp_path / "phantom")
+    series = load_series(sorted(folder.iterdir()), "T2 axial")
     panel = widget.self().panel
     panel.install.isInstalled = panel.install._isDicomInstalled = True
     ui = panel.ui
     ui.deviceCombo.currentText = "CPU"
     ui.backendCombo.currentText = "PyTorch, the reference"
-    ui.bundleEdit.currentPath = str(bundle_folder)
+    ui.bundleEdit.currentPath = str(BUNDLE)
     segment(panel, series)
     assert ui.statusLabel.text == "Done: T2 axial segmentation."
     assert ui.dicomButton.enabled
@@ -78,7 +101,7 @@ def test_the_files_are_those_of_the_command_line_for_the_same_series(
     assert list(temporary.iterdir()) == []
     ui.deviceCombo.currentIndex = ui.backendCombo.currentIndex = 0
     request = SegmentRequest(
-        bundle_folder, folder, tmp_path / "wanted", dicom=True, device="cpu", backend="torch"
+        BUNDLE, folder, tmp_path / "wanted", dicom=True, device="cpu", backend="torch"
     )
     assert __main__.main(request.words()) == 0
     uids = {pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
@@ -90,6 +113,7 @@ def test_the_files_are_those_of_the_command_line_for_the_same_series(
         assert {each.ReferencedSOPInstanceUID for each in made.SourceImageSequence} == uids
         assert str(made.PatientName) == "Müller^Jürgen"
         assert made.DeviceSerialNumber == wanted.DeviceSerialNumber
+    slicer.dicomDatabase.files.clear()
 
 
 def test_the_codes_of_the_structures_and_the_algorithm_are_in_the_file(saved, out):
