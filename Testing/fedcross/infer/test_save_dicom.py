@@ -265,7 +265,13 @@ def test_without_highdicom_one_sentence_says_so(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", '{"description": "", "measure": "guess", "out": "o", "files": []}', "{" * 9999],
+    [
+        "",
+        "[]",
+        '{"description": "", "measure": "guess", "out": "o", "files": []}',
+        '{"description": "", "measure": "std", "out": "o", "files": ["a\\u0000b"]}',
+        "{" * 9999,
+    ],
 )
 def test_an_incomplete_request_is_refused(
     tmp_path: Path, text: str, capfd: pytest.CaptureFixture[str]

@@ -68,7 +68,7 @@ class DicomRequest:
         if not isinstance(files, list) or not all(isinstance(t, str) for t in [*texts, *files]):
             raise _unreadable(folder)
         description, measure, out = texts
-        if measure not in MEASURES:
+        if measure not in MEASURES or any("\0" in path for path in (out, *files)):
             raise _unreadable(folder)
         return cls(description, measure, tuple(map(Path, files)), Path(out))
 

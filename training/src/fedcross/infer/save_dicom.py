@@ -89,11 +89,7 @@ def save(folder: Path, reporter: Reporter) -> tuple[str, ...]:
         raise ConfigError("DICOM results need highdicom, which is not installed.")
     from fedcross.infer.results.dicom.write import DicomContent, write_content  # imports highdicom
 
-    request = DicomRequest.read(folder)
-    try:
-        ensemble = EnsembleDescription.model_validate_json(request.description)
-    except ValidationError as error:
-        raise _damaged() from error
+    request, ensemble = read_request(folder)
     try:
         reporter.stage("read", "Reading the series")
         found = split(read_volume(folder / ENSEMBLE), len(ensemble.structures))
@@ -117,6 +113,23 @@ def save(folder: Path, reporter: Reporter) -> tuple[str, ...]:
         raise DeviceError(
             "This machine's memory does not suffice for the DICOM files.", "Close other programs."
         ) from error
+
+
+def read_request(folder: Path) -> tuple[DicomRequest, EnsembleDescription]:
+    """Return the request in a folder, and what segmented.
+
+    Raises
+    ------
+    ConfigError
+        If the request is incomplete.
+    DataError
+        If the description of the ensemble is damaged.
+    """
+    request = DicomRequest.read(folder)
+    try:
+        return request, EnsembleDescription.model_validate_json(request.description)
+    except ValidationError as error:
+        raise _damaged() from error
 
 
 def _read_map(path: Path, grid: Grid) -> NDArray[np.float32]:
