@@ -31,6 +31,7 @@ from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
 from FedCrossSlicerLib.scene.review import Review
 from FedCrossSlicerLib.tasks.load import loadResult
+from FedCrossSlicerLib.tasks.series import isFromDicom, sourceFiles
 
 SUMMARY = {
     "created": "2026-01-31T12:00:00+00:00",
@@ -107,6 +108,13 @@ class FedCrossSlicerSceneTest(unittest.TestCase):
         exported = slicer.util.loadVolume(path, {"show": False})
         self.assertEqual(exported.GetOrigin()[0], 10.0)
         self.assertEqual(self.volume.GetOrigin()[0], 0.0)
+
+    def test_the_dicom_database_is_asked_for_the_files_of_a_series(self):
+        self.assertFalse(isFromDicom(self.volume))
+        self.volume.SetAttribute("DICOM.instanceUIDs", "1.2.3.4 1.2.3.5")
+        self.assertTrue(isFromDicom(self.volume))
+        with self.assertRaisesRegex(InferenceError, "2 of 2 files of the series"):
+            sourceFiles(self.volume)
 
     def test_a_result_is_shown_over_the_volume(self):
         self.writeResult()

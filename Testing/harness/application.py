@@ -18,6 +18,7 @@ import slicer.util  # the real file of Slicer, shipped in the wheel
 import vtk
 
 from harness import subject_hierarchy
+from harness.dicom_database import DicomDatabase
 from harness.files import FileManager
 
 VERSION = (5, 12)
@@ -54,6 +55,7 @@ class Application:
         self._addRemoteIO(folder / "cache")
         slicer.mrmlScene = self.scene
         slicer.app = self
+        slicer.dicomDatabase = DicomDatabase()
         slicer.modules = types.SimpleNamespace()
         self._addModules()
         subject_hierarchy.follow(self.scene)

@@ -243,15 +243,11 @@ def widget(loaded, scene, _no_probe):
     representation.self().ui.bundleEdit.currentPath = ""
 
 
-def finished(result):
-    """A job that needs no command."""
-    yield from ()
-    return result
-
-
 @pytest.fixture
 def panel(widget, fake, bundle_folder):
     """Prepares the panel: a fake child process, a bundle, and all packages installed."""
+    from panel_tools import finished
+
     panel = widget.self().panel
     original = panel.logic.start, panel.confirm, panel.install.installer
 
@@ -271,20 +267,14 @@ def panel(widget, fake, bundle_folder):
 @pytest.fixture
 def segmented(panel, widget, volume):
     """The panel after a segmentation."""
+    from panel_tools import segment
+
     return segment(panel(), volume)
 
 
 @pytest.fixture
 def calibrated(panel, widget, volume):
     """The panel after a segmentation with a calibrated bundle, of an unfamiliar scan."""
+    from panel_tools import segment
+
     return segment(panel("calibrated"), volume)
-
-
-def segment(ready, volume):
-    """Segment a volume with the panel; return the panel."""
-    from panel_tools import click, until
-
-    ready.ui.inputSelector.setCurrentNode(volume)
-    click(ready.ui.applyButton)
-    until(lambda: ready.ui.applyButton.enabled)
-    return ready

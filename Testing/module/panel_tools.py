@@ -31,3 +31,17 @@ def texts(table):
         [table.item(row, column).text() for column in range(table.columnCount)]
         for row in range(table.rowCount)
     ]
+
+
+def finished(result):
+    """A job that needs no command."""
+    yield from ()
+    return result
+
+
+def segment(ready, volume):
+    """Segment a volume with the panel; return the panel."""
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    until(lambda: ready.ui.applyButton.enabled)
+    return ready

@@ -19,7 +19,7 @@ ORDER = (
     "tasks",
     "panel",
 )
-ENTRIES = ("batch", "sequences", "view", "review")  # for scripts; no room imports them
+ENTRIES = ("batch", "sequences", "view", "review", "dicom")  # for scripts; no room imports them
 WITHOUT_QT = (*ORDER[: ORDER.index("panel")], *ENTRIES)
 MODULES = sorted(LIBRARY.rglob("*.py"))
 

@@ -115,6 +115,9 @@ class Result:
         them.
     warnings
         What a person should know about the images, one sentence each.
+    ensemble, description
+        Files of the label map with the mean probabilities, and of what DICOM files say of the bundle;
+        None if the result has none.
     """
 
     folder: Path
@@ -133,6 +136,8 @@ class Result:
     computedWith: str
     familiarity: Familiarity | None
     warnings: tuple[str, ...] = ()
+    ensemble: Path | None = None
+    description: Path | None = None
 
     @property
     def segmentation(self) -> Path:
@@ -141,7 +146,7 @@ class Result:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that the scene reads, except the summary."""
+        """All volumes that the scene reads."""
         maps = tuple(each.file for each in self.maps.values())
-        optional = (self.distance, self.outlines, self.contours)
+        optional = (self.distance, self.outlines, self.contours, self.ensemble)
         return (self.segmentation, *maps, *(file for file in optional if file is not None))

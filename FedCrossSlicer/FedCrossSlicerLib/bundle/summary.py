@@ -7,7 +7,16 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from fedcross.contract.figures import StructureFigures
-from fedcross.contract.files import CONTOURS, DISTANCE, OUTLINES, SUMMARY, UNCERTAINTY, file_kind
+from fedcross.contract.files import (
+    CONTOURS,
+    DESCRIPTION,
+    DISTANCE,
+    ENSEMBLE,
+    OUTLINES,
+    SUMMARY,
+    UNCERTAINTY,
+    file_kind,
+)
 from fedcross.contract.parse import parse_json
 from fedcross.contract.plain_text import plain_text
 from FedCrossSlicerLib.bundle.calibrated import (
@@ -58,6 +67,8 @@ def readResult(folder: Path) -> Result:
             computedWith=_computedWith(summary),
             familiarity=familiarityOf(summary.get("familiarity")),
             warnings=tuple(_text(str(each)) for each in summary.get("warnings", ())),
+            ensemble=_optionalFile(folder, summary, ENSEMBLE),
+            description=_optionalFile(folder, summary, DESCRIPTION),
         )
     except OSError as error:
         raise InferenceError(

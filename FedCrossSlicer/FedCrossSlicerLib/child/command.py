@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+from fedcross.contract.dicom import MODULE as DICOM_MODULE
 from fedcross.contract.request import MODULE
 from FedCrossSlicerLib.package import packageFolder
 
@@ -12,6 +14,11 @@ from FedCrossSlicerLib.package import packageFolder
 def childCommand() -> list[str]:
     """Return the program of the child process; the arguments of a request follow it."""
     return [childPython(), "-m", MODULE]
+
+
+def dicomCommand(folder: Path) -> list[str]:
+    """Return program and arguments that make the DICOM files that a folder requests."""
+    return [childPython(), "-m", DICOM_MODULE, str(folder)]
 
 
 def childPython() -> str:

@@ -14,7 +14,8 @@ CHANNEL = "channel_{number}.nrrd"
 """Name of the exported volume of a further channel there; the number is from 2."""
 
 Options = RequestOptions
-"""How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box."""
+"""How to segment. `requestArguments` sets `for_viewer` always, and `roi` if the folder holds a box.
+`SegmentationLogic.start` sets `for_dicom` for a volume from DICOM."""
 
 
 class RunningRequest(Protocol):

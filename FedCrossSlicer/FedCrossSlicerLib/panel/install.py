@@ -13,6 +13,7 @@ from FedCrossSlicerLib.panel.devices import DeviceSearch
 from FedCrossSlicerLib.panel.widgets.jobs import JobRunner
 from FedCrossSlicerLib.setup import install
 from FedCrossSlicerLib.setup.job import Job
+from FedCrossSlicerLib.setup.requirements import HIGHDICOM
 
 
 class InstallSection:
@@ -52,7 +53,7 @@ class InstallSection:
         self._confirm = confirm
         self._devices = devices
         self._onBusy = onBusy
-        self.isInstalled = False
+        self.isInstalled = self._isDicomInstalled = False
         ui.checkButton.connect("clicked(bool)", self._check)
         ui.installButton.connect("clicked(bool)", self._install)
         ui.wheelsButton.connect("clicked(bool)", self._installFromFolder)
@@ -82,6 +83,23 @@ class InstallSection:
         else:
             self.jobs.start(self.installer.ensure(self._confirm), onDone, onError)
 
+    def requireDicom(self, onInstalled: Callable[[], None], onError: Callable[[str], None]) -> None:
+        """Call a function once the package that makes DICOM files is installed, too; see `require`."""
+
+        def onDone(installed: bool) -> None:
+            self._isDicomInstalled = installed
+            if installed:
+                onInstalled()
+            else:
+                onError(_("highdicom is not installed, so no DICOM files can be made."))
+
+        if self._isDicomInstalled:
+            onInstalled()
+        else:
+            self.jobs.start(
+                self.installer.ensure(self._confirm, also=(HIGHDICOM,)), onDone, onError
+            )
+
     def _check(self, *_args: Any) -> None:
         self._run(self.installer.checkInstallation(), self._show)
 
@@ -93,7 +111,8 @@ class InstallSection:
             slicer.util.mainWindow(), _("Choose the folder with the wheels"), ""
         )
         if folder:
-            job = self.installer.ensure(self._confirm, wheels=Path(folder))
+            also = (HIGHDICOM,) if any(Path(folder).glob("highdicom-*.whl")) else ()
+            job = self.installer.ensure(self._confirm, wheels=Path(folder), also=also)
             self._run(job, self._onInstalled)
 
     def _run(self, job: Job[Any], onDone: Callable[[Any], None]) -> None:

@@ -15,6 +15,7 @@ from fedcross.errors import DeviceError
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.panel.devices import DeviceSearch
+from FedCrossSlicerLib.panel.dicom import DicomSection
 from FedCrossSlicerLib.panel.input import InputSection
 from FedCrossSlicerLib.panel.install import InstallSection
 from FedCrossSlicerLib.panel.parameters import Parameters, channelVolumes, thresholds
@@ -23,6 +24,7 @@ from FedCrossSlicerLib.panel.review import ReviewSection
 from FedCrossSlicerLib.panel.run import RunSection
 from FedCrossSlicerLib.panel.uncertainty import UncertaintySection
 from FedCrossSlicerLib.panel.widgets.help_window import Help
+from FedCrossSlicerLib.panel.widgets.parameter_widgets import parameterWidgets
 from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import timePoints
@@ -55,6 +57,7 @@ class Panel:
         self.review = ReviewSection(ui, root)
         self.devices = DeviceSearch(self.input.showDevices)
         self.install = InstallSection(ui, self._confirm, self.devices, self.refresh)
+        self.dicom = DicomSection(ui, self._confirm, self.install, self.run, self.refresh)
         self.help = Help(ui)
         self._task: SegmentationTask | SequenceTask | None = None
         self._parameters: Any = None  # Parameters, to which Slicer adds methods for widgets
@@ -72,7 +75,7 @@ class Panel:
         if self._parameters.result is None:
             results = ResultNodes.all(slicer.mrmlScene)
             self._parameters.result = results[-1].segmentation if results else None
-        self._gui = self._parameters.connectParametersToGui(_parameterWidgets(self.ui))
+        self._gui = self._parameters.connectParametersToGui(parameterWidgets(self.ui))
         self._observe(self._parameters, self.refresh)
         self._observe(firstSliceView(), self._selectVolume)
         self.uncertainty.reset()
@@ -100,6 +103,7 @@ class Panel:
     def cancel(self, *_args: Any) -> None:
         """Cancel what is running, and remove the temporary files of a segmentation."""
         self.install.jobs.cancel()
+        self.dicom.cancel()
         if self._task is None:
             return
         self._endTask().cancel()
@@ -115,6 +119,7 @@ class Panel:
         self.input.refresh(self._volumes(parameters))
         self.run.refresh(self._missingInput(parameters), self._isBusy)
         self.result.refresh(nodes, thresholds(parameters))
+        self.dicom.refresh(nodes, self._isBusy)
         self.uncertainty.refresh(nodes, parameters)
         self.review.refresh(nodes)
 
@@ -124,8 +129,8 @@ class Panel:
         WORKERS.end()
         self.close()
         self.uncertainty.reset()
-        sections = (self.install.jobs, self.devices, self.result, self.review, self.help)
-        for part in (*sections, self._timer):
+        sections = (self.devices, self.dicom, self.result, self.review, self.help)
+        for part in (self.install.jobs, *sections, self._timer):
             part.release()
 
     def _observe(self, node: Any, slot: Callable[..., None]) -> None:
@@ -157,8 +162,8 @@ class Panel:
 
     @property
     def _isBusy(self) -> bool:
-        """Whether a segmentation, a check or an installation is running."""
-        return self._task is not None or self.install.jobs.running
+        """Whether a segmentation, a check, an installation or the making of DICOM files is running."""
+        return self._task is not None or self.install.jobs.running or self.dicom.running
 
     def _begin(self) -> None:
         """Start a segmentation with the parameters as they are now."""
@@ -237,12 +242,3 @@ class Panel:
 
 def _confirm(question: str) -> bool:
     return bool(slicer.util.confirmOkCancelDisplay(question, _("FedCross")))
-
-
-def _parameterWidgets(ui: Any) -> dict[str, Any]:
-    """The widgets by the names of their parameters.
-
-    Slicer's `connectGui` finds them too, but it returns no tag with which to disconnect them.
-    """
-    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
-    return {name: widget for name, widget in named.items() if name}

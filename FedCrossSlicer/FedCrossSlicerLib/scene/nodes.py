@@ -119,6 +119,12 @@ class ResultNodes:
         return self._node(roles.MARKER)
 
     @property
+    def ensemble(self) -> vtkMRMLScalarVolumeNode | None:
+        """Label map and mean probabilities in 8 bits; None unless the volume is from DICOM."""
+        node = self._node(roles.ENSEMBLE)
+        return node if node is not None and node.GetImageData() is not None else None
+
+    @property
     def bundleName(self) -> str:
         """Name of the bundle."""
         return self._attribute("Bundle")
@@ -207,15 +213,9 @@ class ResultNodes:
 
 
 def removeOrphans(scene: vtkMRMLScene) -> None:
-    """Remove the hidden nodes of results whose segmentation was deleted.
-
-    The user cannot delete them, because Slicer does not list hidden nodes.
-    """
+    """Remove the hidden nodes, which the user cannot delete, of results without a segmentation."""
     for node in _nodesOfClass(scene, "vtkMRMLScalarVolumeNode"):
-        hidden = (
-            node.GetAttribute(roles.ROLE) in (roles.MAP, roles.DISTANCE)
-            and node.GetHideFromEditors()
-        )
+        hidden = node.GetAttribute(roles.ROLE) in roles.HIDDEN and node.GetHideFromEditors()
         if hidden and node.GetNodeReference(roles.OWNER) is None:
             _remove(node)
 

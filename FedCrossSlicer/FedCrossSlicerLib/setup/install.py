@@ -17,8 +17,10 @@ from FedCrossSlicerLib.child.devices import devicesCommand
 from FedCrossSlicerLib.errors import InstallError
 from FedCrossSlicerLib.setup.job import Job, lineOf
 from FedCrossSlicerLib.setup.requirements import (
+    HIGHDICOM,
     MEGABYTES,
     OPENVINO,
+    OPTIONAL,
     REQUIREMENTS,
     TORCH,
     Requirement,
@@ -107,6 +109,7 @@ def ensure(
     probe: Probe = installedVersions,
     wheels: Path | None = None,
     offerOpenVINO: bool = False,
+    also: Sequence[Requirement] = (),
 ) -> Job[bool]:
     """Install the packages that are missing or too old, after the user has agreed.
 
@@ -125,6 +128,8 @@ def ensure(
         Folder of wheels to install from; None for the network.
     offerOpenVINO
         Whether to offer the optional OpenVINO even if no other package is missing.
+    also
+        Optional packages that are required this time.
 
     Returns
     -------
@@ -141,6 +146,7 @@ def ensure(
     missing = missingRequirements(before)
     if (missing or offerOpenVINO) and wheels is None and not OPENVINO.isMetBy(before):
         missing.append(OPENVINO)
+    missing += [requirement for requirement in also if not requirement.isMetBy(before)]
     if not missing:
         return True
     if not confirm(question(missing, wheels)):
@@ -156,7 +162,7 @@ def ensure(
         left = yield from probe(False)
         raise InstallError(f"{error} {_stateText(missing, left)}") from error
     after = yield from probe(True)
-    if missingRequirements(after):
+    if missingRequirements(after) or not all(each.isMetBy(after) for each in also):
         raise InstallError(_stateText(missing, after))
     if before.get("numpy") and before["numpy"] != after.get("numpy"):
         raise InstallError(
@@ -204,11 +210,13 @@ def checkInstallation(probe: Probe = installedVersions) -> Job[str]:
     versions = yield from probe(True)
     lines = [
         f"{requirement.name} {versions[requirement.name]}"
-        for requirement in (*REQUIREMENTS, OPENVINO)
+        for requirement in (*REQUIREMENTS, *OPTIONAL)
         if requirement.isMetBy(versions)
     ]
     if not OPENVINO.isMetBy(versions):
         lines.append(_("openvino is not installed. It is optional and faster on a CPU."))
+    if not HIGHDICOM.isMetBy(versions):
+        lines.append(_("highdicom is not installed. It is optional and saves results as DICOM."))
     missing = missingRequirements(versions)
     if missing:
         names = ", ".join(str(requirement) for requirement in missing)

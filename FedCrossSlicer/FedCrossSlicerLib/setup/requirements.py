@@ -83,11 +83,16 @@ MEGABYTES = {
     "pydantic": 3,
     "pydicom": 2,
     "openvino": 59,
+    "highdicom": 1,
 }
 """Size of each wheel in MB, measured in November 2026. The size of torch depends on the build."""
 
 OPENVINO = Requirement("openvino", "2025.0")
 """Optional: a back-end that is several times as fast as PyTorch on a CPU."""
+
+HIGHDICOM = Requirement("highdicom", "0.28")
+"""Optional: results as DICOM, the extra ``dicom`` in training/pyproject.toml."""
+OPTIONAL = (OPENVINO, HIGHDICOM)
 
 
 def installedVersions(importing: bool = False) -> Job[dict[str, str]]:
@@ -103,7 +108,7 @@ def installedVersions(importing: bool = False) -> Job[dict[str, str]]:
     InstallError
         If that Python cannot be run.
     """
-    names = [requirement.name for requirement in (*REQUIREMENTS, OPENVINO)]
+    names = [requirement.name for requirement in (*REQUIREMENTS, *OPTIONAL)]
     command = [childPython(), "-c", _PROBE, "import" if importing else "find", *names]
     return lineOf(command, _versions)
 

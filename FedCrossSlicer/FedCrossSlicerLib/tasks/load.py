@@ -106,6 +106,7 @@ def _load(result: Result, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
         contours = _readSegmentation(result.contours)
         styleContours(contours)
         nodes.attach(roles.CONTOURS, contours)
+    _loadEnsemble(nodes, result)
     figures = newFigures("figures", result.structures, segmentation)
     recordFamiliarity(figures, result.familiarity)
     nodes.attach(roles.FIGURES, figures)
@@ -127,6 +128,19 @@ def _loadMaps(nodes: ResultNodes, result: Result) -> None:
     heat = _readVolume(requested.file)
     styleMap(heat, requested.windowMax, ViewOptions.threshold)
     nodes.attach(roles.HEAT, heat)
+
+
+def _loadEnsemble(nodes: ResultNodes, result: Result) -> None:
+    """Load what DICOM files are made of, for a result of a volume from DICOM."""
+    if result.ensemble is None or result.description is None:
+        return
+    try:
+        description = result.description.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InferenceError(_("The result cannot be read. Is the disk full?")) from error
+    node = _readVolume(result.ensemble, hidden=True)
+    node.SetAttribute(roles.DESCRIPTION, description)
+    nodes.attach(roles.ENSEMBLE, node)
 
 
 def _readVolume(path: Path, hidden: bool = False) -> vtkMRMLScalarVolumeNode:
@@ -175,6 +189,7 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
         roles.FIGURES: _("{volume} figures"),
         roles.HOT_SPOTS: _("{volume} hot spots"),
         roles.MARKER: _("{volume} hot spot"),
+        roles.ENSEMBLE: _("{volume} probabilities"),
     }
     for node in nodes.owned():
         measure = node.GetAttribute(roles.MEASURE).replace("_", " ")

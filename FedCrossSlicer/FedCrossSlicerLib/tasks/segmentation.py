@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
+from FedCrossSlicerLib.tasks.series import isFromDicom
 from FedCrossSlicerLib.tasks.task import Progress, SegmentationTask
 
 if TYPE_CHECKING:
@@ -92,9 +94,8 @@ class SegmentationLogic:
                 (folder / ROI).write_text(json.dumps(readRegion(roi)), encoding="utf-8")
             # An absolute path: a warm worker may have another current folder than this process.
             bundle = Path(bundle).absolute()
-            request = self._starter(
-                requestArguments(folder, bundle, options or Options(), further=others)
-            )
+            options = replace(options or Options(), for_dicom=isFromDicom(volume))
+            request = self._starter(requestArguments(folder, bundle, options, further=others))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -12,7 +12,17 @@ from fedcross.contract.request import RequestOptions, SegmentRequest, parse_requ
 from fedcross.errors import BundleError, ConfigError
 
 MODULES = (
-    *("devices", "display", "events", "exits", "figures", "files", "folder_cases", "measures"),
+    *(
+        "devices",
+        "dicom",
+        "display",
+        "events",
+        "exits",
+        "figures",
+        "files",
+        "folder_cases",
+        "measures",
+    ),
     *("parse", "plain_text", "request", "table", "verdict", "volume_names", "wording"),
 )
 FULL = SegmentRequest(

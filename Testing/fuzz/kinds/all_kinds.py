@@ -22,7 +22,8 @@ SHARES = {
     "DICOM series": 2,
     "DICOM file": 3,
     "event line": 8,
-    "request line": 7,
+    "request line": 5,
+    "DICOM request": 2,
     "configuration": 8,
     "case list": 8,
 }

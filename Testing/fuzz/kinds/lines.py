@@ -1,4 +1,4 @@
-"""Lines between Slicer and its child process: events of the child, requests to it."""
+"""What goes between Slicer and its child processes: events of the child, requests to it."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from fedcross.contract.dicom import REQUEST, DicomRequest
 from fedcross.contract.events import (
     ErrorEvent,
     Event,
@@ -20,7 +21,9 @@ from fedcross.contract.events import (
 )
 from fedcross.contract.request import SegmentRequest, parse_request
 from fedcross.errors import DataError
+from fedcross.infer import save_dicom
 from fedcross.infer.child.worker import read_request
+from fedcross.infer.results.dicom.description import EnsembleDescription
 from fuzz.kind import Input, Kind
 from fuzz.mutate import VALUES, Draw, change, change_json, composite, dump_json
 
@@ -43,6 +46,11 @@ _OTHER_WORDS = (
     *("1e999", "\0", "a\nb", "\ud800", "--bundle=", "@/etc/passwd", "--max-hours=nan", "--im", ""),
     *(str(value) for value in VALUES if isinstance(value, str | int | float)),
 )
+DESCRIPTION = {
+    **{"name": "Prostate", "sha256": "ab" * 32, "created": "2026-01-31", "version": "0.1.0"},
+    **{"members": 4, "structures": [{"name": "Prostate", "label": 1}]},
+}
+DICOM = {"measure": "std", "out": "out", "files": ["1.dcm", "2.dcm"]}
 
 
 def _input(data: bytes) -> Input:
@@ -92,6 +100,30 @@ def _verify_request(request: SegmentRequest, one: Input, path: Path) -> None:
         assert b"\0" not in os.fsencode(name)
 
 
+def _dicom_input(request: Any, description: Any) -> Input:
+    record = {**request, "description": description} if isinstance(request, dict) else request
+    return Input({REQUEST: json.dumps(record).encode()}, ".")
+
+
+def _changed_dicom_request(draw: Draw) -> Input:
+    if draw(st.booleans()):
+        return _dicom_input(
+            DICOM, dump_json(draw, change_json(draw, DESCRIPTION)).decode("utf-8", "replace")
+        )
+    return _dicom_input(change_json(draw, DICOM), json.dumps(DESCRIPTION))
+
+
+def _verify_dicom_request(
+    found: tuple[DicomRequest, EnsembleDescription], one: Input, path: Path
+) -> None:
+    request, ensemble = found
+    for name in (request.out, *request.files):
+        assert "\0" not in str(name)
+    assert EnsembleDescription.model_validate_json(ensemble.model_dump_json()) == ensemble
+    assert ensemble.members > 0
+    assert len(ensemble.sha256) == 64
+
+
 KINDS = (
     Kind(
         "event line",
@@ -106,5 +138,12 @@ KINDS = (
         composite(_changed_request),
         lambda path: read_request(path.read_bytes()),
         _verify_request,
+    ),
+    Kind(
+        "DICOM request",
+        lambda: [_dicom_input(DICOM, json.dumps(DESCRIPTION))],
+        composite(_changed_dicom_request),
+        save_dicom.read_request,
+        _verify_dicom_request,
     ),
 )

@@ -151,9 +151,9 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
 
     panel, calls = widget.self().panel, []
 
-    def ensure(confirm, wheels=None, offerOpenVINO=False):
+    def ensure(confirm, wheels=None, offerOpenVINO=False, also=()):
         yield from ()
-        calls.append(wheels)
+        calls.append((wheels, [each.name for each in also]))
         if wheels is not None:
             raise InstallError("The folder has no torch.")
         return True
@@ -175,7 +175,9 @@ def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_pat
     assert panel.devices._probe is not before  # new packages may support other graphics cards
     click(ui.wheelsButton)
     assert ui.installLabel.text == "The folder has no torch."
-    assert calls == [None, tmp_path]
+    (tmp_path / "highdicom-0.28.2-py3-none-any.whl").touch()  # the folder has the optional package
+    click(ui.wheelsButton)
+    assert calls == [(None, []), (tmp_path, []), (tmp_path, ["highdicom"])]
     ui.installSection.collapsed = True
 
 

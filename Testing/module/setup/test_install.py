@@ -22,6 +22,7 @@ ALL_THERE = {
     "pydantic": "2.14.3",
     "pydicom": "3.0.2",
     "openvino": "2026.4.1",
+    "highdicom": "0.28.2",
 }
 
 
@@ -181,6 +182,36 @@ def test_openvino_is_offered_on_request_and_never_required(loaded):
     assert recorder.calls == [("pip", ["openvino>=2025.0"])]
 
 
+def test_highdicom_is_installed_only_if_dicom_files_are_to_be_made(loaded):
+    from FedCrossSlicerLib.setup import install
+    from FedCrossSlicerLib.setup.requirements import HIGHDICOM
+
+    versions = {name: v for name, v in ALL_THERE.items() if name not in ("openvino", "highdicom")}
+    recorder, questions = Recorder(versions), []
+    assert run(install.ensure(lambda _: True, recorder, found(versions)))
+    assert recorder.calls == []
+
+    def probe(importing):
+        yield from ()
+        return dict(versions)
+
+    agree = lambda question: questions.append(question) or True  # noqa: E731
+    assert run(install.ensure(agree, recorder, probe, also=(HIGHDICOM,)))
+    assert recorder.calls == [("pip", ["highdicom>=0.28"])]
+    assert "highdicom>=0.28  (about 1 MB)" in questions[0]
+
+
+def test_a_highdicom_that_is_still_missing_after_its_installation_is_named(loaded):
+    from FedCrossSlicerLib.errors import InstallError
+    from FedCrossSlicerLib.setup import install
+    from FedCrossSlicerLib.setup.requirements import HIGHDICOM
+
+    versions = {name: v for name, v in ALL_THERE.items() if name != "highdicom"}
+    recorder = Recorder(versions, works=False)
+    with pytest.raises(InstallError, match=r"^Still missing: highdicom>=0\.28\."):
+        run(install.ensure(lambda _: True, recorder, found(versions), also=(HIGHDICOM,)))
+
+
 def test_a_folder_of_wheels_is_installed_without_network(loaded, tmp_path):
     import slicer
 
@@ -202,6 +233,7 @@ def test_the_check_lists_versions_and_graphics_cards(loaded):
     assert "GPU" in text
     incomplete = run(checkInstallation(found({"torch": "2.13.0"})))
     assert "Missing or too old: monai>=1.4" in incomplete
+    assert "highdicom is not installed. It is optional and saves results as DICOM." in incomplete
 
 
 @pytest.fixture
@@ -217,9 +249,9 @@ def two_packages(loaded, monkeypatch):
 
 
 def test_the_versions_are_those_of_the_childs_python(loaded):
-    from FedCrossSlicerLib.setup.requirements import OPENVINO, REQUIREMENTS, installedVersions
+    from FedCrossSlicerLib.setup.requirements import OPTIONAL, REQUIREMENTS, installedVersions
 
-    expected = (*REQUIREMENTS, OPENVINO)
+    expected = (*REQUIREMENTS, *OPTIONAL)
     assert run(installedVersions()) == {each.name: version(each.name) for each in expected}
 
 
@@ -227,7 +259,8 @@ def test_importing_the_packages_finds_the_same_versions(two_packages):
     from FedCrossSlicerLib.setup.requirements import installedVersions
 
     versions = run(installedVersions(importing=True))
-    assert versions == {name: version(name) for name in ("numpy", "safetensors", "openvino")}
+    names = ("numpy", "safetensors", "openvino", "highdicom")
+    assert versions == {name: version(name) for name in names}
 
 
 def test_a_package_that_cannot_be_imported_counts_as_missing(two_packages, tmp_path, monkeypatch):
@@ -293,10 +326,13 @@ def test_slicers_pip_receives_the_floors(loaded):
 
 
 def test_the_floors_are_those_of_the_packages_pyproject(loaded):
-    from FedCrossSlicerLib.setup.requirements import REQUIREMENTS
+    from FedCrossSlicerLib.setup.requirements import HIGHDICOM, OPENVINO, REQUIREMENTS
 
     project = tomllib.loads((ROOT / "training" / "pyproject.toml").read_text(encoding="utf-8"))
     own = {re.split("[>=<]", line)[0]: line for line in project["project"]["dependencies"]}
     only_for_the_command_line = {"typer", "rich"}
     ours = {requirement.name: str(requirement) for requirement in REQUIREMENTS}
     assert ours == {k: v for k, v in own.items() if k not in only_for_the_command_line}
+    extras = project["project"]["optional-dependencies"]
+    assert extras["dicom"] == [str(HIGHDICOM)]
+    assert extras["openvino"] == [str(OPENVINO)]

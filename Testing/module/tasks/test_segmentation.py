@@ -290,3 +290,39 @@ def test_the_real_childs_error_reaches_the_user(real, volume, tmp_path, node_ids
     assert caught.value.kind == "BundleError"
     assert "no bundle" in str(caught.value)
     assert node_ids() == before
+
+
+def requested(volume):
+    """Whether a request for a volume asks for what DICOM files need."""
+    from fedcross.contract.request import parse_request
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
+
+    asked = []
+
+    def start(arguments):
+        asked.append(parse_request(arguments).for_dicom)
+        raise InferenceError("a test")
+
+    with pytest.raises(InferenceError, match="a test"):
+        SegmentationLogic(start).start(volume, "bundle")
+    return asked[0]
+
+
+def test_probabilities_for_dicom_are_requested_only_for_the_voxels_of_a_series(volume, transform):
+    assert not requested(volume)
+    volume.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    assert requested(volume)
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    assert not requested(volume)
+
+
+def test_probabilities_for_dicom_are_not_requested_for_a_time_point(volume, scene):
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    sequence.SetDataNodeAtValue(volume, "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateAllProxyNodes()
+    proxy = browser.GetProxyNode(sequence)
+    proxy.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    assert not requested(proxy)

@@ -12,10 +12,14 @@ OUTLINES = "outlines.seg.nrrd"
 CONTOURS = "contours.seg.nrrd"
 """Inner and outer contours of a calibrated bundle."""
 DISTANCE = "distance.nrrd"
+ENSEMBLE = "ensemble.nrrd"
+"""Label map and mean probabilities in 8 bits, from which DICOM results can be made."""
+DESCRIPTION = "description.json"
+"""The bundle as DICOM results describe it."""
 DICOM_SEGMENTATION = "segmentation.dcm"
 DICOM_PROBABILITY = "probability.dcm"
 DICOM_UNCERTAINTY = "uncertainty.dcm"
-_DICOM = (DICOM_SEGMENTATION, DICOM_PROBABILITY, DICOM_UNCERTAINTY)
+DICOM_FILES = (DICOM_SEGMENTATION, DICOM_PROBABILITY, DICOM_UNCERTAINTY)
 _UNCERTAINTY_OF, _PROBABILITY_OF = "uncertainty_{}.nrrd", "probability_{}.nrrd"
 _MEMBER = "member_{}.seg.nrrd"
 FARTHEST_MM = 255
@@ -43,7 +47,7 @@ def file_kind(name: str) -> str:
     DICOM files are told apart by ``dicom_``: ``dicom_segmentation``.
     """
     kind = name.partition(".")[0]
-    return f"dicom_{kind}" if name in _DICOM else kind
+    return f"dicom_{kind}" if name in DICOM_FILES else kind
 
 
 def _pattern(template: str, inside: str = "") -> str:
@@ -54,7 +58,7 @@ _RESULT_FILE = re.compile(
     "|".join(
         (
             *map(_pattern, (SUMMARY, SEGMENTATION, UNCERTAINTY, OUTLINES, CONTOURS, DISTANCE)),
-            *map(_pattern, _DICOM),
+            *map(_pattern, (ENSEMBLE, DESCRIPTION, *DICOM_FILES)),
             _pattern(_UNCERTAINTY_OF, f"({'|'.join(MEASURES)})"),
             _pattern(_PROBABILITY_OF, r"[^.]+"),
             _pattern(_MEMBER, r"\d+"),

@@ -49,6 +49,8 @@ HELP: Mapping[str, str] = {
     "save_probabilities": "Also write each structure's probability.",
     "save_members": "Also write each member's own segmentation.",
     "for_viewer": "Also write the maps of all measures, the members' outlines and the distances.",
+    "for_dicom": "Also write label map and mean probabilities in 8 bits, of which DICOM results can be "
+    "made later.",
     "dicom": "Also write segmentation, probability and uncertainty as DICOM. The image must be DICOM; "
     "the files carry the patient's identity as the image does.",
     "dicom_labelmap": "Like --dicom, with the segmentation as a Label Map, which only new readers know.",
@@ -78,6 +80,7 @@ class RequestOptions:
     save_probabilities: bool = False
     save_members: bool = False
     for_viewer: bool = False
+    for_dicom: bool = False
     dicom: bool = False
     dicom_labelmap: bool = False
     max_memory_gb: float | None = None

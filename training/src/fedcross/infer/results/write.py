@@ -21,6 +21,7 @@ from fedcross.contract.files import (
 from fedcross.contract.measures import Measure
 from fedcross.infer.compute import Result
 from fedcross.infer.results.contours import has_contours, make_contours, write_contours
+from fedcross.infer.results.for_dicom import write_for_dicom
 from fedcross.infer.results.outlines import write_outlines
 from fedcross.infer.results.summary import UncertaintyMap
 from fedcross.uncertainty.measures import upper_bound
@@ -88,6 +89,8 @@ def write_result(result: Result, folder: Path, dicom: "DicomSource | None" = Non
         for index, labels in enumerate(result.member_labels):
             names.append(member_file(index))
             write_segmentation(grid.image(np.asarray(labels)), structures, folder / names[-1])
+    if result.options.for_dicom:
+        names += write_for_dicom(result, folder)
     if dicom is not None:
         from fedcross.infer.results.dicom.write import write_dicom  # imports highdicom
 

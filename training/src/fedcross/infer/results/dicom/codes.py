@@ -53,6 +53,6 @@ def concept(code: Code, structure: str) -> hd.sr.CodedConcept:
         raise ConfigError(
             f"The structure {structure} has a code of the scheme {code.scheme}, whose name is longer "
             f"than the {MAX_SCHEME} characters that DICOM allows.",
-            "Leave out --dicom, or ask for a bundle with another code.",
+            "Do without DICOM results, or ask for a bundle with another code.",
         )
     return hd.sr.CodedConcept(code.value, code.scheme, code.meaning[:MAX_MEANING].strip())

@@ -6,7 +6,7 @@ import highdicom as hd
 
 from fedcross.contract.plain_text import plain_text
 from fedcross.infer.results.dicom.codes import FAMILY
-from fedcross.model.bundle import Bundle
+from fedcross.infer.results.dicom.description import EnsembleDescription
 from fedcross.runtime.versions import __version__
 from fedcross.volumes.files.dicom.source import DicomSource
 
@@ -16,15 +16,17 @@ MAX_TEXT = 64
 _MAX_SERIES = 10_000_000
 
 
-def common(source: DicomSource, bundle: Bundle, number: int, title: str) -> dict[str, Any]:
+def common(
+    source: DicomSource, ensemble: EnsembleDescription, number: int, title: str
+) -> dict[str, Any]:
     """Return the arguments that every object of highdicom takes.
 
     Parameters
     ----------
     source
         Its series number times 100, plus `number`, is that of the new series.
-    bundle
-        What segmented; its SHA-256 is the serial number of the device.
+    ensemble
+        What segmented; the SHA-256 of its bundle is the serial number of the device.
     number
         1, 2, ... for the objects of a result.
     title
@@ -39,23 +41,22 @@ def common(source: DicomSource, bundle: Bundle, number: int, title: str) -> dict
         "manufacturer": MAKER,
         "manufacturer_model_name": "fedcross segment",
         "software_versions": __version__,
-        "device_serial_number": bundle.sha256,
-        "series_description": text(f"{title}: {bundle.manifest.name}"),
+        "device_serial_number": ensemble.sha256,
+        "series_description": text(f"{title}: {ensemble.name}"),
         "content_creator_name": f"{MAKER}^segment",
         "content_description": text(title),
         "specific_character_set": "ISO_IR 192",
     }
 
 
-def algorithm(bundle: Bundle) -> hd.AlgorithmIdentificationSequence:
+def algorithm(ensemble: EnsembleDescription) -> hd.AlgorithmIdentificationSequence:
     """Return the identification of the ensemble: its name, and as its version the bundle's SHA-256."""
-    manifest = bundle.manifest
     return hd.AlgorithmIdentificationSequence(
-        name=text(manifest.name),
+        name=text(ensemble.name),
         family=FAMILY,
-        version=bundle.sha256,
-        source=f"{MAKER} {__version__}",
-        parameters={"members": str(len(manifest.members)), "created": manifest.provenance.created},
+        version=ensemble.sha256,
+        source=text(f"{MAKER} {ensemble.version}"),
+        parameters={"members": str(ensemble.members), "created": ensemble.created},
     )
 
 

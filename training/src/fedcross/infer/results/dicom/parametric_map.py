@@ -8,9 +8,9 @@ from pydicom.sr.codedict import codes
 
 from fedcross.contract.measures import TITLES, Measure
 from fedcross.infer.results.dicom.codes import NO_UNITS, quantity, scheme_item
+from fedcross.infer.results.dicom.description import EnsembleDescription
 from fedcross.infer.results.dicom.identity import common, text
 from fedcross.infer.results.dicom.images import complete, slice_number, source_images
-from fedcross.model.bundle import Bundle
 from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.files.dicom.source import DicomSource
 
@@ -19,7 +19,7 @@ _SIDES, _UNPAIRED = ("R", "L", "B"), "U"
 
 
 def make_uncertainty(
-    heat: NDArray[np.float32], measure: Measure, source: DicomSource, bundle: Bundle
+    heat: NDArray[np.float32], measure: Measure, source: DicomSource, ensemble: EnsembleDescription
 ) -> hd.pm.ParametricMap:
     """Return a map of uncertainty as a Parametric Map with its quantity and its unit.
 
@@ -31,11 +31,10 @@ def make_uncertainty(
         What it shows.
     source
         The slices and their identity.
-    bundle
+    ensemble
         What segmented.
     """
-    manifest = bundle.manifest
-    bound = upper_bound(measure, manifest.architecture.classes, len(manifest.members))
+    bound = upper_bound(measure, 1 + len(ensemble.structures), ensemble.members)
     code = quantity(measure)
     mapping = hd.pm.RealWorldValueMapping(
         lut_label=str(code.value).upper()[:_MAX_LABEL],
@@ -54,7 +53,7 @@ def make_uncertainty(
         ],
         content_label="UNCERTAINTY",
         coding_schemes=[scheme_item()],
-        **common(source, bundle, 3, "FedCross uncertainty"),
+        **common(source, ensemble, 3, "FedCross uncertainty"),
     )
     _sort_frames(made, heat)
     complete(made, source)

@@ -77,6 +77,7 @@ def check_source(source: "DicomSource", bundle: Bundle, options: RequestOptions)
     DataError
         If the header of the source is not as DICOM demands.
     """
+    from fedcross.infer.results.dicom.description import EnsembleDescription
     from fedcross.infer.results.dicom.segmentation import make_segmentation
     from fedcross.infer.results.dicom.silence import silence
     from fedcross.volumes.files.dicom.elements import Unreadable
@@ -85,7 +86,8 @@ def check_source(source: "DicomSource", bundle: Bundle, options: RequestOptions)
     labels = np.zeros((1, first.rows, first.columns), np.uint8)
     try:
         with silence():
-            made = make_segmentation(labels, source, bundle, is_labelmap=options.dicom_labelmap)
+            ensemble = EnsembleDescription.of(bundle)
+            made = make_segmentation(labels, source, ensemble, is_labelmap=options.dicom_labelmap)
             made.save_as(io.BytesIO())
     except Unreadable as error:
         raise DataError(

@@ -7,18 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedcross.infer.results.dicom.codes import concept
+from fedcross.infer.results.dicom.description import EnsembleDescription
 from fedcross.infer.results.dicom.identity import algorithm, common, text
 from fedcross.infer.results.dicom.images import complete, source_images
-from fedcross.model.bundle import Bundle
+from fedcross.infer.results.for_dicom import LEVELS
 from fedcross.volumes.files.dicom.source import DicomSource
 from fedcross.volumes.structure import Structure
 
-LEVELS = 255
-"""Stored value of the probability 1."""
-
 
 def make_segmentation(
-    labels: NDArray[np.uint8], source: DicomSource, bundle: Bundle, *, is_labelmap: bool = False
+    labels: NDArray[np.uint8],
+    source: DicomSource,
+    ensemble: EnsembleDescription,
+    *,
+    is_labelmap: bool = False,
 ) -> hd.seg.Segmentation:
     """Return the label map as a Segmentation with one segment for each structure.
 
@@ -28,7 +30,7 @@ def make_segmentation(
         uint8 (slices, rows, columns), 0 is background: the first slices of `source`.
     source
         The slices and their identity.
-    bundle
+    ensemble
         Names the structures.
     is_labelmap
         Whether to make a Label Map Segmentation instead of one bit for each structure and voxel.
@@ -38,16 +40,16 @@ def make_segmentation(
         source_images(source, len(labels)),
         labels,
         kind.LABELMAP if is_labelmap else kind.BINARY,
-        _descriptions(bundle),
+        _descriptions(ensemble),
         content_label="SEGMENTATION",
-        **common(source, bundle, 1, "FedCross segmentation"),
+        **common(source, ensemble, 1, "FedCross segmentation"),
     )
     complete(made, source)
     return made
 
 
 def make_probability(
-    probabilities: Iterable[NDArray[np.float32]], source: DicomSource, bundle: Bundle
+    probabilities: Iterable[NDArray[np.float32]], source: DicomSource, ensemble: EnsembleDescription
 ) -> hd.seg.Segmentation:
     """Return the structures' probabilities as a fractional Segmentation of 8 bits.
 
@@ -55,10 +57,10 @@ def make_probability(
     ----------
     probabilities
         For each structure in the order of the labels, float32 (slices, rows, columns) from 0 to 1.
-    source, bundle
+    source, ensemble
         See `make_segmentation`.
     """
-    structures = bundle.manifest.structures
+    structures = ensemble.structures
     stacked = np.empty((*source.grid.shape, len(structures)), np.float32)
     for index, probability in enumerate(probabilities):
         np.clip(probability, 0, 1, out=stacked[..., index])
@@ -66,19 +68,19 @@ def make_probability(
         source_images(source, len(stacked)),
         stacked,
         hd.seg.SegmentationTypeValues.FRACTIONAL,
-        _descriptions(bundle),
+        _descriptions(ensemble),
         fractional_type=hd.seg.SegmentationFractionalTypeValues.PROBABILITY,
         max_fractional_value=LEVELS,
         content_label="PROBABILITY",
-        **common(source, bundle, 2, "FedCross probability"),
+        **common(source, ensemble, 2, "FedCross probability"),
     )
     complete(made, source)
     return made
 
 
-def _descriptions(bundle: Bundle) -> list[hd.seg.SegmentDescription]:
-    identification = algorithm(bundle)
-    return [_describe(each, identification) for each in bundle.manifest.structures]
+def _descriptions(ensemble: EnsembleDescription) -> list[hd.seg.SegmentDescription]:
+    identification = algorithm(ensemble)
+    return [_describe(each, identification) for each in ensemble.structures]
 
 
 def _describe(

@@ -85,6 +85,42 @@ def read_folder(folder: Path) -> Content:
     return Content(tuple(frame for each in kept for frame in each), tuple(kinds))
 
 
+def read_files(paths: Iterable[Path], name: str) -> Content:
+    """Read the headers of the given files, all of which must be images.
+
+    Parameters
+    ----------
+    paths
+        The files; a path that is given twice counts once.
+    name
+        Name of the series in messages.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, cannot be read, or is no image.
+    """
+    frames: list[Frame] = []
+    damaged: dict[Path, str] = {}
+    for path in sorted(set(paths)):
+        try:
+            found = read_frames(path) if is_dicom(path) else None
+        except OSError as error:
+            damaged[path] = error.strerror or ""
+        except Unreadable as error:
+            damaged[path] = str(error)
+        else:
+            if found is None or isinstance(found, Other):
+                damaged[path] = "it is no image"
+            else:
+                frames += found
+    if damaged:
+        raise DataError(
+            f"The series {name} has {describe_damage(damaged)}", "Import the whole series again."
+        )
+    return Content(tuple(frames), ())
+
+
 def list_files(folder: Path) -> Iterator[Path]:
     """Yield the ordinary, visible files at or below a folder, sorted; links to folders are not followed.
 
