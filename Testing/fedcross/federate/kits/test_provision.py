@@ -59,7 +59,7 @@ def test_only_the_owner_can_enter_the_folder_while_it_is_made(
 ) -> None:
     modes = []
 
-    def record(made: Path, federation: Federation) -> None:
+    def record(made: Path, federation: Federation, keys: object) -> None:
         modes.append(stat.S_IMODE(made.stat().st_mode))
 
     monkeypatch.setattr(provision, "_write_kits", record)

@@ -3,9 +3,20 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fedcross.federate.kits.certificate_request import CertificateRequest
+
+Request = Annotated[
+    Path | None,
+    typer.Option(
+        help="Certificate request of a hospital that made its private key itself (fedcross site "
+        "request). The kit then contains no private key."
+    ),
+]
 
 
 def init(
@@ -16,26 +27,45 @@ def init(
     ] = "localhost",
     port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
     name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
+    request: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Certificate request of one of the sites, which made its private key itself; can be "
+            "given for several sites."
+        ),
+    ] = None,
 ) -> None:
     """Make the startup kits of the server, the hospitals and the coordinator."""
+    from fedcross.errors import ConfigError
+    from fedcross.federate.kits.certificate_request import read_request
     from fedcross.federate.kits.provision import README, Federation, init_federation
 
     names = tuple(site.strip() for site in sites.split(",") if site.strip())
-    init_federation(folder, Federation(name, names, server, port))
+    requests = [read_request(path) for path in request or ()]
+    keys = {each.name: each.public_key for each in requests}
+    if len(keys) != len(requests):
+        raise ConfigError("Two requests are for the same hospital; give one for each.")
+    init_federation(folder, Federation(name, names, server, port), keys)
     typer.echo((folder / README).read_text(encoding="utf-8"))
+    for each in requests:
+        _tell_fingerprints(folder, each)
 
 
 def add(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
     site: Annotated[str, typer.Argument(help="Name of the new hospital.")],
+    request: Request = None,
 ) -> None:
     """Make the startup kit of one more hospital; all other kits go on working."""
     from fedcross.federate.kits.add_site import add_site
     from fedcross.federate.kits.provision import ADMIN
     from fedcross.federate.kits.roster import ROSTER
 
-    made = add_site(folder, site)
+    opened = _open_request(request, site)
+    made = add_site(folder, site, None if opened is None else opened.public_key)
     typer.echo(f"Made {made}. Give it to the hospital as {folder / 'README.txt'} says.")
+    if opened is not None:
+        _tell_fingerprints(folder, opened)
     if not (folder / ADMIN).is_dir():
         typer.echo(
             f"Add {site} to local/{ROSTER} in the coordinator's kit, which is not in {folder}."
@@ -45,16 +75,27 @@ def add(
 def renew(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
     name: Annotated[str, typer.Argument(help="server, admin, or the name of a hospital.")],
+    request: Request = None,
 ) -> None:
-    """Make a new certificate and key for one kit; all other kits go on working."""
-    from fedcross.federate.kits.certificates import DAY, read_validity
+    """Make a new certificate and key for one kit; all other kits go on working.
+
+    A hospital that made its private key itself sends a new request for every renewal.
+    """
+    from fedcross.federate.kits.certificates import DAY, load_certificate
     from fedcross.federate.kits.renew import renew_kit
     from fedcross.federate.kits.startup_kit import open_kit
 
-    made = renew_kit(folder, name)
-    ends = read_validity(open_kit(made.parent)).ends
+    opened = _open_request(request, name)
+    made = renew_kit(folder, name, None if opened is None else opened.public_key)
+    ends = load_certificate(open_kit(made.parent).certificate).not_valid_after_utc
     typer.echo(f"Made {made}, valid until {ends:{DAY}}.")
-    if name != "admin":
+    if opened is not None:
+        typer.echo(
+            "Give the folder to the hospital. It ends the kit's process, puts the folder in the place "
+            "of startup in the kit, joins it with its key (fedcross site accept), and starts it again."
+        )
+        _tell_fingerprints(folder, opened)
+    elif name != "admin":
         typer.echo(
             "Give the folder to its owner as you gave the kit. The owner ends the kit's process, puts "
             "the folder in the place of startup in the kit, and starts it again."
@@ -142,6 +183,31 @@ def revoke(
     typer.echo(
         f"The server {'already refused' if was_refused else 'refuses'} {site}. A job that is under way "
         "goes on with it: end it with fedcross federation abort."
+    )
+
+
+def _open_request(path: Path | None, name: str) -> "CertificateRequest | None":
+    """Read a request, which must be for the participant `name`; None without a file."""
+    from fedcross.federate.kits.certificate_request import read_request, require_name
+
+    if path is None:
+        return None
+    request = read_request(path)
+    require_name(request, name)
+    return request
+
+
+def _tell_fingerprints(folder: Path, request: "CertificateRequest") -> None:
+    """Print what coordinator and hospital compare."""
+    from fedcross.federate.kits.accept_kit import authority_fingerprint
+    from fedcross.federate.kits.certificate_request import key_fingerprint
+    from fedcross.federate.kits.provision import SITES, STARTUP
+
+    authority = folder / SITES / request.name / STARTUP / "rootCA.pem"
+    typer.echo(
+        f"Compare with {request.name}, by telephone:\n"
+        f"  its key        {key_fingerprint(request.public_key)}\n"
+        f"  the authority  {authority_fingerprint(authority)}"
     )
 
 

@@ -4,11 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
-from fedcross.federate.kits.certificates import STATE_FILE
+from fedcross.federate.kits.certificates import STATE_FILE, own_key_sites
 from fedcross.federate.kits.federation_folder import change_kits, read_federation, write_private
 from fedcross.federate.kits.hardening import configure_site_kit, restrict_to_owner
 from fedcross.federate.kits.provision import (
@@ -25,8 +25,11 @@ from fedcross.federate.kits.roster import write_roster
 from fedcross.federate.kits.service import write_service
 from fedcross.runtime.files.atomic import atomic_folder
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-def add_site(folder: Path, name: str) -> Path:
+
+def add_site(folder: Path, name: str, public_key: "RSAPublicKey | None" = None) -> Path:
     """Make the kit of a new hospital; the other kits stay as they are and go on working.
 
     After an error nothing is changed, or the same call completes the change.
@@ -38,6 +41,8 @@ def add_site(folder: Path, name: str) -> Path:
         coordinator's kit in it gets the new name.
     name
         The hospital's name.
+    public_key
+        The public key of the hospital, if it made its private key itself: the kit then contains none.
 
     Returns
     -------
@@ -57,22 +62,32 @@ def add_site(folder: Path, name: str) -> Path:
         raise ConfigError(
             f"The federation has a hospital {name} already; it has {', '.join(federation.sites)}."
         )
+    if public_key is None and name in own_key_sites(folder / AUTHORITY):
+        raise ConfigError(
+            f"{name} was added with a request, and the call did not end.",
+            "Repeat it with --request.",
+        )
     grown = replace(federation, sites=(*federation.sites, name))
     grown.check()
     with change_kits(folder) as scratch:
-        _write_kit(folder, scratch, project, grown)
+        _write_kit(folder, scratch, project, grown, public_key)
     return folder / SITES / name
 
 
 def _write_kit(
-    folder: Path, scratch: Path, project: dict[str, Any], federation: Federation
+    folder: Path,
+    scratch: Path,
+    project: dict[str, Any],
+    federation: Federation,
+    public_key: "RSAPublicKey | None",
 ) -> None:
     """Make the last site's kit in a scratch folder and publish it; the list of names comes last."""
     name = federation.sites[-1]
     template = next(each for each in project["participants"] if each["type"] == "client")
     participants = [*project["participants"], {**template, "name": name}]
     grown = {**project, "participants": participants}
-    kits, authority = make_kits(grown, scratch, folder / AUTHORITY)
+    keys = {} if public_key is None else {name: public_key}
+    kits, authority = make_kits(grown, scratch, folder / AUTHORITY, keys)
     configure_site_kit(kits / name, name, federation.sites)
     write_service(kits / name / STARTUP, name, federation.name)
     restrict_to_owner(kits / name)

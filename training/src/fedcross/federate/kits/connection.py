@@ -120,6 +120,8 @@ def _tls_context(kit: Kit) -> ssl.SSLContext:
         context.load_verify_locations(kit.authority)
         context.load_cert_chain(kit.certificate, kit.key)
     except OSError as error:
+        if not kit.key.exists():
+            raise UntrustedError(f"startup/{kit.key.name} is missing.") from error
         raise UntrustedError(
             "The kit's certificates cannot be read.", "Unpack the kit again."
         ) from error

@@ -10,7 +10,7 @@ from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.certificates import DAY, EXPIRES_SOON, STATE_FILE, read_ends
 from fedcross.federate.kits.provision import AUTHORITY, PROJECT, Federation
-from fedcross.runtime.files.atomic import scratch_folder, write_atomically
+from fedcross.runtime.files.atomic import atomic_path, scratch_folder
 from fedcross.runtime.files.lock import folder_lock
 
 LOCK = "authority.lock"  # in the folder of the authority
@@ -67,9 +67,10 @@ def change_kits(folder: Path) -> Iterator[Path]:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read."""
-    write_atomically(path, data, durable=True)
-    path.chmod(0o600)
+    """Write a file that only its owner can read, at any time."""
+    with atomic_path(path, durable=True) as partial:
+        partial.chmod(0o600)
+        partial.write_bytes(data)
 
 
 def _check_authority(authority: Path) -> None:

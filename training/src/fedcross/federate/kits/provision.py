@@ -13,10 +13,11 @@
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
@@ -30,6 +31,9 @@ from fedcross.federate.kits.hardening import (
 from fedcross.federate.kits.service import write_service
 from fedcross.federate.kits.templates import readme_text
 from fedcross.runtime.files.atomic import atomic_folder, write_atomically
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
@@ -111,7 +115,11 @@ class Federation:
         }
 
 
-def init_federation(folder: Path, federation: Federation) -> None:
+def init_federation(
+    folder: Path,
+    federation: Federation,
+    public_keys: Mapping[str, "RSAPublicKey"] = MappingProxyType({}),
+) -> None:
     """Make a folder with all kits; after an error there is no folder.
 
     Parameters
@@ -121,28 +129,38 @@ def init_federation(folder: Path, federation: Federation) -> None:
         handed out would not work with them.
     federation
         The participants.
+    public_keys
+        Public keys of the sites that made their private key themselves, by name; their kits contain no
+        private key.
 
     Raises
     ------
     ConfigError
-        If the federation is not valid, or the folder exists.
+        If the federation is not valid, a key is for no site of it, or the folder exists.
     OutputError
         If the folder cannot be written.
     """
     federation.check()
+    if unknown := set(public_keys) - set(federation.sites):
+        raise ConfigError(
+            f"There is a request for {min(unknown)}, and the federation has "
+            f"{', '.join(federation.sites)}."
+        )
     if folder.exists():
         raise ConfigError(f"{folder} exists already. Kits are never replaced; choose a new folder.")
     with atomic_folder(folder, replace=False) as made:
         made.chmod(0o700)  # before the first private key is in it
-        _write_kits(made, federation)
+        _write_kits(made, federation, public_keys)
         restrict_to_owner(made)
 
 
-def _write_kits(made: Path, federation: Federation) -> None:
+def _write_kits(
+    made: Path, federation: Federation, public_keys: Mapping[str, "RSAPublicKey"]
+) -> None:
     work = made / "work"
     work.mkdir()
     project = federation.project()
-    kits, authority = make_kits(project, work)
+    kits, authority = make_kits(project, work, public_keys=public_keys)
     authority.rename(made / AUTHORITY)
     (kits / ADMIN_NAME).rename(made / ADMIN)
     configure_admin_kit(made / ADMIN, federation.sites)

@@ -3,10 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
-from fedcross.federate.kits.certificates import DAY, STATE_FILE, read_ends
+from fedcross.federate.kits.certificates import DAY, STATE_FILE, own_key_sites, read_ends
 from fedcross.federate.kits.federation_folder import change_kits, read_federation, write_private
 from fedcross.federate.kits.hardening import remove_files, restrict_to_owner
 from fedcross.federate.kits.provision import (
@@ -23,8 +24,11 @@ from fedcross.federate.kits.provision import (
 from fedcross.federate.kits.service import write_service
 from fedcross.runtime.files.atomic import atomic_folder
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-def renew_kit(folder: Path, name: str) -> Path:
+
+def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None) -> Path:
     """Make the folder ``startup`` of a kit anew, with a new certificate and key; nothing else changes.
 
     The certificate that the kit had stays valid to its end.
@@ -35,6 +39,8 @@ def renew_kit(folder: Path, name: str) -> Path:
         Folder that ``fedcross federation init`` made.
     name
         ``server``, ``admin`` (the coordinator), or the name of a hospital.
+    public_key
+        The public key of a hospital that made its private key itself: the folder then contains none.
 
     Returns
     -------
@@ -44,17 +50,20 @@ def renew_kit(folder: Path, name: str) -> Path:
     Raises
     ------
     ConfigError
-        If the folder holds no federation, there is no such kit, or the authority does not last longer
-        than the certificate in use.
+        If the folder holds no federation, there is no such kit, the authority does not last longer
+        than the certificate in use, a hospital that made its key sends no new one, or a key is given for
+        a kit that is not a hospital's.
     OutputError
         If the folder cannot be written.
     """
     project, federation = read_federation(folder)
     subject, kit = _participant(federation, name)
+    _check_key_owner(folder, federation, name, public_key)
+    keys = {} if public_key is None else {subject: public_key}
     with change_kits(folder) as scratch:
         shutil.copytree(folder / AUTHORITY, scratch / AUTHORITY)
         _forget(scratch / AUTHORITY, subject)
-        kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY)
+        kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
         remove_files(kits / subject)
         if name != ADMIN:
             write_service(kits / subject / STARTUP, name, federation.name)
@@ -80,6 +89,19 @@ def _participant(federation: Federation, name: str) -> tuple[str, Path]:
     raise ConfigError(
         f"The federation has no kit {name!r}; it has {SERVER}, {ADMIN}, {', '.join(federation.sites)}."
     )
+
+
+def _check_key_owner(
+    folder: Path, federation: Federation, name: str, public_key: "RSAPublicKey | None"
+) -> None:
+    """Raise ConfigError if the key must come from the hospital, or cannot."""
+    if public_key is None and name in own_key_sites(folder / AUTHORITY):
+        raise ConfigError(
+            f"{name} made its private key itself, so its new certificate needs a new request.",
+            "Ask it for one (fedcross site request), and give it with --request.",
+        )
+    if public_key is not None and name not in federation.sites:
+        raise ConfigError(f"A request is for a hospital only, not for {name}.")
 
 
 def _forget(authority: Path, subject: str) -> None:

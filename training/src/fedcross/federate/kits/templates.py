@@ -16,7 +16,8 @@ def readme_text(
 Each folder holds a private key. Whoever has the folder can act as that participant. Give each folder to
 its owner only, and in a way that you would trust with a password: in person on an encrypted disk, or as
 an encrypted archive (7-Zip with AES-256). Give the archive's password in another way, such as by
-telephone. Do not send a kit by e-mail.
+telephone. Do not send a kit by e-mail. The folder of a hospital that made its key itself holds no
+private key; the hospital joins both with: fedcross site accept KIT --key FILE
 
   server/                    to the person who runs the server {server}
 {hospitals}
@@ -37,6 +38,7 @@ Start with the machine: startup/README.txt in the kits of the server and the hos
 You:               fedcross federation submit CONFIG --kit admin --out RUN
 One hospital more: fedcross federation add KITS NAME
 New certificate:   fedcross federation renew KITS NAME     (KITS is this folder)
+                   (with --request FILE if the hospital makes its key itself: fedcross site request)
 """
 
 
