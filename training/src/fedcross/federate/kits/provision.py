@@ -166,7 +166,7 @@ def _write_kits(
     configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
-    write_service(made / SERVER / STARTUP, SERVER, federation.name)
+    write_service(made / SERVER / STARTUP, SERVER, federation.name, federation.port)
     (made / SITES).mkdir()
     for name in federation.sites:
         (kits / name).rename(made / SITES / name)

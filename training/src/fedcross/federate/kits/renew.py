@@ -66,7 +66,8 @@ def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None)
         kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
         remove_files(kits / subject)
         if name != ADMIN:
-            write_service(kits / subject / STARTUP, name, federation.name)
+            port = federation.port if name == SERVER else None
+            write_service(kits / subject / STARTUP, name, federation.name, port)
         restrict_to_owner(kits / subject)
         write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
         (folder / kit).mkdir(mode=0o700, parents=True, exist_ok=True)
