@@ -25,7 +25,8 @@ def compose_text(name: str, federation: str, port: int | None) -> str:
     """The Compose file for the kit of the participant `name`.
 
     ``@KIT@`` stands for the kit's folder, ``@UID@`` and ``@GID@`` for the user and the group, and
-    ``@DATA@`` for the folder of a hospital's cases. All folders have the same path in the container as outside.
+    ``@DATA@`` for the folder of a hospital's cases. All folders have the same path in the container as
+    outside.
 
     Parameters
     ----------
