@@ -25,7 +25,16 @@ def init(
     server: Annotated[
         str, typer.Option(help="Host name or address under which the hospitals reach the server.")
     ] = "localhost",
-    port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
+    port: Annotated[
+        int, typer.Option(help="TCP port under which the hospitals reach the server.")
+    ] = 8002,
+    listen_port: Annotated[
+        int | None,
+        typer.Option(
+            help="TCP port at which the server listens, if a proxy passes PORT on to it; PORT if not "
+            "given."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
     request: Annotated[
         list[Path] | None,
@@ -45,7 +54,7 @@ def init(
     keys = {each.name: each.public_key for each in requests}
     if len(keys) != len(requests):
         raise ConfigError("Two requests are for the same hospital; give one for each.")
-    init_federation(folder, Federation(name, names, server, port), keys)
+    init_federation(folder, Federation(name, names, server, port, listen_port), keys)
     typer.echo((folder / README).read_text(encoding="utf-8"))
     for each in requests:
         _tell_fingerprints(folder, each)

@@ -9,7 +9,7 @@ from typing import Any
 from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.certificates import DAY, EXPIRES_SOON, STATE_FILE, read_ends
-from fedcross.federate.kits.provision import AUTHORITY, PROJECT, Federation
+from fedcross.federate.kits.provision import AUTHORITY, LISTEN_PORT, PROJECT, Federation
 from fedcross.runtime.files.atomic import atomic_path, scratch_folder
 from fedcross.runtime.files.lock import folder_lock
 
@@ -37,7 +37,13 @@ def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
         participants = project["participants"]
         (server,) = [each for each in participants if each["type"] == "server"]
         sites = tuple(each["name"] for each in participants if each["type"] == "client")
-        federation = Federation(project["name"], sites, server["name"], server["fed_learn_port"])
+        federation = Federation(
+            project["name"],
+            sites,
+            server["name"],
+            server["fed_learn_port"],
+            server.get(LISTEN_PORT),
+        )
         federation.check()
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigError(f"{PROJECT} in {folder} is damaged.") from error

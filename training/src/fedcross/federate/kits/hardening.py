@@ -72,6 +72,17 @@ def configure_server_kit(kit: Path, *, sites: int) -> None:
     _write_storage_paths(kit, Path(STORAGE))
 
 
+def set_listen_port(kit: Path, host: str, port: int) -> None:
+    """Let the server of a kit listen at a TCP port, which may differ from the one in the other kits."""
+    path = kit / "startup" / "fed_server.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    (server,) = settings["servers"]
+    if server["admin_port"] != port:
+        server["service"]["target"] = f"{host}:{port}"
+        server["admin_port"] = port
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 def configure_site_kit(kit: Path, name: str, sites: Sequence[str]) -> None:
     """Restrict the kit of the site `name` and write the template of its settings.
 

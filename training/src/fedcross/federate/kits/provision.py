@@ -27,6 +27,7 @@ from fedcross.federate.kits.hardening import (
     configure_server_kit,
     configure_site_kit,
     restrict_to_owner,
+    set_listen_port,
 )
 from fedcross.federate.kits.service import write_service
 from fedcross.federate.kits.templates import readme_text
@@ -40,6 +41,7 @@ AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
 STARTUP = "startup"  # folder of a kit with its certificate and key
 ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
 ORGANISATION = "fedcross"
+LISTEN_PORT = "listen_port"  # of the server in project.yml, for this package; FLARE ignores it
 AUTHORITY_DAYS = 3600  # FLARE's certificates of participants are valid for 360 days
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 HOST_PATTERN = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
@@ -59,13 +61,21 @@ class Federation:
     server
         Host name or address under which every hospital reaches the server.
     port
-        TCP port of the server; no other port must be open.
+        TCP port under which every hospital reaches the server; no other port must be open.
+    listen_port
+        TCP port at which the server listens, if a proxy passes `port` on to it; None for `port`.
     """
 
     name: str
     sites: Sequence[str]
     server: str
     port: int
+    listen_port: int | None = None
+
+    @property
+    def server_port(self) -> int:
+        """TCP port at which the server listens."""
+        return self.port if self.listen_port is None else self.listen_port
 
     def check(self) -> None:
         """Raise ConfigError if a name, the port or the list of sites cannot be used."""
@@ -89,13 +99,15 @@ class Federation:
             raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
         if self.server in self.sites:
             raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
-        if not 1 <= self.port <= 65535:
-            raise ConfigError(f"The port must lie between 1 and 65535, got {self.port}.")
+        for port in (self.port, self.server_port):
+            if not 1 <= port <= 65535:
+                raise ConfigError(f"The port must lie between 1 and 65535, got {port}.")
 
     def project(self) -> dict[str, Any]:
         """The project description for FLARE's provisioning."""
+        listens = {} if self.listen_port is None else {LISTEN_PORT: self.listen_port}
         participants: list[dict[str, Any]] = [
-            {"name": self.server, "type": "server", "fed_learn_port": self.port},
+            {"name": self.server, "type": "server", "fed_learn_port": self.port, **listens},
             *(
                 {"name": name, "type": "client", "allow_log_streaming": False}
                 for name in self.sites
@@ -166,7 +178,8 @@ def _write_kits(
     configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
-    write_service(made / SERVER / STARTUP, SERVER, federation.name, federation.port)
+    set_listen_port(made / SERVER, federation.server, federation.server_port)
+    write_service(made / SERVER / STARTUP, SERVER, federation.name, federation.server_port)
     (made / SITES).mkdir()
     for name in federation.sites:
         (kits / name).rename(made / SITES / name)

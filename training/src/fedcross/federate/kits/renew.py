@@ -9,7 +9,7 @@ from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
 from fedcross.federate.kits.certificates import DAY, STATE_FILE, own_key_sites, read_ends
 from fedcross.federate.kits.federation_folder import change_kits, read_federation, write_private
-from fedcross.federate.kits.hardening import remove_files, restrict_to_owner
+from fedcross.federate.kits.hardening import remove_files, restrict_to_owner, set_listen_port
 from fedcross.federate.kits.provision import (
     ADMIN,
     ADMIN_NAME,
@@ -66,7 +66,9 @@ def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None)
         kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
         remove_files(kits / subject)
         if name != ADMIN:
-            port = federation.port if name == SERVER else None
+            port = federation.server_port if name == SERVER else None
+            if port is not None:
+                set_listen_port(kits / subject, federation.server, port)
             write_service(kits / subject / STARTUP, name, federation.name, port)
         restrict_to_owner(kits / subject)
         write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
