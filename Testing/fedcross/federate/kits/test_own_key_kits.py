@@ -225,7 +225,7 @@ def test_an_interrupted_addition_is_completed_with_the_same_request_only(
 
     key = make_request(tmp_path / "request", "east")
     with monkeypatch.context() as patch:
-        patch.setattr("fedcross.federate.kits.add_site.write_readme", fail)
+        patch.setattr("fedcross.federate.kits.federation_folder.write_readme", fail)
         with pytest.raises(Exception, match="No space left"):
             add_site(kits, "east", key)
     with pytest.raises(ConfigError, match="Repeat it with --request"):

@@ -3,20 +3,11 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from fedcross.federate.kits.certificate_request import CertificateRequest
-
-Request = Annotated[
-    Path | None,
-    typer.Option(
-        help="Certificate request of a hospital that made its private key itself (fedcross site "
-        "request). The kit then contains no private key."
-    ),
-]
+from fedcross.commands.certificate_requests import Request, open_request, tell_fingerprints
 
 
 def init(
@@ -57,33 +48,52 @@ def init(
     init_federation(folder, Federation(name, names, server, port, listen_port), keys)
     typer.echo((folder / README).read_text(encoding="utf-8"))
     for each in requests:
-        _tell_fingerprints(folder, each)
+        tell_fingerprints(folder, each)
 
 
 def add(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
-    site: Annotated[str, typer.Argument(help="Name of the new hospital.")],
+    name: Annotated[str, typer.Argument(help="Name of the new hospital or coordinator.")],
     request: Request = None,
+    coordinator: Annotated[
+        bool,
+        typer.Option(
+            "--coordinator",
+            help="Add a coordinator, with the rights of the first one, not a hospital.",
+        ),
+    ] = False,
 ) -> None:
-    """Make the startup kit of one more hospital; all other kits go on working."""
+    """Make the startup kit of one more hospital or coordinator; all other kits go on working."""
+    from fedcross.errors import ConfigError
+    from fedcross.federate.kits.add_coordinator import add_coordinator
     from fedcross.federate.kits.add_site import add_site
-    from fedcross.federate.kits.provision import ADMIN
+    from fedcross.federate.kits.federation_folder import coordinator_kits, read_federation
     from fedcross.federate.kits.roster import ROSTER
 
-    opened = _open_request(request, site)
-    made = add_site(folder, site, None if opened is None else opened.public_key)
+    if coordinator:
+        if request is not None:
+            raise ConfigError("A request is for a hospital only, not for a coordinator.")
+        made = add_coordinator(folder, name)
+        typer.echo(f"Made {made}. Give it to the coordinator as {folder / 'README.txt'} says.")
+        return
+    opened = open_request(request, name)
+    made = add_site(folder, name, None if opened is None else opened.public_key)
     typer.echo(f"Made {made}. Give it to the hospital as {folder / 'README.txt'} says.")
     if opened is not None:
-        _tell_fingerprints(folder, opened)
-    if not (folder / ADMIN).is_dir():
-        typer.echo(
-            f"Add {site} to local/{ROSTER} in the coordinator's kit, which is not in {folder}."
-        )
+        tell_fingerprints(folder, opened)
+    for kit in coordinator_kits(folder, read_federation(folder)[1]):
+        if not (kit / "local").is_dir():
+            typer.echo(
+                f"Add {name} to local/{ROSTER} in the coordinator's kit, {kit.name}, which is not in "
+                f"{folder}."
+            )
 
 
 def renew(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
-    name: Annotated[str, typer.Argument(help="server, admin, or the name of a hospital.")],
+    name: Annotated[
+        str, typer.Argument(help="server, admin, or the name of a hospital or coordinator.")
+    ],
     request: Request = None,
 ) -> None:
     """Make a new certificate and key for one kit; all other kits go on working.
@@ -94,17 +104,20 @@ def renew(
     from fedcross.federate.kits.renew import renew_kit
     from fedcross.federate.kits.startup_kit import open_kit
 
-    opened = _open_request(request, name)
+    opened = open_request(request, name)
     made = renew_kit(folder, name, None if opened is None else opened.public_key)
-    ends = load_certificate(open_kit(made.parent).certificate).not_valid_after_utc
+    kit = open_kit(made.parent)
+    ends = load_certificate(kit.certificate).not_valid_after_utc
     typer.echo(f"Made {made}, valid until {ends:{DAY}}.")
     if opened is not None:
         typer.echo(
             "Give the folder to the hospital. It ends the kit's process, puts the folder in the place "
             "of startup in the kit, joins it with its key (fedcross site accept), and starts it again."
         )
-        _tell_fingerprints(folder, opened)
-    elif name != "admin":
+        tell_fingerprints(folder, opened)
+    elif kit.kind == "admin":
+        typer.echo("The coordinator puts the folder in the place of startup in the kit.")
+    else:
         typer.echo(
             "Give the folder to its owner as you gave the kit. The owner ends the kit's process, puts "
             "the folder in the place of startup in the kit, and starts it again."
@@ -192,31 +205,6 @@ def revoke(
     typer.echo(
         f"The server {'already refused' if was_refused else 'refuses'} {site}. A job that is under way "
         "goes on with it: end it with fedcross federation abort."
-    )
-
-
-def _open_request(path: Path | None, name: str) -> "CertificateRequest | None":
-    """Read a request, which must be for the participant `name`; None without a file."""
-    from fedcross.federate.kits.certificate_request import read_request, require_name
-
-    if path is None:
-        return None
-    request = read_request(path)
-    require_name(request, name)
-    return request
-
-
-def _tell_fingerprints(folder: Path, request: "CertificateRequest") -> None:
-    """Print what coordinator and hospital compare."""
-    from fedcross.federate.kits.accept_kit import authority_fingerprint
-    from fedcross.federate.kits.certificate_request import key_fingerprint
-    from fedcross.federate.kits.provision import SITES, STARTUP
-
-    authority = folder / SITES / request.name / STARTUP / "rootCA.pem"
-    typer.echo(
-        f"Compare with {request.name}, by telephone:\n"
-        f"  its key        {key_fingerprint(request.public_key)}\n"
-        f"  the authority  {authority_fingerprint(authority)}"
     )
 
 

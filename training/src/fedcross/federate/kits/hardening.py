@@ -38,7 +38,7 @@ LOG_STREAMS = ("site_log_streamer", "log_receiver")
 # The registration of a killed site stays for a while beside its new one; sites can be added later.
 SPARE_CLIENTS = 50
 
-# Rights of the coordinator, FLARE's "project_admin", who is the only user.
+# Rights of the coordinators, FLARE's "project_admin"; there are no other users.
 ALWAYS_FORBIDDEN = {"byoc": "none", "shell_commands": "none", "clone_job": "none"}
 RIGHTS_AT_SERVER = {
     "submit_job": "any",

@@ -6,6 +6,7 @@
     project.yml      the FLARE project that the kits were made from
     authority/       the certificate authority; stays on this machine
     admin/           the coordinator's kit, for submit, status, fetch and abort
+    coordinators/<name>/  the kit of one more coordinator
     server/          the server's kit
     sites/<name>/    a hospital's kit; the hospital edits local/site.toml
 """
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
+COORDINATORS = "coordinators"
 STARTUP = "startup"  # folder of a kit with its certificate and key
-ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
+DOMAIN = "fedcross.org"  # FLARE requires an e-mail address for a coordinator; nothing is sent to it
+ADMIN_NAME = f"{ADMIN}@{DOMAIN}"
 ORGANISATION = "fedcross"
 LISTEN_PORT = "listen_port"  # of the server in project.yml, for this package; FLARE ignores it
 AUTHORITY_DAYS = 3600  # FLARE's certificates of participants are valid for 360 days
@@ -64,6 +67,8 @@ class Federation:
         TCP port under which every hospital reaches the server; no other port must be open.
     listen_port
         TCP port at which the server listens, if a proxy passes `port` on to it; None for `port`.
+    coordinators
+        Names of the coordinators besides the first one, who has the kit ``admin``.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Federation:
     server: str
     port: int
     listen_port: int | None = None
+    coordinators: Sequence[str] = ()
 
     @property
     def server_port(self) -> int:
@@ -83,6 +89,7 @@ class Federation:
             ("name", self.name, SITE_PATTERN),
             ("server", self.server, HOST_PATTERN),
             *(("site", site, SITE_PATTERN) for site in self.sites),
+            *(("coordinator", each, SITE_PATTERN) for each in self.coordinators),
         ):
             if not pattern.fullmatch(value):
                 raise ConfigError(
@@ -95,8 +102,11 @@ class Federation:
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
-        if reserved := {SERVER, ADMIN} & set(self.sites):
+        if reserved := {SERVER, ADMIN, *self.coordinators} & set(self.sites):
             raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
+        taken = (SERVER, ADMIN, *self.coordinators)
+        if len(set(taken)) != len(taken):
+            raise ConfigError(f"The name {taken[-1]} is taken; choose another for the coordinator.")
         if self.server in self.sites:
             raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
         for port in (self.port, self.server_port):
@@ -112,7 +122,10 @@ class Federation:
                 {"name": name, "type": "client", "allow_log_streaming": False}
                 for name in self.sites
             ),
-            {"name": ADMIN_NAME, "type": "admin", "role": "project_admin"},
+            *(
+                {"name": f"{name}@{DOMAIN}", "type": "admin", "role": "project_admin"}
+                for name in (ADMIN, *self.coordinators)
+            ),
         ]
         builders = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in BUILDERS]
         # FLARE's TCP driver is faster, but one silent connection blocks all other connections.
@@ -195,6 +208,11 @@ def write_readme(folder: Path, federation: Federation) -> None:
     """Write ``README.txt`` of a folder with all kits."""
     _, first_end = read_ends(folder / AUTHORITY)
     text = readme_text(
-        federation.name, federation.server, federation.port, federation.sites, first_end
+        federation.name,
+        federation.server,
+        federation.port,
+        federation.sites,
+        federation.coordinators,
+        first_end,
     )
     write_atomically(folder / README, text.encode("utf-8"))

@@ -14,6 +14,8 @@ from fedcross.federate.kits.provision import (
     ADMIN,
     ADMIN_NAME,
     AUTHORITY,
+    COORDINATORS,
+    DOMAIN,
     README,
     SERVER,
     SITES,
@@ -38,7 +40,7 @@ def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None)
     folder
         Folder that ``fedcross federation init`` made.
     name
-        ``server``, ``admin`` (the coordinator), or the name of a hospital.
+        ``server``, ``admin`` (the first coordinator), or the name of a hospital or coordinator.
     public_key
         The public key of a hospital that made its private key itself: the folder then contains none.
 
@@ -65,7 +67,7 @@ def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None)
         _forget(scratch / AUTHORITY, subject)
         kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
         remove_files(kits / subject)
-        if name != ADMIN:
+        if name == SERVER or name in federation.sites:
             port = federation.server_port if name == SERVER else None
             if port is not None:
                 set_listen_port(kits / subject, federation.server, port)
@@ -89,9 +91,10 @@ def _participant(federation: Federation, name: str) -> tuple[str, Path]:
         return federation.server, Path(SERVER)
     if name == ADMIN:
         return ADMIN_NAME, Path(ADMIN)
-    raise ConfigError(
-        f"The federation has no kit {name!r}; it has {SERVER}, {ADMIN}, {', '.join(federation.sites)}."
-    )
+    if name in federation.coordinators:
+        return f"{name}@{DOMAIN}", Path(COORDINATORS, name)
+    names = ", ".join((SERVER, ADMIN, *federation.coordinators, *federation.sites))
+    raise ConfigError(f"The federation has no kit {name!r}; it has {names}.")
 
 
 def _check_key_owner(
