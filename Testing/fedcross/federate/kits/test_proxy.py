@@ -155,6 +155,22 @@ def test_the_proxy_is_the_one_that_grpc_uses(variables: dict[str, str], uses_pro
         assert (find_proxy("localhost", chosen) == Proxy("127.0.0.1", proxy.port)) == uses_proxy
 
 
+def test_grpc_logs_in_with_the_name_and_password_of_the_variable() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connect_proxy(login="north:a word") as proxy,
+    ):
+        port = server.getsockname()[1]
+        variable = {"https_proxy": f"http://north:a%20word@127.0.0.1:{proxy.port}"}
+        client = subprocess.Popen(
+            [sys.executable, "-c", GRPC_CLIENT, f"localhost:{port}"], env={**os.environ, **variable}
+        )
+        wait_until(lambda: bool(proxy.targets), 30, "a connection through the proxy")
+        client.kill()
+        client.wait()
+    assert proxy.targets == [("localhost", port, "")]
+
+
 @pytest.mark.parametrize(
     ("text", "proxy"),
     [
