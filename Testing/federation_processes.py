@@ -27,9 +27,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def federation_processes(folder: Path, data: Mapping[str, Path]) -> Iterator["Processes"]:
+def federation_processes(
+    folder: Path, data: Mapping[str, Path], ports: tuple[int, int] | None = None
+) -> Iterator["Processes"]:
     """Make the kits of a federation, yield its `Processes`, and end all of them at the end."""
-    processes = Processes(folder, data)
+    processes = Processes(folder, data, ports)
     try:
         yield processes
     finally:
@@ -45,12 +47,19 @@ class Processes:
         Folder in which the kits are made.
     data
         Data folder of each site, by the site's name.
+    ports
+        TCP ports in the kits, and at which the server listens; a free one if None.
     """
 
-    def __init__(self, folder: Path, data: Mapping[str, Path]) -> None:
+    def __init__(
+        self, folder: Path, data: Mapping[str, Path], ports: tuple[int, int] | None = None
+    ) -> None:
         self.folder = folder / KITS
         self.sites = tuple(data)
-        init_federation(self.folder, Federation("trial", self.sites, "localhost", free_port()))
+        port, listen_port = ports or (free_port(), None)
+        init_federation(
+            self.folder, Federation("trial", self.sites, "localhost", port, listen_port)
+        )
         for name, path in data.items():
             settings = self.kit(name).path / "local" / "site.toml"
             settings.write_text(f'data = "{path}"\ndevice = "cpu"\n', encoding="utf-8")

@@ -70,10 +70,10 @@ def test_what_is_installed_has_pinned_versions_and_known_extras(path: Path) -> N
     for line in installed:
         words = shlex.split(line)
         assert words[words.index("-c") + 1] == "constraints.txt"
-        if found := re.fullmatch(r"\.(?:\[(.+)\])?", words[-1]):
-            extras = set((found[1] or "").split(",")) - {""}
-            assert extras <= set(PROJECT["optional-dependencies"])
-    assert shlex.split(installed[-1])[-1].startswith(".")
+    defaults = dict(line.split("=", 1) for line in arguments(path, "ARG"))
+    extras = set(defaults["EXTRAS"].split(",")) - {""}
+    assert extras <= set(PROJECT["optional-dependencies"])
+    assert shlex.split(installed[-1])[-1] in (".[$EXTRAS]", ".${EXTRAS:+[$EXTRAS]}")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fedcross.cli import app
 from fedcross.errors import ConfigError, OutputError
-from fedcross.federate.kits import add_site as module
+from fedcross.federate.kits import federation_folder as module
 from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificates import read_ends, read_validity
 from fedcross.federate.kits.federation_folder import LOCK
@@ -89,7 +89,7 @@ def test_hospitals_join_one_after_another_also_when_the_other_kits_were_handed_o
     shutil.rmtree(kits / "admin")
     shutil.rmtree(kits / "sites")
     done = CliRunner().invoke(app, ["federation", "add", str(kits), "east"])
-    assert "Add east to local/sites.json in the coordinator's kit" in done.output
+    assert "Add east to local/sites.json in the coordinator's kit, admin" in done.output
     add_site(kits, "west")
     for name in ("east", "west"):
         kit = open_kit(kits / "sites" / name)
@@ -152,11 +152,7 @@ def test_an_interrupted_call_is_completed_by_the_next_one(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            module,
-            "write_readme",
-            lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")),
-        )
+        patch.setattr(module, "write_readme", fail)
         with pytest.raises(OutputError, match="cannot be written: No space left on device"):
             add_site(kits, "east")
     key = (kits / "sites" / "east" / "startup" / "client.key").read_bytes()

@@ -10,9 +10,11 @@ import pytest
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits import provision
+from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificates import read_validity
 from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.renew import renew_kit
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import open_kit
 from kit_files import absolute_paths
@@ -59,7 +61,7 @@ def test_only_the_owner_can_enter_the_folder_while_it_is_made(
 ) -> None:
     modes = []
 
-    def record(made: Path, federation: Federation) -> None:
+    def record(made: Path, federation: Federation, keys: object) -> None:
         modes.append(stat.S_IMODE(made.stat().st_mode))
 
     monkeypatch.setattr(provision, "_write_kits", record)
@@ -200,6 +202,7 @@ def test_the_error_for_invalid_settings_names_the_reason(
         (Federation("x", ("a",), "local host", 8002), "server"),
         (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
         (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
+        (Federation("x", ("a",), "localhost", 443, 65536), "got 65536"),
         (Federation("x", ("hub",), "hub", 8002), "name of the server"),
         (Federation("x", ("a", "server"), "hub", 8002), "cannot have the name server"),
         (Federation("x", ("admin",), "hub", 8002), "cannot have the name admin"),
@@ -211,6 +214,22 @@ def test_an_invalid_federation_is_refused_and_leaves_no_files(
     with pytest.raises(ConfigError, match=words):
         init_federation(tmp_path / "kits", federation)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_can_listen_at_another_port_than_the_one_in_the_kits(tmp_path: Path) -> None:
+    kits = tmp_path / "kits"
+    init_federation(kits, Federation("x", ("a",), "fl.example.org", 443, 8002))
+    for place, port in (("server", 8002), ("sites/a", 443), ("admin", 443)):
+        kit = open_kit(kits / place)
+        assert (kit.host, kit.port) == ("fl.example.org", port)
+    before = (kits / "server/startup/fed_server.json").read_bytes()
+    (server,) = json.loads(before)["servers"]
+    assert (server["service"]["target"], server["admin_port"]) == ("fl.example.org:8002", 8002)
+    assert '"8002:8002"' in (kits / "server/startup/compose.yaml").read_text(encoding="utf-8")
+    renew_kit(kits, "server")
+    add_site(kits, "b")
+    assert (kits / "server/startup/fed_server.json").read_bytes() == before
+    assert open_kit(kits / "sites" / "b").port == 443
 
 
 def test_kits_are_never_replaced(made: Path) -> None:

@@ -50,7 +50,7 @@ def test_the_first_command_of_the_readme_makes_a_unit_that_systemd_accepts(
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     readme = (kit / "startup" / README).read_text(encoding="utf-8")
-    assert readme == install_text("server", "tiny")
+    assert readme == install_text("server", "tiny", 18002)
     command = readme[readme.index("sed -e") : readme.index("sudo cp")]
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", command], check=True, cwd=kit / "startup", env=environment)

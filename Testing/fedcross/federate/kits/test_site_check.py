@@ -1,10 +1,6 @@
 import json
 import shutil
 import socket
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +28,7 @@ from fedcross.training.config.configuration import config_sha256
 from fedcross.training.config.file import load_config
 from kit_files import change_validity
 from tiny_federation import write_federation
+from tls_server import run_server
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kit(folder: Path, tmp_path: Path) -> Kit:
     shutil.copytree(folder / "sites" / "s0", tmp_path / "s0")
     return open_kit(tmp_path / "s0")
-
-
-@contextmanager
-def run_server(server: Kit, *, trusted: Path | None = None, silent: bool = False) -> Iterator[int]:
-    """Yield the port of a server that accepts one connection by mutual TLS and answers it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server.certificate, server.key)
-    context.load_verify_locations(trusted or server.authority)
-    context.verify_mode = ssl.CERT_REQUIRED
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def answer() -> None:
-        connection, _ = listener.accept()
-        connection.settimeout(5)
-        if silent:
-            connection.close()
-            return
-        try:
-            with context.wrap_socket(connection, server_side=True) as secure:
-                secure.recv(64)
-                secure.sendall(bytes(9))
-        except OSError:
-            return  # the client closed the connection, or was refused
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        thread.join(10)
-        listener.close()
 
 
 def check_with_policy(kit: Kit, **content: object) -> str:

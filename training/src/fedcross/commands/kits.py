@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fedcross.commands.certificate_requests import Request, open_request, tell_fingerprints
+
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make for all kits.")],
@@ -14,47 +16,108 @@ def init(
     server: Annotated[
         str, typer.Option(help="Host name or address under which the hospitals reach the server.")
     ] = "localhost",
-    port: Annotated[int, typer.Option(help="TCP port of the server.")] = 8002,
+    port: Annotated[
+        int, typer.Option(help="TCP port under which the hospitals reach the server.")
+    ] = 8002,
+    listen_port: Annotated[
+        int | None,
+        typer.Option(
+            help="TCP port at which the server listens, if a proxy passes PORT on to it; PORT if not "
+            "given."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the federation.")] = "fedcross",
+    request: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Certificate request of one of the sites, which made its private key itself; can be "
+            "given for several sites."
+        ),
+    ] = None,
 ) -> None:
     """Make the startup kits of the server, the hospitals and the coordinator."""
+    from fedcross.errors import ConfigError
+    from fedcross.federate.kits.certificate_request import read_request
     from fedcross.federate.kits.provision import README, Federation, init_federation
 
     names = tuple(site.strip() for site in sites.split(",") if site.strip())
-    init_federation(folder, Federation(name, names, server, port))
+    requests = [read_request(path) for path in request or ()]
+    keys = {each.name: each.public_key for each in requests}
+    if len(keys) != len(requests):
+        raise ConfigError("Two requests are for the same hospital; give one for each.")
+    init_federation(folder, Federation(name, names, server, port, listen_port), keys)
     typer.echo((folder / README).read_text(encoding="utf-8"))
+    for each in requests:
+        tell_fingerprints(folder, each)
 
 
 def add(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
-    site: Annotated[str, typer.Argument(help="Name of the new hospital.")],
+    name: Annotated[str, typer.Argument(help="Name of the new hospital or coordinator.")],
+    request: Request = None,
+    coordinator: Annotated[
+        bool,
+        typer.Option(
+            "--coordinator",
+            help="Add a coordinator, with the rights of the first one, not a hospital.",
+        ),
+    ] = False,
 ) -> None:
-    """Make the startup kit of one more hospital; all other kits go on working."""
+    """Make the startup kit of one more hospital or coordinator; all other kits go on working."""
+    from fedcross.errors import ConfigError
+    from fedcross.federate.kits.add_coordinator import add_coordinator
     from fedcross.federate.kits.add_site import add_site
-    from fedcross.federate.kits.provision import ADMIN
+    from fedcross.federate.kits.federation_folder import coordinator_kits, read_federation
     from fedcross.federate.kits.roster import ROSTER
 
-    made = add_site(folder, site)
+    if coordinator:
+        if request is not None:
+            raise ConfigError("A request is for a hospital only, not for a coordinator.")
+        made = add_coordinator(folder, name)
+        typer.echo(f"Made {made}. Give it to the coordinator as {folder / 'README.txt'} says.")
+        return
+    opened = open_request(request, name)
+    made = add_site(folder, name, None if opened is None else opened.public_key)
     typer.echo(f"Made {made}. Give it to the hospital as {folder / 'README.txt'} says.")
-    if not (folder / ADMIN).is_dir():
-        typer.echo(
-            f"Add {site} to local/{ROSTER} in the coordinator's kit, which is not in {folder}."
-        )
+    if opened is not None:
+        tell_fingerprints(folder, opened)
+    for kit in coordinator_kits(folder, read_federation(folder)[1]):
+        if not (kit / "local").is_dir():
+            typer.echo(
+                f"Add {name} to local/{ROSTER} in the coordinator's kit, {kit.name}, which is not in "
+                f"{folder}."
+            )
 
 
 def renew(
     folder: Annotated[Path, typer.Argument(help="Folder with all kits, made by init.")],
-    name: Annotated[str, typer.Argument(help="server, admin, or the name of a hospital.")],
+    name: Annotated[
+        str, typer.Argument(help="server, admin, or the name of a hospital or coordinator.")
+    ],
+    request: Request = None,
 ) -> None:
-    """Make a new certificate and key for one kit; all other kits go on working."""
-    from fedcross.federate.kits.certificates import DAY, read_validity
+    """Make a new certificate and key for one kit; all other kits go on working.
+
+    A hospital that made its private key itself sends a new request for every renewal.
+    """
+    from fedcross.federate.kits.certificates import DAY, load_certificate
     from fedcross.federate.kits.renew import renew_kit
     from fedcross.federate.kits.startup_kit import open_kit
 
-    made = renew_kit(folder, name)
-    ends = read_validity(open_kit(made.parent)).ends
+    opened = open_request(request, name)
+    made = renew_kit(folder, name, None if opened is None else opened.public_key)
+    kit = open_kit(made.parent)
+    ends = load_certificate(kit.certificate).not_valid_after_utc
     typer.echo(f"Made {made}, valid until {ends:{DAY}}.")
-    if name != "admin":
+    if opened is not None:
+        typer.echo(
+            "Give the folder to the hospital. It ends the kit's process, puts the folder in the place "
+            "of startup in the kit, joins it with its key (fedcross site accept), and starts it again."
+        )
+        tell_fingerprints(folder, opened)
+    elif kit.kind == "admin":
+        typer.echo("The coordinator puts the folder in the place of startup in the kit.")
+    else:
         typer.echo(
             "Give the folder to its owner as you gave the kit. The owner ends the kit's process, puts "
             "the folder in the place of startup in the kit, and starts it again."

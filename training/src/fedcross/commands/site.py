@@ -25,6 +25,43 @@ Sha256 = Annotated[
 ]
 
 
+@app.command("request")
+def request(
+    name: Annotated[
+        str, typer.Argument(help="This hospital's name, as in the configuration of the training.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make for the key and the request.")],
+) -> None:
+    """Make a private key that stays on this machine, and a certificate request for it; no network."""
+    from fedcross.federate.kits.certificate_request import KEY, key_fingerprint, make_request
+
+    public_key = make_request(out, name)
+    typer.echo(
+        f"Made {out / KEY}, which stays on this machine, and {out / f'{name}.csr'}: send this one to "
+        "the coordinator.\nTell the coordinator the fingerprint of the key by telephone:\n"
+        f"  {key_fingerprint(public_key)}"
+    )
+
+
+@app.command("accept")
+def accept(
+    kit: SiteKit,
+    key: Annotated[
+        Path,
+        typer.Option(help="Private key that fedcross site request made; it is moved into the kit."),
+    ],
+) -> None:
+    """Join this hospital's private key with the kit that the coordinator made from its request."""
+    from fedcross.federate.kits.accept_kit import accept_kit, authority_fingerprint
+
+    opened = accept_kit(kit, key)
+    typer.echo(
+        f"Moved the key into {kit}. Compare the fingerprint of the authority with the coordinator, by "
+        f"telephone:\n  {authority_fingerprint(opened.authority)}\n"
+        f"Next: fedcross site check {kit}"
+    )
+
+
 @app.command("check")
 def check(
     kit: SiteKit,

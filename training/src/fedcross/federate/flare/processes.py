@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 import psutil
 
 from fedcross.errors import ConfigError, FedCrossError
+from fedcross.federate.flare.audit_log import bounded_audit_log
 from fedcross.federate.flare.console import follow_output
 from fedcross.federate.kits.hardening import set_storage_paths
 from fedcross.federate.kits.preflight import check_start
@@ -140,6 +141,8 @@ def processes_of(kit: Kit, modules: Collection[str]) -> Iterator[psutil.Process]
 def _run(kit: Kit, log: Callable[[str], None]) -> int:
     """Run the process to its end and return its exit code; its output goes through `follow_output`.
 
+    Meanwhile its audit log is kept below a size.
+
     On SIGTERM or Ctrl-C the process and its children are ended, then KeyboardInterrupt is raised.
     """
     with interrupt_on_terminate():
@@ -153,7 +156,8 @@ def _run(kit: Kit, log: Callable[[str], None]) -> int:
         )
         follower = follow_output(process, kit, log)
         try:
-            return process.wait()
+            with bounded_audit_log(kit.path):
+                return process.wait()
         finally:
             if process.poll() is None:
                 stop_process_tree(process.pid)

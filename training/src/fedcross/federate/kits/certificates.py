@@ -52,7 +52,7 @@ def read_validity(kit: Kit) -> Validity:
     """
     from cryptography.exceptions import InvalidSignature
 
-    own, authority = _load(kit.certificate), _load(kit.authority)
+    own, authority = load_certificate(kit.certificate), load_certificate(kit.authority)
     try:
         own.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature) as error:
@@ -61,7 +61,7 @@ def read_validity(kit: Kit) -> Validity:
             f"startup/{kit.authority.name}.",
             "Files of two federations are mixed: unpack the kit again.",
         ) from error
-    if own.public_key() != _load_key(kit.key).public_key():
+    if own.public_key() != load_key(kit.key).public_key():
         raise ConfigError(
             f"startup/{kit.key.name} is not the private key of startup/{kit.certificate.name}.",
             "Files of two kits are mixed: unpack the kit again.",
@@ -97,7 +97,24 @@ def read_ends(authority: Path) -> tuple[datetime, datetime]:
     return ends[0], min(ends)
 
 
-def _load(path: Path) -> "Certificate":
+def own_key_sites(authority: Path) -> frozenset[str]:
+    """Names of the hospitals whose private key the authority does not have: they made it themselves.
+
+    Raises
+    ------
+    ConfigError
+        If the authority's file is damaged.
+    """
+    try:
+        state = parse_json((authority / STATE_FILE).read_text(encoding="utf-8"))
+        entries = [(name, each) for name, each in state.items() if isinstance(each, dict)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{STATE_FILE} of the federation's authority is damaged.") from error
+    return frozenset(name for name, each in entries if "cert" in each and "pri_key" not in each)
+
+
+def load_certificate(path: Path) -> "Certificate":
+    """Read a certificate of a kit, a PEM file; raise ConfigError if it cannot be read."""
     from cryptography import x509
 
     try:
@@ -108,13 +125,32 @@ def _load(path: Path) -> "Certificate":
         ) from error
 
 
-def _load_key(path: Path) -> "CertificateIssuerPrivateKeyTypes":
+def load_key(
+    path: Path, title: str = "", hint: str = "Unpack the kit again."
+) -> "CertificateIssuerPrivateKeyTypes":
+    """Read a private key, a PEM file without a password.
+
+    Parameters
+    ----------
+    path
+        The file.
+    title
+        What the error message names; ``startup/`` and the file's name if empty.
+    hint
+        What the error message advises.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, has a password, or is no private key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"startup/{path.name} cannot be read.", "Unpack the kit again."
-        ) from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"{title or f'startup/{path.name}'} is missing.") from error
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{title or f'startup/{path.name}'} cannot be read.", hint) from error
     return cast("CertificateIssuerPrivateKeyTypes", key)

@@ -3,6 +3,7 @@
 import socket
 import ssl
 
+from fedcross.federate.kits.proxy import Proxy, connect_through, find_proxy
 from fedcross.federate.kits.startup_kit import Kit
 from fedcross.federate.supervise.server_connection import FederationError, UnreachableError
 
@@ -22,6 +23,8 @@ class UntrustedError(FederationError):
 def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
     """Connect to the server by mutual TLS and HTTP/2; return a sentence about the connection.
 
+    It takes the way that FLARE takes, also through a proxy that the environment variables name.
+
     Parameters
     ----------
     kit
@@ -36,9 +39,11 @@ def check_connection(kit: Kit, timeout_s: float = TIMEOUT_S) -> str:
     UntrustedError
         If one side does not accept the other's certificate, or the kit's files cannot be used.
     """
-    server = f"{kit.host}, TCP port {kit.port}"
+    proxy = find_proxy(kit.host)
+    way = "" if proxy is None else f" through the proxy {proxy}"
+    server = f"{kit.host}, TCP port {kit.port}{way}"
     context = _tls_context(kit)
-    with _connect(kit, server, timeout_s) as plain:
+    with _connect(kit, server, proxy, timeout_s) as plain:
         try:
             secure = context.wrap_socket(plain, server_hostname=kit.host)
         except OSError as error:
@@ -120,13 +125,17 @@ def _tls_context(kit: Kit) -> ssl.SSLContext:
         context.load_verify_locations(kit.authority)
         context.load_cert_chain(kit.certificate, kit.key)
     except OSError as error:
+        if not kit.key.exists():
+            raise UntrustedError(f"startup/{kit.key.name} is missing.") from error
         raise UntrustedError(
             "The kit's certificates cannot be read.", "Unpack the kit again."
         ) from error
     return context
 
 
-def _connect(kit: Kit, server: str, timeout_s: float) -> socket.socket:
+def _connect(kit: Kit, server: str, proxy: Proxy | None, timeout_s: float) -> socket.socket:
+    if proxy is not None:
+        return connect_through(proxy, kit.host, kit.port, timeout_s)
     try:
         return socket.create_connection((kit.host, kit.port), timeout_s)
     except socket.gaierror as error:

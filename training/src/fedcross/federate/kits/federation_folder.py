@@ -1,5 +1,6 @@
 """The folder of a federation on the coordinator's machine, opened for a change of its kits."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,8 +10,19 @@ from typing import Any
 from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.certificates import DAY, EXPIRES_SOON, STATE_FILE, read_ends
-from fedcross.federate.kits.provision import AUTHORITY, PROJECT, Federation
-from fedcross.runtime.files.atomic import scratch_folder, write_atomically
+from fedcross.federate.kits.hardening import restrict_to_owner
+from fedcross.federate.kits.provision import (
+    ADMIN,
+    AUTHORITY,
+    COORDINATORS,
+    DOMAIN,
+    LISTEN_PORT,
+    PROJECT,
+    README,
+    Federation,
+    write_readme,
+)
+from fedcross.runtime.files.atomic import atomic_folder, atomic_path, scratch_folder
 from fedcross.runtime.files.lock import folder_lock
 
 LOCK = "authority.lock"  # in the folder of the authority
@@ -37,7 +49,16 @@ def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
         participants = project["participants"]
         (server,) = [each for each in participants if each["type"] == "server"]
         sites = tuple(each["name"] for each in participants if each["type"] == "client")
-        federation = Federation(project["name"], sites, server["name"], server["fed_learn_port"])
+        admins = [each["name"] for each in participants if each["type"] == "admin"]
+        coordinators = tuple(name.removesuffix(f"@{DOMAIN}") for name in admins)
+        federation = Federation(
+            project["name"],
+            sites,
+            server["name"],
+            server["fed_learn_port"],
+            server.get(LISTEN_PORT),
+            tuple(name for name in coordinators if name != ADMIN),
+        )
         federation.check()
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigError(f"{PROJECT} in {folder} is damaged.") from error
@@ -67,9 +88,42 @@ def change_kits(folder: Path) -> Iterator[Path]:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read."""
-    write_atomically(path, data, durable=True)
-    path.chmod(0o600)
+    """Write a file that only its owner can read, at any time."""
+    with atomic_path(path, durable=True) as partial:
+        partial.chmod(0o600)
+        partial.write_bytes(data)
+
+
+def coordinator_kits(folder: Path, federation: Federation) -> list[Path]:
+    """Places of the coordinators' kits; a kit that was handed over is not there any more."""
+    return [folder / ADMIN, *(folder / COORDINATORS / name for name in federation.coordinators)]
+
+
+def publish_kit(
+    folder: Path, kit: Path, place: Path, authority: Path, federation: Federation
+) -> None:
+    """Take over a new kit and the authority that signed it, and write the README.
+
+    Parameters
+    ----------
+    folder
+        Folder of the federation.
+    kit
+        The new kit, in a scratch folder.
+    place
+        Its place. What is there is left from a call that was interrupted: nobody has it.
+    authority
+        The authority after it signed the kit, in a scratch folder.
+    federation
+        The participants, with the owner of the new kit.
+    """
+    restrict_to_owner(kit)
+    write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
+    with atomic_folder(place, durable=True) as made:
+        shutil.copytree(kit, made, dirs_exist_ok=True)
+        made.chmod(0o700)
+    write_readme(folder, federation)
+    (folder / README).chmod(0o600)
 
 
 def _check_authority(authority: Path) -> None:

@@ -38,7 +38,7 @@ LOG_STREAMS = ("site_log_streamer", "log_receiver")
 # The registration of a killed site stays for a while beside its new one; sites can be added later.
 SPARE_CLIENTS = 50
 
-# Rights of the coordinator, FLARE's "project_admin", who is the only user.
+# Rights of the coordinators, FLARE's "project_admin"; there are no other users.
 ALWAYS_FORBIDDEN = {"byoc": "none", "shell_commands": "none", "clone_job": "none"}
 RIGHTS_AT_SERVER = {
     "submit_job": "any",
@@ -70,6 +70,17 @@ def configure_server_kit(kit: Path, *, sites: int) -> None:
     resources["servers"][0]["max_num_clients"] = 2 * sites + SPARE_CLIENTS
     _write_restrictions(kit, resources, RIGHTS_AT_SERVER)
     _write_storage_paths(kit, Path(STORAGE))
+
+
+def set_listen_port(kit: Path, host: str, port: int) -> None:
+    """Let the server of a kit listen at a TCP port, which may differ from the one in the other kits."""
+    path = kit / "startup" / "fed_server.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    (server,) = settings["servers"]
+    if server["admin_port"] != port:
+        server["service"]["target"] = f"{host}:{port}"
+        server["admin_port"] = port
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def configure_site_kit(kit: Path, name: str, sites: Sequence[str]) -> None:

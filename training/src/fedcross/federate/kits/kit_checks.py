@@ -16,7 +16,13 @@ def check_key(kit: Kit) -> Finding:
     try:
         mode = stat.S_IMODE(kit.key.stat().st_mode)
     except OSError as error:
-        return Finding("Private key", "wrong", f"{kit.key.name} is missing: {error.strerror}.")
+        message = f"startup/{kit.key.name} cannot be read: {error.strerror}."
+        if kit.kind == "site" and isinstance(error, FileNotFoundError):
+            message = (
+                f"startup/{kit.key.name} is missing; if this hospital made its key itself, join them: "
+                f"fedcross site accept {kit.path.name} --key FILE."
+            )
+        return Finding("Private key", "wrong", message)
     if sys.platform != "win32" and mode & 0o077:
         return Finding(
             "Private key",

@@ -6,6 +6,7 @@
     project.yml      the FLARE project that the kits were made from
     authority/       the certificate authority; stays on this machine
     admin/           the coordinator's kit, for submit, status, fetch and abort
+    coordinators/<name>/  the kit of one more coordinator
     server/          the server's kit
     sites/<name>/    a hospital's kit; the hospital edits local/site.toml
 """
@@ -13,10 +14,11 @@
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
@@ -26,16 +28,23 @@ from fedcross.federate.kits.hardening import (
     configure_server_kit,
     configure_site_kit,
     restrict_to_owner,
+    set_listen_port,
 )
 from fedcross.federate.kits.service import write_service
 from fedcross.federate.kits.templates import readme_text
 from fedcross.runtime.files.atomic import atomic_folder, write_atomically
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 PROJECT, README = "project.yml", "README.txt"
 AUTHORITY, ADMIN, SERVER, SITES = "authority", "admin", "server", "sites"
+COORDINATORS = "coordinators"
 STARTUP = "startup"  # folder of a kit with its certificate and key
-ADMIN_NAME = "admin@fedcross.org"  # FLARE requires an e-mail address; nothing is sent to it
+DOMAIN = "fedcross.org"  # FLARE requires an e-mail address for a coordinator; nothing is sent to it
+ADMIN_NAME = f"{ADMIN}@{DOMAIN}"
 ORGANISATION = "fedcross"
+LISTEN_PORT = "listen_port"  # of the server in project.yml, for this package; FLARE ignores it
 AUTHORITY_DAYS = 3600  # FLARE's certificates of participants are valid for 360 days
 SITE_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 HOST_PATTERN = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
@@ -55,13 +64,24 @@ class Federation:
     server
         Host name or address under which every hospital reaches the server.
     port
-        TCP port of the server; no other port must be open.
+        TCP port under which every hospital reaches the server; no other port must be open.
+    listen_port
+        TCP port at which the server listens, if a proxy passes `port` on to it; None for `port`.
+    coordinators
+        Names of the coordinators besides the first one, who has the kit ``admin``.
     """
 
     name: str
     sites: Sequence[str]
     server: str
     port: int
+    listen_port: int | None = None
+    coordinators: Sequence[str] = ()
+
+    @property
+    def server_port(self) -> int:
+        """TCP port at which the server listens."""
+        return self.port if self.listen_port is None else self.listen_port
 
     def check(self) -> None:
         """Raise ConfigError if a name, the port or the list of sites cannot be used."""
@@ -69,6 +89,7 @@ class Federation:
             ("name", self.name, SITE_PATTERN),
             ("server", self.server, HOST_PATTERN),
             *(("site", site, SITE_PATTERN) for site in self.sites),
+            *(("coordinator", each, SITE_PATTERN) for each in self.coordinators),
         ):
             if not pattern.fullmatch(value):
                 raise ConfigError(
@@ -81,22 +102,30 @@ class Federation:
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
-        if reserved := {SERVER, ADMIN} & set(self.sites):
+        if reserved := {SERVER, ADMIN, *self.coordinators} & set(self.sites):
             raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
+        taken = (SERVER, ADMIN, *self.coordinators)
+        if len(set(taken)) != len(taken):
+            raise ConfigError(f"The name {taken[-1]} is taken; choose another for the coordinator.")
         if self.server in self.sites:
             raise ConfigError(f"A site cannot have the name of the server, {self.server}.")
-        if not 1 <= self.port <= 65535:
-            raise ConfigError(f"The port must lie between 1 and 65535, got {self.port}.")
+        for port in (self.port, self.server_port):
+            if not 1 <= port <= 65535:
+                raise ConfigError(f"The port must lie between 1 and 65535, got {port}.")
 
     def project(self) -> dict[str, Any]:
         """The project description for FLARE's provisioning."""
+        listens = {} if self.listen_port is None else {LISTEN_PORT: self.listen_port}
         participants: list[dict[str, Any]] = [
-            {"name": self.server, "type": "server", "fed_learn_port": self.port},
+            {"name": self.server, "type": "server", "fed_learn_port": self.port, **listens},
             *(
                 {"name": name, "type": "client", "allow_log_streaming": False}
                 for name in self.sites
             ),
-            {"name": ADMIN_NAME, "type": "admin", "role": "project_admin"},
+            *(
+                {"name": f"{name}@{DOMAIN}", "type": "admin", "role": "project_admin"}
+                for name in (ADMIN, *self.coordinators)
+            ),
         ]
         builders = [{"path": f"nvflare.lighter.impl.{name}", "args": {}} for name in BUILDERS]
         # FLARE's TCP driver is faster, but one silent connection blocks all other connections.
@@ -111,7 +140,11 @@ class Federation:
         }
 
 
-def init_federation(folder: Path, federation: Federation) -> None:
+def init_federation(
+    folder: Path,
+    federation: Federation,
+    public_keys: Mapping[str, "RSAPublicKey"] = MappingProxyType({}),
+) -> None:
     """Make a folder with all kits; after an error there is no folder.
 
     Parameters
@@ -121,34 +154,45 @@ def init_federation(folder: Path, federation: Federation) -> None:
         handed out would not work with them.
     federation
         The participants.
+    public_keys
+        Public keys of the sites that made their private key themselves, by name; their kits contain no
+        private key.
 
     Raises
     ------
     ConfigError
-        If the federation is not valid, or the folder exists.
+        If the federation is not valid, a key is for no site of it, or the folder exists.
     OutputError
         If the folder cannot be written.
     """
     federation.check()
+    if unknown := set(public_keys) - set(federation.sites):
+        raise ConfigError(
+            f"There is a request for {min(unknown)}, and the federation has "
+            f"{', '.join(federation.sites)}."
+        )
     if folder.exists():
         raise ConfigError(f"{folder} exists already. Kits are never replaced; choose a new folder.")
     with atomic_folder(folder, replace=False) as made:
         made.chmod(0o700)  # before the first private key is in it
-        _write_kits(made, federation)
+        _write_kits(made, federation, public_keys)
         restrict_to_owner(made)
 
 
-def _write_kits(made: Path, federation: Federation) -> None:
+def _write_kits(
+    made: Path, federation: Federation, public_keys: Mapping[str, "RSAPublicKey"]
+) -> None:
     work = made / "work"
     work.mkdir()
     project = federation.project()
-    kits, authority = make_kits(project, work)
+    kits, authority = make_kits(project, work, public_keys=public_keys)
     authority.rename(made / AUTHORITY)
     (kits / ADMIN_NAME).rename(made / ADMIN)
     configure_admin_kit(made / ADMIN, federation.sites)
     (kits / federation.server).rename(made / SERVER)
     configure_server_kit(made / SERVER, sites=len(federation.sites))
-    write_service(made / SERVER / STARTUP, SERVER, federation.name)
+    set_listen_port(made / SERVER, federation.server, federation.server_port)
+    write_service(made / SERVER / STARTUP, SERVER, federation.name, federation.server_port)
     (made / SITES).mkdir()
     for name in federation.sites:
         (kits / name).rename(made / SITES / name)
@@ -164,6 +208,11 @@ def write_readme(folder: Path, federation: Federation) -> None:
     """Write ``README.txt`` of a folder with all kits."""
     _, first_end = read_ends(folder / AUTHORITY)
     text = readme_text(
-        federation.name, federation.server, federation.port, federation.sites, first_end
+        federation.name,
+        federation.server,
+        federation.port,
+        federation.sites,
+        federation.coordinators,
+        first_end,
     )
     write_atomically(folder / README, text.encode("utf-8"))

@@ -3,16 +3,19 @@
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedcross.errors import ConfigError
 from fedcross.federate.flare.provisioning import make_kits
-from fedcross.federate.kits.certificates import DAY, STATE_FILE, read_ends
+from fedcross.federate.kits.certificates import DAY, STATE_FILE, own_key_sites, read_ends
 from fedcross.federate.kits.federation_folder import change_kits, read_federation, write_private
-from fedcross.federate.kits.hardening import remove_files, restrict_to_owner
+from fedcross.federate.kits.hardening import remove_files, restrict_to_owner, set_listen_port
 from fedcross.federate.kits.provision import (
     ADMIN,
     ADMIN_NAME,
     AUTHORITY,
+    COORDINATORS,
+    DOMAIN,
     README,
     SERVER,
     SITES,
@@ -23,8 +26,11 @@ from fedcross.federate.kits.provision import (
 from fedcross.federate.kits.service import write_service
 from fedcross.runtime.files.atomic import atomic_folder
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-def renew_kit(folder: Path, name: str) -> Path:
+
+def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None) -> Path:
     """Make the folder ``startup`` of a kit anew, with a new certificate and key; nothing else changes.
 
     The certificate that the kit had stays valid to its end.
@@ -34,7 +40,9 @@ def renew_kit(folder: Path, name: str) -> Path:
     folder
         Folder that ``fedcross federation init`` made.
     name
-        ``server``, ``admin`` (the coordinator), or the name of a hospital.
+        ``server``, ``admin`` (the first coordinator), or the name of a hospital or coordinator.
+    public_key
+        The public key of a hospital that made its private key itself: the folder then contains none.
 
     Returns
     -------
@@ -44,20 +52,26 @@ def renew_kit(folder: Path, name: str) -> Path:
     Raises
     ------
     ConfigError
-        If the folder holds no federation, there is no such kit, or the authority does not last longer
-        than the certificate in use.
+        If the folder holds no federation, there is no such kit, the authority does not last longer
+        than the certificate in use, a hospital that made its key sends no new one, or a key is given for
+        a kit that is not a hospital's.
     OutputError
         If the folder cannot be written.
     """
     project, federation = read_federation(folder)
     subject, kit = _participant(federation, name)
+    _check_key_owner(folder, federation, name, public_key)
+    keys = {} if public_key is None else {subject: public_key}
     with change_kits(folder) as scratch:
         shutil.copytree(folder / AUTHORITY, scratch / AUTHORITY)
         _forget(scratch / AUTHORITY, subject)
-        kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY)
+        kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
         remove_files(kits / subject)
-        if name != ADMIN:
-            write_service(kits / subject / STARTUP, name, federation.name)
+        if name == SERVER or name in federation.sites:
+            port = federation.server_port if name == SERVER else None
+            if port is not None:
+                set_listen_port(kits / subject, federation.server, port)
+            write_service(kits / subject / STARTUP, name, federation.name, port)
         restrict_to_owner(kits / subject)
         write_private(folder / AUTHORITY / STATE_FILE, (authority / STATE_FILE).read_bytes())
         (folder / kit).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,9 +91,23 @@ def _participant(federation: Federation, name: str) -> tuple[str, Path]:
         return federation.server, Path(SERVER)
     if name == ADMIN:
         return ADMIN_NAME, Path(ADMIN)
-    raise ConfigError(
-        f"The federation has no kit {name!r}; it has {SERVER}, {ADMIN}, {', '.join(federation.sites)}."
-    )
+    if name in federation.coordinators:
+        return f"{name}@{DOMAIN}", Path(COORDINATORS, name)
+    names = ", ".join((SERVER, ADMIN, *federation.coordinators, *federation.sites))
+    raise ConfigError(f"The federation has no kit {name!r}; it has {names}.")
+
+
+def _check_key_owner(
+    folder: Path, federation: Federation, name: str, public_key: "RSAPublicKey | None"
+) -> None:
+    """Raise ConfigError if the key must come from the hospital, or cannot."""
+    if public_key is None and name in own_key_sites(folder / AUTHORITY):
+        raise ConfigError(
+            f"{name} made its private key itself, so its new certificate needs a new request.",
+            "Ask it for one (fedcross site request), and give it with --request.",
+        )
+    if public_key is not None and name not in federation.sites:
+        raise ConfigError(f"A request is for a hospital only, not for {name}.")
 
 
 def _forget(authority: Path, subject: str) -> None:

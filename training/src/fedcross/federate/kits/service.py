@@ -1,10 +1,12 @@
-"""The files of a kit that let its process start with the machine: a systemd unit, and how to install it.
+"""The files of a kit that let its process start with the machine: a systemd unit, a file for containers.
 
-Both are in the folder ``startup``, so that ``init``, ``add`` and ``renew`` hand them over with the
-certificate. The unit has placeholders for what only the owner's machine knows.
+They and a README are in the folder ``startup``, so that ``init``, ``add`` and ``renew`` hand them over
+with the certificate. Both have placeholders for what only the owner's machine knows.
 """
 
 from pathlib import Path
+
+from fedcross.federate.kits.container import COMPOSE, compose_text, container_text
 
 SERVICE, README = "fedcross.service", "README.txt"
 
@@ -41,8 +43,8 @@ WantedBy=multi-user.target
 """
 
 
-def install_text(name: str, federation: str) -> str:
-    """The README about the unit, for the kit of the participant `name`."""
+def install_text(name: str, federation: str, port: int | None) -> str:
+    """The README about both files, for the kit of the participant `name`; a hospital has no `port`."""
     title = f"Start {name} of the federation {federation} with the machine"
     return f"""{title}
 {"=" * len(title)}
@@ -56,13 +58,26 @@ sudo systemctl daemon-reload && sudo systemctl enable --now {SERVICE}
 
 The sentences of the program are in the journal: journalctl -u {SERVICE}. All that FLARE prints is in
 console.log of the kit, at most three files of 20 MB.
-"""
+{container_text(reads_cases=port is None)}"""
 
 
-def write_service(startup: Path, name: str, federation: str) -> None:
-    """Write the unit and its README into the folder ``startup`` of the kit of the participant `name`."""
+def write_service(startup: Path, name: str, federation: str, port: int | None = None) -> None:
+    """Write the unit, the file for containers and their README into the folder ``startup`` of a kit.
+
+    Parameters
+    ----------
+    startup
+        The folder.
+    name
+        ``server``, or a hospital's name.
+    federation
+        Name of the federation.
+    port
+        TCP port that the server opens; None for a hospital.
+    """
     for file, text in (
         (SERVICE, service_text(name, federation)),
-        (README, install_text(name, federation)),
+        (COMPOSE, compose_text(name, federation, port)),
+        (README, install_text(name, federation, port)),
     ):
         (startup / file).write_text(text, encoding="utf-8")

@@ -5,10 +5,17 @@ from datetime import datetime
 
 
 def readme_text(
-    name: str, server: str, port: int, sites: Sequence[str], valid_until: datetime
+    name: str,
+    server: str,
+    port: int,
+    sites: Sequence[str],
+    coordinators: Sequence[str],
+    valid_until: datetime,
 ) -> str:
     """The README of the folder with all kits of the federation `name`."""
-    hospitals = "\n".join(f"  sites/{site:<20} to the hospital {site}" for site in sites)
+    rows = [f"  sites/{site:<20} to the hospital {site}" for site in sites]
+    rows += [f"  coordinators/{each:<13} to the coordinator {each}" for each in coordinators]
+    receivers = "\n".join(rows)
     title = f"The startup kits of the federation {name}"
     return f"""{title}
 {"=" * len(title)}
@@ -16,10 +23,11 @@ def readme_text(
 Each folder holds a private key. Whoever has the folder can act as that participant. Give each folder to
 its owner only, and in a way that you would trust with a password: in person on an encrypted disk, or as
 an encrypted archive (7-Zip with AES-256). Give the archive's password in another way, such as by
-telephone. Do not send a kit by e-mail.
+telephone. Do not send a kit by e-mail. The folder of a hospital that made its key itself holds no
+private key; the hospital joins both with: fedcross site accept KIT --key FILE
 
   server/                    to the person who runs the server {server}
-{hospitals}
+{receivers}
   admin/                     stays with you, the coordinator
   authority/                 stays with you and never leaves this machine: it can make new kits
   project.yml                stays with you: the list of participants
@@ -37,6 +45,8 @@ Start with the machine: startup/README.txt in the kits of the server and the hos
 You:               fedcross federation submit CONFIG --kit admin --out RUN
 One hospital more: fedcross federation add KITS NAME
 New certificate:   fedcross federation renew KITS NAME     (KITS is this folder)
+                   (with --request FILE if the hospital makes its key itself: fedcross site request)
+One coordinator more: fedcross federation add KITS NAME --coordinator
 """
 
 
