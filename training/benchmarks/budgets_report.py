@@ -14,7 +14,7 @@ OWN = "each site's own model"
 AUROC_SCORES = {"std": "std", "entropy": "entropy", "1 - confidence": "1 - confidence"}
 HEADING = ("", "budget in all", "runs", "models", "Dice", "one model alone", "worst site")
 HEADING += ("between sites", *(f"AUROC {title}" for title in AUROC_SCORES.values()), "ECE")
-HEADING += ("Spearman", "excess AURC", "volume in range", "first ten places")
+HEADING += ("Spearman", "excess AURC", "volume in range", "first ten places", "ten at random")
 LEGEND = """\
 Dice is the mean over test cases and structures; behind ± is the standard deviation over the runs.
 *Between sites* is the best site's Dice minus the worst site's. The AUROC tells how well a measure finds
@@ -23,7 +23,8 @@ is the expected calibration error there. *Spearman* is the rank correlation of t
 with the Dice, over the cases. *Excess AURC* is the area under the risk-coverage curve of this ranking
 minus that of a perfect one. *Volume in range* counts how often the drawn volume is between the smallest
 and the largest member's. *First ten places* is the share of the wrong volume in the first ten places to
-look at. A single model has no agreement and no std.
+look at, *ten at random* that in ten random places on the border. A single model has no agreement and no
+std.
 
 An ensemble "of N seeds" is the mean of the models of N runs, so that it costs N times their budget.
 *Budget in all* counts that.
@@ -54,10 +55,11 @@ def write_report(name: str, titles: Mapping[str, str], folder: Path, out: Path) 
         parts.append(f"![Test Dice against the budget]({name}.svg)\n")
     for budget in sorted({record["budget"] for record in tested}):
         found = [record for record in tested if record["budget"] == budget]
-        parts.append(f"## Budget {budget}\n\n{table(titles, found)}")
+        parts.append(f"## Budget {budget}{_patches(found)}\n\n{table(titles, found)}")
     for budget in sorted({record["budget"] for record in left_out}):
         found = [record for record in left_out if record["budget"] == budget]
-        parts.append(f"## One site left out, budget {budget}\n\n{LEFT_OUT}\n{table(titles, found)}")
+        heading = f"## One site left out, budget {budget}{_patches(found)}"
+        parts.append(f"{heading}\n\n{LEFT_OUT}\n{table(titles, found)}")
     parts.append(facts(records))
     text = "\n".join(parts)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
@@ -67,6 +69,12 @@ def write_report(name: str, titles: Mapping[str, str], folder: Path, out: Path) 
 LEFT_OUT = """\
 Every site is left out in turn: the methods train at the others and are tested on all of its cases.
 """
+
+
+def _patches(records: Sequence[Record]) -> str:
+    """Return how many patches the models of a run saw together; empty if the runs differ."""
+    counts = {record["patches"] for record in records if record["seeds"] == 1}
+    return f": {counts.pop():,} patches in all" if len(counts) == 1 else ""
 
 
 def group(titles: Mapping[str, str], records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -108,8 +116,8 @@ def _cells(found: Sequence[Record]) -> list[str]:
     cells += ["" if single else show(r[key] for r in found) for key in ("spearman", "excess_aurc")]
     counts = [record["in_range"] for record in found]
     cells.append("" if single else f"{sum(c[0] for c in counts)} of {sum(c[1] for c in counts)}")
-    shares = [record["found_share"] and record["found_share"]["ranked"] for record in found]
-    return [*cells, show(shares)]
+    shares = [record["found_share"] for record in found if record["found_share"] is not None]
+    return [*cells, *(show(share[order] for share in shares) for order in ("ranked", "random"))]
 
 
 def show(values: Any) -> str:
