@@ -1,4 +1,4 @@
-"""A hospital whose process never runs: the run ends without it, and says so, over TLS on this machine."""
+"""A hospital whose process never runs: the run ends without it and says so, over TLS on this machine."""
 
 import os
 import subprocess
