@@ -59,7 +59,7 @@ def write_report(name: str, titles: Mapping[str, str], folder: Path, out: Path) 
     for budget in sorted({record["budget"] for record in left_out}):
         found = [record for record in left_out if record["budget"] == budget]
         heading = f"## One site left out, budget {budget}{_patches(found)}"
-        parts.append(f"{heading}\n\n{LEFT_OUT}\n{table(titles, found)}")
+        parts.append(f"{heading}\n\n{LEFT_OUT}\n{left_out_table(titles, found)}")
     parts.append(facts(records))
     text = "\n".join(parts)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
@@ -67,7 +67,9 @@ def write_report(name: str, titles: Mapping[str, str], folder: Path, out: Path) 
 
 
 LEFT_OUT = """\
-Every site is left out in turn: the methods train at the others and are tested on all of its cases.
+Every site is left out in turn: the methods train at the others and are tested on all of its cases. The
+columns of the sites have the Dice there when the site was left out; all other columns are means over the
+sites.
 """
 
 
@@ -75,6 +77,24 @@ def _patches(records: Sequence[Record]) -> str:
     """Return how many patches the models of a run saw together; empty if the runs differ."""
     counts = {record["patches"] for record in records if record["seeds"] == 1}
     return f": {counts.pop():,} patches in all" if len(counts) == 1 else ""
+
+
+def left_out_table(titles: Mapping[str, str], records: Sequence[Record]) -> str:
+    """Return a row for every method and ensemble, with a column for every site that was left out."""
+    sites = list(dict.fromkeys(record["left_out"] for record in records))
+    measures = [f"AUROC {title}" for title in AUROC_SCORES.values()]
+    heading = ["", "models", "Dice", *sites, *measures, "ECE", "volume in range"]
+    lines = [[*heading, "first ten places", "ten at random"]]
+    lines.append(["---"] * len(lines[0]))
+    for title, found in group(titles, records).items():
+        at_site = [
+            [record["dice"] for record in found if record["left_out"] == site] for site in sites
+        ]
+        means = [fmean(each) for each in at_site if each]
+        cells = [title, str(found[0]["members"]), f"{fmean(means):.3f}"]
+        cells += [f"{fmean(each):.3f}" if each else "" for each in at_site]
+        lines.append([*cells, *_uncertainty_cells(found, spread=False)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def group(titles: Mapping[str, str], records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -93,10 +113,9 @@ def table(titles: Mapping[str, str], records: Sequence[Record]) -> str:
     lines = [HEADING, ("---",) * len(HEADING)]
     for title, found in group(titles, records).items():
         if any(record.get("own_dice") is not None for record in found):
-            if found[0]["left_out"] is None:
-                own = [record["own_dice"] for record in found]
-                cells = ["", str(len(found)), "1", show(own), *[""] * (len(HEADING) - 5)]
-                lines.append((f"{title}, {OWN}", str(found[0]["budget"]), *cells[1:]))
+            own = [record["own_dice"] for record in found]
+            cells = ["", str(len(found)), "1", show(own), *[""] * (len(HEADING) - 5)]
+            lines.append((f"{title}, {OWN}", str(found[0]["budget"]), *cells[1:]))
             title += ", as an ensemble"
         lines.append((title, *_cells(found)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -109,24 +128,36 @@ def _cells(found: Sequence[Record]) -> list[str]:
     cells += [str(found[0]["members"]), show(record["dice"] for record in found)]
     cells += ["" if single else show(record["member_dice"] for record in found)]
     cells += [show(min(each) for each in sites), show(max(each) - min(each) for each in sites)]
+    *measures, ece, in_range, ranked, random = _uncertainty_cells(found)
+    ranking = ["" if single else show(r[key] for r in found) for key in ("spearman", "excess_aurc")]
+    return [*cells, *measures, ece, *ranking, in_range, ranked, random]
+
+
+def _uncertainty_cells(found: Sequence[Record], *, spread: bool = True) -> list[str]:
+    """AUROC of each measure, ECE, volumes in range, and shares of the error in ten places."""
+    single = found[0]["members"] == 1
+    cells = []
     for score in AUROC_SCORES:
         is_shown = not (single and score == "std")
-        cells.append(show(record["auroc"].get(score) for record in found) if is_shown else "")
-    cells.append(show(record["ece"] for record in found))
-    cells += ["" if single else show(r[key] for r in found) for key in ("spearman", "excess_aurc")]
+        values = [record["auroc"].get(score) for record in found]
+        cells.append(show(values, spread=spread) if is_shown else "")
+    cells.append(show((record["ece"] for record in found), spread=spread))
     counts = [record["in_range"] for record in found]
     cells.append("" if single else f"{sum(c[0] for c in counts)} of {sum(c[1] for c in counts)}")
     shares = [record["found_share"] for record in found if record["found_share"] is not None]
-    return [*cells, *(show(share[order] for share in shares) for order in ("ranked", "random"))]
+    for order in ("ranked", "random"):
+        cells.append(show((share[order] for share in shares), spread=spread))
+    return cells
 
 
-def show(values: Any) -> str:
-    """Return the mean, with the standard deviation if there are several values."""
+def show(values: Any, *, spread: bool = True) -> str:
+    """Return the mean, with the standard deviation if `spread` and there are several values."""
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    spread = over_seeds(known)
-    return f"{spread.mean:.3f}" + (f" ± {spread.deviation:.3f}" if len(known) > 1 else "")
+    seeds = over_seeds(known)
+    has_spread = spread and len(known) > 1
+    return f"{seeds.mean:.3f}" + (f" ± {seeds.deviation:.3f}" if has_spread else "")
 
 
 def draw_curves(titles: Mapping[str, str], records: Sequence[Record]) -> str:
