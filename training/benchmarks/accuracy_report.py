@@ -39,9 +39,10 @@ Processor seconds are those of all cores together; they depend less on other wor
 step" is the time of the training, with the cutting and changing of patches, divided by the number of
 steps. Memory is the peak of all processes of a run together.
 
-Our methods use the defaults of the package: strong augmentation, the weights of the last round. "MONAI
-loop" is [`accuracy_monai.py`](../../accuracy_monai.py) and "nnU-Net" is
+"MONAI loop" is [`accuracy_monai.py`](../../accuracy_monai.py) and "nnU-Net" is
 [`nnunet_driver.py`](../../nnunet_driver.py); both train one model on the pooled cases.
+
+Our methods use the defaults of the package: strong augmentation, the weights of the last round.
 """
 
 
@@ -68,10 +69,18 @@ def write_report(
         Folder of the file ``<name>.md``.
     """
     text = f"# Accuracy: {federation.title}\n\n{NOTES[name]}\n{table(titles, results)}\n"
-    text += f"{CONDITIONS}\n{facts(results)}"
+    text += f"{CONDITIONS}{_describe_network(federation)}\n{facts(results)}"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text(text, encoding="utf-8")
     return text
+
+
+def _describe_network(federation: Federation) -> str:
+    x, y, z = federation.patch_size
+    return (
+        f"They train the U-Net with {federation.base_channels} channels at the first level, with "
+        f"{federation.batch} patches of\n{x} x {y} x {z} voxels (x, y, z) in a step.\n"
+    )
 
 
 def table(titles: Mapping[str, str], results: Sequence[Result]) -> str:

@@ -127,9 +127,15 @@ def inverted(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Ima
 
 
 def noisy(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
-    """Return the image with Gaussian noise of half its standard deviation; repeatable."""
-    deviation = float(sitk.GetArrayViewFromImage(image).std()) * NOISE
-    return sitk.AdditiveGaussianNoise(image, standardDeviation=deviation, seed=1), label
+    """Return the image as float32 with Gaussian noise of half its standard deviation.
+
+    The noise is the same on every machine. That of ITK's filter depends on the number of threads.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    noise = np.random.default_rng(1).normal(0, float(values.std()) * NOISE, values.shape)
+    changed = sitk.GetImageFromArray((values + noise).astype(np.float32))
+    changed.CopyInformation(image)
+    return changed, label
 
 
 def generous(image: sitk.Image, label: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
