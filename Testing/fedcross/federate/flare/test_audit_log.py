@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from nvflare.fuel.sec.audit import Auditor
 
+from fedcross.errors import OutputError
 from fedcross.federate.flare import audit_log as module
 from fedcross.federate.flare.audit_log import AUDIT_LOG, bounded_audit_log, limit_size
 
@@ -59,7 +60,7 @@ def test_nothing_is_emptied_when_the_copy_fails(
     monkeypatch.setattr(module.shutil, "copy", fail)
     path = tmp_path / AUDIT_LOG
     path.write_bytes(b"x" * 3000)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         limit_size(path)
     with bounded_audit_log(tmp_path):  # says nothing
         pass

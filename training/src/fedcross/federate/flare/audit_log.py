@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fedcross.runtime.files.partial import PARTIAL, hidden_name, remove_quietly
+from fedcross.errors import OutputError
+from fedcross.runtime.files.atomic import atomic_path
 
 AUDIT_LOG = "audit.log"
 MAX_BYTES, OLDER_FILES = 20 * 2**20, 2
@@ -28,7 +29,7 @@ def bounded_audit_log(kit: Path) -> Iterator[None]:
 
     def watch() -> None:
         while True:
-            with suppress(OSError):
+            with suppress(OSError, OutputError):
                 limit_size(path)
             if ended.wait(INTERVAL_S):
                 return
@@ -52,21 +53,17 @@ def limit_size(path: Path) -> None:
 
     Raises
     ------
-    OSError
+    OutputError
         If an older file cannot be written; `path` is then complete.
     """
     if not path.exists() or path.stat().st_size < MAX_BYTES:
         return
-    copy = hidden_name(PARTIAL, path)
-    try:
-        shutil.copy(path, copy)  # with its mode
-        for number in range(OLDER_FILES, 1, -1):
-            if (newer := _older(path, number - 1)).exists():
-                os.replace(newer, _older(path, number))
-        os.replace(copy, _older(path, 1))
-        os.truncate(path, 0)
-    finally:
-        remove_quietly(copy)
+    for number in range(OLDER_FILES, 0, -1):
+        newer = _older(path, number - 1) if number > 1 else path
+        if newer.exists():
+            with atomic_path(_older(path, number)) as copy:
+                shutil.copy(newer, copy)  # with its mode
+    os.truncate(path, 0)
 
 
 def _older(path: Path, number: int) -> Path:
