@@ -52,7 +52,7 @@ def write_report(name: str, titles: Mapping[str, str], folder: Path, out: Path) 
     out.mkdir(parents=True, exist_ok=True)
     if tested:
         (out / f"{name}.svg").write_text(draw_curves(titles, tested), encoding="utf-8")
-        parts.append(f"![Test Dice against the budget]({name}.svg)\n")
+        parts.append(f"![Test Dice against the budget; dots are single runs]({name}.svg)\n")
     for budget in sorted({record["budget"] for record in tested}):
         found = [record for record in tested if record["budget"] == budget]
         parts.append(f"## Budget {budget}{_patches(found)}\n\n{table(titles, found)}")
@@ -161,7 +161,7 @@ def show(values: Any, *, spread: bool = True) -> str:
 
 
 def draw_curves(titles: Mapping[str, str], records: Sequence[Record]) -> str:
-    """Return the test Dice of every method against its budget in all, as SVG."""
+    """Return the test Dice of every method against its budget in all, as SVG; dots are single runs."""
     import io
 
     import matplotlib
@@ -177,7 +177,11 @@ def draw_curves(titles: Mapping[str, str], records: Sequence[Record]) -> str:
         budgets = sorted(by_budget)
         means = [fmean(by_budget[budget]) for budget in budgets]
         style = "--" if found[0]["seeds"] > 1 else "-"
-        axes.plot(budgets, means, style, marker="osD^v<>pPX"[index % 10], label=title)
+        marker = "osD^v<>pPX"[index % 10]
+        (line,) = axes.plot(budgets, means, style, marker=marker, label=title)
+        for budget, values in by_budget.items():
+            if len(values) > 1:
+                axes.plot([budget] * len(values), values, ".", color=line.get_color(), alpha=0.5)
     axes.set_xscale("log", base=2)
     ticks = sorted({record["budget"] * record["seeds"] for record in records})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
