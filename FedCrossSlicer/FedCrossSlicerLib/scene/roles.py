@@ -9,8 +9,20 @@ OUTLINES, CONTOURS, SURFACE, FIGURES = "outlines", "contours", "surface", "figur
 HOT_SPOTS, MARKER, ENSEMBLE = "hotSpots", "marker", "ensemble"
 HIDDEN = (MAP, DISTANCE, ENSEMBLE)
 """Roles of the nodes that Slicer does not list."""
-OWNED = (*HIDDEN, HEAT, OUTLINES, CONTOURS, SURFACE, FIGURES, HOT_SPOTS, MARKER)
-"""Roles of the nodes that are removed with the result. The input volume is not one of them."""
+OWNED = (
+    HEAT,
+    MAP,
+    DISTANCE,
+    OUTLINES,
+    CONTOURS,
+    SURFACE,
+    FIGURES,
+    HOT_SPOTS,
+    MARKER,
+    ENSEMBLE,
+)
+"""Roles of the nodes that are removed with the result, in the order of its folder in Slicer's data tree. The
+input volume is not one of them."""
 OWNER = PREFIX + "owner"
 """Reference from a node of a result back to its segmentation. A clone of the segmentation refers to the
 nodes of the original, but they do not refer to the clone."""
