@@ -21,8 +21,8 @@ OWNED = (
     MARKER,
     ENSEMBLE,
 )
-"""Roles of the nodes that are removed with the result, in the order of Slicer's data tree. The input volume
-is not one of them."""
+"""Roles of the nodes that are removed with the result, in the order of Slicer's data tree. The input
+volume is not one of them."""
 OWNER = PREFIX + "owner"
 """Reference from a node of a result back to its segmentation. A clone of the segmentation refers to the
 nodes of the original, but they do not refer to the clone."""
