@@ -9,12 +9,25 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from fedcross.federate.kits.federation_folder import LOCK
+from fedcross.federate.kits.provision import Federation
 from fedcross.federate.kits.startup_kit import Kit
 
 # An absolute path of at least two parts; not a part of a URL, of a relative path or of base64.
 ABSOLUTE = re.compile(r"(?<![\w.:/+=~-])/[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)+")
 PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
 PLACEHOLDERS = {"/path/to/the/data", "/path/to/a/cache", "/etc/systemd/system/fedcross.service"}
+
+DUO = Federation("tiny", ("north", "south"), "localhost", 18002)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Relative path to content of all files in the folder of a federation, without that of the lock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LOCK
+    }
 
 
 def change_validity(kits: Path, kit: Kit, begins: datetime, ends: datetime) -> None:

@@ -13,31 +13,10 @@ from fedcross.errors import ConfigError
 from fedcross.federate.kits.add_coordinator import add_coordinator
 from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificates import load_certificate, read_validity
-from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.renew import renew_kit
 from fedcross.federate.kits.roster import read_roster
 from fedcross.federate.kits.startup_kit import open_kit
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("federation") / "kits"
-    init_federation(folder, Federation("tiny", ("north", "south"), "localhost", 18002))
-    return folder
-
-
-@pytest.fixture
-def kits(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "kits")
-    return tmp_path / "kits"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
-    }
+from kit_files import contents
 
 
 def run(*words: object) -> Result:

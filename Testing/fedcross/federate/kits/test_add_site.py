@@ -16,35 +16,11 @@ from fedcross.federate.kits import federation_folder as module
 from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificates import read_ends, read_validity
 from fedcross.federate.kits.federation_folder import LOCK
-from fedcross.federate.kits.provision import Federation, init_federation
 from fedcross.federate.kits.roster import read_roster
 from fedcross.federate.kits.site_settings import load_site_settings
 from fedcross.federate.kits.startup_kit import open_kit
 from fedcross.runtime.files.lock import folder_lock
-from kit_files import absolute_paths
-
-DUO = Federation("tiny", ("north", "south"), "localhost", 18002)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("federation") / "kits"
-    init_federation(folder, DUO)
-    return folder
-
-
-@pytest.fixture
-def kits(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "kits")
-    return tmp_path / "kits"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != LOCK
-    }
+from kit_files import absolute_paths, contents
 
 
 def test_a_new_kit_belongs_to_the_same_authority_and_changes_no_kit_in_use(kits: Path) -> None:

@@ -31,25 +31,17 @@ from fedcross.federate.kits.certificate_request import (
 )
 from fedcross.federate.kits.certificates import load_certificate, own_key_sites, read_validity
 from fedcross.federate.kits.kit_checks import check_key
-from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.provision import init_federation
 from fedcross.federate.kits.renew import renew_kit
 from fedcross.federate.kits.startup_kit import open_kit
+from kit_files import DUO, contents
 
-DUO = Federation("tiny", ("north", "south"), "localhost", 18002)
 RSA_2048 = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 LEAF = x509.BasicConstraints(ca=False, path_length=None)
 
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
-    }
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +56,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, request_folder: Path) -> Path
     folder = tmp_path_factory.mktemp("federation") / "kits"
     init_federation(folder, DUO, {"north": read_request(request_folder / "north.csr").public_key})
     return folder
-
-
-@pytest.fixture
-def kits(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "kits")
-    return tmp_path / "kits"
 
 
 @pytest.fixture

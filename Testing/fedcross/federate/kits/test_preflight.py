@@ -1,6 +1,5 @@
 """A wrong kit, a wrong site name, a taken port: one sentence before anything is tried."""
 
-import shutil
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,12 +28,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("federation") / "kits"
     init_federation(folder, Federation("tiny", ("s0", "s1"), "localhost", free_port()))
     return folder
-
-
-@pytest.fixture
-def kits(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "kits")
-    return tmp_path / "kits"
 
 
 @pytest.fixture

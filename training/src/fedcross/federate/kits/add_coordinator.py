@@ -1,6 +1,5 @@
 """Makes the kit of one more coordinator, under the authority of the other kits."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from fedcross.federate.kits.federation_folder import (
     change_kits,
     publish_kit,
     read_federation,
-    write_private,
+    write_project,
 )
 from fedcross.federate.kits.hardening import configure_admin_kit
 from fedcross.federate.kits.provision import (
@@ -17,7 +16,6 @@ from fedcross.federate.kits.provision import (
     AUTHORITY,
     COORDINATORS,
     DOMAIN,
-    PROJECT,
 )
 
 
@@ -60,6 +58,5 @@ def add_coordinator(folder: Path, name: str) -> Path:
         configure_admin_kit(kits / subject, federation.sites)
         publish_kit(folder, kits / subject, place, authority, grown)
         place.parent.chmod(0o700)
-        data = json.dumps(grown_project, indent=2).encode("utf-8") + b"\n"
-        write_private(folder / PROJECT, data)
+        write_project(folder, grown_project)
     return place

@@ -1,6 +1,5 @@
 """Makes the kit of one more hospital, under the authority of the other kits."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,11 @@ from fedcross.federate.kits.federation_folder import (
     coordinator_kits,
     publish_kit,
     read_federation,
-    write_private,
+    write_project,
 )
 from fedcross.federate.kits.hardening import configure_site_kit
 from fedcross.federate.kits.provision import (
     AUTHORITY,
-    PROJECT,
     SITES,
     STARTUP,
     Federation,
@@ -95,4 +93,4 @@ def _write_kit(
     for each in coordinator_kits(folder, federation):
         if (each / "local").is_dir():
             write_roster(each, federation.sites)
-    write_private(folder / PROJECT, json.dumps(grown, indent=2).encode("utf-8") + b"\n")
+    write_project(folder, grown)

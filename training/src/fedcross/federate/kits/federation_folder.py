@@ -1,7 +1,8 @@
 """The folder of a federation on the coordinator's machine, opened for a change of its kits."""
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +93,11 @@ def write_private(path: Path, data: bytes) -> None:
     with atomic_path(path, durable=True) as partial:
         partial.chmod(0o600)
         partial.write_bytes(data)
+
+
+def write_project(folder: Path, project: Mapping[str, Any]) -> None:
+    """Write the project description, from which `read_federation` knows all participants."""
+    write_private(folder / PROJECT, json.dumps(project, indent=2).encode("utf-8") + b"\n")
 
 
 def coordinator_kits(folder: Path, federation: Federation) -> list[Path]:
