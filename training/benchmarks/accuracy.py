@@ -63,8 +63,10 @@ from fedcross.training.run.folder import TEST
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "accuracy"
 SHARED = "fedcross-ens-shared"
+SHORT = "fedcross-short"
 TITLES = {
     "centralised": "Centralised",
+    SHORT: "FedCross, visits of one epoch",
     "fedcross": "FedCross",
     "fedavg": "FedAvg",
     "fedcross-ens": "FedCrossEns",
@@ -117,8 +119,18 @@ def result_folder(given: argparse.Namespace, steps: int) -> Path:
 def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
     """Return the configuration of one of our methods, with the same budget for all.
 
-    With shared rounds one member makes half of the visits, and its copies make the other half.
+    With shared rounds one member makes half of the visits, and its copies make the other half. With
+    short visits the rounds are as many times more as the epochs of a visit are fewer.
     """
+    if contender == SHORT:
+        fedcross = our_configuration("fedcross", config)
+        epochs = fedcross.method.local_epochs
+        return change_options(
+            fedcross,
+            contender,
+            method={"rounds": fedcross.method.rounds * epochs, "local_epochs": 1},
+            training={"validate_every": fedcross.training.validate_every * epochs},
+        )
     if contender != SHARED:
         (variant,) = parse_methods(contender, config)
         return with_seed(variant, config.seed)
@@ -225,7 +237,8 @@ def main() -> int:
         "--results", type=Path, help="folder of the results; OUT/results if left out"
     )
     parser.add_argument("--nnunet-python", type=Path, help="Python with the package nnunetv2")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="the last seed")
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--steps", type=int, help="optimiser steps of a run; rounded up to visits")
     parser.add_argument("--only", help=f"contenders with commas between them: {', '.join(TITLES)}")
     parser.add_argument("--report", action="store_true", help="write the table of finished runs")
@@ -243,7 +256,7 @@ def main() -> int:
     done = True
     try:
         with interrupt_on_terminate():
-            for seed in range(1, given.seeds + 1):
+            for seed in range(given.first_seed, given.seeds + 1):
                 for name in names:
                     task = make_task(given, name, seed)
                     done = run_task(task, given.nnunet_python) and done
