@@ -4,8 +4,11 @@ import json
 import shutil
 import ssl
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -151,3 +154,21 @@ def test_two_calls_at_the_same_time_do_not_mix(kits: Path) -> None:
         pytest.raises(ConfigError, match="folder authority is in use by process"),
     ):
         add_site(kits, "east")
+
+
+def test_a_name_that_another_process_adds_meanwhile_is_kept(
+    kits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = module.folder_lock
+
+    @contextmanager
+    def add_another_first(*arguments: Any, **options: Any) -> Iterator[None]:
+        monkeypatch.setattr(module, "folder_lock", begin)
+        add_site(kits, "west")
+        with begin(*arguments, **options):
+            yield
+
+    monkeypatch.setattr(module, "folder_lock", add_another_first)
+    add_site(kits, "east")
+    _, federation = module.read_federation(kits)
+    assert federation.sites[-2:] == ("west", "east")

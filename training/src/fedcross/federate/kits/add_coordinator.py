@@ -45,15 +45,15 @@ def add_coordinator(folder: Path, name: str) -> Path:
     OutputError
         If the folder cannot be written.
     """
-    project, federation = read_federation(folder)
-    grown = replace(federation, coordinators=(*federation.coordinators, name))
-    grown.check()
     subject = f"{name}@{DOMAIN}"
-    template = next(each for each in project["participants"] if each["name"] == ADMIN_NAME)
-    participants = [*project["participants"], {**template, "name": subject}]
-    grown_project = {**project, "participants": participants}
     place = folder / COORDINATORS / name
     with change_kits(folder) as scratch:
+        project, federation = read_federation(folder)
+        grown = replace(federation, coordinators=(*federation.coordinators, name))
+        grown.check()
+        template = next(each for each in project["participants"] if each["name"] == ADMIN_NAME)
+        participants = [*project["participants"], {**template, "name": subject}]
+        grown_project = {**project, "participants": participants}
         kits, authority = make_kits(grown_project, scratch, folder / AUTHORITY)
         configure_admin_kit(kits / subject, federation.sites)
         publish_kit(folder, kits / subject, place, authority, grown)

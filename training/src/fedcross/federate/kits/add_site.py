@@ -56,19 +56,18 @@ def add_site(folder: Path, name: str, public_key: "RSAPublicKey | None" = None) 
     OutputError
         If the folder cannot be written.
     """
-    project, federation = read_federation(folder)
-    if name in federation.sites:
-        raise ConfigError(
-            f"The federation has a hospital {name} already; it has {', '.join(federation.sites)}."
-        )
-    if public_key is None and name in own_key_sites(folder / AUTHORITY):
-        raise ConfigError(
-            f"{name} was added with a request, and the call did not end.",
-            "Repeat it with --request.",
-        )
-    grown = replace(federation, sites=(*federation.sites, name))
-    grown.check()
     with change_kits(folder) as scratch:
+        project, federation = read_federation(folder)
+        if name in federation.sites:
+            known = ", ".join(federation.sites)
+            raise ConfigError(f"The federation has a hospital {name} already; it has {known}.")
+        if public_key is None and name in own_key_sites(folder / AUTHORITY):
+            raise ConfigError(
+                f"{name} was added with a request, and the call did not end.",
+                "Repeat it with --request.",
+            )
+        grown = replace(federation, sites=(*federation.sites, name))
+        grown.check()
         _write_kit(folder, scratch, project, grown, public_key)
     return folder / SITES / name
 

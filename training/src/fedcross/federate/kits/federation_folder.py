@@ -37,14 +37,7 @@ def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
     ConfigError
         If the folder lacks the file or the authority, or the file is damaged.
     """
-    missing = [
-        name for name in (PROJECT, f"{AUTHORITY}/{STATE_FILE}") if not (folder / name).is_file()
-    ]
-    if missing:
-        raise ConfigError(
-            f"{folder} has no {missing[0]}.",
-            "Name the folder that fedcross federation init made, on the coordinator's machine.",
-        )
+    _check_files(folder)
     try:
         project = parse_json((folder / PROJECT).read_text(encoding="utf-8"))
         participants = project["participants"]
@@ -70,13 +63,17 @@ def read_federation(folder: Path) -> tuple[dict[str, Any], Federation]:
 def change_kits(folder: Path) -> Iterator[Path]:
     """Yield a private scratch folder; no other process changes the federation meanwhile.
 
+    Read the federation in the block: before it, another process may add a name.
+
     Raises
     ------
     ConfigError
-        If another process changes the federation, or the authority expires within 60 days.
+        If the folder holds no federation, another process changes it, or the authority expires within
+        60 days.
     OutputError
         If a file cannot be written, here or in the block.
     """
+    _check_files(folder)
     lock = folder / AUTHORITY / LOCK
     with folder_lock(lock, kind="folder", hint="Wait for it.", error_class=ConfigError):
         _check_authority(folder / AUTHORITY)
@@ -130,6 +127,17 @@ def publish_kit(
         made.chmod(0o700)
     write_readme(folder, federation)
     (folder / README).chmod(0o600)
+
+
+def _check_files(folder: Path) -> None:
+    missing = [
+        name for name in (PROJECT, f"{AUTHORITY}/{STATE_FILE}") if not (folder / name).is_file()
+    ]
+    if missing:
+        raise ConfigError(
+            f"{folder} has no {missing[0]}.",
+            "Name the folder that fedcross federation init made, on the coordinator's machine.",
+        )
 
 
 def _check_authority(authority: Path) -> None:

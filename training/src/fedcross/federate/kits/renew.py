@@ -58,11 +58,11 @@ def renew_kit(folder: Path, name: str, public_key: "RSAPublicKey | None" = None)
     OutputError
         If the folder cannot be written.
     """
-    project, federation = read_federation(folder)
-    subject, kit = _participant(federation, name)
-    _check_key_owner(folder, federation, name, public_key)
-    keys = {} if public_key is None else {subject: public_key}
     with change_kits(folder) as scratch:
+        project, federation = read_federation(folder)
+        subject, kit = _participant(federation, name)
+        _check_key_owner(folder, federation, name, public_key)
+        keys = {} if public_key is None else {subject: public_key}
         shutil.copytree(folder / AUTHORITY, scratch / AUTHORITY)
         _forget(scratch / AUTHORITY, subject)
         kits, authority = make_kits(project, scratch / "made", scratch / AUTHORITY, keys)
