@@ -10,7 +10,7 @@ All contenders get the same files, splits, spacing and number of optimiser steps
 Ours split the steps over their models; the others train one model on the pooled cases.
 
 - ``hippocampus``: 24 cases of the Medical Segmentation Decathlon's Task04 (``images/``, ``labels/``),
-  as four hospitals that differ, see `methods.py`.
+  as four hospitals that differ, see `federations.py`.
 - ``pelvis``: the synthetic federation of ``fedcross data phantom --anatomy pelvis``.
 - ``sarcoma``: soft-tissue sarcomas, ``MR_T1/`` and ``CT/`` with ``images/`` and ``labels/``.
 - ``spinal``: cervical cords, ``images/`` and ``labels/`` with ``t1w.nii.gz`` and ``t2.nii.gz``.
@@ -28,17 +28,11 @@ quicker steps.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from accuracy_federations import FEDERATIONS, read_federation
 from accuracy_nnunet import VARIANTS, nnunet_environment, write_nnunet_request
 from accuracy_report import table, write_report
@@ -51,9 +45,10 @@ from accuracy_request import (
     write_request,
 )
 from accuracy_usage import LOG, read_usage, run_lock, run_recorded
+from federations import share_half
+from machine_facts import record_facts
 
 from fedcross.errors import FedCrossError
-from fedcross.runtime.device import describe_device
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import change_options, parse_methods, with_seed
@@ -134,13 +129,10 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
     if contender != SHARED:
         (variant,) = parse_methods(contender, config)
         return with_seed(variant, config.seed)
-    members = len(config.sites)
-    shared = config.method.rounds * members // 2
     method = {
         "kind": "fedcross-ens",
-        "rounds": shared + -(-shared // members),
         "local_epochs": config.method.local_epochs,
-        "shared_rounds": shared,
+        **share_half(config.method.rounds, len(config.sites)),
     }
     return change_options(config, contender, method=method)
 
@@ -195,7 +187,6 @@ def read_result(task: Task) -> dict[str, Any]:
     else:
         scores = score_predictions(task.request.config, task.folder / PREDICTIONS)
     usage = read_usage(task.folder)
-    versions = {name: version(name) for name in VERSIONS}
     return {
         "contender": task.contender,
         "seed": task.seed,
@@ -204,26 +195,8 @@ def read_result(task: Task) -> dict[str, Any]:
         "seconds": usage.seconds,
         "processor_s": usage.processor_s,
         "peak_mb": usage.peak_mb,
-        **facts(),
-        **{"versions": versions, **training},
-    }
-
-
-def facts() -> dict[str, Any]:
-    """Return date, commit and machine."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    cores, device = os.cpu_count(), describe_device(torch.device("cpu"))
-    return {
-        "date": str(date.today()),
-        "commit": commit or "unknown",
-        "machine": f"{platform.machine()}, {cores} cores, {device}, Python {platform.python_version()}",
-        "load": os.getloadavg()[0],
+        **record_facts(VERSIONS),
+        **training,
     }
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
-from methods import SITES as HIPPOCAMPUS_SITES
-from methods import write_hippocampus
+from federations import SITES as HIPPOCAMPUS_SITES
+from federations import write_hippocampus
 
 from fedcross.errors import DataError
 from fedcross.training.config.configuration import TrainingConfig, parse_config

@@ -5,7 +5,7 @@
     python $B hippocampus --data MSD_HIPPOCAMPUS --out FOLDER --budgets 1 --leave-one-out
     python $B hippocampus --out FOLDER --report
 
-The federations are those of `methods.py`, with the default augmentation of the package. Budget 1 is
+The federations are those of `federations.py`, with the default augmentation of the package. Budget 1 is
 their number of rounds. Every method trains on every site's cases for the same number of epochs in all.
 
 Two kinds of ensembles need no cross learning: the *local models*, which are every site's own model, and
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from budgets_figures import measure_bundle, measure_run
 from budgets_report import write_report
-from methods import CONFIG, write_hippocampus, write_phantom
+from federations import CONFIG, share_half, write_hippocampus, write_phantom
 
 from fedcross.federate.local.engine import run_local
 from fedcross.model.bundle import open_bundle, write_bundle
@@ -109,10 +109,8 @@ def configure(base: TrainingConfig, task: Task) -> TrainingConfig:
     rounds, epochs = base.method.rounds * task.budget, base.method.local_epochs
     method = {"kind": "fedcross-ens", "rounds": rounds, "local_epochs": epochs}
     if task.method == SHARED:
-        shared = rounds * len(sites) // 2
-        rounds = shared + -(-shared // len(sites))
-        method |= {"rounds": rounds, "shared_rounds": shared}
-    every = max(1, rounds // VALIDATIONS)
+        method |= share_half(rounds, len(sites))
+    every = max(1, method["rounds"] // VALIDATIONS)
     config = change_options(config, task.name, method=method, training={"validate_every": every})
     if task.method == SHARED:
         return config

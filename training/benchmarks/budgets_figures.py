@@ -1,14 +1,11 @@
 """The figures of a run and of its bundle, for `budgets.py`."""
 
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
+
+from machine_facts import record_facts
 
 from fedcross.study.compare.results import mean_of, read_run
 from fedcross.study.evaluate.evaluate import evaluate
@@ -65,7 +62,7 @@ def measure_bundle(
             sum(s.in_range.cases for s in structures),
         ],
         "found_share": None if found.review is None else found.review.found_share,
-        **_facts(),
+        **record_facts(VERSIONS),
     }
 
 
@@ -93,23 +90,6 @@ def _ranking(found: Evaluation) -> dict[str, float | None]:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
-
-
-def _facts() -> dict[str, object]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return {
-        "date": str(date.today()),
-        "commit": commit or "unknown",
-        "machine": f"{platform.machine()}, {os.environ.get('OMP_NUM_THREADS', 'all')} threads, "
-        f"Python {platform.python_version()}",
-        "versions": {name: version(name) for name in VERSIONS},
-    }
 
 
 def read_records(folder: Path) -> list[dict[str, object]]:

@@ -20,13 +20,8 @@ matrix products the networks reach.
 
 import argparse
 import json
-import os
-import platform
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -36,6 +31,7 @@ from inference_contenders import CONTENDERS, ON_A_GPU, Contender, fedcross, fold
 from inference_material import make_bundle, make_volume
 from inference_report import Row, Scaled, write_report
 from localiser import LEAST_DICE as LEAST_DICE_LOCALISED
+from machine_facts import processor_facts
 
 SCALING_SIZES = ((160, 160, 16), (224, 224, 24), (320, 320, 24), (384, 384, 32))
 SCALING_MEMBERS = (1, 2, 4, 8)
@@ -153,22 +149,6 @@ def share_of_matrix_rate(folder: Path, bundle: Path, image: Path, device: str) -
     return flop / summary["timings_s"][STAGE] / matrix_rate(gpu)
 
 
-def facts() -> dict[str, Any]:
-    """Return date, processor, load and package versions of a measurement."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "processor": model or platform.processor() or platform.machine(),
-        "instructions": [flag for flag in wanted if flag in flags],
-        "cores": os.cpu_count(),
-        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
-        "versions": {name: version(name) for name in ("torch", "monai", "openvino", "numpy")},
-    }
-
-
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -195,7 +175,7 @@ def main() -> int:
         peer(given.bundle, given.image, given.out, given.device)
         return 0
     given.out.mkdir(parents=True, exist_ok=True)
-    before = facts()
+    before = processor_facts()
     image, bundle = material(given.out, tuple(given.size), given.members)
     on_gpu = given.device != "cpu"
     chosen = [
@@ -206,7 +186,7 @@ def main() -> int:
     scaled = scale(given.out, default, given.members, given.device) if given.scaling else []
     described = before | {
         "device": given.device, "size": given.size, "members": given.members,
-        "load_after": facts()["load"],
+        "load_after": processor_facts()["load"],
     }  # fmt: skip
     if on_gpu:
         described["of_the_bf16_matrix_rate"] = {

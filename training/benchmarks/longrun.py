@@ -18,7 +18,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from inference import facts
+from machine_facts import processor_facts
 
 import fedcross
 from fedcross.runtime.files.atomic import write_atomically
@@ -99,7 +99,7 @@ def slope(samples: list[Sample], name: str) -> float:
 
 def describe(samples: list[Sample]) -> str:
     """Return the results as Markdown."""
-    machine = facts()
+    machine = processor_facts()
     first = next(each for each in samples if each.round > WARM_UP)
     last = samples[-1]
     late = [each.memory_bytes / MB for each in samples if each.round > WARM_UP]

@@ -22,7 +22,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from child_process import run_measured
-from inference import facts
+from machine_facts import processor_facts
 
 from fedcross.model.architecture import DynUNetArchitecture
 from fedcross.model.bundle import write_bundle
@@ -178,7 +178,7 @@ def main() -> None:
         print(one, flush=True)
         key = (list(one["size"]), one["members"])
         found = [old for old in found if (list(old["size"]), old["members"]) != key] + [one]
-        text = json.dumps({**facts(), "measured": found}, indent=2) + "\n"
+        text = json.dumps({**processor_facts(), "measured": found}, indent=2) + "\n"
         write_atomically(file, text.encode())  # it also holds the results of earlier runs
         (given.out / "table.md").write_text(table(found))
 

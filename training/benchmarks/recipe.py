@@ -3,8 +3,8 @@
     python training/benchmarks/recipe.py phantom --out FOLDER
     python training/benchmarks/recipe.py hippocampus --data FOLDER --out FOLDER
 
-FedCrossEns trains on the hospitals of `methods.py` with equal local epochs. The first row is the paper's
-recipe (long visits, sites drawn at random, batch normalisation, patches anywhere, no change of
+FedCrossEns trains on the hospitals of `federations.py` with equal local epochs. The first row is the
+paper's recipe (long visits, sites drawn at random, batch normalisation, patches anywhere, no change of
 intensity). Every further row has one change more, and the last row has all changes of the fast
 configuration. The figures are mean test Dice over the seeds. Finished runs in FOLDER are kept and an
 interrupted run is resumed.
@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from methods import CONFIG, write_hippocampus, write_phantom
+from federations import CONFIG, write_hippocampus, write_phantom
 
 from fedcross.commands.console import ConsoleReporter
 from fedcross.federate.local.engine import run_local
