@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.federate.remote.site_calibration import CalibrationJob
+from fedcross.federate.remote.bundle_tasks import BundleJob
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
-from fedcross.federate.remote.visits import SiteError
+from fedcross.federate.remote.visits import HasTensors, SiteError
 from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 
@@ -32,8 +32,8 @@ class InProcessSites:
         Returns the answer to deliver, from (site, task, round index, answer).
     share
         Figures that the sites share.
-    calibration
-        What the sites calibrate, if anything.
+    bundle_job
+        What the sites make for a bundle, if anything.
     others
         Entries of a site's setup that differ from the server's, by the site's name.
     """
@@ -45,7 +45,7 @@ class InProcessSites:
         fails: Callable[[str, str, int], bool] = lambda site, task, round_index: False,
         changes: Callable[[str, str, int, Answer], Answer] = lambda site, task, r, answer: answer,
         share: tuple[str, ...] = ("loss", "validation", "cases"),
-        calibration: CalibrationJob | None = None,
+        bundle_job: BundleJob | None = None,
         others: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         settings = SiteSettings(data=config.data_root, device="cpu", share=share)
@@ -53,7 +53,7 @@ class InProcessSites:
         self._fails, self._changes = fails, changes
         self._one_at_a_time = threading.Lock()
         self._work = {
-            site.name: SiteWork(config, site.name, settings, keep_unfiltered, calibration)
+            site.name: SiteWork(config, site.name, settings, keep_unfiltered, bundle_job)
             for site in config.sites
         }
 
@@ -62,7 +62,7 @@ class InProcessSites:
         return {name: {**own, **self._others.get(name, {})} for name in self._work}
 
     def __call__(
-        self, site: str, task: str, members: Sequence[MemberState], round_index: int
+        self, site: str, task: str, members: Sequence[HasTensors], round_index: int
     ) -> Answer:
         if self._fails(site, task, round_index):
             raise SiteError(f"Site {site} did not answer for 60 s.")

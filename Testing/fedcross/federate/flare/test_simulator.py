@@ -9,9 +9,12 @@ import torch
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.federate.calibrating import calibrate_federation
 from fedcross.federate.engines import run_training
-from fedcross.federate.flare.job import build_calibration_job, build_job, read_job
-from fedcross.federate.flare.simulator import gather_simulated
+from fedcross.federate.flare.bundle_job import build_calibration_job, build_profile_job
+from fedcross.federate.flare.job import build_job, read_job
+from fedcross.federate.flare.simulated_jobs import gather_simulated
+from fedcross.federate.profiling import profile_federation
 from fedcross.federate.remote.site_calibration import CalibrationJob
+from fedcross.federate.remote.site_profile import ProfileJob
 from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
@@ -203,7 +206,7 @@ def test_a_job_that_calibrates_is_read_as_one_and_brings_the_bundle(
         / "config"
     )
     job = read_job(app)
-    assert job.calibration == CalibrationJob(app / "bundle", "pooled", ("test",))
+    assert job.bundle_job == CalibrationJob(app / "bundle", "pooled", ("test",))
     assert verify_bundle(app / "bundle") == bundle.manifest
     content = json.loads((app / "federation.json").read_text(encoding="utf-8"))
     assert "run" not in content  # an older server looks for it
@@ -211,3 +214,30 @@ def test_a_job_that_calibrates_is_read_as_one_and_brings_the_bundle(
     (app / "federation.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_job(app)
+
+
+def test_the_simulator_makes_the_profile_of_a_bundle_as_one_machine_does(tmp_path: Path) -> None:
+    path = write_federation(tmp_path, sites=2, cases=6, split=(1, 5, 0), extra=SIMULATED)
+    config = load_config(path)
+    local = config.model_copy(update={"engine": config.engine.model_copy(update={"kind": "local"})})
+    run_training(local, tmp_path / "run", device="cpu")
+    export_run(tmp_path / "run", tmp_path / "bundle")
+    found = {
+        each.engine.kind: profile_federation(
+            tmp_path / "bundle", each, tmp_path / each.engine.kind, device="cpu"
+        )
+        for each in (local, config)
+    }
+    assert found["local"].counts == (6, 6)
+    assert found["flare-simulator"] == found["local"]
+    assert verify_bundle(tmp_path / "flare-simulator").profile == found["flare-simulator"]
+
+
+def test_a_job_about_a_profile_is_read_as_one(config: TrainingConfig, tmp_path: Path) -> None:
+    engine = config.engine.model_copy(update={"kind": "local"})
+    run_training(config.model_copy(update={"engine": engine}), tmp_path / "run", device="cpu")
+    bundle = export_run(tmp_path / "run", tmp_path / "bundle")
+    folder = build_profile_job(config, bundle, tmp_path, run_id="p-1", parts=("train",))
+    job = read_job(folder / "app" / "config")
+    assert job.bundle_job == ProfileJob(folder / "app" / "config" / "bundle", ("train",))
+    assert job.purpose == "profile"

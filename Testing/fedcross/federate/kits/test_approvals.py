@@ -149,6 +149,7 @@ def test_the_words_say_what_is_used_how_often_and_what_leaves(config: TrainingCo
         "Receivers: the server, which passes members on to s0",
         "If the coordinator makes a plan: nothing",
         "If the coordinator calibrates a bundle: counts and sums over five labelled cases or more",
+        "If the coordinator makes the profile of a bundle: nothing",
         "Code of other packages: none",
     ]
 

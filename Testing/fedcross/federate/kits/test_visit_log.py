@@ -122,7 +122,7 @@ def test_status_without_a_run_says_so(kit: Kit) -> None:
     assert lines[1] == "It does not run on this machine."
     assert "valid until" in lines[2]
     assert lines[3].startswith(
-        "Figures that it shares: loss, validation, cases, data, calibration."
+        "Figures that it shares: loss, validation, cases, data, calibration, profile."
     )
     assert lines[-1] == "No run has asked this hospital yet."
     with folder_lock(kit.path / KIT_LOCK):

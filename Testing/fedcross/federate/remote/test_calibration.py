@@ -15,16 +15,16 @@ from fedcross.calibration.fit import fit_temperature
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.calibrating import calibrate_federation
+from fedcross.federate.remote.bundle_tasks import CURVES, LIKELIHOOD
 from fedcross.federate.remote.calibration import (
     calibrate_for_job,
     calibrate_remotely,
     read_calibration,
 )
 from fedcross.federate.remote.site_calibration import CalibrationJob
-from fedcross.federate.remote.site_work import CURVES, LIKELIHOOD, describe_setup
-from fedcross.federate.remote.visits import SiteError
+from fedcross.federate.remote.site_work import describe_setup
+from fedcross.federate.remote.visits import HasTensors, SiteError
 from fedcross.model.calibration import Calibration
-from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.file import load_config
 from fedcross.uncertainty.temperature import TEMPERATURES
@@ -45,7 +45,7 @@ class RecordedSites:
         return {site.name: describe_setup(self._config) for site in self._config.sites}
 
     def __call__(
-        self, site: str, task: str, members: Sequence[MemberState], round_index: int
+        self, site: str, task: str, members: Sequence[HasTensors], round_index: int
     ) -> dict[str, Any]:
         if (site, task) not in self._answers:
             raise SiteError(f"Site {site} did not answer for 60 s.")
@@ -82,7 +82,7 @@ def on_one_machine(folder: Path, config: TrainingConfig) -> Calibration:
 @pytest.fixture(scope="module")
 def answers(config: TrainingConfig, job: CalibrationJob, on_one_machine: Calibration) -> Answers:
     """What the sites answer to the two questions of a calibration."""
-    sites = InProcessSites(config, share=SHARED, calibration=job)
+    sites = InProcessSites(config, share=SHARED, bundle_job=job)
     index = TEMPERATURES.index(on_one_machine.temperature)
     return {
         (site.name, task): sites(site.name, task, [], index)
@@ -147,7 +147,7 @@ def with_temperature(answers: Answers) -> Answers:
 def test_a_site_sends_curves_only_if_it_shares_them(
     config: TrainingConfig, job: CalibrationJob, answers: Answers
 ) -> None:
-    sites = InProcessSites(config, calibration=job)  # shares loss, validation and cases
+    sites = InProcessSites(config, bundle_job=job)  # shares loss, validation and cases
     refused = sites("s0", LIKELIHOOD, [], 0)
     assert refused == {"shared": False, "curves": None}
     with pytest.raises(ConfigError, match="No site sent curves"):
@@ -158,7 +158,7 @@ def test_a_site_with_fewer_than_five_cases_sends_nothing(
     config: TrainingConfig, job: CalibrationJob, answers: Answers
 ) -> None:
     few = CalibrationJob(job.bundle, job.pooling, ("test",))
-    sites = InProcessSites(config, share=SHARED, calibration=few)
+    sites = InProcessSites(config, share=SHARED, bundle_job=few)
     nothing = sites("s0", LIKELIHOOD, [], 0)
     assert nothing == {"shared": True, "curves": None}
     with pytest.raises(ConfigError, match="No site sent curves"):

@@ -121,25 +121,26 @@ def profile_bundle(
         check_copy(path, out)
         cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
         reporter.stage(STAGE, f"Measuring {len(cases)} cases")
-        profile = make_profile(cases, bundle, options=options, models=models, reporter=reporter)
+        measured = measure_cases(cases, bundle, options=options, models=models, reporter=reporter)
+        profile = profile_of(measured)
         write_copy(bundle, bundle.manifest.model_copy(update={"profile": profile}), out)
     return profile
 
 
-def make_profile(
+def measure_cases(
     cases: Sequence[LabelledCase],
     bundle: Bundle,
     *,
     options: RequestOptions | None = None,
     models: Models = fresh_models,
     reporter: Reporter | None = None,
-) -> Profile:
-    """Segment cases and return the profile of a bundle for them.
+) -> list[MeasuredCase]:
+    """Segment cases and return their properties, in the same order.
 
     Parameters
     ----------
     cases
-        Training and validation cases of the sites; their label maps are not used.
+        Cases of the sites; their label maps are not used.
     bundle, options, models
         See `fedcross.calibration.labelled_cases.segment_case`.
     reporter
@@ -148,8 +149,7 @@ def make_profile(
     Raises
     ------
     DataError
-        If there are too few cases, see `fedcross.calibration.profile.profile_of`, or a file cannot be
-        used.
+        If a file cannot be used.
     """
     reporter, measured = reporter or NullReporter(), []
     for done, case in enumerate(cases, start=1):
@@ -165,7 +165,7 @@ def make_profile(
             )
         )
         reporter.progress(done, len(cases), STAGE)
-    return profile_of(measured)
+    return measured
 
 
 def measure_case(segmented: SegmentedCase) -> MeasuredCase:

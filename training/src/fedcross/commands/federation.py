@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedcross.commands.calibrate import PoolingOption
+from fedcross.commands.federated_bundles import calibrate, profile
 from fedcross.commands.kits import add, clean, init, renew, revoke
-from fedcross.commands.options import AllowPlugin, Device, split_names
+from fedcross.commands.options import AllowPlugin
 
 if TYPE_CHECKING:
     from fedcross.federate.supervise.federated_run import FederatedRun
@@ -38,7 +38,7 @@ AdminKit = Annotated[
 Run = Annotated[Path, typer.Argument(help="Run folder that submit made.")]
 
 
-for command in (init, add, renew, revoke, clean):
+for command in (init, add, renew, revoke, clean, calibrate, profile):
     app.command()(command)
 
 
@@ -163,46 +163,6 @@ def fetch(
     typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
     if missing := describe_missing(count_run_visits(RunFolder(run))):
         typer.echo(f"Warning: {missing}", err=True)
-
-
-@app.command("calibrate")
-def calibrate(
-    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")],
-    config: Annotated[Path, typer.Argument(help="TOML configuration with the sites.")],
-    out: Annotated[
-        Path, typer.Option(help="Bundle to write: a folder, or a .zip. BUNDLE is not changed.")
-    ],
-    kit: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="FEDCROSS_KIT",
-            help='The coordinator\'s startup kit (admin/), for engine.kind = "flare".',
-        ),
-    ] = None,
-    part: Annotated[
-        str, typer.Option(help="Cases to use, separated by commas: train, validation, test.")
-    ] = "validation",
-    pooling: PoolingOption = "shrunk",
-    device: Device = "auto",
-    allow_plugin: AllowPlugin = None,
-) -> None:
-    """Calibrate a bundle with the hospitals' labelled cases; only counts and sums leave a hospital."""
-    from fedcross.commands.console import ConsoleReporter
-    from fedcross.federate.calibrating import calibrate_federation
-    from fedcross.training.config.file import load_config
-
-    with ConsoleReporter() as reporter:
-        made = calibrate_federation(
-            bundle,
-            load_config(config),
-            out,
-            parts=split_names(part),
-            pooling=pooling,
-            device=device,
-            kit=kit,
-            reporter=reporter,
-        )
-    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
 
 
 @app.command("abort")

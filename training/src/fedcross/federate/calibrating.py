@@ -59,7 +59,7 @@ def calibrate_federation(
     with open_bundle(path) as bundle:
         check_copy(path, out)
         if kit is None:
-            from fedcross.federate.flare.simulator import calibrate_simulated
+            from fedcross.federate.flare.simulated_jobs import calibrate_simulated
 
             calibration = calibrate_simulated(
                 config,
@@ -88,7 +88,7 @@ def _ask_hospitals(
     reporter: Reporter,
 ) -> Calibration:
     from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.flare.job import build_calibration_job
+    from fedcross.federate.flare.bundle_job import build_calibration_job
     from fedcross.federate.kits.preflight import open_coordinator_kit
     from fedcross.federate.remote.calibration import read_calibration
     from fedcross.federate.supervise.short_job import follow_job, new_job_id

@@ -163,7 +163,7 @@ def gather_by_engine(
         return combine_sites(gather_figures(config, reporter))
     require_flare(kind)
     if kit is None:
-        from fedcross.federate.flare.simulator import gather_simulated
+        from fedcross.federate.flare.simulated_jobs import gather_simulated
 
         return gather_simulated(config, device=device, reporter=reporter)
     return _ask_hospitals(config, kit, reporter)

@@ -24,11 +24,14 @@ from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.approval_words import request_approval
 from fedcross.federate.kits.approvals import ApprovalError, require_approval
 from fedcross.federate.kits.site_settings import SiteSettings, load_site_settings
+from fedcross.federate.remote.bundle_tasks import BundleJob
 from fedcross.federate.remote.calibration import calibrate_for_job
 from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.figures import gather_remotely
+from fedcross.federate.remote.profile import profile_for_job
 from fedcross.federate.remote.setups import TooFewSitesError
 from fedcross.federate.remote.site_calibration import CalibrationJob
+from fedcross.federate.remote.site_profile import ProfileJob
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visit_record import SupersededError, VisitRecord
@@ -53,7 +56,7 @@ class FederationServer:
 
     @collab.main  # type: ignore[untyped-decorator]
     def run(self) -> bool:
-        """Train until the run is finished, paused or refused, or plan, or calibrate a bundle.
+        """Train until the run is finished, paused or refused, or do a job that leaves no run.
 
         The result is written into the job.
         """
@@ -66,7 +69,7 @@ class FederationServer:
         status = RunStatus(job.config.method.rounds)
         engine = context.get_engine()
         sites = FlareSites({client.name: client for client in collab.clients}, job.config)
-        if job.plans or job.calibration:
+        if job.plans or job.bundle_job:
             folder = Path(workspace.get_run_dir(job_id), "outcome")
         engine.register_app_command(STATUS, lambda topic, data, _: answer(status, folder, data))
         engine.register_app_command(PAUSE, lambda topic, data, _: status.request_pause())
@@ -92,7 +95,7 @@ def answer(status: RunStatus, folder: Path, data: Any) -> dict[str, Any]:
 
 
 def do_job(job: Job, folder: Path, sites: FlareSites, status: RunStatus) -> None:
-    """Gather the figures for a plan, calibrate a bundle, or train, as the job says.
+    """Gather the figures for a plan, calibrate a bundle, make its profile, or train, as the job says.
 
     A job that leaves no run also writes its lines into ``train.log`` of the folder.
 
@@ -101,7 +104,7 @@ def do_job(job: Job, folder: Path, sites: FlareSites, status: RunStatus) -> None
     FedCrossError, KeyboardInterrupt
         See `remote.engine.run_remote`.
     """
-    if not (job.plans or job.calibration):
+    if not (job.plans or job.bundle_job):
         run_remote(job.config, folder, sites, status, job.min_sites)
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,8 +115,10 @@ def do_job(job: Job, folder: Path, sites: FlareSites, status: RunStatus) -> None
 
     if job.plans:
         write_figures(folder, gather_remotely(job.config, sites, log))
-    elif job.calibration:
-        calibrate_for_job(job.config, job.calibration, folder, sites, log)
+    elif isinstance(job.bundle_job, CalibrationJob):
+        calibrate_for_job(job.config, job.bundle_job, folder, sites, log)
+    elif isinstance(job.bundle_job, ProfileJob):
+        profile_for_job(job.config, folder, sites, log)
 
 
 class FederationSite:
@@ -123,7 +128,7 @@ class FederationSite:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fedcross")
         self._config: TrainingConfig | None = None
-        self._calibration: CalibrationJob | None = None
+        self._bundle_job: BundleJob | None = None
         self._context: Any = None
         self._kit = Path()
         self._name = ""
@@ -139,7 +144,7 @@ class FederationSite:
         workspace, self._context = collab.workspace, collab.fl_ctx
         folder = workspace.get_app_config_dir(self._context.get_job_id())
         job = read_job(Path(folder))
-        self._config, self._calibration = job.config, job.calibration
+        self._config, self._bundle_job = job.config, job.bundle_job
         self._kit, self._name = Path(workspace.get_root_dir()), collab.site_name
         record = self._record = VisitRecord(self._kit, job.run_id)
         try:
@@ -221,7 +226,7 @@ class FederationSite:
                 self._name,
                 settings,
                 lambda before, after: filter_member(before, after, config.engine, self._context),
-                self._calibration,
+                self._bundle_job,
             )
         return self._work
 

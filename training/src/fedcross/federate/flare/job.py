@@ -1,7 +1,8 @@
 """A run as a job for NVIDIA FLARE: a folder of JSON files, without code and without patients' data.
 
 If the run begins from a bundle, the server's copy of the app also has the bundle's members; the sites do
-not get it. A job that calibrates a bundle brings its metadata and members to the server and the sites.
+not get it. A job about a bundle (its calibration or profile) brings its metadata and members to the
+server and the sites.
 
 ::
 
@@ -9,7 +10,7 @@ not get it. A job that calibrates a bundle brings its metadata and members to th
     app/config/config_fed_server.json  class to run at the server (installed there already)
     app/config/config_fed_client.json  class to run at every site (installed there already)
     app/config/federation.json         identifier and configuration of the run
-    app/config/bundle/                 metadata and members of the bundle that the job calibrates
+    app/config/bundle/                 metadata and members of the bundle that the job is about
     server-app/config/start/           metadata and members of the bundle that the run begins from
 """
 
@@ -22,9 +23,9 @@ from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.approvals import Purpose
 from fedcross.federate.kits.provision import SITE_PATTERN
+from fedcross.federate.remote.bundle_tasks import BundleJob
 from fedcross.federate.remote.site_calibration import CalibrationJob
-from fedcross.model.bundle import Bundle
-from fedcross.model.bundle_copy import copy_essentials
+from fedcross.federate.remote.site_profile import ProfileJob
 from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 from fedcross.training.run.start import copy_start
 from fedcross.uncertainty.risk_control import Pooling
@@ -49,8 +50,8 @@ class Job:
         Configuration of the run.
     plans
         Whether the job only gathers the figures for a plan.
-    calibration
-        What the job calibrates; None for other jobs.
+    bundle_job
+        What the job makes for a bundle; None for other jobs.
     min_sites
         Number of sites that must be able to train before the job trains.
     """
@@ -58,13 +59,17 @@ class Job:
     run_id: str
     config: TrainingConfig
     plans: bool = False
-    calibration: CalibrationJob | None = None
+    bundle_job: BundleJob | None = None
     min_sites: int = 1
 
     @property
     def purpose(self) -> Purpose:
         """What the job is for, as a hospital reads it that approves configurations."""
-        return "plan" if self.plans else "calibration" if self.calibration else "training"
+        if isinstance(self.bundle_job, CalibrationJob):
+            return "calibration"
+        if isinstance(self.bundle_job, ProfileJob):
+            return "profile"
+        return "plan" if self.plans else "training"
 
 
 def build_job(
@@ -109,61 +114,24 @@ def build_job(
             f'"{config.engine.kind}".',
             'Use engine.kind = "local", or another method.',
         )
-    job = _new_job(config, folder, run_id)
+    job = new_job(config, folder, run_id)
     server, sites = "server", [site.name for site in config.sites]
     deploy_map = {"app": [server, *sites]}
     # An older server does not find the run in a job that plans or calibrates, and refuses it.
     content: dict[str, Any] = {"plan": run_id}
     if not plans:
         content = {"run": run_id, "min_sites": config.count_needed_sites(min_sites)}
-    _write_app(job / "app" / "config", config, content)
+    write_app(job / "app" / "config", config, content)
     if not plans and config.start.bundle is not None and config.start.bundle.exists():
         deploy_map = {"app": sites, SERVER_APP: [server]}
-        _write_app(job / SERVER_APP / "config", config, content)
+        write_app(job / SERVER_APP / "config", config, content)
         copy_start(config, job / SERVER_APP / "config" / START)
-    _write_meta(job, deploy_map)
+    write_meta(job, deploy_map)
     return job
 
 
-def build_calibration_job(
-    config: TrainingConfig,
-    bundle: Bundle,
-    folder: Path,
-    *,
-    run_id: str,
-    pooling: Pooling,
-    parts: tuple[str, ...],
-) -> Path:
-    """Write the folder of a job that calibrates a bundle; it leaves no run.
-
-    Parameters
-    ----------
-    config
-        Configuration with the sites and their cases.
-    bundle
-        The opened bundle.
-    folder
-        Folder in which the job folder is made.
-    run_id
-        Identifier of the job.
-    pooling, parts
-        See `CalibrationJob`.
-
-    Raises
-    ------
-    ConfigError
-        If a site has a name that FLARE does not allow.
-    """
-    job = _new_job(config, folder, run_id)
-    target = job / "app" / "config"
-    content = {"calibration": run_id, "pooling": pooling, "parts": list(parts)}
-    _write_app(target, config, content)
-    copy_essentials(bundle, target / BUNDLE)
-    _write_meta(job, {"app": ["server", *(site.name for site in config.sites)]})
-    return job
-
-
-def _new_job(config: TrainingConfig, folder: Path, run_id: str) -> Path:
+def new_job(config: TrainingConfig, folder: Path, run_id: str) -> Path:
+    """Return the place of a job folder; ConfigError if FLARE does not allow the name of a site."""
     for site in config.sites:
         if not SITE_PATTERN.fullmatch(site.name):
             raise ConfigError(
@@ -172,7 +140,8 @@ def _new_job(config: TrainingConfig, folder: Path, run_id: str) -> Path:
     return folder / run_id
 
 
-def _write_meta(job: Path, deploy_map: dict[str, list[str]]) -> None:
+def write_meta(job: Path, deploy_map: dict[str, list[str]]) -> None:
+    """Write ``meta.json`` of a job, which says which app goes to the server and to each site."""
     # FLARE ends a running job that has fewer clients. A run goes on without a site that leaves; the
     # number of sites at its start is checked by the supervisor and by `remote.engine`.
     _write(
@@ -181,7 +150,8 @@ def _write_meta(job: Path, deploy_map: dict[str, list[str]]) -> None:
     )
 
 
-def _write_app(target: Path, config: TrainingConfig, content: dict[str, Any]) -> None:
+def write_app(target: Path, config: TrainingConfig, content: dict[str, Any]) -> None:
+    """Write the files of an app: FLARE's, and ours with the configuration and some content."""
     target.mkdir(parents=True)
     _write(target / "config_fed_server.json", _server_app())
     _write(target / "config_fed_client.json", _client_app())
@@ -203,7 +173,10 @@ def read_job(folder: Path) -> Job:
             start = config.start.model_copy(update={"bundle": folder / START})
             config = config.model_copy(update={"start": start})
         if "calibration" in content:
-            return Job(content["calibration"], config, calibration=_calibration(content, folder))
+            return Job(content["calibration"], config, bundle_job=_calibration(content, folder))
+        if "profile" in content:
+            parts = tuple(map(str, content["parts"]))
+            return Job(content["profile"], config, bundle_job=ProfileJob(folder / BUNDLE, parts))
         plans = "plan" in content
         min_sites = int(content.get("min_sites", 1))
         return Job(content["plan" if plans else "run"], config, plans, min_sites=min_sites)

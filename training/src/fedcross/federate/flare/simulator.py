@@ -4,29 +4,23 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 from fedcross.errors import FedCrossError
-from fedcross.federate.flare.job import RUN_FOLDER, build_calibration_job, build_job
+from fedcross.federate.flare.job import RUN_FOLDER, build_job
 from fedcross.federate.flare.processes import flare_environment, stop_process_tree
 from fedcross.federate.kits.hardening import ALLOWED_CLASSES
 from fedcross.federate.kits.site_settings import SITE_FILE, Figure
-from fedcross.federate.remote.calibration import read_calibration
 from fedcross.federate.supervise.server_connection import OUTCOME, RESULT
-from fedcross.model.bundle import Bundle
-from fedcross.model.calibration import Calibration
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.custom_parts import require_plugins
-from fedcross.training.planning.figures import FederationFigures, read_figures
 from fedcross.training.run.monitor import LOG, log_message
-from fedcross.uncertainty.risk_control import Pooling
 
 JOB = "simulate_job"  # FLARE's name of the simulator's only job
 POLL_S = 0.5
@@ -80,78 +74,23 @@ def run_simulated(
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def gather_simulated(
-    config: TrainingConfig, *, device: str = "auto", reporter: Reporter | None = None
-) -> FederationFigures:
-    """Gather the figures for a plan with every site in its own process, as across hospitals.
+def simulate_job(job_folder: Path, config: TrainingConfig, device: str) -> Path:
+    """Run a job that leaves no run beside its folder; return the folder with its result.
 
     Parameters
     ----------
+    job_folder
+        The job, see `fedcross.federate.flare.job`; the files of the simulator go beside it.
     config
         The configuration; all sites read from its data folder.
     device
         ``auto``, ``cpu`` or ``cuda:N``.
-    reporter
-        Receives the stage; None for no reports.
 
     Raises
     ------
-    ConfigError
-        If FLARE does not allow a site's name.
     FedCrossError
         If the job does not finish.
     """
-    reporter = reporter or NullReporter()
-    reporter.stage(
-        "plan", "Asking the sites on NVIDIA FLARE's simulator for the figures of their cases"
-    )
-    with tempfile.TemporaryDirectory(prefix="fedcross-plan-") as folder:
-        job_folder = build_job(config, Path(folder), run_id="plan", plans=True)
-        return read_figures(_simulate(job_folder, config, device))
-
-
-def calibrate_simulated(
-    config: TrainingConfig,
-    bundle: Bundle,
-    *,
-    pooling: Pooling,
-    parts: tuple[str, ...],
-    device: str = "auto",
-    reporter: Reporter | None = None,
-) -> Calibration:
-    """Calibrate a bundle with every site in its own process, as across hospitals.
-
-    Parameters
-    ----------
-    config, device, reporter
-        See `gather_simulated`.
-    bundle
-        The opened bundle.
-    pooling, parts
-        See `fedcross.federate.remote.site_calibration.CalibrationJob`.
-
-    Raises
-    ------
-    ConfigError
-        If FLARE does not allow a site's name.
-    DataError
-        If the calibration is missing.
-    FedCrossError
-        If the job does not finish.
-    """
-    reporter = reporter or NullReporter()
-    reporter.stage(
-        "calibrate", "Asking the sites on NVIDIA FLARE's simulator for curves of their cases"
-    )
-    with tempfile.TemporaryDirectory(prefix="fedcross-calibration-") as folder:
-        job_folder = build_calibration_job(
-            config, bundle, Path(folder), run_id="calibration", pooling=pooling, parts=parts
-        )
-        return read_calibration(_simulate(job_folder, config, device))
-
-
-def _simulate(job_folder: Path, config: TrainingConfig, device: str) -> Path:
-    """Run a job that leaves no run beside its folder; return the folder with its result."""
     folder = job_folder.parent
     _write_site_files(folder / "workspace" / "local", config, device)
     with interrupt_on_terminate():

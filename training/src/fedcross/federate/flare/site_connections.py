@@ -13,8 +13,7 @@ from nvflare.collab.api.exceptions import CollabCallError
 from fedcross.federate.remote.parallel import map_in_parallel
 from fedcross.federate.remote.setups import FAILED
 from fedcross.federate.remote.site_work import Answer
-from fedcross.federate.remote.visits import SiteError
-from fedcross.strategies.member import MemberState
+from fedcross.federate.remote.visits import HasTensors, SiteError
 from fedcross.training.config.configuration import TrainingConfig
 
 LONG_POLL_S = 10.0
@@ -55,7 +54,7 @@ class FlareSites:
         return dict(zip(names, map_in_parallel(fetch, names), strict=True))
 
     def __call__(
-        self, site: str, task: str, members: Sequence[MemberState], round_index: int
+        self, site: str, task: str, members: Sequence[HasTensors], round_index: int
     ) -> Answer:
         """Send a task to a site and wait for its answer; see `remote.visits.SendTask`."""
         if site not in self._proxies:

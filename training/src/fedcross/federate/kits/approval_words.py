@@ -175,6 +175,11 @@ def _describe_leaving(config: TrainingConfig, name: str, settings: SiteSettings)
         "If the coordinator calibrates a bundle: "
         f"{curves if 'calibration' in settings.share else 'nothing'}"
     )
+    moments = "means and covariances of properties of five cases or more"
+    yield (
+        "If the coordinator makes the profile of a bundle: "
+        f"{moments if 'profile' in settings.share else 'nothing'}"
+    )
 
 
 def _describe_plugins(config: TrainingConfig) -> str:

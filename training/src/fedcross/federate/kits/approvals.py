@@ -27,7 +27,7 @@ MAX_WAITING, MAX_DECIDED, MAX_DECISIONS = 50, 200, 20
 SHORTEST_PREFIX = 12
 PENDING, REJECTED = "approval-pending", "approval-rejected"
 
-Purpose = Literal["training", "plan", "calibration"]
+Purpose = Literal["training", "plan", "calibration", "profile"]
 Decision = Literal["approved", "rejected"]
 MAX_LINES, LONGEST_LINE = 15, 900
 Line = Annotated[str, Field(max_length=LONGEST_LINE)]
@@ -79,7 +79,7 @@ class Asked(_Record):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     first: datetime
     last: datetime
-    purposes: Annotated[tuple[Purpose, ...], Field(max_length=3)]
+    purposes: Annotated[tuple[Purpose, ...], Field(max_length=4)]
     words: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)]
     decisions: Annotated[tuple[Decided, ...], Field(max_length=MAX_DECISIONS)] = ()
 

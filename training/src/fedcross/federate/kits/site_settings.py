@@ -3,7 +3,7 @@
 ::
 
     data = "/data/fedcross"                  # folder that the federation's data paths are relative to
-    share = ["loss", "validation", "cases", "data", "calibration"]  # what the hospital shares
+    share = ["loss", "validation", "cases", "data", "calibration", "profile"]  # what the hospital shares
     device = "auto"
     requires_approval = false                # true: every configuration needs this hospital's approval
     plugins = []                             # installed packages whose code a job may use here
@@ -23,7 +23,7 @@ from fedcross.training.config.sections import Section
 
 SITE_FILE = "site.toml"  # in the kit's folder local/
 
-Figure = Literal["loss", "validation", "cases", "data", "calibration"]
+Figure = Literal["loss", "validation", "cases", "data", "calibration", "profile"]
 
 
 class SiteSettings(Section):
@@ -35,7 +35,8 @@ class SiteSettings(Section):
         description="Figures that the hospital shares: loss, the mean training loss of a visit and its "
         "number of skipped steps; validation, the members' validation and test Dice; cases, the "
         "number of cases; data, for a plan, the sizes, spacings, intensities and labelled volumes of "
-        "its cases; calibration, for the calibration of a bundle, curves over its labelled cases. An "
+        "its cases; calibration, for the calibration of a bundle, curves over its labelled cases; "
+        "profile, for the profile of a bundle, means and covariances over its cases. An "
         "empty list shares none; when left out, loss, validation and cases are shared.",
     )
     device: Annotated[str, Field(min_length=1)] = Field(

@@ -64,9 +64,10 @@ data = "/path/to/the/data"
 # cases. "data" is for a plan of the training: the size, the voxel spacing and the percentiles of the
 # intensities of every training and validation case, without names; the server combines them.
 # "calibration" is for the calibration of a bundle: counts and sums over the labelled cases, if there are
-# five or more. An empty list shares none.
+# five or more. "profile" is for the profile of a bundle: means and covariances of the properties of the
+# cases, if there are five or more. An empty list shares none.
 # Models are always shared: the server receives them and gives them to the other hospitals ({receivers}).
-share = ["loss", "validation", "cases", "data", "calibration"]
+share = ["loss", "validation", "cases", "data", "calibration", "profile"]
 
 # auto uses a GPU if there is one; or cpu, cuda:0, cuda:1 ...
 device = "auto"

@@ -37,10 +37,11 @@ class Entry:
     time
         When the task ended, in UTC.
     run
-        Identifier of the run, or of the job for a plan or a calibration.
+        Identifier of the run, or of the job for a plan, a calibration or a profile.
     task
         What was asked: ``join`` for taking part at all, ``open``, ``train``, ``validate``, ``test``,
-        ``figures`` (for a plan), ``likelihood`` or ``curves`` (for a calibration).
+        ``figures`` (for a plan), ``likelihood`` or ``curves`` (for a calibration), ``properties``,
+        ``distances`` or ``scores`` (for a profile).
     outcome
         ``done``; ``refused`` by the hospital; ``failed``; ``given-up``, because the server began another
         task.

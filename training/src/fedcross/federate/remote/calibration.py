@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from fedcross.calibration.curves import LikelihoodCurve, SiteCurves
 from fedcross.calibration.fit import fit_calibration, fit_temperature
-from fedcross.errors import ConfigError, DataError
-from fedcross.federate.remote.answers import parse_answer
+from fedcross.errors import DataError
+from fedcross.federate.remote.bundle_tasks import CURVES, LIKELIHOOD
 from fedcross.federate.remote.engine import Sites
-from fedcross.federate.remote.parallel import map_in_parallel
+from fedcross.federate.remote.questions import Question
 from fedcross.federate.remote.setups import check_setups
 from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES, CalibrationJob
-from fedcross.federate.remote.site_work import CURVES, LIKELIHOOD
-from fedcross.federate.remote.visits import SiteError
 from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.model.manifest import Manifest
@@ -24,8 +19,7 @@ from fedcross.uncertainty.risk_control import Pooling
 from fedcross.uncertainty.temperature import TEMPERATURES
 
 FILE = "calibration.json"
-
-_Curves = TypeVar("_Curves", bound=BaseModel)
+QUESTION = Question(content="curves", purpose="calibration", figure="calibration")
 
 
 def calibrate_remotely(
@@ -60,11 +54,11 @@ def calibrate_remotely(
     """
     check_setups(config, sites, log)
     names = [site.name for site in config.sites]
-    likelihoods = _ask(names, sites, LIKELIHOOD, 0, LikelihoodCurve, log)
-    _require(likelihoods)
+    likelihoods = QUESTION.ask(names, sites, LIKELIHOOD, LikelihoodCurve, log)
+    QUESTION.require(likelihoods)
     temperature = fit_temperature(list(likelihoods.values()), 1.0)
     index = TEMPERATURES.index(temperature)
-    curves = _ask(list(likelihoods), sites, CURVES, index, SiteCurves, log)
+    curves = QUESTION.ask(list(likelihoods), sites, CURVES, SiteCurves, log, index=index)
     known = {structure.name for structure in manifest.structures}
     usable = {
         name: each
@@ -75,7 +69,7 @@ def calibrate_remotely(
     }
     for name in curves.keys() - usable.keys():
         log(f"Site {name} sent curves that do not fit the bundle; the calibration is without it.")
-    _require(usable)
+    QUESTION.require(usable)
     structures = [structure.name for structure in manifest.structures]
     return fit_calibration(list(usable.values()), structures, pooling)
 
@@ -106,48 +100,3 @@ def read_calibration(folder: Path) -> Calibration:
         return Calibration.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a ValidationError is a ValueError
         raise DataError("The calibration of the federation is missing or damaged.") from error
-
-
-def _ask(
-    names: list[str],
-    sites: Sites,
-    task: str,
-    index: int,
-    form: type[_Curves],
-    log: Callable[[str], None],
-) -> dict[str, _Curves]:
-    """Return the answers of the sites that gave one of the agreed form."""
-
-    def ask(name: str) -> _Curves | None:
-        try:
-            answer = sites(name, task, [], index)
-        except SiteError as error:
-            log(f"{error} The calibration is without this site.")
-            return None
-        if not answer["shared"]:
-            log(
-                f"Site {name} does not share curves of its cases; the calibration is without it. It "
-                'shares them with "calibration" in share of its local/site.toml.'
-            )
-            return None
-        if answer["curves"] is None:
-            log(
-                f"Site {name} has fewer than {FEWEST_SHARED_CASES} labelled cases; the calibration is "
-                "without it."
-            )
-            return None
-        return parse_answer(
-            name, answer["curves"], form, log, content="curves", purpose="calibration"
-        )
-
-    answers = zip(names, map_in_parallel(ask, names), strict=True)
-    return {name: answer for name, answer in answers if answer is not None}
-
-
-def _require(answers: dict[str, _Curves]) -> None:
-    if not answers:
-        raise ConfigError(
-            "No site sent curves of its labelled cases.",
-            'Ask the hospitals to add "calibration" to share in their local/site.toml; see also their '
-            "logs.",
-        )

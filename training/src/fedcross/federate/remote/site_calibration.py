@@ -20,7 +20,7 @@ from fedcross.uncertainty.risk_control import Pooling
 from fedcross.uncertainty.temperature import TEMPERATURES
 
 FEWEST_SHARED_CASES = 5
-"""A site with fewer labelled cases sends no curves, because they would tell much about each case."""
+"""A site with fewer cases sends no curves or moments, because they would tell much about each case."""
 
 Progress = Callable[[int, int], None]
 

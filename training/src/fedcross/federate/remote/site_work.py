@@ -1,4 +1,4 @@
-"""The tasks of a site: count cases, train, validate, test; measure cases for a plan or a calibration.
+"""The tasks of a site: count cases, train, validate, test; measure cases for a plan or for a bundle.
 
 A site sends a trained member and figures, and only those figures that the configuration lists and the
 hospital shares.
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
+from fedcross.federate.remote.bundle_tasks import BUNDLE_TASKS, BundleJob, BundleTasks
 from fedcross.federate.remote.case_progress import CaseProgress
-from fedcross.federate.remote.site_calibration import CalibrationJob, SiteCalibration
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.versions import package_versions
@@ -31,7 +31,6 @@ from fedcross.training.step.visit import visit
 SAME_VERSION_PACKAGES = ("fedcross", "torch")  # must be the same at the server and at every site
 OPEN, TRAIN, VALIDATE, TEST = "open", "train", "validate", "test"  # OPEN reads and counts the cases
 FIGURES = "figures"  # measures the cases for a plan
-LIKELIHOOD, CURVES = "likelihood", "curves"  # what the calibration of a bundle needs
 
 Tensors = Mapping[str, Tensor]
 Answer = dict[str, Any]
@@ -79,8 +78,8 @@ class SiteWork:
     filter_member
         Returns the member to send, from the member before a visit and the one after; see
         `flare.filters.filter_member`.
-    calibration
-        What the job calibrates; None for other jobs.
+    bundle_job
+        What the job makes for a bundle; None for other jobs.
 
     Attributes
     ----------
@@ -106,7 +105,7 @@ class SiteWork:
         name: str,
         settings: SiteSettings,
         filter_member: Callable[[MemberState, MemberState], MemberState],
-        calibration: CalibrationJob | None = None,
+        bundle_job: BundleJob | None = None,
     ) -> None:
         own = [site for site in config.sites if site.name == name]
         if not own:
@@ -126,7 +125,7 @@ class SiteWork:
         allow_plugins(*settings.plugins)
         try_custom_parts(config)
         self._filter_member = filter_member
-        self._settings, self._calibration = settings, calibration
+        self._bundle_tasks = BundleTasks(self._config, settings, bundle_job)
         self._site: Site | None = None
         self.found: dict[str, float | None] = {}
 
@@ -142,12 +141,14 @@ class SiteWork:
         Parameters
         ----------
         task
-            One of `OPEN`, `TRAIN`, `VALIDATE`, `TEST`, `FIGURES`, `LIKELIHOOD`, `CURVES`.
+            One of `OPEN`, `TRAIN`, `VALIDATE`, `TEST`, `FIGURES`, or of
+            `fedcross.federate.remote.bundle_tasks.BUNDLE_TASKS`.
         members
             Members as tensors, see `MemberState.to_tensors`: one for `TRAIN`, those that predict for
-            `VALIDATE` and `TEST`, none for the others.
+            `VALIDATE` and `TEST`; one `KnownMoments` for ``distances`` and ``scores``; none for the
+            others.
         round_index
-            Index of the round, from 0; for `CURVES` that of the temperature in
+            Index of the round, from 0; for ``curves`` that of the temperature in
             `fedcross.uncertainty.temperature.TEMPERATURES`.
         progress
             Called after every epoch with (epochs done, epochs of the visit), and after every case that
@@ -161,8 +162,9 @@ class SiteWork:
             ``validate``: dice, cases (number of validation cases); ``test``: figures (Dice by
             structure of ensemble and members), cases (number of test cases); ``figures``: figures
             (`SiteFigures` as JSON); ``likelihood`` and ``curves``: shared (whether the hospital shares
-            curves), curves (JSON, None with too few cases). A figure that is not shared or does not
-            exist is None.
+            curves), curves (JSON, None with too few cases); ``properties``, ``distances`` and
+            ``scores``: shared, moments (likewise). A figure that is not shared or does not exist is
+            None.
 
         Raises
         ------
@@ -170,12 +172,12 @@ class SiteWork:
             If reading, training or evaluating fails.
         """
         self.found = {}
-        if task in (FIGURES, LIKELIHOOD, CURVES):
+        if task == FIGURES or task in BUNDLE_TASKS:
             progress = self._count_cases(progress)
         if task == FIGURES:
             return {"figures": self._measure(progress) if self._shares_data else None}
-        if task in (LIKELIHOOD, CURVES):
-            return self._calibrate(task, round_index, progress)
+        if task in BUNDLE_TASKS:
+            return self._bundle_tasks.do(task, members, round_index, progress)
         site = self._load_site()
         states = [MemberState.from_tensors(tensors) for tensors in members]
         if task == TRAIN:
@@ -219,21 +221,6 @@ class SiteWork:
     def _measure(self, progress: Callable[[int, int], None]) -> str:
         (figures,) = gather_figures(self._config, CaseProgress(progress))
         return figures.model_dump_json()
-
-    def _calibrate(
-        self, task: str, temperature_index: int, progress: Callable[[int, int], None]
-    ) -> Answer:
-        if self._calibration is None:
-            raise ConfigError("This job calibrates no bundle.")
-        if "calibration" not in self._settings.share:
-            return {"shared": False, "curves": None}
-        work = SiteCalibration(self._config, self._calibration, self._settings.device)
-        curves = (
-            work.likelihood(progress)
-            if task == LIKELIHOOD
-            else work.curves(temperature_index, progress)
-        )
-        return {"shared": True, "curves": curves}
 
     def _test(self, members: Sequence[MemberState], site: Site) -> Answer:
         figures = None

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from fedcross.errors import CheckpointError, FedCrossError
 from fedcross.federate.remote.gaps import Gap, Gaps, ends_block, pack_into_waves
 from fedcross.federate.remote.guard import UpdateError, check_update
@@ -23,11 +25,18 @@ class SiteError(FedCrossError):
     """A site did not do a task."""
 
 
+class HasTensors(Protocol):
+    """What can be sent to a site: a member, or what a task needs besides."""
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return everything as contiguous tensors."""
+
+
 class SendTask(Protocol):
     """Sends a task to a site and returns its answer."""
 
     def __call__(
-        self, site: str, task: str, members: Sequence[MemberState], round_index: int
+        self, site: str, task: str, members: Sequence[HasTensors], round_index: int
     ) -> Mapping[str, Any]:
         """Send a task, see `SiteWork.do`; raises `SiteError` if the site does not do it."""
 

@@ -1,0 +1,80 @@
+"""The commands `fedcross federation calibrate` and `fedcross federation profile`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedcross.commands.calibrate import PoolingOption
+from fedcross.commands.options import AllowPlugin, BundleCopy, Device, PartNames, split_names
+
+OptionalKit = Annotated[
+    Path | None,
+    typer.Option(
+        "--kit",
+        envvar="FEDCROSS_KIT",
+        help='The coordinator\'s startup kit (admin/), for engine.kind = "flare".',
+    ),
+]
+BundleArgument = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
+SitesArgument = Annotated[Path, typer.Argument(help="TOML configuration with the sites.")]
+
+
+def calibrate(
+    bundle: BundleArgument,
+    config: SitesArgument,
+    out: BundleCopy,
+    kit: OptionalKit = None,
+    part: PartNames = "validation",
+    pooling: PoolingOption = "shrunk",
+    device: Device = "auto",
+    allow_plugin: AllowPlugin = None,
+) -> None:
+    """Calibrate a bundle with the hospitals' labelled cases; only counts and sums leave a hospital."""
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.federate.calibrating import calibrate_federation
+    from fedcross.training.config.file import load_config
+
+    with ConsoleReporter() as reporter:
+        made = calibrate_federation(
+            bundle,
+            load_config(config),
+            out,
+            parts=split_names(part),
+            pooling=pooling,
+            device=device,
+            kit=kit,
+            reporter=reporter,
+        )
+    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
+
+
+def profile(
+    bundle: BundleArgument,
+    config: SitesArgument,
+    out: BundleCopy,
+    kit: OptionalKit = None,
+    part: PartNames = "train,validation",
+    device: Device = "auto",
+    allow_plugin: AllowPlugin = None,
+) -> None:
+    """Record what the hospitals' cases have in common, so that unfamiliar scans are noticed.
+
+    Only means, covariances and counts leave a hospital. Calibrate the bundle first: its temperature must
+    not change afterwards.
+    """
+    from fedcross.commands.console import ConsoleReporter
+    from fedcross.federate.profiling import profile_federation
+    from fedcross.training.config.file import load_config
+
+    with ConsoleReporter() as reporter:
+        made = profile_federation(
+            bundle,
+            load_config(config),
+            out,
+            parts=split_names(part),
+            device=device,
+            kit=kit,
+            reporter=reporter,
+        )
+    typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
