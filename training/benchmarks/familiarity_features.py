@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from familiarity import CHANGES, FAMILIAR, all_images, areas_by_kind, arguments, foreign_folders
+from familiarity import FAMILIAR, all_images, areas_by_kind, arguments, foreign_folders
+from familiarity_changes import CHANGES
 from numpy.typing import NDArray
 from torch import nn
 
