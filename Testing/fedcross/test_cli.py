@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from fedcross.cli import main
+from fedcross.cli import app, main
 from fedcross.runtime.versions import __version__
 
 
@@ -26,6 +27,15 @@ def test_help_names_every_command() -> None:
     alone = ("demo", "train", "export", "calibrate", "profile", "compare", "landscape", "segment")
     for command in (*alone, "bundle", "data", "federation", "site"):
         assert f"\n  {command} " in shown.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["bundle"], ["data"], ["federation"], ["site"]])
+def test_the_list_of_commands_has_whole_sentences(group: list[str]) -> None:
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*group, "--help"])
+    _, _, commands = result.stdout.partition("Commands:\n")
+    lines = commands.strip().splitlines()
+    assert lines
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -1,10 +1,11 @@
 """Draw the module's panel after a real segmentation: at 100 % and 200 %, light and dark.
 
-    python Testing/harness/panel_pictures.py --image I --bundle B --out FOLDER
+    python Testing/harness/panel_pictures.py --image I --bundle B --calibrated C --out FOLDER
 
 writes panel_light.png, panel_dark.png, panel_light_200.png, panel_dark_200.png, and the slice views with
-the members' outlines and the 3D surface coloured by the uncertainty (outlines.png, surface.png). Each
-picture of the panel needs its own process, because Qt reads its scale at the start.
+the members' outlines and the 3D surface coloured by the uncertainty (outlines.png, surface.png). With
+the calibrated bundle it writes panel_calibrated.png, and a slice with the inner and the outer contour
+(contours.png). Each picture of the panel needs its own process, because Qt reads its scale at the start.
 """
 
 import argparse
@@ -24,6 +25,8 @@ LOOKS = {
     "panel_light_200": ("2", False),
     "panel_dark_200": ("2", True),
 }
+CALIBRATED = "panel_calibrated"
+AXIAL, CORONAL = 0, 2  # places in `application.SLICE_VIEWS`
 WIDTH = 460
 TIMEOUT_S = 600
 
@@ -54,7 +57,10 @@ def draw(image: Path, bundle: Path, out: Path, name: str, dark: bool) -> None:
     _wait(slicer.app, lambda: not panel.ui.cancelButton.enabled)
     _wait(slicer.app, lambda: panel.ui.deviceStatus.text != "Looking for graphics cards...")
     panel.ui.nextButton.click()
-    _look(panel, slices, solid, out if name == "panel_light" else None)
+    if name == CALIBRATED:
+        _save_slice(panel, slices, CORONAL, out / "contours.png")
+    else:
+        _look(panel, slices, solid, out if name == "panel_light" else None)
     _shoot(widget, out / f"{name}.png")
     widget.self().cleanup()
 
@@ -63,16 +69,21 @@ def _look(panel: Any, slices: list[Any], solid: Any, out: Path | None) -> None:
     panel.ui.membersCheck.checked = True
     if out is None:
         return
-    for view in slices:
-        view.fit()
-    panel.ui.nextButton.click()
-    panel.ui.previousButton.click()
-    slices[0].save(out / "outlines.png")
+    _save_slice(panel, slices, AXIAL, out / "outlines.png")
     panel.ui.surfaceCheck.checked = True
     solid.node.SetBoxVisible(False)
     solid.node.SetAxisLabelsVisible(False)
     solid.lookFrom(azimuth=30, elevation=26, zoom=1.0)
     solid.save(out / "surface.png")
+
+
+def _save_slice(panel: Any, slices: list[Any], view: int, path: Path) -> None:
+    """Save the slice of one view through the first place of the list."""
+    for each in slices:
+        each.fit()
+    panel.ui.nextButton.click()
+    panel.ui.previousButton.click()
+    slices[view].save(path)
 
 
 def _shoot(widget: Any, path: Path) -> None:
@@ -127,15 +138,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image", type=Path, required=True, help="the volume to segment")
     parser.add_argument("--bundle", type=Path, required=True, help="what to segment it with")
+    parser.add_argument("--calibrated", type=Path, help="the same bundle, calibrated")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--look", choices=LOOKS, help="only this one, in this process")
+    parser.add_argument(
+        "--look", choices=(*LOOKS, CALIBRATED), help="only this one, in this process"
+    )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.look:
-        paths = (path.resolve() for path in (given.image, given.bundle, given.out))
-        draw(*paths, given.look, LOOKS[given.look][1])
+        bundle = given.calibrated if given.look == CALIBRATED else given.bundle
+        paths = (path.resolve() for path in (given.image, bundle, given.out))
+        draw(*paths, given.look, LOOKS.get(given.look, ("1", False))[1])
         return 0
-    for look, (scale, _dark) in LOOKS.items():
+    looks = LOOKS if given.calibrated is None else {**LOOKS, CALIBRATED: ("1", False)}
+    for look, (scale, _dark) in looks.items():
         command = [sys.executable, __file__, *sys.argv[1:], "--look", look]
         environment = {**os.environ, "QT_SCALE_FACTOR": scale}
         subprocess.run(command, env=environment, check=True)

@@ -61,7 +61,6 @@ def _options(
     pass
 
 
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("build/demo"),
     scene_script: Annotated[
@@ -69,7 +68,10 @@ def demo(
         typer.Option(help="Script that builds the Slicer scene (in a source checkout)."),
     ] = None,
 ) -> None:
-    """Run everything on synthetic hospitals: train, export, segment, show the disagreement."""
+    """Train, export and segment on synthetic hospitals.
+
+    The result has a scene for 3D Slicer, which shows where the members disagree.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.demo import run_demo
 
@@ -78,7 +80,6 @@ def demo(
     outcome.print(Console(highlight=False))
 
 
-@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="TOML configuration.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
@@ -101,7 +102,10 @@ def train(
     ] = False,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Train the method of the configuration: FedCross, FedCrossEns or one to compare with."""
+    """Train with a configuration, on this machine.
+
+    The configuration names the method: FedCross, FedCrossEns, or one to compare with.
+    """
     from fedcross import api
     from fedcross.commands.console import ConsoleReporter
     from fedcross.commands.outcome import train_lines
@@ -134,7 +138,6 @@ def train(
         end_with_visits(out)
 
 
-@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     bundle: Annotated[Path, typer.Argument(help="Bundle folder to make.")],
@@ -150,7 +153,11 @@ def export(
     typer.echo("\n".join(export_lines(export_bundle(run, bundle, which=which))))
 
 
-for command in (calibrate, compare, evaluate, landscape, plan, profile, segment):
+# In the order of the help: first segmentation, then training, then what is done with a bundle.
+for command in (
+    *(demo, segment, plan, train, compare, landscape),
+    *(export, calibrate, profile, evaluate),
+):
     app.command()(command)
 
 

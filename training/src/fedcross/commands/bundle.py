@@ -24,7 +24,7 @@ BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip fil
 
 @app.command("verify")
 def verify(bundle: BundlePath, allow_plugin: AllowPlugin = None) -> None:
-    """Check the metadata, the hashes and the tensors of a bundle."""
+    """Check metadata, hashes and tensors of a bundle."""
     from fedcross.model.bundle import verify_bundle
 
     verify_bundle(bundle)
@@ -114,7 +114,10 @@ def import_reference(
         str, typer.Option(help="Name of the structure that the networks segment.")
     ] = "Prostate",
 ) -> None:
-    """Make a bundle from a checkpoint of the FedCross authors' code (DIAL-RPI/FedCross)."""
+    """Make a bundle of the authors' checkpoint.
+
+    The checkpoint is one of the code of the paper (DIAL-RPI/FedCross).
+    """
     from fedcross.model.reference import import_reference_checkpoint
 
     made = import_reference_checkpoint(

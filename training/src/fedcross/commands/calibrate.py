@@ -45,7 +45,9 @@ def calibrate(
     workers: CasesAtOnce = 1,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Calibrate a bundle with labelled cases: volume intervals, predicted Dice, contours.
+    """Calibrate a bundle with labelled cases.
+
+    It then gives volume intervals, a predicted Dice, and inner and outer contours.
 
     The cases must not have trained the members.
     """

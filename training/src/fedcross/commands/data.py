@@ -32,7 +32,9 @@ def check(
     data: DataRoot = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Read every case and list errors, unusual values and duplicates; exit code 2 after an error.
+    """Read every case and list what is wrong or unusual.
+
+    Errors, unusual values and duplicates are listed. After an error the exit code is 2.
 
     The configuration may lack the sections that fedcross plan completes; then no patches are shown.
     """
@@ -104,7 +106,10 @@ def phantom(
         int, typer.Option(help="Seed of all random numbers; the same seed gives the same files.")
     ] = 0,
 ) -> None:
-    """Write the data of synthetic hospitals and a configuration to train on them."""
+    """Write synthetic hospitals and a configuration.
+
+    `fedcross train` can train on them.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.training.data.phantom.federation import write_phantom_federation
     from fedcross.training.data.phantom.pelvis.federation import write_pelvis_federation

@@ -62,7 +62,9 @@ def evaluate(
     workers: CasesAtOnce = 1,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Evaluate a bundle on labelled cases: accuracy, uncertainty, verdicts and hot spots.
+    """Measure a bundle on labelled cases.
+
+    The page shows accuracy, uncertainty, verdicts and hot spots.
 
     Finished cases in OUT are reused.
     """

@@ -30,7 +30,10 @@ def calibrate(
     device: Device = "auto",
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Calibrate a bundle with the hospitals' labelled cases; only counts and sums leave a hospital."""
+    """Calibrate a bundle with the hospitals' cases.
+
+    Only counts and sums over labelled cases leave a hospital.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.calibrating import calibrate_federation
     from fedcross.training.config.file import load_config
@@ -58,10 +61,10 @@ def profile(
     device: Device = "auto",
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Record what the hospitals' cases have in common, so that unfamiliar scans are noticed.
+    """Let a bundle notice scans unlike the hospitals'.
 
-    Only means, covariances and counts leave a hospital. Calibrate the bundle first: its temperature must
-    not change afterwards.
+    It records what the hospitals' cases have in common. Only means, covariances and counts leave a
+    hospital. Calibrate the bundle first: its temperature must not change afterwards.
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.profiling import profile_federation

@@ -63,7 +63,10 @@ def start(
     kit: Annotated[Path, typer.Argument(help="Startup kit of the server or a hospital.")],
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Run the server or a hospital until Ctrl-C; a process that ends is started again."""
+    """Run the server or a hospital until Ctrl-C.
+
+    A process that ends is started again.
+    """
     from fedcross.federate.flare.processes import keep_running
     from fedcross.federate.kits.startup_kit import open_kit
 
@@ -87,7 +90,7 @@ def submit(
         bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard for TensorBoard.")
     ] = False,
 ) -> None:
-    """Train at the hospitals and download the members at the end.
+    """Train at the hospitals and download the members.
 
     A job that fails is submitted again and continues after its last finished round. A run that was
     refused is handed in again by the same command. Ctrl-C ends this command only, not the training; the
@@ -128,7 +131,10 @@ def submit(
 
 @app.command("status")
 def status(run: Run, kit: AdminKit) -> None:
-    """Show the state of a run, and the visits, losses and Dice of every hospital."""
+    """Show the state of a run at every hospital.
+
+    The table has visits, losses and Dice.
+    """
     from fedcross.commands.progress_table import describe_progress
     from fedcross.federate.supervise.progress import get_progress
 
@@ -145,7 +151,10 @@ def fetch(
     kit: AdminKit,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Make a bundle of the round that a run keeps; download the members first, if they are not here."""
+    """Make a bundle of the round that a run keeps.
+
+    The members are downloaded first, if they are not here.
+    """
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
@@ -167,7 +176,10 @@ def fetch(
 
 @app.command("abort")
 def abort(run: Run, kit: AdminKit) -> None:
-    """End a run's job; the server keeps the finished rounds, and submit continues the run."""
+    """End a run's job at the hospitals.
+
+    The server keeps the finished rounds, and `submit` continues the run.
+    """
     with _connect(run, kit, waits=True) as (federated_run, connection):
         federated_run.abort(connection)
     typer.echo("Aborted.")

@@ -35,7 +35,10 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Make the startup kits of the server, the hospitals and the coordinator."""
+    """Make the startup kits of all participants.
+
+    They are the server, the hospitals and the coordinator.
+    """
     from fedcross.errors import ConfigError
     from fedcross.federate.kits.certificate_request import read_request
     from fedcross.federate.kits.provision import README, Federation, init_federation
@@ -63,7 +66,10 @@ def add(
         ),
     ] = False,
 ) -> None:
-    """Make the startup kit of one more hospital or coordinator; all other kits go on working."""
+    """Make the kit of one more hospital or coordinator.
+
+    All other kits go on working.
+    """
     from fedcross.errors import ConfigError
     from fedcross.federate.kits.add_coordinator import add_coordinator
     from fedcross.federate.kits.add_site import add_site
@@ -96,7 +102,9 @@ def renew(
     ],
     request: Request = None,
 ) -> None:
-    """Make a new certificate and key for one kit; all other kits go on working.
+    """Make a new certificate and key for one kit.
+
+    All other kits go on working.
 
     A hospital that made its private key itself sends a new request for every renewal.
     """
@@ -140,7 +148,9 @@ def clean(
         bool, typer.Option("--dry-run", help="Only show what would be deleted.")
     ] = False,
 ) -> None:
-    """Delete what finished runs left in a kit and has not changed for some time; never a running one.
+    """Delete what finished runs left in a kit.
+
+    Only files that have not changed for some time are deleted, never those of a running one.
 
     At the server: run folders with the members, FLARE's jobs and their results. At a hospital: the
     folders of its jobs. Fetch the bundle first: a run that was deleted cannot be fetched again, nor get
@@ -181,7 +191,9 @@ def revoke(
         typer.Option("--undo", help="Let the hospital take part again, with every kit it had."),
     ] = False,
 ) -> None:
-    """Let the server refuse a hospital from now on, with every kit of its name, also a renewed one.
+    """Let the server refuse a hospital from now on.
+
+    It refuses every kit of its name, also a renewed one.
 
     The server must run; it keeps this when it is started again. A job that is under way goes on: end it
     with abort. The hospital's certificate stays as it is, so other servers of the federation accept it.

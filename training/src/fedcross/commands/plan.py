@@ -43,7 +43,9 @@ def plan(
         ),
     ] = None,
 ) -> None:
-    """Propose what a configuration leaves open, with the reason beside each value.
+    """Propose what a configuration leaves open.
+
+    The reason stands beside each value.
 
     Every training and validation case is read, at its site. What the configuration states is kept.
     """

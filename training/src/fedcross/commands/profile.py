@@ -31,9 +31,10 @@ def profile(
     data_root: SitesRoot = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Record what the sites' cases have in common, so that unfamiliar scans are noticed.
+    """Let a bundle notice scans unlike those of its sites.
 
-    Calibrate the bundle first: its temperature must not change afterwards.
+    It records what the sites' cases have in common. Calibrate the bundle first: its temperature must
+    not change afterwards.
     """
     from fedcross.calibration.profile_bundle import profile as make_profile
     from fedcross.commands.console import ConsoleReporter

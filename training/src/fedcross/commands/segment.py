@@ -67,7 +67,10 @@ def segment(
     events: Annotated[bool, typer.Option(EVENTS_FLAG, help=HELP["events"])] = False,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Segment one volume or many with every member and map where the members disagree."""
+    """Segment volumes and map the uncertainty.
+
+    Every member of the bundle segments; the map shows where the ensemble is uncertain.
+    """
     options = RequestOptions(
         measure=measure,
         device=device,

@@ -32,7 +32,10 @@ def request(
     ],
     out: Annotated[Path, typer.Option(help="Folder to make for the key and the request.")],
 ) -> None:
-    """Make a private key that stays on this machine, and a certificate request for it; no network."""
+    """Make a private key and a certificate request.
+
+    The key stays on this machine. No network is used.
+    """
     from fedcross.federate.kits.certificate_request import KEY, key_fingerprint, make_request
 
     public_key = make_request(out, name)
@@ -51,7 +54,10 @@ def accept(
         typer.Option(help="Private key that fedcross site request made; it is moved into the kit."),
     ],
 ) -> None:
-    """Join this hospital's private key with the kit that the coordinator made from its request."""
+    """Complete the kit that the coordinator made.
+
+    It was made from this hospital's request and gets this hospital's private key.
+    """
     from fedcross.federate.kits.accept_kit import accept_kit, authority_fingerprint
 
     opened = accept_kit(kit, key)
@@ -70,7 +76,10 @@ def check(
         typer.Option(help="The federation's TOML configuration; with it every case is read too."),
     ] = None,
 ) -> None:
-    """Check whether this machine can take part; exit code 2 if anything is wrong."""
+    """Check whether this machine can take part.
+
+    The exit code is 2 if anything is wrong.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.errors import FedCrossError
     from fedcross.federate.kits.site_check import check_site
@@ -99,7 +108,10 @@ def status(
         int, typer.Option(min=1, help="Number of entries of visits.log to show.")
     ] = 20,
 ) -> None:
-    """Show what was done at this hospital: runs, visits, losses, and what left it; no network."""
+    """Show what was done at this hospital.
+
+    Runs, visits, losses, and what left the hospital are shown. No network is used.
+    """
     from fedcross.federate.kits.site_status import describe_site
     from fedcross.federate.kits.startup_kit import open_kit
 
@@ -115,7 +127,10 @@ def approvals(
         bool, typer.Option("--all", help="Also show the configurations that were decided.")
     ] = False,
 ) -> None:
-    """Show the configurations that wait for this hospital's approval, in words; no network."""
+    """Show the configurations that wait for approval.
+
+    They are described in words. No network is used.
+    """
     from fedcross.federate.kits.approvals import read_approvals
     from fedcross.federate.kits.site_settings import load_site_settings
     from fedcross.federate.kits.startup_kit import open_kit
@@ -142,7 +157,10 @@ def approvals(
 
 @app.command("approve")
 def approve(kit: SiteKit, sha256: Sha256) -> None:
-    """Approve a configuration that was asked for; the coordinator's next submit goes on."""
+    """Approve a configuration that was asked for.
+
+    The coordinator's next `submit` goes on.
+    """
     from fedcross.federate.kits.approvals import decide
     from fedcross.federate.kits.startup_kit import open_kit
 
@@ -152,7 +170,10 @@ def approve(kit: SiteKit, sha256: Sha256) -> None:
 
 @app.command("reject")
 def reject(kit: SiteKit, sha256: Sha256) -> None:
-    """Reject a configuration, also an approved one: a run under way gets no more visits."""
+    """Reject a configuration.
+
+    An approved one can be rejected, too: a run under way gets no more visits.
+    """
     from fedcross.federate.kits.approvals import decide
     from fedcross.federate.kits.startup_kit import open_kit
 

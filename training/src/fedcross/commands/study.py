@@ -25,7 +25,9 @@ def compare(
     cache: Cache = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Train several methods with the same splits and budget, and compare them on one page.
+    """Train several methods and compare them on one page.
+
+    All have the same splits and the same budget.
 
     Finished runs in OUT are reused; an interrupted run is resumed.
     """
@@ -70,7 +72,11 @@ def landscape(
     device: Device = "auto",
     allow_plugin: AllowPlugin = None,
 ) -> None:
-    """Show the sites' losses at the average of local models and at cross-trained models."""
+    """Show how the loss varies between models.
+
+    The losses of all sites are computed at the average of local models and at cross-trained
+    models.
+    """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.study.landscape.landscape import FIGURE, LandscapeRequest
     from fedcross.study.landscape.landscape import landscape as compute_landscape
