@@ -176,7 +176,7 @@ def calibrate(
         Path | None,
         typer.Option(
             envvar="FEDCROSS_KIT",
-            help='The coordinator\'s startup kit (admin/), for engine.kind = "flare".',
+            help="The coordinator's startup kit (admin/), to ask the hospitals.",
         ),
     ] = None,
     part: Annotated[
