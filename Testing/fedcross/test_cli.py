@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from fedcross.cli import main
+from fedcross.cli import app, main
 from fedcross.runtime.versions import __version__
 
 
@@ -130,3 +131,12 @@ def test_ctrl_c_while_the_libraries_are_imported_shows_no_traceback(tmp_path: Pa
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=60)
     assert (program.returncode, errors) == (130, "Interrupted.\n")
+
+
+@pytest.mark.parametrize("group", [[], ["bundle"], ["data"], ["federation"], ["site"]], ids=str)
+def test_the_list_of_commands_has_whole_sentences(group: list[str]) -> None:
+    done = CliRunner().invoke(app, [*group, "--help"], terminal_width=80)
+    commands = done.output.partition("Commands:\n")[2]
+    assert commands.count("\n") > 1
+    assert "..." not in commands
+    assert max(map(len, commands.splitlines())) <= 80

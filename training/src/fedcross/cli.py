@@ -26,6 +26,7 @@ from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
+from fedcross.commands.whole_help import WholeHelp
 from fedcross.contract.exits import DEBUG_VARIABLE, UNEXPECTED, explain
 from fedcross.runtime.signals import end_soon_after_interrupt
 from fedcross.runtime.versions import __version__
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
+    cls=WholeHelp,
 )
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(data_app, name="data")

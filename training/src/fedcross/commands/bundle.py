@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedcross.commands.options import AllowPlugin
+from fedcross.commands.whole_help import WholeHelp
 from fedcross.contract.plain_text import plain_text
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LONGEST_VALUE = 4000
 """Characters of a value that `show` prints."""
 
-app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True)
+app = typer.Typer(help="Show, check, pack and import bundles.", no_args_is_help=True, cls=WholeHelp)
 BundlePath = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
 
 

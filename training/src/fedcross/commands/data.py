@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from fedcross.commands.options import AllowPlugin, DataRoot
+from fedcross.commands.whole_help import WholeHelp
 from fedcross.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from fedcross.training.data.check.report import DataReport
 
-app = typer.Typer(help="Check a federation's data, or create synthetic data.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check a federation's data, or create synthetic data.", no_args_is_help=True, cls=WholeHelp
+)
 Anatomy = Literal["organ", "pelvis"]
 SHOWN_PATCHES = 6
 TABLES = (

@@ -10,12 +10,15 @@ import typer
 from fedcross.commands.calibrate import PoolingOption
 from fedcross.commands.kits import add, clean, init, renew, revoke
 from fedcross.commands.options import AllowPlugin, Device, split_names
+from fedcross.commands.whole_help import WholeHelp
 
 if TYPE_CHECKING:
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.server_connection import ServerConnection
 
-app = typer.Typer(help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train across hospitals: startup kits, server, runs.", no_args_is_help=True, cls=WholeHelp
+)
 
 
 @app.callback()

@@ -8,8 +8,11 @@ import typer
 from rich.console import Console
 
 from fedcross.commands.federation import require_flare
+from fedcross.commands.whole_help import WholeHelp
 
-app = typer.Typer(help="For a hospital that takes part in a federation.", no_args_is_help=True)
+app = typer.Typer(
+    help="For a hospital that takes part in a federation.", no_args_is_help=True, cls=WholeHelp
+)
 
 VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
 
