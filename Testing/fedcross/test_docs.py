@@ -163,7 +163,7 @@ def test_the_short_commands_of_the_tutorial_do_what_it_says(
         ("bundle show", "Phantom organ"),
         ("data phantom", "Written: hospitals"),
     ):
-        (line,) = re.findall(rf"^fedcross ({part} .*)$", page, flags=re.M)
+        line = re.findall(rf"^fedcross ({part} .*)$", page, flags=re.M)[0]
         done = CliRunner().invoke(app, shlex.split(line))
         assert done.exit_code == 0, done.output
         assert shown in done.output
@@ -195,6 +195,8 @@ def test_every_configuration_is_valid(block: str) -> None:
     if "sites" not in values:  # a part: it is put into the example of the training page
         (example,) = (each.values[0] for each in blocks("toml") if each.id == "docs/training.md-0")
         values = {**tomllib.loads(example), **values}
+    if "patch_size" not in values["preprocessing"]:  # `fedcross plan` proposes it
+        values["preprocessing"] |= {"spacing_mm": [1.0, 1.0, 1.0], "patch_size": [32, 32, 32]}
     parse_config(values, source="docs")
 
 

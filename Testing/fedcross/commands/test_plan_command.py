@@ -55,15 +55,30 @@ def test_the_file_is_named_and_the_next_command_shown(
     assert out.is_file()
 
 
-def test_a_kit_is_for_hospitals_only(fedcross: Command, config: Path, tmp_path: Path) -> None:
+def test_with_a_kit_the_hospitals_are_asked_whatever_the_engine_is(
+    fedcross: Command, config: Path, tmp_path: Path
+) -> None:
+    """The folder is no kit, which a local plan would not notice."""
     code, _, err = fedcross("plan", config, "--kit", tmp_path)
     assert code == 2
-    assert 'engine.kind is "local", which needs no --kit' in err
+    assert "kit" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "kit", "message"),
+    [
+        ("flare", False, 'engine.kind is "flare", and --kit is missing'),
+        ("flare-simulator", True, "needs no --kit"),
+    ],
+)
+def test_the_simulator_with_a_kit_and_hospitals_without_one_are_refused(
+    fedcross: Command, config: Path, tmp_path: Path, kind: str, kit: bool, message: str
+) -> None:
     with config.open("a", encoding="utf-8") as file:
-        file.write('[engine]\nkind = "flare"\n')
-    code, _, err = fedcross("plan", config)
+        file.write(f'[engine]\nkind = "{kind}"\n')
+    code, _, err = fedcross("plan", config, *(["--kit", tmp_path] if kit else []))
     assert code == 2
-    assert 'engine.kind is "flare", and --kit is missing' in err
+    assert message in err
 
 
 def test_a_mistake_is_one_sentence_and_exit_code_2(fedcross: Command, config: Path) -> None:

@@ -116,15 +116,30 @@ def test_monais_runner_joins_several_channels_like_this_package(
     assert np.allclose(found, expected.numpy(), atol=1e-3)
 
 
+FIELDS = {
+    **dict.fromkeys(("schema", "version", "monai_version", "pytorch_version"), str),
+    **dict.fromkeys(("numpy_version", "task", "description", "authors", "copyright"), str),
+    **dict.fromkeys(("changelog", "required_packages_version", "network_data_format"), dict),
+}
+"""Keys that MONAI's specification and its schema of 2024-07-25 require, and their types."""
+TENSOR_FIELDS = {
+    **dict.fromkeys(("type", "format", "modality", "dtype"), str),
+    **dict.fromkeys(("spatial_shape", "value_range"), list),
+    "num_channels": int,
+    "is_patch_data": bool,
+    "channel_def": dict,
+}
+
+
 def test_metadata_has_the_fields_that_monai_requires(bundle: Bundle) -> None:
     content = json.loads((bundle.path / "configs" / "metadata.json").read_text())
-    required = {
-        *("version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
-        *("required_packages_version", "task", "description", "authors", "copyright"),
-        "network_data_format",
-    }
-    assert required <= content.keys()
-    outputs = content["network_data_format"]["outputs"]["pred"]
+    for key, kind in FIELDS.items():
+        assert type(content[key]) is kind, key
+    formats = content["network_data_format"]
+    assert formats.keys() == {"inputs", "outputs"}
+    for tensor in (*formats["inputs"].values(), *formats["outputs"].values()):
+        assert {key: type(value) for key, value in tensor.items()} == TENSOR_FIELDS
+    outputs = formats["outputs"]["pred"]
     assert outputs["num_channels"] == 2
     assert outputs["channel_def"] == {"0": "background", "1": "Organ A"}
 
@@ -174,14 +189,11 @@ def test_the_resampling_for_monai_keeps_the_centre_and_has_an_inverse() -> None:
     assert torch.equal(again.affine, affine)
 
 
-def test_the_metadata_names_the_schema_and_has_the_types_that_it_asks_for(bundle: Bundle) -> None:
+def test_the_lists_of_the_metadata_hold_what_the_schema_asks_for(bundle: Bundle) -> None:
     content = json.loads((bundle.path / "configs" / "metadata.json").read_text())
     assert content["schema"].startswith("https://")
     formats = content["network_data_format"]
     for data in (*formats["inputs"].values(), *formats["outputs"].values()):
-        assert isinstance(data["type"], str)
-        assert isinstance(data["num_channels"], int)
-        assert isinstance(data["is_patch_data"], bool)
         assert all(isinstance(side, int) for side in data["spatial_shape"])
         assert all(isinstance(bound, int | float) for bound in data["value_range"])
         assert all(isinstance(name, str) for name in data["channel_def"].values())

@@ -241,7 +241,7 @@ def _where(out: Path) -> str:
     parts = {
         "federation": "the hospitals' volumes, and demo.toml",
         "run": "the training run",
-        "bundle": "the ensemble; try: fedcross bundle show",
+        "bundle": "the ensemble, for fedcross segment --bundle",
         "heldout": "image.nii.gz and label.nii.gz",
         "result": "segmentation, uncertainty, summary",
         "scene": "pictures, and scene.mrb for 3D Slicer",

@@ -220,13 +220,16 @@ def test_the_result_of_a_job_is_read_back(
         read_profile(tmp_path / "out")
 
 
-def test_a_kit_without_hospitals_and_hospitals_without_a_kit_are_refused(
+def test_a_kit_for_the_simulator_and_hospitals_without_a_kit_are_refused(
     folder: Path, config: TrainingConfig
 ) -> None:
     out = folder / "none"
-    with pytest.raises(ConfigError, match="needs no --kit"):
-        profile_federation(folder / "bundle", config, out, kit=folder)
-    engine = config.engine.model_copy(update={"kind": "flare"})
-    with pytest.raises(ConfigError, match="--kit is missing"):
-        profile_federation(folder / "bundle", config.model_copy(update={"engine": engine}), out)
+    for kind, kit, message in (
+        ("flare-simulator", folder, "needs no --kit"),
+        ("flare", None, "--kit is missing"),
+    ):
+        engine = config.engine.model_copy(update={"kind": kind})
+        changed = config.model_copy(update={"engine": engine})
+        with pytest.raises(ConfigError, match=message):
+            profile_federation(folder / "bundle", changed, out, kit=kit)
     assert not out.exists()

@@ -43,7 +43,7 @@ def show(bundle: BundlePath) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("Name", manifest.name),
-        ("Identity", sha256),
+        ("SHA-256", sha256),
         ("Members", str(len(manifest.members))),
         ("Structures", ", ".join(structure.name for structure in manifest.structures)),
         ("Sites", ", ".join(manifest.sites) or "not recorded"),

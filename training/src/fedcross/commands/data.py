@@ -67,6 +67,7 @@ def check(
             typer.echo("The page has no pictures, because matplotlib is not installed.")
     if problems:
         raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")
+    typer.echo("No errors were found.")
 
 
 def _tables(report: "DataReport") -> Iterator[Table]:

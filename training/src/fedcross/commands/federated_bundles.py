@@ -13,7 +13,7 @@ OptionalKit = Annotated[
     typer.Option(
         "--kit",
         envvar="FEDCROSS_KIT",
-        help='The coordinator\'s startup kit (admin/), for engine.kind = "flare".',
+        help="The coordinator's startup kit (admin/), to ask the hospitals.",
     ),
 ]
 BundleArgument = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]

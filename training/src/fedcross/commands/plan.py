@@ -38,9 +38,7 @@ def plan(
     data: DataRoot = None,
     kit: Annotated[
         Path | None,
-        typer.Option(
-            help='The coordinator\'s startup kit (admin/), to ask the hospitals: engine.kind = "flare".'
-        ),
+        typer.Option(help="The coordinator's startup kit (admin/), to ask the hospitals."),
     ] = None,
 ) -> None:
     """Propose what a configuration leaves open.
@@ -67,4 +65,9 @@ def plan(
         return
     with ConsoleReporter() as reporter:
         propose(out=out, reporter=reporter)
-    typer.echo(f"Written: {out}. Next: fedcross train {out} --out RUN")
+    following = (
+        f"fedcross train {out} --out RUN"
+        if kit is None
+        else f"fedcross federation submit {out} --kit {kit} --out RUN"
+    )
+    typer.echo(f"Written: {out}. Next: {following}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from fedcross.calibration.calibrate import calibrate_bundle, with_calibration
 from fedcross.calibration.fit import describe_gaps
 from fedcross.contract.request import RequestOptions
-from fedcross.federate.engines import check_kit, require_flare
+from fedcross.federate.engines import choose_engine, require_flare
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
@@ -39,17 +39,16 @@ def calibrate_federation(
     device
         Device on this machine; hospitals use that of their settings.
     kit
-        The coordinator's startup kit, for ``engine.kind = "flare"``.
+        The coordinator's startup kit, to ask the hospitals.
 
     Raises
     ------
     ConfigError
-        If NVIDIA FLARE is needed and not installed, or the kit is missing or not needed.
+        If NVIDIA FLARE is needed and not installed, or ``engine.kind`` and `kit` do not fit together.
     FedCrossError
         If bundle, configuration, data or output cannot be used, or no hospital sends curves.
     """
-    kind, reporter = config.engine.kind, reporter or NullReporter()
-    check_kit(kind, kit)
+    kind, reporter = choose_engine(config.engine.kind, kit), reporter or NullReporter()
     if kind == "local":
         options = RequestOptions(device=device)
         return calibrate_bundle(

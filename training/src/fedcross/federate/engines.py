@@ -93,11 +93,30 @@ def require_flare(kind: str) -> None:
         )
 
 
-def check_kit(kind: str, kit: Path | None) -> None:
-    """Raise ConfigError if an engine of this kind lacks the coordinator's kit, or does not need it."""
-    if (kind == "flare") != (kit is not None):
+def choose_engine(kind: str, kit: Path | None) -> str:
+    """Return the kind of the engine that asks the sites: ``flare`` with the coordinator's kit.
+
+    Parameters
+    ----------
+    kind
+        ``engine.kind`` of the configuration; ``local`` and ``flare`` mean the same with a kit, as for
+        ``fedcross federation submit``.
+    kit
+        The coordinator's startup kit, or None.
+
+    Raises
+    ------
+    ConfigError
+        If ``flare`` lacks the kit, or the simulator has one.
+    """
+    if kit is None and kind == "flare":
         raise ConfigError(
-            f'engine.kind is "{kind}", '
-            + ("and --kit is missing." if kit is None else "which needs no --kit."),
-            'The kit is the coordinator\'s (admin/); it is for engine.kind = "flare".',
+            'engine.kind is "flare", and --kit is missing.',
+            "Give the folder admin of the startup kits with --kit.",
         )
+    if kit is not None and kind == "flare-simulator":
+        raise ConfigError(
+            'engine.kind is "flare-simulator", which runs on this machine and needs no --kit.',
+            'Leave --kit out, or write kind = "flare" in [engine].',
+        )
+    return kind if kit is None else "flare"

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from fedcross.errors import OutputError
-from fedcross.federate.engines import check_engine, check_kit, require_flare
+from fedcross.federate.engines import check_engine, choose_engine, require_flare
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
@@ -57,8 +57,8 @@ def plan(
     device
         ``auto``, ``cpu``, or a GPU such as ``cuda:0``: whose memory counts.
     kit
-        The coordinator's startup kit, for ``engine.kind = "flare"``: the hospitals are asked for the
-        figures of their cases.
+        The coordinator's startup kit, to ask the hospitals for the figures of
+        their cases.
     reporter
         Receives stages and progress; None reports nothing.
 
@@ -147,17 +147,16 @@ def gather_by_engine(
     device
         Device in the settings of the simulated sites.
     kit
-        The coordinator's startup kit, for ``engine.kind = "flare"``.
+        The coordinator's startup kit, to ask the hospitals.
 
     Raises
     ------
     ConfigError
-        If NVIDIA FLARE is needed and not installed, or the kit is missing or not needed.
+        If NVIDIA FLARE is needed and not installed, or ``engine.kind`` and `kit` do not fit together.
     FedCrossError
         If the figures cannot be gathered.
     """
-    kind = config.engine.kind
-    check_kit(kind, kit)
+    kind = choose_engine(config.engine.kind, kit)
     if kind == "local":
         reporter.stage("plan", "Reading the sites' cases")
         return combine_sites(gather_figures(config, reporter))

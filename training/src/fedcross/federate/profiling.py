@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedcross.calibration.profile_bundle import PARTS, profile_bundle
 from fedcross.contract.request import RequestOptions
-from fedcross.federate.engines import check_kit, require_flare
+from fedcross.federate.engines import choose_engine, require_flare
 from fedcross.model.bundle import Bundle, open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.profile import Profile
@@ -35,18 +35,17 @@ def profile_federation(
     device
         Device on this machine; hospitals use that of their settings.
     kit
-        The coordinator's startup kit, for ``engine.kind = "flare"``.
+        The coordinator's startup kit, to ask the hospitals.
 
     Raises
     ------
     ConfigError
-        If NVIDIA FLARE is needed and not installed, or the kit is missing or not needed.
+        If NVIDIA FLARE is needed and not installed, or ``engine.kind`` and `kit` do not fit together.
     FedCrossError
         If bundle, configuration, data or output cannot be used, no hospital sends moments, or there are
         too few cases.
     """
-    kind, reporter = config.engine.kind, reporter or NullReporter()
-    check_kit(kind, kit)
+    kind, reporter = choose_engine(config.engine.kind, kit), reporter or NullReporter()
     if kind == "local":
         options = RequestOptions(device=device)
         return profile_bundle(path, config, out, parts=parts, options=options, reporter=reporter)

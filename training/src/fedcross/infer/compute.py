@@ -184,7 +184,7 @@ def compute(
     del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
     with (
-        clock.stage(STAGE, f"Segmenting with {members} models on {backend.processor}"),
+        clock.stage(STAGE, f"Segmenting with {members} members on {backend.processor}"),
         write_errors(scratch.folder),
     ):
         outcome = run_ensemble(
@@ -199,7 +199,7 @@ def compute(
             observe=observe,
         )
     prepared = prepared.without_array()
-    with clock.stage("combine", "Comparing the models"):
+    with clock.stage("combine", "Comparing the members"):
         doubt = np.empty(prepared.source.shape, np.float32)
         labels = label_map_of_slabs(outcome.statistics.mean(), prepared, inside, doubt)
         heat = _uncertainty(outcome, options.measure, prepared, inside)

@@ -32,6 +32,7 @@ JOB_MODULES = (
     "nvflare.private.fed.app.server.runner_process",
     "nvflare.private.fed.app.client.worker_process",
 )
+STARTER = "fedcross.federate.flare.start_flare"
 RESTART_DELAY_S = 3.0
 # Give up after so many ends in a row, each sooner after the start than SHORT_RUN_S.
 MAX_SHORT_RUNS = 5
@@ -54,7 +55,8 @@ def flare_command(kit: Kit) -> list[str]:
     )
     module = f"nvflare.private.fed.app.{app}"
     options = ["secure_train=true", *identity, "org=fedcross", "config_folder=config"]
-    return [sys.executable, "-m", module, "-m", str(kit.path), "-s", settings, "--set", *options]
+    start = [sys.executable, "-m", STARTER, str(kit.path), module]
+    return [*start, "-m", str(kit.path), "-s", settings, "--set", *options]
 
 
 def keep_running(kit: Kit, log: Callable[[str], None]) -> None:
