@@ -85,3 +85,13 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(fedcross: Command, config: Pa
     code, out, err = fedcross("plan", config, "--steps", "0")
     assert (code, out) == (2, "")
     assert err == "steps must be from 1 to 1000000000, got 0.\n"
+
+
+def test_after_a_plan_of_the_hospitals_the_next_command_submits_it(
+    fedcross: Command, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedcross.federate.planning.plan", lambda *_args, **_options: None)
+    out = tmp_path / "plan.toml"
+    code, shown, _ = fedcross("plan", config, "--out", out, "--kit", tmp_path / "admin")
+    assert code == 0
+    assert f"fedcross federation submit {out} --kit {tmp_path / 'admin'} --out RUN" in shown
