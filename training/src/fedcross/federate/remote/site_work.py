@@ -12,6 +12,7 @@ from torch import Tensor
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.remote.case_progress import CaseProgress
+from fedcross.federate.remote.logged_warnings import LoggedWarnings
 from fedcross.federate.remote.site_calibration import CalibrationJob, SiteCalibration
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.plugins import allow_plugins
@@ -204,7 +205,8 @@ class SiteWork:
     def _load_site(self) -> Site:
         """Read the hospital's cases at the first call; return them from memory afterwards."""
         if self._site is None:
-            (self._site,) = load_sites(self._config, find_all_cases(self._config))
+            found = find_all_cases(self._config)
+            (self._site,) = load_sites(self._config, found, LoggedWarnings())
         return self._site
 
     def _count_cases(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:

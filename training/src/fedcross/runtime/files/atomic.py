@@ -155,8 +155,8 @@ def atomic_folder(
                 flush_tree(partial)
             with exclusive(path.parent):
                 _exchange(partial, path, replace)
-            if durable:
-                flush_folder(path.parent)
+                if durable:
+                    _flush_exchange(path, replace)
     remove_abandoned(REPLACED, path)
 
 
@@ -205,6 +205,16 @@ def _translate_errors(subject: str, error_class: type[FedCrossError], hint: str)
     except OSError as error:
         reason = f": {error.strerror}" if error.strerror else ""
         raise error_class(f"{subject} cannot be written{reason}.", hint) from error
+
+
+def _flush_exchange(path: Path, replace: bool) -> None:
+    """Flush the name of a new folder; where it replaced none, it is removed again if that fails."""
+    try:
+        flush_folder(path.parent)
+    except OSError:
+        if not replace:
+            remove_quietly(path)
+        raise
 
 
 def _exchange(partial: Path, path: Path, replace: bool) -> None:

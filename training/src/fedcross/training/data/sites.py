@@ -63,19 +63,18 @@ def load_sites(
     found
         The cases of every site in the configuration's order, see `find_all_cases`.
     reporter
-        Receives the number of cases read, in the stage "read". None reports nothing.
+        Receives the number of cases read, in the stage "read", and a warning if the cache cannot be
+        written. None reports nothing.
 
     Raises
     ------
     DataError
         If a case cannot be used; the message names it.
-    OutputError
-        If the cache cannot be written.
     """
     reporter = reporter or NullReporter()
     cache = None if config.cache is None else VolumeCache(config.cache)
     total = sum(len(cases.train) + len(cases.validation) for cases in found)
-    done = 0
+    done, is_warned = 0, False
     sites = []
     for site, cases in zip(config.sites, found, strict=True):
         label_map, missing = site.mapping(config.structures), site.missing(config.structures)
@@ -85,6 +84,9 @@ def load_sites(
             volumes.append(replace(volume, missing=missing))
             done += 1
             reporter.progress(done, total, "read")
+            if cache is not None and cache.problem and not is_warned:
+                reporter.warning(cache.problem)
+                is_warned = True
         count = len(cases.train)
         train, validation = tuple(volumes[:count]), tuple(volumes[count:])
         sites.append(Site(site.name, train, validation, cases.test, label_map, missing))
@@ -117,8 +119,6 @@ def load_volume(
     ------
     DataError
         If the case cannot be used; the message names it.
-    OutputError
-        If the cache cannot be written.
     """
 
     def make() -> Volume:
