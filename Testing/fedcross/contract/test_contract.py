@@ -205,10 +205,19 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
         ),
         (
             PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii"),
-            1,
+            2,
             (
                 "PermissionError",
-                "Unexpected PermissionError: Permission denied.",
+                "A file or folder cannot be used: Permission denied.",
+                "Check permissions and free space, also where the output goes.",
+            ),
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "/home/Doe^Jane/scan.nii"),
+            1,
+            (
+                "FileNotFoundError",
+                "Unexpected FileNotFoundError: No such file or directory.",
                 "Please report it.",
             ),
         ),

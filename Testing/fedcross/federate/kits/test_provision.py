@@ -196,6 +196,7 @@ def test_the_error_for_invalid_settings_names_the_reason(
     ("federation", "words"),
     [
         (Federation("x", ("a", "a"), "localhost", 8002), "different names"),
+        (Federation("x", ("a", "A"), "localhost", 8002), "only in upper and lower case"),
         (Federation("x", (), "localhost", 8002), "none"),
         (Federation("x", ("Saint Mary",), "localhost", 8002), "Saint Mary"),
         (Federation("x", ("../up",), "localhost", 8002), "up"),

@@ -102,6 +102,14 @@ class Federation:
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
+        known: dict[str, str] = {}
+        for name in (*self.sites, *self.coordinators):
+            other = known.setdefault(name.casefold(), name)
+            if other != name:
+                raise ConfigError(
+                    f"The names {other} and {name} differ only in upper and lower case; their kits "
+                    "would be one folder on Windows and macOS. Choose another name for one of them."
+                )
         if reserved := {SERVER, ADMIN, *self.coordinators} & set(self.sites):
             raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
         taken = (SERVER, ADMIN, *self.coordinators)

@@ -18,6 +18,7 @@ from fedcross.contract.parse import parse_toml
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
 from fedcross.model.plugin import PackageName
+from fedcross.runtime.files.whole_file import read_file
 from fedcross.training.config.errors import explain
 from fedcross.training.config.sections import Section
 
@@ -88,7 +89,7 @@ def load_site_settings(kit: Path) -> SiteSettings:
     """
     path = kit / "local" / SITE_FILE
     try:
-        values = parse_toml(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(read_file(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "

@@ -75,8 +75,8 @@ class VolumeCache:
             if _load(volume.name, place) is None:  # no other process has written it meanwhile
                 why = getattr(error.__cause__, "strerror", None) or "unknown error"
                 self.problem = (
-                    f"The cache {self._folder} cannot be written: {why}. Preprocessed cases stay in "
-                    "memory and are preprocessed again by the next run. Free disk space, or choose "
+                    f"The cache {self._folder.name} cannot be written: {why}. Preprocessed cases stay "
+                    "in memory and are preprocessed again by the next run. Free disk space, or choose "
                     "another folder as cache."
                 )
 

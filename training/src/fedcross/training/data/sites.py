@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
+from fedcross.runtime.files.walk import real_path
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.cache import VolumeCache, cache_key
@@ -36,7 +37,7 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
     owner: dict[ImageFile, str] = {}
     for site, cases in zip(config.sites, found, strict=True):
         for case in (*cases.train, *cases.validation, *cases.test):
-            images = [ImageFile(image.path.resolve(), image.channel) for image in case.images]
+            images = [ImageFile(real_path(image.path), image.channel) for image in case.images]
             others = [owner[image] for image in images if image in owner]
             if others:
                 raise DataError(
