@@ -95,7 +95,7 @@ class Federation:
                 raise ConfigError(
                     f"The {field} must consist of letters, digits, hyphens"
                     f"{' and dots' if field == 'server' else ' and underscores'}, "
-                    f"at most 63 of them, got {value!r}."
+                    f"at most 63 of them, got {value[:80]!r}."
                 )
         if len(set(self.sites)) != len(self.sites) or not self.sites:
             raise ConfigError(

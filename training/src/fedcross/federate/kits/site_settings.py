@@ -95,6 +95,12 @@ def load_site_settings(kit: Path) -> SiteSettings:
             f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "
             f"{error.strerror or error}."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"local/{SITE_FILE} of {kit.name} is not UTF-8: byte {error.start + 1} is "
+            f"0x{error.object[error.start]:02x}.",
+            "Save it in UTF-8.",
+        ) from error
     except ValueError as error:
         shown = plain_text(str(error), 200)
         raise ConfigError(f"local/{SITE_FILE} of {kit.name} is not valid TOML: {shown}.") from error
