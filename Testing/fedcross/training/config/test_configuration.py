@@ -108,7 +108,7 @@ def test_every_optional_field_has_a_description() -> None:
             ("", "[loss]\nclass_weights = [1, 2, 3]"),
             r"class_weights must have 2 values, the background's .* got 3",
         ),
-        (("", "[method]\nrounds = 99999999999"), "method.rounds.*less than or equal to 1000000"),
+        (("", "[method]\nrounds = 99999999999"), "method.rounds.*less than or equal to 100000"),
         (("", "[method]\nrounds = true"), "rounds must be a number, got true"),
         (("160, 160, 32", "160, true, 32"), "patch_size must be a number, got true"),
         (("", "[method]\nrounds = 0"), "method.rounds.*greater than or equal to 1, got 0"),
