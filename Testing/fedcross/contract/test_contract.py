@@ -222,6 +222,21 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
             ),
         ),
         (
+            MemoryError(),
+            2,
+            ("MemoryError", "The machine's memory does not suffice.", exits.MEMORY_HINT),
+        ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nLong details"),
+            2,
+            ("RuntimeError", "The GPU's memory does not suffice.", exits.MEMORY_HINT),
+        ),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            ("RuntimeError", "The machine's memory does not suffice.", exits.MEMORY_HINT),
+        ),
+        (
             ValueError(),
             1,
             ("ValueError", "Unexpected ValueError: ?.", "Please report it."),

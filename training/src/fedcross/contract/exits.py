@@ -25,6 +25,7 @@ _OF_THE_MACHINE = frozenset(
 _LONGEST = 200
 """Characters of an unexpected error's message."""
 _CHECK = "Check permissions and free space, also where the output goes."
+MEMORY_HINT = "Use smaller patches or batches, fewer cases at the same time, or another machine."
 _LONGEST_SENTENCE = 2000
 """Characters of the message of a `FedCrossError`, and of its hint."""
 
@@ -52,7 +53,22 @@ def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[i
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         message = f"A file or folder cannot be used: {error.strerror}."
         return BAD_INPUT, ErrorEvent(kind, message, _CHECK)
+    if _is_lack_of_memory(error):
+        place = "GPU's" if "CUDA" in str(error) else "machine's"
+        return BAD_INPUT, ErrorEvent(kind, f"The {place} memory does not suffice.", MEMORY_HINT)
     text = error.strerror if isinstance(error, OSError) else str(error)
     first = next(iter((text or "").splitlines()), "?")
     message = plain_text(f"Unexpected {kind}: {first}", _LONGEST).rstrip(".")
     return UNEXPECTED, ErrorEvent(kind, f"{message}.", hint)
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error is about memory; PyTorch, which is not imported here, has several."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(
+            words in text
+            for words in ("out of memory", "not enough memory", "can't allocate memory")
+        )
+    )
