@@ -41,7 +41,7 @@ class StableRecord(BaseModel):
             if any(kind is int or kind is float for kind in types) and bool not in types:
                 for each in value if isinstance(value, list | tuple) else [value]:
                     if isinstance(each, bool):
-                        raise ValueError(f"{name} must be a number, got {str(each).lower()}")
+                        raise ValueError(f"{name} must be a number, not {str(each).lower()}")
         return values
 
     @model_serializer(mode="wrap")
