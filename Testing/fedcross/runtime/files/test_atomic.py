@@ -337,8 +337,9 @@ def test_a_folder_that_must_not_be_replaced_stays(tmp_path: Path) -> None:
     write_folder(tmp_path / "parents" / "are" / "made", replace=False)
 
 
-def test_a_new_folder_whose_name_does_not_reach_the_disk_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@every_writer
+def test_a_new_target_whose_name_does_not_reach_the_disk_is_removed(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync = os.fsync
 
@@ -349,7 +350,7 @@ def test_a_new_folder_whose_name_does_not_reach_the_disk_is_removed(
 
     monkeypatch.setattr(os, "fsync", fail_in_parent)
     with pytest.raises(OutputError, match="t cannot be written: Input/output error"):
-        write_folder(tmp_path / "t", replace=False, durable=True)
+        write(tmp_path / "t", durable=True)
     assert names(tmp_path) == []
 
 
