@@ -302,7 +302,7 @@ CASES = (
         _make_copy,
         (
             *("profile", "bundle", "--data", "data/config.toml", "--out", "copy"),
-            *("--backend", "torch", "--device", "cpu"),
+            *("--part", "train,validation,test", "--backend", "torch", "--device", "cpu"),
         ),
         _copy_is_whole,
     ),

@@ -58,6 +58,11 @@ def read_rows(path: Path, columns: str) -> list[tuple[str, Mapping[str, Any]]]:
         raise DataError(f"The list {path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"The list {path.name} cannot be read.", f"It needs {columns}.") from error
+    if any("\0" in str(part) for _, row in rows for part in (*row, *row.values())):
+        raise DataError(
+            f"The list {path.name} has null characters, as text in UTF-16 often has.",
+            "Save it in UTF-8.",
+        )
     if not rows:
         raise DataError(f"The list {path.name} names no cases.", f"It needs {columns}.")
     return [(f"{place} of the list {path.name}", row) for place, row in rows]
