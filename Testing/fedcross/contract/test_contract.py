@@ -209,7 +209,16 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
             (
                 "PermissionError",
                 "A file or folder cannot be used: Permission denied.",
-                "Check permissions and free space, also where the output goes.",
+                "Check the paths, their permissions and the free space, also where the output goes.",
+            ),
+        ),
+        (
+            NotADirectoryError(20, "Not a directory", "/home/Doe^Jane/out"),
+            2,
+            (
+                "NotADirectoryError",
+                "A file or folder cannot be used: Not a directory.",
+                "Check the paths, their permissions and the free space, also where the output goes.",
             ),
         ),
         (

@@ -18,13 +18,14 @@ _OF_THE_MACHINE = frozenset(
         *(errno.EACCES, errno.EPERM, errno.EROFS),
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
         *(errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ELOOP),
+        *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     }
 )
-"""Errors of permissions, disks and limits, whichever part of the program meets them."""
+"""Errors of paths, permissions, disks and limits, whichever part of the program meets them."""
 
 _LONGEST = 200
 """Characters of an unexpected error's message."""
-_CHECK = "Check permissions and free space, also where the output goes."
+_CHECK = "Check the paths, their permissions and the free space, also where the output goes."
 MEMORY_HINT = "Use smaller patches or batches, fewer cases at the same time, or another machine."
 _LONGEST_SENTENCE = 2000
 """Characters of the message of a `FedCrossError`, and of its hint."""
@@ -38,7 +39,7 @@ def explain(error: BaseException, *, hint: str = "Please report it.") -> tuple[i
     error
         A `FedCrossError` keeps its own sentence and hint, without hidden characters. Of any other error
         the first line remains, and of a system error not the path, which may hold a patient's name. A
-        system error about permissions, a disk or a limit is one that a person can put right.
+        system error about a path, permissions, a disk or a limit is one that a person can put right.
     hint
         What to do about an unexpected error.
     """
