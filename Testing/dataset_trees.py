@@ -188,7 +188,8 @@ def write_prostatex(root: Path, masks: str = "gland") -> Path:
         write(sitk.Flip(label, (False, True, False)), folder / "mask_prostate" / name)
         write(label, folder / "mask_pz" / f"ProstateX-{number:04d}_pz.nii.gz")
         (folder / "image_list.csv").write_text(
-            "T2\nProstateX-0000_t2_tse_tra_4\nProstateX-0001_t2_tse_tra_Grappa3_10\n"
+            "T2, geprüft\nProstateX-0000_t2_tse_tra_4\nProstateX-0001_t2_tse_tra_Grappa3_10\n",
+            encoding="cp1252",  # as a spreadsheet on Windows saves it
         )
     return root
 

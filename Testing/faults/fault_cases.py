@@ -15,6 +15,12 @@ from dicom_files import make_volume, write_series
 from faults import Case
 from fedcross.contract.files import SUMMARY
 from fedcross.contract.request import RequestOptions
+from fedcross.federate.kits.add_site import add_site
+from fedcross.federate.kits.certificate_request import make_request, read_request
+from fedcross.federate.kits.certificates import load_key
+from fedcross.federate.kits.federation_folder import coordinator_kits, read_federation
+from fedcross.federate.kits.provision import Federation, init_federation
+from fedcross.federate.kits.startup_kit import open_kit
 from fedcross.model.bundle import verify_bundle
 from fedcross.study.evaluate.checkpoint import CASES as FINISHED_CASES
 from fedcross.study.evaluate.run import PAGE, RECORD, REVIEW, STRUCTURES, VOXELS
@@ -156,6 +162,88 @@ def _phantom_is_whole(folder: Path, code: int) -> None:
         assert not (folder / "hospitals").exists()
 
 
+def _make_volumes(folder: Path) -> None:
+    _make_bundle(folder)
+    shutil.move(folder / "data" / "s0" / "images", folder / "images")
+    (folder / "many").mkdir()
+
+
+def _batch_is_whole(folder: Path, code: int) -> None:
+    """Every case with a summary is complete."""
+    for case in (folder / "many").iterdir():
+        if case.is_dir():
+            _result_is_whole(folder, 1)
+    if code == 0:
+        assert len(list((folder / "many").glob("*/" + SUMMARY))) == 3
+
+
+def _make_data(folder: Path) -> None:
+    write_federation(folder / "data")
+
+
+def _plan_is_absent_or_whole(folder: Path, code: int) -> None:
+    path = folder / "data" / "planned.toml"
+    assert path.exists() == (code == 0)
+    if code == 0:
+        fedcross.load_config(path)
+
+
+def _make_report(folder: Path) -> None:
+    _make_data(folder)
+    (folder / "report").mkdir()
+    (folder / "report" / "data.json").write_text("{}", encoding="utf-8")
+    (folder / "report" / "data.html").write_text("</html>", encoding="utf-8")
+
+
+def _report_is_whole(folder: Path, code: int) -> None:
+    json.loads((folder / "report" / "data.json").read_text(encoding="utf-8"))
+    assert (folder / "report" / "data.html").read_text("utf-8").rstrip().endswith("</html>")
+
+
+def _make_kits(folder: Path) -> None:
+    init_federation(folder / "kits", Federation("Tiny", ("north", "south"), "localhost", 8002))
+    make_request(folder / "key", "west")
+
+
+def _kits_are_absent_or_whole(folder: Path, code: int) -> None:
+    if code == 0:
+        _kits_are_whole(folder, code)
+    else:
+        assert not (folder / "kits").exists()
+
+
+def _kits_are_whole(folder: Path, code: int) -> None:
+    """The folder is one of a federation, and every kit in it can be opened."""
+    _, federation = read_federation(folder / "kits")
+    assert {"north", "south"} <= set(federation.sites)
+    for name in federation.sites:
+        open_kit(folder / "kits" / "sites" / name, "site")
+    for kit in coordinator_kits(folder / "kits", federation):
+        open_kit(kit, "admin")
+
+
+def _make_signed_kit(folder: Path) -> None:
+    _make_kits(folder)
+    add_site(folder / "kits", "west", read_request(folder / "key" / "west.csr").public_key)
+
+
+def _key_is_somewhere(folder: Path, code: int) -> None:
+    """The only copy of a private key is not lost."""
+    kit = open_kit(folder / "kits" / "sites" / "west", "site")
+    places = [path for path in (kit.key, folder / "key" / "client.key") if path.is_file()]
+    assert places
+    for path in places:
+        load_key(path, path.name, "")
+    if code == 0:
+        assert places == [kit.key]
+
+
+def _request_is_whole(folder: Path, code: int) -> None:
+    assert (folder / "key").exists() == (code == 0)
+    if code == 0:
+        read_request(folder / "key" / "west.csr")
+
+
 CASES = (
     Case("export", _make_bundle, ("export", "run", "bundle"), _bundle_is_whole),
     Case("pack", _make_zip, ("bundle", "pack", "bundle", "bundle.zip"), _zip_is_whole),
@@ -208,6 +296,75 @@ CASES = (
             *("--backend", "torch", "--device", "cpu"),
         ),
         _copy_is_whole,
+    ),
+    Case(
+        "profile",
+        _make_copy,
+        (
+            *("profile", "bundle", "--data", "data/config.toml", "--out", "copy"),
+            *("--part", "train,validation,test", "--backend", "torch", "--device", "cpu"),
+        ),
+        _copy_is_whole,
+    ),
+    Case(
+        "batch",
+        _make_volumes,
+        (
+            *("segment", "--bundle", "bundle", "--images", "images", "--out", "many", "--flat"),
+            *("--save-members", "--backend", "torch", "--device", "cpu"),
+        ),
+        _batch_is_whole,
+    ),
+    Case(
+        "cache",
+        _make_data,
+        ("train", "data/config.toml", "--out", "run", "--device", "cpu", "--cache", "cache"),
+        _run_is_sound,
+        _train_again,
+    ),
+    Case(
+        "plan",
+        _make_data,
+        ("plan", "data/config.toml", "--out", "data/planned.toml", "--device", "cpu"),
+        _plan_is_absent_or_whole,
+    ),
+    Case(
+        "check",
+        _make_report,
+        ("data", "check", "data/config.toml", "--out", "report"),
+        _report_is_whole,
+    ),
+    Case(
+        "init",
+        lambda folder: None,
+        ("federation", "init", "kits", "--sites", "north,south"),
+        _kits_are_absent_or_whole,
+    ),
+    Case("add", _make_kits, ("federation", "add", "kits", "east"), _kits_are_whole),
+    Case(
+        "sign",
+        _make_kits,
+        ("federation", "add", "kits", "west", "--request", "key/west.csr"),
+        _kits_are_whole,
+    ),
+    Case(
+        "coordinator",
+        _make_kits,
+        ("federation", "add", "kits", "ann", "--coordinator"),
+        _kits_are_whole,
+    ),
+    Case("renew", _make_kits, ("federation", "renew", "kits", "north"), _kits_are_whole),
+    Case(
+        "request",
+        lambda folder: None,
+        ("site", "request", "west", "--out", "key"),
+        _request_is_whole,
+    ),
+    Case(
+        "accept",
+        _make_signed_kit,
+        ("site", "accept", "kits/sites/west", "--key", "key/client.key"),
+        _key_is_somewhere,
     ),
     Case(
         "phantom",

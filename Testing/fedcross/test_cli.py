@@ -78,6 +78,71 @@ def test_a_missing_file_is_one_sentence_that_names_it_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def answer(
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[int, str]:
+    """The exit code and what stands on stderr."""
+    monkeypatch.setattr(sys, "argv", ["fedcross", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("bundle", "show", ""), "after show"),
+        (("segment", "--bundle", "b", "--image", "i", "--out", ""), "after --out"),
+        (("segment", "--bundle=", "--image", "i", "--out", "o"), "of --bundle"),
+    ],
+)
+def test_a_shell_variable_that_is_not_set_is_not_the_current_folder(
+    arguments: tuple[str, ...],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, message = answer(arguments, monkeypatch, capsys)
+    assert code == 2
+    assert f"The value {named} is empty." in message
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_file_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, message = answer(("train", "/dev/zero", "--out", "run"), monkeypatch, capsys)
+    assert code == 2
+    assert "cannot be read: File too large." in message
+
+
+def test_a_loop_of_links_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    monkeypatch.chdir(tmp_path)
+    arguments = ("segment", "--bundle", "bundle", "--image", "one", "--out", "out")
+    code, message = answer(arguments, monkeypatch, capsys)
+    assert code == 2
+    assert len(message.strip().splitlines()) == 1
+
+
+def test_a_bundle_in_a_folder_without_permission_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    code, message = answer(("bundle", "show", "closed/b.zip"), monkeypatch, capsys)
+    assert code == 2
+    assert "The bundle closed/b.zip cannot be read: Permission denied." in message
+
+
 def test_an_unexpected_error_is_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -326,12 +326,9 @@ def weights(run: Path) -> dict[str, bytes]:
     return {k: v for k, v in contents(run / "checkpoints").items() if k.endswith(".safetensors")}
 
 
-def test_a_cache_that_cannot_be_written_is_reported(
+def test_a_cache_that_cannot_be_written_does_not_stop_a_training(
     config: Path, tmp_path: Path, fedcross: Command
 ) -> None:
     (tmp_path / "cache").touch()
-    for command in (("train", config), ("compare", config, "--seeds", 1, "--methods", "fedcross")):
-        out = ("--out", tmp_path / command[0])
-        message = error_message(fedcross(*command, *out, "--cache", tmp_path / "cache"), tmp_path)
-        assert "cannot be written to the cache: " in message
-        assert "Free disk space, or choose another folder as cache." in message
+    done = fedcross("train", config, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert done == Answer(0, "")

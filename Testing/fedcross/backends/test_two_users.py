@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from fedcross.backends.compiled_cache import read, write
-from fedcross.errors import OutputError
 from fedcross.training.data.cache import VolumeCache
 from fedcross.training.data.volumes import Volume
 
@@ -83,19 +82,22 @@ def test_code_of_another_user_is_not_run_and_not_removed(shared: Path) -> None:
     assert as_nobody(lambda: read(entry, MEMBER)) == "b'of nobody'"
 
 
-def test_preprocessed_cases_of_another_user_are_used_or_the_cache_is_named(shared: Path) -> None:
+def test_cases_of_another_users_cache_are_used_and_further_ones_stay_in_memory(
+    shared: Path,
+) -> None:
     def make() -> Volume:
         image = torch.from_numpy(np.ones((1, 2, 3, 4), np.float32))
         return Volume("case", image, torch.zeros((2, 3, 4), dtype=torch.uint8))
 
-    def load(key: str) -> object:
-        try:
-            return VolumeCache(shared / "cases").volume("case", key, make).image.sum().item()
-        except OutputError as error:
-            return error
+    def load(key: str) -> str:
+        cache = VolumeCache(shared / "cases")
+        volume = cache.volume("case", key, make)
+        return f"{volume.image.sum().item():g} {cache.problem}"
 
-    assert load("a" * 64) == 24
-    assert as_nobody(lambda: load("a" * 64)) == "24.0"
-    assert "case cannot be written to the cache: Permission denied" in as_nobody(
+    assert load("a" * 64) == "24 "
+    assert as_nobody(lambda: load("a" * 64)) == "24 "
+    assert "24 The cache cases cannot be written: Permission denied." in as_nobody(
         lambda: load("b" * 64)
     )
+    (shared / "cases").chmod(0o700)
+    assert "24 The cache" in as_nobody(lambda: load("a" * 64))

@@ -205,12 +205,45 @@ def test_a_line_that_is_no_event_is_none(line: str) -> None:
         ),
         (
             PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii"),
-            1,
+            2,
             (
                 "PermissionError",
-                "Unexpected PermissionError: Permission denied.",
+                "A file or folder cannot be used: Permission denied.",
+                "Check the paths, their permissions and the free space, also where the output goes.",
+            ),
+        ),
+        (
+            NotADirectoryError(20, "Not a directory", "/home/Doe^Jane/out"),
+            2,
+            (
+                "NotADirectoryError",
+                "A file or folder cannot be used: Not a directory.",
+                "Check the paths, their permissions and the free space, also where the output goes.",
+            ),
+        ),
+        (
+            FileNotFoundError(2, "No such file or directory", "/home/Doe^Jane/scan.nii"),
+            1,
+            (
+                "FileNotFoundError",
+                "Unexpected FileNotFoundError: No such file or directory.",
                 "Please report it.",
             ),
+        ),
+        (
+            MemoryError(),
+            2,
+            ("MemoryError", "The machine's memory does not suffice.", exits.MEMORY_HINT),
+        ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nLong details"),
+            2,
+            ("RuntimeError", "The GPU's memory does not suffice.", exits.MEMORY_HINT),
+        ),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            ("RuntimeError", "The machine's memory does not suffice.", exits.MEMORY_HINT),
         ),
         (
             ValueError(),

@@ -24,3 +24,15 @@ def test_a_text_that_is_no_json_is_a_value_error(text: str | bytes) -> None:
 def test_a_text_that_is_no_toml_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_toml(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("a = 1\r\nb = “north”", "quotation marks must be straight, got “"),
+        ('images = "C:\\data\\images"', "in a path, write / in place of a backslash"),
+    ],
+)
+def test_what_word_processors_and_windows_write_is_named(text: str, cause: str) -> None:
+    with pytest.raises(ValueError, match=cause):
+        parse_toml(text)

@@ -45,6 +45,13 @@ def test_the_same_bundle_packs_to_the_same_bytes(bundle: Bundle, tmp_path: Path)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["Tiny\\LICENSE", "models/x:y"])
+def test_a_name_that_not_every_system_has_is_refused(name: str, tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "b.zip", ("configs/metadata.json", b"{}"), (name, b"x"))
+    with pytest.raises(BundleError, match="a name that not every system has"):
+        unpack_bundle(archive, tmp_path / "bundle")
+
+
 @pytest.mark.parametrize("name", ["../out", "a/../../out", "/out", "\\out", "C:/out", "a/..\\out"])
 def test_a_path_that_leads_out_of_the_zip_is_refused_and_nothing_is_written(
     name: str, tmp_path: Path

@@ -27,6 +27,8 @@ from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
 from fedcross.contract.exits import DEBUG_VARIABLE, UNEXPECTED, explain
+from fedcross.contract.plain_text import plain_text
+from fedcross.errors import ConfigError
 from fedcross.runtime.signals import end_soon_after_interrupt
 from fedcross.runtime.versions import __version__
 
@@ -161,12 +163,24 @@ for command in (
     app.command()(command)
 
 
+def _refuse_empty_values(arguments: list[str]) -> None:
+    """Refuse the value of a shell's variable that is not set: as a path it is the current folder."""
+    for before, value in zip(["fedcross", *arguments], arguments, strict=False):
+        place = f"after {before}" if not value else f"of {value.removesuffix('=')}"
+        if not value or (value.startswith("--") and value.endswith("=")):
+            raise ConfigError(
+                f"The value {plain_text(place, 80)} is empty.",
+                "Give one, or leave out the option; perhaps a variable of the shell is not set.",
+            )
+
+
 def main() -> None:
     """Run the command line; an error becomes a sentence on stderr and an exit code."""
     # A server or a hospital stops its processes first, which may take longer.
     is_service = sys.argv[1:2] in (["federation"], ["site"])
     try:
         with nullcontext() if is_service else end_soon_after_interrupt():
+            _refuse_empty_values(sys.argv[1:])
             app()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         hint = f"Set {DEBUG_VARIABLE}=1 for the details and report it."

@@ -1,5 +1,6 @@
 """A hospital makes its private key itself; the coordinator signs its request into a kit without one."""
 
+import os
 import shutil
 import stat
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner, Result
 
 from fedcross.cli import app
-from fedcross.errors import ConfigError
+from fedcross.errors import ConfigError, OutputError
 from fedcross.federate.kits.accept_kit import accept_kit
 from fedcross.federate.kits.add_site import add_site
 from fedcross.federate.kits.certificate_request import (
@@ -138,6 +139,32 @@ def test_a_kit_whose_authority_was_exchanged_does_not_get_the_key(
     shutil.copy(open_kit(tmp_path / "other" / "server").authority, north / "startup" / "rootCA.pem")
     with pytest.raises(ConfigError, match="was not signed by the authority"):
         accept_kit(north, key)
+    assert key.exists()
+    assert not open_kit(north).key.exists()
+
+
+@pytest.mark.parametrize("fails", ["unlink", "fsync"])
+def test_a_key_that_cannot_be_moved_stays_where_it_is(
+    kits: Path, key: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """On a medium that is read only, or a disk that fails."""
+    real = Path.unlink
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if fails == "unlink" and self == key:
+            raise PermissionError(13, "Permission denied")
+        real(self, missing_ok=missing_ok)
+
+    def fsync(descriptor: int) -> None:
+        if fails == "fsync" and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+
+    north = kits / "sites" / "north"
+    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match=r"cannot be (moved into the kit|written)"):
+        accept_kit(north, key)
+    monkeypatch.undo()
     assert key.exists()
     assert not open_kit(north).key.exists()
 

@@ -181,13 +181,14 @@ def test_a_hospitals_settings_file_is_valid_and_lists_the_receivers_of_its_model
         ('data = "/d"\ndevise = "cpu"', "did you mean device"),
         ("", "data is missing"),
         ("data = ", "not valid TOML"),
+        ('data = "/d\xff"', "is not UTF-8: byte 11 is 0xff"),
     ],
 )
 def test_the_error_for_invalid_settings_names_the_reason(
     tmp_path: Path, text: str, words: str
 ) -> None:
     (tmp_path / "local").mkdir()
-    (tmp_path / "local" / "site.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "local" / "site.toml").write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError, match=words):
         load_site_settings(tmp_path)
 
@@ -196,6 +197,7 @@ def test_the_error_for_invalid_settings_names_the_reason(
     ("federation", "words"),
     [
         (Federation("x", ("a", "a"), "localhost", 8002), "different names"),
+        (Federation("x", ("a", "A"), "localhost", 8002), "only in upper and lower case"),
         (Federation("x", (), "localhost", 8002), "none"),
         (Federation("x", ("Saint Mary",), "localhost", 8002), "Saint Mary"),
         (Federation("x", ("../up",), "localhost", 8002), "up"),

@@ -337,6 +337,23 @@ def test_a_folder_that_must_not_be_replaced_stays(tmp_path: Path) -> None:
     write_folder(tmp_path / "parents" / "are" / "made", replace=False)
 
 
+@every_writer
+def test_a_new_target_whose_name_does_not_reach_the_disk_is_removed(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def fail_in_parent(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), tmp_path.stat()):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_in_parent)
+    with pytest.raises(OutputError, match="t cannot be written: Input/output error"):
+        write(tmp_path / "t", durable=True)
+    assert names(tmp_path) == []
+
+
 def test_a_file_does_not_replace_a_folder(tmp_path: Path) -> None:
     write_folder(tmp_path / "t")
     for write in FILES:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import dataset_trees
-from fedcross.errors import DataError, OutputError
+from fedcross.errors import DataError
+from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.file import load_config
 from fedcross.training.data import cache as cache_module
 from fedcross.training.data.cache import IMAGE, LABEL, VolumeCache, cache_key
@@ -25,6 +26,16 @@ def case(tmp_path: Path) -> CaseFiles:
     image, label = tmp_path / "i.nii.gz", tmp_path / "l.nii.gz"
     dataset_trees.write_pair(image, label, 0)
     return CaseFiles("anna", image, label)
+
+
+class Warnings(NullReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.messages.append(message)
 
 
 def refuse() -> Volume:
@@ -149,19 +160,27 @@ def test_an_unreadable_case_leaves_no_files(tmp_path: Path, case: CaseFiles) -> 
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_full_disk_is_reported_and_leaves_no_partial_files(
-    tmp_path: Path, case: CaseFiles, monkeypatch: pytest.MonkeyPatch
+def test_a_cache_on_a_full_disk_is_a_warning_and_keeps_no_partial_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries = []
+
     def full(path: Path, array: object) -> None:
+        tries.append(path)
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache_module, "_write", full)
-    with pytest.raises(
-        OutputError, match=r"case anna cannot be written .*No space left.*Free disk space"
-    ):
-        load_cached(tmp_path / "cache", case)
-    assert list((tmp_path / "cache").iterdir()) == []
+    path = write_federation(tmp_path)
+    config, warnings = load_config(path, cache=tmp_path / "kept"), Warnings()
+    cached = load_sites(config, find_all_cases(config), warnings)
+    plain = load_sites(load_config(path), find_all_cases(config))
+    for site, other in zip(cached, plain, strict=True):
+        assert all(equal(a, b) for a, b in zip(site.train, other.train, strict=True))
+    (warning,) = warnings.messages
+    assert "kept cannot be written: No space left on device. Preprocessed cases stay in" in warning
+    assert len(tries) == 1
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def _load_repeatedly(folder: Path, case: CaseFiles, barrier: object) -> None:

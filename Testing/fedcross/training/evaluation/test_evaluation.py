@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedcross.errors import ConfigError
 from fedcross.strategies.member import MemberState, new_member
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.reading import read_case
@@ -54,6 +55,14 @@ def test_the_prediction_is_the_mean_probability_and_not_a_majority_vote(
     outvoted = validate([*doubtful, constant_member(config, 2, 1, 0.6)], sites, config, cpu)
     assert outvoted is not None
     assert outvoted.mean_dice == 0
+
+
+def test_weights_that_have_exploded_end_in_a_sentence_about_the_training(
+    config: TrainingConfig, sites: list[Site], cpu: torch.device
+) -> None:
+    exploded = constant_member(config, 0, 1, float("inf"))
+    with pytest.raises(ConfigError, match="The training has diverged"):
+        validate([exploded], sites, config, cpu)
 
 
 def test_without_validation_cases_validate_returns_none(

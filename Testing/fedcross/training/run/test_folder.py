@@ -26,6 +26,21 @@ def test_metrics_of_an_unfinished_round_are_deleted(config: TrainingConfig, run_
         assert lines(run)[-1] == {"round": 3, "loss": 0.25}
 
 
+@pytest.mark.parametrize(
+    "damage", [b"\xff\x00{\n", b"[1]\n", b"null\n", b"{}\n", b'{"round": "x"}\n']
+)
+def test_damaged_lines_of_the_metrics_are_left_out(
+    config: TrainingConfig, run_path: Path, damage: bytes
+) -> None:
+    with open_run(run_path, config, resume=False) as run:
+        run.add_metrics(round=1, loss=0.5)
+        with (run_path / "metrics.jsonl").open("ab") as file:
+            file.write(damage)
+        run.add_metrics(round=2, loss=0.5)
+        run.drop_metrics_after(2)
+        assert [line["round"] for line in lines(run)] == [1, 2]
+
+
 def test_sites_whose_cases_have_changed_are_named(config: TrainingConfig, run_path: Path) -> None:
     before = {"s0": {"train": ["a"]}, "s1": {"train": ["b"]}}
     with open_run(run_path, config, resume=False) as run:

@@ -160,6 +160,16 @@ def test_a_header_names_only_a_file_beside_it(tmp_path, named) -> None:
     assert "not the name of a file beside it" in refusal(tmp_path / "a.nhdr")
 
 
+def test_a_dot_before_the_name_of_the_file_beside_it_is_read(tmp_path) -> None:
+    (tmp_path / "v.raw").write_bytes(volume_files.raw())
+    (tmp_path / "a.mhd").write_bytes(volume_files.metaimage(file="./v.raw"))
+    header = volume_files.nrrd(data_file="./v.raw").partition(b"\n\n")[0] + b"\n"
+    (tmp_path / "a.nhdr").write_bytes(header)
+    for name in ("a.mhd", "a.nhdr"):
+        voxels = sitk.GetArrayFromImage(read_volume(tmp_path / name))
+        assert (voxels == volume_files.VOXELS).all()
+
+
 def test_voxels_in_several_files_and_a_header_that_names_itself_are_refused(tmp_path) -> None:
     for named in ("LIST", "slice%03d.raw 1 3 1"):
         (tmp_path / "a.mhd").write_bytes(volume_files.metaimage(file=named))
@@ -347,10 +357,11 @@ NRRD_MISTAKES = {
     "type": ("", "shorts", "block", "long double"),
     "dimension": ("", "0", "17", "x", "3.5"),
     "endian": ("", "middle"),
-    "kinds": ("domain",),
+    "kinds": ("domain", "list domain domain", "domain domain RGB-color"),
     "space": ("left-posterior-inferior",),
     "space directions": ("(1,0,0) (0,1,0)", "(1,0,0) (0,1,0) 7", "(1,0) (0,1) (1,1)"),
     "space units": ('"m" "m" "m"',),
+    "spacings": ("1 1 1", "0.5 0.75 x"),
     "space origin": ("(1,2)", "(a,b,c)"),
     "line skip": ("-1", "5"),
     "byte skip": ("-2", "7"),
@@ -378,6 +389,8 @@ META_MISTAKES = {
     "HeaderSize": ("7", "-2", "x"),
     "ElementToIntensityFunctionSlope": ("2",),
     "DistanceUnits": ("um",),
+    "Rotation": ("0 1 0 1 0 0 0 0 1",),
+    "Position": ("1 2 4",),
 }
 
 

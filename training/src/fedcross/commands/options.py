@@ -79,7 +79,8 @@ DataRoot = Annotated[
 Cache = Annotated[
     Path | None,
     typer.Option(
+        readable=False,  # a cache that cannot be used is a warning
         help="Folder that stores preprocessed cases for later runs; by default that of the "
-        "configuration, if any."
+        "configuration, if any.",
     ),
 ]

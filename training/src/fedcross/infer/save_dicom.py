@@ -32,6 +32,7 @@ from fedcross.infer.results.dicom.description import EnsembleDescription
 from fedcross.infer.results.for_dicom import from_levels, split
 from fedcross.infer.scratch import write_errors
 from fedcross.runtime.files.publish import publish_files
+from fedcross.runtime.files.walk import real_path
 from fedcross.runtime.reporting import Reporter
 from fedcross.runtime.signals import end_soon_after_interrupt, interrupt_on_terminate
 from fedcross.volumes.files.dicom.source import DicomSource, find_source_of_files
@@ -143,9 +144,9 @@ def _read_map(path: Path, grid: Grid) -> NDArray[np.float32]:
 
 def _check_output(out: Path, source: DicomSource) -> None:
     """Refuse to replace a file of the series."""
-    replaced = {(out / name).resolve() for name in DICOM_FILES}
+    replaced = {real_path(out / name) for name in DICOM_FILES}
     for file in source.files:
-        if file.resolve() in replaced:
+        if real_path(file) in replaced:
             raise OutputError(
                 f"The DICOM files would replace {file.name} of the series.",
                 "Choose another folder.",

@@ -182,15 +182,20 @@ def open_bundle(path: Path) -> Bundle:
     BundleError
         If there is no bundle, the zip is unsafe, or the manifest is invalid or of another version.
     """
-    if path.is_dir():
-        return Bundle(path, read_manifest(path, path.name))
-    if not path.is_file():
+    name = path.name or path.absolute().name
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise BundleError(f"The bundle {path} cannot be read: {error.strerror}.") from error
+    if is_folder:
+        return Bundle(path, read_manifest(path, name))
+    if not is_file:
         raise BundleError(f"There is no bundle at {path}.", "Give a bundle folder or its .zip.")
     unpacked = Path(mkdtemp(prefix="fedcross-bundle-"))
     try:
-        unpack_archive(path, unpacked, lambda archive: read_zip_manifest(archive, path.name))
+        unpack_archive(path, unpacked, lambda archive: read_zip_manifest(archive, name))
         folder = find_bundle(unpacked)
-        return Bundle(folder, read_manifest(folder, path.name), temporary=unpacked)
+        return Bundle(folder, read_manifest(folder, name), temporary=unpacked)
     except BaseException:
         shutil.rmtree(unpacked, ignore_errors=True)
         raise

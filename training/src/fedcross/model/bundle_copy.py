@@ -10,6 +10,7 @@ from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA
 from fedcross.runtime.files.archive import pack_parts
 from fedcross.runtime.files.atomic import atomic_folder, make_folder, scratch_folder
+from fedcross.runtime.files.walk import real_path
 
 ZIP = ".zip"
 _FOR_OTHERS = ("models/model.pt", "LICENSE")  # FedCross does not need them
@@ -23,7 +24,7 @@ def check_copy(path: Path, out: Path) -> None:
     OutputError
         If both are the same, one lies in the other, or something other than a bundle is at `out`.
     """
-    source, target = path.absolute().resolve(), out.absolute().resolve()
+    source, target = real_path(path), real_path(out)
     if source == target or target.is_relative_to(source) or source.is_relative_to(target):
         raise OutputError(
             f"{out} is the bundle that is read, or lies in it.",

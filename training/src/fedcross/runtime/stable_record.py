@@ -5,13 +5,21 @@ a later version adds would change every hash, also of runs and bundles that do n
 an option is recorded only if it has another value than its default.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 
 class StableRecord(BaseModel):
     """A model whose record leaves out the options that were added later and are not used.
+
+    True and false are no numbers; pydantic would take them for 1 and 0.
 
     Attributes
     ----------
@@ -23,6 +31,18 @@ class StableRecord(BaseModel):
     """
 
     added_later: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_truth_as_number(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            field = cls.model_fields.get(name)
+            types = [] if field is None else list(_parts(field.annotation))
+            if any(kind is int or kind is float for kind in types) and bool not in types:
+                for each in value if isinstance(value, list | tuple) else [value]:
+                    if isinstance(each, bool):
+                        raise ValueError(f"{name} must be a number, not {str(each).lower()}")
+        return values
 
     @model_serializer(mode="wrap")
     def _record(self, options: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -37,3 +57,12 @@ class StableRecord(BaseModel):
             if getattr(self, name) == fields[name].get_default(call_default_factory=True)
         }
         return {name: value for name, value in record.items() if name not in unused}
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """Yield the types that a type is made of."""
+    arguments = get_args(annotation)
+    if not arguments:
+        yield annotation
+    for each in arguments:
+        yield from _parts(each)

@@ -65,10 +65,10 @@ class Method(StableRecord, ABC):
     pools_cases: ClassVar[bool] = False
     makes_up_visits: ClassVar[bool] = False
 
-    rounds: Annotated[int, Field(ge=1)] = Field(
+    rounds: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=50, description="Number of communication rounds; 50 in the paper."
     )
-    local_epochs: Annotated[int, Field(ge=0)] = Field(
+    local_epochs: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=32,
         description="Number of epochs that a member trains at a site per round; 32 in the paper.",
     )

@@ -13,6 +13,7 @@ from typing import Any
 from fedcross.contract.parse import parse_json
 from fedcross.contract.volume_names import stem
 from fedcross.errors import DataError
+from fedcross.runtime.files.whole_file import read_file
 
 _SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 """First line by which Excel declares the separator of the columns."""
@@ -49,7 +50,7 @@ def read_rows(path: Path, columns: str) -> list[tuple[str, Mapping[str, Any]]]:
         If the file cannot be read or has no entry.
     """
     try:
-        text = _decode(path.read_bytes())
+        text = _decode(read_file(path))
         rows = list(_json_rows(text) if path.suffix.lower() == ".json" else _csv_rows(text))
     except FileNotFoundError as error:
         raise DataError(f"There is no list named {path.name}.", "Check the path.") from error
@@ -57,6 +58,11 @@ def read_rows(path: Path, columns: str) -> list[tuple[str, Mapping[str, Any]]]:
         raise DataError(f"The list {path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"The list {path.name} cannot be read.", f"It needs {columns}.") from error
+    if any("\0" in str(part) for _, row in rows for part in (*row, *row.values())):
+        raise DataError(
+            f"The list {path.name} has null characters, as text in UTF-16 often has.",
+            "Save it in UTF-8.",
+        )
     if not rows:
         raise DataError(f"The list {path.name} names no cases.", f"It needs {columns}.")
     return [(f"{place} of the list {path.name}", row) for place, row in rows]

@@ -242,6 +242,14 @@ def test_an_unused_copy_of_an_image_is_a_remark(federation: Path) -> None:
     assert report.remarks() == ["The same image: case-0 of s0 (train), case-2 of s0 (unused)."]
 
 
+def test_a_label_in_place_of_an_image_is_a_remark(federation: Path) -> None:
+    shutil.copy(path(federation, "s0", "labels", 0), path(federation, "s0", "images", 0))
+    (remark,) = check(federation).remarks()
+    assert remark == (
+        "Case case-0 of site s0: the image has only 2 different values, as a label has; is it one?"
+    )
+
+
 def test_constant_images_empty_labels_and_unusual_volumes_are_remarks(federation: Path) -> None:
     blank = np.zeros(SIZE[::-1], np.int16)
     write_array(path(federation, "s0", "images", 0), blank)

@@ -107,6 +107,30 @@ def test_whole_slopes_that_differ_give_whole_values(tmp_path: Path) -> None:
     assert array[:, 4, 3].tolist() == [43, 2 * 143, 243, 2 * 343, 443, 2 * 543]
 
 
+def test_a_slice_without_the_rescale_of_the_others_is_refused(tmp_path: Path) -> None:
+    def change(dataset: Any, k: int) -> None:
+        if k != 3:
+            dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+
+    sentence = refusal(write_series(tmp_path / "s", change=change))
+    assert "1 of the 6 slices of s have no RescaleSlope" in sentence
+    assert "IM003.dcm" in sentence
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_slices_of_two_patients_or_studies_in_one_series_are_two_volumes(
+    tmp_path: Path, keyword: str
+) -> None:
+    """As after an anonymisation that gave every patient the same series."""
+
+    def change(dataset: Any, k: int) -> None:
+        setattr(dataset, keyword, "1.2.3" if k < 3 else "4.5.6")
+
+    sentence = refusal(write_series(tmp_path / "s", change=change))
+    assert "holds 2 volumes" in sentence
+    assert "4.5.6" not in sentence
+
+
 def test_a_slope_of_zero_is_refused(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", change=set_all(RescaleSlope=0))
     assert "IM000.dcm (its RescaleSlope is 0)" in refusal(folder)

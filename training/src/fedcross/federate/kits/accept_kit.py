@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from fedcross.errors import ConfigError
+from fedcross.errors import ConfigError, FedCrossError, OutputError
 from fedcross.federate.kits.certificate_request import fingerprint
 from fedcross.federate.kits.certificates import load_certificate, load_key, read_validity
 from fedcross.federate.kits.federation_folder import write_private
 from fedcross.federate.kits.startup_kit import Kit, open_kit
+from fedcross.runtime.files.partial import remove_quietly
 
 
 def accept_kit(path: Path, key: Path) -> Kit:
@@ -30,7 +31,7 @@ def accept_kit(path: Path, key: Path) -> Kit:
         If the folder is not a hospital's kit or has a key already, or the key cannot be read, or is not
         the one that the kit's certificate was made for.
     OutputError
-        If the kit cannot be written.
+        If the kit cannot be written, or the key cannot be removed from its old place.
     """
     kit = open_kit(path, "site")
     if kit.key.exists():
@@ -44,13 +45,19 @@ def accept_kit(path: Path, key: Path) -> Kit:
             f"{key} is not the key that the certificate of {kit.name} was made for.",
             "Take the key of the request that the coordinator signed, or send a new request.",
         )
-    write_private(kit.key, key.read_bytes())
     try:
+        write_private(kit.key, key.read_bytes())
         read_validity(kit)
-    except ConfigError:
-        kit.key.unlink()
+        key.unlink()
+    except OSError as error:
+        remove_quietly(kit.key)
+        raise OutputError(
+            f"{key} cannot be moved into the kit: it cannot be removed: {error.strerror}.",
+            "Give a copy in a folder of your own, and delete the other key yourself.",
+        ) from error
+    except FedCrossError:
+        remove_quietly(kit.key)
         raise
-    key.unlink()
     return kit
 
 

@@ -95,13 +95,21 @@ class Federation:
                 raise ConfigError(
                     f"The {field} must consist of letters, digits, hyphens"
                     f"{' and dots' if field == 'server' else ' and underscores'}, "
-                    f"at most 63 of them, got {value!r}."
+                    f"at most 63 of them, got {value[:80]!r}."
                 )
         if len(set(self.sites)) != len(self.sites) or not self.sites:
             raise ConfigError(
                 "A federation needs at least one site, and sites of different names, got "
                 f"{', '.join(self.sites) or 'none'}."
             )
+        known: dict[str, str] = {}
+        for name in (*self.sites, *self.coordinators):
+            other = known.setdefault(name.casefold(), name)
+            if other != name:
+                raise ConfigError(
+                    f"The names {other} and {name} differ only in upper and lower case; their kits "
+                    "would be one folder on Windows and macOS. Choose another name for one of them."
+                )
         if reserved := {SERVER, ADMIN, *self.coordinators} & set(self.sites):
             raise ConfigError(f"A site cannot have the name {reserved.pop()}; choose another.")
         taken = (SERVER, ADMIN, *self.coordinators)

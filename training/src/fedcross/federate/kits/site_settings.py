@@ -18,6 +18,7 @@ from fedcross.contract.parse import parse_toml
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
 from fedcross.model.plugin import PackageName
+from fedcross.runtime.files.whole_file import read_file
 from fedcross.training.config.errors import explain
 from fedcross.training.config.sections import Section
 
@@ -89,11 +90,17 @@ def load_site_settings(kit: Path) -> SiteSettings:
     """
     path = kit / "local" / SITE_FILE
     try:
-        values = parse_toml(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(read_file(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The startup kit {kit.name} has no readable local/{SITE_FILE}: "
             f"{error.strerror or error}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"local/{SITE_FILE} of {kit.name} is not UTF-8: byte {error.start + 1} is "
+            f"0x{error.object[error.start]:02x}.",
+            "Save it in UTF-8.",
         ) from error
     except ValueError as error:
         shown = plain_text(str(error), 200)

@@ -13,6 +13,7 @@ from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.federate.remote.bundle_tasks import BUNDLE_TASKS, BundleJob, BundleTasks
 from fedcross.federate.remote.case_progress import CaseProgress
+from fedcross.federate.remote.logged_warnings import LoggedWarnings
 from fedcross.runtime.device import resolve_device
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.versions import package_versions
@@ -206,7 +207,8 @@ class SiteWork:
     def _load_site(self) -> Site:
         """Read the hospital's cases at the first call; return them from memory afterwards."""
         if self._site is None:
-            (self._site,) = load_sites(self._config, find_all_cases(self._config))
+            found = find_all_cases(self._config)
+            (self._site,) = load_sites(self._config, found, LoggedWarnings())
         return self._site
 
     def _count_cases(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:

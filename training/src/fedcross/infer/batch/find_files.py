@@ -5,6 +5,7 @@ from pathlib import Path
 from fedcross.contract.folder_cases import FolderCase, find_cases
 from fedcross.errors import DataError
 from fedcross.infer.batch.case import Case, safe_name, with_unique_names
+from fedcross.runtime.files.walk import real_path
 from fedcross.volumes.case_list import (
     check_unique,
     find_listed,
@@ -53,11 +54,11 @@ def find_image_cases(source: Path, preprocessing: Preprocessing, out: Path) -> l
         found = find_cases(folder, preprocessing.channel_count, is_nnunet=True)
     # The Medical Segmentation Decathlon has the same folders, but numbers no channels.
     found = found or find_cases(folder, preprocessing.channel_count)
-    results = out.resolve()
+    results = real_path(out)
     cases = [
         Case(each.name, each.images)
         for each in found
-        if each.images[0].resolve() not in (results, *results.parents)
+        if real_path(each.images[0]) not in (results, *results.parents)
     ]
     if not cases:
         raise _nothing_found(folder, preprocessing)

@@ -13,6 +13,7 @@ from fedcross.contract.files import SUMMARY, is_result_file
 from fedcross.errors import DataError, OutputError
 from fedcross.infer.scratch import write_errors
 from fedcross.runtime.files.publish import publish_files
+from fedcross.runtime.files.walk import real_path
 from fedcross.volumes.files.itk import itk_path
 
 
@@ -72,9 +73,9 @@ def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolde
             "Choose another one.",
         ) from error
     folder = OutputFolder(path)
-    replaced = {old.resolve() for old in folder.results()}
+    replaced = {real_path(old) for old in folder.results()}
     for source in sources:
-        if source.resolve() in replaced:
+        if real_path(source) in replaced:
             raise OutputError(
                 f"The results would replace the input {source.name}.",
                 "Choose another output folder.",

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -201,11 +202,14 @@ def _check_names(entries: list[zipfile.ZipInfo], archive_name: str) -> None:
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if (
             not PurePosixPath(name).parts
-            or name.startswith(("/", "\\"))
-            or any(sign in name for sign in ("\\", ":", "\x00"))
-            or ".." in PurePosixPath(name).parts
+            or re.match(r"[/\\]|[A-Za-z]:", name)
+            or ".." in re.split(r"[/\\]", name)
         ):
             raise BundleError(f"{where}, a path that leads out of it.")
+        if any(sign in name for sign in ("\\", ":", "\x00")):
+            raise BundleError(
+                f"{where}, a name that not every system has.", "Pack the bundle again."
+            )
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise BundleError(f"{where}, which is a link or a device.")
         if entry.flag_bits & 1:

@@ -99,7 +99,7 @@ def atomic_path(
         An `error_class`, instead of an `OSError` in the block or here: the file cannot be written.
     """
     remove_abandoned(PARTIAL, path)
-    partial = hidden_name(PARTIAL, path)
+    partial, is_new = hidden_name(PARTIAL, path), not os.path.lexists(path)
     try:
         with _translate_errors(path.name, error_class, HINT):
             open(partial, "xb").close()
@@ -108,7 +108,7 @@ def atomic_path(
                 flush_file(partial)
             os.replace(partial, path)
             if durable:
-                flush_folder(path.parent)
+                _flush_name(path, is_new)
     finally:
         remove_quietly(partial)
 
@@ -154,9 +154,10 @@ def atomic_folder(
             if durable:
                 flush_tree(partial)
             with exclusive(path.parent):
+                is_new = not os.path.lexists(path)
                 _exchange(partial, path, replace)
-            if durable:
-                flush_folder(path.parent)
+                if durable:
+                    _flush_name(path, is_new)
     remove_abandoned(REPLACED, path)
 
 
@@ -205,6 +206,16 @@ def _translate_errors(subject: str, error_class: type[FedCrossError], hint: str)
     except OSError as error:
         reason = f": {error.strerror}" if error.strerror else ""
         raise error_class(f"{subject} cannot be written{reason}.", hint) from error
+
+
+def _flush_name(path: Path, is_new: bool) -> None:
+    """Flush the name of what was written; if that fails and it replaced nothing, remove it again."""
+    try:
+        flush_folder(path.parent)
+    except OSError:
+        if is_new:
+            remove_quietly(path)
+        raise
 
 
 def _exchange(partial: Path, path: Path, replace: bool) -> None:

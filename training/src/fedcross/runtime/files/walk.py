@@ -27,5 +27,13 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(folder), sorted(name for name in files if not name.startswith("."))
 
 
+def real_path(path: Path) -> Path:
+    """Return an absolute path without links; at a loop of links, what can be followed of it.
+
+    `Path.resolve` raises a `RuntimeError` at such a loop before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 def _fail(error: OSError) -> None:
     raise error

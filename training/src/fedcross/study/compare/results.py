@@ -1,11 +1,12 @@
 """The scores and costs of finished runs."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from fedcross.contract.parse import parse_json
+from fedcross.errors import CheckpointError
 from fedcross.strategies.method import Method
 from fedcross.training.run.folder import METRICS, TEST, RunFolder
 
@@ -107,8 +108,11 @@ def read_run(run: RunFolder, label: str, seed: int) -> RunFigures:
         If the run is not finished or is damaged.
     """
     config, test = run.configuration(), run.read(TEST)
-    text = (run.path / METRICS).read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in text.splitlines()]
+    try:
+        text = (run.path / METRICS).read_text(encoding="utf-8")
+        lines = [parse_json(line) for line in text.splitlines()]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{METRICS} of the run {run.path.name} is damaged.") from error
     visits = [line for line in lines if "samples" in line]
     rounds, sites = config.method.rounds, [site.name for site in config.sites]
     per_visit = len(sites) if config.method.pools_cases else 1

@@ -6,6 +6,7 @@ from typing import Any
 from fedcross.contract.parse import parse_toml
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
+from fedcross.runtime.files.whole_file import read_file
 from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.training.config.start import identify_start
 
@@ -51,7 +52,7 @@ def read_values(path: Path) -> dict[str, Any]:
         If the file cannot be read or is not valid TOML.
     """
     try:
-        return parse_toml(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(read_file(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}."

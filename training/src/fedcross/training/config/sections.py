@@ -30,10 +30,10 @@ class OptimisationConfig(Section):
         "optimizer_plugin",
     )
 
-    batch_size: Annotated[int, Field(ge=1)] = Field(
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=16, description="Patches per optimiser step, at least 1."
     )
-    patches_per_case: Annotated[int, Field(ge=1)] = Field(
+    patches_per_case: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=4, description="Patches drawn from every training case per epoch, at least 1."
     )
     optimizer: Literal["sgd", "adamw", "custom"] = Field(

@@ -28,14 +28,22 @@ IMAGE, LABEL = "image.npy", "label.npy"
 class VolumeCache:
     """A folder of preprocessed volumes; any number of processes may use it at the same time.
 
+    After a volume that cannot be written, the cache is read only: further volumes stay in memory.
+
     Parameters
     ----------
     folder
         Folder of the cache; created when the first volume is written.
+
+    Attributes
+    ----------
+    problem
+        A sentence about why the cache is read only; empty if all volumes were written.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.problem = ""
 
     def volume(self, name: str, key: str, make: Callable[[], Volume]) -> Volume:
         """Load a volume, memory-mapped; it is made and written first if it is absent or damaged.
@@ -48,29 +56,29 @@ class VolumeCache:
             Key of the volume, see `cache_key`.
         make
             Reads and preprocesses the case.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written; no partial file remains.
         """
         place = self._folder / key
         found = _load(name, place)
         if found is None:
             made = make()
-            try:
-                with atomic_folder(place, durable=True) as partial:
-                    _write(partial / IMAGE, made.image.numpy())
-                    _write(partial / LABEL, made.label.numpy())
-            except OutputError as error:
-                if _load(name, place) is None:  # no other process has written it meanwhile
-                    why = getattr(error.__cause__, "strerror", None) or "it cannot be written"
-                    raise OutputError(
-                        f"The preprocessed case {name} cannot be written to the cache: {why}.",
-                        "Free disk space, or choose another folder as cache.",
-                    ) from error
+            if not self.problem:
+                self._write(place, made)
             found = _load(name, place) or made
         return found
+
+    def _write(self, place: Path, volume: Volume) -> None:
+        try:
+            with atomic_folder(place, durable=True) as partial:
+                _write(partial / IMAGE, volume.image.numpy())
+                _write(partial / LABEL, volume.label.numpy())
+        except OutputError as error:
+            if _load(volume.name, place) is None:  # no other process has written it meanwhile
+                why = getattr(error.__cause__, "strerror", None) or "unknown error"
+                self.problem = (
+                    f"The cache {self._folder.name} cannot be written: {why}. Preprocessed cases stay "
+                    "in memory and are preprocessed again by the next run. Free disk space, or choose "
+                    "another folder as cache."
+                )
 
 
 def cache_key(case: CaseFiles, label_map: Mapping[int, int], preprocessing: Preprocessing) -> str:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from fedcross.errors import DataError
+from fedcross.runtime.files.walk import real_path
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.cache import VolumeCache, cache_key
@@ -36,7 +37,7 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
     owner: dict[ImageFile, str] = {}
     for site, cases in zip(config.sites, found, strict=True):
         for case in (*cases.train, *cases.validation, *cases.test):
-            images = [ImageFile(image.path.resolve(), image.channel) for image in case.images]
+            images = [ImageFile(real_path(image.path), image.channel) for image in case.images]
             others = [owner[image] for image in images if image in owner]
             if others:
                 raise DataError(
@@ -63,19 +64,18 @@ def load_sites(
     found
         The cases of every site in the configuration's order, see `find_all_cases`.
     reporter
-        Receives the number of cases read, in the stage "read". None reports nothing.
+        Receives the number of cases read, in the stage "read", and a warning if the cache cannot be
+        written. None reports nothing.
 
     Raises
     ------
     DataError
         If a case cannot be used; the message names it.
-    OutputError
-        If the cache cannot be written.
     """
     reporter = reporter or NullReporter()
     cache = None if config.cache is None else VolumeCache(config.cache)
     total = sum(len(cases.train) + len(cases.validation) for cases in found)
-    done = 0
+    done, is_warned = 0, False
     sites = []
     for site, cases in zip(config.sites, found, strict=True):
         label_map, missing = site.mapping(config.structures), site.missing(config.structures)
@@ -85,6 +85,9 @@ def load_sites(
             volumes.append(replace(volume, missing=missing))
             done += 1
             reporter.progress(done, total, "read")
+            if cache is not None and cache.problem and not is_warned:
+                reporter.warning(cache.problem)
+                is_warned = True
         count = len(cases.train)
         train, validation = tuple(volumes[:count]), tuple(volumes[count:])
         sites.append(Site(site.name, train, validation, cases.test, label_map, missing))
@@ -117,8 +120,6 @@ def load_volume(
     ------
     DataError
         If the case cannot be used; the message names it.
-    OutputError
-        If the cache cannot be written.
     """
 
     def make() -> Volume:

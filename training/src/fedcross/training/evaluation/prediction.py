@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fedcross.ensemble.network import blend
+from fedcross.errors import BundleError, ConfigError, PrecisionError
 from fedcross.model.memory_format import choose_memory_format
 from fedcross.model.network_state import set_state
 from fedcross.model.networks import build_network
@@ -58,21 +59,32 @@ class Predictor:
             (C, D, H, W) float32, the mean of the members' probabilities; C are the classes.
         each : list of ndarray
             The probabilities of each member, of the same shape.
+
+        Raises
+        ------
+        ConfigError
+            If a network computes a number that is not finite: the training has diverged.
         """
-        precision = resolve_precision(self.config.training.precision, self.device)
-        each = [
-            blend(
-                network,
-                volume,
-                patch_size=self.config.preprocessing.patch_size,
-                overlap=self.config.preprocessing.overlap,
-                classes=self.config.network.classes,
-                device=self.device,
-                precision=precision,
-            )
-            for network in self.networks
-        ]
+        try:
+            each = [self._blend(network, volume) for network in self.networks]
+        except (BundleError, PrecisionError) as error:
+            raise ConfigError(
+                "The training has diverged: a network computes numbers that are not finite.",
+                "Lower training.learning_rate, or set training.precision to fp32 if it is not. Finished "
+                "rounds are kept.",
+            ) from error
         return np.mean(each, axis=0), each
+
+    def _blend(self, network: nn.Module, volume: Array) -> Array:
+        return blend(
+            network,
+            volume,
+            patch_size=self.config.preprocessing.patch_size,
+            overlap=self.config.preprocessing.overlap,
+            classes=self.config.network.classes,
+            device=self.device,
+            precision=resolve_precision(self.config.training.precision, self.device),
+        )
 
 
 def load_predictor(

@@ -28,7 +28,7 @@ SECTION_ORDER = (
     "structures",
     "sites",
 )
-LIMITS = {"memory_gb": (0.2, 1000), "steps": (1, 10**9), "rounds": (1, 10**6)}
+LIMITS = {"memory_gb": (0.2, 1000), "steps": (1, 10**9), "rounds": (1, 10**5)}
 
 
 @dataclass(frozen=True)

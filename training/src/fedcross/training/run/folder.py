@@ -195,13 +195,16 @@ class RunFolder:
             listener(figures)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of the metrics; empty if there is no file."""
+        """All complete lines of the metrics, without damaged ones; empty if there is no file."""
         path, lines = self.path / METRICS, []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for line in text.splitlines():
             try:
-                lines.append(parse_json(line))
+                figures = parse_json(line)
             except ValueError:
                 continue
+            if isinstance(figures, dict) and isinstance(figures.get("round"), int):
+                lines.append(figures)
         return lines
 
     def drop_metrics_after(self, rounds_done: int) -> None:

@@ -164,8 +164,8 @@ def _locate(
     """Return the grid; of more than three axes the first three, which must be independent."""
     remarks = []
     spacing_key = _first(fields, ("ElementSpacing", "ElementSize"))
-    matrix_key = _first(fields, ("TransformMatrix", "Rotation", "Orientation"))
-    origin_key = _first(fields, ("Offset", "Position", "Origin"))
+    matrix_key = _only(fields, ("TransformMatrix", "Rotation", "Orientation"), name)
+    origin_key = _only(fields, ("Offset", "Position", "Origin"), name)
     if spacing_key is None:
         remarks.append(NO_SPACING)
     if matrix_key is None:
@@ -191,6 +191,15 @@ def _locate(
 
 def _first(fields: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
     return next((key for key in keys if key in fields), None)
+
+
+def _only(fields: Mapping[str, str], keys: tuple[str, ...], name: str) -> str | None:
+    """Return the first of the keys for one property that the header has; refuse two values of it."""
+    found = [key for key in keys if key in fields]
+    for other in found[1:]:
+        if fields[other].split() != fields[found[0]].split():
+            raise DataError(f"{found[0]} and {other} of {name} differ.", _EXPORT_AGAIN)
+    return found[0] if found else None
 
 
 def _voxel_file(path: Path, fields: Mapping[str, str], end: int, name: str) -> VoxelFile:

@@ -26,6 +26,7 @@ _TO_LPS = {
     "lps": (1, 1, 1),
 }
 _UNORIENTED = ("scanner-xyz", "3d-right-handed", "3d-left-handed", "3drh", "3dlh")
+_KINDS_IN_SPACE = ("domain", "space", "???", "none")
 _VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
 
 Vectors = list[tuple[float, ...] | None]
@@ -54,9 +55,15 @@ def spatial_axes(
             )
         spatial = [axis for axis, vector in enumerate(vectors) if vector is not None]
     elif axes > 3:
-        spatial = [n for n, kind in enumerate(kinds) if kind.lower() in ("domain", "space", "???")]
+        spatial = [n for n, kind in enumerate(kinds) if kind.lower() in _KINDS_IN_SPACE[:3]]
     else:
         spatial = list(range(axes))
+    for axis in spatial[:3]:
+        if kinds[axis].lower() not in _KINDS_IN_SPACE:
+            raise DataError(
+                f"Axis {axis + 1} of {name} is of the kind {quoted(kinds[axis])}, but it lies in space.",
+                _EXPORT_AGAIN,
+            )
     return tuple(spatial[:3])
 
 
@@ -98,6 +105,7 @@ def locate(
         lengths = np.sqrt(np.square(matrix) @ np.ones(3))
     if not (np.isfinite(lengths).all() and lengths.all()):
         raise DataError(f"A space direction of {name} has no length.", _EXPORT_AGAIN)
+    _refuse_other_spacings(fields, spatial, lengths, name)
     dimension = len(vectors[spatial[0]] or ())
     text = fields.get("spaceorigin", f"({','.join(['0'] * dimension)})").strip("()")
     origin = numbers(text, dimension, f"The space origin of {name}")[:3]
@@ -108,6 +116,21 @@ def locate(
         matrix * (1 / lengths[:, None]) * signs, lengths, (np.array(origin) * signs).tolist(), size
     )
     return grid, remarks
+
+
+def _refuse_other_spacings(
+    fields: Mapping[str, str], spatial: tuple[int, ...], lengths: NDArray[np.float64], name: str
+) -> None:
+    """Raise DataError if a header has spacings beside the space directions, and they differ."""
+    words = fields.get("spacings", "").split()
+    for axis, length in zip(spatial, lengths, strict=True):
+        word = words[axis] if axis < len(words) else "nan"
+        spacing = numbers(word, 1, f"A spacing of {name}")[0]
+        if not math.isnan(spacing) and abs(spacing - length) > 0.01 * length:
+            raise DataError(
+                f"The spacings of {name} are not the lengths of its space directions.",
+                _EXPORT_AGAIN,
+            )
 
 
 def _matrix(rows: list[tuple[float, ...]], name: str) -> NDArray[np.float64]:

@@ -74,12 +74,15 @@ def size_in_bytes(file: BinaryIO) -> int:
 def data_file_beside(header: Path, named: str) -> Path:
     """Return the file of voxels that a header names, which must be in the header's folder.
 
+    ``./`` before the name is no folder: teem writes it.
+
     Raises
     ------
     DataError
         If the name has a folder in it, names several files, or is that of the header.
     """
     name = display_name(header)
+    named = named.removeprefix("./").removeprefix(".\\")
     if not named or named in (".", "..") or any(sign in named for sign in '/\\:\0\n\r*?"<>|'):
         raise DataError(
             f"{name} names {quoted(named)} as the file of its voxels, which is not the name of a file "

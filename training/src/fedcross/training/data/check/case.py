@@ -32,6 +32,9 @@ from fedcross.volumes.grid import Grid, find_difference
 from fedcross.volumes.intensity import normalise
 from fedcross.volumes.preprocessing import Preprocessing
 
+FEW_VALUES = 8
+"""An image with so few different values is probably a label."""
+
 
 def check_case(
     case: CaseFiles, site: SiteConfig, config: TrainingConfig, *, wants_picture: bool
@@ -141,13 +144,25 @@ def _measure_image(image: sitk.Image, preprocessing: Preprocessing) -> dict[str,
 def _intensity_remarks(image: sitk.Image, preprocessing: Preprocessing) -> tuple[str, ...]:
     if is_constant(image):
         return ("all voxels of the image are equal.",)
-    padding = measure_intensities(sitk.GetArrayViewFromImage(image)).padding
+    voxels = sitk.GetArrayViewFromImage(image)
+    if count := _count_if_few(voxels):
+        return (f"the image has only {count} different values, as a label has; is it one?",)
+    padding = measure_intensities(voxels).padding
     if padding is None or preprocessing.intensity == "ct":
         return ()
     return (
         f"the lowest value of the image, {padding:g}, is far from all others and shifts the normalised "
         "intensities; replace it by the value of air, or use intensity = 'ct'.",
     )
+
+
+def _count_if_few(voxels: NDArray[Any]) -> int:
+    """Return the number of different values if it is at most `FEW_VALUES`, else 0."""
+    sample = voxels.reshape(-1)[:: max(1, voxels.size // 100_000)]
+    if len(np.unique(sample)) > FEW_VALUES:
+        return 0
+    count = len(np.unique(voxels))
+    return count if count <= FEW_VALUES else 0
 
 
 def _picture(image: sitk.Image, drawn: NDArray[np.uint8], percentiles: Sequence[float]) -> Picture:

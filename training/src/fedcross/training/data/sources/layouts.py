@@ -7,6 +7,7 @@ from typing import Any
 from fedcross.contract.parse import parse_json
 from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
+from fedcross.runtime.files.whole_file import read_file
 from fedcross.training.data.sources.channels import ChannelChoice, ChannelFiles
 from fedcross.training.data.sources.folders import require_folder
 from fedcross.training.data.sources.pairs import FoundFiles, index_by_name
@@ -127,7 +128,7 @@ def _find_nnunet_listed(
 def _dataset_json(root: Path, kind: str) -> dict[str, Any]:
     require_folder(root)
     try:
-        content = parse_json((root / "dataset.json").read_text(encoding="utf-8-sig"))
+        content = parse_json(read_file(root / "dataset.json").decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise DataError(
             f"{root.name} has no dataset.json, so it is not a {kind} folder.",

@@ -21,6 +21,7 @@ from pathlib import Path
 from fedcross.contract.volume_names import is_volume_name, stem
 from fedcross.errors import DataError
 from fedcross.runtime.files.walk import walk
+from fedcross.runtime.files.whole_file import read_file
 from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.dicom_series import (
     choose_series,
@@ -198,8 +199,11 @@ def _series_numbers(path: Path) -> dict[str, int]:
     """Read ``image_list.csv``; ``ProstateX-0000_t2_tse_tra_4`` means series 4 of ProstateX-0000."""
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        names = [value or "" for row in csv.DictReader(file) for value in row.values()]
+    try:
+        lines = read_file(path).decode("utf-8-sig", errors="replace").splitlines()
+        names = [value or "" for row in csv.DictReader(lines) for value in row.values()]
+    except (OSError, csv.Error) as error:
+        raise DataError(f"The list {path.name} cannot be read.", "Copy it again.") from error
     matches = (re.fullmatch(r"(ProstateX-\d{4})_.*?_?(\d+)", str(name).strip()) for name in names)
     return {match[1]: int(match[2]) for match in matches if match}
 

@@ -99,6 +99,8 @@ class Frame:
         Distance to the next slice, or the thickness, as the header says.
     slope, intercept : float
         value = slope * stored + intercept.
+    is_rescaled : bool
+        Whether the header states one of the two.
     traits : mapping
         Word such as ``"echo"`` to the frame's value; volumes at the same place differ in them.
     orders : mapping
@@ -113,6 +115,7 @@ class Frame:
     thickness_mm: float | None
     slope: float
     intercept: float
+    is_rescaled: bool
     traits: Mapping[str, str] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
 
@@ -216,6 +219,7 @@ def _frame(file: ImageFile, index: int, header: Dataset, groups: list[Dataset] |
         thickness_mm=next((each for each in (between, thick) if each and each > 0), None),
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
+        is_rescaled=slope is not None or intercept is not None,
         traits={word: text(place(keyword), keyword) for keyword, word in traits.items()},
         orders={keyword: text(place(keyword), keyword) for keyword in orders}
         | {f"dimension {k}": v for k, v in enumerate(filter(None, dimensions.split("\\")), 1)},

@@ -89,7 +89,7 @@ def _series(frame: Frame) -> tuple[float, str]:
 
 
 def _alike(frames: list[Frame]) -> list[list[Frame]]:
-    """Frames with the same matrix, frame of reference, orientation and pixel spacing."""
+    """Frames with the same patient, study, matrix, frame of reference, orientation and pixel spacing."""
     groups: list[list[Frame]] = []
     for frame in frames:
         for group in groups:
@@ -106,10 +106,17 @@ def _is_alike(one: Frame, other: Frame) -> bool:
     return (
         (a.rows, a.columns, a.frame_of_reference, a.modality, a.inverted, a.refusal)
         == (b.rows, b.columns, b.frame_of_reference, b.modality, b.inverted, b.refusal)
+        and _may_be_equal(a.study_uid, b.study_uid)
+        and _may_be_equal(a.patient_id, b.patient_id)
         and _close(one.orientation, other.orientation, SAME_COSINE, 0)
         and _close(one.spacing_mm, other.spacing_mm, 0, SAME_SPACING)
         and (one.position_mm is None) == (other.position_mm is None)
     )
+
+
+def _may_be_equal(one: str, other: str) -> bool:
+    """Whether two texts are equal, or one of them is unknown."""
+    return one == other or not (one and other)
 
 
 def _close(

@@ -27,6 +27,8 @@ _KEYWORDS = (
     "SOPClassUID",
     "SOPInstanceUID",
     "Modality",
+    "PatientID",
+    "StudyInstanceUID",
     "AcquisitionNumber",
     "InstanceNumber",
     "SeriesNumber",

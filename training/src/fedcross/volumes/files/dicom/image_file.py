@@ -1,6 +1,6 @@
 """How the pixels of a DICOM file are stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -22,6 +22,8 @@ class ImageFile:
         The file.
     sop_class, sop_uid, series_uid, frame_of_reference : str
         UIDs; empty if the header has none.
+    study_uid, patient_id : str
+        Study Instance UID and Patient ID, which slices of one volume share; never shown.
     series_number : int or None
         Series Number.
     modality : str
@@ -45,6 +47,8 @@ class ImageFile:
     sop_uid: str
     series_uid: str
     frame_of_reference: str
+    study_uid: str
+    patient_id: str = field(repr=False)
     series_number: int | None
     modality: str
     rows: int
@@ -89,6 +93,8 @@ def read_image_file(path: Path, header: Dataset) -> ImageFile:
         sop_uid=text(header, "SOPInstanceUID"),
         series_uid=text(header, "SeriesInstanceUID"),
         frame_of_reference=text(header, "FrameOfReferenceUID"),
+        study_uid=text(header, "StudyInstanceUID"),
+        patient_id=text(header, "PatientID"),
         series_number=None if series_number is None else int(series_number),
         modality=text(header, "Modality"),
         rows=rows,

@@ -15,7 +15,7 @@ from fedcross.volumes.files.dicom.frames import Frame, Other, read_frames
 from fedcross.volumes.files.dicom.grouping import find_candidates
 from fedcross.volumes.files.dicom.header import is_dicom
 from fedcross.volumes.files.dicom.stack import StackGrid, stack_grid
-from fedcross.volumes.files.dicom.values import read_values
+from fedcross.volumes.files.dicom.values import check_rescale, read_values
 from fedcross.volumes.files.notes import add_note
 
 
@@ -91,6 +91,7 @@ def find_stack(path: Path, series: str | None = None) -> Stack:
     frames = choose(find_candidates(content.frames), series, shown).frames
     if refusal := next((frame.file.refusal for frame in frames if frame.file.refusal), ""):
         raise DataError(f"{name} {refusal}.", "Export it as one slice in each file.")
+    check_rescale(frames, name)
     grid = stack_grid(frames, name)
     check_size(grid.size, name)
     return Stack(name, frames, grid)

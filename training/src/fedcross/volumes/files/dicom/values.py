@@ -68,6 +68,17 @@ def read_values(frames: Sequence[Frame], name: str) -> tuple[NDArray[Any], list[
     return values, [*_note_inversion(first), *_fill(values, padding)]
 
 
+def check_rescale(frames: Sequence[Frame], name: str) -> None:
+    """Raise DataError if some slices of a volume lack the rescale that others have."""
+    bare = [frame for frame in frames if not frame.is_rescaled]
+    if bare and any(frame.slope != 1 or frame.intercept != 0 for frame in frames):
+        raise DataError(
+            f"{len(bare)} of the {len(frames)} slices of {name} have no RescaleSlope and "
+            f"RescaleIntercept, but others have; the first is {bare[0].file.path.name}.",
+            "Export the whole series again.",
+        )
+
+
 def value_type(frames: Sequence[Frame]) -> np.dtype[Any]:
     """Return the smallest type that holds the values of all frames exactly; float64 if none does.
 
