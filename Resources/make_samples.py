@@ -2,9 +2,10 @@
 
     python Resources/make_samples.py
 
-runs the demo with a narrower network and keeps, under ``FedCrossSlicer/Resources/SampleData``, the
-patient of the hospital that took no part and the bundle as one zip, without the copy of the weights
-that only MONAI's runner reads. A few minutes; the same files every time on one machine.
+runs the demo with a narrower network, and calibrates its bundle with other synthetic patients. Under
+``FedCrossSlicer/Resources/SampleData`` it keeps the patient of the hospital that took no part, and the
+bundle as one zip, without the copy of the weights that only MONAI's runner reads. A few minutes; the same
+files every time on one machine.
 """
 
 import shutil
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from fedcross import demo
+from fedcross import calibrate, demo
 from fedcross.model.bundle_zip import pack_bundle
 from fedcross.runtime.reporting import PlainReporter
+from fedcross.training.data.phantom.federation import write_phantom_federation
+from fedcross.training.data.splits import PARTS
 
 FOLDER = Path(__file__).resolve().parents[1] / "FedCrossSlicer" / "Resources" / "SampleData"
 VOLUME, BUNDLE = "FedCrossPhantom.nrrd", "FedCrossPhantomBundle.zip"
@@ -28,7 +31,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         outcome = demo.run_demo(out, PlainReporter(sys.stderr), config=_configuration())
-        shutil.copytree(out / "bundle", out / "slim", ignore=shutil.ignore_patterns("model.pt"))
+        more = write_phantom_federation(out / "more", sites=3, cases=14, shift=0.3, seed=77)
+        calibrate(out / "bundle", more, out / "calibrated", parts=PARTS)
+        shutil.copytree(out / "calibrated", out / "slim", ignore=shutil.ignore_patterns("model.pt"))
         FOLDER.mkdir(parents=True, exist_ok=True)
         pack_bundle(out / "slim", FOLDER / BUNDLE)
         image = sitk.ReadImage(str(out / "heldout" / "image.nii.gz"))
