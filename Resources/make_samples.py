@@ -4,8 +4,8 @@
 
 runs the demo with a narrower network, and calibrates its bundle with other synthetic patients. Under
 ``FedCrossSlicer/Resources/SampleData`` it keeps the patient of the hospital that took no part, and the
-bundle as one zip, without the copy of the weights that only MONAI's runner reads. A few minutes; the same
-files every time on one machine.
+bundle as one zip, without the copy of the weights that only MONAI's runner reads. It takes a few minutes
+and makes the same files every time on one machine.
 """
 
 import shutil
