@@ -64,7 +64,8 @@ def test_the_words_of_a_request_make_the_same_request(made: SegmentRequest) -> N
     [
         ({"max_hours": float("nan")}, "--max-hours must be at least 0, got nan"),
         ({"max_memory_gb": -1.0}, "--max-memory-gb must be at least 0, got -1.0"),
-        ({"roi": Path("a\0b")}, r"a\?b cannot be a path: it holds a null character"),
+        ({"roi": Path("a\0b")}, r"a\?b cannot be a path: it holds a character that no path has"),
+        ({"roi": Path("a\ud800")}, r"a\? cannot be a path: it holds a character that no path has"),
     ],
 )
 def test_a_request_with_an_impossible_limit_or_path_is_refused(options, message) -> None:

@@ -229,9 +229,9 @@ def test_the_paths_of_system_errors_are_not_printed(arguments, monkeypatch, capf
         raise PermissionError(13, "Permission denied", "/home/Doe^Jane/scan.nii")
 
     monkeypatch.setattr(segment_module, "segment", broken)
-    assert child.main([*arguments, "--events"]) == 1
+    assert child.main([*arguments, "--events"]) == 2
     (event,) = events_of(capfd.readouterr().out)
-    assert event["message"] == "Unexpected PermissionError: Permission denied."
+    assert event["message"] == "A file or folder cannot be used: Permission denied."
 
 
 def test_stdout_is_restored_after_the_events(arguments, capfd):

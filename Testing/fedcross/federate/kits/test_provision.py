@@ -168,7 +168,7 @@ def test_a_hospitals_settings_file_is_valid_and_lists_the_receivers_of_its_model
     made: Path,
 ) -> None:
     settings = load_site_settings(made / "sites" / "north")
-    assert settings.share == ("loss", "validation", "cases", "data", "calibration")
+    assert settings.share == ("loss", "validation", "cases", "data", "calibration", "profile")
     assert settings.device == "auto"
     assert "south, east" in (made / "sites/north/local/site.toml").read_text(encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """A request to segment one volume, and the command line that carries it to the child process."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -122,7 +123,7 @@ class SegmentRequest(RequestOptions):
     ------
     ConfigError
         If the number of series is not that of the images, a limit is negative or no number, or a path
-        holds a null character.
+        holds a character that no path has: a null character, or half of a surrogate pair.
     """
 
     bundle: Path
@@ -135,9 +136,11 @@ class SegmentRequest(RequestOptions):
         super().__post_init__()
         check_series(self.series, len(self.images))
         for path in (self.bundle, self.out, *self.images, *([self.roi] if self.roi else [])):
-            if "\0" in str(path):
+            if not _can_be_path(str(path)):
                 shown = plain_text(str(path), 80)
-                raise ConfigError(f"{shown} cannot be a path: it holds a null character.")
+                raise ConfigError(
+                    f"{shown} cannot be a path: it holds a character that no path has."
+                )
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -172,6 +175,13 @@ _FIELDS = sorted(
     key=lambda each: each.default is not MISSING,
 )
 """One for each option, those without a default first. ``--image`` is repeated for every channel."""
+
+
+def _can_be_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def flag(name: str) -> str:

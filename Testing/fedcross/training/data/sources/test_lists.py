@@ -145,3 +145,11 @@ def test_images_with_one_name_in_several_folders_get_the_names_of_their_folders(
 ) -> None:
     text = "image,label,patient\np1/t2.nii,p1/l.nii,1\np2/t2.nii,p2/l.nii,2\nx.nii,y.nii,3\n"
     assert [case.name for case in listed(tmp_path, text)] == ["p1-t2", "p2-t2", "x"]
+
+
+def test_a_split_of_hundreds_of_characters_is_shown_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"image,label,split\na.nii,b.nii,{'train' * 100}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="split must be one of") as caught:
+        read_list(path)
+    assert len(str(caught.value)) < 200

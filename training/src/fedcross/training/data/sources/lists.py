@@ -14,6 +14,7 @@ from fedcross.volumes.case_list import (
     name_cases,
     read_rows,
 )
+from fedcross.volumes.files.opening import quoted
 
 COLUMNS = (
     "image, label and optionally name, patient and split; and image:NAME for a further channel"
@@ -70,7 +71,7 @@ def _case(path: Path, where: str, row: Mapping[str, Any], channels: Sequence[str
         raise DataError(f"{where} lacks an image or a label.", f"Every entry needs {COLUMNS}.")
     part = str(row.get("split") or "").strip()
     if part and part not in PARTS:
-        raise DataError(f"{where}: split must be one of {', '.join(PARTS)}, got {part!r}.")
+        raise DataError(f"{where}: split must be one of {', '.join(PARTS)}, got {quoted(part)}.")
     image, *further = (find_listed(path.parent, image) for image in images)
     return ListedCase(
         values["name"],
