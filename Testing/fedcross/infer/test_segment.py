@@ -532,6 +532,13 @@ def test_an_output_folder_that_is_not_utf_8_is_refused_before_reading(bundle, tm
     assert not out.exists()
 
 
+def test_a_folder_with_the_name_of_a_result_is_refused_before_reading(bundle, image_path, tmp_path):
+    (tmp_path / "out" / "uncertainty.nrrd").mkdir(parents=True)
+    request = SegmentRequest(bundle.path, image_path, tmp_path / "out", device="cpu")
+    message = refusal(request, OutputError, before="read")
+    assert message.startswith("out has a folder uncertainty.nrrd")
+
+
 def test_an_input_that_the_results_would_replace_is_refused(run, bundle, image_path, tmp_path):
     run(image_path)
     request = SegmentRequest(

@@ -203,6 +203,7 @@ def test_the_error_for_invalid_settings_names_the_reason(
         (Federation("x", ("../up",), "localhost", 8002), "up"),
         (Federation("x", ("a",), "local host", 8002), "server"),
         (Federation("x", ("a",), "h" * 64, 8002), "at most 63"),
+        (Federation("x", ("a",), "256.1.1.1", 8002), "256.1.1.1 is no IPv4 address"),
         (Federation("x", ("a",), "localhost", 0), "1 and 65535"),
         (Federation("x", ("a",), "localhost", 443, 65536), "got 65536"),
         (Federation("x", ("hub",), "hub", 8002), "name of the server"),

@@ -11,6 +11,7 @@
     sites/<name>/    a hospital's kit; the hospital edits local/site.toml
 """
 
+import ipaddress
 import json
 import re
 import shutil
@@ -97,6 +98,8 @@ class Federation:
                     f"{' and dots' if field == 'server' else ' and underscores'}, "
                     f"at most 63 of them, got {value[:80]!r}."
                 )
+        if re.fullmatch(r"[0-9.]+", self.server) and not _is_address(self.server):
+            raise ConfigError(f"The server's address {self.server} is no IPv4 address.")
         if len(set(self.sites)) != len(self.sites) or not self.sites:
             raise ConfigError(
                 "A federation needs at least one site, and sites of different names, got "
@@ -224,3 +227,11 @@ def write_readme(folder: Path, federation: Federation) -> None:
         first_end,
     )
     write_atomically(folder / README, text.encode("utf-8"))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True

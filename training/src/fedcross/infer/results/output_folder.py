@@ -57,7 +57,8 @@ def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolde
     Raises
     ------
     OutputError
-        If nothing can be written there, or the results would replace one of `sources`.
+        If nothing can be written there, a folder has the name of a result, or the results would replace
+        one of `sources`.
     """
     try:
         itk_path(path.absolute())  # ITK's writer would fail after the computation
@@ -73,6 +74,11 @@ def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolde
             "Choose another one.",
         ) from error
     folder = OutputFolder(path)
+    if blocked := next((each for each in folder.results() if each.is_dir()), None):
+        raise OutputError(
+            f"{path.name} has a folder {blocked.name}, where a file of that name is written.",
+            "Rename it, or choose another output folder.",
+        )
     replaced = {real_path(old) for old in folder.results()}
     for source in sources:
         if real_path(source) in replaced:
