@@ -154,7 +154,7 @@ class Campaign:
             ):
                 tally.add(outcome)
                 if outcome.verdict == FAILED:
-                    self._keep(kind, one, outcome.reason)
+                    self.keep(kind, one, outcome.reason)
             tally.batches += 1
             self.save()
 
@@ -180,7 +180,8 @@ class Campaign:
 
         return skip
 
-    def _keep(self, kind: Kind, one: Input, reason: str) -> None:
+    def keep(self, kind: Kind, one: Input, reason: str) -> None:
+        """Store a failing input; at most `KEPT_FAILURES` of each kind."""
         folder = self.out / "failures" / kind.name.replace(" ", "-")
         if folder.is_dir() and len(list(folder.iterdir())) >= KEPT_FAILURES:
             return

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_changed_inputs_are_refused_with_a_sentence_or_read_right(kind: Kind, tm
 def test_every_kind_has_a_share_and_all_shares_are_100_percent() -> None:
     assert set(SHARES) == {kind.name for kind in ALL}
     assert sum(SHARES.values()) == 100
+
+
+@pytest.mark.skipif(find_spec("atheris") is not None, reason="atheris is installed")
+def test_guided_inputs_without_atheris_end_with_a_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fuzz.guided"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout.startswith("atheris is not installed")
 
 
 def test_a_batch_is_decided_by_its_number(tmp_path) -> None:
