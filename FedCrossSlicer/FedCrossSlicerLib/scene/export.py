@@ -61,8 +61,9 @@ def exportVolume(volume: vtkMRMLScalarVolumeNode, path: Path) -> None:
         storage.WriteData(copy or volume)
         requireWhole(path)  # on a full disk the storage node reports success
     except InferenceError as error:
+        why = str(error).replace(path.name, _("its file"))
         raise InferenceError(
-            _("{name} could not be exported: {why}").format(name=volume.GetName(), why=error)
+            _("{name} could not be exported: {why}").format(name=volume.GetName(), why=why)
         ) from error
     finally:
         if copy is not None:

@@ -99,7 +99,9 @@ class SegmentationLogic:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return SegmentationTask(volume, folder, request)
+        files = [VOLUME, *(path.name for path in others)]
+        nodes = [each.GetName() for each in (volume, *further)]
+        return SegmentationTask(volume, folder, request, dict(zip(files, nodes, strict=True)))
 
     def segment(
         self,

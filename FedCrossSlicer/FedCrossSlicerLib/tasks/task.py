@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import slicer
@@ -38,6 +39,9 @@ class SegmentationTask:
         The temporary folder of the request; the task removes it.
     request
         The running request.
+    names
+        File name in the temporary folder to the name of its volume node: an error then speaks of the
+        volume.
 
     Attributes
     ----------
@@ -52,11 +56,16 @@ class SegmentationTask:
     """
 
     def __init__(
-        self, volume: vtkMRMLScalarVolumeNode, folder: Path, request: RunningRequest
+        self,
+        volume: vtkMRMLScalarVolumeNode,
+        folder: Path,
+        request: RunningRequest,
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._volumeID = volume.GetID()
         self._folder = folder
         self._request = request
+        self._names = names
         self.done, self.total = 0, 0
         self.stage, self.message = "start", ""
         self._firstStep: tuple[float, int] | None = None  # when it ended, and its number
@@ -124,7 +133,13 @@ class SegmentationTask:
             If the segmentation failed or was cancelled.
         """
         self.poll()
-        self._request.check()
+        try:
+            self._request.check()
+        except InferenceError as error:
+            message = str(error)
+            for file, name in self._names.items():
+                message = message.replace(file, name)
+            raise InferenceError(message, error.kind, error.log) from error
 
     def cancel(self) -> None:
         """Kill the child process and remove the temporary files; after the end this changes nothing."""

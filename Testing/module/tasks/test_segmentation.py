@@ -92,8 +92,32 @@ def test_a_volume_that_cannot_be_written_raises_one_sentence(volume, tmp_path):
     from FedCrossSlicerLib.scene.export import exportVolume
 
     (tmp_path / "file").touch()
-    with pytest.raises(InferenceError, match=r"^T2 axial could not be exported: volume\.nrrd"):
+    with pytest.raises(InferenceError, match=r"^T2 axial could not be exported: its file cannot"):
         exportVolume(volume, tmp_path / "file" / "volume.nrrd")
+
+
+def test_an_error_of_the_child_process_speaks_of_the_volumes_own_names(volume, scene, temporary):
+    from FedCrossSlicerLib.errors import InferenceError
+    from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
+
+    class Refused:
+        running, log = False, ""
+
+        def events(self):
+            return []
+
+        def cancel(self):
+            pass
+
+        def check(self):
+            raise InferenceError("channel_2.nrrd does not overlap volume.nrrd.", "DataError", "l")
+
+    second = slicer.modules.volumes.logic().CloneVolume(scene, volume, "ADC")
+    task = SegmentationLogic(lambda arguments: Refused()).start(volume, "bundle", further=[second])
+    with pytest.raises(InferenceError, match=r"^ADC does not overlap T2 axial\.$") as caught:
+        task.finish()
+    assert (caught.value.kind, caught.value.log) == ("DataError", "l")
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_result_is_shown_and_the_temporary_files_are_removed(fake, volume, temporary):
