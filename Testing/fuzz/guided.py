@@ -11,17 +11,11 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-
-from fedcross.runtime.files.atomic import write_atomically
-from fuzz.campaign import Campaign, Tally, table, try_valid
-from fuzz.judge import FAILED, judge
-from fuzz.kind import Input, Kind
-
+# Nothing of fedcross is imported here: atheris follows only what is imported after it.
 KIND = "--kind"
 SAVED_EVERY = 100
 """Inputs after which the figures are stored; the process of a kind ends without notice."""
@@ -34,26 +28,23 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=(), help="names of kinds")
     parser.add_argument("--out", type=Path, default=Path("build/fuzz-guided"))
     parser.add_argument(KIND, help=argparse.SUPPRESS)
-    given_options = parser.parse_args()
+    given = parser.parse_args()
     if find_spec("atheris") is None:
         print("atheris is not installed: pip install atheris (Linux, Python 3.11).")
         return 2
-    if given_options.kind is not None:
-        _try_kind(given_options.kind, given_options.out, given_options.seconds)
-    for name in given_options.only or _names():
-        command = [sys.executable, "-m", "fuzz.guided", *sys.argv[1:], KIND, name]
-        subprocess.run(command, check=False)
-    campaign = Campaign(given_options.out)
-    text = f"# Inputs that atheris steers\n\n{table(campaign.tallies)}"
-    write_atomically(given_options.out / "results.md", text.encode())
-    print(text)
-    return int(any(tally.failed for tally in campaign.tallies.values()))
-
-
-def _names() -> list[str]:
+    if given.kind is not None:
+        _try_kind(given.kind, given.out, given.seconds)
+    from fuzz.campaign import Campaign, table
     from fuzz.kinds.all_kinds import ALL
 
-    return [kind.name for kind in ALL]
+    for name in given.only or [kind.name for kind in ALL]:
+        command = [sys.executable, "-m", "fuzz.guided", *sys.argv[1:], KIND, name]
+        subprocess.run(command, check=False)
+    campaign = Campaign(given.out)
+    text = f"# Inputs that atheris steers\n\n{table(campaign.tallies)}"
+    (given.out / "results.md").write_text(text, encoding="utf-8")
+    print(text)
+    return int(any(tally.failed for tally in campaign.tallies.values()))
 
 
 def _try_kind(name: str, out: Path, seconds: int) -> None:
@@ -61,35 +52,13 @@ def _try_kind(name: str, out: Path, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["fedcross"]):
-        from fuzz.kinds.all_kinds import ALL
-    import torch
-
-    torch.set_num_threads(1)
-    (kind,) = (kind for kind in ALL if kind.name == name)
-    campaign = Campaign(out)
-    folder = Path(tempfile.mkdtemp(prefix="fedcross-fuzz-"))
-    try_valid(kind, folder)
-    atheris.Setup(
-        [sys.argv[0], f"-max_total_time={seconds}", "-rss_limit_mb=0", "-timeout=600"],
-        _test_of(kind, campaign, folder).hypothesis.fuzz_one_input,
+        from fuzz.guided_function import make_test
+    test: Callable[[bytes], bytes | None] = make_test(
+        name, out, Path(tempfile.mkdtemp(prefix="fedcross-fuzz-")), SAVED_EVERY
     )
+    options = [f"-max_total_time={seconds}", "-rss_limit_mb=0", "-timeout=600"]
+    atheris.Setup([sys.argv[0], *options], test)
     atheris.Fuzz()
-
-
-def _test_of(kind: Kind, campaign: Campaign, folder: Path) -> Any:
-    tally = campaign.tallies.setdefault(kind.name, Tally())
-
-    @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(kind.inputs)
-    def each(one: Input) -> None:
-        outcome = judge(kind, one, folder)
-        tally.add(outcome)
-        if outcome.verdict == FAILED:
-            campaign.keep(kind, one, outcome.reason)
-        if tally.inputs % SAVED_EVERY == 0 or outcome.verdict == FAILED:
-            campaign.save()
-
-    return each
 
 
 if __name__ == "__main__":
