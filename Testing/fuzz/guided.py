@@ -17,6 +17,14 @@ from pathlib import Path
 
 # Nothing of fedcross is imported here: atheris follows only what is imported after it.
 KIND = "--kind"
+REPORT = """\
+# Inputs that atheris steers
+
+Made by `make fuzz-guided`. Atheris draws bytes, follows which lines of the code they reach, and changes those that reach
+new ones. Hypothesis makes inputs of the bytes, as in [results.md](results.md), where the conditions are. Each kind was
+tried for {seconds} s. The last inputs of a kind, fewer than 100, are not counted.
+
+{table}"""
 SAVED_EVERY = 100
 """Inputs after which the figures are stored; the process of a kind ends without notice."""
 
@@ -41,7 +49,7 @@ def main() -> int:
         command = [sys.executable, "-m", "fuzz.guided", *sys.argv[1:], KIND, name]
         subprocess.run(command, check=False)
     campaign = Campaign(given.out)
-    text = f"# Inputs that atheris steers\n\n{table(campaign.tallies)}"
+    text = REPORT.format(seconds=given.seconds, table=table(campaign.tallies))
     (given.out / "results.md").write_text(text, encoding="utf-8")
     print(text)
     return int(any(tally.failed for tally in campaign.tallies.values()))
