@@ -20,9 +20,10 @@ KIND = "--kind"
 REPORT = """\
 # Inputs that atheris steers
 
-Made by `make fuzz-guided`. Atheris draws bytes, follows which lines of the code they reach, and changes those that reach
-new ones. Hypothesis makes inputs of the bytes, as in [results.md](results.md), where the conditions are. Each kind was
-tried for {seconds} s. The last inputs of a kind, fewer than 100, are not counted.
+Made by `make fuzz-guided`. Atheris draws bytes, follows which lines of the code they reach, and changes
+those that reach new ones. Hypothesis makes inputs of the bytes, as in [results.md](results.md), where the
+conditions are. Each kind was tried for {seconds} s. The last inputs of a kind, fewer than 100, are not
+counted.
 
 {table}"""
 SAVED_EVERY = 100
