@@ -22,8 +22,8 @@ REPORT = """\
 
 Made by `make fuzz-guided`. Atheris draws bytes, follows which lines of the code they reach, and changes
 those that reach new ones. Hypothesis makes inputs of the bytes, as in [results.md](results.md), which
-states the conditions. Each kind was tried for {seconds} s. The last inputs of a kind, fewer than 100, are
-not counted.
+states the conditions. Each kind was tried for {seconds} s. The last inputs of a kind, fewer than 100,
+are not counted.
 
 {table}"""
 SAVED_EVERY = 100
