@@ -23,8 +23,8 @@ from FedCrossSlicerLib.panel.panel import Panel
 from FedCrossSlicerLib.panel.parameters import Parameters
 from FedCrossSlicerLib.panel.widgets.drop import BundleDrop
 from FedCrossSlicerLib.panel.widgets.timer import PollTimer
-from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.nodes import removeOrphans
+from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
 

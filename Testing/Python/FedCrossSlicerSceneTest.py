@@ -24,12 +24,12 @@ from FedCrossSlicerLib.display.heatmap import colorTable
 from FedCrossSlicerLib.display.view import ViewOptions, show
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.edits import isEdited
-from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.figures import readFigures
 from FedCrossSlicerLib.scene.hotspots import State
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
 from FedCrossSlicerLib.scene.review import Review
+from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.load import loadResult
 from FedCrossSlicerLib.tasks.series import isFromDicom, sourceFiles
 

@@ -132,7 +132,7 @@ def result_folder(volume: Any, tmp_path: Path) -> Path:
     """The result folder that a child process writes for `volume`."""
     from fake_child import write_result
 
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     image = tmp_path / "volume.nrrd"
     exportVolume(volume, image)

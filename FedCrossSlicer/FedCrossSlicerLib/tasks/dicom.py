@@ -19,8 +19,8 @@ from FedCrossSlicerLib.child.request import RunningRequest
 from FedCrossSlicerLib.child.workspace import temporaryFolder
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene import roles
-from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.series import obstacle, sourceFiles
 from FedCrossSlicerLib.tasks.wait import wait
 

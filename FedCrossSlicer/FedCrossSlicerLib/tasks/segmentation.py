@@ -26,9 +26,9 @@ from FedCrossSlicerLib.child.request import (
 )
 from FedCrossSlicerLib.child.workspace import temporaryFolder
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.scene.export import exportVolume
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
+from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.series import isFromDicom
 from FedCrossSlicerLib.tasks.task import Progress, SegmentationTask
 

@@ -14,7 +14,7 @@ def read(loaded, volume, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.bundle.summary import readResult
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     exportVolume(volume, tmp_path / "volume.nrrd")
     write_result(tmp_path / "volume.nrrd", tmp_path / "result", "std", calibrated=True)

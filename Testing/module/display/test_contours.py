@@ -10,7 +10,7 @@ import slicer
 def nodes(loaded, volume, tmp_path):
     from fake_child import write_result
 
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     exportVolume(volume, tmp_path / "volume.nrrd")

@@ -123,7 +123,7 @@ def test_every_change_is_fast_on_a_volume_of_a_real_size(scene, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     voxels = np.full((40, 320, 320), 100, np.int16)

@@ -30,7 +30,7 @@ def straight(scene):
 def presented(volume, folder):
     from fake_child import write_result
 
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     exportVolume(volume, folder / "volume.nrrd")

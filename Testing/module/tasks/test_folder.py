@@ -15,7 +15,7 @@ from fedcross.contract.table import Reliability
 @pytest.fixture
 def folder(volume, tmp_path):
     """A folder with two volumes, a broken volume and another file."""
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     created = tmp_path / "Bänder und Köpfe"
     created.mkdir()

@@ -223,7 +223,7 @@ def test_a_result_without_the_files_for_the_viewer_is_shown_too(volume, tmp_path
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     exportVolume(volume, tmp_path / "volume.nrrd")
@@ -312,7 +312,7 @@ def test_a_result_without_any_structure_is_shown(volume, tmp_path):
     from fake_child import write_result
 
     from FedCrossSlicerLib.display.view import ViewOptions, show
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     slicer.util.arrayFromVolume(volume)[:] = 100

@@ -171,7 +171,7 @@ def test_the_worker_ends_when_slicer_is_killed(
     bundle_folder, tmp_path, long_task, loaded, state, until_event
 ):
     from FedCrossSlicerLib.child.request import VOLUME
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     if state == "busy":
         exportVolume(slicer.util.getNode("Large"), tmp_path / VOLUME)

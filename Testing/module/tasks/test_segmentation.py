@@ -23,7 +23,7 @@ def labels_of(presented, reference):
 
 
 def exported(volume, tmp_path):
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     exportVolume(volume, tmp_path / "volume.nrrd")
     return sitk.ReadImage(str(tmp_path / "volume.nrrd"))
@@ -89,7 +89,7 @@ def test_a_volume_under_a_nonlinear_transform_is_resampled_and_not_modified(
 
 def test_a_volume_that_cannot_be_written_raises_one_sentence(volume, tmp_path):
     from FedCrossSlicerLib.errors import InferenceError
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     (tmp_path / "file").touch()
     with pytest.raises(InferenceError, match=r"^T2 axial could not be exported: its file cannot"):

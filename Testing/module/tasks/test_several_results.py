@@ -16,7 +16,7 @@ def make(scene, tmp_path):
     """Loads a result of a volume and of a bundle with a given hash."""
     from fake_child import write_result
 
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
     from FedCrossSlicerLib.tasks.load import loadResult
 
     def present_it(volume, sha256="ab" * 32):

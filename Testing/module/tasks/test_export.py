@@ -14,7 +14,7 @@ LPS = np.diag([-1.0, -1.0, 1.0])
 
 @pytest.fixture
 def exported(loaded, tmp_path):
-    from FedCrossSlicerLib.scene.export import exportVolume
+    from FedCrossSlicerLib.tasks.export import exportVolume
 
     def export(volume):
         exportVolume(volume, tmp_path / "volume.nrrd")

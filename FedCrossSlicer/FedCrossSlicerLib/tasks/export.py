@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.nrrd import requireWhole
 from FedCrossSlicerLib.errors import InferenceError
-from FedCrossSlicerLib.scene.right_angles import hasRightAngles, resampleAtRightAngles
+from FedCrossSlicerLib.tasks.right_angles import hasRightAngles, resampleAtRightAngles
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
