@@ -142,6 +142,7 @@ def test_a_worker_that_dies_during_a_request_is_replaced_once(workers, tmp_path)
     request = workers.start(["die once", str(tmp_path / "died")])
     assert isinstance(wait(request)[-1], ResultEvent)
     assert (tmp_path / "died").exists()
+    until(lambda: len(request.log.splitlines()) == 3)  # a thread of its own reads the log
     assert request.log.splitlines() == [
         "log of die once",
         "The segmentation process ended unexpectedly; it is started again.",
