@@ -11,7 +11,7 @@ from fedcross.federate.calibrating import calibrate_federation
 from fedcross.federate.engines import run_training
 from fedcross.federate.flare.bundle_job import build_calibration_job, build_profile_job
 from fedcross.federate.flare.job import build_job, read_job
-from fedcross.federate.flare.simulated_jobs import gather_simulated
+from fedcross.federate.planning import gather_by_engine
 from fedcross.federate.profiling import profile_federation
 from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_profile import ProfileJob
@@ -157,7 +157,9 @@ def test_a_damaged_job_file_is_refused(tmp_path: Path) -> None:
 def test_the_simulator_plans_what_is_planned_on_one_machine(
     federation: Path, config: TrainingConfig
 ) -> None:
-    assert gather_simulated(config, device="cpu") == combine_sites(gather_figures(config))
+    assert gather_by_engine(config, NullReporter(), device="cpu") == combine_sites(
+        gather_figures(config)
+    )
 
 
 def test_a_job_that_plans_is_read_as_one_and_names_no_run(

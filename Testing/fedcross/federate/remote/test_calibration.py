@@ -28,6 +28,7 @@ from fedcross.model.calibration import Calibration
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.file import load_config
 from fedcross.uncertainty.temperature import TEMPERATURES
+from record_numbers import numbers
 from remote_sites import InProcessSites
 from tiny_federation import write_federation
 
@@ -100,15 +101,6 @@ def calibrate(
             config, bundle.manifest, job.pooling, RecordedSites(config, answers), lines.append
         )
     return found, lines
-
-
-def numbers(value: Any) -> list[float]:
-    """All numbers of a record, in order."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for each in value for number in numbers(each)]
-    return [float(value)] if isinstance(value, int | float) else []
 
 
 def test_the_calibration_is_that_of_the_same_cases_on_one_machine(

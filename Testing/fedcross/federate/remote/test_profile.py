@@ -22,6 +22,7 @@ from fedcross.model.profile import Profile
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.file import load_config
 from fedcross.uncertainty.moments import Moments
+from record_numbers import numbers
 from remote_sites import InProcessSites
 from tiny_federation import write_federation
 
@@ -81,15 +82,6 @@ def make(
 ) -> tuple[Profile, list[str]]:
     lines: list[str] = []
     return profile_remotely(config, ChangedSites(sites, changed or {}), lines.append), lines
-
-
-def numbers(value: Any) -> list[float]:
-    """All numbers of a record, in order."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for each in value for number in numbers(each)]
-    return [float(value)] if isinstance(value, int | float) else []
 
 
 def test_the_profile_is_that_of_the_same_cases_on_one_machine(

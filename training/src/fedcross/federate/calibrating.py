@@ -1,14 +1,16 @@
 """Calibrates a bundle with the cases of the sites, by the engine that the configuration names."""
 
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 from fedcross.calibration.calibrate import calibrate_bundle, with_calibration
 from fedcross.calibration.fit import describe_gaps
 from fedcross.contract.request import RequestOptions
+from fedcross.federate.ask_sites import ask_sites
 from fedcross.federate.engines import choose_engine, require_flare
-from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.federate.flare.bundle_job import build_calibration_job
+from fedcross.federate.remote.calibration import read_calibration
+from fedcross.model.bundle import open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.calibration import Calibration
 from fedcross.model.calibration_text import describe_wide_intervals
@@ -57,51 +59,22 @@ def calibrate_federation(
     require_flare(kind)
     with open_bundle(path) as bundle:
         check_copy(path, out)
-        if kit is None:
-            from fedcross.federate.flare.simulated_jobs import calibrate_simulated
-
-            calibration = calibrate_simulated(
-                config,
-                bundle,
-                pooling=pooling,
-                parts=tuple(parts),
-                device=device,
-                reporter=reporter,
-            )
-        else:
-            calibration = _ask_hospitals(config, bundle, pooling, tuple(parts), kit, reporter)
+        with ask_sites(
+            config,
+            lambda folder, run_id: build_calibration_job(
+                config, bundle, folder, run_id=run_id, pooling=pooling, parts=tuple(parts)
+            ),
+            kind="calibration",
+            stage="calibrate",
+            content="curves of their labelled cases",
+            device=device,
+            kit=kit,
+            reporter=reporter,
+        ) as result:
+            calibration = read_calibration(result)
         for sentence in describe_gaps(calibration):
             reporter.log(sentence)
         for sentence in describe_wide_intervals(calibration):
             reporter.warning(sentence)
         write_copy(bundle, with_calibration(bundle, calibration).manifest, out)
     return calibration
-
-
-def _ask_hospitals(
-    config: TrainingConfig,
-    bundle: Bundle,
-    pooling: Pooling,
-    parts: tuple[str, ...],
-    kit: Path,
-    reporter: Reporter,
-) -> Calibration:
-    from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.flare.bundle_job import build_calibration_job
-    from fedcross.federate.kits.preflight import open_coordinator_kit
-    from fedcross.federate.remote.calibration import read_calibration
-    from fedcross.federate.supervise.short_job import follow_job, new_job_id
-
-    opened = open_coordinator_kit(kit, reporter.log, config, waits=True)
-    reporter.stage("calibrate", "Asking the hospitals for curves of their labelled cases")
-    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
-        job_folder = build_calibration_job(
-            config,
-            bundle,
-            Path(folder),
-            run_id=new_job_id("calibration"),
-            pooling=pooling,
-            parts=parts,
-        )
-        result = follow_job(config, connection, job_folder, Path(folder), reporter.log)
-        return read_calibration(result)

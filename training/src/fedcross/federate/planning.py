@@ -1,10 +1,10 @@
 """Plans: the figures are gathered by the engine that the configuration names."""
 
-import tempfile
 from functools import partial
 from pathlib import Path
 
 from fedcross.errors import OutputError
+from fedcross.federate.ask_sites import ask_sites
 from fedcross.federate.engines import check_engine, choose_engine, require_flare
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.reporting import NullReporter, Reporter
@@ -161,22 +161,16 @@ def gather_by_engine(
         reporter.stage("plan", "Reading the sites' cases")
         return combine_sites(gather_figures(config, reporter))
     require_flare(kind)
-    if kit is None:
-        from fedcross.federate.flare.simulated_jobs import gather_simulated
-
-        return gather_simulated(config, device=device, reporter=reporter)
-    return _ask_hospitals(config, kit, reporter)
-
-
-def _ask_hospitals(config: TrainingConfig, kit: Path, reporter: Reporter) -> FederationFigures:
-    from fedcross.federate.flare.admin import open_server_connection
     from fedcross.federate.flare.job import build_job
-    from fedcross.federate.kits.preflight import open_coordinator_kit
-    from fedcross.federate.supervise.short_job import follow_job, new_job_id
 
-    opened = open_coordinator_kit(kit, reporter.log, config, waits=True)
-    reporter.stage("plan", "Asking the hospitals for the figures of their cases")
-    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
-        job_folder = build_job(config, Path(folder), run_id=new_job_id("plan"), plans=True)
-        result = follow_job(config, connection, job_folder, Path(folder), reporter.log)
+    with ask_sites(
+        config,
+        lambda folder, run_id: build_job(config, folder, run_id=run_id, plans=True),
+        kind="plan",
+        stage="plan",
+        content="the figures of their cases",
+        device=device,
+        kit=kit,
+        reporter=reporter,
+    ) as result:
         return read_figures(result)

@@ -1,13 +1,15 @@
 """Makes the profile of a bundle with the sites' cases, by the engine that the configuration names."""
 
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 from fedcross.calibration.profile_bundle import PARTS, profile_bundle
 from fedcross.contract.request import RequestOptions
+from fedcross.federate.ask_sites import ask_sites
 from fedcross.federate.engines import choose_engine, require_flare
-from fedcross.model.bundle import Bundle, open_bundle
+from fedcross.federate.flare.bundle_job import build_profile_job
+from fedcross.federate.remote.profile import read_profile
+from fedcross.model.bundle import open_bundle
 from fedcross.model.bundle_copy import check_copy, write_copy
 from fedcross.model.profile import Profile
 from fedcross.runtime.reporting import NullReporter, Reporter
@@ -52,30 +54,18 @@ def profile_federation(
     require_flare(kind)
     with open_bundle(path) as bundle:
         check_copy(path, out)
-        if kit is None:
-            from fedcross.federate.flare.simulated_jobs import profile_simulated
-
-            profile = profile_simulated(
-                config, bundle, parts=tuple(parts), device=device, reporter=reporter
-            )
-        else:
-            profile = _ask_hospitals(config, bundle, tuple(parts), kit, reporter)
+        with ask_sites(
+            config,
+            lambda folder, run_id: build_profile_job(
+                config, bundle, folder, run_id=run_id, parts=tuple(parts)
+            ),
+            kind="profile",
+            stage="profile",
+            content="moments of the properties of their cases",
+            device=device,
+            kit=kit,
+            reporter=reporter,
+        ) as result:
+            profile = read_profile(result)
         write_copy(bundle, bundle.manifest.model_copy(update={"profile": profile}), out)
     return profile
-
-
-def _ask_hospitals(
-    config: TrainingConfig, bundle: Bundle, parts: tuple[str, ...], kit: Path, reporter: Reporter
-) -> Profile:
-    from fedcross.federate.flare.admin import open_server_connection
-    from fedcross.federate.flare.bundle_job import build_profile_job
-    from fedcross.federate.kits.preflight import open_coordinator_kit
-    from fedcross.federate.remote.profile import read_profile
-    from fedcross.federate.supervise.short_job import follow_job, new_job_id
-
-    opened = open_coordinator_kit(kit, reporter.log, config, waits=True)
-    reporter.stage("profile", "Asking the hospitals for moments of the properties of their cases")
-    with tempfile.TemporaryDirectory() as folder, open_server_connection(opened) as connection:
-        run_id = new_job_id("profile")
-        job_folder = build_profile_job(config, bundle, Path(folder), run_id=run_id, parts=parts)
-        return read_profile(follow_job(config, connection, job_folder, Path(folder), reporter.log))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from fedcross.calibration.curves import LikelihoodCurve, SiteCurves
 from fedcross.calibration.fit import fit_calibration, fit_temperature
-from fedcross.errors import DataError
 from fedcross.federate.remote.bundle_tasks import CURVES, LIKELIHOOD
 from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.questions import Question
@@ -14,6 +13,7 @@ from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES, Calib
 from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.model.manifest import Manifest
+from fedcross.runtime.files.record import read_record, write_record
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.uncertainty.risk_control import Pooling
 from fedcross.uncertainty.temperature import TEMPERATURES
@@ -84,8 +84,7 @@ def calibrate_for_job(
     """Calibrate the bundle of a job and write the calibration into a folder, which is made."""
     with open_bundle(job.bundle) as bundle:
         calibration = calibrate_remotely(config, bundle.manifest, job.pooling, sites, log)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_record(folder / FILE, calibration)
 
 
 def read_calibration(folder: Path) -> Calibration:
@@ -96,7 +95,5 @@ def read_calibration(folder: Path) -> Calibration:
     DataError
         If the file is missing or does not have the agreed form.
     """
-    try:
-        return Calibration.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # a ValidationError is a ValueError
-        raise DataError("The calibration of the federation is missing or damaged.") from error
+    problem = "The calibration of the federation is missing or damaged."
+    return read_record(folder / FILE, Calibration, problem)

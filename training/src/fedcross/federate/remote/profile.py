@@ -13,6 +13,7 @@ from fedcross.federate.remote.questions import Question
 from fedcross.federate.remote.setups import check_setups
 from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES
 from fedcross.model.profile import MIN_SCORES, Profile
+from fedcross.runtime.files.record import read_record, write_record
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.uncertainty.moments import Moments, merge
 
@@ -98,8 +99,7 @@ def profile_for_job(
 ) -> None:
     """Make the profile of a job and write it into a folder, which is made."""
     made = profile_remotely(config, sites, log)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_record(folder / FILE, made)
 
 
 def read_profile(folder: Path) -> Profile:
@@ -110,10 +110,8 @@ def read_profile(folder: Path) -> Profile:
     DataError
         If the file is missing or does not have the agreed form.
     """
-    try:
-        return Profile.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError("The profile of the federation is missing or damaged.") from error
+    problem = "The profile of the federation is missing or damaged."
+    return read_record(folder / FILE, Profile, problem)
 
 
 def _usable(

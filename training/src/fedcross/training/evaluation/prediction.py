@@ -65,8 +65,20 @@ class Predictor:
         ConfigError
             If a network computes a number that is not finite: the training has diverged.
         """
+        precision = resolve_precision(self.config.training.precision, self.device)
         try:
-            each = [self._blend(network, volume) for network in self.networks]
+            each = [
+                blend(
+                    network,
+                    volume,
+                    patch_size=self.config.preprocessing.patch_size,
+                    overlap=self.config.preprocessing.overlap,
+                    classes=self.config.network.classes,
+                    device=self.device,
+                    precision=precision,
+                )
+                for network in self.networks
+            ]
         except (BundleError, PrecisionError) as error:
             raise ConfigError(
                 "The training has diverged: a network computes numbers that are not finite.",
@@ -74,17 +86,6 @@ class Predictor:
                 "rounds are kept.",
             ) from error
         return np.mean(each, axis=0), each
-
-    def _blend(self, network: nn.Module, volume: Array) -> Array:
-        return blend(
-            network,
-            volume,
-            patch_size=self.config.preprocessing.patch_size,
-            overlap=self.config.preprocessing.overlap,
-            classes=self.config.network.classes,
-            device=self.device,
-            precision=resolve_precision(self.config.training.precision, self.device),
-        )
 
 
 def load_predictor(

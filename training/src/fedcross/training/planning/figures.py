@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fedcross.errors import DataError
+from fedcross.runtime.files.record import read_record, write_record
 from fedcross.training.config.site import SiteName
 from fedcross.training.data.check.figures import (
     FOREGROUND_PERCENTILES,
@@ -210,8 +211,7 @@ def _mean_share(percentiles: NDArray[np.float64], place: float, *, below: bool =
 
 def write_figures(folder: Path, figures: FederationFigures) -> None:
     """Write the combined figures into a folder, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_record(folder / FILE, figures)
 
 
 def read_figures(folder: Path) -> FederationFigures:
@@ -222,7 +222,5 @@ def read_figures(folder: Path) -> FederationFigures:
     DataError
         If the file is missing or does not have the agreed form.
     """
-    try:
-        return FederationFigures.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # a ValidationError is a ValueError
-        raise DataError("The figures of the federation are missing or damaged.") from error
+    problem = "The figures of the federation are missing or damaged."
+    return read_record(folder / FILE, FederationFigures, problem)
