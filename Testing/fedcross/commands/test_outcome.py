@@ -9,7 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from fedcross.cli import app
-from fedcross.commands.outcome import _test_line, calibrate_lines, evaluate_lines, next_step
+from fedcross.commands.outcome import (
+    _test_line,
+    calibrate_lines,
+    evaluate_lines,
+    export_lines,
+    next_step,
+)
+from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.study.compare.ranking import describe_ranking
 from fedcross.study.compare.results import Score
@@ -41,6 +48,10 @@ def test_a_run_tells_its_kept_round_its_test_dice_and_how_it_becomes_a_bundle(
         "Next, with labelled cases that trained no member: fedcross calibrate "
         f"{bundle} --data CONFIG --out CALIBRATED",
     ]
+    with open_bundle(bundle) as opened:
+        assert export_lines(opened, Path("kits/admin"))[-1].endswith(
+            f"fedcross federation calibrate {bundle} CONFIG --kit kits/admin --out CALIBRATED"
+        )
 
 
 def test_the_lowest_site_is_named() -> None:

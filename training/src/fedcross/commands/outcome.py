@@ -52,8 +52,16 @@ def _test_line(test: "Mapping[str, Any]") -> str:
     return f"{line} of {len(sites)} sites; lowest at {lowest}, {sites[lowest]:.3f}."
 
 
-def export_lines(bundle: "Bundle") -> list[str]:
-    """Return what a new bundle holds, where it is, and the next commands."""
+def export_lines(bundle: "Bundle", kit: Path | None = None) -> list[str]:
+    """Return what a new bundle holds, where it is, and the next commands.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    kit
+        The coordinator's kit if the bundle is of a run across hospitals: the hospitals calibrate it.
+    """
     from fedcross.training.run.doubts import doubt_bundle
     from fedcross.training.run.export import TEST_DICE
 
@@ -68,7 +76,12 @@ def export_lines(bundle: "Bundle") -> list[str]:
         *([doubt] if doubt else []),
         next_step("segment", "--bundle", path, "--image", "VOLUME", "--out", "RESULT"),
         next_step(
-            *("calibrate", path, "--data", "CONFIG", "--out", "CALIBRATED"),
+            *(
+                ("calibrate", path, "--data", "CONFIG")
+                if kit is None
+                else ("federation", "calibrate", path, "CONFIG", "--kit", kit)
+            ),
+            *("--out", "CALIBRATED"),
             why="with labelled cases that trained no member",
         ),
     ]

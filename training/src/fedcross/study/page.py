@@ -38,6 +38,7 @@ svg { display: block; max-width: 100%; height: auto; }
   th, td { padding: .2em .4em; }
   .wide { overflow: visible; } tr, .figure, svg { break-inside: avoid; } h2 { break-after: avoid; }
   thead { display: table-header-group; } details > * { display: revert; }
+  details::details-content { content-visibility: visible; block-size: auto; }
 }
 """
 
@@ -108,6 +109,11 @@ def page(title: str, lead: str, sections: Mapping[str, Sequence[str]]) -> str:
         f"</title><style>{STYLESHEET}</style></head><body>\n<h1>{safe_text(title)}</h1>\n"
         f"<p>{safe_text(lead)}</p>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 case`` or ``2 cases``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def safe_text(text: str) -> str:

@@ -119,7 +119,7 @@ def check_matplotlib() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "The figures need matplotlib, which is not installed.",
-            "pip install 'fedcross[train]'",
+            "Install it: pip install 'fedcross[train]'",
         )
 
 

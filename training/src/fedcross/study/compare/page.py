@@ -17,7 +17,7 @@ from fedcross.study.compare.results import (
     rank_by_dice,
 )
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
-from fedcross.study.page import figure, note, page, table
+from fedcross.study.page import count, figure, note, page, table
 from fedcross.uncertainty.reliability import MIN_VOXELS
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95, mm", "assd_mm": "surface distance, mm"}
@@ -84,7 +84,7 @@ def comparison_page(
         "Cost": [_costs(runs, data_bytes)],
     }
     seeds = max(len(each) for each in runs.values())
-    lead = f"{_number(len(runs), 'method')}, {_number(seeds, 'seed')}, the same splits. {budget}"
+    lead = f"{count(len(runs), 'method')}, {count(seeds, 'seed')}, the same splits. {budget}"
     return page(title, lead, sections)
 
 
@@ -115,25 +115,25 @@ def _scores(runs: Runs) -> list[str]:
         rows.append(row)
     heading = ["rank", "", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
     best = _best([[each.mean for each in row] for row in means], list(METRICS), first_column=2)
-    count = len(cases[reference])
+    tested = len(cases[reference])
     explanation = (
         "The values are means over all test cases and structures, of the round that a run keeps. The "
         "number after ± is the standard deviation over the seeds. The best value of a column is bold. "
         "HD95 is the 95th percentile of the Hausdorff distance. The surface distance is the average "
         "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 and "
         "as the volume's diagonal in mm. An empty segmentation of an empty structure counts as Dice 1 "
-        f"and 0 mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {count} test cases "
+        f"and 0 mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {tested} test cases "
         f"(each the mean over its structures and the seeds) against {reference}"
-        f"{_smallest_p(count)}; Holm's correction is over the {len(tests)} tests of this table."
+        f"{_smallest_p(tested)}; Holm's correction is over the {len(tests)} tests of this table."
     )
     place = list(predictors).index(reference)
     shown = table(heading, rows, reference=place, words=(1,), best=best)
     return [shown, note(explanation)]
 
 
-def _smallest_p(count: int) -> str:
+def _smallest_p(cases: int) -> str:
     return (
-        f", whose smallest possible p is {2 / 2**count:.2g} with so few cases" if count < 9 else ""
+        f", whose smallest possible p is {2 / 2**cases:.2g} with so few cases" if cases < 9 else ""
     )
 
 
@@ -239,7 +239,3 @@ def _p(p: float | None) -> str:
     if p is None:
         return "no difference"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
