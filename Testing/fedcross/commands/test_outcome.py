@@ -138,3 +138,15 @@ def test_a_comparison_ranks_the_methods_and_names_the_run_to_export() -> None:
 
 def test_the_next_command_can_be_pasted_into_a_shell() -> None:
     assert next_step("export", Path("my run"), "$B") == "Next: fedcross export 'my run' '$B'"
+
+
+def test_an_interrupted_comparison_tells_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedcross.study.compare.compare.compare", interrupted)
+    words = ["compare", str(write_federation(tmp_path)), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert "Finished rounds are kept. The same command goes on." in done.output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fedcross.commands.console import ConsoleReporter
-from fedcross.commands.options import tell_that_cases_are_kept
+from fedcross.commands.options import tell_what_is_kept
 from fedcross.commands.result import LONGEST_NAME, aligned, structure_cells
 from fedcross.contract.exits import BAD_INPUT, DONE
 from fedcross.contract.plain_text import plain_text
@@ -74,7 +74,7 @@ def segment_many(wanted: ManyVolumes) -> int:
         cases = _find_cases(wanted, bundle, reporter)
         check_workers(cases, bundle, wanted.options, wanted.workers)
         batch = Batch(bundle, wanted.out, wanted.options, wanted.is_flat)
-        with tell_that_cases_are_kept():
+        with tell_what_is_kept("Finished cases"):
             outcomes = run_batch(cases, batch, reporter, wanted.workers)
     for line in _table(outcomes, wanted.out / FIGURES):
         console.print(line, markup=False)

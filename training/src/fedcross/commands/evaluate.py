@@ -15,7 +15,7 @@ from fedcross.commands.options import (
     Device,
     Precision,
     SitesRoot,
-    tell_that_cases_are_kept,
+    tell_what_is_kept,
 )
 from fedcross.contract.measures import Measure
 from fedcross.contract.plain_text import plain_text
@@ -73,7 +73,7 @@ def evaluate(
     from fedcross.study.evaluate.evaluate import evaluate as evaluate_bundle
     from fedcross.study.evaluate.run import PAGE
 
-    with tell_that_cases_are_kept(), ConsoleReporter() as reporter:
+    with tell_what_is_kept("Finished cases"), ConsoleReporter() as reporter:
         evaluation = evaluate_bundle(
             bundle,
             data,
