@@ -111,11 +111,6 @@ def page(title: str, lead: str, sections: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 case`` or ``2 cases``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def safe_text(text: str) -> str:
     """Return a text without hidden characters in which HTML has no meaning."""
     return escape(plain_text(text, LONGEST_TEXT))

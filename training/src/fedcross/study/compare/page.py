@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from statistics import fmean
 
+from fedcross.contract.plain_text import counted
 from fedcross.study.compare import figures
 from fedcross.study.compare.example import Example
 from fedcross.study.compare.example_figure import draw_methods
@@ -17,7 +18,7 @@ from fedcross.study.compare.results import (
     rank_by_dice,
 )
 from fedcross.study.compare.significance import Spread, holm, over_seeds, paired_test
-from fedcross.study.page import count, figure, note, page, table
+from fedcross.study.page import figure, note, page, table
 from fedcross.uncertainty.reliability import MIN_VOXELS
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95, mm", "assd_mm": "surface distance, mm"}
@@ -84,7 +85,7 @@ def comparison_page(
         "Cost": [_costs(runs, data_bytes)],
     }
     seeds = max(len(each) for each in runs.values())
-    lead = f"{count(len(runs), 'method')}, {count(seeds, 'seed')}, the same splits. {budget}"
+    lead = f"{counted(len(runs), 'method')}, {counted(seeds, 'seed')}, the same splits. {budget}"
     return page(title, lead, sections)
 
 

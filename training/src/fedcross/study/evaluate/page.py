@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import counted, plain_text
 from fedcross.contract.verdict import GOOD_DICE
 from fedcross.study.evaluate import plots
 from fedcross.study.evaluate.evaluation import (
@@ -14,7 +14,7 @@ from fedcross.study.evaluate.evaluation import (
     StructureEvaluation,
 )
 from fedcross.study.evaluate.figures import BORDER, CONFIDENCE
-from fedcross.study.page import count, figure, note, page, table
+from fedcross.study.page import figure, note, page, table
 
 NONE = "–"
 ACCURACY = ("Dice", "HD95, mm", "surface distance, mm", "volume error, mL", "absolute error, mL")
@@ -28,8 +28,8 @@ def evaluation_page(evaluation: Evaluation) -> str:
     cases, sites = len(evaluation.cases), len({case.site for case in evaluation.cases})
     lead = (
         f"Bundle {plain_text(evaluation.bundle)}, SHA-256 {evaluation.sha256[:12]}..., "
-        f"{count(evaluation.members, 'member')}. Measured on {count(cases, 'case')} of "
-        f"{count(sites, 'site')}. {NONE} stands for a figure that these cases do not have."
+        f"{counted(evaluation.members, 'member')}. Measured on {counted(cases, 'case')} of "
+        f"{counted(sites, 'site')}. {NONE} stands for a figure that these cases do not have."
     )
     return page(
         "Evaluation",
