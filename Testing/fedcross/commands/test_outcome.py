@@ -104,7 +104,7 @@ def test_an_evaluation_tells_the_dice_and_offers_the_calibration_that_is_missing
         sites={"north": accuracy(0.9), "south": accuracy(0.8)},
         rankings={"agreement": None, **({"predicted Dice": None} if is_calibrated else {})},
     )
-    evaluation: Any = SimpleNamespace(structures={"Liver": structure})
+    evaluation: Any = SimpleNamespace(structures={"Liver": structure}, members=2)
     lines = evaluate_lines(evaluation, Path("b"), Path("out/evaluation.html"))
     assert lines[:2] == [
         "Liver: Dice 0.850, mean of 4 cases; lowest at south, 0.800.",
@@ -113,6 +113,8 @@ def test_an_evaluation_tells_the_dice_and_offers_the_calibration_that_is_missing
     assert len(lines) == (2 if is_calibrated else 3)
     if not is_calibrated:
         assert lines[2].endswith(": fedcross calibrate b --data CONFIG --out CALIBRATED")
+    lone: Any = SimpleNamespace(structures={"Liver": structure}, members=1)
+    assert len(evaluate_lines(lone, Path("b"), Path("out/evaluation.html"))) == 2
 
 
 def test_a_comparison_ranks_the_methods_and_names_the_run_to_export() -> None:

@@ -1,6 +1,7 @@
 """Shows stages, progress and remaining time to a person at a terminal.
 
-On a terminal these are live bars; in a log file or a pipe they are plain lines, a few for each stage.
+On a terminal the present stage is a live bar, below those of the earlier stages. In a log file or a pipe
+there are plain lines, a few for each stage.
 """
 
 from contextlib import AbstractContextManager
@@ -63,9 +64,10 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
             TimeElapsedColumn(),
             _Remaining(),
             console=self._console,
+            transient=True,
         )
         self._task: TaskID | None = None
-        self._stage = ""
+        self._stage = self._title = ""
         self._next_line = 0.0
 
     def __enter__(self) -> "ConsoleReporter":
@@ -80,8 +82,9 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
         """Begin a stage: its bar has no length before the first progress, and goes if there is none."""
         self._stage, self._next_line = name, PLAIN_STEP
         if self._live:
-            self._drop_bar_without_steps()
-            self._task = self._bars.add_task(plain_text(message), total=None)
+            self._end_bar()
+            self._title = plain_text(message)
+            self._task = self._bars.add_task(self._title, total=None)
         else:
             self._console.print(plain_text(message), markup=False)
 
@@ -89,19 +92,23 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
         """Move the stage's bar to ``done`` of ``total``."""
         if stage != self._stage:
             self.stage(stage, stage.capitalize())
+        if self._live and self._task is None and done < total:  # its bar was full, and it goes on
+            self._task = self._bars.add_task(self._title, total=total)
         if self._task is not None:
             self._bars.update(self._task, completed=done, total=total)
-        elif total and done / total >= self._next_line:
+        elif not self._live and total and done / total >= self._next_line:
             self._console.print(f"  {done}/{total}", markup=False)
             self._next_line = (done / total // PLAIN_STEP + 1) * PLAIN_STEP
 
     def log(self, message: str) -> None:
-        """Print a message above the bars, line by line."""
+        """Print a message above the live bar, line by line; a bar that is full stays above it."""
+        if self._task is not None and self._bars.finished:
+            self._end_bar()
         for line in message.splitlines():
             self._console.print(plain_text(line, LONGEST_LINE), markup=False)
 
     def warning(self, message: str) -> None:
-        """Print a line above the bars, marked as a warning."""
+        """Print a line above the live bar, marked as a warning."""
         self.log(f"Warning: {message}")
 
     def result(self, message: str) -> None:
@@ -111,10 +118,15 @@ class ConsoleReporter(AbstractContextManager["ConsoleReporter"]):
 
     def _end_bars(self) -> None:
         if self._live:
-            self._drop_bar_without_steps()
+            self._end_bar()
             self._bars.stop()
 
-    def _drop_bar_without_steps(self) -> None:
-        if self._task is not None and self._bars.tasks[-1].total is None:
-            self._bars.remove_task(self._task)
+    def _end_bar(self) -> None:
+        """Leave the bar of a stage with steps where it is; take away one without."""
+        if self._task is None:
+            return
+        (task,) = self._bars.tasks
+        self._bars.remove_task(self._task)
         self._task = None
+        if task.total is not None:
+            self._console.print(self._bars.make_tasks_table([task]), soft_wrap=False)

@@ -119,11 +119,11 @@ def evaluate_lines(evaluation: "Evaluation", bundle: Path, page: Path) -> list[s
     is_calibrated = any(
         "predicted Dice" in each.rankings for each in evaluation.structures.values()
     )
-    if not is_calibrated:
+    if not is_calibrated and evaluation.members > 1:
         lines.append(
             next_step(
                 *("calibrate", bundle, "--data", "CONFIG", "--out", "CALIBRATED"),
-                why="because the bundle is not calibrated",
+                why="because the bundle predicts no Dice",
             )
         )
     return lines

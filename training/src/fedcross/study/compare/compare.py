@@ -177,7 +177,7 @@ def _write(
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
-        "epochs altogether."
+        "epochs altogether (rounds x local epochs)."
     )
     example = _make_example(out, variants, runs, data, reporter)
     text = comparison_page(config.name, runs, moved, budget, example)

@@ -86,7 +86,7 @@ def comparison_page(
     }
     seeds = max(len(each) for each in runs.values())
     lead = f"{counted(len(runs), 'method')}, {counted(seeds, 'seed')}, the same splits. {budget}"
-    return page(title, lead, sections)
+    return page(f"{title}: comparison of methods", lead, sections)
 
 
 def _scores(runs: Runs) -> list[str]:
@@ -118,7 +118,8 @@ def _scores(runs: Runs) -> list[str]:
     best = _best([[each.mean for each in row] for row in means], list(METRICS), first_column=2)
     tested = len(cases[reference])
     explanation = (
-        "The values are means over all test cases and structures, of the round that a run keeps. The "
+        "The values are means over all test cases and structures, of the round that a run keeps. One "
+        "member alone: mean over the members, each without the others. The "
         "number after ± is the standard deviation over the seeds. The best value of a column is bold. "
         "HD95 is the 95th percentile of the Hausdorff distance. The surface distance is the average "
         "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 and "
@@ -134,7 +135,7 @@ def _scores(runs: Runs) -> list[str]:
 
 def _smallest_p(cases: int) -> str:
     return (
-        f", whose smallest possible p is {2 / 2**cases:.2g} with so few cases" if cases < 9 else ""
+        f", whose smallest possible p is {_p(2 / 2**cases)} with so few cases" if cases < 9 else ""
     )
 
 
