@@ -23,7 +23,8 @@ th, td { padding: .28em .6em; text-align: right; border-bottom: 1px solid var(--
   white-space: nowrap; vertical-align: baseline; }
 th { white-space: normal; vertical-align: bottom; overflow-wrap: break-word; }
 td.words, th.words { text-align: left; white-space: normal; overflow-wrap: anywhere;
-  min-width: 6.6em; }
+  min-width: 4.6em; }
+tr:has(td:not(.words)) td.words { min-width: 6.6em; }
 thead th { border-bottom: 2px solid var(--rule); }
 tr.reference td { background: var(--tint); }
 td.best { font-weight: 700; color: var(--best); }
