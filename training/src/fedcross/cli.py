@@ -67,12 +67,15 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("build/demo"),
     scene_script: Annotated[
         Path | None,
-        typer.Option(help="Script that builds the Slicer scene (in a source checkout)."),
+        typer.Option(
+            help="Script that also builds a scene for 3D Slicer: Testing/harness/demo_scene.py in a "
+            "source checkout."
+        ),
     ] = None,
 ) -> None:
     """Train, export and segment on synthetic hospitals.
 
-    The result has a scene for 3D Slicer, which shows where the members disagree.
+    The results of an earlier demo in OUT are replaced. The command takes some minutes.
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.demo import run_demo

@@ -101,6 +101,6 @@ class Question:
         if not answers:
             raise ConfigError(
                 f"No site sent {self.content} of its cases.",
-                f'Ask the hospitals to add "{self.figure}" to share in their local/site.toml; see also '
-                "their logs.",
+                f"The reason of each site is above: fewer than {FEWEST_SHARED_CASES} cases, an error, "
+                f'or "{self.figure}" is missing in share of its local/site.toml.',
             )

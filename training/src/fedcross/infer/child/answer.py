@@ -48,7 +48,9 @@ def answer(
         else:
             if show is not None:
                 show(summary)
-            people.log(f"Wrote {', '.join([*summary.files.values(), SUMMARY])}.")
+            maps = (each.file for each in summary.uncertainty_maps.values())
+            names = dict.fromkeys([*summary.files.values(), *maps, SUMMARY])
+            people.log(f"Wrote {', '.join(names)}.")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         code, event = explain(error)
         if code == UNEXPECTED:

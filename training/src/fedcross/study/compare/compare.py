@@ -119,7 +119,7 @@ def check_matplotlib() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "The figures need matplotlib, which is not installed.",
-            "pip install 'fedcross[train]'",
+            "Install it: pip install 'fedcross[train]'",
         )
 
 
@@ -177,7 +177,7 @@ def _write(
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
-        "epochs altogether."
+        "epochs altogether (rounds x local epochs)."
     )
     example = _make_example(out, variants, runs, data, reporter)
     text = comparison_page(config.name, runs, moved, budget, example)

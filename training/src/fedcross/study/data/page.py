@@ -34,6 +34,11 @@ CASE_HEADING = (
 )
 
 NO_SLICES = "No slices are shown, because no label map of this site could be used; see the errors."
+SLICES_NOTE = (
+    "Below, each site shows the middle slice of the drawn structures in some cases, with outlines. "
+    "The curve is the distribution of the normalised intensities over the cases of the site; grey: over "
+    "those of the other sites."
+)
 SITE_WORDS = tuple(range(len(HEADING)))
 CASE_WORDS = tuple(range(len(CASE_HEADING)))
 
@@ -75,7 +80,10 @@ def data_page(report: DataReport, patches: Sequence[SitePatches] = ()) -> str:
     if remarks:
         sections["Remarks"] = [_html_list(remarks)]
     for site in report.sites:
-        shown = [figure(_svg(site, report), f"Slices of {site.name} and its intensities")]
+        svg = _svg(site, report)
+        if svg is not None and len(sections["Sites"]) == 2:
+            sections["Sites"].append(note(SLICES_NOTE))
+        shown = [figure(svg, f"Slices of {site.name} and its intensities")]
         if site.readable and not site.drawn:
             shown.append(note(NO_SLICES))
         rows = table(CASE_HEADING, [_row(case) for case in site.cases], words=CASE_WORDS)

@@ -146,7 +146,7 @@ def check_packages() -> None:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(
                 f"An evaluation needs {package}, which is not installed.",
-                "pip install 'fedcross[train]'",
+                "Install it: pip install 'fedcross[train]'",
             )
 
 

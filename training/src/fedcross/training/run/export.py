@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from fedcross.contract.plain_text import counted
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
@@ -60,8 +61,8 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         and _routes(schedule["schedule"], schedule["sites"], trained, checkpoint),
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
-            "source": f"{config.method.title}, {checkpoint.rounds_done} rounds of "
-            f"{config.method.local_epochs} local epochs at {_count_sites(config, trained)}"
+            "source": f"{config.method.title}, {counted(checkpoint.rounds_done, 'round')} of "
+            f"{counted(config.method.local_epochs, 'local epoch')} at {_count_sites(config, trained)}"
             f"{_origin(config)}.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
@@ -93,7 +94,7 @@ def _count_sites(config: TrainingConfig, trained: Sequence[str]) -> str:
     """The number of sites that trained, in words, and the names of those that did not."""
     missing = [site.name for site in config.sites if site.name not in trained]
     if not missing:
-        return f"{len(trained)} {'site' if len(trained) == 1 else 'sites'}"
+        return counted(len(trained), "site")
     return f"{len(trained)} of {len(config.sites)} sites (without {', '.join(missing)})"
 
 

@@ -55,7 +55,7 @@ def source_finder(
     if importlib.util.find_spec("highdicom") is None:
         raise ConfigError(
             "DICOM results need highdicom, which is not installed.",
-            "pip install 'fedcross[dicom]'",
+            "Install it: pip install 'fedcross[dicom]'",
         )
     path, wanted = Path(image), None if series in (None, ONLY_SERIES) else str(series)
 
