@@ -65,7 +65,7 @@ def export_lines(bundle: "Bundle") -> list[str]:
     members = _count(len(bundle.manifest.members), "member")
     return [
         f"Exported {members}: {path} ({size / MB:.1f} MB). {provenance.source}{tested}",
-        *([doubt] if doubt else []),
+        *([f"Warning: {doubt}"] if doubt else []),
         next_step("segment", "--bundle", path, "--image", "VOLUME", "--out", "RESULT"),
         next_step(
             *("calibrate", path, "--data", "CONFIG", "--out", "CALIBRATED"),
