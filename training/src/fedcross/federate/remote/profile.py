@@ -7,11 +7,11 @@ from pathlib import Path
 from fedcross.calibration.profile import MIN_VALIDATION, assemble
 from fedcross.calibration.profile_messages import KnownMoments, SentMoments, SiteProperties
 from fedcross.errors import DataError
+from fedcross.federate.remote.bundle_job import FEWEST_SHARED_CASES
 from fedcross.federate.remote.bundle_tasks import DISTANCES, PROPERTIES, SCORES
 from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.questions import Question
 from fedcross.federate.remote.setups import check_setups
-from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES
 from fedcross.model.profile import MIN_SCORES, Profile
 from fedcross.runtime.files.record import read_record, write_record
 from fedcross.training.config.configuration import TrainingConfig
