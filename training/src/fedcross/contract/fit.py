@@ -116,9 +116,9 @@ def _find_outlier(voxels: Any, mean: float, deviation: float) -> float | None:
     farthest = max(ends, key=lambda value: abs(value - mean))
     distance = abs(farthest - mean)
     count = math.ceil(OUTLIERS * voxels.size)
-    odds = (1 + MAX_SHIFT) ** 2 - 1  # s / (1 - s)
-    if distance <= deviation * math.sqrt(odds * voxels.size / count) or distance == 0:
-        return None  # also as many voxels with this value would not do it
+    share = 1 - 1 / (1 + MAX_SHIFT) ** 2  # the largest s that is accepted
+    if distance <= deviation * math.sqrt(share * voxels.size / count) or distance == 0:
+        return None  # so many voxels with this value would hold no larger share
     squares, largest = 0.0, []
     for plane in voxels:
         shares = ((plane.astype("float64").ravel() - mean) / distance) ** 2
@@ -126,7 +126,7 @@ def _find_outlier(voxels: Any, mean: float, deviation: float) -> float | None:
         shares.sort()
         largest += shares[-count:].tolist()
     held = sum(sorted(largest)[-count:])
-    return farthest if held > odds * (squares - held) else None
+    return farthest if held > share * squares else None
 
 
 def spacing_warnings(spacing_mm: Triple, wanted: Wanted, translate: Translate = str) -> list[str]:
