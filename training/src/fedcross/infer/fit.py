@@ -1,4 +1,4 @@
-"""What is said on the images of a case that do not look like those that the bundle was trained on."""
+"""Warnings about images that do not look like those that the bundle was trained on."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def fit_warnings(
     Returns
     -------
     list of str
-        Empty if nothing is to be said. With several channels each sentence names its channel.
+        Empty if they fit. With several channels each sentence names its channel.
     """
     wanted = Wanted(preprocessing.spacing_mm, preprocessing.patch_size)
     names, found = preprocessing.channel_names, []

@@ -212,7 +212,7 @@ class FederationSite:
             require_approval(self._kit, settings, config_sha256(self._config))
             work = self._open_work(settings)
             answer = work.do(task, members, round_index, end_if_superseded)
-            record.done(answer, work.found)
+            record.store(answer, work.found)
         return answer
 
     def _open_work(self, settings: SiteSettings) -> SiteWork:

@@ -1,4 +1,4 @@
-"""A job about a bundle, and what the work of a site in it has in common."""
+"""The jobs about a bundle, and the part of a site's work that is the same in all of them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A bundle calibrated with the curves of sites in other processes, combined at the server."""
+"""Calibrates a bundle with the curves of sites in other processes; the server combines them."""
 
 from collections.abc import Callable
 from pathlib import Path

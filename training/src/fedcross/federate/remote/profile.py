@@ -1,4 +1,4 @@
-"""A bundle's profile made from the moments of sites in other processes, combined at the server."""
+"""Makes the profile of a bundle from the moments of sites in other processes, at the server."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -18,7 +18,7 @@ _Form = TypeVar("_Form", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the sites.
+    """A question to the sites.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Question:
     purpose
         What is made of it.
     figure
-        Its name in ``share`` of the hospital's settings.
+        Name of the content in ``share`` of the hospital's settings.
     """
 
     content: str

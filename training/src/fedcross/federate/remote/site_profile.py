@@ -31,7 +31,7 @@ class SiteProfile(BundleWork):
         return SiteProperties(
             groups=tuple(property_names(cases[0])),
             moments=self._own_moments(cases),
-            validation=len(_scored(cases, only_validation=True)),
+            validation=len(_select_scored(cases, only_validation=True)),
         ).model_dump_json()
 
     def distances(self, known: KnownMoments, progress: Callable[[int, int], None]) -> str | None:
@@ -61,7 +61,7 @@ class SiteProfile(BundleWork):
         cases = self._measure(progress)
         if not cases or SentMoments.of(known.sites[known.own]) != self._own_moments(cases):
             raise DataError("The server sent other moments of this site than it had.")
-        return cases, _scored(cases, only_validation=known.only_validation)
+        return cases, _select_scored(cases, only_validation=known.only_validation)
 
     def _own_moments(self, cases: list[MeasuredCase]) -> SentMoments:
         return SentMoments.of(site_moments(cases, property_names(cases[0])))
@@ -80,5 +80,5 @@ class SiteProfile(BundleWork):
         return self._cases
 
 
-def _scored(cases: list[MeasuredCase], *, only_validation: bool) -> list[MeasuredCase]:
+def _select_scored(cases: list[MeasuredCase], *, only_validation: bool) -> list[MeasuredCase]:
     return [case for case in cases if case.part == "validation" or not only_validation]

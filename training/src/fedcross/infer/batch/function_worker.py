@@ -30,7 +30,7 @@ class FunctionWorker:
     """
 
     def __init__(self) -> None:
-        self._running: tuple[SpawnProcess, Connection] | None = None
+        self._ensure_process: tuple[SpawnProcess, Connection] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -74,7 +74,7 @@ class FunctionWorker:
     def close(self) -> None:
         """End the process at once, also while `call` waits for it in another thread."""
         with self._lock:
-            self._is_closed, running = True, self._running
+            self._is_closed, running = True, self._ensure_process
         if running is not None:
             process, _ = running
             process.kill()
@@ -83,7 +83,7 @@ class FunctionWorker:
     def _start(self) -> tuple[SpawnProcess, Connection] | None:
         """Return the process and its connection, started if there is none; None after `close`."""
         with self._lock:
-            if self._running is None and not self._is_closed:
+            if self._ensure_process is None and not self._is_closed:
                 context = multiprocessing.get_context("spawn")
                 ours, theirs = context.Pipe()
                 process = context.Process(
@@ -91,11 +91,11 @@ class FunctionWorker:
                     args=(theirs, tuple(allowed_plugins())),
                     daemon=True,
                 )
-                with _interrupts_blocked():
+                with _block_interrupts():
                     process.start()
                 theirs.close()
-                self._running = process, ours
-            return None if self._is_closed else self._running
+                self._ensure_process = process, ours
+            return None if self._is_closed else self._ensure_process
 
 
 def serve(connection: Connection, plugins: Collection[str]) -> None:
@@ -138,8 +138,8 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start a process inside that Ctrl-C does not reach before it ignores it itself."""
+def _block_interrupts() -> Iterator[None]:
+    """Block Ctrl-C inside, so that a process that starts there does not receive it."""
     if sys.platform == "win32":
         yield
         return

@@ -1,4 +1,4 @@
-"""The result folder: checked before the computation, filled at once at the end.
+"""The result folder. It is checked before the computation, and all files appear in it at the end.
 
 All results are written to a hidden folder inside and then renamed, ``summary.json`` last: a folder with
 a summary is complete.
