@@ -30,7 +30,7 @@ class FunctionWorker:
     """
 
     def __init__(self) -> None:
-        self._ensure_process: tuple[SpawnProcess, Connection] | None = None
+        self._running: tuple[SpawnProcess, Connection] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -74,7 +74,7 @@ class FunctionWorker:
     def close(self) -> None:
         """End the process at once, also while `call` waits for it in another thread."""
         with self._lock:
-            self._is_closed, running = True, self._ensure_process
+            self._is_closed, running = True, self._running
         if running is not None:
             process, _ = running
             process.kill()
@@ -83,7 +83,7 @@ class FunctionWorker:
     def _start(self) -> tuple[SpawnProcess, Connection] | None:
         """Return the process and its connection, started if there is none; None after `close`."""
         with self._lock:
-            if self._ensure_process is None and not self._is_closed:
+            if self._running is None and not self._is_closed:
                 context = multiprocessing.get_context("spawn")
                 ours, theirs = context.Pipe()
                 process = context.Process(
@@ -94,8 +94,8 @@ class FunctionWorker:
                 with _block_interrupts():
                     process.start()
                 theirs.close()
-                self._ensure_process = process, ours
-            return None if self._is_closed else self._ensure_process
+                self._running = process, ours
+            return None if self._is_closed else self._running
 
 
 def serve(connection: Connection, plugins: Collection[str]) -> None:
@@ -139,7 +139,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _block_interrupts() -> Iterator[None]:
-    """Block Ctrl-C inside, so that a process that starts there does not receive it."""
+    """Block Ctrl-C inside, so that a process that starts there is not ended by it before it ignores it."""
     if sys.platform == "win32":
         yield
         return
