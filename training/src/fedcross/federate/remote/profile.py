@@ -51,7 +51,7 @@ def profile_remotely(config: TrainingConfig, sites: Sites, log: Callable[[str], 
     moments = tuple(each.moments.moments for each in properties.values())
     only_validation = _has_enough_validation(properties)
 
-    def known(distances: Moments | None) -> dict[str, KnownMoments]:
+    def make_messages(distances: Moments | None) -> dict[str, KnownMoments]:
         return {
             name: KnownMoments(moments, index, only_validation, distances)
             for index, name in enumerate(properties)
@@ -65,7 +65,7 @@ def profile_remotely(config: TrainingConfig, sites: Sites, log: Callable[[str], 
 
     def ask(task: str, distances: Moments | None, count: int) -> Moments:
         asked = [name for name in properties if scored[name]]
-        found = QUESTION.ask(asked, sites, task, SentMoments, log, sent=known(distances))
+        found = QUESTION.ask(asked, sites, task, SentMoments, log, sent=make_messages(distances))
         usable = {
             name: each.moments
             for name, each in found.items()
