@@ -105,7 +105,8 @@ class KeptLabels:
 def _load(path: Path, key: str) -> NDArray[np.uint8] | None:
     """Return the label map in a file; None if there is none, or it is damaged or of another key."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here, because NumPy does not close a damaged file.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             is_right = content["key"] == key and content["labels"].dtype == np.uint8
             return np.asarray(content["labels"]) if is_right else None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
