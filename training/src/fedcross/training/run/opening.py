@@ -53,9 +53,8 @@ def open_run(
     run = RunFolder(path)
     if resume and not run.exists:
         raise CheckpointError(f"There is no run in {path.name} to resume.")
-    if not resume:
-        check_new(path)
-        check_start(config)
+    if not resume and not run.exists:
+        _check_begin(path, config)  # before a folder is made
     make_folder(path, error_class=CheckpointError, subject=f"The run folder {path.name}")
     with folder_lock(path / LOCK):
         for folder in (path, run.checkpoints.folder):
@@ -66,9 +65,14 @@ def open_run(
             recorded = run.configuration()
             require_same(recorded, adopt_start(config, recorded), path.name)
         else:
-            check_new(path)  # again, because another process may have begun a run
+            _check_begin(path, config)  # again: another process may have begun a run
             run.write(CONFIG, describe_configuration(config))
         yield run
+
+
+def _check_begin(path: Path, config: TrainingConfig) -> None:
+    check_new(path)
+    check_start(config)
 
 
 def check_new(path: Path) -> None:
