@@ -73,7 +73,7 @@ def export_lines(bundle: "Bundle", kit: Path | None = None) -> list[str]:
     members = counted(len(bundle.manifest.members), "member")
     return [
         f"Exported {members}: {path} ({size / MB:.1f} MB). {provenance.source}{tested}",
-        *([doubt] if doubt else []),
+        *([f"Warning: {doubt}"] if doubt else []),
         next_step("segment", "--bundle", path, "--image", "VOLUME", "--out", "RESULT"),
         next_step(
             *(

@@ -11,7 +11,7 @@ from fedcross.commands.federation import require_flare
 
 app = typer.Typer(help="For a hospital that takes part in a federation.", no_args_is_help=True)
 
-VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
+VERDICTS = {"good": "good", "note": "note", "warning": "WARNING", "wrong": "WRONG"}
 
 
 app.callback()(require_flare)

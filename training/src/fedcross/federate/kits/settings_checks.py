@@ -106,7 +106,7 @@ def check_plugins(settings: SiteSettings, config: TrainingConfig) -> Iterator[Fi
 
 
 def check_configuration(kit: Path, settings: SiteSettings, config: TrainingConfig) -> Finding:
-    """Whether the hospital agreed to this configuration; a warning if it accepts every one."""
+    """Whether the hospital agreed to this configuration; a note if it accepts every one."""
     sha256 = config_sha256(config)
     if settings.requires_approval and settings.configuration is None:
         return _check_approval(kit, settings, sha256)
@@ -115,7 +115,7 @@ def check_configuration(kit: Path, settings: SiteSettings, config: TrainingConfi
             "This hospital accepts every configuration that the coordinator submits. To accept this one "
             f'only, add this line to local/site.toml: configuration = "{sha256}"'
         )
-        return Finding("Configuration", "warning", message)
+        return Finding("Configuration", "note", message)
     if settings.configuration != sha256:
         return Finding(
             "Configuration",

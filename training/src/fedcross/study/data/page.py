@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.study.page import figure, note, page, safe_text, table
 from fedcross.training.data.check.overview import (
     HEADING,
@@ -60,10 +61,11 @@ def write_report(report: DataReport, out: Path, patches: Sequence[SitePatches] =
     OutputError
         If the folder cannot be created or a file cannot be written.
     """
-    make_folder(out)
     record = json.dumps(report.record(), indent=2).encode("utf-8") + b"\n"
+    html = data_page(report, patches).encode("utf-8")
+    make_folder(out)
     write_atomically(out / RECORD, record, durable=True)
-    write_atomically(out / PAGE, data_page(report, patches).encode("utf-8"), durable=True)
+    write_atomically(out / PAGE, html, durable=True)
     return out / PAGE
 
 

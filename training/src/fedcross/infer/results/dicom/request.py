@@ -1,4 +1,4 @@
-"""Whether a request for DICOM results can be fulfilled, before anything is computed.
+"""Checks whether DICOM results can be made, before anything is computed.
 
 This module loads no DICOM library unless DICOM results are requested.
 """
