@@ -6,6 +6,7 @@ import pytest
 
 from fedcross.training.run.doubts import (
     doubt_bundle,
+    doubt_choice,
     doubt_patch,
     doubt_spacing,
     doubt_validations,
@@ -39,6 +40,25 @@ def test_a_spacing_in_another_order_than_the_data_is_worth_a_look(
     assert (said is not None) == is_doubtful
     if said is not None:
         assert "largest along x, but the slices of every volume are thick along z" in said
+
+
+@pytest.mark.parametrize(
+    ("keep", "cases", "is_doubtful"),
+    [
+        ("best", 1, True),
+        ("best", 32, True),
+        ("best", 33, False),
+        ("best", 0, False),
+        ("last", 4, False),
+    ],
+)
+def test_few_validation_cases_that_choose_the_round_are_worth_a_look(
+    keep: str, cases: int, is_doubtful: bool
+) -> None:
+    said = doubt_choice(keep, cases)
+    assert (said is not None) == is_doubtful
+    if said is not None:
+        assert f"{cases} validation case" in said
 
 
 def validations(*means: float) -> list[dict[str, Any]]:

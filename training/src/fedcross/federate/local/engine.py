@@ -25,7 +25,7 @@ from fedcross.training.run.continuation import (
     list_stages,
     record_plan,
 )
-from fedcross.training.run.doubts import doubt_patch
+from fedcross.training.run.doubts import doubt_choice, doubt_patch
 from fedcross.training.run.environment import describe_environment, training_devices
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
@@ -139,8 +139,12 @@ def run_local(
         if unused := note_unused(config.augmentation, config.training):
             monitor.log(unused)
         shapes = (volume.label.shape for site in sites for volume in site.train)
-        if doubt := doubt_patch(((x, y, z) for z, y, x in shapes), config.preprocessing.patch_size):
-            monitor.warning(doubt)
+        for doubt in (
+            doubt_patch(((x, y, z) for z, y, x in shapes), config.preprocessing.patch_size),
+            doubt_choice(config.training.keep, sum(len(site.validation) for site in sites)),
+        ):
+            if doubt is not None:
+                monitor.warning(doubt)
         monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         engine = Engine(
             visits=LocalVisits(config, plan, sites, devices, run, monitor),

@@ -103,7 +103,8 @@ class OptimisationConfig(Section):
     )
     keep: Literal["last", "best"] = Field(
         default="last",
-        description="Round that is tested and exported: last, or best by validation Dice.",
+        description="Round that is tested and exported: last, or best by validation Dice, which needs "
+        "more than 32 validation cases.",
     )
     validate_every: Annotated[int, Field(ge=1)] = Field(
         default=1,

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fedcross.contract.plain_text import counted
+
 Triple = tuple[float, float, float]
 
 ZERO_VALIDATIONS = 5
@@ -11,6 +13,8 @@ LOW_DICE = 0.5
 """A person is warned of a bundle whose test Dice is lower."""
 TWISTED = 1.5
 """Factor between the largest and the next voxel side from which the order of a spacing is judged."""
+TOO_FEW_TO_CHOOSE = 32
+"""Validation cases up to which the round that they choose was measured to be no better than the last."""
 _AXES = "xyz"
 
 
@@ -72,6 +76,27 @@ def doubt_validations(metrics: Sequence[Mapping[str, Any]]) -> str | None:
     return (
         f"The validation Dice was 0 in the last {ZERO_VALIDATIONS} validations. Compare "
         "the labels, spacing_mm and learning_rate with the data: fedcross data check."
+    )
+
+
+def doubt_choice(keep: str, cases: int) -> str | None:
+    """Return a sentence if validation cases choose the round, but are too few to tell rounds apart.
+
+    Measured by ``training/benchmarks/kept_round.py``.
+
+    Parameters
+    ----------
+    keep
+        The option ``training.keep``.
+    cases
+        Number of validation cases of all sites together; without any, the last round is kept.
+    """
+    if keep != "best" or not 0 < cases <= TOO_FEW_TO_CHOOSE:
+        return None
+    return (
+        f'training.keep is "best", and {counted(cases, "validation case")} will choose the round. In a '
+        f"measurement, up to {TOO_FEW_TO_CHOOSE} cases chose no better round than the last one. Without "
+        'more cases, set keep = "last".'
     )
 
 
