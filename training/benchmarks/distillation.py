@@ -31,9 +31,10 @@ import torch
 from budgets import METHODS, Task, read_federation
 from budgets_figures import measure_bundle
 from distillation_report import write_report
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedcross.federate.local.engine import read_data
+from fedcross.federate.local.teacher import Teacher
 from fedcross.federate.local.visits import pool_sites
 from fedcross.model.bundle import Bundle, open_bundle, write_bundle
 from fedcross.model.network_state import get_state
@@ -45,7 +46,6 @@ from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.step.learning_rate import learning_rate
 from fedcross.training.step.local_training import LocalTraining
-from fedcross.training.step.losses import distillation_loss
 
 RESULTS = Path(__file__).resolve().parent / "results" / "distillation"
 Start = Literal["member", "mean", "random"]
@@ -80,37 +80,6 @@ class Recipe:
         """Return the recipe with a name."""
         start, target, share = name.split("-")
         return cls(start, target, float(share))  # type: ignore[arg-type]
-
-
-class Teacher:
-    """The loss that an ensemble adds to that on the labels; takes the place of the drift penalty.
-
-    Parameters
-    ----------
-    members
-        The ensemble's networks in evaluation mode.
-    """
-
-    def __init__(self, members: list[nn.Module]) -> None:
-        self._members = members
-
-    def loss(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Return the divergence of the student's probabilities from the mean of the members'.
-
-        Parameters
-        ----------
-        images
-            Batch, (N, channels, D, H, W).
-        logits
-            Output of the student for it, (N, C, D, H, W).
-        """
-        with torch.no_grad():
-            logs = torch.stack([member(images).float().log_softmax(1) for member in self._members])
-            mean = logs.logsumexp(dim=0)  # logarithm of the mean probability, but for a constant
-        return distillation_loss(logits, mean, 1.0)
-
-    def add_gradient(self) -> None:
-        """Add nothing: the gradient is that of the loss."""
 
 
 def no_loss(logits: Tensor, labels: Tensor, missing: object = None) -> Tensor:
@@ -153,7 +122,7 @@ def train_student(
     if recipe.target != "labels":
         count = len(teacher.manifest.members)
         members = [teacher.load_member(index, device) for index in range(count)]
-        training = replace(training, penalty=Teacher(members))  # type: ignore[arg-type]
+        training = replace(training, penalty=Teacher(members))
     if recipe.target == "soft":
         training = replace(training, loss=no_loss)
     epochs, patches = round(recipe.share * config.total_epochs), 0
@@ -197,12 +166,12 @@ class Measurement:
         self._results = given.results / given.federation
 
     def run(self, recipes: list[Recipe]) -> None:
-        """Measure the ensemble, its first member and its students."""
+        """Measure the ensemble, its students and its first member."""
         with open_bundle(self._out / "bundles" / self._task.name) as teacher:
             self._keep("ensemble", partial(self._evaluate, teacher.path))
-            self._keep("member", partial(self._evaluate_member, teacher))
             for recipe in recipes:
                 self._keep(recipe.name, partial(self._distil, teacher, recipe))
+            self._keep("member", partial(self._evaluate_member, teacher))
 
     def _keep(self, contender: str, measure: Callable[[], Mapping[str, Any]]) -> None:
         path = self._results / f"{self._task.name}-{contender}.json"

@@ -18,6 +18,7 @@ from rich.console import Console
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.calibrate import calibrate
 from fedcross.commands.data import app as data_app
+from fedcross.commands.distill import distill
 from fedcross.commands.evaluate import evaluate
 from fedcross.commands.federation import app as federation_app
 from fedcross.commands.options import AllowPlugin, Cache, DataRoot, split_numbers
@@ -163,7 +164,7 @@ def export(
 # In the order of the help: first segmentation, then training, then what is done with a bundle.
 for command in (
     *(demo, segment, plan, train, compare, landscape),
-    *(export, calibrate, profile, evaluate),
+    *(export, distill, calibrate, profile, evaluate),
 ):
     app.command()(command)
 

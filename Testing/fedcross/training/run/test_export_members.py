@@ -83,5 +83,5 @@ def test_the_command_exports_one_member_and_refuses_what_is_no_number(
     assert done.output.startswith(f"Exported 1 member: {bundle} (")
     assert len(verify_bundle(bundle).members) == 1
     card = (bundle / "docs" / "README.md").read_text(encoding="utf-8")
-    assert "One model trained across 3 sites" in card
+    assert "One model trained with the cases of 3 sites." in card
     assert "spread" not in card

@@ -62,16 +62,16 @@ def render_model_card(manifest: Manifest) -> str:
 
 
 def _describe_ensemble(members: int, sites: int) -> str:
-    """Return how many models there are, how they were trained, and what shows where they may be wrong."""
-    trained = (
-        f"trained across {sites or 'unrecorded'} {'site' if sites == 1 else 'sites'} without averaging "
-        "(FedCross, Xu et al., MIDL 2023, arXiv 2204.02450)"
-    )
+    """Return how many models there are, where they were trained, and what shows their doubt."""
+    where = f"{sites or 'unrecorded'} {'site' if sites == 1 else 'sites'}"
     if members == 1:
-        return f"One model {trained}. The entropy of its probabilities shows where not to trust it."
+        return (
+            f"One model trained with the cases of {where}. The entropy of its probabilities shows where "
+            "not to trust it."
+        )
     return (
-        f"{members} models {trained}. Their mean is the segmentation; their spread shows where not to "
-        "trust it."
+        f"{members} models trained across {where} without averaging (FedCross, Xu et al., MIDL 2023, "
+        "arXiv 2204.02450). Their mean is the segmentation; their spread shows where not to trust it."
     )
 
 
