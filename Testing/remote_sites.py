@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.federate.remote.bundle_tasks import BundleJob
+from fedcross.federate.remote.bundle_job import BundleJob
 from fedcross.federate.remote.site_work import SiteWork, describe_setup
 from fedcross.federate.remote.visits import HasTensors, SiteError
 from fedcross.strategies.member import MemberState

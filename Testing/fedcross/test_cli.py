@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fedcross.cli import app, main
 from fedcross.runtime.versions import __version__
+from tiny_federation import write_federation
 
 
 def fedcross(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -169,6 +170,50 @@ def test_an_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130
+
+
+def without_reader(*arguments: str | Path) -> tuple[int, str]:
+    """Run the command with a stdout that nobody reads; return its exit code and its stderr."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "fedcross", *map(str, arguments)],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE is POSIX")
+def test_a_command_whose_reader_has_gone_away_completes_its_files_and_ends_quietly(
+    tmp_path: Path,
+) -> None:
+    config = write_federation(tmp_path / "data")
+    ended = without_reader("data", "check", config, "--out", tmp_path / "report")
+    assert ended == (128 + signal.SIGPIPE, "")
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {"data.html", "data.json"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE is POSIX")
+def test_an_error_keeps_its_exit_code_and_its_sentence_when_nobody_reads_stdout() -> None:
+    code, errors = without_reader("bundle", "show", "absent-bundle")
+    assert code == 2
+    assert "absent-bundle" in errors
+    assert without_reader("--version") == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE is POSIX")
+def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "fedcross", "bundle", "show", "absent-bundle"]
+    assert subprocess.run(command, stdout=writer, stderr=writer, check=False).returncode == 2
+    os.close(writer)
 
 
 def test_an_unknown_measure_is_refused_with_a_list_of_the_known_ones() -> None:

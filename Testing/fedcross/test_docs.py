@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import fedcross
 from fedcross.cli import app
 from fedcross.contract.events import Event, read_event
-from fedcross.contract.exits import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED, UNEXPECTED
+from fedcross.contract.exits import BAD_INPUT, DONE, INCOMPLETE, INTERRUPTED, NO_READER, UNEXPECTED
 from fedcross.federate.kits.site_settings import SiteSettings
 from fedcross.runtime.plugins import GROUPS
 from fedcross.training.config.configuration import TrainingConfig, parse_config
@@ -173,7 +173,7 @@ def test_the_short_commands_of_the_tutorial_do_what_it_says(
 def test_agents_md_has_the_exit_codes_and_the_events_of_the_code() -> None:
     page = text("AGENTS.md")
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.M)}
-    assert codes == {DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED}
+    assert codes == {DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED, NO_READER}
     (block,) = re.findall(r"^```json\n(.*?)^```", page, flags=re.M | re.S)
     read = [read_event(line) for line in block.splitlines()]
     assert {type(event) for event in read} == set(get_args(Event))

@@ -26,10 +26,11 @@ CASE = "case-1.nii.gz"
 
 @dataclass(frozen=True)
 class Answer:
-    """Exit code and stderr of a command."""
+    """Exit code, stderr and stdout of a command."""
 
     code: int
     error: str
+    shown: str = ""
 
 
 Command = Callable[..., Answer]
@@ -43,8 +44,10 @@ def fedcross(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         try:
             main()
         except SystemExit as ended:
-            return Answer(int(ended.code or 0), capsys.readouterr().err)
-        return Answer(0, capsys.readouterr().err)
+            code = int(ended.code or 0)
+            shown = capsys.readouterr()
+            return Answer(code, shown.err, shown.out)
+        raise AssertionError("the command did not end by sys.exit")
 
     return run
 
@@ -130,12 +133,17 @@ def replace_image_by_text(config: Path) -> None:
     label(config).write_bytes(b"<html>404</html>")
 
 
-def damage_dicom_slice(config: Path) -> None:
+def turn_into_dicom(config: Path) -> Path:
+    """Replace the image by a DICOM series of 18 slices; return its folder."""
     volume = sitk.ReadImage(str(image(config)))
     image(config).unlink()
     folder = image(config).with_name("case-1")
     dataset_trees.write_dicom(sitk.Cast(volume, sitk.sitkInt16), folder, 1, "t2", "1")
-    (folder / "1-09.dcm").write_bytes(b"\0" * 300)
+    return folder
+
+
+def damage_dicom_slice(config: Path) -> None:
+    (turn_into_dicom(config) / "1-09.dcm").write_bytes(b"\0" * 300)
 
 
 def use_images_at_two_sites(config: Path) -> None:
@@ -322,6 +330,35 @@ def test_on_a_full_disk_finished_rounds_stay_and_the_run_can_be_resumed(
     assert weights(run) == weights(trained / "run")
 
 
+@pytest.mark.parametrize("deleted", [[2], [9, 10], [17]])
+def test_a_series_without_an_inner_slice_is_refused_by_every_command(
+    trained: Path, fedcross: Command, deleted: list[int]
+) -> None:
+    config, bundle = trained / "federation" / "config.toml", trained / "bundle"
+    assert fedcross("export", trained / "run", bundle).code == 0
+    folder = turn_into_dicom(config)
+    for number in deleted:
+        (folder / f"1-{number:02d}.dcm").unlink()
+    edit("[1, 1, 1]", "[2, 1, 0]")(config)
+    cases = trained / "cases.csv"
+    cases.write_text(f"image,label\n{folder},{label(config)}\n", encoding="utf-8")
+    out = ("--out", trained / "out")
+    for command in (
+        ("train", config, *out),
+        ("data", "check", config),
+        ("compare", config, "--methods", "local", *out),
+        ("segment", "--bundle", bundle, "--image", folder, *out),
+        ("segment", "--bundle", bundle, "--images", cases, *out),
+        ("segment", "--bundle", bundle, "--series-root", folder.parent, *out),
+        ("evaluate", bundle, "--list", cases, *out),
+        ("calibrate", bundle, "--data", config, "--part", "train", *out),
+    ):
+        shutil.rmtree(trained / "out", ignore_errors=True)
+        answer = fedcross(*command)
+        assert answer.code == 2, command
+        assert "some are missing" in answer.error + answer.shown, command
+
+
 def weights(run: Path) -> dict[str, bytes]:
     return {k: v for k, v in contents(run / "checkpoints").items() if k.endswith(".safetensors")}
 
@@ -331,4 +368,4 @@ def test_a_cache_that_cannot_be_written_does_not_stop_a_training(
 ) -> None:
     (tmp_path / "cache").touch()
     done = fedcross("train", config, "--out", tmp_path / "run", "--cache", tmp_path / "cache")
-    assert done == Answer(0, "")
+    assert (done.code, done.error) == (0, "")

@@ -18,10 +18,14 @@ Ours split the steps over their models; the others train one model on the pooled
 Every federation, contender and seed is a run of its own in FOLDER. An interrupted run is resumed; other
 numbers of steps are other runs. The result of a finished run is a file in ``FOLDER/results``, or in the
 folder that ``--results`` names, and a run with a result is not made again. So a measurement can continue
-on another machine. ``nnunet`` has the spacing of the others. Two further contenders run only if
-``--only`` names them: ``nnunet-own-spacing`` with the spacing that its planner chooses, and
-``nnunet-1gb``, whose planner is told that 1 GB of memory is there in place of 8, for smaller patches and
-quicker steps.
+on another machine. ``nnunet`` has the spacing of the others. These run only if ``--only`` names them:
+
+- ``centralised-bf16`` trains in bf16.
+- ``nnunet-own-spacing`` has the spacing that its planner chooses.
+- ``nnunet-1gb`` is planned for 1 GB of memory in place of 8: smaller patches and quicker steps.
+- ``nnunet-one-output`` has no deep supervision.
+- ``nnunet-residual`` has nnU-Net's residual encoder.
+
 ``--report`` runs nothing and writes the table of the finished runs to
 `training/benchmarks/results/accuracy`.
 """
@@ -59,8 +63,10 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "accuracy"
 SHARED = "fedcross-ens-shared"
 SHORT = "fedcross-short"
+BF16 = "centralised-bf16"
 TITLES = {
     "centralised": "Centralised",
+    BF16: "Centralised, bf16",
     SHORT: "FedCross, visits of one epoch",
     "fedcross": "FedCross",
     "fedavg": "FedAvg",
@@ -70,9 +76,11 @@ TITLES = {
     "nnunet": "nnU-Net",
     "nnunet-1gb": "nnU-Net, planned for 1 GB",
     "nnunet-own-spacing": "nnU-Net, its own spacing",
+    "nnunet-one-output": "nnU-Net, no deep supervision",
+    "nnunet-residual": "nnU-Net, residual encoder",
 }
 OTHERS = ("monai", *VARIANTS)
-LEFT_OUT = ("nnunet-1gb", "nnunet-own-spacing")
+LEFT_OUT = (BF16, *(name for name in VARIANTS if name != "nnunet"))
 VERSIONS = ("torch", "monai", "numpy", "simpleitk")
 
 
@@ -126,6 +134,9 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
             method={"rounds": fedcross.method.rounds * epochs, "local_epochs": 1},
             training={"validate_every": fedcross.training.validate_every * epochs},
         )
+    if contender == BF16:
+        centralised = our_configuration("centralised", config)
+        return change_options(centralised, contender, training={"precision": "bf16"})
     if contender != SHARED:
         (variant,) = parse_methods(contender, config)
         return with_seed(variant, config.seed)

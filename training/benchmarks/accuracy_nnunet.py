@@ -26,16 +26,24 @@ class Variant:
         Whether it uses the spacing of the configuration. Otherwise it chooses one.
     memory_gb
         Memory that patch and batch are planned for, GB; 8 is its default.
+    planner
+        Name of its planner's class; the default is that of its plain U-Net.
+    deep_supervision
+        Whether the loss also counts the outputs of the lower levels, as is its default.
     """
 
     same_spacing: bool = True
     memory_gb: float = 8.0
+    planner: str = "ExperimentPlanner"
+    deep_supervision: bool = True
 
 
 VARIANTS = {
     "nnunet": Variant(),
     "nnunet-1gb": Variant(memory_gb=1.0),
     "nnunet-own-spacing": Variant(same_spacing=False),
+    "nnunet-one-output": Variant(deep_supervision=False),
+    "nnunet-residual": Variant(planner="nnUNetPlannerResEncM"),
 }
 
 
@@ -88,6 +96,8 @@ def write_nnunet_request(run: Path, request: Request, variant: Variant) -> None:
         if variant.same_spacing
         else None,
         "memory_gb": variant.memory_gb,
+        "planner": variant.planner,
+        "deep_supervision": variant.deep_supervision,
         "steps": request.steps,
         "seed": config.seed,
         **parts,

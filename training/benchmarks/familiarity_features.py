@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from familiarity import FAMILIAR, all_images, areas_by_kind, arguments, foreign_folders
+from familiarity import arguments, foreign_folders
 from familiarity_changes import CHANGES
+from familiarity_judging import areas_by_kind
+from familiarity_scans import FAMILIAR, all_images
 from numpy.typing import NDArray
 from torch import nn
 

@@ -6,7 +6,8 @@ NNUNET_PYTHON is the Python of an environment with `nnunetv2`. RUN contains `nnu
 `nnunet/raw`, the data set; `accuracy_nnunet.py` writes both and states the variables of the
 environment. Planner, preprocessing, network, loss, optimiser, augmentation, the checkpoint (the last
 one) and inference with mirrored copies are those of nnU-Net. Only the number of its epochs and of the
-steps in an epoch is changed, and what the request tells the planner: the spacing and the memory.
+steps in an epoch is changed, and what the request states: the planner, the spacing and the memory that
+it is told, and whether there is deep supervision.
 
 The preprocessing is done once. A checkpoint is written after every epoch; a second start goes on from
 it, or begins the training again if it is damaged.
@@ -35,7 +36,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 RUN = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 WORK = RUN / "nnunet"
-CONFIGURATION, PLANS = "3d_fullres", "nnUNetPlans"
+CONFIGURATION, PLANS = "3d_fullres", "plans"
 STEPS_OF_EPOCH = 48
 PREPROCESSED = "preprocessed.done"
 DAMAGED = (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError)
@@ -74,8 +75,10 @@ def plan_and_preprocess(request: dict[str, Any]) -> Path:
         extract_fingerprints(number, num_processes=1)
         plan_experiments(
             number,
+            experiment_planner_class_name=request["planner"],
             gpu_memory_target_in_gb=request["memory_gb"],
             overwrite_target_spacing=request["spacing_zyx"],
+            overwrite_plans_name=PLANS,
         )
         preprocess(number, PLANS, (CONFIGURATION,), (1,))
         split = [{"train": request["train"], "val": request["validation"] or request["train"]}]
@@ -94,6 +97,7 @@ def make_trainer(request: dict[str, Any], folder: Path) -> Trainer:
     trainer.num_epochs, trainer.num_iterations_per_epoch = split_steps(request["steps"])
     trainer.num_val_iterations_per_epoch = 1
     trainer.save_every = 1
+    trainer.enable_deep_supervision = request["deep_supervision"]
     return trainer
 
 

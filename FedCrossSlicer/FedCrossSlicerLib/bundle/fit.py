@@ -75,7 +75,7 @@ def channelWarnings(
 
 
 def _wanted(info: BundleInfo) -> Wanted:
-    return Wanted(info.spacing, info.patchSize, is_clipped=info.intensity == "ct")
+    return Wanted(info.spacing, info.patchSize)
 
 
 def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo, wantedModality: str) -> list[str]:
@@ -87,7 +87,7 @@ def _intensity(volume: vtkMRMLScalarVolumeNode, info: BundleInfo, wantedModality
         measure_intensities(voxels),
         dicomModality(volume),
         wantedModality,
-        is_clipped=_wanted(info).is_clipped,
+        intensity=info.intensity,
         translate=_,
     )
 

@@ -66,7 +66,7 @@ def test_nine_cases_of_a_site_calibrate_all_but_the_stricter_contours() -> None:
     assert (contour.alpha, contour.inner, contour.outer) == (0.1, 2.0, 2.0)
     assert organ.predicted_dice is not None
     assert describe_gaps(found) == [
-        "Organ, 9 cases of 1 sites: no inner contour at 5% (needs 19 cases), no outer contour at 5% "
+        "Organ, 9 cases of 1 site: no inner contour at 5% (needs 19 cases), no outer contour at 5% "
         "(needs 19 cases)."
     ]
 
@@ -94,7 +94,7 @@ def test_with_too_few_cases_nothing_is_promised_and_it_is_said() -> None:
     assert organ.contours == ()
     (sentence,) = describe_gaps(found)
     assert sentence.startswith(
-        "Organ, 2 cases of 1 sites: no predicted Dice (needs 3 cases), no volume interval (needs 9"
+        "Organ, 2 cases of 1 site: no predicted Dice (needs 3 cases), no volume interval (needs 9"
     )
 
 
@@ -105,6 +105,13 @@ def test_what_no_size_keeps_is_missing_with_enough_cases_and_it_is_said() -> Non
     assert organ.contours == ()
     (sentence,) = describe_gaps(found)
     assert "no volume interval (none keeps the promise at these sites)" in sentence
+
+
+def test_without_an_agreement_the_predicted_dice_is_missing_and_the_reason_is_said() -> None:
+    none = np.zeros_like(count_cases(np.array([0.9]), np.array([0.8]))).tolist()
+    lone = one_case().model_copy(update={"dice": tuple(map(tuple, none))})
+    (sentence,) = describe_gaps(fit(site(*[lone] * 4)))
+    assert "no predicted Dice (needs 3 cases with an agreement of two members or more)" in sentence
 
 
 def test_nineteen_cases_calibrate_everything() -> None:

@@ -9,7 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from fedcross.cli import app
-from fedcross.commands.outcome import _test_line, calibrate_lines, evaluate_lines, next_step
+from fedcross.commands.outcome import (
+    _test_line,
+    calibrate_lines,
+    evaluate_lines,
+    export_lines,
+    next_step,
+)
+from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.study.compare.ranking import describe_ranking
 from fedcross.study.compare.results import Score
@@ -41,6 +48,10 @@ def test_a_run_tells_its_kept_round_its_test_dice_and_how_it_becomes_a_bundle(
         "Next, with labelled cases that trained no member: fedcross calibrate "
         f"{bundle} --data CONFIG --out CALIBRATED",
     ]
+    with open_bundle(bundle) as opened:
+        assert export_lines(opened, Path("kits/admin"))[-1].endswith(
+            f"fedcross federation calibrate {bundle} CONFIG --kit kits/admin --out CALIBRATED"
+        )
 
 
 def test_the_lowest_site_is_named() -> None:
@@ -93,7 +104,7 @@ def test_an_evaluation_tells_the_dice_and_offers_the_calibration_that_is_missing
         sites={"north": accuracy(0.9), "south": accuracy(0.8)},
         rankings={"agreement": None, **({"predicted Dice": None} if is_calibrated else {})},
     )
-    evaluation: Any = SimpleNamespace(structures={"Liver": structure})
+    evaluation: Any = SimpleNamespace(structures={"Liver": structure}, members=2)
     lines = evaluate_lines(evaluation, Path("b"), Path("out/evaluation.html"))
     assert lines[:2] == [
         "Liver: Dice 0.850, mean of 4 cases; lowest at south, 0.800.",
@@ -102,6 +113,8 @@ def test_an_evaluation_tells_the_dice_and_offers_the_calibration_that_is_missing
     assert len(lines) == (2 if is_calibrated else 3)
     if not is_calibrated:
         assert lines[2].endswith(": fedcross calibrate b --data CONFIG --out CALIBRATED")
+    lone: Any = SimpleNamespace(structures={"Liver": structure}, members=1)
+    assert len(evaluate_lines(lone, Path("b"), Path("out/evaluation.html"))) == 2
 
 
 def test_a_comparison_ranks_the_methods_and_names_the_run_to_export() -> None:
@@ -127,3 +140,15 @@ def test_a_comparison_ranks_the_methods_and_names_the_run_to_export() -> None:
 
 def test_the_next_command_can_be_pasted_into_a_shell() -> None:
     assert next_step("export", Path("my run"), "$B") == "Next: fedcross export 'my run' '$B'"
+
+
+def test_an_interrupted_comparison_tells_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedcross.study.compare.compare.compare", interrupted)
+    words = ["compare", str(write_federation(tmp_path)), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert "Finished rounds are kept. The same command goes on." in done.output

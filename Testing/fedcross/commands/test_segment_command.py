@@ -44,6 +44,16 @@ def test_one_volume_ends_with_the_result_in_words(
     assert "Look here first (LPS, mm):" in lines
 
 
+def test_every_written_file_is_named(
+    fedcross, bundle: Bundle, image_path: Path, tmp_path: Path
+) -> None:
+    words = ("--bundle", bundle.path, "--image", image_path, "--out", tmp_path / "out", *CPU)
+    _, shown, _ = fedcross(*words, "--for-viewer", "--save-members", "--save-probabilities")
+    last = shown.splitlines()[-1]
+    named = last.removeprefix("Wrote ").removesuffix(".").split(", ")
+    assert sorted(named) == sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
 @pytest.fixture
 def folder(image_path: Path, tmp_path: Path) -> Path:
     made = tmp_path / "in"
@@ -63,7 +73,8 @@ def test_many_volumes_end_with_a_table_the_failures_and_exit_code_2(
         ["good", "Left", "kidney"],
         ["good", "Tumor,", "solid"],
     ]
-    assert shown.splitlines()[-1] == "2 cases: 1 segmented, 1 failed. All figures: figures.csv"
+    table = tmp_path / "out" / "figures.csv"
+    assert shown.splitlines()[-1] == f"2 cases: 1 segmented, 1 failed. All figures: {table}"
     failed = "bad.nrrd is not an image that can be read."
     assert errors.splitlines()[0] == "1 of 2 cases failed:"
     assert errors.splitlines()[1].startswith(f"  bad: {failed}")

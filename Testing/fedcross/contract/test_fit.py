@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fedcross.contract.fit import (
-    Intensities,
     Wanted,
     extent_warnings,
     intensity_warnings,
@@ -22,7 +21,10 @@ def scan(low: float, high: float, shape: tuple[int, ...] = (12, 40, 40)) -> np.n
 
 def intensity(voxels: np.ndarray, modality: str = "", wanted: str = "MR") -> list[str]:
     return intensity_warnings(
-        measure_intensities(voxels), modality, wanted, is_clipped=wanted == "CT"
+        measure_intensities(voxels),
+        modality,
+        wanted,
+        intensity="ct" if wanted == "CT" else "zscore",
     )
 
 
@@ -53,7 +55,8 @@ def test_a_ct_on_an_mr_bundle_and_a_constant_volume_are_named():
 def test_one_other_voxel_of_a_large_volume_is_not_a_constant_volume():
     voxels = np.zeros((128, 128, 130), np.uint8)
     voxels[1, 1, 1] = 1  # not among the voxels that are sampled
-    assert measure_intensities(voxels) == Intensities(0, 1)
+    found = measure_intensities(voxels)
+    assert (found.low, found.high) == (0, 1)
 
 
 @pytest.mark.parametrize("padding", [-2000, -32768])
@@ -65,6 +68,47 @@ def test_padding_far_below_all_other_values_is_named(padding, share):
     assert warning.startswith(f"The lowest value, {padding}, is far from all others")
     assert intensity(voxels, wanted="CT") == []  # clipped to a window
     assert measure_intensities(voxels).padding_share == pytest.approx(share)
+
+
+def with_one_voxel(value: float) -> np.ndarray:
+    """Half of 20,000 voxels are -1 and half 1; one of them is replaced. Mean about 0, deviation 1."""
+    voxels = np.ones((20, 10, 100), np.float32)
+    voxels[:, :, ::2] = -1
+    voxels[3, 3, 3] = value
+    return voxels
+
+
+def test_a_voxel_that_raises_the_deviation_by_more_than_a_tenth_is_an_outlier() -> None:
+    # It raises it by the factor sqrt(1 + value^2 / 20000): 1.094 for 63 and 1.106 for 67.
+    assert measure_intensities(with_one_voxel(63)).outlier is None
+    assert measure_intensities(with_one_voxel(67)).outlier == 67
+    assert measure_intensities(with_one_voxel(-67)).outlier == -67
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 1e8])
+def test_an_outlier_is_named_unless_the_intensities_are_clipped(value: float) -> None:
+    found = measure_intensities(with_one_voxel(value))
+    said = {
+        kind: intensity_warnings(found, "", "MR", intensity=kind)
+        for kind in ("zscore", "zscore-nonzero", "percentile", "ct")
+    }
+    assert said["percentile"] == said["ct"] == []
+    assert said["zscore"] == said["zscore-nonzero"]
+    (sentence,) = said["zscore"]
+    assert sentence.startswith(f"The value {value:g} of a few voxels is far from all others")
+
+
+def test_an_outlier_that_is_not_among_the_sampled_voxels_is_found() -> None:
+    voxels = np.tile(np.arange(100, dtype=np.int16), (128, 128, 2))  # 3.3 million, one in 8 is read
+    assert measure_intensities(voxels).outlier is None
+    voxels[1, 1, 1] = 30000
+    assert measure_intensities(voxels).outlier == 30000
+
+
+def test_bright_voxels_that_are_not_few_are_no_outliers() -> None:
+    voxels = with_one_voxel(1)
+    voxels[5, 5:8, 5:40] = 1000  # 105 of 20,000 voxels: vessels or metal
+    assert measure_intensities(voxels).outlier is None
 
 
 def test_background_of_zero_or_next_to_the_other_values_is_not_padding():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedcross.contract.request import RequestOptions, SegmentRequest
 from fedcross.errors import DeviceError
 from fedcross.infer import cost
-from fedcross.infer.cost import Cost, TimeLimit, check_cost, reckon_cost
+from fedcross.infer.cost import Cost, TimeLimit, check_cost, compute_cost
 from fedcross.infer.segment import segment
 from fedcross.patches.placement import count_patches, plan_patches
 from fedcross.runtime.reporting import NullReporter
@@ -33,7 +33,7 @@ def test_the_number_of_patches_is_that_of_the_plan(
 def test_the_cost_of_a_small_volume_by_hand(make_bundle) -> None:
     manifest = make_bundle(members=3, structures=2, patch_size=(32, 32, 16)).manifest
     grid = Grid((40, 30, 20), (1, 1, 2), (0, 0, 0), tuple(np.eye(3).ravel()))
-    found = reckon_cost(manifest, grid, (80, 30, 20), ("std",))
+    found = compute_cost(manifest, grid, (80, 30, 20), ("std",))
     # Three classes, one channel, two features at the first level; overlap 0.25.
     assert found.patches == 2 * 1 * 2  # z: 20 over 16; y: 30 under 32; x: 40 over 32
     intensities, features = 40 * 30 * 20, (1 + 3 + 2 * 2) * 32 * 32 * 16
@@ -47,8 +47,8 @@ def test_dicom_results_need_memory_for_the_probabilities_and_fit_into_an_element
 ) -> None:
     manifest = make_bundle(members=3, structures=2, patch_size=(32, 32, 16)).manifest
     grid = Grid((40, 30, 20), (1, 1, 2), (0, 0, 0), tuple(np.eye(3).ravel()))
-    plain = reckon_cost(manifest, grid, (1000, 1000, 1080), ("std",))
-    found = reckon_cost(manifest, grid, (1000, 1000, 1080), ("std",), writes_dicom=True)
+    plain = compute_cost(manifest, grid, (1000, 1000, 1080), ("std",))
+    found = compute_cost(manifest, grid, (1000, 1000, 1080), ("std",), writes_dicom=True)
     statistics = 4 * 4 * 40 * 30 * 20
     assert plain.dicom_bytes == 0
     # A label map, two maps, and two probabilities twice; the networks' grid needs less.

@@ -137,6 +137,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "comparison": make_comparison(),
         "evaluation": make_evaluation(),
         "data": data_page(check_data(load_config(config))).replace("<details>", "<details open>"),
+        "closed": data_page(check_data(load_config(config))),
     }
     found = {}
     for name, text in texts.items():
@@ -156,6 +157,14 @@ def test_no_table_is_wider_than_the_window(
     too_wide = json.loads(unescape(title.group(1)))
     assert len(too_wide) > 1
     assert max(too_wide) <= 0
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed")
+def test_the_cases_of_a_closed_list_are_printed(pages: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "closed.pdf"
+    browse(pages["closed"], tmp_path, f"--print-to-pdf={file}")
+    text = subprocess.run(["pdftotext", file, "-"], capture_output=True, text=True, check=True)
+    assert "errors and remarks" in " ".join(text.stdout.split())
 
 
 def test_a_page_is_dark_where_the_user_wants_dark_pages(

@@ -27,9 +27,10 @@ from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
 from fedcross.commands.site import app as site_app
 from fedcross.commands.study import compare, landscape
-from fedcross.contract.exits import DEBUG_VARIABLE, UNEXPECTED, explain
+from fedcross.contract.exits import DEBUG_VARIABLE, DONE, NO_READER, UNEXPECTED, explain
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import ConfigError
+from fedcross.runtime.output import output_without_reader
 from fedcross.runtime.signals import end_soon_after_interrupt
 from fedcross.runtime.versions import __version__
 
@@ -68,12 +69,15 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("build/demo"),
     scene_script: Annotated[
         Path | None,
-        typer.Option(help="Script that builds the Slicer scene (in a source checkout)."),
+        typer.Option(
+            help="Script that also builds a scene for 3D Slicer: Testing/harness/demo_scene.py in a "
+            "source checkout."
+        ),
     ] = None,
 ) -> None:
     """Train, export and segment on synthetic hospitals.
 
-    The result has a scene for 3D Slicer, which shows where the members disagree.
+    The results of an earlier demo in OUT are replaced. The command takes some minutes.
     """
     from fedcross.commands.console import ConsoleReporter
     from fedcross.demo import run_demo
@@ -181,20 +185,33 @@ def _refuse_empty_values(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error becomes a sentence on stderr and an exit code."""
+    """Run the command line and end with its exit code; an error becomes a sentence on stderr.
+
+    If nobody reads the output any more, the command goes on and completes its files.
+    """
+    with output_without_reader() as output:
+        code = _run()
+    sys.exit(NO_READER if code == DONE and not output.has_readers else code)
+
+
+def _run() -> int | str | None:
+    """Run the command line; return what `sys.exit` takes."""
     # A server or a hospital stops its processes first, which may take longer.
     is_service = sys.argv[1:2] in (["federation"], ["site"])
     try:
         with nullcontext() if is_service else end_soon_after_interrupt():
             _refuse_empty_values(sys.argv[1:])
             app()
+    except SystemExit as ended:
+        return ended.code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         hint = f"Set {DEBUG_VARIABLE}=1 for the details and report it."
         code, event = explain(error, hint=hint)
         if code == UNEXPECTED and os.environ.get(DEBUG_VARIABLE):
             traceback.print_exc()
         typer.echo(str(event), err=True)
-        sys.exit(code)
+        return code
+    return DONE
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ from fedcross.errors import FedCrossError
 from fedcross.federate.local.engine import run_local
 from fedcross.infer.results.summary import Summary
 from fedcross.infer.segment import segment
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.reporting import Reporter
 from fedcross.training.config.file import load_config
 from fedcross.training.data.phantom.styles import UNSEEN_STYLE

@@ -7,12 +7,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import fedcross
+from fedcross.cli import app
 from fedcross.federate.flare.admin import open_server_connection
 from fedcross.federate.flare.job import RUNS, build_job
 from fedcross.federate.kits.connection import check_connection
@@ -27,6 +31,7 @@ from fedcross.training.config.file import load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.run.folder import RunFolder
 from federation_processes import Processes, federation_processes, wait_until
+from record_numbers import numbers
 from tiny_federation import SPACING_MM, write_federation
 
 pytestmark = pytest.mark.federation
@@ -371,3 +376,50 @@ def test_a_plan_is_made_from_what_the_hospitals_share(trial: Processes, tmp_path
     assert config.preprocessing.spacing_mm == SPACING_MM
     assert "from 4 training and validation cases of 2 sites" in written
     assert "# Without s2." in written
+
+
+def test_a_bundle_is_calibrated_and_profiled_with_what_the_hospitals_share(
+    trial: Processes, tmp_path: Path
+) -> None:
+    path = write_federation(
+        tmp_path / "data",
+        sites=len(SITES),
+        cases=7,
+        split=(1, 5, 1),
+        rounds=1,
+        local_epochs=0,
+        extra='[engine]\nkind = "flare"',
+    )
+    text = path.read_text(encoding="utf-8")
+    alone = path.with_name("alone.toml")  # the same cases on one machine
+    alone.write_text(text.replace('kind = "flare"', ""), encoding="utf-8")
+    fedcross.train(alone, tmp_path / "run", device="cpu")
+    fedcross.export(tmp_path / "run", tmp_path / "bundle")
+    for name in ("s0", "s1"):
+        with (trial.kit(name).path / "local" / "site.toml").open("a", encoding="utf-8") as file:
+            file.write('share = ["calibration", "profile"]\n')
+    trial.start("server", *SITES)
+    bundle, calibrated, profiled = (
+        tmp_path / name for name in ("bundle", "calibrated", "profiled")
+    )
+    ask = partial(ask_hospitals, trial, path)
+    assert "Calibrated with 10 cases of 2 sites" in ask("calibrate", bundle, calibrated)
+    assert "Profile of 12 cases of 2 sites" in ask("profile", calibrated, profiled)
+    two = ("s0", "s1")
+    calibration = fedcross.calibrate(bundle, alone, tmp_path / "one", sites=two, device="cpu")
+    profile = fedcross.profile(calibrated, alone, tmp_path / "two", sites=two, device="cpu")
+    found = verify_bundle(profiled)
+    assert found.profile is not None
+    for one, other in ((found.calibration, calibration), (found.profile, profile)):
+        np.testing.assert_allclose(
+            *(numbers(each.model_dump(mode="json")) for each in (one, other)), rtol=1e-6
+        )
+
+
+def ask_hospitals(trial: Processes, config: Path, command: str, bundle: Path, out: Path) -> str:
+    """Run ``fedcross federation COMMAND`` with the coordinator's kit; return what it prints."""
+    words = ["federation", command, bundle, config, "--out", out, "--kit", trial.kit("admin").path]
+    done = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
+    assert done.exit_code == 0, (done.output, done.exception, trial.last_output("server"))
+    assert "Site s2 does not share" in done.output
+    return done.output

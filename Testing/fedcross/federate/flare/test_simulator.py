@@ -13,8 +13,7 @@ from fedcross.federate.flare.bundle_job import build_calibration_job, build_prof
 from fedcross.federate.flare.job import build_job, read_job
 from fedcross.federate.planning import gather_by_engine
 from fedcross.federate.profiling import profile_federation
-from fedcross.federate.remote.site_calibration import CalibrationJob
-from fedcross.federate.remote.site_profile import ProfileJob
+from fedcross.federate.remote.bundle_job import CalibrationJob, ProfileJob
 from fedcross.model.bundle import verify_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
@@ -208,7 +207,7 @@ def test_a_job_that_calibrates_is_read_as_one_and_brings_the_bundle(
         / "config"
     )
     job = read_job(app)
-    assert job.bundle_job == CalibrationJob(app / "bundle", "pooled", ("test",))
+    assert job.bundle_job == CalibrationJob(app / "bundle", ("test",), "pooled")
     assert verify_bundle(app / "bundle") == bundle.manifest
     content = json.loads((app / "federation.json").read_text(encoding="utf-8"))
     assert "run" not in content  # an older server looks for it

@@ -107,7 +107,7 @@ def test_skipped_steps_are_in_the_metrics_and_in_a_warning(
         def __init__(self) -> None:
             self.messages: list[str] = []
 
-        def log(self, message: str) -> None:
+        def warning(self, message: str) -> None:
             self.messages.append(message)
 
     whole = small_data.sites[0].train[0]

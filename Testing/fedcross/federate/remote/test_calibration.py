@@ -15,13 +15,13 @@ from fedcross.calibration.fit import fit_temperature
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.calibrating import calibrate_federation
+from fedcross.federate.remote.bundle_job import CalibrationJob
 from fedcross.federate.remote.bundle_tasks import CURVES, LIKELIHOOD
 from fedcross.federate.remote.calibration import (
     calibrate_for_job,
     calibrate_remotely,
     read_calibration,
 )
-from fedcross.federate.remote.site_calibration import CalibrationJob
 from fedcross.federate.remote.site_work import describe_setup
 from fedcross.federate.remote.visits import HasTensors, SiteError
 from fedcross.model.calibration import Calibration
@@ -70,7 +70,7 @@ def config(folder: Path) -> TrainingConfig:
 
 @pytest.fixture(scope="module")
 def job(folder: Path) -> CalibrationJob:
-    return CalibrationJob(folder / "bundle", "shrunk", ("validation",))
+    return CalibrationJob(folder / "bundle", ("validation",), "shrunk")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_site_sends_curves_only_if_it_shares_them(
 def test_a_site_with_fewer_than_five_cases_sends_nothing(
     config: TrainingConfig, job: CalibrationJob, answers: Answers
 ) -> None:
-    few = CalibrationJob(job.bundle, job.pooling, ("test",))
+    few = CalibrationJob(job.bundle, ("test",), job.pooling)
     sites = InProcessSites(config, share=SHARED, bundle_job=few)
     nothing = sites("s0", LIKELIHOOD, [], 0)
     assert nothing == {"shared": True, "curves": None}

@@ -14,9 +14,9 @@ from fedcross.calibration.profile_messages import SentMoments
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.profiling import profile_federation
+from fedcross.federate.remote.bundle_job import ProfileJob
 from fedcross.federate.remote.bundle_tasks import DISTANCES, PROPERTIES, SCORES
 from fedcross.federate.remote.profile import profile_for_job, profile_remotely, read_profile
-from fedcross.federate.remote.site_profile import ProfileJob
 from fedcross.federate.remote.visits import HasTensors
 from fedcross.model.profile import Profile
 from fedcross.training.config.configuration import TrainingConfig

@@ -28,7 +28,7 @@ from fedcross.infer.batch.memory import check_workers
 from fedcross.infer.batch.one_case import Batch, Outcome
 from fedcross.infer.batch.run import run_batch
 from fedcross.infer.batch.worker import Worker, share_processors
-from fedcross.infer.cost import reckon_cost
+from fedcross.infer.cost import compute_cost
 from fedcross.infer.models import fresh_models
 from fedcross.infer.segment import segment
 from fedcross.model.bundle import Bundle, open_bundle
@@ -300,7 +300,7 @@ def test_more_workers_than_the_memory_allows_are_refused_with_the_number_that_fi
 ) -> None:
     weights = sum((bundle.path / each.file).stat().st_size for each in bundle.manifest.members)
     grid = prepare(one_patch, bundle.manifest.preprocessing).grid
-    cost = reckon_cost(bundle.manifest, grid, one_patch.GetSize(), CPU.measures)
+    cost = compute_cost(bundle.manifest, grid, one_patch.GetSize(), CPU.measures)
     each = memory.PROCESS_BYTES + weights + cost.memory_bytes
     four = [*cases, *cases]  # two of the six are damaged and need nothing
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 * each)

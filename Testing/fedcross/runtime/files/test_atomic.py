@@ -22,10 +22,10 @@ from fedcross.runtime.files.atomic import (
     atomic_file,
     atomic_folder,
     atomic_path,
-    make_folder,
     scratch_folder,
     write_atomically,
 )
+from fedcross.runtime.files.folders import make_folder, new_folder
 from fedcross.runtime.files.partial import PARTIAL, REPLACED, hidden_name, remove_all_hidden
 
 from .faults import FAULTS, FaultyDisk
@@ -403,6 +403,25 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         make_folder(tmp_path / "file" / "b")
     with pytest.raises(CheckpointError, match=r"^The run b cannot be made: "):
         make_folder(tmp_path / "file" / "b", error_class=CheckpointError, subject="The run b")
+
+
+def test_new_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with new_folder(tmp_path / "old"):
+        pass
+    with new_folder(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "kept").touch()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "a",
+        "a/kept",
+        "old",
+    ]
+
+
+def test_after_an_error_the_new_parents_of_a_folder_are_removed(tmp_path: Path) -> None:
+    with pytest.raises(OutputError), atomic_folder(tmp_path / "a" / "b") as partial:
+        (partial / "absent").unlink()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_system_that_cannot_flush_folders_is_written_all_the_same(

@@ -1,10 +1,12 @@
 """The test case on the page of a comparison, and the ranking of the methods."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fedcross.federate.local.engine import read_data
 from fedcross.runtime.reporting import NullReporter
@@ -15,11 +17,12 @@ from fedcross.study.compare.example import (
     draw_example,
     find_labels,
 )
+from fedcross.study.compare.kept_labels import KeptLabels
 from fedcross.study.compare.page import comparison_page
 from fedcross.study.compare.results import Cost, RunFigures, Score, read_run
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.reading import read_case
-from fedcross.training.run.folder import RunFolder
+from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.uncertainty.agreement import dice
 from tiny_federation import tiny_config
 
@@ -63,17 +66,48 @@ def test_the_label_maps_have_the_dice_of_the_test(config: TrainingConfig, out: P
             assert dice(found == 1, truth == 1) == pytest.approx(score.dice)
 
 
-def test_the_slice_has_the_most_drawn_voxels(config: TrainingConfig, out: Path) -> None:
+def test_the_slice_has_the_most_drawn_voxels(
+    config: TrainingConfig, out: Path, tmp_path: Path
+) -> None:
     site = read_data(config, NullReporter()).sites[0]
     (case,) = site.test
     run = RunFolder(out / RUNS / "fedcross-ens" / f"seed-{config.seed}")
     figures = read_run(run, "FedCrossEns", 1)
-    example = draw_example(case, site, {"FedCrossEns": run}, {"FedCrossEns": figures})
+    kept = KeptLabels(tmp_path)
+    example = draw_example(
+        case, site, {"FedCrossEns": run}, {"FedCrossEns": figures}, kept, lambda line: None
+    )
     image, truth = read_case(case, site.label_map, site.name)
     axis = int(np.argmax(image.GetSpacing()[::-1]))
     most = np.count_nonzero(truth, axis=tuple({0, 1, 2} - {axis})).max()
     assert np.count_nonzero(example.pictures[DRAWN].label) == most
     assert list(example.pictures) == [DRAWN, "FedCrossEns"]
+
+
+def test_the_case_is_segmented_again_only_if_what_determines_the_label_map_has_changed(
+    config: TrainingConfig, out: Path, tmp_path: Path
+) -> None:
+    site = read_data(config, NullReporter()).sites[0]
+    (case,) = site.test
+    run = RunFolder(shutil.copytree(out / RUNS / "local" / f"seed-{config.seed}", tmp_path / "run"))
+    figures = {"Local only": read_run(run, "Local only", 1)}
+
+    def draw() -> tuple[NDArray[np.uint8], int]:
+        lines: list[str] = []
+        kept = KeptLabels(tmp_path / "example")
+        example = draw_example(case, site, {"Local only": run}, figures, kept, lines.append)
+        assert len(list((tmp_path / "example").iterdir())) == 1
+        return example.pictures["Local only"].label, len(lines)
+
+    (first, computed), (second, again) = draw(), draw()
+    assert (computed, again) == (1, 0)
+    np.testing.assert_array_equal(first, second)
+    (file,) = (tmp_path / "example").iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    assert draw()[1] == 1  # the damaged file is replaced
+    test = run.read(TEST)
+    run.write(TEST, {**test, "round": test["round"] + 1})
+    assert draw()[1] == 1  # the run is another one
 
 
 def test_the_page_ranks_the_methods_and_prints_the_best_values_in_bold() -> None:

@@ -126,6 +126,28 @@ def test_the_share_of_the_error_is_that_of_the_first_ten_places() -> None:
     assert found.review_large_errors.found_share["ranked"] == pytest.approx(0.75)
 
 
+def test_the_page_ranks_the_scores_by_how_well_they_find_wrong_voxels() -> None:
+    found = evaluation(case("a", 0.9, 0.9))
+    scores = {"std": 0.2, "entropy": 0.9, "variation_ratio": 0.5}
+    band = found.voxels["band"].model_copy(update={"auroc": scores, "average_precision": scores})
+    page = evaluation_page(found.model_copy(update={"voxels": {**found.voxels, "band": band}}))
+    rows = page[page.index("Which voxels are wrong") :]
+    places = [rows.index(f">{name}</td>") for name in ("entropy", "variation_ratio", "std")]
+    assert places == sorted(places)
+    assert '<td class="best">0.900</td>' in rows
+
+
+def test_the_page_counts_one_case_as_one() -> None:
+    page = evaluation_page(evaluation(case("a", 0.9, 0.9)))
+    assert "Measured on 1 case of 1 site." in page
+
+
+def test_the_page_shows_the_review_of_large_errors_only_if_it_is_another_one() -> None:
+    large, small = case("a", 0.9, 0.9), case("b", 0.8, 0.8, error_ml=(0.4,) * 21)
+    assert "with at least 1 mL" not in evaluation_page(evaluation(large))
+    assert "with at least 1 mL of wrong voxels (1)" in evaluation_page(evaluation(large, small))
+
+
 def test_names_on_the_page_are_text_and_not_tags() -> None:
     page = evaluation_page(evaluation(case("<i>a</i>", 0.9, 0.9), case("b", 0.8, 0.8)))
     assert "<b>Bundle" not in page

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import fedcross
 from fedcross.cli import app
+from fedcross.commands.evaluate import _main_figures
 from fedcross.errors import ConfigError, DataError, DeviceError
 from fedcross.infer.batch import memory
 from fedcross.model.bundle import Bundle
@@ -269,4 +271,22 @@ def test_the_command_prints_the_main_figures(
     assert done.exit_code == 0, done.output
     dice = evaluated[1].structures["Blob"].sites["s1"].dice
     assert f"{dice:.3f}" in done.output
+    assert "- stands for a figure that these cases do not have." in done.output
     assert "evaluation.html" in done.output
+
+
+def test_a_figure_over_several_structures_is_marked_as_such() -> None:
+    structure = SimpleNamespace(
+        predictors={"ensemble": SimpleNamespace(dice=0.9, hd95_mm=1.0)},
+        calibration={"band": SimpleNamespace(ece=0.1)},
+        rankings={},
+        in_range=SimpleNamespace(count=1, cases=2),
+    )
+    band = SimpleNamespace(auroc={"entropy": 0.8})
+    values: dict[str, Any] = {"band_mm": 10.0, "measure": "entropy", "voxels": {"band": band}}
+    for names, marked in ((["Organ"], 0), (["Organ", "Tumour"], 3)):
+        evaluation: Any = SimpleNamespace(
+            structures=dict.fromkeys(names, structure), review=None, **values
+        )
+        (column, *_) = _main_figures(evaluation).columns
+        assert sum("all structures" in str(cell) for cell in column.cells) == marked

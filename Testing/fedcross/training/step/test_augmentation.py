@@ -110,6 +110,20 @@ def test_a_curve_rises_from_0_to_1_and_gin_has_four_layers() -> None:
         assert 0 <= share <= 1
 
 
+def test_gin_mixes_no_slices_of_anisotropic_voxels() -> None:
+    kernels = [
+        kernel
+        for spacing in (FLAT, (1.0, 1.0, 1.0))
+        for draw in change(spacing, gin_probability=1.0)[:20]
+        for kernel in (draw.appearances[0].gin or ((), 0))[0]
+    ]
+    flat, cubes = (
+        {tuple(kernel.shape[2:]) for kernel in each} for each in (kernels[:80], kernels[80:])
+    )
+    assert flat == {(1, 1, 1), (1, 3, 3)}
+    assert cubes == {(1, 1, 1), (3, 3, 3)}
+
+
 def test_one_seed_gives_the_same_patches() -> None:
     volume = Volume("c", torch.randn(1, 16, 96, 96), torch.ones(16, 96, 96, dtype=torch.uint8))
     first, second = change(seed=4)[:5], change(seed=4)[:5]

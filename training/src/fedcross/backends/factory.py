@@ -82,7 +82,7 @@ def choose_backend(backend: str, device: str, precision: str) -> Backend:
                 f"OpenVINO runs on the CPU here, not on {device}.", "Use --device cpu."
             )
         if not _has_openvino():
-            raise DeviceError("OpenVINO is not installed.", "pip install openvino.")
+            raise DeviceError("OpenVINO is not installed.", "Install it: pip install openvino")
         return _openvino(precision)
     if backend == "auto" and _has_openvino() and _is_cpu(device):
         return _openvino(precision)

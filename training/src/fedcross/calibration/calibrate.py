@@ -203,7 +203,9 @@ def _without_stale_profile(
     same = calibration.temperature == bundle.manifest.calibration.temperature
     if manifest.profile is None or same:
         return manifest
-    reporter.log("The temperature has changed, so the profile is left out; run fedcross profile.")
+    reporter.warning(
+        "The temperature has changed, so the profile is left out; run fedcross profile."
+    )
     return manifest.model_copy(update={"profile": None})
 
 

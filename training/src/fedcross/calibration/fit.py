@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from fedcross.calibration.curves import LikelihoodCurve, LossCurve, SiteCurves, StructureCurves
+from fedcross.contract.plain_text import counted
 from fedcross.model.calibration import (
     Calibration,
     Contour,
@@ -128,29 +129,29 @@ def describe_gaps(calibration: Calibration) -> list[str]:
     """Return a sentence for each structure that has not everything, with what is missing and why."""
     sentences = []
     for each in calibration.structures:
-        missing = [f"{what} ({_reason(each.cases, needed)})" for what, needed in _missing(each)]
+        missing = [f"{what} ({reason})" for what, reason in _missing(each)]
         if missing:
             sentences.append(
-                f"{each.name}, {each.cases} cases of {each.sites} sites: no {', no '.join(missing)}."
+                f"{each.name}, {counted(each.cases, 'case')} of {counted(each.sites, 'site')}: no "
+                f"{', no '.join(missing)}."
             )
     return sentences
 
 
-def _reason(cases: int, needed: int) -> str:
-    if cases < needed:
-        return f"needs {needed} cases"
-    return "none keeps the promise at these sites"
+def _missing(structure: StructureCalibration) -> Iterator[tuple[str, str]]:
+    """Yield what a structure lacks, and why."""
 
+    def reason(needed: int, otherwise: str = "none keeps the promise at these sites") -> str:
+        return f"needs {needed} cases" if structure.cases < needed else otherwise
 
-def _missing(structure: StructureCalibration) -> Iterator[tuple[str, int]]:
-    """Yield what a structure lacks, and the number of cases that it needs at least."""
     if structure.predicted_dice is None:
-        yield "predicted Dice", FEWEST_CASES
+        agreement = f"needs {FEWEST_CASES} cases with an agreement of two members or more"
+        yield "predicted Dice", reason(FEWEST_CASES, agreement)
     if structure.volume is None:
-        yield "volume interval", fewest_cases(1 - COVERAGE)
+        yield "volume interval", reason(fewest_cases(1 - COVERAGE))
     stored = {contour.alpha: contour for contour in structure.contours}
     for alpha in ALPHAS:
         found = stored.get(alpha, Contour(alpha=alpha))
         for side, margin in (("inner", found.inner), ("outer", found.outer)):
             if margin is None:
-                yield f"{side} contour at {alpha:.0%}", fewest_cases(alpha)
+                yield f"{side} contour at {alpha:.0%}", reason(fewest_cases(alpha))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fedcross.commands.console import ConsoleReporter
-from fedcross.commands.options import tell_that_cases_are_kept
+from fedcross.commands.options import tell_what_is_kept
 from fedcross.commands.result import LONGEST_NAME, aligned, structure_cells
 from fedcross.contract.exits import BAD_INPUT, DONE
 from fedcross.contract.plain_text import plain_text
@@ -74,9 +74,9 @@ def segment_many(wanted: ManyVolumes) -> int:
         cases = _find_cases(wanted, bundle, reporter)
         check_workers(cases, bundle, wanted.options, wanted.workers)
         batch = Batch(bundle, wanted.out, wanted.options, wanted.is_flat)
-        with tell_that_cases_are_kept():
+        with tell_what_is_kept("Finished cases"):
             outcomes = run_batch(cases, batch, reporter, wanted.workers)
-    for line in _table(outcomes):
+    for line in _table(outcomes, wanted.out / FIGURES):
         console.print(line, markup=False)
     for line in _failures(outcomes):
         print(line, file=sys.stderr)
@@ -112,8 +112,8 @@ def _find_cases(wanted: ManyVolumes, bundle: "Bundle", reporter: Reporter) -> "l
     return find_series_cases(wanted.series_root, steps.modality, reporter)
 
 
-def _table(outcomes: "Sequence[Outcome]") -> list[str]:
-    """Return a line for each structure of each case, and how many cases there were."""
+def _table(outcomes: "Sequence[Outcome]", figures: Path) -> list[str]:
+    """Return a line for each structure of each case, how many cases there were, and their file."""
     from fedcross.infer.batch.case import count
     from fedcross.infer.results.structure_figures import structure_figures
 
@@ -128,13 +128,13 @@ def _table(outcomes: "Sequence[Outcome]") -> list[str]:
     ]
     lines = aligned(rows[:SHOWN])
     if len(rows) > SHOWN:
-        lines.append(f"{len(rows) - SHOWN} more rows are in {FIGURES}.")
+        lines.append(f"{len(rows) - SHOWN} more rows are in {figures}.")
     failed = sum(each.error is not None for each in outcomes)
     kept = sum(each.is_kept for each in outcomes)
     counts = [f"{len(outcomes) - failed - kept} segmented"]
     counts += [f"{kept} kept from before"] if kept else []
     counts += [f"{failed} failed"] if failed else []
-    return [*lines, f"{count(len(outcomes))}: {', '.join(counts)}. All figures: {FIGURES}"]
+    return [*lines, f"{count(len(outcomes))}: {', '.join(counts)}. All figures: {figures}"]
 
 
 def _failures(outcomes: "Sequence[Outcome]") -> list[str]:

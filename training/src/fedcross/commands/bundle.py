@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedcross.commands.options import AllowPlugin
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import counted, plain_text
 
 if TYPE_CHECKING:
     from fedcross.model.architecture import Architecture
@@ -118,9 +118,11 @@ def import_reference(
 
     The checkpoint is one of the code of the paper (DIAL-RPI/FedCross).
     """
+    from fedcross.commands.outcome import next_step
     from fedcross.model.reference import import_reference_checkpoint
 
     made = import_reference_checkpoint(
         checkpoint, bundle, spacing_mm=spacing, patch_size=patch, structure=structure
     )
-    typer.echo(f"Imported {len(made.manifest.members)} members: {bundle}")
+    typer.echo(f"Imported {counted(len(made.manifest.members), 'member')}: {bundle}")
+    typer.echo(next_step("segment", "--bundle", bundle, "--image", "VOLUME", "--out", "RESULT"))

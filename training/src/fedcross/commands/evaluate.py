@@ -15,7 +15,7 @@ from fedcross.commands.options import (
     Device,
     Precision,
     SitesRoot,
-    tell_that_cases_are_kept,
+    tell_what_is_kept,
 )
 from fedcross.contract.measures import Measure
 from fedcross.contract.plain_text import plain_text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fedcross.study.evaluate.evaluation import Evaluation
 
 DEFAULTS = RequestOptions()
+NONE = "-"
 
 
 def evaluate(
@@ -73,7 +74,7 @@ def evaluate(
     from fedcross.study.evaluate.evaluate import evaluate as evaluate_bundle
     from fedcross.study.evaluate.run import PAGE
 
-    with tell_that_cases_are_kept(), ConsoleReporter() as reporter:
+    with tell_what_is_kept("Finished cases"), ConsoleReporter() as reporter:
         evaluation = evaluate_bundle(
             bundle,
             data,
@@ -89,12 +90,15 @@ def evaluate(
             workers=workers,
             reporter=reporter,
         )
-    Console(highlight=False).print(_main_figures(evaluation))
+    console = Console(highlight=False)
+    console.print(_main_figures(evaluation))
+    console.print(f"{NONE} stands for a figure that these cases do not have.")
     typer.echo("\n".join(evaluate_lines(evaluation, bundle, out / PAGE)))
 
 
 def _main_figures(evaluation: "Evaluation") -> Table:
     """Return a small table: a column for each structure."""
+    shared = ", all structures" if len(evaluation.structures) > 1 else ""
     near = f"within {evaluation.band_mm:g} mm"
     measure, band = evaluation.measure, evaluation.voxels["band"]
     columns = evaluation.structures.values()
@@ -110,9 +114,9 @@ def _main_figures(evaluation: "Evaluation") -> Table:
         "true volume in the members' range": [
             f"{each.in_range.count} of {each.in_range.cases}" for each in columns
         ],
-        f"AUROC of {measure} for errors, {near}": [_text(band.auroc.get(measure))],
-        "error in the first 10 places": [_text(found.get("ranked"))],
-        "error in 10 places at random": [_text(found.get("random"))],
+        f"AUROC of {measure} for errors, {near}{shared}": [_text(band.auroc.get(measure))],
+        f"error in the first 10 places{shared}": [_text(found.get("ranked"))],
+        f"error in 10 places at random{shared}": [_text(found.get("random"))],
     }
     table = Table("")
     for structure in evaluation.structures:
@@ -123,4 +127,4 @@ def _main_figures(evaluation: "Evaluation") -> Table:
 
 
 def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return NONE if value is None else f"{value:.3f}"

@@ -1,7 +1,9 @@
 """The commands `fedcross federation calibrate` and `fedcross federation profile`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -18,6 +20,7 @@ OptionalKit = Annotated[
 ]
 BundleArgument = Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip file.")]
 SitesArgument = Annotated[Path, typer.Argument(help="TOML configuration with the sites.")]
+_Made = TypeVar("_Made")
 
 
 def calibrate(
@@ -34,21 +37,10 @@ def calibrate(
 
     Only counts and sums over labelled cases leave a hospital.
     """
-    from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.calibrating import calibrate_federation
-    from fedcross.training.config.file import load_config
 
-    with ConsoleReporter() as reporter:
-        made = calibrate_federation(
-            bundle,
-            load_config(config),
-            out,
-            parts=split_names(part),
-            pooling=pooling,
-            device=device,
-            kit=kit,
-            reporter=reporter,
-        )
+    ask = partial(calibrate_federation, pooling=pooling, device=device, kit=kit)
+    made = _make(ask, bundle, config, out, part)
     typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
 
 
@@ -66,18 +58,17 @@ def profile(
     It records what the hospitals' cases have in common. Only means, covariances and counts leave a
     hospital. Calibrate the bundle first: its temperature must not change afterwards.
     """
-    from fedcross.commands.console import ConsoleReporter
     from fedcross.federate.profiling import profile_federation
+
+    ask = partial(profile_federation, device=device, kit=kit)
+    made = _make(ask, bundle, config, out, part)
+    typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
+
+
+def _make(ask: Callable[..., _Made], bundle: Path, config: Path, out: Path, part: str) -> _Made:
+    """Ask the sites in the configuration about their cases, and return what they made."""
+    from fedcross.commands.console import ConsoleReporter
     from fedcross.training.config.file import load_config
 
     with ConsoleReporter() as reporter:
-        made = profile_federation(
-            bundle,
-            load_config(config),
-            out,
-            parts=split_names(part),
-            device=device,
-            kit=kit,
-            reporter=reporter,
-        )
-    typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
+        return ask(bundle, load_config(config), out, parts=split_names(part), reporter=reporter)

@@ -27,7 +27,7 @@ def require_flare() -> None:
 
     if find_spec("nvflare") is None:
         raise FedCrossError(
-            "NVIDIA FLARE is not installed.", 'Install it: pip install "fedcross[federate]"'
+            "NVIDIA FLARE is not installed.", "Install it: pip install 'fedcross[federate]'"
         )
 
 
@@ -155,6 +155,7 @@ def fetch(
 
     The members are downloaded first, if they are not here.
     """
+    from fedcross.commands.outcome import export_lines
     from fedcross.federate.supervise.federated_run import FederatedRun
     from fedcross.federate.supervise.outcome import CONTINUE_HINT
     from fedcross.federate.supervise.server_connection import FederationError
@@ -168,8 +169,7 @@ def fetch(
             outcome = federated_run.download(connection)
         if outcome.state != "finished":
             raise FederationError(f"The run is not finished: {outcome.message}", CONTINUE_HINT)
-    exported = export_run(run, bundle)
-    typer.echo(f"Exported {len(exported.manifest.members)} members: {bundle}")
+    typer.echo("\n".join(export_lines(export_run(run, bundle), kit)))
     if missing := describe_missing(count_run_visits(RunFolder(run))):
         typer.echo(f"Warning: {missing}", err=True)
 

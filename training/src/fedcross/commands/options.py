@@ -55,12 +55,12 @@ def split_numbers(option: str, text: str) -> list[int]:
 
 
 @contextmanager
-def tell_that_cases_are_kept() -> Iterator[None]:
+def tell_what_is_kept(what: str) -> Iterator[None]:
     """Print after an interruption inside what is kept, and how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Finished cases are kept. The same command goes on.", err=True)
+        typer.echo(f"{what} are kept. The same command goes on.", err=True)
         raise
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import counted, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,15 +45,23 @@ def _test_line(test: "Mapping[str, Any]") -> str:
         if figures["ensemble"]
     }
     cases = sum(len(figures["cases"]) for figures in test["sites"].values())
-    line = f"Test Dice {test['mean']['ensemble']:.3f}, mean of {_count(cases, 'case')}"
+    line = f"Test Dice {test['mean']['ensemble']:.3f}, mean of {counted(cases, 'case')}"
     if len(sites) < 2:
         return f"{line}."
     lowest = min(sites, key=lambda name: sites[name])
     return f"{line} of {len(sites)} sites; lowest at {lowest}, {sites[lowest]:.3f}."
 
 
-def export_lines(bundle: "Bundle") -> list[str]:
-    """Return what a new bundle holds, where it is, and the next commands."""
+def export_lines(bundle: "Bundle", kit: Path | None = None) -> list[str]:
+    """Return what a new bundle holds, where it is, and the next commands.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    kit
+        The coordinator's kit if the bundle is of a run across hospitals: the hospitals calibrate it.
+    """
     from fedcross.training.run.doubts import doubt_bundle
     from fedcross.training.run.export import TEST_DICE
 
@@ -61,13 +69,18 @@ def export_lines(bundle: "Bundle") -> list[str]:
     dice = provenance.validation.get(TEST_DICE)
     tested = "" if dice is None else f" Test Dice {dice:.3f}."
     doubt = doubt_bundle(dice)
-    members = _count(len(bundle.manifest.members), "member")
+    members = counted(len(bundle.manifest.members), "member")
     return [
         f"Exported {members}: {path} ({_size(path)}). {provenance.source}{tested}",
-        *([doubt] if doubt else []),
+        *([f"Warning: {doubt}"] if doubt else []),
         next_step("segment", "--bundle", path, "--image", "VOLUME", "--out", "RESULT"),
         next_step(
-            *("calibrate", path, "--data", "CONFIG", "--out", "CALIBRATED"),
+            *(
+                ("calibrate", path, "--data", "CONFIG")
+                if kit is None
+                else ("federation", "calibrate", path, "CONFIG", "--kit", kit)
+            ),
+            *("--out", "CALIBRATED"),
             why="with labelled cases that trained no member",
         ),
     ]
@@ -92,7 +105,7 @@ def calibrate_lines(calibration: "Calibration", out: Path, data: Path) -> list[s
     """Return what a bundle was calibrated with and for, and the next command."""
     from fedcross.model.calibration_text import describe_structure
 
-    cases, sites = _count(calibration.cases, "case"), _count(calibration.sites, "site")
+    cases, sites = counted(calibration.cases, "case"), counted(calibration.sites, "site")
     return [
         f"Calibrated with {cases} of {sites}: {out}",
         *(
@@ -111,7 +124,7 @@ def evaluate_lines(evaluation: "Evaluation", bundle: Path, page: Path) -> list[s
     lines = []
     for name, each in evaluation.structures.items():
         mean = each.predictors["ensemble"]
-        line = f"{plain_text(name)}: Dice {mean.dice:.3f}, mean of {_count(mean.cases, 'case')}"
+        line = f"{plain_text(name)}: Dice {mean.dice:.3f}, mean of {counted(mean.cases, 'case')}"
         if len(each.sites) > 1:
             lowest = min(each.sites, key=lambda site: each.sites[site].dice)
             line += f"; lowest at {plain_text(lowest)}, {each.sites[lowest].dice:.3f}"
@@ -120,15 +133,11 @@ def evaluate_lines(evaluation: "Evaluation", bundle: Path, page: Path) -> list[s
     is_calibrated = any(
         "predicted Dice" in each.rankings for each in evaluation.structures.values()
     )
-    if not is_calibrated:
+    if not is_calibrated and evaluation.members > 1:
         lines.append(
             next_step(
                 *("calibrate", bundle, "--data", "CONFIG", "--out", "CALIBRATED"),
-                why="because the bundle is not calibrated",
+                why="because the bundle predicts no Dice",
             )
         )
     return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -130,5 +130,5 @@ def _segment_one(
         return run(
             request,
             reporter=reporter,
-            show=lambda summary: reporter.log("\n".join(result_lines(summary))),
+            show=lambda summary: reporter.result("\n".join(result_lines(summary))),
         )

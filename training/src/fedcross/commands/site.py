@@ -11,7 +11,7 @@ from fedcross.commands.federation import require_flare
 
 app = typer.Typer(help="For a hospital that takes part in a federation.", no_args_is_help=True)
 
-VERDICTS = {"good": "good", "warning": "WARNING", "wrong": "WRONG"}
+VERDICTS = {"good": "good", "note": "note", "warning": "WARNING", "wrong": "WRONG"}
 
 
 app.callback()(require_flare)
@@ -91,7 +91,7 @@ def check(
     console = Console(highlight=False)
     console.print(f"{opened.name} in the federation {opened.federation}", markup=False)
     has_errors = False
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter(console) as reporter:
         for finding in check_site(opened, configuration, reporter, datetime.now(UTC)):
             line = f"{VERDICTS[finding.verdict]:<7} {finding.topic}: {finding.message}"
             console.print(line, markup=False, soft_wrap=True)

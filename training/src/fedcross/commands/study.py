@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedcross.commands.options import AllowPlugin, Cache, DataRoot, Device
+from fedcross.commands.options import AllowPlugin, Cache, DataRoot, Device, tell_what_is_kept
 
 
 def compare(
@@ -36,7 +36,7 @@ def compare(
     from fedcross.training.config.file import load_config
 
     configuration = load_config(config, data_root=data, cache=cache)
-    with ConsoleReporter() as reporter:
+    with tell_what_is_kept("Finished rounds"), ConsoleReporter() as reporter:
         page = run_comparison(
             configuration, out, methods=methods, seeds=seeds, device=device, reporter=reporter
         )

@@ -6,9 +6,10 @@ from fedcross.contract.events import ErrorEvent
 from fedcross.contract.plain_text import plain_text
 from fedcross.errors import FedCrossError
 
-DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, UNEXPECTED, BAD_INPUT, INCOMPLETE, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141
 """`BAD_INPUT` is what a person can put right; `INCOMPLETE` is a finished training in which a site took
-no part; `INTERRUPTED` also when nobody reads the output."""
+no part; `INTERRUPTED` also when nobody reads the events. `NO_READER` is `DONE`, but the reader of the
+output went away before the end: 128 and the number of SIGPIPE, as a shell reports it."""
 
 DEBUG_VARIABLE = "FEDCROSS_DEBUG"
 """Environment variable that shows the details of an unexpected error."""

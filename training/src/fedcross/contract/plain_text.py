@@ -86,3 +86,8 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 case`` or ``2 cases``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

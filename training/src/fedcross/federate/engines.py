@@ -89,7 +89,7 @@ def require_flare(kind: str) -> None:
     if importlib.util.find_spec("nvflare") is None:
         raise ConfigError(
             f'engine.kind is "{kind}", but NVIDIA FLARE is not installed.',
-            "pip install 'fedcross[federate]'",
+            "Install it: pip install 'fedcross[federate]'",
         )
 
 

@@ -106,7 +106,7 @@ def train_rounds(
         losses = engine.visits.losses
         reporter.log(_round_message(rounds_done, config.method.rounds, losses, validation))
         if validation is not None and (doubt := doubt_validations(run.metrics())):
-            reporter.log(doubt)
+            reporter.warning(doubt)
         should_stop = engine.should_stop()
         if ends_early:
             reporter.log(

@@ -1,4 +1,4 @@
-"""From the images of a case to an ensemble's result on the first image's grid. No file is written."""
+"""Segments the images of a case; the result lies on the first image's grid. No file is written."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fedcross.ensemble.label_map import label_map_of_slabs
 from fedcross.ensemble.member_labels import MemberLabels
 from fedcross.ensemble.members import STAGE, EnsembleOutcome, Observer
 from fedcross.ensemble.run import run_ensemble
-from fedcross.infer.cost import TimeLimit, check_cost, reckon_cost
+from fedcross.infer.cost import TimeLimit, check_cost, compute_cost
 from fedcross.infer.familiarity.image import Properties
 from fedcross.infer.familiarity.measure import ImagesMeasured
 from fedcross.infer.fit import fit_warnings
@@ -125,7 +125,7 @@ def compute(
         Functions that return the image of each channel. Functions, so that the memory of the images is
         free once they are prepared.
     bundle, backend
-        The ensemble, and what runs its members.
+        The bundle, and the back-end that runs its members.
     options
         How to segment; ``options.roi`` is not read.
     measures
@@ -170,7 +170,7 @@ def compute(
         size = images[0].GetSize()
 
         def check_grid(grid: Grid) -> None:
-            cost = reckon_cost(
+            cost = compute_cost(
                 bundle.manifest, grid, size, wanted, writes_dicom=options.writes_dicom
             )
             check_cost(cost, options, scratch.folder)
@@ -179,8 +179,8 @@ def compute(
         for sentence in fit_warnings(images, prepared.oriented, bundle.manifest.preprocessing):
             warn(sentence)
         inside = region.mask(prepared.source) if region else None
-        wanted_properties = region is None and (properties or bundle.manifest.profile is not None)
-        measured = ImagesMeasured.of(prepared) if wanted_properties else None
+        measures_properties = region is None and (properties or bundle.manifest.profile is not None)
+        measured = ImagesMeasured.of(prepared) if measures_properties else None
     del images  # the networks need only the normalised intensities
     members = len(bundle.manifest.members)
     with (

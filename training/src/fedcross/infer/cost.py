@@ -1,8 +1,8 @@
-"""The cost of a segmentation, reckoned before it is paid: patches, memory, disk and time.
+"""The cost of a segmentation, computed before it begins: patches, memory, disk and time.
 
-A bundle chooses spacing, patch, overlap, classes and members. A bundle whose choices would exhaust the
-machine is refused in one sentence. The figures are lower bounds, so that nothing is refused that would
-have worked.
+It follows from the spacing, the patch, the overlap, the classes and the members of the bundle. If it
+exceeds what the machine has, the request is refused in one sentence. The figures are lower bounds, so
+that nothing is refused that would have worked.
 """
 
 import math
@@ -24,7 +24,7 @@ from fedcross.runtime.reporting import Reporter
 from fedcross.volumes.grid import Grid
 
 MAX_PATCHES = 500_000
-"""Most patches of one member; their positions alone take 60 MB."""
+"""Largest number of patches of one member; their positions alone take 60 MB."""
 FIRST_PATCHES = 3
 """Number of patches whose time predicts that of all; the first one also starts the back-end."""
 LEAST_S = 20.0
@@ -57,7 +57,7 @@ class Cost:
     dicom_bytes: int = 0
 
 
-def reckon_cost(
+def compute_cost(
     manifest: Manifest,
     grid: Grid,
     size: Sequence[int],
@@ -65,7 +65,7 @@ def reckon_cost(
     *,
     writes_dicom: bool = False,
 ) -> Cost:
-    """Reckon what the segmentation of a volume needs at least.
+    """Compute what the segmentation of a volume needs at least.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def check_cost(cost: Cost, options: RequestOptions, folder: Path) -> None:
 
 
 class TimeLimit:
-    """A reporter that stops a computation whose predicted time is too long, and passes all else on.
+    """A reporter that stops a computation whose predicted time is too long; it passes on everything.
 
     The prediction is made after each patch: the time per patch so far, without the first
     `FIRST_PATCHES`, times the number of patches.

@@ -1,4 +1,4 @@
-"""What there is to compute with: ``python -m fedcross.infer.devices``.
+"""Names the devices that can compute: ``python -m fedcross.infer.devices``.
 
 Prints one line, see `fedcross.contract.devices`. The exit code is always 0.
 """

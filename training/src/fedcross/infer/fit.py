@@ -1,4 +1,4 @@
-"""What is said on the images of a case that do not look like those that the bundle was trained on."""
+"""Warnings about images that do not look like those that the bundle was trained on."""
 
 from collections.abc import Sequence
 
@@ -36,10 +36,9 @@ def fit_warnings(
     Returns
     -------
     list of str
-        Empty if nothing is to be said. With several channels each sentence names its channel.
+        Empty if they fit. With several channels each sentence names its channel.
     """
-    is_clipped = preprocessing.intensity == "ct"
-    wanted = Wanted(preprocessing.spacing_mm, preprocessing.patch_size, is_clipped)
+    wanted = Wanted(preprocessing.spacing_mm, preprocessing.patch_size)
     names, found = preprocessing.channel_names, []
     for index, (name, image) in enumerate(zip(names, images, strict=True)):
         sentences = []
@@ -50,7 +49,7 @@ def fit_warnings(
             measure_intensities(sitk.GetArrayViewFromImage(image)),
             image.GetMetaData(_MODALITY).strip() if image.HasMetaDataKey(_MODALITY) else "",
             preprocessing.modalities[index],
-            is_clipped=is_clipped,
+            intensity=preprocessing.intensity,
         )
         prefix = f"{name}: " if len(images) > 1 else ""
         found += [f"{prefix}{sentence}" for sentence in sentences]

@@ -17,7 +17,7 @@ from fedcross.volumes.files.read import read_volume
 
 ImageInput: TypeAlias = str | os.PathLike[str] | sitk.Image | NDArray[Any]
 NAME = "image"
-"""What errors call a volume that is not a file."""
+"""Name of a volume that is not a file, in the messages of errors."""
 
 
 def image_readers(

@@ -1,4 +1,4 @@
-"""What a request is segmented with: a back-end, and an opened bundle."""
+"""Opens what a request is segmented with: a back-end and a bundle."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -95,11 +95,11 @@ def save(folder: Path, reporter: Reporter) -> tuple[str, ...]:
         reporter.stage("read", "Reading the series")
         found = split(read_volume(folder / ENSEMBLE), len(ensemble.structures))
         if found is None:
-            raise _damaged()
+            raise _damage_error()
         grid, (labels, *levels) = found
         heat = _read_map(folder / UNCERTAINTY, grid)
         if labels.max() > len(levels):
-            raise _damaged()
+            raise _damage_error()
         source = find_source_of_files(request.files, grid)
         _check_output(request.out, source)
         means = map(from_levels, levels)
@@ -130,14 +130,14 @@ def read_request(folder: Path) -> tuple[DicomRequest, EnsembleDescription]:
     try:
         return request, EnsembleDescription.model_validate_json(request.description)
     except ValidationError as error:
-        raise _damaged() from error
+        raise _damage_error() from error
 
 
 def _read_map(path: Path, grid: Grid) -> NDArray[np.float32]:
     """The map of uncertainty, which must lie on the grid of the result."""
     image = read_volume(path)
     if find_difference(grid, Grid.of(image)) is not None:
-        raise _damaged()
+        raise _damage_error()
     values: NDArray[np.float32] = sitk.GetArrayFromImage(image).astype(np.float32, copy=False)
     return values
 
@@ -153,7 +153,7 @@ def _check_output(out: Path, source: DicomSource) -> None:
             )
 
 
-def _damaged() -> DataError:
+def _damage_error() -> DataError:
     return DataError(
         "The result in the scene is damaged, so that no DICOM files can be made of it.",
         "Segment the volume again.",

@@ -1,4 +1,4 @@
-"""Temporary files without a name: they vanish with the process, however it ends."""
+"""Temporary files without a name: the operating system removes them when the process ends."""
 
 import tempfile
 from collections.abc import Iterator

@@ -187,9 +187,7 @@ def _run(
             summary = summarise(result, describe_maps(result), {}, clock.seconds)
         else:
             summary = _publish(result, out, dicom, clock)
-        for (
-            sentence
-        ) in summary.warnings:  # those about the images were reported when they were read
+        for sentence in summary.warnings:  # those about the images were reported before
             reporter.warning(sentence)
         return finish(result, summary)
 

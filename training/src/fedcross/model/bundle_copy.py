@@ -9,7 +9,8 @@ from fedcross.model.bundle_parts import PARTS, check_replaceable, write_descript
 from fedcross.model.manifest import Manifest
 from fedcross.model.metadata import METADATA
 from fedcross.runtime.files.archive import pack_parts
-from fedcross.runtime.files.atomic import atomic_folder, make_folder, scratch_folder
+from fedcross.runtime.files.atomic import atomic_folder, scratch_folder
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.files.walk import real_path
 
 ZIP = ".zip"

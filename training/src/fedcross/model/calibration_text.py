@@ -1,6 +1,7 @@
 """A calibration in words, for the model card and ``fedcross bundle show``."""
 
 from fedcross.contract.figures import is_too_wide
+from fedcross.contract.plain_text import counted
 from fedcross.model.calibration import (
     Calibration,
     Contour,
@@ -33,8 +34,9 @@ def describe_calibration(calibration: Calibration) -> list[tuple[str, str]]:
         holds = "for cases like those of this one site"
     elif calibration.pooling == "shrunk" and calibration.sites < ENOUGH_SITES:
         holds = "for these sites; there are too few sites to promise it for a new one"
+    cases, sites = counted(calibration.cases, "case"), counted(calibration.sites, "site")
     return [
-        ("Calibration", f"{calibration.cases} cases of {calibration.sites} sites; holds {holds}"),
+        ("Calibration", f"{cases} of {sites}; holds {holds}"),
         ("Temperature", f"{calibration.temperature:g}"),
         *((each.name, describe_structure(each)) for each in calibration.structures),
     ]

@@ -60,7 +60,7 @@ def end_soon_after_interrupt(grace_s: float = GRACE_S) -> Iterator[None]:
     def wait_for_signal() -> None:
         while number := reader.recv(1):
             if number[0] in (signal.SIGINT, signal.SIGTERM) and not is_over.wait(grace_s):
-                os.write(2, b"Interrupted.\n")
+                os.write(2, b"\nInterrupted.\n" if os.isatty(2) else b"Interrupted.\n")
                 os._exit(INTERRUPTED)
 
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

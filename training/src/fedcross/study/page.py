@@ -24,6 +24,7 @@ th, td { padding: .28em .6em; text-align: right; border-bottom: 1px solid var(--
 th { white-space: normal; vertical-align: bottom; overflow-wrap: break-word; }
 td.words, th.words { text-align: left; white-space: normal; overflow-wrap: anywhere;
   min-width: 4.6em; }
+tr:has(td:not(.words)) td.words { min-width: 6.6em; }
 thead th { border-bottom: 2px solid var(--rule); }
 tr.reference td { background: var(--tint); }
 td.best { font-weight: 700; color: var(--best); }
@@ -38,6 +39,7 @@ svg { display: block; max-width: 100%; height: auto; }
   th, td { padding: .2em .4em; }
   .wide { overflow: visible; } tr, .figure, svg { break-inside: avoid; } h2 { break-after: avoid; }
   thead { display: table-header-group; } details > * { display: revert; }
+  details::details-content { content-visibility: visible; block-size: auto; }
 }
 """
 

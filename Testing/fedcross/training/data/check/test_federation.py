@@ -363,6 +363,16 @@ def test_a_spacing_and_a_patch_that_do_not_suit_the_volumes_are_remarks(tmp_path
     assert not list(check_data(config, has_grid=False).remarks())
 
 
+def test_a_defect_pixel_is_remarked(federation: Path) -> None:
+    image = voxels(federation, "s0", "images", 0).astype(np.float32)
+    image[2, 3, 4] = 1e8
+    write_array(path(federation, "s0", "images", 0), image)
+    report = check(federation)
+    (remark,) = case_of(report, 0, "case-0").remarks
+    assert "the value 1e+08 of a few voxels is far from all others" in remark
+    assert report.problems() == []
+
+
 def test_padding_and_a_header_without_orientation_are_remarked(federation: Path) -> None:
     padded = voxels(federation, "s0", "images", 0)
     padded[:1] = -30000

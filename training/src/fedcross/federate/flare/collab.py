@@ -24,14 +24,12 @@ from fedcross.federate.flare.site_connections import FlareSites
 from fedcross.federate.kits.approval_words import request_approval
 from fedcross.federate.kits.approvals import ApprovalError, require_approval
 from fedcross.federate.kits.site_settings import SiteSettings, load_site_settings
-from fedcross.federate.remote.bundle_tasks import BundleJob
+from fedcross.federate.remote.bundle_job import BundleJob, CalibrationJob, ProfileJob
 from fedcross.federate.remote.calibration import calibrate_for_job
 from fedcross.federate.remote.engine import run_remote
 from fedcross.federate.remote.figures import gather_remotely
 from fedcross.federate.remote.profile import profile_for_job
 from fedcross.federate.remote.setups import TooFewSitesError
-from fedcross.federate.remote.site_calibration import CalibrationJob
-from fedcross.federate.remote.site_profile import ProfileJob
 from fedcross.federate.remote.site_work import Answer, SiteWork, Tensors, describe_setup
 from fedcross.federate.remote.status import RunStatus
 from fedcross.federate.remote.visit_record import SupersededError, VisitRecord
@@ -214,7 +212,7 @@ class FederationSite:
             require_approval(self._kit, settings, config_sha256(self._config))
             work = self._open_work(settings)
             answer = work.do(task, members, round_index, end_if_superseded)
-            record.done(answer, work.found)
+            record.store(answer, work.found)
         return answer
 
     def _open_work(self, settings: SiteSettings) -> SiteWork:

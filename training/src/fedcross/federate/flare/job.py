@@ -23,9 +23,7 @@ from fedcross.contract.parse import parse_json
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.approvals import Purpose
 from fedcross.federate.kits.provision import SITE_PATTERN
-from fedcross.federate.remote.bundle_tasks import BundleJob
-from fedcross.federate.remote.site_calibration import CalibrationJob
-from fedcross.federate.remote.site_profile import ProfileJob
+from fedcross.federate.remote.bundle_job import BundleJob, CalibrationJob, ProfileJob
 from fedcross.training.config.configuration import TrainingConfig, config_values, parse_config
 from fedcross.training.run.start import copy_start
 from fedcross.uncertainty.risk_control import Pooling
@@ -172,11 +170,8 @@ def read_job(folder: Path) -> Job:
         if (folder / START).is_dir():
             start = config.start.model_copy(update={"bundle": folder / START})
             config = config.model_copy(update={"start": start})
-        if "calibration" in content:
-            return Job(content["calibration"], config, bundle_job=_calibration(content, folder))
-        if "profile" in content:
-            parts = tuple(map(str, content["parts"]))
-            return Job(content["profile"], config, bundle_job=ProfileJob(folder / BUNDLE, parts))
+        if "calibration" in content or "profile" in content:
+            return _bundle_job(content, config, folder / BUNDLE)
         plans = "plan" in content
         min_sites = int(content.get("min_sites", 1))
         return Job(content["plan" if plans else "run"], config, plans, min_sites=min_sites)
@@ -184,11 +179,14 @@ def read_job(folder: Path) -> Job:
         raise ConfigError(f"{JOB_FILE} of the job cannot be read.") from error
 
 
-def _calibration(content: dict[str, Any], folder: Path) -> CalibrationJob:
-    pooling, parts = content["pooling"], content["parts"]
+def _bundle_job(content: dict[str, Any], config: TrainingConfig, bundle: Path) -> Job:
+    parts = tuple(map(str, content["parts"]))
+    if "profile" in content:
+        return Job(content["profile"], config, bundle_job=ProfileJob(bundle, parts))
+    pooling = content["pooling"]
     if pooling not in get_args(Pooling):
         raise ValueError(f"pooling must be one of {get_args(Pooling)}, got {pooling!r}")
-    return CalibrationJob(folder / BUNDLE, pooling, tuple(map(str, parts)))
+    return Job(content["calibration"], config, bundle_job=CalibrationJob(bundle, parts, pooling))
 
 
 def _server_app() -> dict[str, Any]:

@@ -4,6 +4,7 @@ A request is a PKCS #10 file with the hospital's name and its public key. It hol
 of it are ignored: the certificate is built from the name and the public key only.
 """
 
+import errno
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from fedcross.errors import ConfigError
 from fedcross.federate.kits.federation_folder import write_private
 from fedcross.federate.kits.provision import SITE_PATTERN
 from fedcross.runtime.files.atomic import atomic_folder
+from fedcross.runtime.files.whole_file import read_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -111,12 +113,12 @@ def read_request(path: Path) -> CertificateRequest:
     )
 
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_file(path, MAX_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            sentence = f"The request {path.name} is larger than {MAX_BYTES // 2**10} KiB."
+            raise ConfigError(sentence, HINT) from error
         raise ConfigError(f"The request {path} cannot be read: {error.strerror}.") from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"The request {path.name} is larger than {MAX_BYTES // 2**10} KiB.", HINT)
     try:
         request = load_pem_x509_csr(data)
         public_key = _check_key(path, request)

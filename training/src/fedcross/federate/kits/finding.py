@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["good", "warning", "wrong"]
+Verdict = Literal["good", "note", "warning", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Finding:
     topic
         What was checked, in one or two words.
     verdict
-        ``wrong``: the site cannot take part; ``warning``: it can, but a person should read the message.
+        ``wrong``: the site cannot take part. ``warning``: it can, but a person should read the message.
+        ``note``: information, nothing to do.
     message
         The reason, as one sentence or two.
     """

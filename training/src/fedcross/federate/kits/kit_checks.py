@@ -73,7 +73,7 @@ def report_versions() -> Finding:
     installed = ", ".join(f"{name} {number}" for name, number in packages.items())
     compared = " and ".join(SAME_VERSION_PACKAGES)
     return Finding(
-        "Versions", "good", f"{installed}. The server requires its own versions of {compared}."
+        "Versions", "good", f"{installed}. The server must have the same versions of {compared}."
     )
 
 

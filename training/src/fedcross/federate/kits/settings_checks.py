@@ -71,6 +71,7 @@ def check_cases(
         )
         return
     own_config = config.model_copy(update={"sites": (own[0],), "data_root": settings.data})
+    reporter.stage("check", "Reading every case")
     try:
         report = check_data(own_config, reporter)
     except DataError as error:
@@ -105,16 +106,16 @@ def check_plugins(settings: SiteSettings, config: TrainingConfig) -> Iterator[Fi
 
 
 def check_configuration(kit: Path, settings: SiteSettings, config: TrainingConfig) -> Finding:
-    """Whether the hospital agreed to this configuration; a warning if it accepts every one."""
+    """Whether the hospital agreed to this configuration; a note if it accepts every one."""
     sha256 = config_sha256(config)
     if settings.requires_approval and settings.configuration is None:
         return _check_approval(kit, settings, sha256)
     if settings.configuration is None:
         message = (
-            f"Its SHA-256 is {sha256}. With this value as configuration in local/site.toml, this site "
-            "refuses every other configuration."
+            "This hospital accepts every configuration that the coordinator submits. To accept this one "
+            f'only, add this line to local/site.toml: configuration = "{sha256}"'
         )
-        return Finding("Configuration", "warning", message)
+        return Finding("Configuration", "note", message)
     if settings.configuration != sha256:
         return Finding(
             "Configuration",

@@ -140,7 +140,7 @@ def run_local(
             monitor.log(unused)
         shapes = (volume.label.shape for site in sites for volume in site.train)
         if doubt := doubt_patch(((x, y, z) for z, y, x in shapes), config.preprocessing.patch_size):
-            monitor.log(doubt)
+            monitor.warning(doubt)
         monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
         engine = Engine(
             visits=LocalVisits(config, plan, sites, devices, run, monitor),

@@ -150,7 +150,9 @@ class LocalVisits:
             samples=report.samples,
             bytes=self._wire_bytes(member) + self._wire_bytes(after),
             seconds=round(report.seconds, 3),
-            **record_skipped(report.skipped, member, site.name, round_index, self._reporter.log),
+            **record_skipped(
+                report.skipped, member, site.name, round_index, self._reporter.warning
+            ),
         )
         return after
 

@@ -1,4 +1,4 @@
-"""What sites in other processes answer: JSON of an agreed form and of limited length."""
+"""Reads the answers of sites in other processes: JSON of an agreed form and of limited length."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,7 +19,7 @@ def parse_answer(
     content: str,
     purpose: str,
 ) -> _Form | None:
-    """Return a site's answer, or None, with a line in the log, if it has not the agreed form.
+    """Return a site's answer; None, with a line in the log, if it does not have the agreed form.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def parse_answer(
     log
         Receives the line.
     content, purpose
-        What the answer should hold, and what is made without it, in the line.
+        For the line: what the answer should hold, and what is made without it.
     """
     if isinstance(answer, str) and len(answer) <= MAX_CHARACTERS:
         try:

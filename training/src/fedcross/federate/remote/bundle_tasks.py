@@ -8,15 +8,14 @@ from torch import Tensor
 from fedcross.calibration.profile_messages import KnownMoments
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.federate.remote.site_calibration import CalibrationJob, SiteCalibration
-from fedcross.federate.remote.site_profile import ProfileJob, SiteProfile
+from fedcross.federate.remote.bundle_job import BundleJob, CalibrationJob, ProfileJob
+from fedcross.federate.remote.site_calibration import SiteCalibration
+from fedcross.federate.remote.site_profile import SiteProfile
 from fedcross.training.config.configuration import TrainingConfig
 
 LIKELIHOOD, CURVES = "likelihood", "curves"  # for a calibration
 PROPERTIES, DISTANCES, SCORES = "properties", "distances", "scores"  # for a profile
 BUNDLE_TASKS = (LIKELIHOOD, CURVES, PROPERTIES, DISTANCES, SCORES)
-
-BundleJob = CalibrationJob | ProfileJob
 
 
 class BundleTasks:

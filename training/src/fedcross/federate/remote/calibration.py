@@ -1,15 +1,15 @@
-"""A bundle calibrated with the curves of sites in other processes, combined at the server."""
+"""Calibrates a bundle with the curves of sites in other processes; the server combines them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from fedcross.calibration.curves import LikelihoodCurve, SiteCurves
 from fedcross.calibration.fit import fit_calibration, fit_temperature
+from fedcross.federate.remote.bundle_job import FEWEST_SHARED_CASES, CalibrationJob
 from fedcross.federate.remote.bundle_tasks import CURVES, LIKELIHOOD
 from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.questions import Question
 from fedcross.federate.remote.setups import check_setups
-from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES, CalibrationJob
 from fedcross.model.bundle import open_bundle
 from fedcross.model.calibration import Calibration
 from fedcross.model.manifest import Manifest

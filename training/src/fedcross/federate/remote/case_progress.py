@@ -1,4 +1,4 @@
-"""Progress over the cases of a site, as a task reports it."""
+"""Reports the progress over the cases of a site by a function, as a task does."""
 
 from collections.abc import Callable
 

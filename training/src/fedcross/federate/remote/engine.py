@@ -78,10 +78,10 @@ def run_remote(
         open_run(folder, config, resume=RunFolder(folder).exists, extend=True) as run,
         RunMonitor(run, config, status) as monitor,
     ):
-        check_enough_setups(config, sites, min_sites, monitor.log)
+        check_enough_setups(config, sites, min_sites, monitor.warning)
         config = continue_configuration(run, config)
         monitor.stage("read", "Waiting for the sites to read their cases")
-        cases = _count_cases(config, sites, min_sites, monitor.log)
+        cases = _count_cases(config, sites, min_sites, monitor.warning)
         stages = list_stages(run, config)
         plan = make_plan(config.method, config.network, cases, config.seed, stages)
         record_plan(run, config, {site.name: {} for site in config.sites}, plan.schedule)
@@ -95,8 +95,8 @@ def run_remote(
         monitor.progress(rounds_done, config.method.rounds, "train")
         with save_in_background(run.checkpoints.save) as save:
             engine = Engine(
-                visits=RemoteVisits(config, plan, sites, run, rounds_done, monitor.log),
-                validate=lambda members: validate_remotely(members, config, sites, monitor.log),
+                visits=RemoteVisits(config, plan, sites, run, rounds_done, monitor.warning),
+                validate=lambda members: validate_remotely(members, config, sites, monitor.warning),
                 save=save,
                 should_stop=lambda: status.finish_round(monitor),
             )
@@ -105,7 +105,7 @@ def run_remote(
             raise KeyboardInterrupt
         monitor.stage("test", "Evaluating the round that is kept on the sites' test cases")
         kept = load_members(run, "kept")
-        figures = test_remotely(kept.predictors, config, sites, monitor.log)
+        figures = test_remotely(kept.predictors, config, sites, monitor.warning)
         run.write(TEST, {"round": kept.rounds_done, **figures})
 
 

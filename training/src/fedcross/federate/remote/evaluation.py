@@ -1,4 +1,4 @@
-"""Validation and test at remote sites, which send figures only."""
+"""Validates and tests members at remote sites, which send figures only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The figures for a plan, gathered from sites in other processes and combined at the server."""
+"""Gathers the figures for a plan from sites in other processes; the server combines them."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from fedcross.training.planning.figures import FederationFigures, SiteFigures, c
 def gather_remotely(
     config: TrainingConfig, sites: Sites, log: Callable[[str], None]
 ) -> FederationFigures:
-    """Ask every site for its figures and combine them; what single cases told stays at the server.
+    """Ask every site for its figures and combine them; the figures of single cases stay at the server.
 
     A site that fails, or does not share the figures of its data, is left out, with a line in the log.
 

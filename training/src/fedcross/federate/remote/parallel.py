@@ -1,4 +1,4 @@
-"""A call for each of several items, all at the same time."""
+"""Calls a function for several items at the same time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

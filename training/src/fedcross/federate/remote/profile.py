@@ -1,4 +1,4 @@
-"""A bundle's profile made from the moments of sites in other processes, combined at the server."""
+"""Makes the profile of a bundle from the moments of sites in other processes, at the server."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,11 +7,11 @@ from pathlib import Path
 from fedcross.calibration.profile import MIN_VALIDATION, assemble
 from fedcross.calibration.profile_messages import KnownMoments, SentMoments, SiteProperties
 from fedcross.errors import DataError
+from fedcross.federate.remote.bundle_job import FEWEST_SHARED_CASES
 from fedcross.federate.remote.bundle_tasks import DISTANCES, PROPERTIES, SCORES
 from fedcross.federate.remote.engine import Sites
 from fedcross.federate.remote.questions import Question
 from fedcross.federate.remote.setups import check_setups
-from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES
 from fedcross.model.profile import MIN_SCORES, Profile
 from fedcross.runtime.files.record import read_record, write_record
 from fedcross.training.config.configuration import TrainingConfig
@@ -51,7 +51,7 @@ def profile_remotely(config: TrainingConfig, sites: Sites, log: Callable[[str], 
     moments = tuple(each.moments.moments for each in properties.values())
     only_validation = _has_enough_validation(properties)
 
-    def known(distances: Moments | None) -> dict[str, KnownMoments]:
+    def make_messages(distances: Moments | None) -> dict[str, KnownMoments]:
         return {
             name: KnownMoments(moments, index, only_validation, distances)
             for index, name in enumerate(properties)
@@ -65,7 +65,7 @@ def profile_remotely(config: TrainingConfig, sites: Sites, log: Callable[[str], 
 
     def ask(task: str, distances: Moments | None, count: int) -> Moments:
         asked = [name for name in properties if scored[name]]
-        found = QUESTION.ask(asked, sites, task, SentMoments, log, sent=known(distances))
+        found = QUESTION.ask(asked, sites, task, SentMoments, log, sent=make_messages(distances))
         usable = {
             name: each.moments
             for name, each in found.items()

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import Figure
 from fedcross.federate.remote.answers import parse_answer
+from fedcross.federate.remote.bundle_job import FEWEST_SHARED_CASES
 from fedcross.federate.remote.parallel import map_in_parallel
-from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES
 from fedcross.federate.remote.visits import HasTensors, SendTask, SiteError
 
 _Form = TypeVar("_Form", bound=BaseModel)
@@ -18,7 +18,7 @@ _Form = TypeVar("_Form", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the sites.
+    """A question to the sites.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Question:
     purpose
         What is made of it.
     figure
-        Its name in ``share`` of the hospital's settings.
+        Name of the content in ``share`` of the hospital's settings.
     """
 
     content: str
@@ -101,6 +101,6 @@ class Question:
         if not answers:
             raise ConfigError(
                 f"No site sent {self.content} of its cases.",
-                f'Ask the hospitals to add "{self.figure}" to share in their local/site.toml; see also '
-                "their logs.",
+                f"The reason of each site is above: fewer than {FEWEST_SHARED_CASES} cases, an error, "
+                f'or "{self.figure}" is missing in share of its local/site.toml.',
             )

@@ -1,10 +1,7 @@
 """What a site computes for the profile of a bundle: moments of the properties of its cases."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-from fedcross.calibration.labelled_cases import find_labelled_cases
 from fedcross.calibration.profile import (
     MeasuredCase,
     distance_moments,
@@ -14,48 +11,17 @@ from fedcross.calibration.profile import (
 )
 from fedcross.calibration.profile_bundle import measure_cases
 from fedcross.calibration.profile_messages import KnownMoments, SentMoments, SiteProperties
-from fedcross.contract.request import RequestOptions
 from fedcross.errors import DataError
+from fedcross.federate.remote.bundle_job import FEWEST_SHARED_CASES, BundleWork
 from fedcross.federate.remote.case_progress import CaseProgress
-from fedcross.federate.remote.site_calibration import FEWEST_SHARED_CASES
 from fedcross.infer.warm import WarmModels
 from fedcross.model.bundle import open_bundle
-from fedcross.training.config.configuration import TrainingConfig
 
 
-@dataclass(frozen=True)
-class ProfileJob:
-    """What a job that makes the profile of a bundle needs.
+class SiteProfile(BundleWork):
+    """Computes the moments of one site; its cases are segmented once."""
 
-    Attributes
-    ----------
-    bundle
-        Folder with the bundle's metadata and members.
-    parts
-        Parts of the split whose cases are used.
-    """
-
-    bundle: Path
-    parts: tuple[str, ...]
-
-
-class SiteProfile:
-    """Computes the moments of one site; its cases are segmented once.
-
-    Parameters
-    ----------
-    config
-        The configuration with this site alone.
-    job
-        The bundle that came with the job, and the parts whose cases are used.
-    device
-        Device in the hospital's settings.
-    """
-
-    def __init__(self, config: TrainingConfig, job: ProfileJob, device: str) -> None:
-        self._config, self._bundle, self._parts = config, job.bundle, job.parts
-        self._options = RequestOptions(device=device)
-        self._cases: list[MeasuredCase] | None = None
+    _cases: list[MeasuredCase] | None = None
 
     def properties(self, progress: Callable[[int, int], None]) -> str | None:
         """Return the `SiteProperties` as JSON; None if the site has too few cases."""
@@ -65,7 +31,7 @@ class SiteProfile:
         return SiteProperties(
             groups=tuple(property_names(cases[0])),
             moments=self._own_moments(cases),
-            validation=len(_scored(cases, only_validation=True)),
+            validation=len(_select_scored(cases, only_validation=True)),
         ).model_dump_json()
 
     def distances(self, known: KnownMoments, progress: Callable[[int, int], None]) -> str | None:
@@ -95,7 +61,7 @@ class SiteProfile:
         cases = self._measure(progress)
         if not cases or SentMoments.of(known.sites[known.own]) != self._own_moments(cases):
             raise DataError("The server sent other moments of this site than it had.")
-        return cases, _scored(cases, only_validation=known.only_validation)
+        return cases, _select_scored(cases, only_validation=known.only_validation)
 
     def _own_moments(self, cases: list[MeasuredCase]) -> SentMoments:
         return SentMoments.of(site_moments(cases, property_names(cases[0])))
@@ -104,11 +70,8 @@ class SiteProfile:
         """Segment and measure the cases at the first call; too few are not segmented."""
         if self._cases is None:
             with open_bundle(self._bundle) as bundle, WarmModels() as models:
-                found = find_labelled_cases(self._config, bundle.manifest, parts=self._parts)
-                if len(found) < FEWEST_SHARED_CASES:
-                    found = []
                 self._cases = measure_cases(
-                    found,
+                    self._find_cases(bundle),
                     bundle,
                     options=self._options,
                     models=models,
@@ -117,5 +80,5 @@ class SiteProfile:
         return self._cases
 
 
-def _scored(cases: list[MeasuredCase], *, only_validation: bool) -> list[MeasuredCase]:
+def _select_scored(cases: list[MeasuredCase], *, only_validation: bool) -> list[MeasuredCase]:
     return [case for case in cases if case.part == "validation" or not only_validation]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fedcross.errors import ConfigError
 from fedcross.federate.kits.site_settings import SiteSettings
-from fedcross.federate.remote.bundle_tasks import BUNDLE_TASKS, BundleJob, BundleTasks
+from fedcross.federate.remote.bundle_job import BundleJob
+from fedcross.federate.remote.bundle_tasks import BUNDLE_TASKS, BundleTasks
 from fedcross.federate.remote.case_progress import CaseProgress
 from fedcross.federate.remote.logged_warnings import LoggedWarnings
 from fedcross.runtime.device import resolve_device

@@ -1,4 +1,4 @@
-"""The status of a remote run: read and paused from other threads while the run goes on."""
+"""The status of a remote run; other threads read it, and let the run pause."""
 
 import threading
 from typing import Any
@@ -7,7 +7,7 @@ from fedcross.runtime.reporting import NullReporter, Reporter
 
 
 class RunStatus(NullReporter):
-    """Number of finished rounds, the last log line, and whether the run shall pause.
+    """Number of finished rounds, the last log line, and whether the run is to pause.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class VisitRecord:
     def refuse(self, reason: str) -> None:
         """Record that the hospital does not take part; `reason` is one word.
 
-        The server may ask again and again; a refusal that repeats is written once.
+        A refusal that is equal to the one before is not written again.
         """
         with suppress(OutputError):  # `_write` tells that the file cannot be used
             for last in deque(read_entries(self._kit), maxlen=1):
@@ -95,7 +95,7 @@ class VisitRecord:
 
 
 class TaskRecord:
-    """What is known of a task when it is done; nothing before.
+    """The result of a task, for its entry; empty until the task is done.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class TaskRecord:
         self._names = {**NAMES, "figures": FIGURES_OF.get(task, "figures")}
         self.figures: dict[str, Any] = {}
 
-    def done(self, answer: Answer, found: Mapping[str, float | None]) -> None:
+    def store(self, answer: Answer, found: Mapping[str, float | None]) -> None:
         """Store what an answer sends, and what the task found at the site (cases, loss, dice)."""
         others = {
             name: value

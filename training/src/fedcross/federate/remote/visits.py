@@ -26,7 +26,7 @@ class SiteError(FedCrossError):
 
 
 class HasTensors(Protocol):
-    """What can be sent to a site: a member, or what a task needs besides."""
+    """Something that can be sent to a site: a member, or other tensors that a task needs."""
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return everything as contiguous tensors."""

@@ -25,12 +25,8 @@ from fedcross.federate.supervise.server_connection import (
 )
 from fedcross.federate.supervise.supervisor import Supervisor
 from fedcross.federate.supervise.timeouts import Timeouts
-from fedcross.runtime.files.atomic import (
-    atomic_folder,
-    make_folder,
-    scratch_folder,
-    write_atomically,
-)
+from fedcross.runtime.files.atomic import atomic_folder, scratch_folder, write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.training.config.configuration import TrainingConfig, config_sha256
 from fedcross.training.run.continuation import continue_configuration
 from fedcross.training.run.folder import TEST, RunFolder

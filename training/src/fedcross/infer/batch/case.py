@@ -25,7 +25,7 @@ class Case:
     series
         Which volume of a DICOM folder it is, see `fedcross.contract.request`; None for the only one.
     problem
-        Why it cannot be segmented, as far as that is known already.
+        Why it cannot be segmented; None if that is not known before its images are read.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which cases are done: a finished result is kept if bundle, images and options are the same."""
+"""Finds the cases that are done: a result is kept if bundle, images and options are the same."""
 
 import hashlib
 import json
@@ -94,5 +94,5 @@ def record_done(folder: Path, key: str) -> Summary:
 
 
 def _record(key: str, summary: bytes) -> dict[str, str]:
-    """The summary's hash is part of it: a result of another command in the folder is noticed."""
+    """Return the record; the hash of the summary shows whether another command replaced the result."""
     return {"key": key, "summary_sha256": hashlib.sha256(summary).hexdigest()}

@@ -44,7 +44,7 @@ def find_image_cases(source: Path, preprocessing: Preprocessing, out: Path) -> l
         If there is no case, or the list cannot be used.
     """
     if source.is_file():
-        return _listed(source, preprocessing.channel_names)
+        return _list_cases(source, preprocessing.channel_names)
     if not source.is_dir():
         raise DataError(f"There is no folder and no list named {source.name}.", "Check the path.")
     is_root = (source / NNUNET_TEST).is_dir()
@@ -61,11 +61,11 @@ def find_image_cases(source: Path, preprocessing: Preprocessing, out: Path) -> l
         if real_path(each.images[0]) not in (results, *results.parents)
     ]
     if not cases:
-        raise _nothing_found(folder, preprocessing)
+        raise _no_case_error(folder, preprocessing)
     return with_unique_names(cases)
 
 
-def _listed(path: Path, channels: tuple[str, ...]) -> list[Case]:
+def _list_cases(path: Path, channels: tuple[str, ...]) -> list[Case]:
     images, given, places = [], [], []
     for place, row in read_rows(path, COLUMNS):
         names = listed_images(place, row, channels)
@@ -81,7 +81,7 @@ def _listed(path: Path, channels: tuple[str, ...]) -> list[Case]:
     return with_unique_names(cases)
 
 
-def _nothing_found(folder: Path, preprocessing: Preprocessing) -> DataError:
+def _no_case_error(folder: Path, preprocessing: Preprocessing) -> DataError:
     if preprocessing.channel_count > 1:
         return DataError(
             f"There is no case in {folder.name}: the bundle takes the images "

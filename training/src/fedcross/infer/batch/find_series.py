@@ -62,7 +62,7 @@ def find_series_cases(root: Path, modality: str, reporter: Reporter) -> list[Cas
         except DataError as error:
             name = safe_name("-".join(folder.relative_to(root).parts) or root.name)
             damaged.append(Case(name, (folder,), problem=error))
-    kept = _without_others(_without_repeated(volumes), modality, reporter)
+    kept = _drop_others(_drop_repeated(volumes), modality, reporter)
     if not kept and not damaged:
         raise DataError(
             f"There is no volume below {plain_text(root.name)}.", "Give a folder of DICOM series."
@@ -95,7 +95,7 @@ def _volumes_of(folder: Path) -> Iterator[_Volume]:
             yield _Volume(folder, number, candidate)
 
 
-def _without_repeated(volumes: Sequence[_Volume]) -> list[_Volume]:
+def _drop_repeated(volumes: Sequence[_Volume]) -> list[_Volume]:
     """Leave out a volume all of whose files belong to one of a folder further up."""
     seen: set[Path] = set()
     kept = []
@@ -107,8 +107,8 @@ def _without_repeated(volumes: Sequence[_Volume]) -> list[_Volume]:
     return kept
 
 
-def _without_others(volumes: Sequence[_Volume], modality: str, reporter: Reporter) -> list[_Volume]:
-    """Leave out what the bundle is not for, and say so."""
+def _drop_others(volumes: Sequence[_Volume], modality: str, reporter: Reporter) -> list[_Volume]:
+    """Leave out the volumes that the bundle is not for, and report them."""
     kept = []
     left_out: Counter[str] = Counter()
     for volume in volumes:

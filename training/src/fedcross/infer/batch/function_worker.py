@@ -91,7 +91,7 @@ class FunctionWorker:
                     args=(theirs, tuple(allowed_plugins())),
                     daemon=True,
                 )
-                with _interrupts_blocked():
+                with _block_interrupts():
                     process.start()
                 theirs.close()
                 self._running = process, ours
@@ -108,9 +108,7 @@ def serve(connection: Connection, plugins: Collection[str]) -> None:
     plugins
         Packages whose code may be used.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process after Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     allow_plugins(*plugins)
     with WarmModels() as models, suppress(EOFError):
@@ -138,8 +136,8 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start a process inside that Ctrl-C does not reach before it ignores it itself."""
+def _block_interrupts() -> Iterator[None]:
+    """Block Ctrl-C inside, so that it does not end a process that starts there and will ignore it."""
     if sys.platform == "win32":
         yield
         return

@@ -1,4 +1,4 @@
-"""The label map of a result as one NIfTI file, in the folder and with the name that nnU-Net gives it."""
+"""Writes the label map of a result as one NIfTI file, at the place where nnU-Net writes it."""
 
 from pathlib import Path
 

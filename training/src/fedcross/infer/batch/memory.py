@@ -1,4 +1,4 @@
-"""Whether several cases at the same time fit into the memory, reckoned before anything is computed."""
+"""Checks whether several cases at the same time fit into the memory, before anything is computed."""
 
 import heapq
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from fedcross.contract.measures import Measure
 from fedcross.contract.request import RequestOptions
 from fedcross.errors import DeviceError, FedCrossError
 from fedcross.infer.batch.case import Case
-from fedcross.infer.cost import GB, reckon_cost
+from fedcross.infer.cost import GB, compute_cost
 from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
 from fedcross.runtime.memory import available_bytes
@@ -82,7 +82,7 @@ def _memory_bytes(
     if source is None:
         return 0
     grid = network_grid(source, manifest.preprocessing)
-    cost = reckon_cost(manifest, grid, source.size, measures, writes_dicom=options.writes_dicom)
+    cost = compute_cost(manifest, grid, source.size, measures, writes_dicom=options.writes_dicom)
     return cost.memory_bytes
 
 

@@ -18,7 +18,8 @@ from fedcross.infer.batch.case import Case, count
 from fedcross.infer.batch.one_case import Batch, Outcome, segment_case
 from fedcross.infer.batch.pool import Pool
 from fedcross.infer.batch.worker import Worker, share_processors
-from fedcross.runtime.files.atomic import atomic_file, make_folder
+from fedcross.runtime.files.atomic import atomic_file
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.reporting import Reporter
 

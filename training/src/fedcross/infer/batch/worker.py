@@ -1,4 +1,4 @@
-"""A process that segments one case after another, `fedcross.infer.child.worker`, seen from outside."""
+"""Starts and asks a process that segments one case after another, `fedcross.infer.child.worker`."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Worker:
         if answer == DONE:  # it had ended by itself, to release memory, before it read the request
             answer = self._ask(line)
         if isinstance(answer, int):
-            return _ended(answer)
+            return _describe_end(answer)
         return answer if isinstance(answer, ErrorEvent) else None
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Worker:
 
     def _ask(self, line: bytes) -> ResultEvent | ErrorEvent | int:
         """Send a request; return the last event, or the exit code if the process ends without one."""
-        process = self._running()
+        process = self._ensure_process()
         if process is None or process.stdin is None or process.stdout is None:
             return INTERRUPTED
         with suppress(OSError):  # the process has ended; then there is no event either
@@ -75,7 +75,7 @@ class Worker:
         _close_pipes(process)
         return INTERRUPTED if is_closed else code
 
-    def _running(self) -> subprocess.Popen[bytes] | None:
+    def _ensure_process(self) -> subprocess.Popen[bytes] | None:
         """Return the process, started if there is none; None after `close`."""
         with self._lock:
             if self._process is None and not self._is_closed:
@@ -106,7 +106,7 @@ def _close_pipes(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _ended(code: int) -> ErrorEvent:
+def _describe_end(code: int) -> ErrorEvent:
     if code == INTERRUPTED:
         return ErrorEvent("Interrupted", "Interrupted.", "")
     return ErrorEvent(

@@ -1,4 +1,4 @@
-"""Answers one request: however a segmentation ends, it becomes an exit code and a message."""
+"""Answers one request with an exit code and a message, however the segmentation ends."""
 
 import sys
 import traceback
@@ -48,7 +48,9 @@ def answer(
         else:
             if show is not None:
                 show(summary)
-            people.log(f"Wrote {', '.join([*summary.files.values(), SUMMARY])}.")
+            maps = (each.file for each in summary.uncertainty_maps.values())
+            names = dict.fromkeys([*summary.files.values(), *maps, SUMMARY])
+            people.log(f"Wrote {', '.join(names)}.")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every error becomes an exit code
         code, event = explain(error)
         if code == UNEXPECTED:
@@ -63,7 +65,7 @@ def answer(
 
 
 def _segment(request: SegmentRequest, reporter: Reporter, models: "Models | None") -> "Summary":
-    """Segment a volume; PyTorch, slow to import, is not needed for a wrong request."""
+    """Segment a volume; PyTorch is imported here, so that a wrong request does not wait for it."""
     from fedcross.infer.models import fresh_models
     from fedcross.infer.segment import segment
 

@@ -128,7 +128,7 @@ class _Requests:
         self._end()
 
     def _end(self) -> None:
-        """Interrupt the main thread, at work or waiting, and end the process if it does not react."""
+        """Interrupt the main thread, and end the process if the thread does not react."""
         with self._lock:
             if self._ended:
                 return  # stdin was closed because the parent ended

@@ -1,4 +1,4 @@
-"""Compare a case with the profile of a bundle: score, limit, and what is unusual in words."""
+"""Compares a case with the profile of a bundle: score, limit, and the unusual properties in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Familiarity:
     score
         Distance from the cases of the sites, see `fedcross.uncertainty.familiarity`.
     limit
-        A case of the sites exceeds it with the false-alarm rate.
+        The share of the sites' cases whose score exceeds it is the false-alarm rate.
     false_alarm_rate
         From 0 to 1.
     is_unusual
@@ -113,7 +113,8 @@ def _reasons(
 ) -> tuple[str, ...]:
     """Name the properties that no site had, at most one of each kind.
 
-    A property between those of two sites, far from both, is not named: its range would not show why.
+    A property whose value lies between those of two sites is not named, because the range of the sites
+    would not show why it is unusual.
     Those of the geometry come first, because they change the others.
     """
     away = np.abs(known.standardise(case)).min(axis=0)  # (d,), from the nearest site

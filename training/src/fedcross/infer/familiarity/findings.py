@@ -1,4 +1,4 @@
-"""Properties of what an ensemble found in a case: size and place of each structure, and the doubt.
+"""Measures what an ensemble found in a case: size and place of each structure, and the doubt.
 
 They are measured on every n-th voxel of the networks' grid, so that they cost little.
 """

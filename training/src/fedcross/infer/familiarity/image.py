@@ -1,4 +1,4 @@
-"""Properties of the images of a case: geometry, intensities, texture and layout.
+"""Measures the images of a case: geometry, intensities, texture and layout.
 
 Intensities are the normalised ones on the networks' grid. Every property is one finite number. Positive
 quantities are given as natural logarithms, so that a factor is a difference.

@@ -1,4 +1,4 @@
-"""All properties of a case: of its images before the ensemble runs, of its findings after it."""
+"""Measures all properties of a case: its images before the ensemble runs, its findings afterwards."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +13,7 @@ from fedcross.volumes.prepare import Prepared
 
 @dataclass(frozen=True)
 class ImagesMeasured:
-    """What is kept of the images of a case while the ensemble runs.
+    """The properties of the images of a case, and what their completion needs after the ensemble ran.
 
     Attributes
     ----------

@@ -76,17 +76,17 @@ def make_contours(
         if found is None or not found.contours:
             continue
         reach = max((contour.outer or 0.0) for contour in found.contours)
-        box = _widened(boxes[structure.label - 1], reach, grid)
+        box = _widen(boxes[structure.label - 1], reach, grid)
         z, y, x = grid.spacing_mm[::-1]
         distances = signed_distance(labels[box] == structure.label, (z, y, x))
         made += [
             ContourMask(structure, identifier, f"{structure.name} ({title})", box, mask)
-            for identifier, title, mask in _of_structure(structure, found.contours, distances)
+            for identifier, title, mask in _masks(structure, found.contours, distances)
         ]
     return made
 
 
-def _of_structure(
+def _masks(
     structure: Structure, contours: Sequence[Contour], distances: NDArray[np.float32]
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Yield segment ID, title and mask: inner contours by rising alpha, then outer by falling alpha."""
@@ -102,7 +102,7 @@ def _of_structure(
             yield identifier, f"outer, {contour.alpha:.0%}", mask
 
 
-def _widened(box: Box | None, reach_mm: float, grid: Grid) -> Box:
+def _widen(box: Box | None, reach_mm: float, grid: Grid) -> Box:
     """Return a box with `reach_mm` and a voxel more on every side; the first voxel for None."""
     if box is None:
         return slice(0, 1), slice(0, 1), slice(0, 1)

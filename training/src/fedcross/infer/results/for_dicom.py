@@ -1,4 +1,4 @@
-"""What is kept of a result so that DICOM files can be made of it later, without its computation.
+"""Stores the part of a result from which DICOM files can be made later, without a computation.
 
 The mean probabilities are kept as the 8-bit values that a fractional Segmentation stores, so that the
 files that are made later are equal to those of ``fedcross segment --dicom``.

@@ -1,4 +1,4 @@
-"""The result folder: checked before the computation, filled at once at the end.
+"""The result folder. It is checked before the computation, and all files appear in it at the end.
 
 All results are written to a hidden folder inside and then renamed, ``summary.json`` last: a folder with
 a summary is complete.
@@ -6,12 +6,13 @@ a summary is complete.
 
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fedcross.contract.files import SUMMARY, is_result_file
 from fedcross.errors import DataError, OutputError
 from fedcross.infer.scratch import write_errors
+from fedcross.runtime.files.folders import new_folder
 from fedcross.runtime.files.publish import publish_files
 from fedcross.runtime.files.walk import real_path
 from fedcross.volumes.files.itk import itk_path
@@ -45,7 +46,7 @@ class OutputFolder:
 
 @contextmanager
 def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolder]:
-    """Make a result folder, check it, and remove it at the end if it was made and stays empty.
+    """Make a result folder, check it, and remove it at the end if it is new and empty.
 
     Parameters
     ----------
@@ -64,31 +65,32 @@ def output_folder(path: Path, sources: Collection[Path]) -> Iterator[OutputFolde
         itk_path(path.absolute())  # ITK's writer would fail after the computation
     except DataError as error:
         raise OutputError(error.message, "Choose another output folder.") from error
-    try:
-        made = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(new_folder(path))
+            tempfile.TemporaryFile(dir=path).close()
+        except OSError as error:
+            raise OutputError(
+                f"Nothing can be written to the folder {path.name}: {error.strerror}.",
+                "Choose another one.",
+            ) from error
+        folder = OutputFolder(path)
+        _check_results(folder, sources)
+        yield folder
+
+
+def _check_results(folder: OutputFolder, sources: Collection[Path]) -> None:
+    """Raise `OutputError` if a folder has the name of a result, or a result that of a source."""
+    results = folder.results()
+    if blocked := next((each for each in results if each.is_dir()), None):
         raise OutputError(
-            f"Nothing can be written to the folder {path.name}: {error.strerror}.",
-            "Choose another one.",
-        ) from error
-    folder = OutputFolder(path)
-    if blocked := next((each for each in folder.results() if each.is_dir()), None):
-        raise OutputError(
-            f"{path.name} has a folder {blocked.name}, where a file of that name is written.",
+            f"{blocked.parent.name} has a folder {blocked.name}, where a file of that name is written.",
             "Rename it, or choose another output folder.",
         )
-    replaced = {real_path(old) for old in folder.results()}
+    replaced = {real_path(old) for old in results}
     for source in sources:
         if real_path(source) in replaced:
             raise OutputError(
                 f"The results would replace the input {source.name}.",
                 "Choose another output folder.",
             )
-    try:
-        yield folder
-    finally:
-        if made:
-            with suppress(OSError):  # it is not empty, or was removed
-                path.rmdir()

@@ -1,4 +1,4 @@
-"""From a summary to the figures that people read, see `fedcross.contract.figures`."""
+"""Makes the figures that people read of a summary, see `fedcross.contract.figures`."""
 
 from fedcross.contract.figures import StructureFigures, VolumeInterval
 from fedcross.contract.verdict import Basis, PredictedDice
@@ -7,7 +7,7 @@ from fedcross.infer.results.summary import StructureSummary
 
 def structure_figures(structure: StructureSummary) -> StructureFigures:
     """Return the figures of a structure of a summary."""
-    predicted = _predicted(structure)
+    predicted = _predicted_dice(structure)
     return StructureFigures(
         name=structure.name,
         volume=structure.volume_ml,
@@ -27,7 +27,7 @@ def _interval(structure: StructureSummary) -> VolumeInterval | None:
     return VolumeInterval(*structure.interval_ml, structure.interval_coverage)
 
 
-def _predicted(structure: StructureSummary) -> PredictedDice | None:
+def _predicted_dice(structure: StructureSummary) -> PredictedDice | None:
     dice, error = structure.predicted_dice, structure.predicted_dice_error
     if structure.verdict_basis is not Basis.PREDICTED_DICE or dice is None or error is None:
         return None

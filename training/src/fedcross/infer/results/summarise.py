@@ -1,4 +1,4 @@
-"""From a result to its summary: volumes, agreement between the members, and hot spots."""
+"""Summarises a result: volumes, agreement between the members, and hot spots."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def summarise(
     """
     manifest, grid = result.bundle.manifest, result.grid
     requested = maps[result.options.measure]
-    familiarity = _familiarity(result)
+    familiarity = _summarise_familiarity(result)
     return Summary(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=BundleIdentity(
@@ -58,7 +58,7 @@ def summarise(
         uncertainty=Uncertainty(max=requested.max, window_max=requested.window_max),
         uncertainty_maps=dict(maps),
         structures=summarise_structures(result),
-        calibration=_calibration(manifest.calibration),
+        calibration=_summarise_calibration(manifest.calibration),
         hot_spot_threshold=THRESHOLD,
         hot_spots=tuple(HotSpotSummary(**asdict(spot)) for spot in hot_spots(result)),
         familiarity=familiarity,
@@ -67,21 +67,21 @@ def summarise(
         device=result.backend.processor,
         precision=result.backend.precision,
         timings_s=dict(timings_s),
-        warnings=(*result.warnings, *_unfamiliar(familiarity)),
+        warnings=(*result.warnings, *_familiarity_warnings(familiarity)),
         packages=package_versions(),
     )
 
 
-def _calibration(calibration: Calibration) -> CalibrationSummary | None:
+def _summarise_calibration(calibration: Calibration) -> CalibrationSummary | None:
     if not calibration.structures:
         return None
     return CalibrationSummary(cases=calibration.cases, sites=calibration.sites)
 
 
-def _unfamiliar(found: FamiliaritySummary | None) -> tuple[str, ...]:
+def _familiarity_warnings(found: FamiliaritySummary | None) -> tuple[str, ...]:
     return (unfamiliar_text(found.reasons),) if found is not None and found.is_unusual else ()
 
 
-def _familiarity(result: Result) -> FamiliaritySummary | None:
+def _summarise_familiarity(result: Result) -> FamiliaritySummary | None:
     found = result.properties and assess(result.properties, result.bundle.manifest)
     return FamiliaritySummary(**asdict(found)) if found else None

@@ -1,4 +1,4 @@
-"""From a result to the figures of each structure: volumes, agreement, calibrated figures, verdict."""
+"""Computes the figures of each structure: volumes, agreement, calibrated figures, verdict."""
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def predict_dice(
     Returns
     -------
     PredictedDice or None
-        None without agreement, or if the calibration has no such line.
+        None without agreement, or if the calibration predicts no Dice.
     """
     if agreement is None or calibration is None or calibration.predicted_dice is None:
         return None

@@ -1,7 +1,7 @@
 """The fields of ``summary.json``: a segmentation in numbers.
 
-No paths and nothing about the patient. Lengths in mm, volumes in mL, world coordinates LPS, triples
-(x, y, z), entropies in nats. ``Summary.model_json_schema()`` is the schema.
+It holds no paths and nothing about the patient. Lengths are in mm, volumes in mL, world coordinates in
+LPS, triples (x, y, z), entropies in nats. ``Summary.model_json_schema()`` is the schema.
 """
 
 from typing import Literal

@@ -14,7 +14,8 @@ from typing import IO
 
 from fedcross.contract.plain_text import shown_value
 from fedcross.errors import BundleError
-from fedcross.runtime.files.atomic import atomic_path, make_folder
+from fedcross.runtime.files.atomic import atomic_path
+from fedcross.runtime.files.folders import make_folder
 
 MAX_ENTRIES = 1000
 MAX_DEPTH = 8  # folders above an entry

@@ -17,6 +17,7 @@ from typing import IO, Any, Literal
 
 from fedcross.errors import FedCrossError, OutputError
 from fedcross.runtime.files.durable import flush_file, flush_folder, flush_tree
+from fedcross.runtime.files.folders import new_folder
 from fedcross.runtime.files.lock import exclusive
 from fedcross.runtime.files.partial import (
     PARTIAL,
@@ -128,7 +129,7 @@ def atomic_folder(
     Parameters
     ----------
     path
-        Folder to make; its parents are made, too.
+        Folder to make; its parents are made, too, and removed again after an error.
     replace
         Whether to replace what is at `path`. It stays untouched until the end of the block and is
         put back if the exchange fails.
@@ -147,17 +148,19 @@ def atomic_folder(
         An `error_class`, instead of an `OSError` in the block or here: the folder cannot be written,
         or `replace` is false and it exists.
     """
-    with _translate_errors(subject or path.name or str(path), error_class, hint):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(path) as partial:
-            yield partial
+    with (
+        _translate_errors(subject or path.name or str(path), error_class, hint),
+        new_folder(path.parent),
+        scratch_folder(path) as partial,
+    ):
+        yield partial
+        if durable:
+            flush_tree(partial)
+        with exclusive(path.parent):
+            is_new = not os.path.lexists(path)
+            _exchange(partial, path, replace)
             if durable:
-                flush_tree(partial)
-            with exclusive(path.parent):
-                is_new = not os.path.lexists(path)
-                _exchange(partial, path, replace)
-                if durable:
-                    _flush_name(path, is_new)
+                _flush_name(path, is_new)
     remove_abandoned(REPLACED, path)
 
 
@@ -177,24 +180,6 @@ def scratch_folder(target: Path) -> Iterator[Path]:
         yield folder
     finally:
         remove_quietly(folder)
-
-
-def make_folder(
-    path: Path, *, error_class: type[FedCrossError] = OutputError, subject: str = ""
-) -> None:
-    """Make a folder and its parents, unless it exists.
-
-    Raises
-    ------
-    FedCrossError
-        An `error_class` that names `subject` (by default the folder): it cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise error_class(
-            f"{subject or f'The folder {path.name}'} cannot be made: {error.strerror}."
-        ) from error
 
 
 @contextmanager

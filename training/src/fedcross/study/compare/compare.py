@@ -6,6 +6,7 @@
     comparison-cases.csv one row per method, seed, test case and structure
     comparison.html      tables and figures, one file
     runs/<method>/seed-<n>/   a run folder each
+    example/             the label map of each method on the test case of the page
 """
 
 import csv
@@ -22,6 +23,7 @@ from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.plugins import allow_plugins
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.compare.example import Example, choose_case, draw_example
+from fedcross.study.compare.kept_labels import KeptLabels
 from fedcross.study.compare.ranking import describe_ranking
 from fedcross.study.compare.results import (
     METRIC_NAMES,
@@ -42,12 +44,8 @@ from fedcross.training.config.site import ExplicitSplit
 from fedcross.training.run.folder import TEST, RunFolder
 from fedcross.training.run.opening import open_run
 
-TABLE, CASES, PAGE, RUNS = (
-    "comparison.csv",
-    "comparison-cases.csv",
-    "comparison.html",
-    "runs",
-)
+TABLE, CASES, PAGE = "comparison.csv", "comparison-cases.csv", "comparison.html"
+RUNS, EXAMPLE = "runs", "example"
 
 
 def compare(
@@ -119,7 +117,7 @@ def check_matplotlib() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "The figures need matplotlib, which is not installed.",
-            "pip install 'fedcross[train]'",
+            "Install it: pip install 'fedcross[train]'",
         )
 
 
@@ -177,7 +175,7 @@ def _write(
     method = config.method
     budget = (
         f"Every method trains on every site's cases in {method.rounds} x {method.local_epochs} "
-        "epochs altogether."
+        "epochs altogether (rounds x local epochs)."
     )
     example = _make_example(out, variants, runs, data, reporter)
     text = comparison_page(config.name, runs, moved, budget, example)
@@ -197,12 +195,12 @@ def _make_example(
     chosen = choose_case(runs[reference], reference)
     if chosen is None:
         return None
-    reporter.log("Segmenting one test case with every method, for the page")
     site = next(site for site in data.sites if site.name == chosen[0])
     case = next(case for case in site.test if case.name == chosen[1])
     seed = runs[reference][0].seed
     folders = {v.label: RunFolder(out / RUNS / v.slug / f"seed-{seed}") for v in variants}
-    return draw_example(case, site, folders, {label: runs[label][0] for label in folders})
+    figures = {label: runs[label][0] for label in folders}
+    return draw_example(case, site, folders, figures, KeptLabels(out / EXAMPLE), reporter.log)
 
 
 def _site_rows(runs: dict[str, list[RunFigures]]) -> Iterator[Sequence[object]]:

@@ -1,6 +1,6 @@
 """One test case as every method segments it, for the page of a comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedcross.ensemble.label_map import label_map
 from fedcross.strategies.member import MemberState
+from fedcross.study.compare.kept_labels import KeptLabels, labels_key
 from fedcross.study.compare.results import RunFigures, by_case
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.check.report import PERCENTILES, Picture
@@ -66,7 +67,12 @@ def choose_case(runs: Sequence[RunFigures], label: str) -> tuple[str, str] | Non
 
 
 def draw_example(
-    case: CaseFiles, site: Site, runs: Mapping[str, RunFolder], figures: Mapping[str, RunFigures]
+    case: CaseFiles,
+    site: Site,
+    runs: Mapping[str, RunFolder],
+    figures: Mapping[str, RunFigures],
+    kept: KeptLabels,
+    log: Callable[[str], None],
 ) -> Example:
     """Segment a test case with every method; it is computed on the processor.
 
@@ -80,17 +86,27 @@ def draw_example(
         A finished run of each method, by the method's label.
     figures
         The figures of these runs.
+    kept
+        Label maps of earlier calls, which are not computed again; it gets the new ones.
+    log
+        Receives a sentence before a method segments the case.
 
     Raises
     ------
-    DataError, CheckpointError
-        If the case cannot be read, or a run is damaged.
+    DataError, CheckpointError, OutputError
+        If the case cannot be read, a run is damaged, or a label map cannot be kept.
     """
     image, truth = read_case(case, site.label_map, site.name)
     labels = {DRAWN: truth}
     for label, run in runs.items():
-        found = find_labels(case, image, site, run)
+        key = labels_key(case, site, run)
+        found = kept.read(key, truth.shape)
+        if found is None:
+            log(f"Segmenting the test case of the page with {label}")
+            found = find_labels(case, image, site, run)
+            kept.write(key, found)
         labels[label] = np.where(np.isin(found, site.missing), 0, found).astype(np.uint8)
+    kept.drop_others()
     dices = {
         label: by_case([each.scores[label]], "dice")[site.name, case.name]
         for label, each in figures.items()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from statistics import fmean
 
+from fedcross.contract.plain_text import counted
 from fedcross.study.compare import figures
 from fedcross.study.compare.example import Example
 from fedcross.study.compare.example_figure import draw_methods
@@ -84,8 +85,8 @@ def comparison_page(
         "Cost": [_costs(runs, data_bytes)],
     }
     seeds = max(len(each) for each in runs.values())
-    lead = f"{_number(len(runs), 'method')}, {_number(seeds, 'seed')}, the same splits. {budget}"
-    return page(title, lead, sections)
+    lead = f"{counted(len(runs), 'method')}, {counted(seeds, 'seed')}, the same splits. {budget}"
+    return page(f"{title}: comparison of methods", lead, sections)
 
 
 def _scores(runs: Runs) -> list[str]:
@@ -115,25 +116,26 @@ def _scores(runs: Runs) -> list[str]:
         rows.append(row)
     heading = ["rank", "", *METRICS.values(), f"Dice minus {reference}'s", "p", "p, Holm"]
     best = _best([[each.mean for each in row] for row in means], list(METRICS), first_column=2)
-    count = len(cases[reference])
+    tested = len(cases[reference])
     explanation = (
-        "The values are means over all test cases and structures, of the round that a run keeps. The "
+        "The values are means over all test cases and structures, of the round that a run keeps. One "
+        "member alone: mean over the members, each without the others. The "
         "number after ± is the standard deviation over the seeds. The best value of a column is bold. "
         "HD95 is the 95th percentile of the Hausdorff distance. The surface distance is the average "
         "symmetric one. A structure that is missed, or found where there is none, counts as Dice 0 and "
         "as the volume's diagonal in mm. An empty segmentation of an empty structure counts as Dice 1 "
-        f"and 0 mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {count} test cases "
+        f"and 0 mm. p: two-sided Wilcoxon signed-rank test on the Dice of the n = {tested} test cases "
         f"(each the mean over its structures and the seeds) against {reference}"
-        f"{_smallest_p(count)}; Holm's correction is over the {len(tests)} tests of this table."
+        f"{_smallest_p(tested)}; Holm's correction is over the {len(tests)} tests of this table."
     )
     place = list(predictors).index(reference)
     shown = table(heading, rows, reference=place, words=(1,), best=best)
     return [shown, note(explanation)]
 
 
-def _smallest_p(count: int) -> str:
+def _smallest_p(cases: int) -> str:
     return (
-        f", whose smallest possible p is {2 / 2**count:.2g} with so few cases" if count < 9 else ""
+        f", whose smallest possible p is {_p(2 / 2**cases)} with so few cases" if cases < 9 else ""
     )
 
 
@@ -239,7 +241,3 @@ def _p(p: float | None) -> str:
     if p is None:
         return "no difference"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

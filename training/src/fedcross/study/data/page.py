@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.study.page import figure, note, page, safe_text, table
 from fedcross.training.data.check.overview import (
     HEADING,
@@ -34,6 +35,11 @@ CASE_HEADING = (
 )
 
 NO_SLICES = "No slices are shown, because no label map of this site could be used; see the errors."
+SLICES_NOTE = (
+    "Below, each site shows the middle slice of the drawn structures in some cases, with outlines. "
+    "The curve is the distribution of the normalised intensities over the cases of the site; grey: over "
+    "those of the other sites."
+)
 SITE_WORDS = tuple(range(len(HEADING)))
 CASE_WORDS = tuple(range(len(CASE_HEADING)))
 
@@ -55,10 +61,11 @@ def write_report(report: DataReport, out: Path, patches: Sequence[SitePatches] =
     OutputError
         If the folder cannot be created or a file cannot be written.
     """
-    make_folder(out)
     record = json.dumps(report.record(), indent=2).encode("utf-8") + b"\n"
+    html = data_page(report, patches).encode("utf-8")
+    make_folder(out)
     write_atomically(out / RECORD, record, durable=True)
-    write_atomically(out / PAGE, data_page(report, patches).encode("utf-8"), durable=True)
+    write_atomically(out / PAGE, html, durable=True)
     return out / PAGE
 
 
@@ -75,7 +82,10 @@ def data_page(report: DataReport, patches: Sequence[SitePatches] = ()) -> str:
     if remarks:
         sections["Remarks"] = [_html_list(remarks)]
     for site in report.sites:
-        shown = [figure(_svg(site, report), f"Slices of {site.name} and its intensities")]
+        svg = _svg(site, report)
+        if svg is not None and len(sections["Sites"]) == 2:
+            sections["Sites"].append(note(SLICES_NOTE))
+        shown = [figure(svg, f"Slices of {site.name} and its intensities")]
         if site.readable and not site.drawn:
             shown.append(note(NO_SLICES))
         rows = table(CASE_HEADING, [_row(case) for case in site.cases], words=CASE_WORDS)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from fedcross.calibration.labelled_cases import LabelledCase
 from fedcross.model.bundle import Bundle
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.versions import __version__
 from fedcross.study.evaluate.figures import CaseFigures, Figures
 from fedcross.study.evaluate.request import EvaluationOptions
@@ -54,16 +55,10 @@ class Checkpoints:
     ----------
     out
         Folder of the evaluation; the files are in its folder ``cases``.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be made.
     """
 
     def __init__(self, out: Path) -> None:
         self._folder = out / CASES
-        make_folder(self._folder)
 
     def read(self, key: str) -> CaseFigures | None:
         """Return the figures of a finished case; None if there are none, or the file is damaged."""
@@ -75,13 +70,14 @@ class Checkpoints:
         return found.figures if found.key == key else None
 
     def write(self, key: str, figures: CaseFigures) -> None:
-        """Store the figures of a finished case.
+        """Store the figures of a finished case; the folder is made.
 
         Raises
         ------
         OutputError
             If the file cannot be written.
         """
+        make_folder(self._folder)
         text = _Checkpoint(key=key, figures=figures).model_dump_json(indent=1)
         write_atomically(self._path(key), text.encode("utf-8"))
 

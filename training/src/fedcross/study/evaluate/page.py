@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import counted, plain_text
 from fedcross.contract.verdict import GOOD_DICE
 from fedcross.study.evaluate import plots
 from fedcross.study.evaluate.evaluation import (
@@ -17,17 +17,19 @@ from fedcross.study.evaluate.figures import BORDER, CONFIDENCE
 from fedcross.study.page import figure, note, page, table
 
 NONE = "–"
-ACCURACY = ("Dice", "HD95, mm", "surface distance, mm", "volume error, mL", "absolute, mL")
+ACCURACY = ("Dice", "HD95, mm", "surface distance, mm", "volume error, mL", "absolute error, mL")
+VERDICTS = {"agree": "likely good, or members agree", "look": "look at it"}
+VERDICTS |= {"distrust": "do not trust", "absent": "not found"}
 TITLES = {"ranked": "list of hot spots", "random": "at random", "limit": "most errors first"}
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
     """Return the page as HTML."""
-    count, members = len(evaluation.cases), evaluation.members
-    sites = len({case.site for case in evaluation.cases})
+    cases, sites = len(evaluation.cases), len({case.site for case in evaluation.cases})
     lead = (
-        f"{plain_text(evaluation.bundle)}: {members} members, {count} cases of {sites} sites. Bundle "
-        f"{evaluation.sha256[:12]}."
+        f"Bundle {plain_text(evaluation.bundle)}, SHA-256 {evaluation.sha256[:12]}..., "
+        f"{counted(evaluation.members, 'member')}. Measured on {counted(cases, 'case')} of "
+        f"{counted(sites, 'site')}. {NONE} stands for a figure that these cases do not have."
     )
     return page(
         "Evaluation",
@@ -47,22 +49,24 @@ def _accuracy(evaluation: Evaluation) -> list[str]:
     parts: list[str] = []
     for name, each in evaluation.structures.items():
         parts.append(note(f"{plain_text(name)}, by predictor"))
-        parts.append(_means(each.predictors))
+        parts.append(_means(each.predictors, reference=0))
         parts.append(note(f"{plain_text(name)}, ensemble by site"))
         parts.append(_means(each.sites))
     return [
         *parts,
         note(
-            "Means over the cases, on the grid of each image. HD95: 95th percentile of the Hausdorff "
-            "distance. Surface distance: average symmetric. Volume error: found minus drawn. A "
-            "structure that is missed, or found where there is none, counts as Dice 0 and as the "
-            "volume's diagonal in mm; an empty segmentation of an empty structure as Dice 1 and 0 mm. "
-            "Structures that were not drawn in a case are left out there."
+            "Means over the cases, on the grid of each image. Ensemble: the segmentation of the "
+            "bundle. Mean of the members: the mean of the members' figures. First N members: the "
+            "ensemble of these alone. HD95: 95th percentile of the Hausdorff distance. Surface "
+            "distance: average symmetric. Volume error: found minus drawn. A structure that is "
+            "missed, or found where there is none, counts as Dice 0 and as the volume's diagonal in "
+            "mm; an empty segmentation of an empty structure as Dice 1 and 0 mm. Structures that "
+            "were not drawn in a case are left out there."
         ),
     ]
 
 
-def _means(rows: Mapping[str, MeanAccuracy]) -> str:
+def _means(rows: Mapping[str, MeanAccuracy], reference: int | None = None) -> str:
     return table(
         ["", "cases", *ACCURACY],
         [
@@ -77,6 +81,7 @@ def _means(rows: Mapping[str, MeanAccuracy]) -> str:
             ]
             for label, each in rows.items()
         ],
+        reference,
     )
 
 
@@ -90,7 +95,7 @@ def _voxels(evaluation: Evaluation) -> list[str]:
             _number(volume.auroc.get(score)),
             _number(volume.average_precision.get(score)),
         ]
-        for score in band.auroc
+        for score in sorted(band.auroc, key=lambda score: -(band.auroc[score] or 0))
     ]
     near = f"within {evaluation.band_mm:g} mm"
     heading = ["", f"AUROC, {near}", f"AUPR, {near}", "AUROC, all voxels", "AUPR, all voxels"]
@@ -99,14 +104,15 @@ def _voxels(evaluation: Evaluation) -> list[str]:
         for each, where in ((band, near), (volume, "of all voxels"))
     )
     return [
-        table(heading, rows),
+        table(heading, rows, best={(0, 1)}),
         note(
-            "How well a score finds the wrong voxels: means over the cases with wrong voxels. AUROC is "
-            "the probability that a wrong voxel has a higher score than a right one, 0.5 is chance. "
-            "AUPR is the average precision; chance is the share of wrong voxels, on average "
-            f"{shares}. The band holds the voxels near a border of the drawn or the found label map. "
-            f"{CONFIDENCE}: 1 minus the largest mean probability. {BORDER}: minus the distance to the "
-            "border of the segmentation, which needs no ensemble."
+            "How well a score finds the wrong voxels: means over the cases with wrong voxels, the "
+            "best score near the borders first. AUROC is the probability that a wrong voxel has a "
+            "higher score than a right one, 0.5 is chance. AUPR is the average precision; chance is "
+            f"the share of wrong voxels, on average {shares}. The band holds the voxels near a border "
+            f"of the drawn or the found label map. {CONFIDENCE}: 1 minus the largest mean "
+            f"probability. {BORDER}: minus the distance to the border of the segmentation, which "
+            "needs no ensemble."
         ),
     ]
 
@@ -172,11 +178,12 @@ def _rankings(evaluation: Evaluation) -> list[str]:
 def _verdicts(evaluation: Evaluation) -> list[str]:
     parts = []
     for name, each in evaluation.structures.items():
-        rows = [[verdict, *map(str, counts)] for verdict, counts in each.verdicts.items()]
+        rows = [[VERDICTS[verdict], *map(str, counts)] for verdict, counts in each.verdicts.items()]
         heading = [plain_text(name), f"Dice at least {GOOD_DICE:g}", f"Dice below {GOOD_DICE:g}"]
         parts.append(table(heading, rows))
     return [
         *parts,
+        note("Number of cases by verdict, as fedcross segment and the panel of 3D Slicer say it."),
         *[note(sentence) for sentence in _volume_sentences(evaluation.structures)],
     ]
 
@@ -208,9 +215,9 @@ def _review(evaluation: Evaluation) -> list[str]:
             "Wrong volume over corrected places",
         ),
     ]
-    if evaluation.review_large_errors is not None:
-        title = f"Cases with at least {LARGE_ERROR_ML:g} mL of wrong voxels"
-        parts += _review_of(title, evaluation.review_large_errors)
+    large = evaluation.review_large_errors
+    if large is not None and large.cases < evaluation.review.cases:
+        parts += _review_of(f"Cases with at least {LARGE_ERROR_ML:g} mL of wrong voxels", large)
     return [
         *parts,
         note(
@@ -234,9 +241,9 @@ def _review_of(title: str, found: ReviewEvaluation) -> list[str]:
                 *(f"{curve.error_ml[n]:.2f}" for n in (0, FIRST_PLACES)),
             ]
         )
-    heading = [f"{title} ({found.cases})", f"error in {FIRST_PLACES} places", "Dice"]
+    heading = [f"{title} ({found.cases})", f"error in {FIRST_PLACES} places", "Dice before"]
     heading += [f"Dice after {n}" for n in (5, FIRST_PLACES, 20)]
-    heading += ["wrong, mL", f"wrong after {FIRST_PLACES}, mL"]
+    heading += ["wrong before, mL", f"wrong after {FIRST_PLACES}, mL"]
     return [table(heading, rows)]
 
 

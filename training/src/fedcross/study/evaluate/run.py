@@ -12,7 +12,7 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +29,12 @@ from fedcross.infer.models import Models
 from fedcross.infer.scratch import write_errors
 from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
+from fedcross.runtime.files.folders import new_folder
 from fedcross.runtime.files.publish import publish_files
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.study.evaluate.aggregate import summarise
 from fedcross.study.evaluate.case import measure_case
-from fedcross.study.evaluate.checkpoint import Checkpoints, case_key
+from fedcross.study.evaluate.checkpoint import CASES, Checkpoints, case_key
 from fedcross.study.evaluate.evaluation import Evaluation
 from fedcross.study.evaluate.figures import CaseFigures
 from fedcross.study.evaluate.first_members import FirstMembers
@@ -91,6 +92,24 @@ def run_evaluation(
     check_packages()
     cases = find_cases(bundle.manifest)
     check_cases_at_once(cases, bundle, options.segmentation, workers, measures=MEASURES)
+    with ExitStack() as stack:
+        with write_errors(out):
+            stack.enter_context(new_folder(out / CASES))  # raises before a case is segmented
+        figures = _evaluate_cases(cases, bundle, out, options, workers, reporter)
+        evaluation = summarise(bundle, figures, options)
+        _write(evaluation, out)
+    return evaluation
+
+
+def _evaluate_cases(
+    cases: Sequence[LabelledCase],
+    bundle: Bundle,
+    out: Path,
+    options: EvaluationOptions,
+    workers: int,
+    reporter: Reporter,
+) -> list[CaseFigures]:
+    """Return the figures of all cases in their order, those of finished cases from their files."""
     checkpoints = Checkpoints(out)
     reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {len(cases)} cases")
     keys = [case_key(case, bundle, options) for case in cases]
@@ -110,9 +129,7 @@ def run_evaluation(
             checkpoints.write(keys[waiting[number]], found)
             figures[waiting[number]] = found
             reporter.progress(len(figures), len(cases), STAGE)
-    evaluation = summarise(bundle, [found for _, found in sorted(figures.items())], options)
-    _write(evaluation, out)
-    return evaluation
+    return [found for _, found in sorted(figures.items())]
 
 
 def evaluate_case(
@@ -146,7 +163,7 @@ def check_packages() -> None:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(
                 f"An evaluation needs {package}, which is not installed.",
-                "pip install 'fedcross[train]'",
+                "Install it: pip install 'fedcross[train]'",
             )
 
 

@@ -26,7 +26,8 @@ from fedcross.errors import ConfigError
 from fedcross.federate.local.engine import read_data
 from fedcross.model.networks import build_network
 from fedcross.runtime.device import resolve_device
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.strategies.averaging import weighted_mean
 from fedcross.strategies.member import MemberState
@@ -236,7 +237,6 @@ def _describe_statistics(probe: Probe, request: LandscapeRequest) -> str:
 def _write(out: Path, numbers: dict[str, Any]) -> None:
     from fedcross.study.landscape.figure import draw  # imports matplotlib
 
-    make_folder(out)
     models = numbers["models"]
     columns = list(next(iter(models.values()))["loss"])
     rows = [["model", *columns, "from_average", "off_plane"]]
@@ -244,6 +244,11 @@ def _write(out: Path, numbers: dict[str, Any]) -> None:
         [name, *(each["loss"][c] for c in columns), each["from_average"], each["off"]]
         for name, each in models.items()
     ]
-    write_atomically(out / TABLE, to_csv(rows), durable=True)
-    write_atomically(out / FIGURE, draw(numbers).encode("utf-8"), durable=True)
-    write_atomically(out / NUMBERS, json.dumps(numbers, indent=1).encode("utf-8"), durable=True)
+    files = {
+        TABLE: to_csv(rows),
+        FIGURE: draw(numbers).encode("utf-8"),
+        NUMBERS: json.dumps(numbers, indent=1).encode("utf-8"),
+    }
+    make_folder(out)
+    for name, data in files.items():
+        write_atomically(out / name, data, durable=True)

@@ -90,7 +90,8 @@ class AugmentationConfig(Section):
     )
     gin_probability: Probability = Field(
         default=0.0,
-        description="Probability of GIN, a random shallow convolution network (arXiv 2111.12525).",
+        description="Probability of GIN, a random shallow convolution network (arXiv 2111.12525): for "
+        "scans with a contrast that no site of the federation has.",
     )
     blur_probability: Probability = Field(
         default=0.2, description="Probability of a Gaussian blur in plane."

@@ -23,13 +23,8 @@ def load_config(
     ----------
     path
         TOML file.
-    data_root
-        Folder that the sites' paths are relative to; None for the folder that the file names, or else
-        the folder of the file.
-    cache
-        Folder of preprocessed cases; None for the folder that the file names, if any.
-    start
-        Bundle that the run begins from; None for the bundle that the file names, if any.
+    data_root, cache, start
+        See `fedcross.load_config`.
 
     Raises
     ------
@@ -80,12 +75,10 @@ def resolve_paths(
 
     Parameters
     ----------
-    config
-        The configuration.
     folder
-        Folder that its paths are relative to.
+        Folder that the paths in `config` are relative to.
     data_root, cache, start
-        Paths, relative to the current folder, in place of those of the configuration; see `load_config`.
+        See `fedcross.load_config`; relative to the current folder.
     """
     root = folder / config.data_root if data_root is None else data_root
     if cache is None and config.cache is not None:

@@ -18,8 +18,7 @@ def read_source(config: ConfigSource) -> tuple[Mapping[str, Any], str, Path]:
     Parameters
     ----------
     config
-        TOML file; a mapping with the same keys, whose paths are relative to the current folder; or a
-        configuration, see `complete_values`.
+        See `fedcross.load_config`. The values of a configuration are complete.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def read_source(config: ConfigSource) -> tuple[Mapping[str, Any], str, Path]:
 
 
 def complete_values(config: TrainingConfig) -> dict[str, Any]:
-    """Return all options of a configuration, with defaults and paths, as `parse_config` reads them."""
+    """Return all options of a configuration with defaults and paths; `parse_config` reads them."""
     values = config.model_dump(mode="json")
     values |= {"data_root": str(config.data_root), "plugins": list(config.plugins)}
     if config.engine.min_sites is None and "engine" in values:  # a record has a number in its place
@@ -57,10 +56,8 @@ def load_source(
 
     Parameters
     ----------
-    config
-        See `read_source`; of a configuration only the paths may change.
-    data_root, cache, start
-        Replace those of the configuration; None keeps them.
+    config, data_root, cache, start
+        See `fedcross.load_config`.
 
     Raises
     ------

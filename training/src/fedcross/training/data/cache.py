@@ -34,16 +34,13 @@ class VolumeCache:
     ----------
     folder
         Folder of the cache; created when the first volume is written.
-
-    Attributes
-    ----------
-    problem
-        A sentence about why the cache is read only; empty if all volumes were written.
+    warn
+        Receives a sentence when the cache becomes read only.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.problem = ""
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder, self._warn = folder, warn
+        self._is_read_only = False
 
     def volume(self, name: str, key: str, make: Callable[[], Volume]) -> Volume:
         """Load a volume, memory-mapped; it is made and written first if it is absent or damaged.
@@ -61,7 +58,7 @@ class VolumeCache:
         found = _load(name, place)
         if found is None:
             made = make()
-            if not self.problem:
+            if not self._is_read_only:
                 self._write(place, made)
             found = _load(name, place) or made
         return found
@@ -74,7 +71,8 @@ class VolumeCache:
         except OutputError as error:
             if _load(volume.name, place) is None:  # no other process has written it meanwhile
                 why = getattr(error.__cause__, "strerror", None) or "unknown error"
-                self.problem = (
+                self._is_read_only = True
+                self._warn(
                     f"The cache {self._folder.name} cannot be written: {why}. Preprocessed cases stay "
                     "in memory and are preprocessed again by the next run. Free disk space, or choose "
                     "another folder as cache."

@@ -73,9 +73,9 @@ def load_sites(
         If a case cannot be used; the message names it.
     """
     reporter = reporter or NullReporter()
-    cache = None if config.cache is None else VolumeCache(config.cache)
+    cache = None if config.cache is None else VolumeCache(config.cache, reporter.warning)
     total = sum(len(cases.train) + len(cases.validation) for cases in found)
-    done, is_warned = 0, False
+    done = 0
     sites = []
     for site, cases in zip(config.sites, found, strict=True):
         label_map, missing = site.mapping(config.structures), site.missing(config.structures)
@@ -85,9 +85,6 @@ def load_sites(
             volumes.append(replace(volume, missing=missing))
             done += 1
             reporter.progress(done, total, "read")
-            if cache is not None and cache.problem and not is_warned:
-                reporter.warning(cache.problem)
-                is_warned = True
         count = len(cases.train)
         train, validation = tuple(volumes[:count]), tuple(volumes[count:])
         sites.append(Site(site.name, train, validation, cases.test, label_map, missing))

@@ -79,10 +79,8 @@ def read_draft(
 
     Parameters
     ----------
-    config
-        See `read_source`.
-    data_root, cache, start
-        Replace those of the configuration; None keeps them.
+    config, data_root, cache, start
+        See `fedcross.load_config`.
 
     Raises
     ------

@@ -126,8 +126,8 @@ def propose_grid(
         "training",
         "batch_size",
         fit_batch(patch, voxels, train_voxels),
-        f"{memory_gb:g} GB hold {voxels / math.prod(patch):.3g} such patches, 5 % of the training "
-        f"cases are {STEP_SHARE * train_voxels / math.prod(patch):.3g}; at least 2",
+        f"{memory_gb:g} GB hold {voxels / math.prod(patch):.3g} such patches; 5 % of the voxels of the "
+        f"training cases are {STEP_SHARE * train_voxels / math.prod(patch):.3g} patches; at least 2",
     )
 
 

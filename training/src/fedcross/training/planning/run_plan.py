@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedcross.errors import CheckpointError, ConfigError
-from fedcross.runtime.files.atomic import make_folder, write_atomically
+from fedcross.runtime.files.atomic import write_atomically
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.reporting import Reporter
 from fedcross.training.config.configuration import TrainingConfig, parse_config
 from fedcross.training.config.file import read_values

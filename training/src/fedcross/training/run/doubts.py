@@ -6,9 +6,9 @@ from typing import Any
 Triple = tuple[float, float, float]
 
 ZERO_VALIDATIONS = 5
-"""Validations in a row without any overlap after which a run is worth a look."""
+"""Validations in a row without any overlap after which a person is warned."""
 LOW_DICE = 0.5
-"""A bundle whose test Dice is lower is worth a look before anybody uses it."""
+"""A person is warned of a bundle whose test Dice is lower."""
 TWISTED = 1.5
 """Factor between the largest and the next voxel side from which the order of a spacing is judged."""
 _AXES = "xyz"
@@ -29,7 +29,7 @@ def doubt_patch(sizes: Iterable[Triple], patch: Triple) -> str | None:
         largest = max((size[axis] for size in known), default=side)
         if side > largest:
             return (
-                f"Worth a look: a patch has {side:g} voxels along {_AXES[axis]}, but no volume has more "
+                f"A patch has {side:g} voxels along {_AXES[axis]}, but no volume has more "
                 f"than {largest:.0f}, so every patch is padded. Compare preprocessing.patch_size and "
                 "spacing_mm with the data."
             )
@@ -52,7 +52,7 @@ def doubt_spacing(spacings: Iterable[Triple], chosen: Triple) -> str | None:
         return None
     (theirs,) = longest
     return (
-        f"Worth a look: spacing_mm is largest along {_AXES[mine]}, but the slices of every volume are "
+        f"The value of spacing_mm is largest along {_AXES[mine]}, but the slices of every volume are "
         f"thick along {_AXES[theirs or 0]}. The order is x, y, z: left, back, up."
     )
 
@@ -70,7 +70,7 @@ def doubt_validations(metrics: Sequence[Mapping[str, Any]]) -> str | None:
     if zeros != ZERO_VALIDATIONS:
         return None
     return (
-        f"Worth a look: the validation Dice was 0 in the last {ZERO_VALIDATIONS} validations. Compare "
+        f"The validation Dice was 0 in the last {ZERO_VALIDATIONS} validations. Compare "
         "the labels, spacing_mm and learning_rate with the data: fedcross data check."
     )
 
@@ -79,10 +79,7 @@ def doubt_bundle(test_dice: float | None) -> str | None:
     """Return a sentence if the mean test Dice is below `LOW_DICE`; None also without a test."""
     if test_dice is None or test_dice >= LOW_DICE:
         return None
-    return (
-        f"Worth a look: the test Dice of this bundle is {test_dice:.2f}. Do not use it before you know "
-        "why."
-    )
+    return f"The test Dice of this bundle is {test_dice:.2f}. Do not use it before you know why."
 
 
 def _longest_axis(spacing: Triple) -> int | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from fedcross.contract.plain_text import counted
 from fedcross.errors import CheckpointError, ConfigError
 from fedcross.model.architecture import Architecture, CustomArchitecture
 from fedcross.model.bundle import Bundle, write_bundle
@@ -70,8 +71,8 @@ def export_run(
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
             "source": f"{'' if is_whole else _name_members(chosen, count)}{config.method.title}, "
-            f"{checkpoint.rounds_done} rounds of "
-            f"{config.method.local_epochs} local epochs at {_count_sites(config, trained)}"
+            f"{counted(checkpoint.rounds_done, 'round')} of "
+            f"{counted(config.method.local_epochs, 'local epoch')} at {_count_sites(config, trained)}"
             f"{_origin(config)}.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
@@ -123,7 +124,7 @@ def _count_sites(config: TrainingConfig, trained: Sequence[str]) -> str:
     """The number of sites that trained, in words, and the names of those that did not."""
     missing = [site.name for site in config.sites if site.name not in trained]
     if not missing:
-        return f"{len(trained)} {'site' if len(trained) == 1 else 'sites'}"
+        return counted(len(trained), "site")
     return f"{len(trained)} of {len(config.sites)} sites (without {', '.join(missing)})"
 
 

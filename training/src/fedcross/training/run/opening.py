@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fedcross.errors import CheckpointError
-from fedcross.runtime.files.atomic import make_folder
+from fedcross.runtime.files.folders import make_folder
 from fedcross.runtime.files.lock import folder_lock
 from fedcross.runtime.files.partial import remove_all_hidden
 from fedcross.training.config.configuration import TrainingConfig
@@ -53,6 +53,8 @@ def open_run(
     run = RunFolder(path)
     if resume and not run.exists:
         raise CheckpointError(f"There is no run in {path.name} to resume.")
+    if not resume and not run.exists:
+        _check_begin(path, config)  # before a folder is made
     make_folder(path, error_class=CheckpointError, subject=f"The run folder {path.name}")
     with folder_lock(path / LOCK):
         for folder in (path, run.checkpoints.folder):
@@ -63,13 +65,14 @@ def open_run(
             recorded = run.configuration()
             require_same(recorded, adopt_start(config, recorded), path.name)
         else:
-            check_new(path)
-            check_start(config)
-            run.write(
-                CONFIG,
-                describe_configuration(config),
-            )
+            _check_begin(path, config)  # again: another process may have begun a run
+            run.write(CONFIG, describe_configuration(config))
         yield run
+
+
+def _check_begin(path: Path, config: TrainingConfig) -> None:
+    check_new(path)
+    check_start(config)
 
 
 def check_new(path: Path) -> None:

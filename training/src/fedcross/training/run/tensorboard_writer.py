@@ -33,7 +33,7 @@ class TensorBoardWriter(AbstractContextManager["TensorBoardWriter"]):
         if importlib.util.find_spec("tensorboard") is None:
             raise ConfigError(
                 "--tensorboard needs TensorBoard, which is not installed.",
-                "pip install 'fedcross[tensorboard]'",
+                "Install it: pip install 'fedcross[tensorboard]'",
             )
         from torch.utils.tensorboard import SummaryWriter
 

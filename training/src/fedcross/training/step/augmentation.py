@@ -125,7 +125,7 @@ class PatchChanges:
         return Appearance(
             bias=self._bias(generator) if bias < settings.bias_probability else None,
             curve=_curve(generator) if curve < settings.curve_probability else None,
-            gin=_gin(generator) if gin < settings.gin_probability else None,
+            gin=self._gin(generator) if gin < settings.gin_probability else None,
             blur_voxels=_triple([sigma * axis * is_blurred for axis in in_plane]),
             resolution=_triple([1 - lost * axis * is_coarser for axis in in_plane]),
             gamma=_spread(settings.gamma, sizes[2]) if has_gamma else 1.0,
@@ -139,6 +139,22 @@ class PatchChanges:
     def _bias(self, generator: torch.Generator) -> Tensor:
         points = torch.rand(_points(self.patch, BIAS_SPACING), generator=generator) * 2 - 1
         return self.settings.bias * points
+
+    def _gin(self, generator: torch.Generator) -> tuple[tuple[Tensor, ...], float]:
+        """Random kernels and the share of the convolutions' result.
+
+        A kernel has 1 or 3 voxels along every axis, and 1 along the long sides of anisotropic voxels.
+        """
+        widths = [1, *[GIN_CHANNELS] * (GIN_LAYERS - 1), 1]
+        sides = torch.randint(0, 2, (GIN_LAYERS,), generator=generator).tolist()
+        reach = [not is_coarse for is_coarse in self._is_coarse[::-1]]
+        kernels = tuple(
+            torch.randn(
+                after, before, *(1 + 2 * side * is_wide for is_wide in reach), generator=generator
+            )
+            for (before, after), side in zip(pairwise(widths), sides, strict=True)
+        )
+        return kernels, _uniform(1, generator)[0]
 
 
 def _uniform(count: int, generator: torch.Generator) -> list[float]:
@@ -161,17 +177,6 @@ def _curve(generator: torch.Generator) -> Tensor:
     steps = torch.rand(CURVE_POINTS, generator=generator) + 0.05
     curve = torch.cat([torch.zeros(1), steps.cumsum(0)])
     return curve / curve[-1]
-
-
-def _gin(generator: torch.Generator) -> tuple[tuple[Tensor, ...], float]:
-    """Random kernels of 1 or 3 voxels, and the share of the convolutions' result."""
-    widths = [1, *[GIN_CHANNELS] * (GIN_LAYERS - 1), 1]
-    sides = torch.randint(0, 2, (GIN_LAYERS,), generator=generator).tolist()
-    kernels = tuple(
-        torch.randn(after, before, *[1 + 2 * side] * 3, generator=generator)
-        for (before, after), side in zip(pairwise(widths), sides, strict=True)
-    )
-    return kernels, _uniform(1, generator)[0]
 
 
 def _triple(values: Sequence[float]) -> Triple:

@@ -1,4 +1,4 @@
-"""What DICOM results say of the ensemble that segmented. No DICOM library is loaded here."""
+"""The description of the ensemble in DICOM results. No DICOM library is loaded here."""
 
 from typing import Annotated, Self
 

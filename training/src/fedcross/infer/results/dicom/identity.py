@@ -16,7 +16,7 @@ MAX_TEXT = 64
 _MAX_SERIES = 10_000_000
 
 
-def common(
+def common_arguments(
     source: DicomSource, ensemble: EnsembleDescription, number: int, title: str
 ) -> dict[str, Any]:
     """Return the arguments that every object of highdicom takes.

@@ -118,11 +118,11 @@ def complete(made: Dataset, source: DicomSource) -> None:
     for group in made.PerFrameFunctionalGroupsSequence:
         for derivation in group.DerivationImageSequence:
             derivation.SourceImageSequence = [
-                _restored(reference, source) for reference in derivation.SourceImageSequence
+                _restore(reference, source) for reference in derivation.SourceImageSequence
             ]
 
 
-def _restored(numbered: Dataset, source: DicomSource) -> Dataset:
+def _restore(numbered: Dataset, source: DicomSource) -> Dataset:
     """A reference to the frame with a number; segments share the numbered one, so it stays."""
     frame = source.frames[_number(numbered) - 1]
     reference = Dataset()

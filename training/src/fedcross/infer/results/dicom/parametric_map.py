@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from fedcross.contract.measures import TITLES, Measure
 from fedcross.infer.results.dicom.codes import NO_UNITS, quantity, scheme_item
 from fedcross.infer.results.dicom.description import EnsembleDescription
-from fedcross.infer.results.dicom.identity import common, text
+from fedcross.infer.results.dicom.identity import common_arguments, text
 from fedcross.infer.results.dicom.images import complete, slice_number, source_images
 from fedcross.uncertainty.measures import upper_bound
 from fedcross.volumes.files.dicom.source import DicomSource
@@ -53,7 +53,7 @@ def make_uncertainty(
         ],
         content_label="UNCERTAINTY",
         coding_schemes=[scheme_item()],
-        **common(source, ensemble, 3, "FedCross uncertainty"),
+        **common_arguments(source, ensemble, 3, "FedCross uncertainty"),
     )
     _sort_frames(made, heat)
     complete(made, source)

@@ -1,4 +1,4 @@
-"""Whether a request for DICOM results can be fulfilled, before anything is computed.
+"""Checks whether DICOM results can be made, before anything is computed.
 
 This module loads no DICOM library unless DICOM results are requested.
 """
@@ -55,7 +55,7 @@ def source_finder(
     if importlib.util.find_spec("highdicom") is None:
         raise ConfigError(
             "DICOM results need highdicom, which is not installed.",
-            "pip install 'fedcross[dicom]'",
+            "Install it: pip install 'fedcross[dicom]'",
         )
     path, wanted = Path(image), None if series in (None, ONLY_SERIES) else str(series)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fedcross.infer.results.dicom.codes import concept
 from fedcross.infer.results.dicom.description import EnsembleDescription
-from fedcross.infer.results.dicom.identity import algorithm, common, text
+from fedcross.infer.results.dicom.identity import algorithm, common_arguments, text
 from fedcross.infer.results.dicom.images import complete, source_images
 from fedcross.infer.results.for_dicom import LEVELS
 from fedcross.volumes.files.dicom.source import DicomSource
@@ -40,9 +40,9 @@ def make_segmentation(
         source_images(source, len(labels)),
         labels,
         kind.LABELMAP if is_labelmap else kind.BINARY,
-        _descriptions(ensemble),
+        _describe_all(ensemble),
         content_label="SEGMENTATION",
-        **common(source, ensemble, 1, "FedCross segmentation"),
+        **common_arguments(source, ensemble, 1, "FedCross segmentation"),
     )
     complete(made, source)
     return made
@@ -68,17 +68,17 @@ def make_probability(
         source_images(source, len(stacked)),
         stacked,
         hd.seg.SegmentationTypeValues.FRACTIONAL,
-        _descriptions(ensemble),
+        _describe_all(ensemble),
         fractional_type=hd.seg.SegmentationFractionalTypeValues.PROBABILITY,
         max_fractional_value=LEVELS,
         content_label="PROBABILITY",
-        **common(source, ensemble, 2, "FedCross probability"),
+        **common_arguments(source, ensemble, 2, "FedCross probability"),
     )
     complete(made, source)
     return made
 
 
-def _descriptions(ensemble: EnsembleDescription) -> list[hd.seg.SegmentDescription]:
+def _describe_all(ensemble: EnsembleDescription) -> list[hd.seg.SegmentDescription]:
     identification = algorithm(ensemble)
     return [_describe(each, identification) for each in ensemble.structures]
 

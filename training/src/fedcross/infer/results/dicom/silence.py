@@ -1,4 +1,4 @@
-"""Keeps what the DICOM libraries say about a header away from the screen: it may be a patient's name."""
+"""Hides the messages of the DICOM libraries, because they may quote a patient's name from a header."""
 
 import logging
 from collections.abc import Iterator

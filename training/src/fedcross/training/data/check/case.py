@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from fedcross.contract.fit import measure_intensities
+from fedcross.contract.fit import CLIPS_OUTLIERS, CLIPS_PADDING, measure_intensities
 from fedcross.errors import DataError
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
@@ -147,13 +147,19 @@ def _intensity_remarks(image: sitk.Image, preprocessing: Preprocessing) -> tuple
     voxels = sitk.GetArrayViewFromImage(image)
     if count := _count_if_few(voxels):
         return (f"the image has only {count} different values, as a label has; is it one?",)
-    padding = measure_intensities(voxels).padding
-    if padding is None or preprocessing.intensity == "ct":
-        return ()
-    return (
-        f"the lowest value of the image, {padding:g}, is far from all others and shifts the normalised "
-        "intensities; replace it by the value of air, or use intensity = 'ct'.",
-    )
+    found, remarks = measure_intensities(voxels), []
+    if found.outlier is not None and preprocessing.intensity not in CLIPS_OUTLIERS:
+        remarks.append(
+            f"the value {found.outlier:g} of a few voxels is far from all others and flattens the "
+            "normalised intensities; replace it by that of their neighbours, or use intensity = "
+            "'percentile'."
+        )
+    if found.padding is not None and preprocessing.intensity not in CLIPS_PADDING:
+        remarks.append(
+            f"the lowest value of the image, {found.padding:g}, is far from all others and shifts the "
+            "normalised intensities; replace it by the value of air, or use intensity = 'ct'."
+        )
+    return tuple(remarks)
 
 
 def _count_if_few(voxels: NDArray[Any]) -> int:
