@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError, DataError
 from fedcross.federate.local.engine import read_data
 from fedcross.federate.local.teacher import Teacher
@@ -180,13 +181,9 @@ def _describe(teacher: Bundle, config: TrainingConfig, sites: list[str]) -> dict
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
             "source": f"Distilled from the bundle with the SHA-256 {teacher.sha256} "
-            f"({_count(count, 'member')}), {_count(config.method.local_epochs, 'epoch')} of the "
-            f"training cases of {_count(len(sites), 'site')}.",
+            f"({counted(count, 'member')}), {counted(config.method.local_epochs, 'epoch')} of the "
+            f"training cases of {counted(len(sites), 'site')}.",
             "packages": used_packages(config),
             "configuration_sha256": config_sha256(config),
         },
     }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -39,9 +39,7 @@ class Teacher:
         """
         with torch.no_grad():
             logs = torch.stack([member(images).float().log_softmax(1) for member in self._members])
-            mean = logs.logsumexp(
-                dim=0
-            )  # (K, N, C, D, H, W) -> log of K times the mean probability
+            mean = logs.logsumexp(dim=0)  # the logarithm of K times the mean probability
         return distillation_loss(logits, mean, temperature=1.0)
 
     def add_gradient(self) -> None:
