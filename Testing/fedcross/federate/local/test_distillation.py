@@ -16,6 +16,9 @@ from fedcross.federate.local.visits import pool_sites
 from fedcross.model.bundle import Bundle, open_bundle, verify_bundle, write_bundle
 from fedcross.runtime.reporting import NullReporter
 from fedcross.strategies.member import MemberState
+from fedcross.strategies.method import Method
+from fedcross.strategies.methods.centralised import Centralised
+from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.training.config.file import load_config
 from fedcross.training.run.export import export_run
 from fedcross.training.step.visit import visit
@@ -150,6 +153,23 @@ def test_a_configuration_of_another_task_is_refused_in_one_sentence(
         make(config, tmp_path / "student")
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "epochs"),
+    [
+        (FedCrossEns(rounds=4, local_epochs=3), 6),  # 8 visits of 3 epochs at one of two sites
+        (FedCrossEns(rounds=10, local_epochs=2, shared_rounds=6), 7),  # 6 + 4 x 2 visits
+        (Centralised(rounds=4, local_epochs=3), 6),  # every epoch has the cases of both sites
+    ],
+)
+def test_a_student_makes_its_share_of_the_steps_of_all_models(
+    federation: Path, method: Method, epochs: int
+) -> None:
+    config = load_config(federation).model_copy(update={"method": method})
+    with open_bundle(federation.parent / "ensemble") as bundle:
+        student = configure_student(config, bundle.manifest, 0.5)
+    assert (student.method.rounds, student.method.local_epochs) == (1, epochs)
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 10.5, math.nan, math.inf])

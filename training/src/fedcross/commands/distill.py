@@ -20,7 +20,9 @@ def distill(
     out: Annotated[Path, typer.Option(help="Bundle folder to make. BUNDLE is not changed.")],
     share: Annotated[
         float,
-        typer.Option(help="Epochs as a share of rounds x local_epochs of the configuration."),
+        typer.Option(
+            help="Steps as a share of those of all models of a run with this configuration."
+        ),
     ] = 0.25,
     device: Device = "auto",
     data_root: SitesRoot = None,

@@ -34,7 +34,7 @@ from fedcross.training.step.precision import training_precision
 from fedcross.training.step.visit import visit
 
 SHARE = 0.25
-"""Epochs of the student as a share of ``rounds x local_epochs``; see `distill`."""
+"""Steps of the student as a share of those of all models of a run; see `distill`."""
 STAGE = "distil"
 
 
@@ -65,8 +65,8 @@ def distill(
         Bundle folder to make, with one member, neither calibrated nor with a profile; a bundle that is
         there is replaced.
     share
-        Epochs of the student as a share of ``rounds x local_epochs`` of the configuration, above 0 and
-        at most 10. With 1 it makes as many steps as all members of such a run together.
+        Steps of the student as a share of those that all models of a run with this configuration make
+        together, above 0 and at most 10.
     device
         ``auto``, ``cpu``, or a GPU such as ``cuda:0``.
     reporter
@@ -133,7 +133,10 @@ def configure_student(config: TrainingConfig, manifest: Manifest, share: float) 
             f"The bundle {manifest.name} takes the channels {', '.join(theirs)}, the configuration has "
             f"{', '.join(ours)}; distillation needs the same in the same order."
         )
-    epochs = max(1, round(share * config.total_epochs))
+    method, sites = config.method, len(config.sites)
+    visits = method.visits_before(method.rounds, sites)
+    sites_of_visit = sites if method.pools_cases else 1
+    epochs = max(1, round(share * visits * sites_of_visit * method.local_epochs / sites))
     return config.model_copy(
         update={
             "method": Centralised(rounds=1, local_epochs=epochs),
