@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fedcross.errors import FedCrossError as FedCrossError
     from fedcross.errors import OutputError as OutputError
     from fedcross.errors import PluginError as PluginError
+    from fedcross.federate.local.distillation import distill as distill
     from fedcross.federate.planning import plan as plan
     from fedcross.infer.in_memory import Segmentation as Segmentation
     from fedcross.infer.in_memory import segment as segment
@@ -84,6 +85,7 @@ _MODULES = {
         "OutputError",
         "PluginError",
     ),
+    "federate.local.distillation": ("distill",),
     "federate.planning": ("plan",),
     "infer.in_memory": ("Segmentation", "segment"),
     "infer.warm": ("WarmModels",),

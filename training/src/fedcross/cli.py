@@ -18,9 +18,10 @@ from rich.console import Console
 from fedcross.commands.bundle import app as bundle_app
 from fedcross.commands.calibrate import calibrate
 from fedcross.commands.data import app as data_app
+from fedcross.commands.distill import distill
 from fedcross.commands.evaluate import evaluate
 from fedcross.commands.federation import app as federation_app
-from fedcross.commands.options import AllowPlugin, Cache, DataRoot
+from fedcross.commands.options import AllowPlugin, Cache, DataRoot, split_numbers
 from fedcross.commands.plan import plan
 from fedcross.commands.profile import profile
 from fedcross.commands.segment import segment
@@ -150,19 +151,24 @@ def export(
     which: Annotated[
         str, typer.Option(help="kept (as training.keep says), last, or best by validation Dice.")
     ] = "kept",
+    members: Annotated[
+        str | None,
+        typer.Option(help="Numbers of members, from 0, separated by commas; by default all."),
+    ] = None,
     allow_plugin: AllowPlugin = None,
 ) -> None:
     """Make a bundle of a run's members."""
     from fedcross.api import export as export_bundle
     from fedcross.commands.outcome import export_lines
 
-    typer.echo("\n".join(export_lines(export_bundle(run, bundle, which=which))))
+    chosen = None if members is None else split_numbers("--members", members)
+    typer.echo("\n".join(export_lines(export_bundle(run, bundle, which=which, members=chosen))))
 
 
 # In the order of the help: first segmentation, then training, then what is done with a bundle.
 for command in (
     *(demo, segment, plan, train, compare, landscape),
-    *(export, calibrate, profile, evaluate),
+    *(export, distill, calibrate, profile, evaluate),
 ):
     app.command()(command)
 

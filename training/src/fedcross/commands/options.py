@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from fedcross.contract.plain_text import plain_text
 from fedcross.contract.request import HELP
+from fedcross.errors import ConfigError
 from fedcross.runtime.plugins import VARIABLE, allow_plugins
 
 
@@ -32,6 +34,24 @@ AllowPlugin = Annotated[
 def split_names(text: str) -> list[str]:
     """Return the names in a text with commas between."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def split_numbers(option: str, text: str) -> list[int]:
+    """Return the whole numbers in the text of an option, with commas between.
+
+    Raises
+    ------
+    ConfigError
+        If a part is no whole number of at most nine digits.
+    """
+    parts = split_names(text)
+    for part in parts:
+        if not (part.isascii() and part.isdigit() and len(part) <= 9):
+            raise ConfigError(
+                f"{option} must be whole numbers with commas between, got {plain_text(part, 80)!r}.",
+                f"For example {option} 0,2.",
+            )
+    return [int(part) for part in parts]
 
 
 @contextmanager

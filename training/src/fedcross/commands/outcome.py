@@ -66,13 +66,12 @@ def export_lines(bundle: "Bundle", kit: Path | None = None) -> list[str]:
     from fedcross.training.run.export import TEST_DICE
 
     provenance, path = bundle.manifest.provenance, bundle.path
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     dice = provenance.validation.get(TEST_DICE)
     tested = "" if dice is None else f" Test Dice {dice:.3f}."
     doubt = doubt_bundle(dice)
     members = counted(len(bundle.manifest.members), "member")
     return [
-        f"Exported {members}: {path} ({size / MB:.1f} MB). {provenance.source}{tested}",
+        f"Exported {members}: {path} ({_size(path)}). {provenance.source}{tested}",
         *([f"Warning: {doubt}"] if doubt else []),
         next_step("segment", "--bundle", path, "--image", "VOLUME", "--out", "RESULT"),
         next_step(
@@ -85,6 +84,21 @@ def export_lines(bundle: "Bundle", kit: Path | None = None) -> list[str]:
             why="with labelled cases that trained no member",
         ),
     ]
+
+
+def distill_lines(bundle: "Bundle", data: Path) -> list[str]:
+    """Return what a student was distilled from, where it is, and the next command."""
+    source = bundle.manifest.provenance.source
+    return [
+        f"Distilled: {bundle.path} ({_size(bundle.path)}). {source}",
+        next_step("evaluate", bundle.path, "--data", data, "--out", "EVALUATION"),
+    ]
+
+
+def _size(folder: Path) -> str:
+    """Return the size of the files in a folder."""
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{size / MB:.1f} MB"
 
 
 def calibrate_lines(calibration: "Calibration", out: Path, data: Path) -> list[str]:

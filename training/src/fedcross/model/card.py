@@ -27,10 +27,7 @@ def render_model_card(manifest: Manifest) -> str:
             "",
             manifest.description or "A segmentation ensemble trained by federated cross learning.",
             "",
-            f"{len(manifest.members)} models trained across {len(manifest.sites) or 'unrecorded'} "
-            f"{'site' if len(manifest.sites) == 1 else 'sites'} without averaging (FedCross, Xu et al., "
-            "MIDL 2023, arXiv 2204.02450). Their mean is the segmentation; their spread shows where not "
-            "to trust it.",
+            _describe_ensemble(len(manifest.members), len(manifest.sites)),
             "",
             *_structure_table(manifest),
             "",
@@ -61,6 +58,20 @@ def render_model_card(manifest: Manifest) -> str:
             _versions(provenance.packages),
             "",
         ]
+    )
+
+
+def _describe_ensemble(members: int, sites: int) -> str:
+    """Return how many models there are, where they were trained, and what shows their doubt."""
+    where = f"{sites or 'unrecorded'} {'site' if sites == 1 else 'sites'}"
+    if members == 1:
+        return (
+            f"One model trained with the cases of {where}. The entropy of its probabilities shows where "
+            "not to trust it."
+        )
+    return (
+        f"{members} models trained across {where} without averaging (FedCross, Xu et al., MIDL 2023, "
+        "arXiv 2204.02450). Their mean is the segmentation; their spread shows where not to trust it."
     )
 
 

@@ -19,7 +19,9 @@ TEST_DICE = "test Dice, ensemble, mean"
 Which = Literal["kept", "last", "best"]
 
 
-def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
+def export_run(
+    run: Path, out: Path, which: str = "kept", members: Sequence[int] | None = None
+) -> Bundle:
     """Make a bundle of the members of one round.
 
     Parameters
@@ -32,13 +34,17 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         ``last``: the last finished round. ``best``: the best validated round, see `choose_better`, or
         the last one if no round was validated. ``kept``: the one of these that ``training.keep`` of
         the run's configuration names.
+    members
+        Numbers of the members of the bundle, from 0, in its order; None is all. A bundle of some of
+        the members has no validation figures, because those of the run are of all together.
 
     Raises
     ------
     CheckpointError
         If there is no run or no finished round, or a file of the run is damaged.
     ConfigError
-        If `which` is none of these.
+        If `which` is none of these, or `members` is empty, names a member twice or one that the run
+        does not have.
     OutputError
         If the bundle cannot be written.
     PluginError
@@ -50,6 +56,9 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
     checkpoint = load_members(folder, which)
     recorded, schedule = folder.read(CONFIG), folder.read(SCHEDULE)
     trained = list_trained(folder, config, checkpoint.rounds_done)
+    count = len(checkpoint.predictors)
+    chosen = range(count) if members is None else _check_members(members, count)
+    is_whole = sorted(chosen) == list(range(count))
     manifest = {
         "name": config.name,
         "description": config.description,
@@ -58,23 +67,44 @@ def export_run(run: Path, out: Path, which: str = "kept") -> Bundle:
         "structures": [structure.model_dump(mode="json") for structure in config.structures],
         "sites": trained,
         "schedule": schedule["schedule"]
-        and _routes(schedule["schedule"], schedule["sites"], trained, checkpoint),
+        and _routes(schedule["schedule"], schedule["sites"], trained, checkpoint, chosen),
         "provenance": {
             "created": datetime.now(UTC).date().isoformat(),
-            "source": f"{config.method.title}, {counted(checkpoint.rounds_done, 'round')} of "
+            "source": f"{'' if is_whole else _name_members(chosen, count)}{config.method.title}, "
+            f"{counted(checkpoint.rounds_done, 'round')} of "
             f"{counted(config.method.local_epochs, 'local epoch')} at {_count_sites(config, trained)}"
             f"{_origin(config)}.",
             "packages": recorded["packages"],
             "configuration_sha256": recorded["sha256"],
-            "validation": _figures(folder, checkpoint),
+            "validation": _figures(folder, checkpoint) if is_whole else {},
         },
     }
+    exported = [checkpoint.predictors[index] for index in chosen]
     return write_bundle(
         out,
         manifest,
-        [dict(member.weights) for member in checkpoint.predictors],
-        visited=[(member.last_site, member.rounds_done) for member in checkpoint.predictors],
+        [dict(member.weights) for member in exported],
+        visited=[(member.last_site, member.rounds_done) for member in exported],
     )
+
+
+def _check_members(members: Sequence[int], count: int) -> Sequence[int]:
+    """Return the numbers of members if each is a member of the run and named once."""
+    has_all = all(0 <= index < count for index in members)
+    if members and has_all and len(set(members)) == len(members):
+        return members
+    known = "0" if count == 1 else f"0 to {count - 1}"
+    got = ", ".join(map(str, members)) or "none"
+    raise ConfigError(
+        f"members must be one or more of {known}, each once, got {got}.",
+        "Leave it out for all members.",
+    )
+
+
+def _name_members(members: Sequence[int], count: int) -> str:
+    """The members of a bundle that has not all of the run, for the provenance."""
+    names = ", ".join(map(str, members))
+    return f"Member{'s' if len(members) > 1 else ''} {names} of {count} of a run: "
 
 
 def _with_version(network: Architecture, packages: Mapping[str, str]) -> Architecture:
@@ -103,8 +133,9 @@ def _routes(
     sites: Sequence[str],
     trained: Sequence[str],
     checkpoint: Checkpoint,
+    members: Sequence[int],
 ) -> list[list[int]] | None:
-    """The site of every member in every finished round, also while a single member walked for all.
+    """The site of every one of `members` in every finished round, also while one walked for all.
 
     The numbers are those of the sites that trained. None if a row has another site: the members were
     not trained as planned.
@@ -114,7 +145,7 @@ def _routes(
     numbers = {index: trained.index(name) for index, name in enumerate(sites) if name in trained}
     if any(site not in numbers for row in rows for site in row):
         return None
-    return [[numbers[site] for site in row] for row in rows]
+    return [[numbers[row[index]] for index in members] for row in rows]
 
 
 def load_members(folder: RunFolder, which: str) -> Checkpoint:

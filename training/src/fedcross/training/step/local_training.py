@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,26 @@ def draw_patches(
     return changes.change(draws, generator)
 
 
+class AddedLoss(Protocol):
+    """What is added to the loss on the labels: the method's drift penalty, or the loss of a teacher."""
+
+    def loss(self, images: Tensor, logits: Tensor) -> Tensor | float:
+        """Return what is added to the loss of a batch.
+
+        Parameters
+        ----------
+        images
+            Batch, (N, channels, D, H, W).
+        logits
+            Output of the network for it, (N, C, D, H, W).
+        """
+        ...
+
+    def add_gradient(self) -> None:
+        """Add to the parameters' gradient what does not come from `loss`."""
+        ...
+
+
 @dataclass(frozen=True)
 class LocalTraining:
     """A member that trains at a site during one visit.
@@ -77,8 +97,10 @@ class LocalTraining:
     ----------
     config
         The run's configuration.
-    network, optimizer, penalty
+    network, optimizer
         The member on the device, in training mode.
+    penalty
+        What is added to the loss.
     cases
         The site's training cases, as they are in memory.
     volumes
@@ -94,7 +116,7 @@ class LocalTraining:
     config: TrainingConfig
     network: nn.Module
     optimizer: Optimizer
-    penalty: DriftPenalty
+    penalty: AddedLoss
     cases: Sequence[Volume]
     volumes: Sequence[Volume]
     generator: torch.Generator
@@ -109,12 +131,16 @@ class LocalTraining:
         round_index: int,
         config: TrainingConfig,
         device: torch.device,
+        added: AddedLoss | None = None,
     ) -> Self:
-        """Load the member and the site's cases onto the device."""
+        """Load the member and the site's cases onto the device.
+
+        `added` takes the place of the method's drift penalty; None is that penalty.
+        """
         network, optimizer = _load(member, config, device)
         volumes = _volumes_in_reach(site.train, device)
         generator = torch_generator("patches", config.seed, member.index, round_index)
-        penalty = DriftPenalty(network, config.method, member.rounds_done)
+        penalty = added or DriftPenalty(network, config.method, member.rounds_done)
         if config.training.compile:
             network.compile()
         return cls(

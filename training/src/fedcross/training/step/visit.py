@@ -18,7 +18,7 @@ from fedcross.strategies.member import MemberState
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.data.volumes import Site
 from fedcross.training.step.learning_rate import learning_rate
-from fedcross.training.step.local_training import LocalTraining
+from fedcross.training.step.local_training import AddedLoss, LocalTraining
 from fedcross.training.step.optimizer import optimizer_tensors
 
 Progress = Callable[[int, int], None]
@@ -54,6 +54,7 @@ def visit(
     config: TrainingConfig,
     device: torch.device,
     progress: Progress | None = None,
+    added: AddedLoss | None = None,
 ) -> tuple[MemberState, VisitReport]:
     """Train `member` at `site` for the configuration's local epochs.
 
@@ -72,6 +73,9 @@ def visit(
         Device that computes.
     progress
         Called after every epoch with (epochs done, epochs of this visit).
+    added
+        Loss that is added to that on the labels, in place of the method's drift penalty; None is that
+        penalty.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def visit(
         If the GPU's memory does not suffice.
     """
     try:
-        return _visit(member, site, round_index, config, device, progress)
+        return _visit(member, site, round_index, config, device, progress, added)
     except torch.cuda.OutOfMemoryError as error:
         raise DeviceError(
             f"The memory of {device} does not suffice for training.",
@@ -104,9 +108,10 @@ def _visit(
     config: TrainingConfig,
     device: torch.device,
     progress: Progress | None,
+    added: AddedLoss | None,
 ) -> tuple[MemberState, VisitReport]:
     began = time.perf_counter()
-    training = LocalTraining.begin(member, site, round_index, config, device)
+    training = LocalTraining.begin(member, site, round_index, config, device, added)
     epochs = config.method.local_epochs
     loss_sum, samples, skipped = 0.0, 0, 0
     for epoch in range(epochs):
