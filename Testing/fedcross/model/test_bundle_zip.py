@@ -59,8 +59,7 @@ def test_a_path_that_leads_out_of_the_zip_is_refused_and_nothing_is_written(
     archive = zipped(tmp_path / "b.zip", ("configs/metadata.json", b"{}"), (name, b"bad"))
     with pytest.raises(BundleError, match="leads out"):
         unpack_bundle(archive, tmp_path / "in" / "bundle")
-    assert list((tmp_path / "in").iterdir()) == []
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_deeply_nested_folders_are_refused_before_anything_is_written(
     )
     with pytest.raises(BundleError, match="in more than 8 folders"):
         unpack_bundle(archive, tmp_path / "in" / "bundle")
-    assert list((tmp_path / "in").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
 
 
 def test_a_zip_that_holds_no_bundle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
