@@ -66,7 +66,7 @@ def test_nine_cases_of_a_site_calibrate_all_but_the_stricter_contours() -> None:
     assert (contour.alpha, contour.inner, contour.outer) == (0.1, 2.0, 2.0)
     assert organ.predicted_dice is not None
     assert describe_gaps(found) == [
-        "Organ, 9 cases of 1 site: no inner contour at 5% (needs 19 cases), no outer contour at 5% "
+        "Organ, 9 cases of 1 site: no inner contour at 5 % (needs 19 cases), no outer contour at 5 % "
         "(needs 19 cases)."
     ]
 
@@ -74,7 +74,7 @@ def test_nine_cases_of_a_site_calibrate_all_but_the_stricter_contours() -> None:
 def test_the_width_of_the_interval_is_told_and_one_that_is_of_no_use_is_named() -> None:
     narrow = fit(site(*[one_case(score=0.95, width=0.2)] * 9))
     text = describe_structure(narrow.structures[0])
-    assert "volume interval 90%: 0.82 to 1.22 times the volume in the median case;" in text
+    assert "volume interval 90 %: 0.82 to 1.22 times the volume in the median case;" in text
     assert describe_wide_intervals(narrow) == []
     # exp(3.5 * 0.2) = 2.014: from 1 / 2.014 to 2.014 times the volume, a factor of 4.06.
     wide = fit(site(*[one_case(score=3.45, width=0.2)] * 9))

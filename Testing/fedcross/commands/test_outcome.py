@@ -85,7 +85,7 @@ def test_a_calibration_tells_what_it_is_for_and_names_the_profile() -> None:
     )
     assert calibrate_lines(calibration, Path("c"), Path("my data.toml")) == [
         "Calibrated with 30 cases of 1 site: c",
-        "Liver: volume interval 90%",
+        "Liver: volume interval 90 %",
         "Spleen: too few cases",
         "Next, so that unfamiliar scans are noticed: fedcross profile c --data 'my data.toml' --out "
         "PROFILED",

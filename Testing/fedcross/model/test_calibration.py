@@ -108,7 +108,7 @@ def test_a_hostile_calibration_is_refused_in_one_line(bundle: Bundle, calibratio
 def test_the_model_card_shows_the_calibration(bundle: Bundle) -> None:
     card = render_model_card(calibrated(bundle))
     assert "| Calibration | 40 cases of 4 sites; holds for these sites; there are too few" in card
-    assert "contours 5%: inner 4.0 mm, outer 3.0 mm; contours 10%: outer 1.5 mm" in card
+    assert "contours 5 %: inner 4.0 mm, outer 3.0 mm; contours 10 %: outer 1.5 mm" in card
     assert "## Calibration" not in render_model_card(bundle.manifest)
 
 

@@ -154,4 +154,4 @@ def _missing(structure: StructureCalibration) -> Iterator[tuple[str, str]]:
         found = stored.get(alpha, Contour(alpha=alpha))
         for side, margin in (("inner", found.inner), ("outer", found.outer)):
             if margin is None:
-                yield f"{side} contour at {alpha:.0%}", reason(fewest_cases(alpha))
+                yield f"{side} contour at {100 * alpha:.0f} %", reason(fewest_cases(alpha))

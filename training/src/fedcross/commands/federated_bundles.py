@@ -9,6 +9,8 @@ import typer
 
 from fedcross.commands.calibrate import PoolingOption
 from fedcross.commands.options import AllowPlugin, BundleCopy, Device, PartNames, split_names
+from fedcross.commands.outcome import next_step
+from fedcross.contract.plain_text import counted
 
 OptionalKit = Annotated[
     Path | None,
@@ -41,7 +43,16 @@ def calibrate(
 
     ask = partial(calibrate_federation, pooling=pooling, device=device, kit=kit)
     made = _make(ask, bundle, config, out, part)
-    typer.echo(f"Calibrated with {made.cases} cases of {made.sites} sites: {out}")
+    typer.echo(
+        f"Calibrated with {counted(made.cases, 'case')} of {counted(made.sites, 'site')}: {out}"
+    )
+    asked = () if kit is None else ("--kit", kit)
+    typer.echo(
+        next_step(
+            *("federation", "profile", out, config, *asked, "--out", "PROFILED"),
+            why="so that unfamiliar scans are noticed",
+        )
+    )
 
 
 def profile(
@@ -62,7 +73,9 @@ def profile(
 
     ask = partial(profile_federation, device=device, kit=kit)
     made = _make(ask, bundle, config, out, part)
-    typer.echo(f"Profile of {sum(made.counts)} cases of {len(made.counts)} sites: {out}")
+    cases, sites = counted(sum(made.counts), "case"), counted(len(made.counts), "site")
+    typer.echo(f"Profile of {cases} of {sites}: {out}")
+    typer.echo(next_step("segment", "--bundle", out, "--image", "VOLUME", "--out", "RESULT"))
 
 
 def _make(ask: Callable[..., _Made], bundle: Path, config: Path, out: Path, part: str) -> _Made:

@@ -69,7 +69,7 @@ def describe_wide_intervals(calibration: Calibration) -> list[str]:
 
 
 def _describe_interval(volume: VolumeQuantiles) -> str:
-    text = f"volume interval {volume.coverage:.0%}"
+    text = f"volume interval {100 * volume.coverage:.0f} %"
     if volume.typical is None:
         return text
     low, high = volume.typical
@@ -80,4 +80,4 @@ def _describe_interval(volume: VolumeQuantiles) -> str:
 def _describe_contour(contour: Contour) -> str:
     sides = {"inner": contour.inner, "outer": contour.outer}
     margins = [f"{name} {margin:.1f} mm" for name, margin in sides.items() if margin is not None]
-    return f"contours {contour.alpha:.0%}: {', '.join(margins)}"
+    return f"contours {100 * contour.alpha:.0f} %: {', '.join(margins)}"
