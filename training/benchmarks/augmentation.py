@@ -20,17 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from budgets import Task, configure, measure, read_federation
+from budgets import Task, configure, measure, read_federation, train_bundle
 from budgets_figures import read_records
 
-from fedcross.federate.local.engine import run_local
 from fedcross.runtime.files.atomic import write_atomically
-from fedcross.runtime.reporting import PlainReporter
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import change_options
 from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.run.export import export_run
-from fedcross.training.run.folder import TEST, RunFolder
 
 PROBABILITIES = (0.0, 0.15, 0.3)
 METHODS = ("centralised", "fedcross")
@@ -64,17 +60,9 @@ def run_change(change: Change, base: TrainingConfig, given: argparse.Namespace) 
     if result.is_file():
         return
     print(change.name, flush=True)
-    run = RunFolder(given.out / "runs" / change.name)
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    if not (run.path / TEST).is_file():
-        augmentation = {"preset": "strong", "gin_probability": change.probability}
-        config = change_options(
-            configure(base, change.task), change.name, augmentation=augmentation
-        )
-        run_local(config, run.path, resume=run.exists, reporter=PlainReporter(sys.stdout))
-    bundle = given.out / "bundles" / change.name
-    bundle.parent.mkdir(parents=True, exist_ok=True)
-    export_run(run.path, bundle)
+    augmentation = {"preset": "strong", "gin_probability": change.probability}
+    config = change_options(configure(base, change.task), change.name, augmentation=augmentation)
+    _, bundle = train_bundle(config, change.name, given.out)
     task = change.task
     record = {
         "method": task.method,

@@ -128,20 +128,25 @@ def list_tasks(given: argparse.Namespace, base: TrainingConfig) -> Iterator[Task
                     yield Task(method, budget, seed, site)
 
 
+def train_bundle(config: TrainingConfig, name: str, out: Path) -> tuple[RunFolder, Path]:
+    """Train, or go on after an interruption, and export; return the run and the bundle in `out`."""
+    run = RunFolder(out / "runs" / name)
+    run.path.parent.mkdir(parents=True, exist_ok=True)
+    if not (run.path / TEST).is_file():
+        run_local(config, run.path, resume=run.exists, reporter=PlainReporter(sys.stdout))
+    bundle = out / "bundles" / name
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    export_run(run.path, bundle)
+    return run, bundle
+
+
 def run_task(task: Task, base: TrainingConfig, given: argparse.Namespace) -> None:
     """Train, export and measure, unless the figures exist."""
     result = given.results / f"{task.name}.json"
-    bundle = given.out / "bundles" / task.name
     if result.is_file():
         return
     print(f"{task.name}", flush=True)
-    run = RunFolder(given.out / "runs" / task.name)
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    if not (run.path / TEST).is_file():
-        config = configure(base, task)
-        run_local(config, run.path, resume=run.exists, reporter=PlainReporter(sys.stdout))
-    bundle.parent.mkdir(parents=True, exist_ok=True)
-    export_run(run.path, bundle)
+    run, bundle = train_bundle(configure(base, task), task.name, given.out)
     figures = measure(bundle, base, task.left_out, given.out / "evaluations" / task.name)
     save(result, task, 1, {**figures, **measure_run(run, task.seed)})
 

@@ -12,7 +12,7 @@ from fedcross.commands.console import ConsoleReporter
 from fedcross.commands.options import tell_what_is_kept
 from fedcross.commands.result import LONGEST_NAME, aligned, structure_cells
 from fedcross.contract.exits import BAD_INPUT, DONE
-from fedcross.contract.plain_text import plain_text
+from fedcross.contract.plain_text import counted, plain_text
 from fedcross.contract.request import BACKENDS, PRECISION_CHOICES, RequestOptions, flag
 from fedcross.contract.table import FIGURES
 from fedcross.errors import ConfigError
@@ -114,7 +114,6 @@ def _find_cases(wanted: ManyVolumes, bundle: "Bundle", reporter: Reporter) -> "l
 
 def _table(outcomes: "Sequence[Outcome]", figures: Path) -> list[str]:
     """Return a line for each structure of each case, how many cases there were, and their file."""
-    from fedcross.infer.batch.case import count
     from fedcross.infer.results.structure_figures import structure_figures
 
     rows = [
@@ -134,16 +133,18 @@ def _table(outcomes: "Sequence[Outcome]", figures: Path) -> list[str]:
     counts = [f"{len(outcomes) - failed - kept} segmented"]
     counts += [f"{kept} kept from before"] if kept else []
     counts += [f"{failed} failed"] if failed else []
-    return [*lines, f"{count(len(outcomes))}: {', '.join(counts)}. All figures: {figures}"]
+    return [
+        *lines,
+        f"{counted(len(outcomes), 'case')}: {', '.join(counts)}. All figures: {figures}",
+    ]
 
 
 def _failures(outcomes: "Sequence[Outcome]") -> list[str]:
-    from fedcross.infer.batch.case import count
 
     failed = [each for each in outcomes if each.error is not None]
     if not failed:
         return []
     return [
-        f"{len(failed)} of {count(len(outcomes))} failed:",
+        f"{len(failed)} of {counted(len(outcomes), 'case')} failed:",
         *(f"  {plain_text(each.case.name, LONGEST_NAME)}: {each.error}" for each in failed),
     ]

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fedcross.commands.options import AllowPlugin, DataRoot
+from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check(
     from fedcross.runtime.plugins import allow_plugins
     from fedcross.study.data.page import write_report
     from fedcross.training.data.check.federation import check_data
-    from fedcross.training.data.check.overview import LEGEND, format_errors
+    from fedcross.training.data.check.overview import LEGEND
     from fedcross.training.data.check.patches import draw_site_patches
     from fedcross.training.planning.draft import lacks_grid, load_or_draft
 
@@ -66,7 +67,7 @@ def check(
         if importlib.util.find_spec("matplotlib") is None:
             typer.echo("The page has no pictures, because matplotlib is not installed.")
     if problems:
-        raise DataError(f"The data have {format_errors(len(problems))}.", "See above.")
+        raise DataError(f"The data have {counted(len(problems), 'error')}.", "See above.")
     typer.echo("No errors were found.")
 
 

@@ -34,11 +34,6 @@ class Case:
     problem: FedCrossError | None = None
 
 
-def count(cases: int) -> str:
-    """Return a number of cases in words: ``1 case``, ``2 cases``."""
-    return f"{cases} case{'' if cases == 1 else 's'}"
-
-
 def safe_name(text: str) -> str:
     """Return a text as the name of a folder: letters, digits, ``_``, ``-`` and ``.``, never hidden."""
     return re.sub(r"[^\w.-]+", "_", text).strip("._")[:LONGEST] or "case"

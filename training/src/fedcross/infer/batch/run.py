@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from fedcross.contract.plain_text import csv_cell
+from fedcross.contract.plain_text import counted, csv_cell
 from fedcross.contract.table import FIGURES, table_cells
-from fedcross.infer.batch.case import Case, count
+from fedcross.infer.batch.case import Case
 from fedcross.infer.batch.one_case import Batch, Outcome, segment_case
 from fedcross.infer.batch.pool import Pool
 from fedcross.infer.batch.worker import Worker, share_processors
@@ -57,7 +57,9 @@ def run_batch(
         If the folder or the table cannot be written, or another process works in the folder.
     """
     make_folder(batch.out)
-    reporter.stage(STAGE, f"Segmenting {count(len(cases))} with {batch.bundle.manifest.name}")
+    reporter.stage(
+        STAGE, f"Segmenting {counted(len(cases), 'case')} with {batch.bundle.manifest.name}"
+    )
     with ExitStack() as stack:
         stack.enter_context(folder_lock(batch.out / LOCK, kind="folder"))
         table = stack.enter_context(_Table(batch.out / FIGURES))

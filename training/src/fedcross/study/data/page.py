@@ -5,13 +5,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fedcross.contract.plain_text import counted
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.files.folders import make_folder
 from fedcross.study.page import figure, note, page, safe_text, table
 from fedcross.training.data.check.overview import (
     HEADING,
     LEGEND,
-    format_errors,
     format_number,
     overview,
 )
@@ -74,7 +74,7 @@ def data_page(report: DataReport, patches: Sequence[SitePatches] = ()) -> str:
     problems, remarks = report.problems(), report.remarks()
     lead = (
         f"{len(report.sites)} sites, {sum(len(site.cases) for site in report.sites)} cases. "
-        + (f"{format_errors(len(problems))}." if problems else "No errors.")
+        + (f"{counted(len(problems), 'error')}." if problems else "No errors.")
         + " The slices show patients: protect this page like the data."
     )
     sections = {"Errors": [_html_list(problems)]} if problems else {}

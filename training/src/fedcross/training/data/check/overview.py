@@ -35,11 +35,6 @@ def format_number(value: float) -> str:
     return f"{float(f'{value:.4g}'):g}"
 
 
-def format_errors(count: int) -> str:
-    """Format a number of errors: "1 error", "2 errors"."""
-    return f"{count} error{'' if count == 1 else 's'}"
-
-
 def _row(site: SiteReport, structures: Sequence[str]) -> tuple[str, ...]:
     errors = sum(1 for _ in site.problems())
     split = "/".join(str(site.count(part)) for part in PARTS)
