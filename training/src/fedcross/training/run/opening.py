@@ -54,7 +54,12 @@ def open_run(
     if resume and not run.exists:
         raise CheckpointError(f"There is no run in {path.name} to resume.")
     if not resume and not run.exists:
-        _check_begin(path, config)  # before a folder is made
+        try:
+            _check_begin(path, config)  # before a folder is made
+        except CheckpointError:
+            if not (path / LOCK).exists():
+                raise
+            # Another process may be beginning a run there; the check under the lock decides.
     make_folder(path, error_class=CheckpointError, subject=f"The run folder {path.name}")
     with folder_lock(path / LOCK):
         for folder in (path, run.checkpoints.folder):
