@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import CheckpointError
+from fedcross.runtime.files.lock import folder_lock
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.run.folder import RunFolder
 from fedcross.training.run.opening import open_run
@@ -29,6 +30,19 @@ def test_a_folder_in_use_by_a_running_process_is_refused(
         open_run(run_path, config, resume=True),
     ):
         pass
+
+
+def test_a_folder_in_which_another_process_writes_its_first_file_is_in_use(
+    config: TrainingConfig, run_path: Path
+) -> None:
+    run_path.mkdir()
+    with folder_lock(run_path / "run.lock"):
+        (run_path / ".partial-config.json").touch()
+        with (
+            pytest.raises(CheckpointError, match=f"run is in use by process {os.getpid()}"),
+            open_run(run_path, config, resume=False),
+        ):
+            pass
 
 
 def test_the_lock_file_of_an_ended_process_is_ignored(
