@@ -182,9 +182,14 @@ def test_given_rounds_and_epochs_fix_the_steps() -> None:
     proposal = plan(method=given)
     # 10 rounds of 2 epochs of 4 cases x 4 patches / 2.
     assert proposal.notes == [
-        "Rounds and epochs are given: a model makes 160 steps, fewer than the about 1,000 that it needs."
+        "Rounds and epochs are given: a model makes 160 steps, "
+        "fewer than the about 1,000 that it needs.",
+        "Give more rounds. Or leave kind, rounds and local_epochs out: the plan then proposes them.",
     ]
     assert proposal.sections["method"] == given | {"kind": "fedcross-ens"}
+    # 70 rounds of 16 steps are 1,120.
+    enough = plan(method=given | {"rounds": 70})
+    assert enough.notes == ["Rounds and epochs are given: a model makes 1,120 steps."]
 
 
 @pytest.mark.parametrize(

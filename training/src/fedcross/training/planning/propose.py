@@ -109,8 +109,10 @@ def _propose_method(proposal: Proposal, figures: FederationFigures, budget: Budg
     every = min(rounds, sites * max(1, round(rounds / sites / VALIDATIONS)))
     reason = f"about {rounds / every:.0f} validations, each after whole Latin blocks"
     proposal.offer("training", "validate_every", every, reason)
-    proposal.notes.append(
-        _note_fixed(rounds * visits.visit_steps) if fixed else _note(advice, members, steps, rounds)
+    proposal.notes += (
+        _notes_fixed(rounds * visits.visit_steps)
+        if fixed
+        else [_note(advice, members, steps, rounds)]
     )
 
 
@@ -137,10 +139,15 @@ def _why(advice: MethodAdvice, members: int) -> str:
     return f"{advice.member_steps:,} steps are too few for {members} models of about 1,000 each"
 
 
-def _note_fixed(steps: float) -> str:
+def _notes_fixed(steps: float) -> list[str]:
     """What the given rounds and epochs mean for a model."""
-    few = "" if steps >= ENOUGH_STEPS else f", fewer than the about {ENOUGH_STEPS:,} that it needs"
-    return f"Rounds and epochs are given: a model makes {steps:,.0f} steps{few}."
+    made = f"Rounds and epochs are given: a model makes {steps:,.0f} steps"
+    if steps >= ENOUGH_STEPS:
+        return [f"{made}."]
+    return [
+        f"{made}, fewer than the about {ENOUGH_STEPS:,} that it needs.",
+        "Give more rounds. Or leave kind, rounds and local_epochs out: the plan then proposes them.",
+    ]
 
 
 def _note(advice: MethodAdvice, members: int, steps: int, rounds: int) -> str:
