@@ -216,3 +216,10 @@ def test_given_rounds_and_epochs_fix_the_steps() -> None:
 def test_a_budget_that_is_given_twice_is_refused(given, budget, message) -> None:
     with pytest.raises(ConfigError, match=message):
         plan(method=given, **budget)
+
+
+def test_single_slices_999_mm_thick_are_refused_with_the_cause() -> None:
+    with pytest.raises(
+        ConfigError, match=r"median voxel of the cases has 1 x 1 x 999 mm; at most 100 mm"
+    ):
+        plan(figures(size=(64, 48, 1), spacing_mm=(1.0, 1.0, 999.0), extent_mm=(30.0, 30.0, 999.0)))

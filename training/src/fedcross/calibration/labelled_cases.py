@@ -105,7 +105,8 @@ def find_labelled_cases(
 ) -> list[LabelledCase]:
     """Return the cases of some parts and sites; no image is read.
 
-    The structures of the configuration and of the bundle are matched by their names.
+    The structures of the configuration and of the bundle are matched by their names; capitals do not
+    matter.
 
     Parameters
     ----------
@@ -134,7 +135,13 @@ def find_labelled_cases(
     check_choice("part", parts, PARTS)
     known = [site.name for site in config.sites]
     check_choice("site", known if sites is None else sites, known)
-    if config.preprocessing.channel_names != manifest.preprocessing.channel_names:
+    ours, theirs = (
+        [name.casefold() for name in steps.channel_names]
+        for steps in (config.preprocessing, manifest.preprocessing)
+    )
+    if (
+        ours != theirs and max(len(ours), len(theirs)) > 1
+    ):  # the name of a single channel is optional
         raise ConfigError(
             f"The bundle {manifest.name} takes the channels "
             f"{', '.join(manifest.preprocessing.channel_names)}, but the configuration has "
@@ -230,6 +237,26 @@ def segment_case(
         raise with_case_name(error, case.files, case.site) from error
 
 
+def doubt_training_cases(cases: Sequence[LabelledCase], manifest: Manifest) -> str | None:
+    """Return a sentence if training cases of the bundle's own sites are among the cases, else None.
+
+    Parameters
+    ----------
+    cases
+        The chosen cases.
+    manifest
+        Manifest of the bundle, with the names of its sites.
+    """
+    sites = dict.fromkeys(case.site for case in cases if case.part == "train")
+    own = [site for site in sites if site in manifest.sites]
+    if not own:
+        return None
+    return (
+        f"Training cases of {', '.join(own)} are among the cases. The bundle was trained there; if with "
+        "these cases, all figures are better than for new scans. Choose other parts."
+    )
+
+
 def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> None:
     """Raise `ConfigError` if a chosen name is not among the known ones; `what` is one of them."""
     unknown = [name for name in chosen if name not in known]
@@ -239,11 +266,16 @@ def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> No
 
 def _labels_in_bundle(structures: Sequence[Structure], manifest: Manifest) -> dict[int, int]:
     """The label in the bundle of each label in the configuration; others are left out."""
-    by_name = {structure.name: structure.label for structure in manifest.structures}
-    found = {each.label: by_name[each.name] for each in structures if each.name in by_name}
+    by_name = {structure.name.casefold(): structure.label for structure in manifest.structures}
+    found = {
+        each.label: by_name[each.name.casefold()]
+        for each in structures
+        if each.name.casefold() in by_name
+    }
     if not found:
         raise ConfigError(
-            f"The bundle {manifest.name} segments {', '.join(by_name)}, but the configuration has "
+            f"The bundle {manifest.name} segments "
+            f"{', '.join(each.name for each in manifest.structures)}, but the configuration has "
             f"{', '.join(each.name for each in structures)}.",
             "Give the structures of the configuration the names that they have in the bundle.",
         )

@@ -79,6 +79,7 @@ def check_case(
     return replace(
         report,
         volumes_ml=volumes,
+        label_sha256=_label_sha256(image, drawn) if drawn.any() else None,
         remarks=tuple(remarks),
         picture=picture,
         figures=measure_case(image, drawn),
@@ -124,6 +125,13 @@ def voxels_sha256(image: sitk.Image) -> str:
     digest = hashlib.sha256(repr(oriented.shape).encode("ascii"))
     digest.update((oriented + np.float32(0)).tobytes())  # -0 becomes 0
     return digest.hexdigest()
+
+
+def _label_sha256(image: sitk.Image, drawn: NDArray[np.uint8]) -> str:
+    """SHA-256 of a label in LPS orientation, (z, y, x) on the image's grid."""
+    label = sitk.GetImageFromArray(drawn)
+    label.CopyInformation(image)
+    return voxels_sha256(label)
 
 
 def _measure_image(image: sitk.Image, preprocessing: Preprocessing) -> dict[str, Any]:
