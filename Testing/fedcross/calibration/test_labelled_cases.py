@@ -11,11 +11,10 @@ import SimpleITK as sitk
 import fedcross
 from fedcross.calibration.labelled_cases import (
     LabelledCase,
-    SegmentedCase,
     doubt_training_cases,
     find_labelled_cases,
-    segment_case,
 )
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.errors import ConfigError, DataError
 from fedcross.model.bundle import Bundle
 from fedcross.training.config.configuration import TrainingConfig

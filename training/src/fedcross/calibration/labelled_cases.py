@@ -1,37 +1,19 @@
-"""Segment labelled cases with a bundle, each beside its drawn label map.
+"""The labelled cases of a configuration, with their labels as those of a bundle.
 
-The evaluation and the calibration of a bundle begin here. The segmentation is exactly that of
-``fedcross segment``.
+The evaluation, the calibration and the profile of a bundle begin here.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fedcross.contract.measures import MEASURES, Measure
-from fedcross.contract.request import RequestOptions
-from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DataError
-from fedcross.infer.compute import Result
-from fedcross.infer.models import Models, fresh_models
-from fedcross.infer.results.summary import Summary
-from fedcross.infer.segment import Job, run_job
-from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
-from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
-from fedcross.training.data.reading import read_case, read_channel, with_case_name
 from fedcross.training.data.sites import find_all_cases
 from fedcross.training.data.splits import PARTS
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.structure import Structure
-
-_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
@@ -67,33 +49,6 @@ class LabelledCase:
     def drawn(self, structures: Sequence[Structure]) -> list[Structure]:
         """Return those of the bundle's structures that were drawn in this case."""
         return [each for each in structures if each.label not in self.missing]
-
-
-@dataclass(frozen=True)
-class SegmentedCase:
-    """A labelled case and its segmentation, arrays (z, y, x) on the grid of the first image.
-
-    Attributes
-    ----------
-    case
-        The case.
-    truth
-        The drawn label map with the labels of the bundle, uint8.
-    result
-        What the ensemble computed; it can be read as long as its temporary files are open.
-    summary
-        The same in numbers.
-    """
-
-    case: LabelledCase
-    truth: NDArray[np.uint8]
-    result: Result
-    summary: Summary
-
-    @property
-    def structures(self) -> list[Structure]:
-        """The structures of the bundle that were drawn in this case."""
-        return self.case.drawn(self.result.structures)
 
 
 def find_labelled_cases(
@@ -139,9 +94,8 @@ def find_labelled_cases(
         [name.casefold() for name in steps.channel_names]
         for steps in (config.preprocessing, manifest.preprocessing)
     )
-    if (
-        ours != theirs and max(len(ours), len(theirs)) > 1
-    ):  # the name of a single channel is optional
+    # The name of a single channel is optional.
+    if ours != theirs and max(len(ours), len(theirs)) > 1:
         raise ConfigError(
             f"The bundle {manifest.name} takes the channels "
             f"{', '.join(manifest.preprocessing.channel_names)}, but the configuration has "
@@ -173,70 +127,6 @@ def find_labelled_cases(
     return cases
 
 
-def segment_case(
-    case: LabelledCase,
-    bundle: Bundle,
-    finish: Callable[[SegmentedCase], _Outcome],
-    *,
-    options: RequestOptions | None = None,
-    measures: Collection[Measure] = MEASURES,
-    observe: Callable[[NDArray[np.uint8]], Observer] | None = None,
-    properties: bool = False,
-    models: Models = fresh_models,
-    reporter: Reporter | None = None,
-) -> _Outcome:
-    """Segment a case and return what `finish` makes of it.
-
-    Parameters
-    ----------
-    case
-        The case; its files are read here.
-    bundle
-        The opened bundle.
-    finish
-        Receives the segmented case while its temporary files are open.
-    options
-        Device, precision and back-end; None is the default of ``fedcross segment``.
-    measures
-        Measures that the result can return.
-    observe
-        Makes, of the drawn label map (z, y, x), what receives every member's probabilities.
-    properties
-        Whether to measure the properties of the case for a profile of familiar cases.
-    models
-        Opens bundle and back-end. A `fedcross.infer.warm.WarmModels` keeps them from case to case.
-    reporter
-        Receives stages and progress; None reports nothing.
-
-    Raises
-    ------
-    DataError
-        If a file of the case cannot be used; the message names the case.
-    BundleError, DeviceError
-        If the bundle or the device cannot be used.
-    """
-    image, truth = read_case(case.files, case.label_map, case.site)
-    job = Job(
-        read=(
-            lambda: image,
-            *(partial(read_channel, each.path, each.channel) for each in case.files.further),
-        ),
-        bundle=bundle.path,
-        options=options or RequestOptions(),
-        measures=tuple(measures),
-        observe=None if observe is None else observe(truth),
-        properties=properties,
-    )
-
-    def complete(result: Result, summary: Summary) -> _Outcome:
-        return finish(SegmentedCase(case, truth, result, summary))
-
-    try:
-        return run_job(job, reporter or NullReporter(), models, complete)
-    except DataError as error:
-        raise with_case_name(error, case.files, case.site) from error
-
-
 def doubt_training_cases(cases: Sequence[LabelledCase], manifest: Manifest) -> str | None:
     """Return a sentence if training cases of the bundle's own sites are among the cases, else None.
 
@@ -252,8 +142,8 @@ def doubt_training_cases(cases: Sequence[LabelledCase], manifest: Manifest) -> s
     if not own:
         return None
     return (
-        f"Training cases of {', '.join(own)} are among the cases. The bundle was trained there; if with "
-        "these cases, all figures are better than for new scans. Choose other parts."
+        f"Training cases of {', '.join(own)} are among the cases. If they trained the bundle, all "
+        "figures are better than for new scans. Choose other parts."
     )
 
 

@@ -155,7 +155,8 @@ def run_local(
             save=run.checkpoints.save,
         )
         train_rounds(config, run, plan, engine, monitor)
-        monitor.stage("test", "Evaluating the round that is kept on the test cases")
+        if any(site.test for site in sites):
+            monitor.stage("test", "Evaluating the round that is kept on the test cases")
         _test(config, run, sites, devices[0], monitor)
 
 

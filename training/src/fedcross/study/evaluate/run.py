@@ -17,12 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from fedcross.calibration.cases_at_once import check_cases_at_once
-from fedcross.calibration.labelled_cases import (
-    LabelledCase,
-    SegmentedCase,
-    doubt_training_cases,
-    segment_case,
-)
+from fedcross.calibration.labelled_cases import LabelledCase, doubt_training_cases
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.contract.measures import MEASURES
 from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError

@@ -165,7 +165,7 @@ def _intensity_remarks(image: sitk.Image, preprocessing: Preprocessing) -> tuple
     if found.padding is not None and preprocessing.intensity not in CLIPS_PADDING:
         remarks.append(
             f"the lowest value of the image, {found.padding:g}, is far from all others and shifts the "
-            "normalised intensities; replace it by the value of air, or use intensity = 'ct'."
+            "normalised intensities; replace it by the value of air, or for CT use intensity = 'ct'."
         )
     return tuple(remarks)
 
