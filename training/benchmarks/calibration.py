@@ -27,12 +27,8 @@ from fedcross.calibration.border_sample import BorderSample
 from fedcross.calibration.calibrate import calibrated_models, with_calibration
 from fedcross.calibration.curves import StructureCurves
 from fedcross.calibration.fit import fit_temperature
-from fedcross.calibration.labelled_cases import (
-    LabelledCase,
-    SegmentedCase,
-    find_labelled_cases,
-    segment_case,
-)
+from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.calibration.site_curves import case_curves, measure_likelihood
 from fedcross.contract.request import RequestOptions
 from fedcross.infer.warm import WarmModels

@@ -11,10 +11,10 @@ import SimpleITK as sitk
 import fedcross
 from fedcross.calibration.labelled_cases import (
     LabelledCase,
-    SegmentedCase,
+    doubt_training_cases,
     find_labelled_cases,
-    segment_case,
 )
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.errors import ConfigError, DataError
 from fedcross.model.bundle import Bundle
 from fedcross.training.config.configuration import TrainingConfig
@@ -117,3 +117,31 @@ def test_an_error_names_the_case(trained: tuple[Path, Bundle], tmp_path: Path) -
     case.files.image.write_bytes(b"no image")
     with pytest.raises(DataError, match=f"Case {case.name} of site s0: "):
         segment_case(case, bundle, lambda segmented: segmented)
+
+
+def test_training_cases_of_the_bundles_own_sites_are_worth_a_warning(
+    trained: tuple[Path, Bundle],
+) -> None:
+    path, bundle = trained
+    config, manifest = fedcross.load_config(path), bundle.manifest
+    said = doubt_training_cases(
+        find_labelled_cases(config, manifest, parts=("train", "test"), sites=["s1"]), manifest
+    )
+    assert said is not None
+    assert said.startswith("Training cases of s1 are among the cases.")
+    assert doubt_training_cases(find_labelled_cases(config, manifest), manifest) is None
+    elsewhere = manifest.model_copy(update={"sites": ("another",)})
+    assert (
+        doubt_training_cases(find_labelled_cases(config, manifest, parts=("train",)), elsewhere)
+        is None
+    )
+
+
+def test_names_of_structures_and_of_a_single_channel_need_no_capitals(
+    trained: tuple[Path, Bundle],
+) -> None:
+    path, bundle = trained
+    config = changed(path, structures=[{"name": "blob", "label": 1}])
+    assert [case.missing for case in find_labelled_cases(config, bundle.manifest)] == [(), ()]
+    steps = {**tomllib.loads(path.read_text(encoding="utf-8"))["preprocessing"], "channels": ["T2"]}
+    assert len(find_labelled_cases(changed(path, preprocessing=steps), bundle.manifest)) == 2

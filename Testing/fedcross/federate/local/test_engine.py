@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -305,3 +306,21 @@ def test_a_run_without_finished_round_cannot_be_exported(config_path: Path, tmp_
         run_local(load_config(config_path), tmp_path / "run", device="cpu", reporter=Interrupts(1))
     with pytest.raises(CheckpointError, match="has no finished round"):
         export_run(tmp_path / "run", tmp_path / "bundle")
+
+
+def test_a_structure_that_no_training_case_has_is_a_warning(tmp_path: Path) -> None:
+    path = write_federation(tmp_path, rounds=1)
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("label = 1\n", 'label = 1\n[[structures]]\nname = "Rim"\nlabel = 2\n')
+    path.write_text(text, encoding="utf-8")
+
+    class Collects(NullReporter):
+        said: ClassVar[list[str]] = []
+
+        def warning(self, text: str) -> None:
+            self.said.append(text)
+
+    run_local(load_config(path), tmp_path / "run", device="cpu", reporter=Collects())
+    undrawn = [each for each in Collects.said if "labelled voxel" in each]
+    assert len(undrawn) == 1
+    assert undrawn[0].startswith("No training case has a labelled voxel of Rim, so")

@@ -1,4 +1,7 @@
+import math
+
 import pytest
+import torch
 
 from fedcross.errors import ConfigError
 from fedcross.training.config.augmentation import AugmentationConfig, note_unused
@@ -8,6 +11,8 @@ from fedcross.training.config.configuration import (
     config_values,
     parse_config,
 )
+from fedcross.training.data.volumes import Volume
+from fedcross.training.step.local_training import draw_patches
 
 
 def a_config(
@@ -88,11 +93,33 @@ def test_a_figure_beside_the_preset_paper_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "chance"), [("Left hippocampus", 0), ("Kidney-right", 0), ("Bright organ", 0.5)]
+    ("name", "chance"),
+    [
+        ("Left hippocampus", 0),
+        ("Kidney-right", 0),
+        ("kidney_left", 0),
+        ("Parotid_L", 0),
+        ("LungRight", 0),
+        ("Eye (R)", 0),
+        ("rein gauche", 0),
+        ("Bright organ", 0.5),
+        ("vertebrae_L1", 0.5),
+    ],
 )
 def test_structures_with_sides_are_not_mirrored(name: str, chance: float) -> None:
     assert AugmentationConfig().flip_chance([name, "Prostate"]) == chance
     assert AugmentationConfig(flip_probability=0.2).flip_chance([name]) == 0.2
+
+
+@pytest.mark.parametrize(("meaning", "sides"), [("Kidney", {1, -1}), ("Left kidney", {1})])
+def test_a_structure_whose_type_has_a_side_is_not_mirrored(meaning: str, sides: set[int]) -> None:
+    config = a_config(
+        structures=[{"name": "A", "label": 1, "type": {"value": "1", "meaning": meaning}}]
+    )
+    label = torch.ones(4, 4, 4, dtype=torch.uint8)
+    cases = [Volume(str(index), torch.ones(1, 4, 4, 4), label) for index in range(20)]
+    draws = draw_patches(cases, config, torch.Generator().manual_seed(0))
+    assert {int(math.copysign(1, draw.scale[0])) for draw in draws} == sides
 
 
 def test_options_that_the_preset_does_not_use_are_named() -> None:

@@ -164,6 +164,13 @@ def test_the_data_folder_defaults_to_the_configuration_files_folder(tmp_path: Pa
     assert load_config(path, tmp_path / "else").data_root == tmp_path / "else"
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = read(tmp_path, PLAIN, top='data_root = "~/data"\ncache = "~/cache"\n')
+    assert config.data_root == tmp_path / "home" / "data"
+    assert config.cache == tmp_path / "home" / "cache"
+
+
 def test_the_hash_covers_the_seed_but_not_the_data_folder(tmp_path: Path) -> None:
     plain = config_sha256(read(tmp_path, PLAIN))
     assert config_sha256(read(tmp_path, PLAIN, top='data_root = "data"\n')) == plain

@@ -228,3 +228,20 @@ def test_a_folder_of_pictures_is_told_from_an_empty_one(tmp_path: Path) -> None:
     touch(tmp_path / "empty")
     with pytest.raises(DataError, match=r"There are no images in empty\. "):
         gather_cases(site(images="empty"), tmp_path)
+
+
+def test_a_name_with_brackets_is_excluded_by_itself(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "a[1].nii", "a1.nii", "b.nii")
+    touch(tmp_path / "labels", "a[1].nii", "a1.nii", "b.nii")
+    found = gather_cases(site(exclude=("a[1]",)), tmp_path)
+    assert "a[1]" not in [case.name for case in found.cases]
+
+
+@pytest.mark.parametrize("place", ["~/labels", "$DATA/labels", "%DATA%/labels"])
+def test_a_path_with_a_name_that_is_not_replaced_is_shown_with_what_to_do(
+    tmp_path: Path, place: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        gather_cases(site(labels=place), tmp_path)
+    assert caught.value.message == f"Site north: The folder {place} for the labels does not exist."
+    assert caught.value.hint.startswith("Write the path in full")

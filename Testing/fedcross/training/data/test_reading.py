@@ -6,6 +6,7 @@ import SimpleITK as sitk
 
 import dataset_trees
 from fedcross.errors import DataError
+from fedcross.training.config.site import SiteConfig
 from fedcross.training.data.reading import read_case, read_channel
 from fedcross.training.data.volumes import CaseFiles
 from tiny_federation import write_array, write_case_files
@@ -35,8 +36,19 @@ def test_a_value_that_is_not_in_the_label_map_is_named(tmp_path: Path, image: np
 def test_a_label_value_that_is_not_an_integer_is_named(tmp_path: Path, image: np.ndarray) -> None:
     label = np.zeros(image.shape, np.float32)
     label[0, 0, 0] = 0.5
-    with pytest.raises(DataError, match=r"the label has the unknown values 0\.5"):
+    with pytest.raises(DataError, match=r"the label has the unknown values 0\.5") as caught:
         read_case(write_case_files(tmp_path, image, label), {1: 1}, "north")
+    assert "choose a threshold" in caught.value.hint
+
+
+def test_a_negative_value_can_be_mapped(tmp_path: Path, image: np.ndarray) -> None:
+    label = np.zeros(image.shape, np.int8)
+    label[0] = -1  # what a program with 8 bits and a sign makes of 255
+    case = write_case_files(tmp_path, image, label)
+    values = {"name": "n", "images": "i", "labels": "l", "split": [1, 0, 0], "label_map": {"-1": 1}}
+    site = SiteConfig.model_validate(values)
+    _, mapped = read_case(case, site.label_map, "north")
+    assert [int(plane.max()) for plane in mapped] == [1, 0, 0, 0, 0, 0]
 
 
 def test_image_and_label_of_different_shapes_are_refused(tmp_path: Path, image: np.ndarray) -> None:

@@ -75,6 +75,18 @@ def test_one_image_at_two_sites_is_refused(tmp_path: Path) -> None:
         find_all_cases(load_config(path))
 
 
+def test_one_image_of_two_cases_of_a_site_is_refused(tmp_path: Path) -> None:
+    path = write_federation(tmp_path, sites=1)
+    rows = "name,image,label,split\na,i/1.nii.gz,l/1.nii.gz,train\nb,i/1.nii.gz,l/1.nii.gz,test\n"
+    rows = rows.replace("i/", "images/case-").replace("l/", "labels/case-")
+    (tmp_path / "s0" / "cases.csv").write_text(rows, encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace('images = "s0/images"', 'list = "s0/cases.csv"')
+    text = text.replace('labels = "s0/labels"\n', "").replace("split = [1, 1, 1]\n", "")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="Cases a and b of site s0 have the same image"):
+        find_all_cases(load_config(path))
+
+
 def test_every_loaded_case_lists_the_structures_missing_at_its_site(tmp_path: Path) -> None:
     path = write_federation(tmp_path)
     text = path.read_text(encoding="utf-8")

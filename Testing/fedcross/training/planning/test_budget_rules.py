@@ -46,8 +46,8 @@ def test_no_method_makes_more_steps_than_there_are(steps: int, members: int) -> 
     assert alone + (advice.member_steps - alone) * copies <= steps + members
 
 
-def test_visits_have_about_12_steps_and_rounds_are_whole_latin_blocks() -> None:
-    # 4 cases x 4 patches / 4 = 4 steps an epoch, 3 epochs a visit. 1,536 / 12 = 128 rounds of 4 sites.
+def test_visits_have_about_4_steps_and_rounds_are_whole_latin_blocks() -> None:
+    # 4 cases x 4 patches / 4 = 4 steps an epoch, one epoch a visit. 1,536 / 4 = 384 rounds.
     visits = divide_steps(1_536, (4, 4, 4, 4), 4)
     assert (visits.rounds, visits.local_epochs, visits.patches_per_case) == (384, 1, 4)
     assert visits.visit_steps == 4

@@ -171,6 +171,19 @@ def test_given_rounds_are_kept_and_visits_become_longer() -> None:
     assert (method["rounds"], method["local_epochs"]) == (32, 6)
 
 
+def test_visits_of_about_12_steps_with_sgd_get_a_proximal_term() -> None:
+    # Four members share 6,144 steps: 1,536 steps in 128 visits are 12 each.
+    assert plan(rounds=128, steps=6_144).sections["method"]["mu"] == 1.0
+    assert "mu" not in plan(steps=6_144).sections["method"]  # 4 steps
+    assert "mu" not in plan(rounds=32, steps=6_144).sections["method"]  # 48 steps
+    given = plan(rounds=128, steps=6_144, method={"kind": "fedcross-ens", "mu": 0.0})
+    assert given.sections["method"]["mu"] == 0.0
+    adamw = plan(rounds=128, steps=6_144, training={"optimizer": "adamw"})
+    assert "mu" not in adamw.sections["method"]
+    fedavg = plan(rounds=128, steps=6_144, method={"kind": "fedavg"})
+    assert "mu" not in fedavg.sections["method"]
+
+
 def test_a_method_that_pools_the_cases_makes_all_steps_in_one_visit() -> None:
     method = plan(steps=1_600, rounds=10, method={"kind": "centralised"}).sections["method"]
     # 160 steps a visit; an epoch of 16 x 4 / 2 patches has 32.
@@ -182,9 +195,15 @@ def test_given_rounds_and_epochs_fix_the_steps() -> None:
     proposal = plan(method=given)
     # 10 rounds of 2 epochs of 4 cases x 4 patches / 2.
     assert proposal.notes == [
-        "Rounds and epochs are given: a model makes 160 steps, fewer than the about 1,000 that it needs."
+        "Rounds and epochs are given: a model makes 160 steps, "
+        "fewer than the about 1,000 that it needs.",
+        "Give more rounds. Or leave kind, rounds and local_epochs out: the plan then proposes them.",
     ]
-    assert proposal.sections["method"] == given | {"kind": "fedcross-ens"}
+    # A visit has 16 steps.
+    assert proposal.sections["method"] == given | {"kind": "fedcross-ens", "mu": 1.0}
+    # 70 rounds of 16 steps are 1,120.
+    enough = plan(method=given | {"rounds": 70})
+    assert enough.notes == ["Rounds and epochs are given: a model makes 1,120 steps."]
 
 
 @pytest.mark.parametrize(
@@ -197,3 +216,10 @@ def test_given_rounds_and_epochs_fix_the_steps() -> None:
 def test_a_budget_that_is_given_twice_is_refused(given, budget, message) -> None:
     with pytest.raises(ConfigError, match=message):
         plan(method=given, **budget)
+
+
+def test_single_slices_999_mm_thick_are_refused_with_the_cause() -> None:
+    with pytest.raises(
+        ConfigError, match=r"median voxel of the cases has 1 x 1 x 999 mm; at most 100 mm"
+    ):
+        plan(figures(size=(64, 48, 1), spacing_mm=(1.0, 1.0, 999.0), extent_mm=(30.0, 30.0, 999.0)))

@@ -9,6 +9,7 @@ from fedcross.training.run.doubts import (
     doubt_choice,
     doubt_patch,
     doubt_spacing,
+    doubt_structures,
     doubt_validations,
 )
 
@@ -89,3 +90,10 @@ def test_a_bundle_with_a_low_test_dice_is_worth_a_look() -> None:
     assert "is 0.07" in said
     assert doubt_bundle(0.8) is None
     assert doubt_bundle(None) is None
+
+
+def test_structures_that_no_training_case_has_are_named() -> None:
+    said = doubt_structures(["Rim", "Core"])
+    assert said is not None
+    assert said.startswith("No training case has a labelled voxel of Rim, Core, so")
+    assert doubt_structures([]) is None

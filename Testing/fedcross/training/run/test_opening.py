@@ -120,3 +120,17 @@ def test_resuming_with_another_configuration_names_the_keys_that_differ(
     assert "training.learning_rate (was 0.01, is 0.5)" in message
     assert "sites.1.split (was [1, 1, 1], is [1, 2, 0])" in message
     assert "momentum" not in message
+
+
+def test_a_run_that_may_not_grow_is_not_resumed_with_more_rounds_and_says_so(
+    config: TrainingConfig, run_path: Path
+) -> None:
+    with open_run(run_path, config, resume=False):
+        pass
+    method = config.method.model_copy(update={"rounds": config.method.rounds + 1})
+    with (
+        pytest.raises(CheckpointError, match=r"method\.rounds \(was 2, is 3\)") as caught,
+        open_run(run_path, config.model_copy(update={"method": method}), resume=True),
+    ):
+        pass
+    assert caught.value.hint == "Use the original configuration, or another folder."

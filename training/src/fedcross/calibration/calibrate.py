@@ -10,7 +10,11 @@ from fedcross.backends.factory import Backend
 from fedcross.calibration.cases_at_once import check_cases_at_once, outcomes_of_sites
 from fedcross.calibration.curves import StructureCurves
 from fedcross.calibration.fit import describe_gaps, fit_calibration, fit_temperature
-from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
+from fedcross.calibration.labelled_cases import (
+    LabelledCase,
+    doubt_training_cases,
+    find_labelled_cases,
+)
 from fedcross.calibration.site_curves import (
     TEMPERATURE_CASES,
     Progress,
@@ -19,6 +23,7 @@ from fedcross.calibration.site_curves import (
     case_likelihood,
     segmented_curves,
 )
+from fedcross.contract.plain_text import counted
 from fedcross.contract.request import RequestOptions
 from fedcross.infer.models import Models
 from fedcross.model.bundle import Bundle, open_bundle
@@ -149,6 +154,8 @@ def calibrate_bundle(
         check_copy(path, out)
         cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
         check_cases_at_once(cases, bundle, options, workers)
+        if doubt := doubt_training_cases(cases, bundle.manifest):
+            reporter.warning(doubt)
         by_site = [list(each) for _, each in groupby(cases, key=lambda case: case.site)]
         calibration = _calibrate(bundle, by_site, pooling, options, workers, reporter)
         for sentence in describe_gaps(calibration):
@@ -168,7 +175,7 @@ def _calibrate(
     reporter: Reporter,
 ) -> Calibration:
     total = sum(min(len(cases), TEMPERATURE_CASES) + len(cases) for cases in sites)
-    reporter.stage(STAGE, f"Segmenting the labelled cases of {len(sites)} sites")
+    reporter.stage(STAGE, f"Segmenting the labelled cases of {counted(len(sites), 'site')}")
     advance = _counter(total, reporter)
     likelihoods = outcomes_of_sites(
         partial(case_likelihood, bundle=bundle, options=options),

@@ -29,7 +29,7 @@ def check_cases_at_once(
     Parameters
     ----------
     cases, bundle, options, measures
-        See `fedcross.calibration.labelled_cases.segment_case`.
+        See `fedcross.calibration.segmented_cases.segment_case`.
     workers
         Number of cases at the same time.
 

@@ -1,37 +1,19 @@
-"""Segment labelled cases with a bundle, each beside its drawn label map.
+"""The labelled cases of a configuration, with their labels as those of a bundle.
 
-The evaluation and the calibration of a bundle begin here. The segmentation is exactly that of
-``fedcross segment``.
+The evaluation, the calibration and the profile of a bundle begin here.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fedcross.contract.measures import MEASURES, Measure
-from fedcross.contract.request import RequestOptions
-from fedcross.ensemble.members import Observer
 from fedcross.errors import ConfigError, DataError
-from fedcross.infer.compute import Result
-from fedcross.infer.models import Models, fresh_models
-from fedcross.infer.results.summary import Summary
-from fedcross.infer.segment import Job, run_job
-from fedcross.model.bundle import Bundle
 from fedcross.model.manifest import Manifest
-from fedcross.runtime.reporting import NullReporter, Reporter
 from fedcross.training.config.configuration import TrainingConfig
 from fedcross.training.config.site import SiteConfig
-from fedcross.training.data.reading import read_case, read_channel, with_case_name
 from fedcross.training.data.sites import find_all_cases
 from fedcross.training.data.splits import PARTS
 from fedcross.training.data.volumes import CaseFiles
 from fedcross.volumes.structure import Structure
-
-_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
@@ -69,33 +51,6 @@ class LabelledCase:
         return [each for each in structures if each.label not in self.missing]
 
 
-@dataclass(frozen=True)
-class SegmentedCase:
-    """A labelled case and its segmentation, arrays (z, y, x) on the grid of the first image.
-
-    Attributes
-    ----------
-    case
-        The case.
-    truth
-        The drawn label map with the labels of the bundle, uint8.
-    result
-        What the ensemble computed; it can be read as long as its temporary files are open.
-    summary
-        The same in numbers.
-    """
-
-    case: LabelledCase
-    truth: NDArray[np.uint8]
-    result: Result
-    summary: Summary
-
-    @property
-    def structures(self) -> list[Structure]:
-        """The structures of the bundle that were drawn in this case."""
-        return self.case.drawn(self.result.structures)
-
-
 def find_labelled_cases(
     config: TrainingConfig,
     manifest: Manifest,
@@ -105,7 +60,8 @@ def find_labelled_cases(
 ) -> list[LabelledCase]:
     """Return the cases of some parts and sites; no image is read.
 
-    The structures of the configuration and of the bundle are matched by their names.
+    The structures of the configuration and of the bundle are matched by their names; capitals do not
+    matter.
 
     Parameters
     ----------
@@ -134,7 +90,12 @@ def find_labelled_cases(
     check_choice("part", parts, PARTS)
     known = [site.name for site in config.sites]
     check_choice("site", known if sites is None else sites, known)
-    if config.preprocessing.channel_names != manifest.preprocessing.channel_names:
+    ours, theirs = (
+        [name.casefold() for name in steps.channel_names]
+        for steps in (config.preprocessing, manifest.preprocessing)
+    )
+    # The name of a single channel is optional.
+    if ours != theirs and max(len(ours), len(theirs)) > 1:
         raise ConfigError(
             f"The bundle {manifest.name} takes the channels "
             f"{', '.join(manifest.preprocessing.channel_names)}, but the configuration has "
@@ -166,68 +127,24 @@ def find_labelled_cases(
     return cases
 
 
-def segment_case(
-    case: LabelledCase,
-    bundle: Bundle,
-    finish: Callable[[SegmentedCase], _Outcome],
-    *,
-    options: RequestOptions | None = None,
-    measures: Collection[Measure] = MEASURES,
-    observe: Callable[[NDArray[np.uint8]], Observer] | None = None,
-    properties: bool = False,
-    models: Models = fresh_models,
-    reporter: Reporter | None = None,
-) -> _Outcome:
-    """Segment a case and return what `finish` makes of it.
+def doubt_training_cases(cases: Sequence[LabelledCase], manifest: Manifest) -> str | None:
+    """Return a sentence if training cases of the bundle's own sites are among the cases, else None.
 
     Parameters
     ----------
-    case
-        The case; its files are read here.
-    bundle
-        The opened bundle.
-    finish
-        Receives the segmented case while its temporary files are open.
-    options
-        Device, precision and back-end; None is the default of ``fedcross segment``.
-    measures
-        Measures that the result can return.
-    observe
-        Makes, of the drawn label map (z, y, x), what receives every member's probabilities.
-    properties
-        Whether to measure the properties of the case for a profile of familiar cases.
-    models
-        Opens bundle and back-end. A `fedcross.infer.warm.WarmModels` keeps them from case to case.
-    reporter
-        Receives stages and progress; None reports nothing.
-
-    Raises
-    ------
-    DataError
-        If a file of the case cannot be used; the message names the case.
-    BundleError, DeviceError
-        If the bundle or the device cannot be used.
+    cases
+        The chosen cases.
+    manifest
+        Manifest of the bundle, with the names of its sites.
     """
-    image, truth = read_case(case.files, case.label_map, case.site)
-    job = Job(
-        read=(
-            lambda: image,
-            *(partial(read_channel, each.path, each.channel) for each in case.files.further),
-        ),
-        bundle=bundle.path,
-        options=options or RequestOptions(),
-        measures=tuple(measures),
-        observe=None if observe is None else observe(truth),
-        properties=properties,
+    sites = dict.fromkeys(case.site for case in cases if case.part == "train")
+    own = [site for site in sites if site in manifest.sites]
+    if not own:
+        return None
+    return (
+        f"Training cases of {', '.join(own)} are among the cases. If they trained the bundle, all "
+        "figures are better than for new scans. Choose other parts."
     )
-
-    def complete(result: Result, summary: Summary) -> _Outcome:
-        return finish(SegmentedCase(case, truth, result, summary))
-
-    try:
-        return run_job(job, reporter or NullReporter(), models, complete)
-    except DataError as error:
-        raise with_case_name(error, case.files, case.site) from error
 
 
 def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> None:
@@ -239,11 +156,16 @@ def check_choice(what: str, chosen: Collection[str], known: Sequence[str]) -> No
 
 def _labels_in_bundle(structures: Sequence[Structure], manifest: Manifest) -> dict[int, int]:
     """The label in the bundle of each label in the configuration; others are left out."""
-    by_name = {structure.name: structure.label for structure in manifest.structures}
-    found = {each.label: by_name[each.name] for each in structures if each.name in by_name}
+    by_name = {structure.name.casefold(): structure.label for structure in manifest.structures}
+    found = {
+        each.label: by_name[each.name.casefold()]
+        for each in structures
+        if each.name.casefold() in by_name
+    }
     if not found:
         raise ConfigError(
-            f"The bundle {manifest.name} segments {', '.join(by_name)}, but the configuration has "
+            f"The bundle {manifest.name} segments "
+            f"{', '.join(each.name for each in manifest.structures)}, but the configuration has "
             f"{', '.join(each.name for each in structures)}.",
             "Give the structures of the configuration the names that they have in the bundle.",
         )

@@ -3,13 +3,9 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from fedcross.calibration.labelled_cases import (
-    LabelledCase,
-    SegmentedCase,
-    find_labelled_cases,
-    segment_case,
-)
+from fedcross.calibration.labelled_cases import LabelledCase, find_labelled_cases
 from fedcross.calibration.profile import MeasuredCase, profile_of
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.contract.request import RequestOptions
 from fedcross.infer.models import Models, fresh_models
 from fedcross.infer.warm import WarmModels
@@ -142,7 +138,7 @@ def measure_cases(
     cases
         Cases of the sites; their label maps are not used.
     bundle, options, models
-        See `fedcross.calibration.labelled_cases.segment_case`.
+        See `fedcross.calibration.segmented_cases.segment_case`.
     reporter
         Receives the number of cases done.
 

@@ -15,7 +15,8 @@ from fedcross.calibration.curves import (
     SiteCurves,
     StructureCurves,
 )
-from fedcross.calibration.labelled_cases import LabelledCase, SegmentedCase, segment_case
+from fedcross.calibration.labelled_cases import LabelledCase
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.contract.request import RequestOptions
 from fedcross.infer.models import Models
 from fedcross.infer.results.summary import StructureSummary

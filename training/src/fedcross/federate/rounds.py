@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol
 
+from fedcross.contract.plain_text import counted
 from fedcross.runtime.reporting import Reporter
 from fedcross.strategies.member import MemberState
 from fedcross.strategies.method import Members
@@ -111,7 +112,7 @@ def train_rounds(
         if ends_early:
             reporter.log(
                 f"Round {rounds_done}: the validation Dice has not improved in "
-                f"{config.training.patience} validations; the training ends."
+                f"{counted(config.training.patience or 0, 'validation')}; the training ends."
             )
             return True
         if should_stop and not is_last:

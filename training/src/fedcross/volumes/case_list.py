@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, str] = {
     "training": "train",
     "train": "train",
     "validation": "validation",
+    "val": "validation",
     "testing": "test",
     "test": "test",
 }
@@ -41,17 +42,21 @@ def read_rows(path: Path, columns: str) -> list[tuple[str, Mapping[str, Any]]]:
     Returns
     -------
     list of tuple
-        Where each entry stands, for error messages, and its values by column, at least one entry. An
-        entry of a section has its part as ``split``.
+        Where each entry stands, for error messages, and its values by column, at least one entry. The
+        columns have their names in lower case, without spaces around them. An entry of a section has
+        its part as ``split``.
 
     Raises
     ------
     DataError
-        If the file cannot be read or has no entry.
+        If the file cannot be read or has no entry, two columns have one name, or a line has more values
+        than the heading.
     """
     try:
         text = _decode(read_file(path))
-        rows = list(_json_rows(text) if path.suffix.lower() == ".json" else _csv_rows(text))
+        rows = list(
+            _json_rows(text) if path.suffix.lower() == ".json" else _csv_rows(text, path.name)
+        )
     except FileNotFoundError as error:
         raise DataError(f"There is no list named {path.name}.", "Check the path.") from error
     except OSError as error:
@@ -115,7 +120,7 @@ def _decode(content: bytes) -> str:
         return content.decode("cp1252")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _csv_rows(text: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     lines = io.StringIO(text, newline="").readlines()
     first = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
     declared = _SEPARATOR.fullmatch(lines[first].strip()) if first < len(lines) else None
@@ -125,9 +130,26 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     # Spreadsheets separate columns differently by country.
     separator = declared[1] if declared else max(",;\t", key=heading.count)
     rows = csv.DictReader(lines[first:], delimiter=separator, skipinitialspace=True)
+    columns = [_column(each) for each in rows.fieldnames or ()]
+    twice = [each for each, count in Counter(filter(None, columns)).items() if count > 1]
+    if twice:
+        raise DataError(f"The list {name} has two columns named {twice[0]}.", "Remove one of them.")
+    rows.fieldnames = columns
     for row in rows:
+        place, further = f"Line {first + rows.line_num}", row.pop(None, ())
+        if any(map(str.strip, further)):
+            raise DataError(
+                f"{place} of the list {name} has {len(columns) + len(further)} values for "
+                f"{len(columns)} columns.",
+                "Put a value that contains the separator in quotation marks.",
+            )
         if any(str(value or "").strip() for column, value in row.items() if column):
-            yield f"Line {first + rows.line_num}", row
+            yield place, row
+
+
+def _column(name: str) -> str:
+    """The name of a column, as `read_rows` returns it."""
+    return name.strip().casefold()
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -139,7 +161,9 @@ def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not isinstance(entries, list):
             raise ValueError("not an array of entries")
         for number, entry in enumerate(entries, start=1):
-            values = dict(entry) if isinstance(entry, dict) else {"image": entry}
+            values = {"image": entry}
+            if isinstance(entry, dict):
+                values = {_column(key): value for key, value in entry.items()}
             part = {"split": SECTIONS[section]} if section else {}
             yield f"Entry {number}{f' of {section}' if section else ''}", {**part, **values}
 
@@ -176,7 +200,7 @@ def _exists(path: Path) -> bool:
 
 def listed_images(where: str, row: Mapping[str, Any], channels: Sequence[str]) -> list[str]:
     """Return the image of each channel as in the list; the first may be empty."""
-    first = row.get("image") or row.get(f"image:{channels[0]}")
+    first = row.get("image") or row.get(f"image:{channels[0].casefold()}")
     if isinstance(first, list):
         images = [str(image).strip() for image in first]
         if len(images) != len(channels):
@@ -187,7 +211,7 @@ def listed_images(where: str, row: Mapping[str, Any], channels: Sequence[str]) -
         return images
     images = [str(first or "").strip()]
     for name in channels[1:]:
-        images.append(str(row.get(f"image:{name}") or "").strip())
+        images.append(str(row.get(f"image:{name.casefold()}") or "").strip())
         if not images[-1]:
             raise DataError(
                 f"{where} lacks the image for {name}.", f"Give it in the column image:{name}."

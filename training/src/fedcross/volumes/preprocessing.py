@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from fedcross.contract.request import MAX_CHANNELS
 from fedcross.volumes.structure import StrictModel
 
-Millimetres = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+MAX_SPACING_MM = 100.0
+Millimetres = Annotated[float, Field(gt=0, le=MAX_SPACING_MM, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 Modality = Annotated[str, Field(max_length=40)]
 # A colon separates the name in the column "image:NAME" of a data list.

@@ -232,6 +232,14 @@ def test_the_same_image_in_two_parts_is_an_error_and_in_one_part_a_remark(
     assert report.remarks() == ["The same image: case-0 of s0 (train), case-1 of s0 (train)."]
 
 
+def test_one_label_of_two_images_is_a_remark(federation: Path) -> None:
+    shutil.copy(path(federation, "s0", "labels", 0), path(federation, "s0", "labels", 1))
+    report = check(federation)
+    assert report.problems() == []
+    (remark,) = report.remarks()
+    assert remark.startswith("The same label: case-0 of s0 (")
+
+
 def test_an_unused_copy_of_an_image_is_a_remark(federation: Path) -> None:
     names = '{train = ["case-0"], validation = ["case-1"]}'
     edit(federation, "split = [1, 1, 1]", f"split = {names}")

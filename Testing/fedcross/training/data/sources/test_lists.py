@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedcross.errors import DataError
-from fedcross.training.data.sources.lists import ListedCase, read_list
+from fedcross.training.data.sources.lists import ListedCase, list_notes, read_list
 
 
 def listed(folder: Path, text: str, name: str = "list.csv") -> list[ListedCase]:
@@ -153,3 +153,61 @@ def test_a_split_of_hundreds_of_characters_is_shown_in_part(tmp_path: Path) -> N
     with pytest.raises(DataError, match="split must be one of") as caught:
         read_list(path)
     assert len(str(caught.value)) < 200
+
+
+def test_columns_are_found_in_any_case_and_with_spaces_around_them(tmp_path: Path) -> None:
+    text = "Image , LABEL, Patient,Split\na.nii,b.nii,anna,Train\n"
+    (case,) = listed(tmp_path, text)
+    assert (case.image.name, case.label.name) == ("a.nii", "b.nii")
+    assert (case.patient, case.part) == ("anna", "train")
+
+
+def test_channels_are_found_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Image:t2,image:Adc,label\na.nii,b.nii,c.nii\n", encoding="utf-8")
+    (case,) = read_list(path, ("T2", "ADC"))
+    assert (case.image.name, [each.name for each in case.further]) == ("a.nii", ["b.nii"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,label,Label\na,b,c\n", r"list\.csv has two columns named label"),
+        (
+            "image,label\na,1.nii,b.nii\n",
+            r"Line 2 of the list list\.csv has 3 values for 2 columns",
+        ),
+    ],
+)
+def test_columns_that_do_not_fit_the_heading_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        listed(tmp_path, text)
+
+
+def test_empty_columns_at_the_end_are_ignored(tmp_path: Path) -> None:
+    (case,) = listed(tmp_path, "image,label,,\na.nii,b.nii,,,,\n")
+    assert case.label.name == "b.nii"
+
+
+def test_what_a_list_has_and_nobody_uses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("image,label,patient_id,fold\na,b,anna,0\n", encoding="utf-8")
+    (note,) = list_notes(path)
+    assert note.startswith("Not used in the list list.csv: fold, patient_id. It may have image")
+    path.write_text("image,label,patient,image:T2\na,b,anna,c\n", encoding="utf-8")
+    assert list_notes(path, ("ADC", "T2")) == ()
+
+
+def test_test_images_of_a_challenge_without_labels_are_left_out(tmp_path: Path) -> None:
+    content = {"training": [{"image": "a.nii", "label": "b.nii"}], "testing": ["c.nii", "d.nii"]}
+    (case,) = listed(tmp_path, json.dumps(content), "l.json")
+    assert case.name == "a"
+    (note,) = list_notes(tmp_path / "l.json")
+    assert note == "Without label, therefore not used: 2 test cases of l.json."
+
+
+def test_an_array_named_val_has_the_validation_cases(tmp_path: Path) -> None:
+    (case,) = listed(tmp_path, json.dumps({"val": [{"image": "a", "label": "b"}]}), "l.json")
+    assert case.part == "validation"

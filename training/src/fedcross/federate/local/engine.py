@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from fedcross.contract.plain_text import counted
 from fedcross.federate.local.visits import LocalVisits
 from fedcross.federate.rounds import Engine, train_rounds
 from fedcross.runtime.plugins import allow_plugins
@@ -25,7 +26,7 @@ from fedcross.training.run.continuation import (
     list_stages,
     record_plan,
 )
-from fedcross.training.run.doubts import doubt_choice, doubt_patch
+from fedcross.training.run.doubts import doubt_choice, doubt_patch, doubt_structures
 from fedcross.training.run.environment import describe_environment, training_devices
 from fedcross.training.run.export import load_members
 from fedcross.training.run.folder import TEST, RunFolder
@@ -142,18 +143,31 @@ def run_local(
         for doubt in (
             doubt_patch(((x, y, z) for z, y, x in shapes), config.preprocessing.patch_size),
             doubt_choice(config.training.keep, sum(len(site.validation) for site in sites)),
+            doubt_structures(_undrawn(config, sites)),
         ):
             if doubt is not None:
                 monitor.warning(doubt)
-        monitor.stage("train", f"Training {config.method.title} at {len(sites)} sites")
+        place = counted(len(sites), "site")
+        monitor.stage("train", f"Training {config.method.title} at {place}")
         engine = Engine(
             visits=LocalVisits(config, plan, sites, devices, run, monitor),
             validate=lambda members: validate(members, sites, config, devices[0], show),
             save=run.checkpoints.save,
         )
         train_rounds(config, run, plan, engine, monitor)
-        monitor.stage("test", "Evaluating the round that is kept on the test cases")
+        if any(site.test for site in sites):
+            monitor.stage("test", "Evaluating the round that is kept on the test cases")
         _test(config, run, sites, devices[0], monitor)
+
+
+def _undrawn(config: TrainingConfig, sites: Sequence[Site]) -> list[str]:
+    """The names of the structures that no training case has."""
+    labels = [volume.label for site in sites for volume in site.train]
+    return [
+        structure.name
+        for structure in config.structures
+        if not any(bool((label == structure.label).any()) for label in labels)
+    ]
 
 
 def _plan(config: TrainingConfig, run: RunFolder, data: FederationData) -> Plan:

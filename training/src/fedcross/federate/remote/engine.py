@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError
 from fedcross.federate.privacy.noise import describe_privacy
 from fedcross.federate.remote.evaluation import test_remotely, validate_remotely
@@ -91,7 +92,8 @@ def run_remote(
             monitor.log(privacy)
         if unused := note_unused(config.augmentation, config.training):
             monitor.log(unused)
-        monitor.stage("train", f"Training {config.method.title} at {len(config.sites)} sites")
+        place = counted(len(config.sites), "site")
+        monitor.stage("train", f"Training {config.method.title} at {place}")
         monitor.progress(rounds_done, config.method.rounds, "train")
         with save_in_background(run.checkpoints.save) as save:
             engine = Engine(

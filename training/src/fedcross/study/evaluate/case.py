@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedcross.calibration.labelled_cases import SegmentedCase
+from fedcross.calibration.segmented_cases import SegmentedCase
 from fedcross.infer.results.summary import StructureSummary
 from fedcross.study.evaluate.accuracy import measure_accuracy
 from fedcross.study.evaluate.figures import Accuracy, CaseFigures, StructureFigures

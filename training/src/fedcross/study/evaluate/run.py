@@ -17,12 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from fedcross.calibration.cases_at_once import check_cases_at_once
-from fedcross.calibration.labelled_cases import (
-    LabelledCase,
-    SegmentedCase,
-    segment_case,
-)
+from fedcross.calibration.labelled_cases import LabelledCase, doubt_training_cases
+from fedcross.calibration.segmented_cases import SegmentedCase, segment_case
 from fedcross.contract.measures import MEASURES
+from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError
 from fedcross.infer.batch.functions import call_for_each
 from fedcross.infer.models import Models
@@ -111,7 +109,9 @@ def _evaluate_cases(
 ) -> list[CaseFigures]:
     """Return the figures of all cases in their order, those of finished cases from their files."""
     checkpoints = Checkpoints(out)
-    reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {len(cases)} cases")
+    reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {counted(len(cases), 'case')}")
+    if doubt := doubt_training_cases(cases, bundle.manifest):
+        reporter.warning(doubt)
     keys = [case_key(case, bundle, options) for case in cases]
     figures = {
         index: found

@@ -1,5 +1,6 @@
 """The section ``[augmentation]``: how training patches are changed at random."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -32,7 +33,16 @@ IDENTITY: dict[str, float] = {
 PAPER_OPTIONS = ("rotation_rad", "intensity", "noise")
 """Options of ``[training]`` that only the preset ``paper`` uses."""
 
-SIDES = frozenset({"left", "right"})
+_SIDES = (
+    "left right l r lt rt links rechts linke linker linkes rechte rechter rechtes gauche droit droite "
+    "izquierdo izquierda derecho derecha sinistro sinistra destro destra sinister dexter dextra "
+    "esquerdo esquerda direito direita"
+)
+SIDES = frozenset(_SIDES.split())
+"""Words for one side of the body in several languages, and the short forms in names of structures."""
+
+_WORD = re.compile(r"[^\W\d_a-z]+(?![a-z])\d*|[^\W\d_]?[^\W\d_A-Z]+|[^\W_]+")
+"""A word within a name: also ``Left`` in ``KidneyLeft``, ``left`` in ``kidney_left``, ``L4`` as one."""
 
 
 class AugmentationConfig(Section):
@@ -69,7 +79,7 @@ class AugmentationConfig(Section):
     flip_probability: Probability | None = Field(
         default=None,
         description="Probability that left and right are exchanged. When left out it is 0.5, or 0 if "
-        'a structure has "left" or "right" in its name.',
+        "the name or the type of a structure has a word for one side, such as left, R, links or gauche.",
     )
     elastic_probability: Probability = Field(
         default=0.3, description="Probability of a smooth random displacement."
@@ -170,10 +180,10 @@ class AugmentationConfig(Section):
         return record
 
     def flip_chance(self, structures: Sequence[str]) -> float:
-        """Return the probability of a flip for structures with these names."""
+        """Return the probability of a flip for structures with these names, or meanings of types."""
         if self.flip_probability is not None:
             return self.flip_probability
-        words = {word for name in structures for word in name.lower().replace("-", " ").split()}
+        words = {word.lower() for name in structures for word in _WORD.findall(name)}
         return 0.0 if words & SIDES else 0.5
 
 

@@ -70,13 +70,14 @@ class TrainingConfig(Section):
         default=Path(),
         exclude=True,
         description="Folder that the sites' paths are relative to. A relative path starts at the "
-        "folder of the configuration file, which is also the default. It is not part of the run's "
-        "identity.",
+        "folder of the configuration file, which is also the default; ~ at the beginning is the home "
+        "folder. It is not part of the run's identity.",
     )
     cache: Path | None = Field(
         default=None,
         exclude=True,
-        description="Folder of the preprocessed cases, relative to the configuration file. Later runs "
+        description="Folder of the preprocessed cases, relative to the configuration file; ~ at the "
+        "beginning is the home folder. Later runs "
         "use them again, and a run maps them from disk. When left out, every run preprocesses its "
         "cases and holds them in memory. It is not part of the run's identity.",
     )

@@ -80,9 +80,9 @@ def resolve_paths(
     data_root, cache, start
         See `fedcross.load_config`; relative to the current folder.
     """
-    root = folder / config.data_root if data_root is None else data_root
+    root = folder / _with_home(config.data_root) if data_root is None else data_root
     if cache is None and config.cache is not None:
-        cache = folder / config.cache
+        cache = folder / _with_home(config.cache)
     section = config.start
     if start is not None:
         section = section.model_copy(update={"bundle": start.absolute()})
@@ -93,3 +93,11 @@ def resolve_paths(
             "start": identify_start(section, folder),
         }
     )
+
+
+def _with_home(path: Path) -> Path:
+    """Return a path with the home folder in place of ``~``; the path itself if there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path

@@ -115,7 +115,7 @@ class SiteConfig(Section):
         "seed; or the names of the cases of each part; or the name of a publication whose split of "
         "the dataset is used (midl2023). It may be left out only if list has a split column.",
     )
-    label_map: dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0, le=255)]] = Field(
+    label_map: dict[int, Annotated[int, Field(ge=0, le=255)]] = Field(
         default_factory=dict,
         description="Maps each value in this site's label maps to a structure's label, or to 0 "
         "(background); 0 always stays 0. When left out, the dataset's own map is used, or the "

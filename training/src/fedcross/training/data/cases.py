@@ -9,7 +9,7 @@ from fedcross.errors import DataError
 from fedcross.training.config.site import ExplicitSplit, SiteConfig
 from fedcross.training.data.sources.channels import ChannelChoice
 from fedcross.training.data.sources.datasets import DATASETS
-from fedcross.training.data.sources.lists import read_list
+from fedcross.training.data.sources.lists import list_notes, read_list
 from fedcross.training.data.sources.pairs import FoundFiles, find_pairs
 from fedcross.training.data.splits import PARTS, SiteCases, split_by_count, split_by_name
 from fedcross.training.data.volumes import CaseFiles, ImageFile
@@ -148,7 +148,8 @@ def split_cases(site: SiteConfig, found: FoundCases, seed: int) -> SiteCases:
 def _cases_from_list(site: SiteConfig, path: Path, channels: tuple[str, ...]) -> FoundCases:
     """Find the cases of a list; with several indices, all channels are in one 4D image."""
     first, *others = site.channels or (None,)
-    listed = read_list(path, channels[:1] if others else channels)
+    named = channels[:1] if others else channels
+    listed = read_list(path, named)
     return FoundCases(
         tuple(
             CaseFiles(
@@ -166,6 +167,7 @@ def _cases_from_list(site: SiteConfig, path: Path, channels: tuple[str, ...]) ->
         ),
         {},
         {case.name: case.part for case in listed if case.part},
+        list_notes(path, named),
     )
 
 
@@ -195,7 +197,7 @@ def _select_cases(site: SiteConfig, found: FoundCases) -> FoundCases:
     """Apply the site's options: keep the selected cases and add patient and resampling."""
     known = [*(case.name for case in found.cases), *found.problems]
     for pattern in (*site.cases, *site.exclude):
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+        if not any(_matches(name, pattern) for name in known):
             raise DataError(f"There is no case {pattern}.", "Check cases and exclude.")
     problems = {name: e for name, e in found.problems.items() if _is_wanted(site, name)}
     cases = []
@@ -235,6 +237,11 @@ def _patient(site: SiteConfig, name: str) -> str:
 
 
 def _is_wanted(site: SiteConfig, name: str) -> bool:
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in site.exclude):
+    if any(_matches(name, pattern) for pattern in site.exclude):
         return False
-    return not site.cases or any(fnmatch.fnmatchcase(name, pattern) for pattern in site.cases)
+    return not site.cases or any(_matches(name, pattern) for pattern in site.cases)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a pattern is the name itself, which may have brackets, or matches it."""
+    return name == pattern or fnmatch.fnmatchcase(name, pattern)

@@ -126,7 +126,10 @@ def map_label_values(label: NDArray[Any], label_map: Mapping[int, int]) -> NDArr
             f"the label has the unknown values {shown}"
             f"{' ...' if len(unknown) > SHOWN_VALUES else ''}; "
             f"known values are {', '.join(str(value) for value in sorted(known))}.",
-            "Set the site's label_map.",
+            "Set the site's label_map. A list without configuration has none: change the label file."
+            if all(float(value).is_integer() for value in unknown)
+            else "A label map has whole numbers, and a probability map none: choose a threshold, write "
+            "1 above it and 0 elsewhere.",
         )
     array = np.zeros(label.shape, np.uint8)
     for value in values.tolist():

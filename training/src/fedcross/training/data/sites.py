@@ -28,25 +28,36 @@ def find_all_cases(config: TrainingConfig) -> list[SiteCases]:
     Raises
     ------
     DataError
-        If a site's cases cannot be found or split, see `find_cases`; or if two sites share an image.
+        If a site's cases cannot be found or split, see `find_cases`; or if two cases share an image.
     """
     found = [
         find_cases(site, config.data_root, config.seed, config.preprocessing.channel_names)
         for site in config.sites
     ]
-    owner: dict[ImageFile, str] = {}
+    owner: dict[ImageFile, tuple[str, str]] = {}
     for site, cases in zip(config.sites, found, strict=True):
         for case in (*cases.train, *cases.validation, *cases.test):
             images = [ImageFile(real_path(image.path), image.channel) for image in case.images]
             others = [owner[image] for image in images if image in owner]
             if others:
-                raise DataError(
-                    f"The image of case {case.name} belongs to two sites, {others[0]} and "
-                    f"{site.name}: a test case of one could be a training case of the other.",
-                    "Name the case in exclude at one of them.",
-                )
-            owner |= dict.fromkeys(images, site.name)
+                raise _shared_image(case.name, site.name, *others[0])
+            owner |= dict.fromkeys(images, (case.name, site.name))
     return found
+
+
+def _shared_image(case: str, site: str, other: str, other_site: str) -> DataError:
+    """The error of a case whose image is also that of another case."""
+    if site == other_site:
+        return DataError(
+            f"Cases {other} and {case} of site {site} have the same image: one could be a test case and "
+            "the other a training case.",
+            "Name one of them in exclude, or correct the list.",
+        )
+    return DataError(
+        f"The image of case {case} belongs to two sites, {other_site} and {site}: a test case of one "
+        "could be a training case of the other.",
+        "Name the case in exclude at one of them.",
+    )
 
 
 def load_sites(

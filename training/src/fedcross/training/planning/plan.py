@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedcross.contract.plain_text import counted
 from fedcross.errors import ConfigError
 from fedcross.runtime.device import resolve_device
 from fedcross.training.config.configuration import TrainingConfig, parse_config
@@ -97,8 +98,8 @@ def complete(draft: Draft, figures: FederationFigures, budget: Budget) -> Comple
     classes = len(draft.config.structures) + 1
     proposal = propose(draft.given, figures, budget, classes)
     head = (
-        f"Proposed by fedcross plan from {figures.cases} training and validation cases of "
-        f"{len(figures.train)} sites. The reason is beside each value.",
+        f"Proposed by fedcross plan from {counted(figures.cases, 'training and validation case')} of "
+        f"{counted(len(figures.train), 'site')}. The reason is beside each value.",
         *proposal.notes,
         *([f"Without {', '.join(figures.left_out)}."] if figures.left_out else ()),
     )

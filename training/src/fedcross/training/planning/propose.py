@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedcross.errors import ConfigError
+from fedcross.strategies.cross import CrossMethod
 from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import make_method
 from fedcross.training.planning.budget_rules import (
     ENOUGH_STEPS,
+    PROXIMAL_VISIT_STEPS,
+    PROXIMAL_WEIGHT,
     STEPS_PER_MEMBER,
     VALIDATIONS,
     MethodAdvice,
+    Visits,
     divide_steps,
     suggest_method,
 )
@@ -74,14 +78,9 @@ def _propose_method(proposal: Proposal, figures: FederationFigures, budget: Budg
     fixed = _check_fixed(method, budget)
     steps = budget.steps or STEPS_PER_MEMBER * members
     advice = suggest_method(steps, members)
-    kind, reason = (
-        (FedCrossEns.kind, "rounds and epochs are given")
-        if fixed
-        else (
-            advice.kind,
-            _why(advice, members),
-        )
-    )
+    kind, reason = FedCrossEns.kind, "rounds and epochs are given"
+    if not fixed:
+        kind, reason = advice.kind, _why(advice, members)
     kind = proposal.offer("method", "kind", kind, reason)
     chosen = make_method(**{"kind": kind, **method})
     shares = not fixed and kind == FedCrossEns.kind and advice.shared_share > 0
@@ -94,24 +93,38 @@ def _propose_method(proposal: Proposal, figures: FederationFigures, budget: Budg
         local_epochs=method.get("local_epochs"),
         patches_per_case=training.get("patches_per_case"),
     )
-    each = f"visits of {visits.visit_steps:.3g} steps on average"
-    rounds = proposal.offer("method", "rounds", visits.rounds, f"{lane:,.0f} steps in {each}")
-    proposal.offer("method", "local_epochs", visits.local_epochs, each)
-    proposal.offer(
-        "training",
-        "patches_per_case",
-        visits.patches_per_case,
-        f"epochs of {visits.epoch_steps:.3g} steps on average",
-    )
+    rounds = _propose_visits(proposal, visits, lane, sites)
+    if isinstance(chosen, CrossMethod):
+        _propose_proximal_term(proposal, visits.visit_steps)
     if shares:
         reason = "one member makes the first 1,000 steps, then its copies part ways"
         proposal.offer("method", "shared_rounds", advice.shared_rounds(rounds), reason)
+    proposal.notes += (
+        _notes_fixed(rounds * visits.visit_steps)
+        if fixed
+        else [_note(advice, members, steps, rounds)]
+    )
+
+
+def _propose_visits(proposal: Proposal, visits: Visits, steps: float, sites: int) -> int:
+    """Propose the rounds and what a round is; return the number of rounds that holds."""
+    each = f"visits of {visits.visit_steps:.3g} steps on average"
+    rounds: int = proposal.offer("method", "rounds", visits.rounds, f"{steps:,.0f} steps in {each}")
+    proposal.offer("method", "local_epochs", visits.local_epochs, each)
+    reason = f"epochs of {visits.epoch_steps:.3g} steps on average"
+    proposal.offer("training", "patches_per_case", visits.patches_per_case, reason)
     every = min(rounds, sites * max(1, round(rounds / sites / VALIDATIONS)))
     reason = f"about {rounds / every:.0f} validations, each after whole Latin blocks"
     proposal.offer("training", "validate_every", every, reason)
-    proposal.notes.append(
-        _note_fixed(rounds * visits.visit_steps) if fixed else _note(advice, members, steps, rounds)
-    )
+    return rounds
+
+
+def _propose_proximal_term(proposal: Proposal, visit_steps: float) -> None:
+    first, last = PROXIMAL_VISIT_STEPS
+    uses_sgd = proposal.section("training").get("optimizer", "sgd") == "sgd"
+    if uses_sgd and first <= visit_steps <= last:
+        reason = "keeps the weights near those that came to the site, so that less is forgotten"
+        proposal.offer("method", "mu", PROXIMAL_WEIGHT, reason)
 
 
 def _check_fixed(method: Mapping[str, Any], budget: Budget) -> bool:
@@ -137,10 +150,15 @@ def _why(advice: MethodAdvice, members: int) -> str:
     return f"{advice.member_steps:,} steps are too few for {members} models of about 1,000 each"
 
 
-def _note_fixed(steps: float) -> str:
+def _notes_fixed(steps: float) -> list[str]:
     """What the given rounds and epochs mean for a model."""
-    few = "" if steps >= ENOUGH_STEPS else f", fewer than the about {ENOUGH_STEPS:,} that it needs"
-    return f"Rounds and epochs are given: a model makes {steps:,.0f} steps{few}."
+    made = f"Rounds and epochs are given: a model makes {steps:,.0f} steps"
+    if steps >= ENOUGH_STEPS:
+        return [f"{made}."]
+    return [
+        f"{made}, fewer than the about {ENOUGH_STEPS:,} that it needs.",
+        "Give more rounds. Or leave kind, rounds and local_epochs out: the plan then proposes them.",
+    ]
 
 
 def _note(advice: MethodAdvice, members: int, steps: int, rounds: int) -> str:

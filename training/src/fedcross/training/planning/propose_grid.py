@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from fedcross.contract.plain_text import counted
+from fedcross.errors import ConfigError
 from fedcross.model.architecture import Architecture
 from fedcross.training.planning.figures import FederationFigures
 from fedcross.training.planning.grid_rules import (
@@ -26,6 +28,7 @@ from fedcross.training.planning.network_rules import (
     step_voxels,
 )
 from fedcross.training.planning.proposal import Proposal
+from fedcross.volumes.preprocessing import MAX_SPACING_MM
 
 OVERLAP = 0.25
 
@@ -86,7 +89,7 @@ class GridPlanner:
         size = figures.median_size(figures.spacing_mm)
         finest, anisotropic = target_spacing(figures.spacing_mm, figures.fine_spacing_mm, size)
         spacing = coarsen(finest, figures.sides_mm, figures.extent_mm, self.patch)
-        reason = f"median of {figures.cases} cases"
+        reason = f"median of {counted(figures.cases, 'case')}"
         if anisotropic:
             reason += ", percentile 10 on the coarsest axis"
         if spacing != finest:
@@ -99,9 +102,21 @@ class GridPlanner:
 def propose_grid(
     proposal: Proposal, figures: FederationFigures, memory_gb: float, classes: int
 ) -> None:
-    """Add spacing, patch, overlap, network and batch size to a proposal."""
+    """Add spacing, patch, overlap, network and batch size to a proposal.
+
+    Raises
+    ------
+    ConfigError
+        If the voxels of the cases are longer than networks take.
+    """
     planner = GridPlanner(proposal, figures, memory_gb, classes)
     spacing, reason = planner.spacing()
+    if max(spacing) > MAX_SPACING_MM and "spacing_mm" not in proposal.section("preprocessing"):
+        raise ConfigError(
+            f"The median voxel of the cases has {_times(spacing)} mm; at most {MAX_SPACING_MM:g} mm are "
+            "possible along an axis.",
+            "Correct the spacing in the images' headers: some programs write 999 mm for single slices.",
+        )
     x, y, z = proposal.offer("preprocessing", "spacing_mm", list(spacing), reason)
     spacing = (x, y, z)
     size, patch = figures.median_size(spacing), planner.patch(spacing)
@@ -156,7 +171,8 @@ def _propose_network(
 ) -> None:
     given = bool(proposal.section("network"))
     if network.name == "dynunet" and not given:
-        thin = f"an axis has only {min(size):.0f} voxels, too few for the four halvings of unet"
+        side = counted(round(min(size)), "voxel")
+        thin = f"an axis has only {side}, too few for the four halvings of unet"
         proposal.offer("network", "name", network.name, thin)
         proposal.offer(
             "network", "filters", list(network.filters), f"for {memory_gb:g} GB of memory per step"

@@ -7,7 +7,9 @@ from fedcross.errors import CheckpointError
 from fedcross.training.config.configuration import TrainingConfig, config_values
 
 
-def require_same(recorded: TrainingConfig, config: TrainingConfig, run: str) -> None:
+def require_same(
+    recorded: TrainingConfig, config: TrainingConfig, run: str, *, may_grow: bool = True
+) -> None:
     """Check that a configuration is that of a run.
 
     Parameters
@@ -18,6 +20,8 @@ def require_same(recorded: TrainingConfig, config: TrainingConfig, run: str) -> 
         Configuration with which it is resumed.
     run
         Name of the run, for the message.
+    may_grow
+        Whether the run may go on with more rounds or sites, for the message.
 
     Raises
     ------
@@ -41,7 +45,9 @@ def require_same(recorded: TrainingConfig, config: TrainingConfig, run: str) -> 
         raise CheckpointError(
             f"The run {run} has another configuration: {'; '.join(changed)}.",
             "Resume with the original configuration, to which only rounds and, at the end, sites may be "
-            "added, or start a new run.",
+            "added, or start a new run."
+            if may_grow
+            else "Use the original configuration, or another folder.",
         )
 
 

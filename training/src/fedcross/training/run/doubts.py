@@ -40,6 +40,22 @@ def doubt_patch(sizes: Iterable[Triple], patch: Triple) -> str | None:
     return None
 
 
+def doubt_structures(undrawn: Sequence[str]) -> str | None:
+    """Return a sentence about the structures that are labelled in no training case; None if all are.
+
+    Parameters
+    ----------
+    undrawn
+        Their names.
+    """
+    if not undrawn:
+        return None
+    return (
+        f"No training case has a labelled voxel of {', '.join(undrawn)}, so no network learns to "
+        "find it, and an empty result counts as right. Check labels and label_map: fedcross data check."
+    )
+
+
 def doubt_spacing(spacings: Iterable[Triple], chosen: Triple) -> str | None:
     """Return a sentence if the networks' voxels are longest along another axis than those of the data.
 

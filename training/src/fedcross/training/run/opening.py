@@ -68,7 +68,7 @@ def open_run(
             continue_configuration(run, config)
         elif resume:
             recorded = run.configuration()
-            require_same(recorded, adopt_start(config, recorded), path.name)
+            require_same(recorded, adopt_start(config, recorded), path.name, may_grow=extend)
         else:
             _check_begin(path, config)  # again: another process may have begun a run
             run.write(CONFIG, describe_configuration(config))

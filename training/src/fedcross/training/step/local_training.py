@@ -61,7 +61,9 @@ def draw_patches(
         return draws
     changes = PatchChanges(
         config.augmentation,
-        config.augmentation.flip_chance([structure.name for structure in config.structures]),
+        config.augmentation.flip_chance(
+            [text for each in config.structures for text in (each.name, each.type.meaning)]
+        ),
         (z, y, x),
         config.preprocessing.spacing_mm,
         config.preprocessing.channel_count,

@@ -79,6 +79,7 @@ def check_case(
     return replace(
         report,
         volumes_ml=volumes,
+        label_sha256=_label_sha256(image, drawn) if drawn.any() else None,
         remarks=tuple(remarks),
         picture=picture,
         figures=measure_case(image, drawn),
@@ -126,6 +127,13 @@ def voxels_sha256(image: sitk.Image) -> str:
     return digest.hexdigest()
 
 
+def _label_sha256(image: sitk.Image, drawn: NDArray[np.uint8]) -> str:
+    """SHA-256 of a label in LPS orientation, (z, y, x) on the image's grid."""
+    label = sitk.GetImageFromArray(drawn)
+    label.CopyInformation(image)
+    return voxels_sha256(label)
+
+
 def _measure_image(image: sitk.Image, preprocessing: Preprocessing) -> dict[str, Any]:
     """The fields of `CaseReport` that follow from the image."""
     voxels = sitk.GetArrayViewFromImage(image)
@@ -157,7 +165,7 @@ def _intensity_remarks(image: sitk.Image, preprocessing: Preprocessing) -> tuple
     if found.padding is not None and preprocessing.intensity not in CLIPS_PADDING:
         remarks.append(
             f"the lowest value of the image, {found.padding:g}, is far from all others and shifts the "
-            "normalised intensities; replace it by the value of air, or use intensity = 'ct'."
+            "normalised intensities; replace it by the value of air, or for CT use intensity = 'ct'."
         )
     return tuple(remarks)
 

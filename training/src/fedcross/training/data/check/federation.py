@@ -65,7 +65,7 @@ def check_data(
     return DataReport(
         _mark_unusual_volumes(sites),
         tuple(structure.name for structure in config.structures),
-        _find_duplicates(sites),
+        (*_find_duplicates(sites), *_find_same_labels(sites)),
     )
 
 
@@ -155,3 +155,17 @@ def _find_duplicates(sites: Sequence[SiteReport]) -> tuple[Duplicate, ...]:
             if case.sha256 is not None:
                 groups.setdefault(case.sha256, []).append((site.name, case.name, case.part))
     return tuple(Duplicate(tuple(group)) for group in groups.values() if len(group) > 1)
+
+
+def _find_same_labels(sites: Sequence[SiteReport]) -> tuple[Duplicate, ...]:
+    """Find images that differ and have one label: a wrong line in a list, or scans of one patient."""
+    groups: dict[str, list[tuple[SiteReport, CaseReport]]] = {}
+    for site in sites:
+        for case in site.cases:
+            if case.label_sha256 is not None:
+                groups.setdefault(case.label_sha256, []).append((site, case))
+    return tuple(
+        Duplicate(tuple((site.name, case.name, case.part) for site, case in group), "label")
+        for group in groups.values()
+        if len({case.sha256 for _, case in group}) > 1
+    )

@@ -55,6 +55,8 @@ class CaseReport:
         Structure's name to its volume in mL.
     sha256
         Hash of the voxels, independent of the file format, see `case.voxels_sha256`.
+    label_sha256
+        Hash of the label's voxels on the image's grid; None if the label is empty or cannot be used.
     problem
         The error that makes the case unusable; None if there is none.
     remarks
@@ -77,6 +79,7 @@ class CaseReport:
     values: Mapping[int, int] = field(default_factory=dict)
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     sha256: str | None = None
+    label_sha256: str | None = None
     problem: str | None = None
     remarks: tuple[str, ...] = ()
     histogram: NDArray[np.float64] | None = None
@@ -142,14 +145,19 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Cases with the same voxels; `cases` has (site, case, part) of each."""
+    """Cases with the same voxels; `cases` has (site, case, part) of each.
+
+    `what` is image or label.
+    """
 
     cases: tuple[tuple[str, str, str], ...]
+    what: str = "image"
 
     @property
     def leaks(self) -> bool:
-        """Whether the image is used at two sites or in two parts of a site."""
-        return len({(site, part) for site, _, part in self.cases if part != "unused"}) > 1
+        """Whether an image is used at two sites or in two parts of a site."""
+        places = {(site, part) for site, _, part in self.cases if part != "unused"}
+        return self.what == "image" and len(places) > 1
 
     @property
     def sentence(self) -> str:
@@ -157,12 +165,12 @@ class Duplicate:
         names = [
             f"{case} of {site}{f' ({part})' if part else ''}" for site, case, part in self.cases
         ]
-        return f"The same image: {', '.join(names)}."
+        return f"The same {self.what}: {', '.join(names)}."
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """The result of a check: the sites' reports, the structures' names and duplicate images."""
+    """The result of a check: the sites' reports, the structures' names, duplicate images and labels."""
 
     sites: tuple[SiteReport, ...]
     structures: tuple[str, ...]

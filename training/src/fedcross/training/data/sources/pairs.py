@@ -122,9 +122,12 @@ def _find_by_name(
         found = glob.glob(place, root_dir=root)
         named = [(name_from_pattern(place, path), root / path) for path in found]
     else:
+        is_short = place.startswith("~") or "$" in place or "%" in place
         raise DataError(
-            f"The folder {folder.name} for the {kind} does not exist.",
-            "Check the configuration and --data.",
+            f"The folder {place if is_short else folder.name} for the {kind} does not exist.",
+            "Write the path in full: ~ and the names of variables are not replaced."
+            if is_short
+            else "Check the configuration and --data.",
         )
     if not named:
         raise _nothing_found(kind, folder)
