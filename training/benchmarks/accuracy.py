@@ -57,18 +57,21 @@ from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.signals import interrupt_on_terminate
 from fedcross.study.compare.variants import change_options, parse_methods, with_seed
 from fedcross.training.config.configuration import TrainingConfig
+from fedcross.training.planning.budget_rules import PROXIMAL_WEIGHT
 from fedcross.training.run.folder import TEST
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "accuracy"
 SHARED = "fedcross-ens-shared"
 SHORT = "fedcross-short"
+PROXIMAL = "fedcross-proximal"
 BF16 = "centralised-bf16"
 TITLES = {
     "centralised": "Centralised",
     BF16: "Centralised, bf16",
     SHORT: "FedCross, visits of one epoch",
     "fedcross": "FedCross",
+    PROXIMAL: "FedCross, proximal term",
     "fedavg": "FedAvg",
     "fedcross-ens": "FedCrossEns",
     SHARED: "FedCrossEns, half of the steps shared",
@@ -123,7 +126,8 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
     """Return the configuration of one of our methods, with the same budget for all.
 
     With shared rounds one member makes half of the visits, and its copies make the other half. With
-    short visits the rounds are as many times more as the epochs of a visit are fewer.
+    short visits the rounds are as many times more as the epochs of a visit are fewer. The proximal term
+    is the one that ``fedcross plan`` proposes for visits of 12 steps.
     """
     if contender == SHORT:
         fedcross = our_configuration("fedcross", config)
@@ -134,6 +138,9 @@ def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
             method={"rounds": fedcross.method.rounds * epochs, "local_epochs": 1},
             training={"validate_every": fedcross.training.validate_every * epochs},
         )
+    if contender == PROXIMAL:
+        fedcross = our_configuration("fedcross", config)
+        return change_options(fedcross, contender, method={"mu": PROXIMAL_WEIGHT})
     if contender == BF16:
         centralised = our_configuration("centralised", config)
         return change_options(centralised, contender, training={"precision": "bf16"})
