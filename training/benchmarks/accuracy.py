@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accuracy_contenders import LEFT_OUT, OTHERS, TITLES, our_configuration
 from accuracy_federations import FEDERATIONS, read_federation
 from accuracy_nnunet import VARIANTS, nnunet_environment, write_nnunet_request
 from accuracy_report import table, write_report
@@ -49,41 +50,15 @@ from accuracy_request import (
     write_request,
 )
 from accuracy_usage import LOG, read_usage, run_lock, run_recorded
-from federations import share_half
 from machine_facts import record_facts
 
 from fedcross.errors import FedCrossError
 from fedcross.runtime.files.atomic import write_atomically
 from fedcross.runtime.signals import interrupt_on_terminate
-from fedcross.study.compare.variants import change_options, parse_methods, with_seed
-from fedcross.training.config.configuration import TrainingConfig
-from fedcross.training.planning.budget_rules import PROXIMAL_WEIGHT
 from fedcross.training.run.folder import TEST
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "accuracy"
-SHARED = "fedcross-ens-shared"
-SHORT = "fedcross-short"
-PROXIMAL = "fedcross-proximal"
-BF16 = "centralised-bf16"
-TITLES = {
-    "centralised": "Centralised",
-    BF16: "Centralised, bf16",
-    SHORT: "FedCross, visits of one epoch",
-    "fedcross": "FedCross",
-    PROXIMAL: "FedCross, proximal term",
-    "fedavg": "FedAvg",
-    "fedcross-ens": "FedCrossEns",
-    SHARED: "FedCrossEns, half of the steps shared",
-    "monai": "MONAI loop",
-    "nnunet": "nnU-Net",
-    "nnunet-1gb": "nnU-Net, planned for 1 GB",
-    "nnunet-own-spacing": "nnU-Net, its own spacing",
-    "nnunet-one-output": "nnU-Net, no deep supervision",
-    "nnunet-residual": "nnU-Net, residual encoder",
-}
-OTHERS = ("monai", *VARIANTS)
-LEFT_OUT = (BF16, *(name for name in VARIANTS if name != "nnunet"))
 VERSIONS = ("torch", "monai", "numpy", "simpleitk")
 
 
@@ -120,39 +95,6 @@ def result_folder(given: argparse.Namespace, steps: int) -> Path:
     """Return the folder of the results of a federation."""
     folder: Path = given.results or given.out / "results"
     return folder / given.federation / f"steps-{steps}"
-
-
-def our_configuration(contender: str, config: TrainingConfig) -> TrainingConfig:
-    """Return the configuration of one of our methods, with the same budget for all.
-
-    With shared rounds one member makes half of the visits, and its copies make the other half. With
-    short visits the rounds are as many times more as the epochs of a visit are fewer. The proximal term
-    is the one that ``fedcross plan`` proposes for visits of 12 steps.
-    """
-    if contender == SHORT:
-        fedcross = our_configuration("fedcross", config)
-        epochs = fedcross.method.local_epochs
-        return change_options(
-            fedcross,
-            contender,
-            method={"rounds": fedcross.method.rounds * epochs, "local_epochs": 1},
-            training={"validate_every": fedcross.training.validate_every * epochs},
-        )
-    if contender == PROXIMAL:
-        fedcross = our_configuration("fedcross", config)
-        return change_options(fedcross, contender, method={"mu": PROXIMAL_WEIGHT})
-    if contender == BF16:
-        centralised = our_configuration("centralised", config)
-        return change_options(centralised, contender, training={"precision": "bf16"})
-    if contender != SHARED:
-        (variant,) = parse_methods(contender, config)
-        return with_seed(variant, config.seed)
-    method = {
-        "kind": "fedcross-ens",
-        "local_epochs": config.method.local_epochs,
-        **share_half(config.method.rounds, len(config.sites)),
-    }
-    return change_options(config, contender, method=method)
 
 
 def run_task(task: Task, nnunet_python: Path | None) -> bool:
