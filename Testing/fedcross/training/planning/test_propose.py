@@ -180,6 +180,8 @@ def test_visits_of_about_12_steps_with_sgd_get_a_proximal_term() -> None:
     assert given.sections["method"]["mu"] == 0.0
     adamw = plan(rounds=128, steps=6_144, training={"optimizer": "adamw"})
     assert "mu" not in adamw.sections["method"]
+    slow = plan(rounds=128, steps=6_144, training={"learning_rate": 0.001})
+    assert "mu" not in slow.sections["method"]
     fedavg = plan(rounds=128, steps=6_144, method={"kind": "fedavg"})
     assert "mu" not in fedavg.sections["method"]
 

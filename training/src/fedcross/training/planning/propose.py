@@ -13,6 +13,8 @@ from fedcross.strategies.methods.fedcross_ens import FedCrossEns
 from fedcross.strategies.registry import make_method
 from fedcross.training.planning.budget_rules import (
     ENOUGH_STEPS,
+    LEARNING_RATE,
+    MOMENTUM,
     PROXIMAL_VISIT_STEPS,
     PROXIMAL_WEIGHT,
     STEPS_PER_MEMBER,
@@ -65,9 +67,9 @@ def _propose_optimiser(proposal: Proposal) -> None:
     measured = "as in the measurements of the plan"
     proposal.offer("training", "foreground_fraction", 0.5, f"{measured}; nnU-Net takes a third")
     if proposal.section("training").get("optimizer", "sgd") == "sgd":
-        proposal.offer("training", "learning_rate", 0.02, measured)
+        proposal.offer("training", "learning_rate", LEARNING_RATE, measured)
         reason = f"{measured}; the FedCross authors' 0.99 needs many thousand steps"
-        proposal.offer("training", "momentum", 0.9, reason)
+        proposal.offer("training", "momentum", MOMENTUM, reason)
 
 
 def _propose_method(proposal: Proposal, figures: FederationFigures, budget: Budget) -> None:
@@ -121,8 +123,10 @@ def _propose_visits(proposal: Proposal, visits: Visits, steps: float, sites: int
 
 def _propose_proximal_term(proposal: Proposal, visit_steps: float) -> None:
     first, last = PROXIMAL_VISIT_STEPS
-    uses_sgd = proposal.section("training").get("optimizer", "sgd") == "sgd"
-    if uses_sgd and first <= visit_steps <= last:
+    training = proposal.section("training")
+    rate, momentum = training.get("learning_rate"), training.get("momentum")
+    is_sgd = training.get("optimizer", "sgd") == "sgd"
+    if is_sgd and (rate, momentum) == (LEARNING_RATE, MOMENTUM) and first <= visit_steps <= last:
         reason = "keeps the weights near those that came to the site, so that less is forgotten"
         proposal.offer("method", "mu", PROXIMAL_WEIGHT, reason)
 

@@ -30,6 +30,7 @@ seed = {seed}
 kind = "fedcross-ens"
 rounds = 32
 local_epochs = 3
+mu = 1.0  # as fedcross plan proposes for visits of 12 steps
 
 [network]
 name = "unet"
