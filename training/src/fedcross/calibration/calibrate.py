@@ -154,7 +154,8 @@ def calibrate_bundle(
         check_copy(path, out)
         cases = find_labelled_cases(config, bundle.manifest, parts=parts, sites=sites)
         check_cases_at_once(cases, bundle, options, workers)
-        if doubt := doubt_training_cases(cases, bundle.manifest):
+        trained = [case.site for case in cases if case.part == "train"]
+        if doubt := doubt_training_cases(trained, bundle.manifest):
             reporter.warning(doubt)
         by_site = [list(each) for _, each in groupby(cases, key=lambda case: case.site)]
         calibration = _calibrate(bundle, by_site, pooling, options, workers, reporter)

@@ -3,7 +3,7 @@
 The evaluation, the calibration and the profile of a bundle begin here.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fedcross.errors import ConfigError, DataError
@@ -127,18 +127,17 @@ def find_labelled_cases(
     return cases
 
 
-def doubt_training_cases(cases: Sequence[LabelledCase], manifest: Manifest) -> str | None:
-    """Return a sentence if training cases of the bundle's own sites are among the cases, else None.
+def doubt_training_cases(sites: Iterable[str], manifest: Manifest) -> str | None:
+    """Return a sentence if a bundle is judged by training cases of its own sites, else None.
 
     Parameters
     ----------
-    cases
-        The chosen cases.
+    sites
+        Names of the sites whose training cases are among the cases, in any number.
     manifest
         Manifest of the bundle, with the names of its sites.
     """
-    sites = dict.fromkeys(case.site for case in cases if case.part == "train")
-    own = [site for site in sites if site in manifest.sites]
+    own = [site for site in dict.fromkeys(sites) if site in manifest.sites]
     if not own:
         return None
     return (

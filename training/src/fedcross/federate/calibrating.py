@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedcross.calibration.calibrate import calibrate_bundle, with_calibration
 from fedcross.calibration.fit import describe_gaps
+from fedcross.calibration.labelled_cases import doubt_training_cases
 from fedcross.contract.request import RequestOptions
 from fedcross.federate.ask_sites import ask_sites
 from fedcross.federate.engines import choose_engine, require_flare
@@ -59,6 +60,9 @@ def calibrate_federation(
     require_flare(kind)
     with open_bundle(path) as bundle:
         check_copy(path, out)
+        trained = [site.name for site in config.sites if "train" in parts]
+        if doubt := doubt_training_cases(trained, bundle.manifest):
+            reporter.warning(doubt)
         with ask_sites(
             config,
             lambda folder, run_id: build_calibration_job(

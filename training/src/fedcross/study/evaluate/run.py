@@ -110,7 +110,8 @@ def _evaluate_cases(
     """Return the figures of all cases in their order, those of finished cases from their files."""
     checkpoints = Checkpoints(out)
     reporter.stage(STAGE, f"Evaluating {bundle.manifest.name} on {counted(len(cases), 'case')}")
-    if doubt := doubt_training_cases(cases, bundle.manifest):
+    trained = [case.site for case in cases if case.part == "train"]
+    if doubt := doubt_training_cases(trained, bundle.manifest):
         reporter.warning(doubt)
     keys = [case_key(case, bundle, options) for case in cases]
     figures = {

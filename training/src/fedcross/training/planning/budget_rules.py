@@ -29,7 +29,7 @@ of 4 steps and 0.563 with 128 visits of 12 steps; 0.751 with pooled cases.
 LEARNING_RATE, MOMENTUM = 0.02, 0.9
 """Of SGD in all measurements below."""
 
-PROXIMAL_VISIT_STEPS = (8, 16)
+PROXIMAL_VISIT_STEPS = (8, 24)
 """Fewest and most steps of a visit for which the proximal term is proposed, see `PROXIMAL_WEIGHT`."""
 
 PROXIMAL_WEIGHT = 1.0
@@ -45,6 +45,7 @@ method                                 seed  without  mu = 1
 FedCross, 384 visits of 4 steps        1     0.702    0.710
 FedCross, 128 visits of 12 steps       1     0.541    0.694
 FedCross, 128 visits of 12 steps       2     0.558    0.742
+FedCross, 64 visits of 24 steps        1     0.442    0.660
 FedCross, 32 visits of 48 steps        1     0.555    0.465
 FedCrossEns, 32 visits of 12 steps     1     0.431    0.597
 =====================================  ====  =======  ======
