@@ -79,7 +79,8 @@ def _describe_network(federation: Federation) -> str:
     x, y, z = federation.patch_size
     return (
         f"They train the U-Net with {federation.base_channels} channels at the first level, with "
-        f"{federation.batch} patches of\n{x} x {y} x {z} voxels (x, y, z) in a step.\n"
+        f"{federation.batch} patches of\n{x} x {y} x {z} voxels (x, y, z) in a step. A visit of "
+        "FedCross has 12 steps; the proximal term\nis the one that `fedcross plan` proposes for it.\n"
     )
 
 
@@ -128,8 +129,8 @@ def facts(results: Sequence[Result]) -> str:
             f"load of the machine at the end of a run: {min(loads):.1f} to {max(loads):.1f}"
         )
     lines.append(f"versions: {_listed(_versions(run['versions']) for run in results)}")
-    plans = (run for run in results if "plan" in run)
-    lines.append(f"plan of nnU-Net: {_listed(_plan(run) for run in plans)}")
+    if plans := [_plan(run) for run in results if "plan" in run]:
+        lines.append(f"plan of nnU-Net: {_listed(plans)}")
     return "".join(f"- {line}\n" for line in lines)
 
 
