@@ -76,7 +76,6 @@ def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
         each.remove()
     _name(nodes, volume.GetName())
     putInFolder(result.bundleName, volume, nodes.owned())
-    slicer.util.setSliceViewerLayers(background=volume)
     show(nodes, ViewOptions(measure=result.measure))
     return nodes
 
