@@ -27,13 +27,27 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
 
 
+def hasVoxels(volume: vtkMRMLScalarVolumeNode | None) -> bool:
+    """Return whether there is a volume, and it has voxels with one value each.
+
+    The image of a volume whose file was lost, or that another module is about to fill, has none.
+    """
+    image = volume.GetImageData() if volume is not None else None
+    values = image.GetPointData().GetScalars() if image is not None else None
+    return (
+        values is not None
+        and values.GetNumberOfTuples() > 0
+        and values.GetNumberOfComponents() == 1
+    )
+
+
 def warnings(volume: vtkMRMLScalarVolumeNode, info: BundleInfo) -> list[str]:
     """Return why a volume does not fit a bundle, one sentence each; an empty list if it fits.
 
     Parameters
     ----------
     volume
-        Scalar volume node with an image. Its axes may be stored in any order.
+        Scalar volume node with voxels. Its axes may be stored in any order.
     info
         The bundle's description.
     """
@@ -55,13 +69,13 @@ def channelWarnings(
     Parameters
     ----------
     volumes
-        The volume node of each channel; None if none is chosen. Volumes without an image are skipped.
+        The volume node of each channel; None if none is chosen. Volumes without voxels are skipped.
     info
         The bundle's description.
     """
     found = []
     for (name, modality), volume in zip(info.channels, volumes, strict=True):
-        if volume is None or volume.GetImageData() is None:
+        if volume is None or not hasVoxels(volume):
             continue
         others = (
             warnings(volume, info) if volume is volumes[0] else _intensity(volume, info, modality)

@@ -53,6 +53,8 @@ def showSurface(
     if source is None:
         return
     model = nodes.surface or _newModel(nodes)
+    # The user may have moved the result by a transform since the model was created.
+    model.SetAndObserveTransformNodeID(nodes.segmentation.GetTransformNodeID())
     if _isOutdated(model, nodes.segmentation):
         _updateSurface(model, nodes.segmentation)
     if model.GetAttribute(MEASURE) != measure:

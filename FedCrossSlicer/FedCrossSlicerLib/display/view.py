@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import slicer
-
 from fedcross.contract.display import NEAR_MM, OPACITY, THRESHOLD
 from fedcross.contract.measures import DEFAULT_MEASURE
 from FedCrossSlicerLib.display.contours import DEFAULT_PERCENT, showContours
 from FedCrossSlicerLib.display.heatmap import EVERYWHERE, fillHeat, showLegend, styleMap
+from FedCrossSlicerLib.display.layers import overlayHeat, removeHeat
 from FedCrossSlicerLib.display.outlines import showOutlines
 from FedCrossSlicerLib.display.surface import hideSurface, showSurface
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 
 if TYPE_CHECKING:
-    from slicer import (
-        vtkMRMLColorNode,
-        vtkMRMLScalarVolumeNode,
-        vtkMRMLSliceCompositeNode,
-        vtkMRMLVolumeNode,
-    )
+    from slicer import vtkMRMLColorNode
 
 
 @dataclass(frozen=True)
@@ -77,10 +71,20 @@ class ViewOptions:
     surface: bool = False
 
 
-def show(nodes: ResultNodes, options: ViewOptions) -> None:
+def show(nodes: ResultNodes, options: ViewOptions, overlay: bool = True) -> None:
     """Display a result with these settings; a second call with the same settings changes nothing.
 
     Nodes that the result does not have or that the user has deleted are skipped.
+
+    Parameters
+    ----------
+    nodes
+        The result.
+    options
+        The settings.
+    overlay
+        Whether the slice views lay the heat map over the volume, or remove it if `options.heat` is off.
+        False leaves the layers of the slice views as they are.
     """
     measure = options.measure if options.measure in nodes.maps else nodes.requestedMeasure
     heat = nodes.heat
@@ -88,7 +92,10 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
         fillHeat(nodes, measure, options.region, options.marginMm)
         styleMap(heat, nodes.windowMax(measure), options.threshold, options.colors)
         showLegend(heat, measure, options.heat and options.legend)
-        _overlayHeat(heat, nodes.volume, options)
+        if overlay and options.heat:
+            overlayHeat(heat, nodes.volume, options.opacity)
+        elif overlay:
+            removeHeat(heat)
     showOutlines(nodes.outlines, options.members, options.envelope)
     showContours(
         nodes.contours, options.contourPercent if options.contours else None, options.contoursIn3D
@@ -97,25 +104,3 @@ def show(nodes: ResultNodes, options: ViewOptions) -> None:
         showSurface(nodes, measure, options.colors, options.legend)
     else:
         hideSurface(nodes)
-
-
-def _overlayHeat(
-    heat: vtkMRMLScalarVolumeNode, volume: vtkMRMLScalarVolumeNode | None, options: ViewOptions
-) -> None:
-    """Lay the heat map over its volume in the slice views that display it, or else in all of them."""
-    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    if not options.heat:
-        for composite in composites:
-            if composite.GetForegroundVolumeID() == heat.GetID():
-                composite.SetForegroundVolumeID(None)
-        return
-    displaying = [each for each in composites if volume is not None and _background(each) is volume]
-    for composite in displaying or composites:
-        if volume is not None:
-            composite.SetBackgroundVolumeID(volume.GetID())
-        composite.SetForegroundVolumeID(heat.GetID())
-        composite.SetForegroundOpacity(options.opacity)
-
-
-def _background(composite: vtkMRMLSliceCompositeNode) -> vtkMRMLVolumeNode | None:
-    return slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")

@@ -173,7 +173,7 @@ class InputSection:
         volume = self.ui.inputSelector.currentNode()
         if roi is None or volume is None or slicer.mrmlScene.IsImporting():
             return
-        if not any(roi.GetSize()) and volume.GetImageData() is not None:
+        if not any(roi.GetSize()) and fit.hasVoxels(volume):
             fitRegion(roi, volume)
 
     def _onLink(self, target: str) -> None:
@@ -189,7 +189,7 @@ def _warnings(volumes: Sequence[vtkMRMLScalarVolumeNode | None], info: BundleInf
     if len(info.channels) > 1:
         return fit.channelWarnings(volumes, info)
     volume = volumes[0]
-    return fit.warnings(volume, info) if volume and volume.GetImageData() else []
+    return fit.warnings(volume, info) if volume is not None and fit.hasVoxels(volume) else []
 
 
 def _cardWindow(info: BundleInfo) -> Any:

@@ -203,8 +203,9 @@ class Panel:
             self._showError(error, task.log)
         else:
             self.run.showMessage(_("Done: {name}.").format(name=nodes.name))
-            self.uncertainty.reset()
-            self._currentParameters().result = nodes.segmentation
+            parameters = self._currentParameters()
+            self.uncertainty.present(nodes, parameters)
+            parameters.result = nodes.segmentation
         self.refresh()
 
     def _currentParameters(self) -> Parameters:

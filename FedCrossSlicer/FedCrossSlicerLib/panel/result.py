@@ -146,4 +146,6 @@ def _detailsText(nodes: ResultNodes) -> str:
     text = _("{bundle}, {count} members.").format(bundle=nodes.bundleName, count=nodes.members)
     if nodes.computedWith:
         text += " " + _("Computed with {how}.").format(how=nodes.computedWith)
+    if not readFigures(nodes.figures):
+        text += " " + _("The figures of this result are no longer in the scene.")
     return text

@@ -87,6 +87,9 @@ class ReviewSection:
             self.ui.reviewLabel.text = _("Segment a volume first.")
             return
         done, total = review.progress
+        if total == 0 and not review.isListed:
+            self.ui.reviewLabel.text = _("The list of hot spots is no longer in the scene.")
+            return
         if total == 0:
             self.ui.reviewLabel.text = _("There is no hot spot: the members agree everywhere.")
             return

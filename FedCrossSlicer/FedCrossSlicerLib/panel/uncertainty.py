@@ -31,26 +31,37 @@ class UncertaintySection:
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self._shown: tuple[str, ViewOptions] | None = None
+        self._isOpening = False
         self._observed: tuple[ResultNodes, int] | None = None
         self._content = ""  # what the heat node holds
 
     def refresh(self, nodes: ResultNodes | None, parameters: Parameters) -> None:
-        """Display the result as the parameters describe, unless it is displayed so already."""
+        """Display the result as the parameters describe, unless it is displayed so already.
+
+        The first call after `reset` leaves the layers of the slice views as they are.
+        """
         self.ui.marginSlider.enabled = parameters.region is Region.NEAR
         self.ui.legendCheck.enabled = parameters.showHeat or parameters.colorSurface
         hasOutlines = nodes is not None and nodes.outlines is not None
         self.ui.membersCheck.enabled = self.ui.envelopeCheck.enabled = hasOutlines
         self._refreshContours(nodes, parameters)
         self.ui.regionCombo.enabled = nodes is not None and nodes.distance is not None
+        isOpening, self._isOpening = self._isOpening, False
         if nodes is None:
-            self.reset()
-            return
-        wanted = (nodes.segmentation.GetID(), viewOptions(parameters))
-        if wanted != self._shown:
             self._unobserve()
-            show(nodes, wanted[1])
-            self._shown = wanted
-            self._observe(nodes)
+            self._shown = None
+        elif self._shown != _wanted(nodes, parameters):
+            self._show(nodes, parameters, overlay=not isOpening)
+
+    def present(self, nodes: ResultNodes, parameters: Parameters) -> None:
+        """Display a new result, also while another module is open."""
+        self._show(nodes, parameters, overlay=True)
+
+    def _show(self, nodes: ResultNodes, parameters: Parameters, overlay: bool) -> None:
+        self._unobserve()
+        self._shown = _wanted(nodes, parameters)
+        show(nodes, self._shown[1], overlay)
+        self._observe(nodes)
 
     def _refreshContours(self, nodes: ResultNodes | None, parameters: Parameters) -> None:
         """Enable the widgets of the contours, and say what is guaranteed of those that are shown."""
@@ -66,9 +77,10 @@ class UncertaintySection:
             )
 
     def reset(self) -> None:
-        """Make the next `refresh` display the result again, for instance in another scene."""
+        """Make the next `refresh` display the result again, because the panel or a scene is opened."""
         self._unobserve()
         self._shown = None
+        self._isOpening = True
 
     def _observe(self, nodes: ResultNodes) -> None:
         """Observe the heat node: a sequence browser replaces its values at another time point."""
@@ -90,5 +102,10 @@ class UncertaintySection:
         nodes, options = self._observed[0], self._shown[1] if self._shown else None
         self._unobserve()
         if options is not None:
-            show(nodes, options)
+            show(nodes, options, overlay=False)
             self._observe(nodes)
+
+
+def _wanted(nodes: ResultNodes, parameters: Parameters) -> tuple[str, ViewOptions]:
+    """ID of the segmentation, and how the result is to be displayed."""
+    return nodes.segmentation.GetID(), viewOptions(parameters)

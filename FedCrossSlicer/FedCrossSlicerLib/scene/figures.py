@@ -14,7 +14,7 @@ from fedcross.contract.verdict import PredictedDice, Verdict
 from FedCrossSlicerLib.bundle.calibrated import familiarityOf
 from FedCrossSlicerLib.bundle.result import Familiarity
 from FedCrossSlicerLib.scene.roles import PREFIX
-from FedCrossSlicerLib.scene.tables import newTable, plainText, readColumn
+from FedCrossSlicerLib.scene.tables import newTable, plainText, readRows
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLSegmentationNode, vtkMRMLTableNode
@@ -27,6 +27,11 @@ _VERDICT = "verdict"
 _FAMILIARITY = PREFIX + "Familiarity"
 """Attribute of the table: the familiarity of the scan as JSON, with the fields of a summary."""
 _GREY = (0.5, 0.5, 0.5)
+_COLUMNS = {
+    "structure": str,
+    **dict.fromkeys(("volume_ml", "mean_ml", "min_ml", "max_ml", "red", "green", "blue"), float),
+}
+"""The columns that every table has, and what their values are."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,14 @@ def newFigures(
 
 
 def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
-    """Return the rows of a table of figures, in its order; an empty list for None."""
+    """Return the rows of a table of figures, in its order; an empty list for None.
+
+    Figures that are missing, for instance because the user has edited the table, are None.
+    """
     if table is None:
         return []
-    columns = [
-        readColumn(table, title)
-        for title in ("structure", "volume_ml", "mean_ml", "min_ml", "max_ml")
-    ]
-    count = len(columns[0])
+    rows = readRows(table, _COLUMNS)
+    count = len(rows)
     # A scene of an earlier version has no agreement for a bundle with one member.
     agreements = [_orNone(value) for value in _column(table, _AGREEMENT, count)]
     intervals = [
@@ -104,12 +109,13 @@ def readFigures(table: vtkMRMLTableNode | None) -> list[Figure]:
         for row in zip(*(_column(table, title, count) for title in _PREDICTED), strict=True)
     ]
     known = {each.value: each for each in Verdict}  # the scene's file may hold something else
-    verdicts = [known.get(value) for value in readColumn(table, _VERDICT)]
-    judged = verdicts or [None] * count
-    colors = zip(*(readColumn(table, channel) for channel in ("red", "green", "blue")), strict=True)
+    verdicts = [known.get(value) for (value,) in readRows(table, {_VERDICT: str})]
+    judged = verdicts if len(verdicts) == count else [None] * count
     return [
-        Figure(*row)
-        for row in zip(*columns, agreements, intervals, predictions, judged, colors, strict=True)
+        Figure(name, volume, mean, low, high, *further, color=(red, green, blue))
+        for (name, volume, mean, low, high, red, green, blue), further in zip(
+            rows, zip(agreements, intervals, predictions, judged, strict=True), strict=True
+        )
     ]
 
 
@@ -142,8 +148,9 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
 
 
 def _column(table: vtkMRMLTableNode, title: str, count: int) -> list[float]:
-    """The numbers of a column; `count` times NaN if the table does not have it."""
-    return readColumn(table, title) or [math.nan] * count
+    """The numbers of a column; `count` times NaN if the table does not have them."""
+    numbers = [number for (number,) in readRows(table, {title: float})]
+    return numbers if len(numbers) == count else [math.nan] * count
 
 
 def _orNone(value: float) -> float | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from FedCrossSlicerLib.bundle.result import HotSpotFigures
 from FedCrossSlicerLib.scene.roles import PREFIX
-from FedCrossSlicerLib.scene.tables import newTable, readColumn
+from FedCrossSlicerLib.scene.tables import newTable, readRows
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLTableNode
@@ -21,6 +21,13 @@ _CURRENT = PREFIX + "Current"
 """Attribute of the marker: index of the current hot spot."""
 _STATE = "state"
 """Title of the table's column of states."""
+_COLUMNS: dict[str, Callable[[Any], Any]] = {
+    "rank": int,
+    "structure": str,
+    **dict.fromkeys(("volume_ml", "peak", "R", "A", "S"), float),
+    _STATE: str,
+}
+"""The columns that a review needs, and what their values are."""
 Position = tuple[float, float, float]
 
 
@@ -55,7 +62,7 @@ class HotSpot:
     peak
         Largest uncertainty, in the unit of the measure.
     position
-        Centre (R, A, S) in mm.
+        Centre (R, A, S) in mm: in the table where it was computed, in a `Review` where it is now.
     state
         State in the review.
     """
@@ -105,14 +112,22 @@ def newMarker(name: str) -> vtkMRMLMarkupsFiducialNode:
 
 
 def readHotSpots(table: vtkMRMLTableNode | None) -> list[HotSpot]:
-    """Return the hot spots of a table, the most uncertain first; an empty list for None."""
+    """Return the hot spots of a table, the most uncertain first; an empty list for None.
+
+    The list is empty, too, if the user has removed a column.
+    """
     if table is None:
         return []
-    numbers = (readColumn(table, title) for title in ("rank", "structure", "volume_ml", "peak"))
-    positions = zip(*(readColumn(table, axis) for axis in "RAS"), strict=True)
-    values = {state.value: state for state in State}
-    states = (values.get(value, State.OPEN) for value in readColumn(table, _STATE))
-    return [HotSpot(*row) for row in zip(*numbers, positions, states, strict=True)]
+    known = {state.value: state for state in State}
+    return [
+        HotSpot(
+            rank, structure, volume, peak, (right, anterior, superior), known.get(state, State.OPEN)
+        )
+        for rank, structure, volume, peak, right, anterior, superior, state in readRows(
+            table, _COLUMNS
+        )
+        if rank > 0  # the user may have added an empty row
+    ]
 
 
 def writeState(table: vtkMRMLTableNode, index: int, state: State) -> None:
@@ -134,7 +149,7 @@ def moveMarker(marker: vtkMRMLMarkupsFiducialNode | None, index: int, spot: HotS
         return
     marker.SetAttribute(_CURRENT, str(index))
     if marker.GetNumberOfControlPoints() == 0:
-        marker.AddControlPoint(*spot.position)
-    marker.SetNthControlPointPosition(0, *spot.position)
+        marker.AddControlPointWorld(*spot.position)
+    marker.SetNthControlPointPositionWorld(0, *spot.position)
     marker.SetNthControlPointLabel(0, spot.label)
     marker.GetDisplayNode().SetVisibility(True)

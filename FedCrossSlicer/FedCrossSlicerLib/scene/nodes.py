@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ResultNodes:
-    """One result. A node that the user has deleted is None, or is not in `maps`.
+    """One result. A node that was deleted, or whose image was lost, is None, or is not in `maps`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ResultNodes:
     @property
     def heat(self) -> vtkMRMLScalarVolumeNode | None:
         """The heat map in the slice views: the map of one measure, everywhere or in a region."""
-        return self._node(roles.HEAT)
+        return self._withImage(roles.HEAT)
 
     @property
     def maps(self) -> dict[str, vtkMRMLScalarVolumeNode]:
@@ -85,8 +85,7 @@ class ResultNodes:
     @property
     def distance(self) -> vtkMRMLScalarVolumeNode | None:
         """Distance of each voxel to the nearest structure in whole mm, 0 to 255."""
-        node = self._node(roles.DISTANCE)
-        return node if node is not None and node.GetImageData() is not None else None
+        return self._withImage(roles.DISTANCE)
 
     @property
     def outlines(self) -> vtkMRMLSegmentationNode | None:
@@ -121,8 +120,7 @@ class ResultNodes:
     @property
     def ensemble(self) -> vtkMRMLScalarVolumeNode | None:
         """Label map and mean probabilities in 8 bits; None unless the volume is from DICOM."""
-        node = self._node(roles.ENSEMBLE)
-        return node if node is not None and node.GetImageData() is not None else None
+        return self._withImage(roles.ENSEMBLE)
 
     @property
     def bundleName(self) -> str:
@@ -201,6 +199,10 @@ class ResultNodes:
 
     def _attribute(self, name: str) -> str:
         return str(self.segmentation.GetAttribute(roles.PREFIX + name) or "")
+
+    def _withImage(self, role: str) -> vtkMRMLScalarVolumeNode | None:
+        node = self._node(role)
+        return node if node is not None and node.GetImageData() is not None else None
 
     def _node(self, role: str) -> vtkMRMLNode | None:
         return next(self._nodes(role), None)

@@ -6,10 +6,12 @@ Both are stored in the scene, so the review continues where it stopped when the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
+import vtk
 
 from FedCrossSlicerLib.scene.hotspots import (
     HotSpot,
@@ -21,16 +23,21 @@ from FedCrossSlicerLib.scene.hotspots import (
     writeState,
 )
 from FedCrossSlicerLib.scene.nodes import ResultNodes
+from FedCrossSlicerLib.scene.roles import PREFIX
 from FedCrossSlicerLib.scene.tables import plainText
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from slicer import (
+        vtkMRMLScalarVolumeNode,
         vtkMRMLSegmentationNode,
         vtkMRMLSliceNode,
         vtkMRMLVolumeNode,
     )
 
 Editor = Callable[["vtkMRMLSegmentationNode", "vtkMRMLVolumeNode | None", str], None]
+_GRID = PREFIX + "Grid"
+"""Attribute of the table of hot spots: size and IJK to RAS of the heat map when it was computed."""
 
 
 class Review:
@@ -51,8 +58,20 @@ class Review:
 
     @property
     def spots(self) -> list[HotSpot]:
-        """The hot spots, the most uncertain first; empty if the user has deleted the table."""
-        return readHotSpots(self._nodes.hotSpots)
+        """The hot spots, the most uncertain first; empty if the user has deleted the table.
+
+        Their positions are in world space. They follow the result if the user moves it by a transform,
+        also if a linear transform was hardened.
+        """
+        place = _placer(self._nodes)
+        spots = readHotSpots(self._nodes.hotSpots)
+        return [replace(spot, position=place(spot.position)) for spot in spots]
+
+    @property
+    def isListed(self) -> bool:
+        """Whether the scene still has the list of hot spots; the user may have deleted its table."""
+        table = self._nodes.hotSpots
+        return table is not None and table.GetNumberOfColumns() > 0
 
     @property
     def current(self) -> int | None:
@@ -112,6 +131,39 @@ class Review:
         if count:
             current = self.current
             self.go((start if current is None else current + by) % count)
+
+
+def recordGrid(nodes: ResultNodes) -> None:
+    """Store the grid of the heat map, so that a review finds the hot spots of a hardened result."""
+    if nodes.hotSpots is not None and nodes.heat is not None:
+        size, matrix = _grid(nodes.heat)
+        numbers = [*(str(n) for n in size), *(repr(float(n)) for n in matrix.ravel())]
+        nodes.hotSpots.SetAttribute(_GRID, " ".join(numbers))
+
+
+def _placer(nodes: ResultNodes) -> Callable[[Position], Position]:
+    """Return a function from where a hot spot was computed to where it is now, both RAS in mm."""
+    node, moved = nodes.heat or nodes.segmentation, np.eye(4)
+    stored = (nodes.hotSpots.GetAttribute(_GRID) or "").split() if nodes.hotSpots else []
+    if nodes.heat is not None and stored:
+        size, matrix = _grid(nodes.heat)
+        # A hardened non-linear transform gives another size: the voxels were resampled.
+        if [str(n) for n in size] == stored[:3]:
+            moved = matrix @ np.linalg.inv(np.array(stored[3:], float).reshape(4, 4))
+
+    def place(position: Position) -> Position:
+        world = [0.0, 0.0, 0.0]
+        node.TransformPointToWorld((moved @ (*position, 1.0))[:3].tolist(), world)
+        return (world[0], world[1], world[2])
+
+    return place
+
+
+def _grid(volume: vtkMRMLScalarVolumeNode) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Size in voxels and IJK to RAS of a volume."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return volume.GetImageData().GetDimensions(), slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def openSegmentEditor(

@@ -5,7 +5,7 @@ Slicer saves tables as tab-separated text files, which limits numbers and texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -52,6 +52,34 @@ def readColumn(node: vtkMRMLTableNode, title: str) -> list[Any]:
     """Return the values of a column; an empty list if the table does not have the column."""
     array = node.GetTable().GetColumnByName(title)
     return [array.GetValue(row) for row in range(array.GetNumberOfValues())] if array else []
+
+
+def readRows(
+    node: vtkMRMLTableNode, kinds: Mapping[str, Callable[[Any], Any]]
+) -> list[tuple[Any, ...]]:
+    """Return the rows of some columns.
+
+    Parameters
+    ----------
+    node
+        The table.
+    kinds
+        Title of each column, and what converts its values, such as `float`.
+
+    Returns
+    -------
+    list of tuple
+        Empty if a column is missing or a value is of another kind: the user can edit the table, and the
+        file of a saved table may be lost.
+    """
+    columns = [readColumn(node, title) for title in kinds]
+    try:
+        return [
+            tuple(convert(value) for convert, value in zip(kinds.values(), row, strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+    except (ValueError, TypeError):
+        return []
 
 
 def _newColumn(title: str, values: Sequence[Any]) -> vtk.vtkAbstractArray:

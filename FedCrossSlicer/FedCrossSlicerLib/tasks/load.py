@@ -28,7 +28,7 @@ from FedCrossSlicerLib.scene.figures import newFigures, recordFamiliarity
 from FedCrossSlicerLib.scene.hierarchy import putInFolder
 from FedCrossSlicerLib.scene.hotspots import newHotSpots, newMarker
 from FedCrossSlicerLib.scene.nodes import ResultNodes, uniqueName
-from FedCrossSlicerLib.scene.review import Review
+from FedCrossSlicerLib.scene.review import Review, recordGrid
 
 if TYPE_CHECKING:
     from slicer import (
@@ -76,7 +76,6 @@ def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
         each.remove()
     _name(nodes, volume.GetName())
     putInFolder(result.bundleName, volume, nodes.owned())
-    slicer.util.setSliceViewerLayers(background=volume)
     show(nodes, ViewOptions(measure=result.measure))
     return nodes
 
@@ -114,6 +113,7 @@ def _load(result: Result, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
     nodes.attach(roles.MARKER, newMarker("marker"))
     _requireOneGrid([nodes.heat, *nodes.maps.values(), nodes.distance])
     recordFingerprint(nodes)
+    recordGrid(nodes)
     return nodes
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from FedCrossSlicerLib.bundle.fit import hasVoxels
 from FedCrossSlicerLib.child.pool import WORKERS
 from FedCrossSlicerLib.child.request import (
     CHANNEL,
@@ -80,10 +81,10 @@ class SegmentationLogic:
         Raises
         ------
         InferenceError
-            If the volume has no image or cannot be exported, or the child process cannot be started.
+            If a volume has no voxels or cannot be exported, or the child process cannot be started.
         """
-        if volume is None or any(each.GetImageData() is None for each in (volume, *further)):
-            raise InferenceError(_("Choose a volume that has an image."))
+        if volume is None or not all(hasVoxels(each) for each in (volume, *further)):
+            raise InferenceError(_("Choose a volume that has an image with one value per voxel."))
         folder = temporaryFolder()
         try:
             exportVolume(volume, folder / VOLUME)

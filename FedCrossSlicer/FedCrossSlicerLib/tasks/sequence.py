@@ -201,7 +201,7 @@ def segmentSequence(
     InferenceError
         If a time point fails; scene and browser are then as they were before.
     """
-    task = SequenceTask(logic, volume, bundle, options, roi)
+    task = SequenceTask(logic, volume, bundle, options, roi, further)
     reported = -1
 
     def poll() -> None:

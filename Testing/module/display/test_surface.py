@@ -183,3 +183,17 @@ def test_a_map_of_one_slice_can_be_interpolated(loaded):
     values = np.array([[[0.0, 1.0], [2.0, 3.0]]], np.float32)  # (z, y, x)
     indices = np.array([[0.5, 0.5, 0.4], [-1.0, 0.0, 0.0], [1.0, 1.0, 7.0]])  # (x, y, z)
     np.testing.assert_allclose(_interpolate(values, indices), [1.5, 0.0, 3.0])
+
+
+def test_the_surface_follows_a_result_that_is_moved(nodes, apply_options, transform):
+    apply_options()
+    before = values(nodes).copy()
+    for node in nodes.owned():
+        if node.IsA("vtkMRMLTransformableNode") and node is not nodes.surface:
+            node.SetAndObserveTransformNodeID(transform.GetID())
+    apply_options()
+    bounds = [[0.0] * 6, [0.0] * 6]
+    nodes.surface.GetRASBounds(bounds[0])
+    nodes.segmentation.GetRASBounds(bounds[1])
+    np.testing.assert_allclose(*bounds, atol=2)
+    np.testing.assert_array_equal(values(nodes), before)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
+import vtk
 from panel_tools import click, until
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -175,6 +176,17 @@ def test_a_volume_that_does_not_fit_shows_a_warning_before_anything_is_computed(
     assert ui.fitLabel.visible
     assert "\u26a0" in ui.fitLabel.text
     assert ui.applyButton.enabled  # the user may segment in spite of the warning
+
+
+def test_a_volume_without_voxels_shows_one_sentence(panel, widget, scene):
+    ui = panel().ui
+    hollow = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Not loaded yet")
+    hollow.SetAndObserveImageData(vtk.vtkImageData())
+    ui.inputSelector.setCurrentNode(hollow)
+    assert not ui.fitLabel.visible
+    click(ui.applyButton)
+    assert ui.statusLabel.text.startswith("Choose a volume that has an image")
+    assert ui.applyButton.enabled
 
 
 def test_a_volume_that_fits_shows_no_warning(panel, widget, volume):

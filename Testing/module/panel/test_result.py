@@ -189,7 +189,37 @@ def test_without_the_table_of_hot_spots_the_buttons_do_nothing(segmented, widget
     for button in (ui.nextButton, ui.previousButton, ui.reviewedButton, ui.editButton):
         click(button)
     assert slice_offset() == before
-    assert ui.reviewLabel.text == "There is no hot spot: the members agree everywhere."
+    segmented.refresh()
+    assert ui.reviewLabel.text == "The list of hot spots is no longer in the scene."
+
+
+def test_tables_that_the_user_has_edited_show_what_is_left(segmented):
+    from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+    ui = segmented.ui
+    nodes = ResultNodes.of(ui.resultSelector.currentNode())
+    nodes.hotSpots.AddEmptyRow()
+    nodes.figures.RemoveColumn(8)  # the agreement
+    segmented.refresh()
+    assert [row[1] for row in texts(ui.spotsTable)] == ["1", "2"]
+    assert texts(ui.figuresTable)[0][1] == "\u25cf look at it"
+    nodes.hotSpots.RemoveColumn(0)
+    nodes.figures.RemoveColumn(0)
+    segmented.refresh()
+    assert ui.spotsTable.rowCount == ui.figuresTable.rowCount == 0
+    assert "no longer in the scene" in ui.detailsLabel.text
+
+
+def test_a_result_whose_heat_map_was_lost_shows_everything_else(segmented):
+    from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+    ui = segmented.ui
+    nodes = ResultNodes.of(ui.resultSelector.currentNode())
+    nodes.heat.SetAndObserveImageData(None)
+    click(ui.membersCheck)
+    assert nodes.outlines.GetDisplayNode().GetVisibility()
+    click(ui.nextButton)
+    assert ui.reviewLabel.text == "0 of 2 reviewed"
 
 
 def test_the_keys_work_only_while_the_module_is_open(segmented, widget):

@@ -172,3 +172,25 @@ def test_slicers_segment_editor_gets_segmentation_volume_and_segment(nodes, segm
     assert editor.segmentationNode() is nodes.segmentation
     assert editor.sourceVolumeNode() is nodes.volume
     assert editor.currentSegmentID() == "prostate"
+
+
+@pytest.mark.parametrize("hardened", [False, True])
+def test_hot_spots_and_marker_follow_a_result_that_is_moved(review, nodes, transform, hardened):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    expected = slicer.util.arrayFromVTKMatrix(matrix) @ (*review.spots[1].position, 1)
+    for node in nodes.owned():
+        if node.IsA("vtkMRMLTransformableNode"):
+            node.SetAndObserveTransformNodeID(transform.GetID())
+            if hardened:
+                node.HardenTransform()
+    review.go(1)
+    np.testing.assert_allclose(review.spots[1].position, expected[:3], atol=1e-3)
+    point = [0.0] * 3
+    nodes.marker.GetNthControlPointPositionWorld(0, point)
+    np.testing.assert_allclose(point, expected[:3], atol=1e-3)
+    for view in slicer.app.views.values():
+        to_slice = np.linalg.inv(slicer.util.arrayFromVTKMatrix(view.node.GetSliceToRAS()))
+        assert abs((to_slice @ expected)[2]) < 1e-3

@@ -240,13 +240,19 @@ def test_a_volume_removed_during_the_segmentation_raises_one_sentence(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_volume_without_an_image_is_refused(fake, scene):
+def test_a_volume_without_one_value_per_voxel_is_refused(fake, scene):
     from FedCrossSlicerLib.errors import InferenceError
 
-    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
-    for nothing in (None, empty):
+    empty, hollow = (scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode") for _ in range(2))
+    hollow.SetAndObserveImageData(vtk.vtkImageData())
+    colored = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode")
+    image = vtk.vtkImageData()
+    image.SetDimensions(5, 6, 7)
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+    colored.SetAndObserveImageData(image)
+    for refused in (None, empty, hollow, colored):
         with pytest.raises(InferenceError, match="Choose a volume that has an image"):
-            fake("good").start(nothing, "bundle")
+            fake("good").start(refused, "bundle")
 
 
 # The real child process with a tiny ensemble.

@@ -200,7 +200,7 @@ def test_a_sequence_changed_during_the_segmentation_raises_one_sentence(browser,
     assert list(temporary.iterdir()) == []
 
 
-def test_the_box_limits_every_time_point(browser, scene):
+def test_box_and_further_channels_reach_every_time_point(browser, scene, diffusion):
     from FedCrossSlicerLib.tasks.sequence import segmentSequence
 
     class RecordingLogic:
@@ -214,8 +214,8 @@ def test_the_box_limits_every_time_point(browser, scene):
     roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
     recorder = RecordingLogic()
     with pytest.raises(ZeroDivisionError):
-        segmentSequence(recorder, proxy, "bundle", roi=roi)
-    assert recorder.arguments == (proxy, "bundle", None, roi, ())
+        segmentSequence(recorder, proxy, "bundle", roi=roi, further=[diffusion])
+    assert recorder.arguments == (proxy, "bundle", None, roi, [diffusion])
 
 
 class FailsAt:
