@@ -26,6 +26,7 @@ from FedCrossSlicerLib.panel.widgets.tables import TextTable
 from FedCrossSlicerLib.scene.figures import Figure, readFamiliarity, readFigures
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.roles import ROLE, SEGMENTATION
+from FedCrossSlicerLib.scene.sequences import displayedTimePoint, segmentedTimePoint
 
 # Sign and colour. The colours differ for colour-blind eyes too, on light and on dark backgrounds.
 SIGNS = {
@@ -50,7 +51,9 @@ class ResultSection:
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self._nodes: ResultNodes | None = None
-        self._observed: tuple[Any, int] | None = None  # the table of figures, and tag
+        self._observed: list[
+            tuple[Any, int]
+        ] = []  # nodes that a sequence browser changes, and tags
         self._figures: list[Figure] = []
         self._familiarity: Familiarity | None = None
         self._thresholds = Thresholds()
@@ -63,10 +66,10 @@ class ResultSection:
         """Show the figures of a result; an empty table for None."""
         self._unobserve()
         self._nodes, self._thresholds = nodes, thresholds
-        table = nodes.figures if nodes else None
-        if table is not None:  # a sequence browser replaces its content at another time point
-            tag = table.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)
-            self._observed = (table, tag)
+        for node in (nodes.figures, nodes.volume) if nodes else ():
+            if node is not None:
+                tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)
+                self._observed.append((node, tag))
         self._show()
 
     def release(self) -> None:
@@ -75,10 +78,9 @@ class ResultSection:
         self._table.release()
 
     def _unobserve(self) -> None:
-        if self._observed is not None:
-            table, tag = self._observed
-            table.RemoveObserver(tag)
-        self._observed = None
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed = []
 
     def _show(self, *_args: Any) -> None:
         nodes = self._nodes
@@ -146,6 +148,11 @@ def _detailsText(nodes: ResultNodes) -> str:
     text = _("{bundle}, {count} members.").format(bundle=nodes.bundleName, count=nodes.members)
     if nodes.computedWith:
         text += " " + _("Computed with {how}.").format(how=nodes.computedWith)
+    own, shown = segmentedTimePoint(nodes), displayedTimePoint(nodes.volume)
+    if own and shown not in ("", own):
+        text += " " + _("This is the result of {own}; the volume shows {shown}.").format(
+            own=own, shown=shown
+        )
     if not readFigures(nodes.figures):
         text += " " + _("The figures of this result are no longer in the scene.")
     return text

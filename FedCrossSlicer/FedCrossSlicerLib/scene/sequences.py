@@ -24,6 +24,10 @@ if TYPE_CHECKING:
         vtkMRMLSequenceNode,
     )
 
+_SCENE_VIEWS = "SceneView"
+"""Attribute of the browser in which Slicer stores scene views: its items are no time points."""
+_TIME_POINT = PREFIX + "TimePoint"
+"""Attribute of a segmentation: the time point that was segmented, if it was a single one."""
 _RESULT = PREFIX + "Of"
 """Attribute of a sequence: the bundle's hash and the ID of the segmentation's sequence of its result."""
 _FINGERPRINT = PREFIX + "Fingerprint."
@@ -39,9 +43,29 @@ def timePoints(volume: vtkMRMLScalarVolumeNode) -> tuple[vtkMRMLSequenceBrowserN
         None if the volume is not the proxy node of a sequence browser.
     """
     for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
-        if browser.IsProxyNode(volume.GetID()):
+        if browser.IsProxyNode(volume.GetID()) and not browser.GetAttribute(_SCENE_VIEWS):
             return browser, browser.GetNumberOfItems()
     return None
+
+
+def displayedTimePoint(volume: vtkMRMLScalarVolumeNode | None) -> str:
+    """Return the time point that a volume displays, such as ``"0.1 s"``; ``""`` without a sequence."""
+    found = timePoints(volume) if volume is not None else None
+    master = found[0].GetMasterSequenceNode() if found is not None else None
+    if found is None or master is None or found[0].GetSelectedItemNumber() < 0:
+        return ""
+    value = master.GetNthIndexValue(found[0].GetSelectedItemNumber())
+    return f"{value} {master.GetIndexUnit() or ''}".strip()
+
+
+def recordTimePoint(nodes: ResultNodes, timePoint: str) -> None:
+    """Store of which time point a result is; ``""`` for a result that is not of a single one."""
+    nodes.segmentation.SetAttribute(_TIME_POINT, timePoint or None)
+
+
+def segmentedTimePoint(nodes: ResultNodes) -> str:
+    """Return the time point that `recordTimePoint` stored."""
+    return str(nodes.segmentation.GetAttribute(_TIME_POINT) or "")
 
 
 def storeResults(

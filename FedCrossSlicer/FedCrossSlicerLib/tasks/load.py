@@ -6,8 +6,7 @@ MRML, but no Qt. The panel, the tests and the demo's pictures use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ from FedCrossSlicerLib.scene.hierarchy import putInFolder
 from FedCrossSlicerLib.scene.hotspots import newHotSpots, newMarker
 from FedCrossSlicerLib.scene.nodes import ResultNodes, uniqueName
 from FedCrossSlicerLib.scene.review import Review, recordGrid
+from FedCrossSlicerLib.scene.sequences import recordTimePoint, segmentedTimePoint
+from FedCrossSlicerLib.tasks.rollback import rollback
 
 if TYPE_CHECKING:
     from slicer import (
@@ -41,11 +42,11 @@ if TYPE_CHECKING:
 OUTLINE_PIXELS = 3
 
 
-def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
+def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode, timePoint: str = "") -> ResultNodes:
     """Load a result folder and display it over the segmented volume.
 
-    An earlier result of the same volume and bundle is removed, unless the user has edited its
-    segmentation or marked one of its hot spots.
+    An earlier result of the same volume, time point and bundle is removed, unless the user has edited
+    its segmentation or marked one of its hot spots.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
     volume
         The segmented volume node. The result lies in world space, under no transform, even if the
         volume is under one.
+    timePoint
+        The time point of a sequence that was segmented, such as ``"0.1 s"``; ``""`` for none.
 
     Returns
     -------
@@ -68,13 +71,17 @@ def loadResult(folder: Path, volume: vtkMRMLScalarVolumeNode) -> ResultNodes:
     result = readResult(folder.resolve())  # absolute: MRML reads paths relative to the scene file
     for file in result.files:
         requireWhole(file)
-    earlier = ResultNodes.all(slicer.mrmlScene)
-    outdated = [nodes for nodes in earlier if _isReplacedBy(nodes, result, volume)]
-    with _rollback():
+    outdated = [
+        nodes
+        for nodes in ResultNodes.all(slicer.mrmlScene)
+        if segmentedTimePoint(nodes) == timePoint and _isReplacedBy(nodes, result, volume)
+    ]
+    with rollback():
         nodes = _load(result, volume)
     for each in outdated:
         each.remove()
-    _name(nodes, volume.GetName())
+    recordTimePoint(nodes, timePoint)
+    _name(nodes, f"{volume.GetName()} {timePoint}".strip())
     putInFolder(result.bundleName, volume, nodes.owned())
     show(nodes, ViewOptions(measure=result.measure))
     return nodes
@@ -195,26 +202,6 @@ def _name(nodes: ResultNodes, volumeName: str) -> None:
         measure = node.GetAttribute(roles.MEASURE).replace("_", " ")
         name = names[node.GetAttribute(roles.ROLE)].format(volume=volumeName, measure=measure)
         node.SetName(uniqueName(name))
-
-
-@contextmanager
-def _rollback() -> Iterator[None]:
-    """If the ``with`` block raises, remove the nodes that it has added to the scene."""
-    scene = slicer.mrmlScene
-    before = {node.GetID() for node in _allNodes()}
-    try:
-        yield
-    except BaseException:
-        # MRML does not remove display and storage nodes with their node, so each is removed here.
-        for node in _allNodes():
-            if node.GetID() not in before and not node.GetSingletonTag():
-                scene.RemoveNode(node)
-        raise
-
-
-def _allNodes() -> list[vtkMRMLNode]:
-    nodes = slicer.mrmlScene.GetNodes()
-    return [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
 
 
 def _styleSegmentation(

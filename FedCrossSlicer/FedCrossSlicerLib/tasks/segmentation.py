@@ -29,6 +29,7 @@ from FedCrossSlicerLib.child.workspace import temporaryFolder
 from FedCrossSlicerLib.errors import InferenceError
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.region import readRegion
+from FedCrossSlicerLib.scene.sequences import displayedTimePoint
 from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.series import isFromDicom
 from FedCrossSlicerLib.tasks.task import Progress, SegmentationTask
@@ -102,7 +103,8 @@ class SegmentationLogic:
             raise
         files = [VOLUME, *(path.name for path in others)]
         nodes = [each.GetName() for each in (volume, *further)]
-        return SegmentationTask(volume, folder, request, dict(zip(files, nodes, strict=True)))
+        names = dict(zip(files, nodes, strict=True))
+        return SegmentationTask(volume, folder, request, names, displayedTimePoint(volume))
 
     def segment(
         self,

@@ -165,7 +165,9 @@ class SequenceTask:
         self._requireSequence()
         with sameTimePoint(self._browser):  # the user may look at another time point
             selectTimePoint(self._browser, len(self._tasks))
-            self._tasks.append(self._start())
+            task = self._start()
+            task.timePoint = ""  # the nodes of the result will show every time point
+            self._tasks.append(task)
 
     def _requireSequence(self) -> None:
         if timePoints(self._volume) != (self._browser, self.count):

@@ -42,9 +42,13 @@ class SegmentationTask:
     names
         File name in the temporary folder to the name of its volume node: an error then speaks of the
         volume.
+    timePoint
+        The time point of a sequence that the volume displayed when it was exported; ``""`` for none.
 
     Attributes
     ----------
+    timePoint
+        As the parameter; the result is named after it.
     done
         Number of finished steps of the current stage.
     total
@@ -61,11 +65,13 @@ class SegmentationTask:
         folder: Path,
         request: RunningRequest,
         names: Mapping[str, str] = MappingProxyType({}),
+        timePoint: str = "",
     ) -> None:
         self._volumeID = volume.GetID()
         self._folder = folder
         self._request = request
         self._names = names
+        self.timePoint = timePoint
         self.done, self.total = 0, 0
         self.stage, self.message = "start", ""
         self._firstStep: tuple[float, int] | None = None  # when it ended, and its number
@@ -120,7 +126,7 @@ class SegmentationTask:
             volume = slicer.mrmlScene.GetNodeByID(self._volumeID)
             if volume is None:
                 raise InferenceError(_("The volume was removed while it was being segmented."))
-            return loadResult(self._folder / RESULT, volume)
+            return loadResult(self._folder / RESULT, volume, self.timePoint)
         finally:
             self._removeFolder()
 

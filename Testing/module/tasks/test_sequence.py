@@ -218,6 +218,48 @@ def test_box_and_further_channels_reach_every_time_point(browser, scene, diffusi
     assert recorder.arguments == (proxy, "bundle", None, roi, [diffusion])
 
 
+def select(browser, item):
+    browser.SetSelectedItemNumber(item)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+
+
+def test_results_of_two_time_points_stay_and_say_which_time_point_they_are_of(
+    browser, panel, widget
+):
+    from FedCrossSlicerLib.scene.nodes import ResultNodes
+
+    proxy = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    ui = panel().ui
+    ui.inputSelector.setCurrentNode(proxy)
+    for item in (0, 2, 2):  # the last run replaces the second one
+        select(browser, item)
+        click(ui.applyButton)
+        until(lambda: ui.applyButton.enabled)
+    names = [nodes.name for nodes in ResultNodes.all(slicer.mrmlScene)]
+    assert names == ["Beating 0.0 s segmentation", "Beating 0.2 s segmentation"]
+    assert "the volume shows" not in ui.detailsLabel.text
+    select(browser, 1)
+    assert ui.detailsLabel.text.endswith("the result of 0.2 s; the volume shows 0.1 s.")
+
+
+def test_scene_views_of_slicer_are_no_time_points(scene, volume):
+    import vtk
+
+    from FedCrossSlicerLib.scene.sequences import timePoints
+
+    logic = slicer.vtkSlicerSceneViewsModuleLogic()
+    logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
+    logic.SetMRMLScene(scene)
+    picture, stored = vtk.vtkImageData(), vtk.vtkCollection()
+    picture.SetDimensions(4, 4, 1)
+    picture.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+    stored.AddItem(volume)
+    logic.CreateSceneView(stored, "Before surgery", "", 0, picture)
+    views = scene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode")
+    assert views.IsProxyNode(volume.GetID())
+    assert timePoints(volume) is None
+
+
 class FailsAt:
     """A logic whose nth child process fails."""
 
