@@ -24,6 +24,7 @@ from FedCrossSlicerLib.panel.parameters import Parameters
 from FedCrossSlicerLib.panel.widgets.drop import BundleDrop
 from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 from FedCrossSlicerLib.scene.nodes import removeOrphans
+from FedCrossSlicerLib.scene.volumes import isSceneBusy
 from FedCrossSlicerLib.tasks.export import exportVolume
 from FedCrossSlicerLib.tasks.segmentation import SegmentationLogic
 
@@ -103,9 +104,8 @@ class FedCrossSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.cleanupTimer.start()
 
     def _removeOrphans(self):
-        scene = slicer.mrmlScene
-        if not (scene.IsClosing() or scene.IsImporting() or scene.IsBatchProcessing()):
-            removeOrphans(scene)
+        if not isSceneBusy():
+            removeOrphans(slicer.mrmlScene)
 
     def _onSceneChanged(self, caller, event):
         if self.parent.isEntered:

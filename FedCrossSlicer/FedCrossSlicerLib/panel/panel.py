@@ -28,7 +28,7 @@ from FedCrossSlicerLib.panel.widgets.parameter_widgets import parameterWidgets
 from FedCrossSlicerLib.panel.widgets.timer import PollTimer
 from FedCrossSlicerLib.scene.nodes import ResultNodes
 from FedCrossSlicerLib.scene.sequences import timePoints
-from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView
+from FedCrossSlicerLib.scene.volumes import displayedVolume, firstSliceView, isSceneBusy
 from FedCrossSlicerLib.tasks.sequence import SequenceTask
 from FedCrossSlicerLib.tasks.task import SegmentationTask
 
@@ -188,7 +188,7 @@ class Panel:
 
     def _poll(self) -> None:
         task = self._task
-        if task is None:
+        if task is None or isSceneBusy():  # the task changes the scene
             return
         task.poll()
         self.run.showTask(task)

@@ -1,4 +1,4 @@
-"""Which volumes of the scene can be segmented, and which of them is displayed."""
+"""Which volumes of the scene can be segmented, which of them is displayed, and whether it is in use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from FedCrossSlicerLib.scene.roles import ROLE
 
 if TYPE_CHECKING:
     from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSliceCompositeNode
+
+
+def isSceneBusy() -> bool:
+    """Return whether Slicer is opening, saving or closing the scene: nothing may be added meanwhile."""
+    return bool(slicer.mrmlScene.GetStates())
 
 
 def firstSliceView() -> vtkMRMLSliceCompositeNode | None:

@@ -144,6 +144,24 @@ def test_closing_the_scene_cancels_and_empties_the_panel(panel, widget, volume, 
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("state", ["ImportState", "SaveState", "BatchProcessState"])
+def test_a_result_waits_until_slicer_has_opened_or_saved_the_scene(
+    panel, widget, volume, scene, state
+):
+    ready = panel()
+    ready.ui.inputSelector.setCurrentNode(volume)
+    click(ready.ui.applyButton)
+    task = ready._task
+    scene.StartState(getattr(scene, state))
+    until(lambda: not task.running)
+    for _ in range(3):
+        ready._poll()
+    assert scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+    scene.EndState(getattr(scene, state))
+    until(lambda: ready.ui.applyButton.enabled)
+    assert ready.ui.statusLabel.text == "Done: T2 axial segmentation."
+
+
 def test_the_panel_checks_and_installs_the_packages(widget, monkeypatch, tmp_path):
     import qt
 
