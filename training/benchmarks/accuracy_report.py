@@ -77,10 +77,12 @@ def write_report(
 
 def _describe_network(federation: Federation) -> str:
     x, y, z = federation.patch_size
+    visit = federation.local_epochs * federation.steps_per_epoch
     return (
         f"They train the U-Net with {federation.base_channels} channels at the first level, with "
         f"{federation.batch} patches of\n{x} x {y} x {z} voxels (x, y, z) in a step. A visit of "
-        "FedCross has 12 steps; the proximal term\nis the one that `fedcross plan` proposes for it.\n"
+        f"FedCross has {visit} steps; the proximal term\nis the one that `fedcross plan` proposes "
+        "for it.\n"
     )
 
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode
 
 
-def hasVoxels(volume: vtkMRMLScalarVolumeNode | None) -> bool:
-    """Return whether there is a volume, and it has voxels with one value each.
+def hasVoxels(volume: vtkMRMLScalarVolumeNode) -> bool:
+    """Return whether a volume has voxels with one value each.
 
     The image of a volume whose file was lost, or that another module is about to fill, has none.
     """
-    image = volume.GetImageData() if volume is not None else None
+    image = volume.GetImageData()
     values = image.GetPointData().GetScalars() if image is not None else None
     return (
         values is not None

@@ -44,8 +44,10 @@ def removeHeat(heat: vtkMRMLScalarVolumeNode) -> None:
 def _viewsFor(volume: vtkMRMLScalarVolumeNode | None) -> list[vtkMRMLSliceCompositeNode]:
     views = _allViews()
     own = [each for each in views if _background(each) is volume]
-    if volume is None or any(_isInLayout(each, views) for each in own):
-        return own + [each for each in views if volume is not None and _background(each) is None]
+    if volume is None:
+        return own
+    if any(_isInLayout(each) for each in own):
+        return own + [each for each in views if _background(each) is None]
     return views
 
 
@@ -57,9 +59,7 @@ def _background(composite: vtkMRMLSliceCompositeNode) -> vtkMRMLVolumeNode | Non
     return slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
 
 
-def _isInLayout(
-    composite: vtkMRMLSliceCompositeNode, views: list[vtkMRMLSliceCompositeNode]
-) -> bool:
+def _isInLayout(composite: vtkMRMLSliceCompositeNode) -> bool:
     """Whether the layout shows a view; other layouts left views that are hidden now.
 
     Without a layout, for instance in a script without a main window, every view counts.

@@ -51,9 +51,8 @@ class ResultSection:
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self._nodes: ResultNodes | None = None
-        self._observed: list[
-            tuple[Any, int]
-        ] = []  # nodes that a sequence browser changes, and tags
+        # Nodes that a sequence browser changes, and the tags of their observers.
+        self._observed: list[tuple[Any, int]] = []
         self._figures: list[Figure] = []
         self._familiarity: Familiarity | None = None
         self._thresholds = Thresholds()
